@@ -1,0 +1,25 @@
+//! Where rows come from and where they go: the source and sink traits, the connectors and the formats.
+//!
+//! A [`Connector`] is a row of the [`Registry`]: it checks a table's options and makes a [`Source`] or a [`Sink`].
+//! A source has splits; a reader hands out raw blocks of one split without ever blocking; a decoder, on a shard,
+//! turns blocks into change batches. A sink has a writer per shard, which prepares, and one committer.
+//!
+//! Adding a connector: its folder, one line in `registry.rs`, its page in `docs/connectors/`, an example.
+//!
+//! Not here: SQL, plans, operators. Start at `source.rs` and `sink.rs`.
+
+pub mod clock;
+mod error;
+mod options;
+mod registry;
+mod sink;
+mod source;
+
+pub use clock::Clock;
+pub use error::ConnectorError;
+pub use options::{OptionSpec, Options, parse_duration, parse_size};
+pub use registry::{Connector, Registry};
+pub use sink::{Commit, Committer, Sink, SinkRequest, SinkWriter};
+pub use source::{
+    Boundedness, Decoded, Decoder, Payload, Position, RawBlock, Rim, Source, SourceRequest, Split, SplitReader,
+};

@@ -1,0 +1,82 @@
+use crate::ConnectorError;
+use arrow::datatypes::SchemaRef;
+use eddyline_changes::{BarrierKind, ChangeBatch, Epoch};
+use std::task::{Context, Poll};
+
+/// What a job asks of the connector of a table that it writes.
+#[derive(Debug, Clone)]
+pub struct SinkRequest {
+    /// The table, for errors and printed lines.
+    pub table: String,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// Columns by which rows replace each other; `None`: whole rows.
+    pub key: Option<Vec<usize>>,
+    /// The session time zone.
+    pub time_zone: String,
+}
+
+/// Something that was prepared and can be committed: opaque, kept in the checkpoint until it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit(pub Vec<u8>);
+
+/// A configured table that can be written.
+pub trait Sink: Send + Sync {
+    /// True when it can take retractions (as row kinds, by key, or because it drops everything).
+    fn takes_retractions(&self) -> bool;
+
+    /// The writer of one shard.
+    ///
+    /// # Errors
+    /// The place cannot be opened.
+    fn writer(&self, shard: usize) -> Result<Box<dyn SinkWriter>, ConnectorError>;
+
+    /// Makes what writers prepared visible; `None` when there is nothing to do after `prepare`.
+    ///
+    /// # Errors
+    /// The place cannot be opened.
+    fn committer(&self) -> Result<Option<Box<dyn Committer>>, ConnectorError> {
+        Ok(None)
+    }
+}
+
+/// Writes the changes of one shard.
+///
+/// # Contract
+/// `write*, prepare(epoch)` and so on. Nothing becomes visible outside before its epoch is committed, unless the
+/// sink says of itself that it is at-least-once. Dropped without a last `prepare(.., Stop)`, a writer leaves
+/// nothing half-written behind.
+pub trait SinkWriter: Send {
+    /// `Pending` while it cannot take more; the waker is called when it can. Never blocks.
+    ///
+    /// # Errors
+    /// An earlier write failed.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectorError>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes changes of the current epoch.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    fn write(&mut self, changes: &ChangeBatch) -> Result<(), ConnectorError>;
+
+    /// The epoch ends. Returns what is to be committed when the epoch is complete (and, for checkpoints, durable).
+    ///
+    /// # Errors
+    /// What was written cannot be brought into safety.
+    fn prepare(&mut self, epoch: Epoch, kind: BarrierKind) -> Result<Vec<Commit>, ConnectorError>;
+}
+
+/// Makes prepared output visible, for all shards of a sink.
+///
+/// # Contract
+/// `commit` may be repeated with the same commits and does nothing the second time.
+pub trait Committer: Send {
+    /// Makes visible what was prepared in `epoch`.
+    ///
+    /// # Errors
+    /// It cannot; trying again is allowed.
+    fn commit(&mut self, epoch: Epoch, commits: &[Commit]) -> Result<(), ConnectorError>;
+}

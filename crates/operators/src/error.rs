@@ -1,0 +1,41 @@
+use arrow::error::ArrowError;
+use datafusion_common::DataFusionError;
+use eddyline_changes::ChangeError;
+use eddyline_functions::aggregate::AggregateError;
+use eddyline_state::StateError;
+
+/// What can go wrong in an operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// An expression failed on a row: division by zero, overflow, a cast.
+    #[error("{0}")]
+    Expression(#[from] DataFusionError),
+    /// An aggregate failed.
+    #[error("{0}")]
+    Aggregate(#[from] AggregateError),
+    /// A retraction came for a row that is not there: a fault here or in a source.
+    #[error("{operator}: a row is retracted that was never inserted: {row}")]
+    Retraction {
+        /// The operator.
+        operator: &'static str,
+        /// The row, as text.
+        row: String,
+    },
+    /// State cannot be read or written.
+    #[error("{0}")]
+    State(#[from] StateError),
+    /// Batches that do not fit: a fault of the planner or of an operator.
+    #[error("{0}")]
+    Changes(#[from] ChangeError),
+    /// An Arrow kernel refused.
+    #[error("{0}")]
+    Arrow(#[from] ArrowError),
+    /// The spec asks for what this operator does not do: a fault of the planner.
+    #[error("{operator}: {message}")]
+    Spec {
+        /// The operator.
+        operator: &'static str,
+        /// What.
+        message: String,
+    },
+}

@@ -1,0 +1,55 @@
+//! One room per operator: pure, synchronous, single-threaded functions of inputs and tables.
+//!
+//! An [`Operator`] has three verbs. It knows no clock, randomness, threads, channels or I/O, and never sees a
+//! barrier: the runtime owns the loop. Only its tables survive a restart.
+//!
+//! Not here: sources and sinks (the runtime's rim), planning. Start at [`Operator`], then [`build`].
+
+mod build;
+mod context;
+mod error;
+
+pub use build::build;
+pub use context::{Context, Rejected};
+pub use error::OperatorError;
+
+use eddyline_changes::{ChangeBatch, Watermark};
+use eddyline_state::Table;
+
+/// A maintained query operator.
+///
+/// # Contract
+/// The runtime calls the verbs of one operator in the order of the stream: `process` and `advance` as elements
+/// arrive, `flush` when the epoch ends on all inputs. What an operator emits accumulates, at every flush, to the
+/// batch answer over the input so far (invariant I1), with no row of negative weight (I4).
+pub trait Operator: Send {
+    /// Applies changes that arrived on `input`.
+    ///
+    /// # Errors
+    /// A row that cannot be computed, or state that cannot be read.
+    fn process(&mut self, input: usize, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<(), OperatorError>;
+
+    /// Event time moved to `watermark` on all inputs together. Returns the watermark to pass on, which must never
+    /// go back.
+    ///
+    /// # Errors
+    /// As [`process`](Self::process).
+    fn advance(&mut self, watermark: Watermark, ctx: &mut Context<'_>) -> Result<Watermark, OperatorError> {
+        let _ = ctx;
+        Ok(watermark)
+    }
+
+    /// The epoch ends: emits what is pending.
+    ///
+    /// # Errors
+    /// As [`process`](Self::process).
+    fn flush(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        let _ = ctx;
+        Ok(())
+    }
+
+    /// All tables, for checkpoints and metrics.
+    fn tables(&mut self) -> Vec<&mut dyn Table> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,130 @@
+//! The text of a plan, as EXPLAIN and snapshots show it: sinks first, inputs indented below, exchanges marked.
+
+use crate::{AggregateCall, AggregatePhase, Dataflow, Distribution, Input, NodeId, OperatorSpec, Window};
+use arrow::datatypes::Schema;
+use std::collections::HashSet;
+use std::fmt::{self, Write};
+
+impl fmt::Display for Dataflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let read: HashSet<NodeId> = self.nodes().iter().flat_map(|n| n.inputs.iter().map(|i| i.from)).collect();
+        let mut shown = HashSet::new();
+        for node in self.nodes().iter().filter(|n| !read.contains(&n.id)) {
+            write_node(self, f, node.id, 0, None, &mut shown)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_node(
+    plan: &Dataflow,
+    f: &mut fmt::Formatter<'_>,
+    id: NodeId,
+    depth: usize,
+    input: Option<(&Input, &Schema)>,
+    shown: &mut HashSet<NodeId>,
+) -> fmt::Result {
+    let node = &plan.nodes()[id];
+    write!(f, "{:indent$}", "", indent = depth * 2)?;
+    if let Some((Input { distribution: Distribution::Hash(columns), .. }, schema)) = input {
+        write!(f, "[exchange by ({})] ", names(schema, columns))?;
+    }
+    if !shown.insert(id) {
+        return writeln!(f, "{} #{id} (shared, see above)", node.spec.name());
+    }
+    let below: Vec<&Schema> = node.inputs.iter().map(|i| plan.nodes()[i.from].schema.as_ref()).collect();
+    writeln!(f, "{} #{id} {}", node.spec.name(), describe(&node.spec, below.first().copied()))?;
+    for input in &node.inputs {
+        write_node(plan, f, input.from, depth + 1, Some((input, &plan.nodes()[input.from].schema)), shown)?;
+    }
+    Ok(())
+}
+
+fn names(schema: &Schema, columns: &[usize]) -> String {
+    columns.iter().map(|c| schema.field(*c).name().as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// What an operator does, in one line.
+pub(crate) fn describe(spec: &OperatorSpec, input: Option<&Schema>) -> String {
+    let mut out = String::new();
+    let empty = Schema::empty();
+    let input = input.unwrap_or(&empty);
+    match spec {
+        OperatorSpec::Source(s) => {
+            let columns: Vec<&str> = s.project.iter().map(|e| e.name.as_str()).collect();
+            let _ = write!(out, "{} [{}]", s.table, columns.join(", "));
+            if let Some(p) = &s.predicate {
+                let _ = write!(out, " where {p}");
+            }
+            if let Some(w) = &s.watermark {
+                let _ = write!(out, " watermark {}", w.expression);
+            }
+        }
+        OperatorSpec::Values(v) => {
+            let _ = write!(out, "{} rows", v.rows.num_rows());
+        }
+        OperatorSpec::Calc(c) => {
+            let columns: Vec<String> = c.project.iter().map(|e| format!("{} AS {}", e.expression, e.name)).collect();
+            let _ = write!(out, "[{}]", columns.join(", "));
+            if let Some(p) = &c.predicate {
+                let _ = write!(out, " where {p}");
+            }
+        }
+        OperatorSpec::Union => {}
+        OperatorSpec::GroupAggregate(a) => {
+            let _ = write!(out, "{} by ({})", phase(a.phase), names(input, &a.keys));
+            calls(&mut out, &a.calls);
+        }
+        OperatorSpec::WindowAssign(w) => {
+            let _ = write!(out, "{} on {}", window(&w.window), input.field(w.time).name());
+        }
+        OperatorSpec::WindowAggregate(a) => {
+            let _ = write!(out, "{} {} by ({})", phase(a.phase), window(&a.window), names(input, &a.keys));
+            calls(&mut out, &a.calls);
+        }
+        OperatorSpec::Sink(s) => {
+            let _ = write!(out, "{}", s.table);
+            if let Some(key) = &s.key {
+                let _ = write!(out, " key ({})", names(&s.schema, key));
+            }
+        }
+    }
+    out
+}
+
+fn phase(phase: AggregatePhase) -> &'static str {
+    match phase {
+        AggregatePhase::Single => "single",
+        AggregatePhase::Local => "local",
+        AggregatePhase::Distinct => "distinct",
+        AggregatePhase::Global => "global",
+    }
+}
+
+fn window(window: &Window) -> String {
+    match window {
+        Window::Tumble { size_ms, offset_ms } => format!("tumble(size={size_ms}ms, offset={offset_ms}ms)"),
+        Window::Hop { size_ms, slide_ms, offset_ms } => {
+            format!("hop(slide={slide_ms}ms, size={size_ms}ms, offset={offset_ms}ms)")
+        }
+    }
+}
+
+fn calls(out: &mut String, calls: &[AggregateCall]) {
+    let texts: Vec<String> = calls
+        .iter()
+        .map(|c| {
+            let args = if c.args.is_empty() { "*".to_owned() } else { join(&c.args) };
+            let distinct = if c.distinct { "distinct " } else { "" };
+            let filter = c.filter.map(|f| format!(" filter #{f}")).unwrap_or_default();
+            format!("{}({distinct}{args}){filter} AS {}", c.function, c.name)
+        })
+        .collect();
+    if !texts.is_empty() {
+        let _ = write!(out, " [{}]", texts.join(", "));
+    }
+}
+
+fn join(columns: &[usize]) -> String {
+    columns.iter().map(|c| format!("#{c}")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,25 @@
+//! The dataflow plan as plain data: what runs, where its rows come from and how they are dealt out to shards.
+//!
+//! The planner makes a [`Dataflow`], the runtime runs it, and neither knows the other. Nodes form a directed
+//! acyclic graph in topological order. Edges that are not [`Distribution::Forward`] are exchanges; what is
+//! connected by forward edges is one **fragment**.
+//!
+//! Expressions are DataFusion physical expressions over the columns of the node's input, by position. They
+//! print, compare and evaluate; nothing here evaluates them.
+//!
+//! Not here: the catalog, connectors, operators' code, how anything runs. Start at [`Dataflow`].
+
+pub mod aggregate;
+mod dataflow;
+mod display;
+mod expression;
+mod spec;
+pub mod window;
+
+pub use aggregate::{AggregateCall, AggregatePhase, GroupAggregateSpec};
+pub use dataflow::{
+    ChangeMode, ChangeTraits, Dataflow, Distribution, Fragment, FragmentId, Input, Node, NodeId, OperatorId, PlanError,
+};
+pub use expression::{Expression, NamedExpression};
+pub use spec::{CalcSpec, OperatorSpec, SinkSpec, SourceSpec, ValuesSpec, WatermarkSpec};
+pub use window::{Window, WindowAggregateSpec, WindowAssignSpec};

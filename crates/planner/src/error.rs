@@ -1,0 +1,99 @@
+use std::fmt;
+
+/// A place in SQL text, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextPosition {
+    /// Line.
+    pub line: usize,
+    /// Column, in characters.
+    pub column: usize,
+}
+
+/// The one error at the edge: what is wrong, where, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlError {
+    /// SQLSTATE, five characters.
+    pub sqlstate: &'static str,
+    /// Short and factual.
+    pub message: String,
+    /// More facts.
+    pub detail: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Where in the text that was given to `parse`.
+    pub position: Option<TextPosition>,
+}
+
+impl SqlError {
+    /// `42601` syntax error.
+    pub const SYNTAX: &'static str = "42601";
+    /// `42P01` unknown table or view.
+    pub const UNDEFINED_TABLE: &'static str = "42P01";
+    /// `42703` unknown column.
+    pub const UNDEFINED_COLUMN: &'static str = "42703";
+    /// `42883` unknown function.
+    pub const UNDEFINED_FUNCTION: &'static str = "42883";
+    /// `42P07` the name is taken.
+    pub const DUPLICATE_TABLE: &'static str = "42P07";
+    /// `42804` types that do not fit.
+    pub const DATATYPE_MISMATCH: &'static str = "42804";
+    /// `0A000` not supported.
+    pub const UNSUPPORTED: &'static str = "0A000";
+    /// `22023` an option or setting that does not fit.
+    pub const INVALID_PARAMETER: &'static str = "22023";
+    /// `42000` any other fault of the statement.
+    pub const INVALID: &'static str = "42000";
+    /// `XX000` a fault of the engine.
+    pub const INTERNAL: &'static str = "XX000";
+
+    /// An error of a class.
+    pub fn new(sqlstate: &'static str, message: impl Into<String>) -> Self {
+        Self { sqlstate, message: message.into(), detail: None, hint: None, position: None }
+    }
+
+    /// With more facts.
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// With what to do.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With the place, unless there is one already.
+    pub fn at(mut self, position: TextPosition) -> Self {
+        self.position.get_or_insert(position);
+        self
+    }
+
+    /// The error as a terminal shows it: message, the line of `sql` with a caret, detail, hint. Ends without a
+    /// newline.
+    pub fn render(&self, sql: &str) -> String {
+        let mut out = format!("ERROR {}: {}", self.sqlstate, self.message);
+        if let Some(TextPosition { line, column }) = self.position
+            && let Some(text) = sql.lines().nth(line - 1)
+        {
+            let gutter = format!("LINE {line}: ");
+            let shown: String = text.chars().map(|c| if c == '\t' { ' ' } else { c }).collect();
+            let blanks = " ".repeat(gutter.len() + column - 1);
+            out.push_str(&format!("\n{gutter}{shown}\n{blanks}^"));
+        }
+        for (name, text) in [("DETAIL", &self.detail), ("HINT", &self.hint)] {
+            if let Some(text) = text {
+                out.push_str(&format!("\n{name}: {text}"));
+            }
+        }
+        out
+    }
+}
+
+impl fmt::Display for SqlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for SqlError {}

@@ -1,0 +1,18 @@
+//! SQL text to dataflow plan, in named stages: `parse → bind → optimize → to_stream → fragment`.
+//!
+//! | stage | from | to |
+//! |---|---|---|
+//! | [`parse`] | SQL text | [`statement::Statement`]s (queries as sqlparser trees) |
+//! | bind | a query and the catalog | a DataFusion `LogicalPlan` |
+//! | optimize | `LogicalPlan` | `LogicalPlan`, by rules that hold for changing tables |
+//! | to_stream | `LogicalPlan` | nodes with keys, change modes and time columns |
+//! | fragment | nodes | [`eddyline_plan::Dataflow`] |
+//!
+//! No I/O anywhere. Not here: operators' code, state, the runtime.
+
+mod error;
+pub mod parse;
+pub mod statement;
+
+pub use error::{SqlError, TextPosition};
+pub use parse::parse;

@@ -1,0 +1,20 @@
+//! State of operators: typed tables in memory (the hot set) over a backend that may be larger than memory.
+//!
+//! An operator opens its tables over a [`Store`]: its own corner of a shard's [`Backend`]. The hot path touches
+//! the hot set alone; a key that is not there is looked up in the backend, all keys of a batch at once. At a
+//! checkpoint barrier the runtime calls [`Table::persist`], which writes the dirty entries.
+//!
+//! A key in the backend is `operator id (8 bytes, big endian) | table id (2) | key group (2) | key`, so what a
+//! shard owns is a few contiguous ranges and rescaling moves ranges.
+//!
+//! Not here: what the rows mean, SQL, threads. Start at [`Store`].
+
+mod backend;
+mod error;
+mod memory;
+mod store;
+
+pub use backend::{Backend, Write};
+pub use error::StateError;
+pub use memory::MemoryBackend;
+pub use store::{Store, Table, TableId};
