@@ -1,1 +1,68 @@
-fn main() {}
+//! The project's chores: `cargo xtask test | slt | check`.
+//!
+//! Long random runs are commands of the SQL test crate, started from here, so that there is one place to look.
+
+mod layers;
+mod tidy;
+
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+  test             the whole test suite (cargo-nextest when it is installed, else cargo test)
+  slt [FILTER]     only the SQL suites under sql-tests/
+  check            format, lints, layers of the crates, tidiness
+  layers           only the layers
+  tidy             only the tidiness";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let result = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["test"] => test(),
+        ["slt", filter @ ..] => slt(filter),
+        ["check"] => check(),
+        ["layers"] => layers::check(),
+        ["tidy"] => tidy::check(),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test() -> Result<(), String> {
+    if has_nextest() {
+        cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])?;
+        cargo(&["test", "--workspace", "--doc", "--quiet"])
+    } else {
+        cargo(&["test", "--workspace", "--no-fail-fast"])
+    }
+}
+
+fn slt(filter: &[&str]) -> Result<(), String> {
+    let mut args = vec!["test", "--package", "eddyline-sqltest", "--test", "slt", "--"];
+    args.extend(filter);
+    cargo(&args)
+}
+
+fn check() -> Result<(), String> {
+    cargo(&["fmt", "--all", "--check"])?;
+    layers::check()?;
+    tidy::check()?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])?;
+    println!("check: format, layers, tidiness and lints are fine");
+    Ok(())
+}
+
+fn has_nextest() -> bool {
+    Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|o| o.status.success())
+}
+
+fn cargo(args: &[&str]) -> Result<(), String> {
+    let status = Command::new("cargo").args(args).status().map_err(|e| format!("cargo: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`cargo {}` failed", args.join(" "))) }
+}
