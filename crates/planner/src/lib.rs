@@ -10,9 +10,16 @@
 //!
 //! No I/O anywhere. Not here: operators' code, state, the runtime.
 
+mod bind;
 mod error;
 pub mod parse;
+mod planner;
 pub mod statement;
 
+pub use bind::Functions;
 pub use error::{SqlError, TextPosition};
 pub use parse::parse;
+pub use planner::{
+    BoundQuery, Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn,
+    TakesRetractions, Target,
+};

@@ -1,0 +1,189 @@
+//! The door of the planner: queries and a catalog in, a dataflow out.
+
+use crate::SqlError;
+use crate::bind::Functions;
+use datafusion_common::DFSchemaRef;
+use datafusion_expr::LogicalPlan;
+use eddyline_catalog::{Catalog, Table, View};
+use eddyline_plan::Dataflow;
+use sqlparser::ast::Query;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// When a window aggregate hands out its results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Emit {
+    /// Once, when the watermark has passed the window's end; append-only.
+    #[default]
+    OnClose,
+    /// As soon as anything is known, corrected by retraction.
+    OnUpdate,
+}
+
+/// Whose meaning is given to a text that two SQL families read differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// Flink SQL.
+    #[default]
+    Flink,
+}
+
+/// What the session says about planning.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannerOptions {
+    /// The session time zone, an IANA name or `+hh:mm`.
+    pub time_zone: String,
+    /// How many shards the job will run on: with one, nothing is aggregated before an exchange.
+    pub shards: usize,
+    /// When window aggregates emit.
+    pub emit: Emit,
+    /// The dialect.
+    pub dialect: Dialect,
+    /// Aggregate before the exchange where the functions allow it.
+    pub two_phase: bool,
+}
+
+impl Default for PlannerOptions {
+    fn default() -> Self {
+        Self { time_zone: "UTC".into(), shards: 1, emit: Emit::default(), dialect: Dialect::default(), two_phase: true }
+    }
+}
+
+/// Where the rows of a query go.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Into a table: `INSERT INTO table [(columns)]`.
+    Table {
+        /// The table, bound.
+        table: Arc<Table>,
+        /// The columns written, empty for all.
+        columns: Vec<String>,
+    },
+    /// To whoever asked: a bare SELECT.
+    Result {
+        /// The name that errors and metrics show.
+        name: String,
+        /// Options of a connector that the engine registers for this.
+        options: BTreeMap<String, String>,
+    },
+}
+
+/// A query and where its rows go.
+#[derive(Debug, Clone)]
+pub struct JobOutput {
+    /// The query.
+    pub query: Query,
+    /// Where its rows go.
+    pub target: Target,
+}
+
+/// A query whose names and types are known.
+#[derive(Debug, Clone)]
+pub struct BoundQuery {
+    /// The query, bound and coerced, not optimized.
+    pub plan: LogicalPlan,
+}
+
+impl BoundQuery {
+    /// Names and types of the result columns.
+    pub fn schema(&self) -> &DFSchemaRef {
+        self.plan.schema()
+    }
+}
+
+/// How the finished result of a bare SELECT is to be shown: its top ORDER BY and LIMIT.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Presentation {
+    /// Result columns to sort by, most significant first.
+    pub sort: Vec<SortColumn>,
+    /// How many rows to show at most.
+    pub limit: Option<usize>,
+    /// How many rows to leave out at the beginning.
+    pub offset: usize,
+}
+
+/// One column of an ORDER BY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SortColumn {
+    /// Position in the result.
+    pub column: usize,
+    /// Smallest first?
+    pub ascending: bool,
+    /// NULLs before everything?
+    pub nulls_first: bool,
+}
+
+/// A job, planned.
+#[derive(Debug, Clone)]
+pub struct PlannedJob {
+    /// What runs.
+    pub dataflow: Dataflow,
+    /// The queries as bound, one per output.
+    pub logical: Vec<LogicalPlan>,
+    /// The queries as optimized, one per output.
+    pub optimized: Vec<LogicalPlan>,
+    /// For a job of one bare SELECT: how to show its finished result.
+    pub presentation: Option<Presentation>,
+    /// What the user should know before starting.
+    pub warnings: Vec<String>,
+}
+
+/// Says whether a table can take retractions.
+pub type TakesRetractions<'a> = dyn Fn(&Table) -> Result<bool, SqlError> + 'a;
+
+/// Plans statements over one state of the catalog. Cheap to make.
+pub struct Planner<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) options: &'a PlannerOptions,
+    pub(crate) functions: Arc<Functions>,
+    pub(crate) takes_retractions: Option<&'a TakesRetractions<'a>>,
+}
+
+impl<'a> Planner<'a> {
+    /// A planner; `functions` is made once per session ([`Functions::new`]) and shared.
+    pub fn new(catalog: &'a Catalog, options: &'a PlannerOptions, functions: Arc<Functions>) -> Self {
+        Self { catalog, options, functions, takes_retractions: None }
+    }
+
+    /// With somebody who knows which tables can take retractions. Without, all of them can.
+    pub fn with_sinks(mut self, takes_retractions: &'a TakesRetractions<'a>) -> Self {
+        self.takes_retractions = Some(takes_retractions);
+        self
+    }
+
+    /// Finds out what the names of a query stand for and which types its columns have.
+    ///
+    /// # Errors
+    /// Unknown names, types that do not fit, what is not supported; with the place.
+    pub fn bind_query(&self, query: &Query) -> Result<BoundQuery, SqlError> {
+        let _ = query;
+        Err(SqlError::new(SqlError::UNSUPPORTED, "binding is not there yet"))
+    }
+
+    /// Checks a table's definition at CREATE TABLE: gives computed columns their types, checks the watermark, the
+    /// primary key and the names.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn bind_table(&self, table: Table) -> Result<Table, SqlError> {
+        Ok(table)
+    }
+
+    /// Checks a view at CREATE VIEW: its query binds and has as many columns as there are names.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn bind_view(&self, view: View, query: &Query) -> Result<View, SqlError> {
+        self.bind_query(query)?;
+        Ok(view)
+    }
+
+    /// Plans queries that run together as one job. What they have in common is computed once.
+    ///
+    /// # Errors
+    /// What cannot be bound or cannot be maintained, with a hint.
+    pub fn plan(&self, outputs: Vec<JobOutput>) -> Result<PlannedJob, SqlError> {
+        let _ = outputs;
+        Err(SqlError::new(SqlError::UNSUPPORTED, "planning is not there yet"))
+    }
+}
