@@ -8,6 +8,7 @@
 //!
 //! Not here: SQL, plans, operators. Start at `source.rs` and `sink.rs`.
 
+pub mod changelog;
 pub mod clock;
 mod error;
 mod options;

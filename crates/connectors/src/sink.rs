@@ -1,4 +1,4 @@
-use crate::ConnectorError;
+use crate::{ConnectorError, Rim};
 use arrow::datatypes::SchemaRef;
 use eddyline_changes::{BarrierKind, ChangeBatch, Epoch};
 use std::task::{Context, Poll};
@@ -25,11 +25,11 @@ pub trait Sink: Send + Sync {
     /// True when it can take retractions (as row kinds, by key, or because it drops everything).
     fn takes_retractions(&self) -> bool;
 
-    /// The writer of one shard.
+    /// The writer of one shard. What it needs of the world outside the shard is in `rim`.
     ///
     /// # Errors
     /// The place cannot be opened.
-    fn writer(&self, shard: usize) -> Result<Box<dyn SinkWriter>, ConnectorError>;
+    fn writer(&self, shard: usize, rim: &Rim) -> Result<Box<dyn SinkWriter>, ConnectorError>;
 
     /// Makes what writers prepared visible; `None` when there is nothing to do after `prepare`.
     ///

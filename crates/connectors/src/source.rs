@@ -71,6 +71,13 @@ pub trait Source: Send + Sync {
     /// The splits there are now; `shards` readers will share them. May do I/O. Called again every
     /// [`discovery_interval`](Self::discovery_interval): splits with a new id are added.
     ///
+    /// # Contract
+    /// The order is part of the answer, because watermarks are made per split. The runtime keeps both promises:
+    /// - bounded: splits are taken in this order, a shard takes the next free one when it has finished its last.
+    ///   A source returns them so that event time grows along the list, and splits that cover the same time
+    ///   (partitions of a topic, files side by side) stand side by side.
+    /// - unbounded: a split need not end, so all of them are open at once, split `i` on shard `i % shards`.
+    ///
     /// # Errors
     /// The place cannot be listed, or nothing is there.
     fn splits(&self, shards: usize) -> Result<Vec<Split>, ConnectorError>;
