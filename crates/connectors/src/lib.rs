@@ -10,11 +10,16 @@
 
 pub mod changelog;
 pub mod clock;
+mod datagen;
 mod error;
+mod generator;
+mod nexmark;
 mod options;
 mod registry;
 mod sink;
 mod source;
+#[cfg(test)]
+mod testing;
 
 pub use clock::Clock;
 pub use error::ConnectorError;

@@ -1,3 +1,5 @@
+use crate::datagen::DatagenConnector;
+use crate::nexmark::NexmarkConnector;
 use crate::{ConnectorError, Options, Sink, SinkRequest, Source, SourceRequest};
 use arrow::datatypes::DataType;
 use std::collections::BTreeMap;
@@ -53,7 +55,7 @@ impl Registry {
 
     /// All connectors of this crate.
     pub fn builtin() -> Self {
-        Self::empty()
+        Self::empty().with(Arc::new(DatagenConnector)).with(Arc::new(NexmarkConnector))
     }
 
     /// One more connector, in the place of one of the same name.
