@@ -1,1 +1,35 @@
-//! Placeholder.
+//! The engine as a library: `Session::execute(sql)`: names, jobs, settings, results.
+//!
+//! ```text
+//! Engine ── session() ──> Session ── execute / run_script ──> Outcome: done, a listing, a running job
+//! ```
+//! An [`Engine`] is what sessions share: connectors, clock, functions. A [`Session`] has a catalog and [`Settings`].
+//! A [`RunningJob`] tells what happens to it as [`JobEvent`]s; the result of a SELECT comes that way too, epoch by epoch.
+//!
+//! Not here: sockets, terminals, files of settings. Start at [`Session::run_script`].
+
+mod collect;
+mod ddl;
+mod engine;
+mod error;
+mod job;
+mod listing;
+mod result;
+mod script;
+mod session;
+pub mod settings;
+mod show;
+mod sql_type;
+
+pub use arrow;
+pub use eddyline_changes::{ChangeBatch, Epoch, RowKind, Watermark};
+pub use eddyline_connectors::changelog::row_kinds;
+pub use eddyline_connectors::{self as connectors, Clock, Registry};
+pub use eddyline_planner::{PlannedJob, Presentation, SqlError, TextPosition, parse, statement};
+pub use engine::{Engine, EngineConfig};
+pub use job::{Interrupter, JobEvent, JobFacts, Progress, ResultShape, RunningJob, SinkPlace};
+pub use listing::Listing;
+pub use result::ResultTable;
+pub use script::{Observer, ScriptError};
+pub use session::{Outcome, Session};
+pub use settings::{SettingSpec, Settings};

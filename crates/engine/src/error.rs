@@ -1,0 +1,73 @@
+//! Errors of the crates below, as the one error at the edge.
+
+use arrow::error::ArrowError;
+use eddyline_catalog::CatalogError;
+use eddyline_connectors::ConnectorError;
+use eddyline_planner::SqlError;
+
+/// SQLSTATEs of what goes wrong with rows and places, beside those of [`SqlError`].
+pub(crate) mod state {
+    /// A name that stands for something else.
+    pub(crate) const WRONG_OBJECT: &str = "42809";
+    /// A value that does not read as its type.
+    pub(crate) const INVALID_TEXT: &str = "22P02";
+    /// A file that is not what its format says.
+    pub(crate) const BAD_FORMAT: &str = "22P04";
+    /// Division by zero.
+    pub(crate) const DIVISION_BY_ZERO: &str = "22012";
+    /// A number out of range.
+    pub(crate) const OUT_OF_RANGE: &str = "22003";
+    /// Any other fault of a value.
+    pub(crate) const DATA: &str = "22000";
+    /// A file or an endpoint that cannot be read or written.
+    pub(crate) const IO: &str = "58030";
+}
+
+/// An error of the catalog.
+pub(crate) fn from_catalog(error: CatalogError) -> SqlError {
+    let message = error.to_string();
+    match error {
+        CatalogError::Exists { kind, .. } => SqlError::new(SqlError::DUPLICATE_TABLE, message).with_hint(format!(
+            "use another name, CREATE OR REPLACE, CREATE … IF NOT EXISTS, or DROP {} first",
+            kind.to_uppercase()
+        )),
+        CatalogError::Missing { nearest, .. } => {
+            let error = SqlError::new(SqlError::UNDEFINED_TABLE, message);
+            match nearest {
+                Some(name) => error.with_hint(format!("did you mean {name}?")),
+                None => error.with_hint("SHOW TABLES lists what there is"),
+            }
+        }
+        CatalogError::Kind { .. } => SqlError::new(state::WRONG_OBJECT, message),
+    }
+}
+
+/// An error of a connector or a format.
+pub(crate) fn from_connector(error: &ConnectorError) -> SqlError {
+    let sqlstate = match error {
+        ConnectorError::Option { .. } => SqlError::INVALID_PARAMETER,
+        ConnectorError::Unsupported { .. } => SqlError::UNSUPPORTED,
+        ConnectorError::Row { .. } => state::INVALID_TEXT,
+        ConnectorError::Io { .. } => state::IO,
+        ConnectorError::Format { .. } => state::BAD_FORMAT,
+        ConnectorError::Arrow(e) => of_arrow(e),
+        ConnectorError::Changes(_) => SqlError::INTERNAL,
+    };
+    let out = SqlError::new(sqlstate, error.to_string());
+    match error.hint() {
+        Some(hint) => out.with_hint(hint),
+        None => out,
+    }
+}
+
+/// The SQLSTATE of an error of an Arrow kernel.
+pub(crate) fn of_arrow(error: &ArrowError) -> &'static str {
+    match error {
+        ArrowError::DivideByZero => state::DIVISION_BY_ZERO,
+        ArrowError::ArithmeticOverflow(_) => state::OUT_OF_RANGE,
+        ArrowError::CastError(_) | ArrowError::ParseError(_) => state::INVALID_TEXT,
+        ArrowError::ComputeError(_) | ArrowError::InvalidArgumentError(_) => state::DATA,
+        ArrowError::IoError(..) => state::IO,
+        _ => SqlError::INTERNAL,
+    }
+}

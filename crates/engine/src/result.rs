@@ -1,0 +1,175 @@
+//! The result of a SELECT, put together from its changes.
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use eddyline_changes::{ChangeBatch, Weights};
+use eddyline_planner::{Presentation, SqlError};
+use std::collections::HashMap;
+
+/// Accumulates changes to the table that they make.
+///
+/// As long as every change is an insertion the batches are kept as they are; the first retraction turns them into a
+/// counted set of rows. Rows keep the order in which they first appeared.
+pub struct ResultTable {
+    schema: SchemaRef,
+    presentation: Presentation,
+    rows: Rows,
+}
+
+enum Rows {
+    Inserted(Vec<RecordBatch>),
+    Counted(Counted),
+}
+
+impl ResultTable {
+    /// An empty table; `presentation` is the top ORDER BY and LIMIT of the query.
+    pub fn new(schema: SchemaRef, presentation: Presentation) -> Self {
+        Self { schema, presentation, rows: Rows::Inserted(Vec::new()) }
+    }
+
+    /// The columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Applies changes.
+    ///
+    /// # Errors
+    /// A retraction over columns that cannot be compared (`MAP`), or of a row that is not there.
+    pub fn apply(&mut self, changes: &[ChangeBatch]) -> Result<(), SqlError> {
+        for batch in changes {
+            match (&mut self.rows, batch.weights()) {
+                (Rows::Inserted(all), Weights::AllInserts) => all.push(batch.rows().clone()),
+                (Rows::Inserted(all), Weights::PerRow(_)) => {
+                    let mut counted = Counted::new(&self.schema).map_err(unexpected)?;
+                    for inserted in std::mem::take(all) {
+                        counted.apply(&ChangeBatch::inserts(inserted)).map_err(unexpected)?;
+                    }
+                    counted.apply(batch).map_err(unexpected)?;
+                    self.rows = Rows::Counted(counted);
+                }
+                (Rows::Counted(counted), _) => counted.apply(batch).map_err(unexpected)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The table as it is now: in order, limited.
+    ///
+    /// # Errors
+    /// A row that was taken away more often than added, or columns that cannot be sorted.
+    pub fn batches(&self) -> Result<Vec<RecordBatch>, SqlError> {
+        let batches = match &self.rows {
+            Rows::Inserted(all) => all.clone(),
+            Rows::Counted(counted) => vec![counted.batch(&self.schema)?],
+        };
+        let Presentation { sort, limit, offset } = &self.presentation;
+        let batches = if sort.is_empty() || batches.is_empty() {
+            batches
+        } else {
+            vec![self.sorted(&batches).map_err(unexpected)?]
+        };
+        Ok(cut(batches, *offset, *limit))
+    }
+
+    fn sorted(&self, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
+        let all = concat_batches(&batches[0].schema(), batches)?;
+        let Presentation { sort, limit, offset } = &self.presentation;
+        let columns: Vec<SortColumn> = sort
+            .iter()
+            .map(|s| SortColumn {
+                values: all.column(s.column).clone(),
+                options: Some(SortOptions { descending: !s.ascending, nulls_first: s.nulls_first }),
+            })
+            .collect();
+        let order = lexsort_to_indices(&columns, limit.map(|l| l.saturating_add(*offset)))?;
+        take_record_batch(&all, &order)
+    }
+}
+
+/// `batches` without the first `offset` rows, and at most `limit` rows of the rest.
+fn cut(batches: Vec<RecordBatch>, mut offset: usize, limit: Option<usize>) -> Vec<RecordBatch> {
+    let mut left = limit.unwrap_or(usize::MAX);
+    let mut out = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let skip = offset.min(batch.num_rows());
+        offset -= skip;
+        let keep = left.min(batch.num_rows() - skip);
+        left -= keep;
+        if keep > 0 {
+            out.push(batch.slice(skip, keep));
+        }
+    }
+    out
+}
+
+/// Rows and how many copies there are of each.
+struct Counted {
+    converter: RowConverter,
+    at: HashMap<OwnedRow, usize>,
+    rows: Vec<(OwnedRow, i64)>,
+    /// Entries of `rows` whose count is 0.
+    empty: usize,
+}
+
+impl Counted {
+    fn new(schema: &SchemaRef) -> Result<Self, ArrowError> {
+        let fields = schema.fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
+        Ok(Self { converter: RowConverter::new(fields)?, at: HashMap::new(), rows: Vec::new(), empty: 0 })
+    }
+
+    fn apply(&mut self, batch: &ChangeBatch) -> Result<(), ArrowError> {
+        let keys = self.converter.convert_columns(batch.rows().columns())?;
+        for (row, key) in keys.iter().enumerate() {
+            let key = key.owned();
+            let weight = batch.weights().at(row);
+            match self.at.get(&key) {
+                Some(at) => {
+                    let count = &mut self.rows[*at].1;
+                    self.empty -= usize::from(*count == 0);
+                    *count += weight;
+                    self.empty += usize::from(*count == 0);
+                }
+                None => {
+                    self.at.insert(key.clone(), self.rows.len());
+                    self.rows.push((key, weight));
+                }
+            }
+        }
+        if self.empty > 1024 && self.empty > self.rows.len() / 2 {
+            self.forget_empty();
+        }
+        Ok(())
+    }
+
+    /// Rows that are gone take no room.
+    fn forget_empty(&mut self) {
+        self.rows.retain(|(_, count)| *count != 0);
+        self.at = self.rows.iter().enumerate().map(|(at, (row, _))| (row.clone(), at)).collect();
+        self.empty = 0;
+    }
+
+    fn batch(&self, schema: &SchemaRef) -> Result<RecordBatch, SqlError> {
+        let distinct = self.converter.convert_rows(self.rows.iter().map(|(r, _)| r.row())).map_err(unexpected)?;
+        let mut indices = Vec::with_capacity(self.rows.len());
+        for (at, (_, count)) in self.rows.iter().enumerate() {
+            if *count < 0 {
+                let message = format!("the result takes a row away {} times more often than it was added", -count);
+                return Err(SqlError::new(SqlError::INTERNAL, message).with_hint("please report the query"));
+            }
+            indices.extend(std::iter::repeat_n(at as u32, *count as usize));
+        }
+        let all = RecordBatch::try_new(schema.clone(), distinct).map_err(unexpected)?;
+        take_record_batch(&all, &UInt32Array::from(indices)).map_err(unexpected)
+    }
+}
+
+fn unexpected(error: ArrowError) -> SqlError {
+    SqlError::new(crate::error::of_arrow(&error), format!("result: {error}"))
+}
+
+#[cfg(test)]
+mod tests;

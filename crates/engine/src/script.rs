@@ -1,0 +1,126 @@
+//! Scripts: which statements run together, and when.
+//!
+//! The whole text is parsed before anything is done. Definitions and settings take effect at their place. All INSERTs
+//! become one job, which starts at the end of the script, or before a statement that must come after them: a SELECT,
+//! a statement set, or one that takes away or replaces a name. EXECUTE STATEMENT SET is a job of its own, and so is a
+//! SELECT. Jobs run one after the other.
+
+use crate::listing::Listing;
+use crate::session::at_statement;
+use crate::{Outcome, RunningJob, Session, Settings};
+use eddyline_planner::statement::{Statement, StatementKind};
+use eddyline_planner::{JobOutput, SqlError, TextPosition};
+
+/// Is told what a script does, and follows its jobs.
+pub trait Observer {
+    /// A statement is done.
+    fn done(&mut self, message: &str);
+
+    /// A statement came to a small table.
+    ///
+    /// # Errors
+    /// It cannot be shown: the script ends.
+    fn listing(&mut self, listing: &Listing) -> Result<(), ScriptError>;
+
+    /// A job was started. Returns when it is over.
+    ///
+    /// # Errors
+    /// It failed, or was stopped and nothing is to follow: the script ends.
+    fn job(&mut self, job: RunningJob) -> Result<(), ScriptError>;
+}
+
+/// Why a script ended before its end.
+#[derive(Debug)]
+pub enum ScriptError {
+    /// A statement is wrong.
+    Statement(SqlError),
+    /// A job failed.
+    Job(SqlError),
+    /// The observer wants no more: somebody stopped the job, or nobody reads.
+    Stopped,
+}
+
+/// INSERTs that wait for the end of the script.
+struct Pending {
+    outputs: Vec<JobOutput>,
+    settings: Settings,
+    position: TextPosition,
+}
+
+impl Session {
+    /// Runs a script.
+    ///
+    /// # Errors
+    /// [`ScriptError::Statement`] for text that does not parse and statements that are wrong; what the observer
+    /// returns.
+    pub fn run_script(&mut self, sql: &str, observer: &mut dyn Observer) -> Result<(), ScriptError> {
+        let statements = eddyline_planner::parse(sql).map_err(ScriptError::Statement)?;
+        let mut pending: Option<Pending> = None;
+        for statement in &statements {
+            if starts_pending(statement) {
+                self.run_pending(&mut pending, observer)?;
+            }
+            let waits = self.outputs_of(statement).map_err(|e| ScriptError::Statement(e.at(statement.position)))?;
+            match waits {
+                Some(output) => self.wait(&mut pending, statement, output).map_err(ScriptError::Statement)?,
+                None => self.run_now(statement, observer)?,
+            }
+        }
+        self.run_pending(&mut pending, observer)
+    }
+
+    /// What is to be written at the end of the script; `None` for a statement that is executed at once. CREATE TABLE
+    /// AS makes its table here.
+    fn outputs_of(&mut self, statement: &Statement) -> Result<Option<JobOutput>, SqlError> {
+        match &statement.kind {
+            StatementKind::Insert(insert) => self.insert_output(insert).map(Some),
+            StatementKind::CreateTable { table, query: Some(query), .. } if self.create_table(statement)? => {
+                self.table_output(&table.name, Vec::new(), query).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn wait(&self, pending: &mut Option<Pending>, statement: &Statement, output: JobOutput) -> Result<(), SqlError> {
+        let pending = pending.get_or_insert_with(|| Pending {
+            outputs: Vec::new(),
+            settings: self.settings().clone(),
+            position: statement.position,
+        });
+        if let Some(name) = pending.settings.difference(self.settings()) {
+            let message = format!("setting '{name}' changed between INSERTs, which run as one job");
+            return Err(SqlError::new(SqlError::INVALID, message)
+                .with_hint("put SET before the first INSERT, or run the INSERTs as scripts of their own")
+                .at(statement.position));
+        }
+        pending.outputs.push(output);
+        Ok(())
+    }
+
+    fn run_now(&mut self, statement: &Statement, observer: &mut dyn Observer) -> Result<(), ScriptError> {
+        match self.execute(statement).map_err(ScriptError::Statement)? {
+            Outcome::Done(message) => {
+                observer.done(&message);
+                Ok(())
+            }
+            Outcome::Listing(listing) => observer.listing(&listing),
+            Outcome::Job(job) => observer.job(job),
+        }
+    }
+
+    fn run_pending(&mut self, pending: &mut Option<Pending>, observer: &mut dyn Observer) -> Result<(), ScriptError> {
+        let Some(Pending { outputs, settings, position }) = pending.take() else { return Ok(()) };
+        let now = std::mem::replace(self.settings_mut(), settings);
+        let started = self.start(outputs).map_err(at_statement(position)).map_err(ScriptError::Statement);
+        *self.settings_mut() = now;
+        observer.job(started?)
+    }
+}
+
+fn starts_pending(statement: &Statement) -> bool {
+    match &statement.kind {
+        StatementKind::Select(_) | StatementKind::StatementSet(_) | StatementKind::Drop { .. } => true,
+        StatementKind::CreateTable { or_replace, .. } | StatementKind::CreateView { or_replace, .. } => *or_replace,
+        _ => false,
+    }
+}

@@ -1,0 +1,306 @@
+//! A session: names, settings, and statements one after the other.
+
+use crate::collect::{CHANNEL, COLLECT};
+use crate::ddl::{self, Definer};
+use crate::error::{from_catalog, from_connector};
+use crate::job::{self, RunningJob};
+use crate::listing::Listing;
+use crate::{Engine, Settings, show};
+use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
+use eddyline_planner::statement::{ExplainStage, Insert, Show, Statement, StatementKind};
+use eddyline_planner::{Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target, TextPosition};
+use sqlparser::ast::Query;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a statement came to.
+pub enum Outcome {
+    /// It is done; the text says what, in a line.
+    Done(String),
+    /// A small table: SHOW, DESCRIBE, EXPLAIN, SET.
+    Listing(Listing),
+    /// A job was started.
+    Job(RunningJob),
+}
+
+/// A catalog and settings, and the engine under them.
+pub struct Session {
+    engine: Engine,
+    catalog: Catalog,
+    settings: Settings,
+}
+
+impl Session {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self { engine, catalog: Catalog::new(), settings: Settings::new() }
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The settings, to change them.
+    pub fn settings_mut(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+
+    /// The names.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// How many shards a job of this session has.
+    pub fn shards(&self) -> usize {
+        self.settings.shards().unwrap_or(self.engine.shards())
+    }
+
+    /// Executes one statement. An INSERT is a job of its own here; [`run_script`](Self::run_script) joins them.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the place in the text that was parsed.
+    pub fn execute(&mut self, statement: &Statement) -> Result<Outcome, SqlError> {
+        self.execute_anywhere(statement).map_err(|e| e.at(statement.position))
+    }
+
+    fn execute_anywhere(&mut self, statement: &Statement) -> Result<Outcome, SqlError> {
+        match &statement.kind {
+            StatementKind::CreateTable { table, query, .. } => {
+                let name = table.name.clone();
+                let created = self.create_table(statement)?;
+                match query {
+                    Some(query) if created => {
+                        self.start(vec![self.table_output(&name, Vec::new(), query)?]).map(Outcome::Job)
+                    }
+                    _ => Ok(Outcome::Done(created_message("table", &name, created))),
+                }
+            }
+            StatementKind::CreateView { view, query, if_not_exists, or_replace } => {
+                if ddl::is_there(&self.catalog, &view.name, *if_not_exists) {
+                    return Ok(Outcome::Done(created_message("view", &view.name, false)));
+                }
+                let made = self.with_definer(|definer| definer.view(view.clone(), query))?;
+                ddl::add(&mut self.catalog, Object::View(Arc::new(made)), *or_replace)?;
+                Ok(Outcome::Done(created_message("view", &view.name, true)))
+            }
+            StatementKind::Drop { kind, name, if_exists } => {
+                ddl::drop(&mut self.catalog, kind, name, *if_exists).map(Outcome::Done)
+            }
+            StatementKind::Insert(insert) => self.start(vec![self.insert_output(insert)?]).map(Outcome::Job),
+            StatementKind::StatementSet(inserts) => {
+                let outputs = inserts.iter().map(|i| self.insert_output(i)).collect::<Result<_, _>>()?;
+                self.start(outputs).map(Outcome::Job)
+            }
+            StatementKind::Select(query) => self.select(query).map(Outcome::Job),
+            StatementKind::Explain { stage, statement } => self.explain(*stage, statement).map(Outcome::Listing),
+            StatementKind::Show(show) => self.show(show).map(Outcome::Listing),
+            StatementKind::Describe(name) => self.describe(name).map(Outcome::Listing),
+            StatementKind::Set { key, value } => self.set(key, value),
+            StatementKind::ShowSettings => Ok(Outcome::Listing(show::settings(&self.settings))),
+            StatementKind::Reset(Some(key)) => {
+                self.settings.reset(key)?;
+                Ok(Outcome::Done(format!("setting '{key}' reset")))
+            }
+            StatementKind::Reset(None) => {
+                self.settings.reset_all();
+                Ok(Outcome::Done("all settings reset".into()))
+            }
+        }
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<Outcome, SqlError> {
+        let spec = self.settings.set(key, value)?;
+        let note = if spec.without_effect { format!(" ({})", spec.description) } else { String::new() };
+        Ok(Outcome::Done(format!("setting '{key}' = '{value}'{note}")))
+    }
+
+    /// Does what CREATE TABLE says, but for the rows of AS SELECT. False where the table is there already and that
+    /// is fine.
+    pub(crate) fn create_table(&mut self, statement: &Statement) -> Result<bool, SqlError> {
+        let StatementKind::CreateTable { table, if_not_exists, or_replace, like, query } = &statement.kind else {
+            return Err(SqlError::new(SqlError::INTERNAL, "not CREATE TABLE"));
+        };
+        if ddl::is_there(&self.catalog, &table.name, *if_not_exists) {
+            return Ok(false);
+        }
+        let made = self.with_definer(|definer| definer.table(table.clone(), like.as_ref(), query.as_deref()))?;
+        ddl::add(&mut self.catalog, Object::Table(Arc::new(made)), *or_replace)?;
+        Ok(true)
+    }
+
+    fn with_definer<T>(&self, f: impl FnOnce(Definer<'_>) -> Result<T, SqlError>) -> Result<T, SqlError> {
+        let options = self.planner_options();
+        let planner = Planner::new(&self.catalog, &options, self.engine.functions());
+        let time_zone = self.settings.time_zone();
+        f(Definer { catalog: &self.catalog, registry: self.engine.registry(), planner, time_zone })
+    }
+
+    fn planner_options(&self) -> PlannerOptions {
+        PlannerOptions {
+            time_zone: self.settings.time_zone().to_owned(),
+            shards: self.shards(),
+            emit: if self.settings.emit_on_update() { Emit::OnUpdate } else { Emit::OnClose },
+            dialect: Dialect::Flink,
+            ..PlannerOptions::default()
+        }
+    }
+
+    /// Plans queries that run together.
+    ///
+    /// # Errors
+    /// What cannot be bound or maintained.
+    pub(crate) fn plan(&self, outputs: Vec<JobOutput>) -> Result<PlannedJob, SqlError> {
+        let options = self.planner_options();
+        let takes_retractions = |table: &Table| -> Result<bool, SqlError> {
+            let request = ddl::sink_request(table, self.settings.time_zone());
+            let sink = self.engine.registry().sink(&table.options, request).map_err(|e| from_connector(&e))?;
+            Ok(sink.takes_retractions())
+        };
+        Planner::new(&self.catalog, &options, self.engine.functions()).with_sinks(&takes_retractions).plan(outputs)
+    }
+
+    /// Plans a script whose last statement is a SELECT, without running it; what stands before it is executed. For
+    /// tests that run a plan themselves.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute); a script without a SELECT at its end.
+    pub fn plan_select(&mut self, sql: &str) -> Result<PlannedJob, SqlError> {
+        let statements = eddyline_planner::parse(sql)?;
+        let no_select = || SqlError::new(SqlError::INVALID, "the last statement is no SELECT");
+        let (last, before) = statements.split_last().ok_or_else(no_select)?;
+        for statement in before {
+            self.execute(statement)?;
+        }
+        let StatementKind::Select(query) = &last.kind else { return Err(no_select().at(last.position)) };
+        self.plan(vec![result_output(query, 0)]).map_err(|e| e.at(last.position))
+    }
+
+    /// Where an INSERT goes.
+    ///
+    /// # Errors
+    /// An unknown table, or one that cannot be written.
+    pub(crate) fn insert_output(&self, insert: &Insert) -> Result<JobOutput, SqlError> {
+        self.table_output(&insert.table, insert.columns.clone(), &insert.query).map_err(|e| e.at(insert.position))
+    }
+
+    /// A query whose rows go into a table.
+    pub(crate) fn table_output(&self, name: &str, columns: Vec<String>, query: &Query) -> Result<JobOutput, SqlError> {
+        let table = self.catalog.table(name).map_err(from_catalog)?.clone();
+        let written =
+            |c: &&eddyline_catalog::Column| matches!(c.source, ColumnSource::Metadata { is_virtual: false, .. });
+        if let Some(column) = table.columns.iter().find(written) {
+            let message = format!("table {name}: METADATA column {} cannot be written", column.name);
+            return Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint("declare it METADATA VIRTUAL"));
+        }
+        Ok(JobOutput { query: query.clone(), target: Target::Table { table, columns } })
+    }
+
+    /// Starts a job that writes tables.
+    ///
+    /// # Errors
+    /// What cannot be planned or opened.
+    pub(crate) fn start(&self, outputs: Vec<JobOutput>) -> Result<RunningJob, SqlError> {
+        let name = match outputs.as_slice() {
+            [JobOutput { target: Target::Table { table, .. }, .. }] => format!("insert-into {}", table.name),
+            several => format!("{} inserts", several.len()),
+        };
+        let planned = self.plan(outputs)?;
+        job::start(&self.engine, &self.settings, self.shards(), name, planned, None)
+    }
+
+    fn select(&self, query: &Query) -> Result<RunningJob, SqlError> {
+        let channel = self.engine.next_channel();
+        let planned = self.plan(vec![result_output(query, channel)])?;
+        job::start(&self.engine, &self.settings, self.shards(), "select".into(), planned, Some(channel))
+    }
+
+    /// What EXPLAIN shows of a statement.
+    ///
+    /// # Errors
+    /// What cannot be planned, or is no query.
+    pub fn explain(&self, stage: ExplainStage, statement: &Statement) -> Result<Listing, SqlError> {
+        let outputs = match &statement.kind {
+            StatementKind::Select(query) => vec![result_output(query, 0)],
+            StatementKind::Insert(insert) => vec![self.insert_output(insert)?],
+            StatementKind::StatementSet(inserts) => {
+                inserts.iter().map(|i| self.insert_output(i)).collect::<Result<_, _>>()?
+            }
+            _ => {
+                return Err(SqlError::new(SqlError::UNSUPPORTED, "EXPLAIN shows how a query runs; this is none")
+                    .with_hint("EXPLAIN a SELECT, an INSERT or a statement set"));
+            }
+        };
+        Ok(Listing::lines("plan", &explain_text(stage, &self.plan(outputs)?)))
+    }
+
+    fn show(&self, show: &Show) -> Result<Listing, SqlError> {
+        Ok(match show {
+            Show::Tables { like } => show::tables(&self.catalog, like.as_deref()),
+            Show::Views => show::views(&self.catalog),
+            Show::Create(name) => match self.catalog.object(name).map_err(from_catalog)? {
+                Object::Table(table) => show::create_table(table),
+                Object::View(view) => show::create_view(view),
+            },
+            Show::Functions => show::names("function name", self.engine.functions().names().into_iter()),
+            Show::Columns(name) => self.describe(name)?,
+            Show::Connectors => {
+                let names = self.engine.registry().names().filter(|n| *n != COLLECT);
+                show::names("connector name", names.map(str::to_owned))
+            }
+            Show::Jobs => {
+                return Err(SqlError::new(SqlError::UNSUPPORTED, "SHOW JOBS needs a server, which is not there yet")
+                    .with_hint("a job of `eddyline run` shows its progress on the terminal, or with --json"));
+            }
+        })
+    }
+
+    fn describe(&self, name: &str) -> Result<Listing, SqlError> {
+        match self.catalog.object(name).map_err(from_catalog)? {
+            Object::Table(table) => Ok(show::describe_table(table)),
+            Object::View(_) => {
+                let sql = format!("SELECT * FROM `{}`", name.replace('`', "``"));
+                let statements = eddyline_planner::parse(&sql)?;
+                let Some(StatementKind::Select(query)) = statements.into_iter().next().map(|s| s.kind) else {
+                    return Err(SqlError::new(SqlError::INTERNAL, "a SELECT does not parse"));
+                };
+                let options = self.planner_options();
+                let planner = Planner::new(&self.catalog, &options, self.engine.functions());
+                // A place in a made-up text says nothing to the user.
+                let bound = planner.bind_query(&query).map_err(|e| SqlError { position: None, ..e })?;
+                Ok(show::describe_columns(&Arc::new(bound.schema().as_arrow().clone())))
+            }
+        }
+    }
+}
+
+fn explain_text(stage: ExplainStage, planned: &PlannedJob) -> String {
+    let all = |plans: &[datafusion_expr::LogicalPlan]| {
+        plans.iter().map(|p| p.display_indent().to_string()).collect::<Vec<_>>().join("\n\n")
+    };
+    match stage {
+        ExplainStage::Logical => all(&planned.logical),
+        ExplainStage::Optimized => all(&planned.optimized),
+        ExplainStage::Dataflow | ExplainStage::Changelog => planned.dataflow.to_string(),
+    }
+}
+
+/// A query whose rows go to the reader of a channel.
+fn result_output(query: &Query, channel: u64) -> JobOutput {
+    let options =
+        BTreeMap::from([("connector".to_owned(), COLLECT.to_owned()), (CHANNEL.to_owned(), channel.to_string())]);
+    JobOutput { query: query.clone(), target: Target::Result { name: "result".into(), options } }
+}
+
+fn created_message(kind: &str, name: &str, created: bool) -> String {
+    if created { format!("{kind} {name} created") } else { format!("{kind} {name} exists already, left as it is") }
+}
+
+/// The place of a statement, for errors that have none.
+pub(crate) fn at_statement(position: TextPosition) -> impl Fn(SqlError) -> SqlError {
+    move |error| error.at(position)
+}

@@ -1,0 +1,128 @@
+//! The table of settings. `docs/settings.md` lists the same ones; a test compares them.
+
+/// What a setting's value may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingKind {
+    /// A whole number within bounds.
+    Count {
+        /// The least.
+        min: u64,
+        /// The greatest.
+        max: u64,
+    },
+    /// A duration as in `100 ms`.
+    Duration,
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A zone such as `UTC`, `Europe/Berlin`, `+02:00`.
+    TimeZone,
+    /// Any text.
+    Text,
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettingSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// Another name for it, as Flink spells it.
+    pub alias: Option<&'static str>,
+    /// What its value may be.
+    pub kind: SettingKind,
+    /// Its value when nobody sets it.
+    pub default: &'static str,
+    /// What it does, in a line.
+    pub description: &'static str,
+    /// True where it is accepted for files written for Flink, and cannot change anything here.
+    pub without_effect: bool,
+}
+
+const fn setting(
+    name: &'static str,
+    kind: SettingKind,
+    default: &'static str,
+    description: &'static str,
+) -> SettingSpec {
+    SettingSpec { name, alias: None, kind, default, description, without_effect: false }
+}
+
+const fn no_effect(name: &'static str, kind: SettingKind, default: &'static str) -> SettingSpec {
+    let description = "accepted, without effect: an epoch is a mini-batch already and changes no result";
+    SettingSpec { name, alias: None, kind, default, description, without_effect: true }
+}
+
+/// Every setting there is, by name.
+pub const SETTINGS: &[SettingSpec] = &[
+    setting(
+        "execution.emit",
+        SettingKind::Choice(&["on-close", "on-update"]),
+        "on-close",
+        "When a window aggregate tells its result: once, when the watermark closes the window, or early, with corrections",
+    ),
+    setting(
+        "execution.epoch-interval",
+        SettingKind::Duration,
+        "100 ms",
+        "How long an epoch may last while input keeps coming; output becomes visible at its end",
+    ),
+    setting(
+        "execution.runtime-mode",
+        SettingKind::Choice(&["streaming", "batch"]),
+        "streaming",
+        "'batch' refuses tables whose input does not end; the engine is the same",
+    ),
+    SettingSpec {
+        alias: Some("parallelism.default"),
+        ..setting(
+            "execution.shards",
+            SettingKind::Count { min: 1, max: 1024 },
+            "number of cores",
+            "How many shards (threads) run a job",
+        )
+    },
+    setting(
+        "pipeline.max-parallelism",
+        SettingKind::Count { min: 1, max: 32768 },
+        "128",
+        "Number of key groups: the greatest number of shards that a job's state can be dealt out to",
+    ),
+    setting("pipeline.name", SettingKind::Text, "", "Name of the job, as progress and SHOW JOBS show it"),
+    SettingSpec {
+        alias: Some("table.sql-dialect"),
+        ..setting("sql.dialect", SettingKind::Choice(&["flink"]), "flink", "How SQL text is read")
+    },
+    SettingSpec {
+        alias: Some("state.backend.type"),
+        ..setting("state.backend", SettingKind::Choice(&["memory"]), "memory", "Where state lives")
+    },
+    setting(
+        "sql-client.execution.result-mode",
+        SettingKind::Choice(&["table", "tableau", "changelog"]),
+        "table",
+        "How a SELECT prints its result when --format is not given; 'tableau' is 'table'",
+    ),
+    no_effect("table.exec.mini-batch.allow-latency", SettingKind::Duration, "0 ms"),
+    no_effect("table.exec.mini-batch.enabled", SettingKind::Flag, "false"),
+    no_effect("table.exec.mini-batch.size", SettingKind::Count { min: 1, max: u64::MAX }, "1"),
+    setting(
+        "table.local-time-zone",
+        SettingKind::TimeZone,
+        "UTC",
+        "Zone in which TIMESTAMP_LTZ is read and shown, and of casts between it and TIMESTAMP",
+    ),
+];
+
+/// Settings of Flink that are refused with advice, by prefix.
+pub(super) const REFUSED: &[(&str, &str)] = &[
+    (
+        "execution.checkpointing.",
+        "checkpoints are not there yet: take the setting out; a job starts from its inputs again",
+    ),
+    ("state.checkpoints.", "checkpoints are not there yet: take the setting out"),
+    ("state.savepoints.", "savepoints are not there yet: take the setting out"),
+    ("execution.savepoint.", "savepoints are not there yet: take the setting out"),
+    ("restart-strategy", "a failed job ends with its error; run it again from a shell loop or a supervisor"),
+    ("table.exec.state.ttl", "state is kept as long as the job runs; use windows to bound it"),
+];

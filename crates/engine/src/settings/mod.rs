@@ -1,0 +1,225 @@
+//! Settings: one table of what there is ([`SETTINGS`]), and the values of a session ([`Settings`]).
+//!
+//! `SET 'key' = 'value'`, `--set key=value` and a TOML file all end in [`Settings::set`], which checks the name and
+//! the value, so that what is read later cannot fail.
+//!
+//! Not here: who reads files and arguments (the command line).
+
+mod known;
+#[cfg(test)]
+mod tests;
+
+pub use known::{SETTINGS, SettingKind, SettingSpec};
+
+use arrow::array::timezone::Tz;
+use eddyline_catalog::edit_distance;
+use eddyline_connectors::parse_duration;
+use eddyline_planner::SqlError;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The settings of a session: what differs from the defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    values: BTreeMap<&'static str, String>,
+}
+
+impl Settings {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Gives a setting a value.
+    ///
+    /// # Errors
+    /// An unknown name (names the nearest), or a value that does not fit (names what fits).
+    pub fn set(&mut self, key: &str, value: &str) -> Result<&'static SettingSpec, SqlError> {
+        let spec = spec_of(key)?;
+        let value = checked(spec, key, value)?;
+        self.values.insert(spec.name, value);
+        Ok(spec)
+    }
+
+    /// Takes a setting back to its default.
+    ///
+    /// # Errors
+    /// An unknown name.
+    pub fn reset(&mut self, key: &str) -> Result<(), SqlError> {
+        self.values.remove(spec_of(key)?.name);
+        Ok(())
+    }
+
+    /// Takes all settings back to their defaults.
+    pub fn reset_all(&mut self) {
+        self.values.clear();
+    }
+
+    /// Gives values to all settings of a TOML text; nested tables stand for dotted names.
+    ///
+    /// # Errors
+    /// Text that is no TOML, and as [`set`](Self::set).
+    pub fn set_toml(&mut self, text: &str) -> Result<(), SqlError> {
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            SqlError::new(SqlError::INVALID_PARAMETER, format!("configuration: {}", e.to_string().trim_end()))
+        })?;
+        let mut flat = Vec::new();
+        flatten("", &table, &mut flat)?;
+        for (key, value) in flat {
+            self.set(&key, &value)?;
+        }
+        Ok(())
+    }
+
+    /// The value of a known setting, its default where it was not set.
+    pub fn value(&self, spec: &'static SettingSpec) -> &str {
+        self.values.get(spec.name).map_or(spec.default, String::as_str)
+    }
+
+    /// What was set: name and value.
+    pub fn changed(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.values.iter().map(|(k, v)| (*k, v.as_str()))
+    }
+
+    /// The first setting whose value differs from that in `other`.
+    pub fn difference(&self, other: &Settings) -> Option<&'static str> {
+        SETTINGS.iter().find(|s| self.value(s) != other.value(s)).map(|s| s.name)
+    }
+
+    /// `execution.shards`, when it was set.
+    pub fn shards(&self) -> Option<usize> {
+        self.values.get("execution.shards").and_then(|v| v.parse().ok())
+    }
+
+    /// `execution.epoch-interval`.
+    pub fn epoch_interval(&self) -> Duration {
+        parse_duration(self.of("execution.epoch-interval")).unwrap_or(Duration::from_millis(100))
+    }
+
+    /// `execution.emit` = `on-update`.
+    pub fn emit_on_update(&self) -> bool {
+        self.of("execution.emit") == "on-update"
+    }
+
+    /// `execution.runtime-mode` = `batch`.
+    pub fn is_batch(&self) -> bool {
+        self.of("execution.runtime-mode") == "batch"
+    }
+
+    /// `pipeline.max-parallelism`.
+    pub fn max_parallelism(&self) -> u16 {
+        self.of("pipeline.max-parallelism").parse().unwrap_or(128)
+    }
+
+    /// `pipeline.name`, unless it is empty.
+    pub fn pipeline_name(&self) -> Option<&str> {
+        Some(self.of("pipeline.name")).filter(|n| !n.is_empty())
+    }
+
+    /// `table.local-time-zone`.
+    pub fn time_zone(&self) -> &str {
+        self.of("table.local-time-zone")
+    }
+
+    /// `sql-client.execution.result-mode` = `changelog`.
+    pub fn shows_changelog(&self) -> bool {
+        self.of("sql-client.execution.result-mode") == "changelog"
+    }
+
+    fn of(&self, name: &'static str) -> &str {
+        let spec = SETTINGS.iter().find(|s| s.name == name).expect("the name stands in the table");
+        self.value(spec)
+    }
+}
+
+fn spec_of(key: &str) -> Result<&'static SettingSpec, SqlError> {
+    if let Some(spec) = SETTINGS.iter().find(|s| s.name == key || s.alias == Some(key)) {
+        return Ok(spec);
+    }
+    if let Some((_, advice)) = known::REFUSED.iter().find(|(prefix, _)| key.starts_with(prefix)) {
+        return Err(
+            SqlError::new(SqlError::UNSUPPORTED, format!("setting '{key}' is not supported")).with_hint(*advice)
+        );
+    }
+    let names = SETTINGS.iter().flat_map(|s| std::iter::once(s.name).chain(s.alias));
+    let nearest = names.map(|n| (edit_distance(n, key), n)).min().filter(|(d, n)| *d <= 2 + n.len() / 4);
+    let hint = match nearest {
+        Some((_, name)) => format!("did you mean '{name}'? SET; lists all settings"),
+        None => "SET; lists all settings".to_owned(),
+    };
+    Err(SqlError::new(SqlError::INVALID_PARAMETER, format!("unknown setting '{key}'")).with_hint(hint))
+}
+
+/// The value in its canonical spelling.
+fn checked(spec: &SettingSpec, key: &str, value: &str) -> Result<String, SqlError> {
+    let refuse = |hint: String| {
+        Err(SqlError::new(SqlError::INVALID_PARAMETER, format!("setting '{key}' cannot be '{value}'")).with_hint(hint))
+    };
+    let lower = value.to_ascii_lowercase();
+    match spec.kind {
+        SettingKind::Count { min, max } => match value.trim().parse::<u64>() {
+            Ok(n) if (min..=max).contains(&n) => Ok(n.to_string()),
+            _ if max == u64::MAX => refuse(format!("give a whole number of at least {min}")),
+            _ => refuse(format!("give a whole number from {min} to {max}")),
+        },
+        SettingKind::Duration => match parse_duration(value) {
+            Some(d) if d.is_zero() && !spec.without_effect => refuse("give a duration above 0, like '100 ms'".into()),
+            Some(_) => Ok(value.to_owned()),
+            None => refuse("give a duration like '100 ms' or '1 s'".into()),
+        },
+        SettingKind::Flag if lower == "true" || lower == "false" => Ok(lower),
+        SettingKind::Flag => refuse("give 'true' or 'false'".into()),
+        SettingKind::Choice(words) => match canonical_choice(spec, &lower, words) {
+            Some(word) => Ok(word.to_owned()),
+            None => refuse(choice_hint(spec, &lower, words)),
+        },
+        SettingKind::TimeZone => match value.parse::<Tz>() {
+            Ok(_) => Ok(value.to_owned()),
+            Err(_) => refuse("give a zone like 'UTC', 'Europe/Berlin' or '+02:00'".into()),
+        },
+        SettingKind::Text => Ok(value.to_owned()),
+    }
+}
+
+/// The word that is meant; Flink's names of what is called otherwise here count too.
+fn canonical_choice(spec: &SettingSpec, lower: &str, words: &'static [&'static str]) -> Option<&'static str> {
+    let meant = match (spec.name, lower) {
+        ("state.backend", "hashmap") => "memory",
+        ("sql.dialect", "default") => "flink",
+        _ => lower,
+    };
+    words.iter().copied().find(|w| *w == meant)
+}
+
+fn choice_hint(spec: &SettingSpec, lower: &str, words: &[&str]) -> String {
+    let all = words.iter().map(|w| format!("'{w}'")).collect::<Vec<_>>().join(" or ");
+    match (spec.name, lower) {
+        ("state.backend", "rocksdb") => format!("state that is larger than memory is not there yet; give {all}"),
+        ("sql.dialect", "postgres") => format!("the dialect of Postgres is not there yet; give {all}"),
+        ("execution.runtime-mode", "automatic") => {
+            format!("bounded input ends a job in either mode; give {all}")
+        }
+        _ => format!("give {all}"),
+    }
+}
+
+fn flatten(prefix: &str, table: &toml::Table, out: &mut Vec<(String, String)>) -> Result<(), SqlError> {
+    for (name, value) in table {
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        match value {
+            toml::Value::Table(inner) => flatten(&key, inner, out)?,
+            toml::Value::String(text) => out.push((key, text.clone())),
+            toml::Value::Integer(n) => out.push((key, n.to_string())),
+            toml::Value::Float(n) => out.push((key, n.to_string())),
+            toml::Value::Boolean(b) => out.push((key, b.to_string())),
+            toml::Value::Array(_) | toml::Value::Datetime(_) => {
+                return Err(SqlError::new(
+                    SqlError::INVALID_PARAMETER,
+                    format!("configuration: '{key}' is neither text, number nor true/false"),
+                )
+                .with_hint("settings are single values; put the value in quotes"));
+            }
+        }
+    }
+    Ok(())
+}
