@@ -7,9 +7,8 @@ use crate::job::{self, RunningJob};
 use crate::listing::Listing;
 use crate::{Engine, Settings, show};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
-use eddyline_planner::statement::{ExplainStage, Insert, Show, Statement, StatementKind};
+use eddyline_planner::statement::{ExplainStage, Insert, Query, Show, Statement, StatementKind};
 use eddyline_planner::{Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target, TextPosition};
-use sqlparser::ast::Query;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

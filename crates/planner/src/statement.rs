@@ -2,7 +2,7 @@
 
 use crate::TextPosition;
 use eddyline_catalog::{Table, View};
-use sqlparser::ast::Query;
+pub use sqlparser::ast::Query;
 
 /// One statement of a script.
 #[derive(Debug, Clone)]

@@ -11,9 +11,8 @@ use crate::error::{from_catalog, from_connector};
 use arrow::datatypes::{Field, SchemaRef};
 use eddyline_catalog::{Catalog, Column, ColumnSource, Object, Table, View};
 use eddyline_connectors::{ConnectorError, Registry, SinkRequest, SourceRequest};
-use eddyline_planner::statement::Like;
+use eddyline_planner::statement::{Like, Query};
 use eddyline_planner::{Planner, SqlError};
-use sqlparser::ast::Query;
 use std::sync::Arc;
 
 /// What a definition is checked with.
