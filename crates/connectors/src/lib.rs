@@ -8,6 +8,7 @@
 //!
 //! Not here: SQL, plans, operators. Start at `source.rs` and `sink.rs`.
 
+mod blackhole;
 pub mod changelog;
 pub mod clock;
 mod datagen;
@@ -15,6 +16,7 @@ mod error;
 mod generator;
 mod nexmark;
 mod options;
+mod print;
 mod registry;
 mod sink;
 mod source;

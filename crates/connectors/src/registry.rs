@@ -1,5 +1,7 @@
+use crate::blackhole::BlackholeConnector;
 use crate::datagen::DatagenConnector;
 use crate::nexmark::NexmarkConnector;
+use crate::print::PrintConnector;
 use crate::{ConnectorError, Options, Sink, SinkRequest, Source, SourceRequest};
 use arrow::datatypes::DataType;
 use std::collections::BTreeMap;
@@ -55,7 +57,11 @@ impl Registry {
 
     /// All connectors of this crate.
     pub fn builtin() -> Self {
-        Self::empty().with(Arc::new(DatagenConnector)).with(Arc::new(NexmarkConnector))
+        Self::empty()
+            .with(Arc::new(BlackholeConnector))
+            .with(Arc::new(DatagenConnector))
+            .with(Arc::new(NexmarkConnector))
+            .with(Arc::new(PrintConnector))
     }
 
     /// One more connector, in the place of one of the same name.

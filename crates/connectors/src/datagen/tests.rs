@@ -1,5 +1,5 @@
-use crate::testing::{Bench, failure, lines, request, schema, source};
 use crate::Boundedness;
+use crate::testing::{Bench, failure, lines, request, schema, source};
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use std::time::Duration;
