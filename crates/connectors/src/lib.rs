@@ -13,6 +13,7 @@ pub mod changelog;
 pub mod clock;
 mod datagen;
 mod error;
+pub mod format;
 mod generator;
 mod nexmark;
 mod options;
