@@ -1,0 +1,201 @@
+//! The connector `changes`: rows with weights out of SQL text, or handed over by a test while the job runs.
+//!
+//! ```sql
+//! CREATE TABLE t (k STRING, v BIGINT) WITH ('connector' = 'changes', 'rows' = '
+//!   + a 1
+//!   + b 2
+//!   - a 1
+//! ');
+//! ```
+//! The text is a change table (see `eddyline_changes::table`). `rows.1`, `rows.2`, … are further splits. A table
+//! with `'feed' = 'name'` reads what a test pushes into the [`Feed`] of that name, block by block, until it is closed.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use eddyline_changes::ChangeBatch;
+use eddyline_changes::table::parse_changes;
+use eddyline_connectors::{
+    Boundedness, Connector, ConnectorError, Decoded, Decoder, Options, Payload, Position, RawBlock, Rim, Source,
+    SourceRequest, Split, SplitReader,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// Rows on their way into a table: one queue per split.
+#[derive(Clone)]
+pub struct Feed {
+    splits: Vec<Arc<Mutex<Queue>>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    blocks: VecDeque<ChangeBatch>,
+    closed: bool,
+    waker: Option<Waker>,
+}
+
+impl Feed {
+    /// A feed of `splits` splits.
+    pub fn new(splits: usize) -> Self {
+        Self { splits: (0..splits).map(|_| Arc::default()).collect() }
+    }
+
+    /// Number of splits.
+    pub fn splits(&self) -> usize {
+        self.splits.len()
+    }
+
+    /// Hands changes (in the table's physical schema) to a split.
+    pub fn push(&self, split: usize, changes: ChangeBatch) {
+        let mut queue = lock(&self.splits[split]);
+        queue.blocks.push_back(changes);
+        wake(&mut queue);
+    }
+
+    /// Ends all splits after what was pushed.
+    pub fn close(&self) {
+        for split in &self.splits {
+            let mut queue = lock(split);
+            queue.closed = true;
+            wake(&mut queue);
+        }
+    }
+}
+
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wake(queue: &mut Queue) {
+    if let Some(waker) = queue.waker.take() {
+        waker.wake();
+    }
+}
+
+/// The connector, with the feeds that its tables may name.
+#[derive(Clone, Default)]
+pub struct Changes {
+    feeds: BTreeMap<String, Feed>,
+}
+
+impl Changes {
+    /// With one more feed.
+    pub fn with_feed(mut self, name: impl Into<String>, feed: Feed) -> Self {
+        self.feeds.insert(name.into(), feed);
+        self
+    }
+}
+
+impl Connector for Changes {
+    fn name(&self) -> &'static str {
+        "changes"
+    }
+
+    fn source(&self, mut options: Options, request: SourceRequest) -> Result<Arc<dyn Source>, ConnectorError> {
+        let feed = match options.text("feed") {
+            Some(name) => self.feeds.get(&name).cloned().ok_or_else(|| options.bad("feed", &name, "is no feed"))?,
+            None => written(&mut options, &request.physical)?,
+        };
+        options.text("retracts");
+        options.finish()?;
+        Ok(Arc::new(ChangesSource { feed, projection: request.projection.clone(), schema: request.decoded() }))
+    }
+}
+
+/// The rows that stand in the options: a feed that is closed already.
+fn written(options: &mut Options, physical: &Arc<Schema>) -> Result<Feed, ConnectorError> {
+    let texts: Vec<String> = options.with_prefix("rows").into_values().collect();
+    if texts.is_empty() {
+        options.required("rows")?;
+    }
+    let feed = Feed::new(texts.len());
+    for (split, text) in texts.iter().enumerate() {
+        feed.push(split, parse_changes(physical, text)?);
+    }
+    feed.close();
+    Ok(feed)
+}
+
+struct ChangesSource {
+    feed: Feed,
+    projection: Vec<usize>,
+    schema: SchemaRef,
+}
+
+impl Source for ChangesSource {
+    fn boundedness(&self) -> Boundedness {
+        Boundedness::Bounded
+    }
+
+    fn splits(&self, _shards: usize) -> Result<Vec<Split>, ConnectorError> {
+        Ok((0..self.feed.splits()).map(|s| Split { id: s.to_string(), range: 0..u64::MAX }).collect())
+    }
+
+    fn open(&self, split: &Split, from: Position, _rim: &Rim) -> Result<Box<dyn SplitReader>, ConnectorError> {
+        let at: usize = split.id.parse().map_err(|_| ConnectorError::Format {
+            place: split.id.clone(),
+            message: "is no split of a feed".into(),
+        })?;
+        Ok(Box::new(ChangesReader { queue: self.feed.splits[at].clone(), position: 0, skip: from.0 }))
+    }
+
+    fn decoder(&self, _split: &Split) -> Result<Box<dyn Decoder>, ConnectorError> {
+        Ok(Box::new(ChangesDecoder {
+            projection: self.projection.clone(),
+            schema: self.schema.clone(),
+            block: None,
+        }))
+    }
+}
+
+struct ChangesReader {
+    queue: Arc<Mutex<Queue>>,
+    position: u64,
+    /// Rows before this were handed out before a restart.
+    skip: u64,
+}
+
+impl SplitReader for ChangesReader {
+    fn poll_block(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<RawBlock>, ConnectorError>> {
+        let mut queue = lock(&self.queue);
+        loop {
+            let Some(changes) = queue.blocks.get(usize::try_from(self.position).unwrap_or(0)).cloned() else {
+                if queue.closed {
+                    return Poll::Ready(Ok(None));
+                }
+                queue.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            };
+            self.position += 1;
+            if self.position > self.skip {
+                let (start, end) = (Position(self.position - 1), Position(self.position));
+                return Poll::Ready(Ok(Some(RawBlock { payload: Payload::Changes(changes), start, end })));
+            }
+        }
+    }
+}
+
+struct ChangesDecoder {
+    projection: Vec<usize>,
+    schema: SchemaRef,
+    block: Option<(ChangeBatch, Position)>,
+}
+
+impl Decoder for ChangesDecoder {
+    fn feed(&mut self, block: RawBlock) -> Result<(), ConnectorError> {
+        let Payload::Changes(changes) = block.payload else {
+            return Err(ConnectorError::Format { place: "changes".into(), message: "block of another source".into() });
+        };
+        self.block = Some((changes, block.end));
+        Ok(())
+    }
+
+    fn next(&mut self, _rows_max: usize) -> Result<Option<Decoded>, ConnectorError> {
+        let Some((changes, position)) = self.block.take() else { return Ok(None) };
+        let columns = changes.rows().project(&self.projection)?.columns().to_vec();
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(changes.num_rows()));
+        let rows = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
+        Ok(Some(Decoded { changes: changes.with_rows(rows)?, skipped: 0, position }))
+    }
+}

@@ -1,0 +1,95 @@
+//! The batch answer of a bound query, by DataFusion: the independent oracle of invariants I1 and I2.
+//!
+//! It takes the query as it was *bound*, before our optimizer and everything after it, puts the given rows in the
+//! place of every table, writes window assignment out as plain projections, and lets DataFusion plan and run the
+//! rest as for any finished table.
+
+use arrow::array::RecordBatch;
+use datafusion::catalog::MemTable;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use arrow::datatypes::{DataType, TimeUnit};
+use eddyline_plan::Window;
+use eddyline_planner::WindowAssign;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Rows of every table, by name: all columns that a query sees, computed ones too.
+pub type Tables = BTreeMap<String, Vec<RecordBatch>>;
+
+/// The answer of `plan` over `tables`.
+///
+/// # Errors
+/// A table that is not given, or whatever DataFusion says.
+pub async fn batch_answer(plan: &LogicalPlan, tables: &Tables) -> Result<Vec<RecordBatch>> {
+    let plan = plan.clone().transform_up_with_subqueries(|node| replace(node, tables))?.data;
+    let config = SessionConfig::new().with_target_partitions(1);
+    let session = SessionContext::new_with_config(config);
+    session.execute_logical_plan(plan).await?.collect().await
+}
+
+fn replace(node: LogicalPlan, tables: &Tables) -> Result<Transformed<LogicalPlan>> {
+    match node {
+        LogicalPlan::TableScan(mut scan) => {
+            let name = scan.table_name.table();
+            let rows = tables
+                .get(name)
+                .ok_or_else(|| DataFusionError::Plan(format!("the oracle has no rows for table {name}")))?;
+            let schema = scan.source.schema();
+            let rows = rows
+                .iter()
+                .map(|b| RecordBatch::try_new(schema.clone(), b.columns().to_vec()))
+                .collect::<std::result::Result<Vec<_>, _>>()?;
+            scan.source = provider_as_source(Arc::new(MemTable::try_new(schema, vec![rows])?));
+            Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+        }
+        LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<WindowAssign>() {
+            Some(assign) => Ok(Transformed::yes(windows(assign)?)),
+            None => Ok(Transformed::no(LogicalPlan::Extension(extension))),
+        },
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+/// Window assignment by arithmetic: the `k`-th window that may hold a row begins `k` slides before the last one
+/// that does; rows that it does not hold are filtered out.
+fn windows(assign: &WindowAssign) -> Result<LogicalPlan> {
+    let window = assign.window();
+    let count = (window.size_ms() + window.slide_ms() - 1) / window.slide_ms();
+    let mut union: Option<LogicalPlanBuilder> = None;
+    for k in 0..count {
+        let one = nth_window(assign, window, k)?;
+        union = Some(match union {
+            None => LogicalPlanBuilder::from(one),
+            Some(earlier) => earlier.union(one)?,
+        });
+    }
+    union.ok_or_else(|| DataFusionError::Plan("a window of no length".into()))?.build()
+}
+
+fn nth_window(assign: &WindowAssign, window: Window, k: i64) -> Result<LogicalPlan> {
+    let input = assign.input();
+    let time = Expr::Column(assign.time().clone());
+    let time_type = input.schema().field_from_column(assign.time())?.data_type().clone();
+    let zone = match &time_type {
+        DataType::Timestamp(_, zone) => zone.clone(),
+        _ => None,
+    };
+    let stamp = DataType::Timestamp(TimeUnit::Millisecond, zone);
+    let ms = cast(cast(time.clone(), stamp.clone()), DataType::Int64);
+    let (size, slide, offset) = (window.size_ms(), window.slide_ms(), window.offset_ms());
+    // Euclidean remainder of (ms - offset) by slide.
+    let shifted = ms.clone() - lit(offset);
+    let remainder = (shifted % lit(slide) + lit(slide)) % lit(slide);
+    let start = ms.clone() - remainder - lit(k * slide);
+    let holds = time.is_not_null().and(ms.lt(start.clone() + lit(size)));
+    let at = |shift: i64| cast(start.clone() + lit(ScalarValue::Int64(Some(shift))), stamp.clone());
+    let names: Vec<String> = assign.window_columns().iter().map(|c| (*c).to_owned()).collect();
+    let columns = input.schema().columns().into_iter().map(Expr::Column);
+    let added = [at(0).alias(&names[0]), at(size).alias(&names[1]), at(size - 1).alias(&names[2])];
+    LogicalPlanBuilder::from(input.clone()).filter(holds)?.project(columns.chain(added))?.build()
+}
+
