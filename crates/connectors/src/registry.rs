@@ -17,6 +17,13 @@ pub trait Connector: Send + Sync {
         Vec::new()
     }
 
+    /// True when a table with these options takes rows back that it gave before: the planner must know. Sources
+    /// that only ever add rows keep the default.
+    fn retracts(&self, options: &BTreeMap<String, String>) -> bool {
+        let _ = options;
+        false
+    }
+
     /// A source with these options. Reads every option it knows and calls [`Options::finish`]; does no I/O, so that
     /// it also serves to check a table's definition.
     ///
