@@ -92,12 +92,16 @@ impl Connector for Changes {
         "changes"
     }
 
+    fn retracts(&self, options: &BTreeMap<String, String>) -> bool {
+        options.get("retracts").is_some_and(|v| v == "true")
+    }
+
     fn source(&self, mut options: Options, request: SourceRequest) -> Result<Arc<dyn Source>, ConnectorError> {
         let feed = match options.text("feed") {
             Some(name) => self.feeds.get(&name).cloned().ok_or_else(|| options.bad("feed", &name, "is no feed"))?,
             None => written(&mut options, &request.physical)?,
         };
-        options.text("retracts");
+        options.flag("retracts", false)?;
         options.finish()?;
         Ok(Arc::new(ChangesSource { feed, projection: request.projection.clone(), schema: request.decoded() }))
     }
@@ -133,19 +137,15 @@ impl Source for ChangesSource {
     }
 
     fn open(&self, split: &Split, from: Position, _rim: &Rim) -> Result<Box<dyn SplitReader>, ConnectorError> {
-        let at: usize = split.id.parse().map_err(|_| ConnectorError::Format {
-            place: split.id.clone(),
-            message: "is no split of a feed".into(),
-        })?;
+        let at: usize = split
+            .id
+            .parse()
+            .map_err(|_| ConnectorError::Format { place: split.id.clone(), message: "is no split of a feed".into() })?;
         Ok(Box::new(ChangesReader { queue: self.feed.splits[at].clone(), position: 0, skip: from.0 }))
     }
 
     fn decoder(&self, _split: &Split) -> Result<Box<dyn Decoder>, ConnectorError> {
-        Ok(Box::new(ChangesDecoder {
-            projection: self.projection.clone(),
-            schema: self.schema.clone(),
-            block: None,
-        }))
+        Ok(Box::new(ChangesDecoder { projection: self.projection.clone(), schema: self.schema.clone(), block: None }))
     }
 }
 

@@ -121,9 +121,7 @@ fn column_texts(column: &ArrayRef) -> Result<Vec<String>, ArrowError> {
     };
     match column.data_type() {
         DataType::Float64 => Ok(column.as_primitive::<Float64Type>().iter().map(float).collect()),
-        DataType::Float32 => {
-            Ok(column.as_primitive::<Float32Type>().iter().map(|v| float(v.map(f64::from))).collect())
-        }
+        DataType::Float32 => Ok(column.as_primitive::<Float32Type>().iter().map(|v| float(v.map(f64::from))).collect()),
         _ => {
             let options = FormatOptions::default().with_null("NULL");
             let formatter = ArrayFormatter::try_new(column.as_ref(), &options)?;

@@ -1,0 +1,237 @@
+//! Random tables, changes and queries, all from one seed.
+//!
+//! What is generated is valid SQL whose batch answer does not depend on order, so that the oracle can judge it:
+//! sums of DOUBLE are sums of quarters (exact), integers stay small, divisors are never zero.
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use eddyline_changes::ChangeBatch;
+use eddyline_changes::table::parse_changes;
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// A table and everything that will happen to it.
+pub struct RandomTable {
+    /// Its name.
+    pub name: String,
+    /// Are rows taken back?
+    pub retracts: bool,
+    /// CREATE TABLE, reading the feed of the table's name.
+    pub ddl: String,
+    /// What arrives, per split, in order.
+    pub splits: Vec<Vec<ChangeBatch>>,
+}
+
+/// The columns of every random table.
+pub fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("k", DataType::Utf8, true),
+        Field::new("a", DataType::Int64, true),
+        Field::new("b", DataType::Int32, true),
+        Field::new("d", DataType::Float64, true),
+        Field::new("m", DataType::Decimal128(10, 2), true),
+        Field::new("ts", DataType::Timestamp(TimeUnit::Millisecond, None), true),
+    ]))
+}
+
+const COLUMNS: &str = "k STRING, a BIGINT, b INT, d DOUBLE, m DECIMAL(10, 2), ts TIMESTAMP(3)";
+/// Rows are out of order by less than this.
+const DISORDER_MS: i64 = 5_000;
+
+/// A table with up to `rows_max` changes over one to three splits. Event time advances from change to change and is
+/// out of order by less than the watermark allows, so that no row is late.
+pub fn table(rng: &mut StdRng, name: &str, retracts: bool, rows_max: usize) -> RandomTable {
+    let splits = rng.random_range(1..=3);
+    let with = if retracts { ", 'retracts' = 'true'" } else { "" };
+    let ddl = format!(
+        "CREATE TABLE {name} ({COLUMNS}, WATERMARK FOR ts AS ts - INTERVAL '5' SECOND) \
+         WITH ('connector' = 'changes', 'feed' = '{name}'{with});"
+    );
+    let splits = (0..splits).map(|_| blocks(rng, retracts, rows_max)).collect();
+    RandomTable { name: name.to_owned(), retracts, ddl, splits }
+}
+
+fn blocks(rng: &mut StdRng, retracts: bool, rows_max: usize) -> Vec<ChangeBatch> {
+    let mut now = 1_704_067_200_000 + rng.random_range(0..1000);
+    let mut live: Vec<String> = Vec::new();
+    let mut blocks = Vec::new();
+    let mut left = rng.random_range(0..=rows_max);
+    while left > 0 {
+        let size = rng.random_range(1..=left.min(1 + rows_max / 4));
+        left -= size;
+        let mut text = String::new();
+        for _ in 0..size {
+            if retracts && !live.is_empty() && rng.random_bool(0.4) {
+                let gone = live.swap_remove(rng.random_range(0..live.len()));
+                let _ = writeln!(text, "- {gone}");
+            } else {
+                now += rng.random_range(0..2_000);
+                let row = row(rng, now);
+                let _ = writeln!(text, "+ {row}");
+                live.push(row);
+            }
+        }
+        blocks.push(parse_changes(&schema(), &text).expect("generated rows are well formed"));
+    }
+    blocks
+}
+
+fn row(rng: &mut StdRng, now: i64) -> String {
+    let null = |rng: &mut StdRng, p: f64, text: String| if rng.random_bool(p) { "NULL".to_owned() } else { text };
+    let k = ["x", "y", "z", "Zed", "\"\"", "\"a b\""].choose(rng).expect("not empty").to_string();
+    let k = null(rng, 0.15, k);
+    let a = rng.random_range(-5..6).to_string();
+    let a = null(rng, 0.1, a);
+    let b = rng.random_range(0..4).to_string();
+    let b = null(rng, 0.2, b);
+    let d = (f64::from(rng.random_range(-40..40)) / 4.0).to_string();
+    let d = null(rng, 0.1, d);
+    let m = format!("{}.{:02}", rng.random_range(-9..10), rng.random_range(0..100));
+    let m = null(rng, 0.1, m);
+    let ms = now - rng.random_range(0..DISORDER_MS);
+    let ts = arrow::temporal_conversions::timestamp_ms_to_datetime(ms).expect("in range");
+    format!("{k} {a} {b} {d} {m} {}", ts.format("%Y-%m-%dT%H:%M:%S%.3f"))
+}
+
+/// What kind of query to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Filters, projections, unions, GROUP BY, DISTINCT, nested.
+    Relational,
+    /// An aggregate over TUMBLE or HOP windows of an append-only table.
+    Windowed,
+}
+
+/// A query over tables of [`schema`].
+pub fn query(rng: &mut StdRng, shape: Shape, tables: &[&str]) -> String {
+    match shape {
+        Shape::Windowed => windowed(rng, tables),
+        Shape::Relational => {
+            let depth = rng.random_range(1..=3);
+            relation(rng, tables, depth)
+        }
+    }
+}
+
+/// A SELECT whose columns are `k STRING, a BIGINT` at least, so that it can be nested.
+fn relation(rng: &mut StdRng, tables: &[&str], depth: usize) -> String {
+    if depth == 0 {
+        let table = tables.choose(rng).expect("a table");
+        return format!("SELECT k, a, b, d, m FROM {table}");
+    }
+    let from = if depth == 1 {
+        (*tables.choose(rng).expect("a table")).to_owned()
+    } else {
+        format!("({}) AS s{depth}", relation(rng, tables, depth - 1))
+    };
+    let full = depth == 1;
+    match rng.random_range(0..10) {
+        0..=1 => format!("SELECT {} AS k, {} FROM {from}{}", text(rng), filled(rng, full), wher(rng, full)),
+        2 => format!("SELECT DISTINCT {} AS k, a FROM {from}{}", text(rng), wher(rng, full)),
+        3 => {
+            let one = relation(rng, tables, depth - 1);
+            let two = relation(rng, tables, depth - 1);
+            let all = if rng.random_bool(0.6) { "UNION ALL" } else { "UNION" };
+            format!("SELECT k, a FROM ({one}) AS u1 {all} SELECT k, a FROM ({two}) AS u2")
+        }
+        4 => format!("SELECT 'all' AS k, COUNT(*) AS a, {} FROM {from}{}", aggregates(rng, full), wher(rng, full)),
+        _ => {
+            let having = match rng.random_range(0..4) {
+                0 => " HAVING COUNT(*) > 1",
+                1 => " HAVING SUM(a) > 0",
+                _ => "",
+            };
+            let key = if rng.random_bool(0.7) { "k".to_owned() } else { "UPPER(k)".to_owned() };
+            let aggregates = aggregates(rng, full);
+            format!(
+                "SELECT {key} AS k, SUM(a) AS a, {aggregates} FROM {from}{} GROUP BY {key}{having}",
+                wher(rng, full)
+            )
+        }
+    }
+}
+
+fn text(rng: &mut StdRng) -> &'static str {
+    ["k", "UPPER(k)", "COALESCE(k, 'none')", "k || '!'", "CASE WHEN a > 0 THEN k ELSE 'neg' END"]
+        .choose(rng)
+        .expect("not empty")
+}
+
+fn filled(rng: &mut StdRng, full: bool) -> String {
+    let a = ["a AS a", "a + 1 AS a", "-a AS a", "COALESCE(a, 7) AS a", "a / 2 AS a", "MOD(a, 3) AS a"];
+    let mut out = a.choose(rng).expect("not empty").to_string();
+    if full && rng.random_bool(0.7) {
+        let more =
+            [", b", ", d * 2 AS d2", ", m + 1 AS m1", ", m * a AS ma", ", CAST(b AS STRING) AS bs", ", a = b AS same"];
+        out.push_str(more.choose(rng).expect("not empty"));
+    }
+    out
+}
+
+fn wher(rng: &mut StdRng, full: bool) -> String {
+    if rng.random_bool(0.5) { String::new() } else { format!(" WHERE {}", condition(rng, full, 2)) }
+}
+
+fn condition(rng: &mut StdRng, full: bool, depth: usize) -> String {
+    if depth > 0 && rng.random_bool(0.4) {
+        let (one, two) = (condition(rng, full, depth - 1), condition(rng, full, depth - 1));
+        return match rng.random_range(0..3) {
+            0 => format!("({one} AND {two})"),
+            1 => format!("({one} OR {two})"),
+            _ => format!("NOT ({one})"),
+        };
+    }
+    let simple = [
+        "a > 0",
+        "a <= 2",
+        "k = 'x'",
+        "k IS NULL",
+        "a IS NOT NULL",
+        "k IN ('x', 'y')",
+        "a BETWEEN -1 AND 3",
+        "k LIKE 'Z%'",
+    ];
+    let wide = ["b = 1", "d > 0.5", "m < 3.25", "b IS NULL", "a <> b", "d IS DISTINCT FROM 1.0"];
+    if full && rng.random_bool(0.4) { wide.choose(rng) } else { simple.choose(rng) }.expect("not empty").to_string()
+}
+
+fn aggregates(rng: &mut StdRng, full: bool) -> String {
+    let count = rng.random_range(1..=4);
+    let mut out: Vec<String> = Vec::new();
+    for at in 0..count {
+        let column = if full { *["a", "b", "d", "m"].choose(rng).expect("not empty") } else { "a" };
+        let call = match rng.random_range(0..8) {
+            0 => "COUNT(*)".to_owned(),
+            1 => format!("COUNT({column})"),
+            2 => format!("SUM({column})"),
+            3 => format!("AVG({column})"),
+            4 => format!("MIN({column})"),
+            5 => format!("MAX({})", if rng.random_bool(0.3) { "k" } else { column }),
+            6 => format!("COUNT(DISTINCT {})", if rng.random_bool(0.5) { "k" } else { column }),
+            _ => "SUM(DISTINCT a)".to_owned(),
+        };
+        let filter =
+            if rng.random_bool(0.25) { format!(" FILTER (WHERE {})", condition(rng, full, 1)) } else { String::new() };
+        out.push(format!("{call}{filter} AS x{at}"));
+    }
+    out.join(", ")
+}
+
+fn windowed(rng: &mut StdRng, tables: &[&str]) -> String {
+    let table = tables.choose(rng).expect("a table");
+    let window = if rng.random_bool(0.5) {
+        format!("TUMBLE(TABLE {table}, DESCRIPTOR(ts), INTERVAL '{}' SECOND)", rng.random_range(1..=20))
+    } else {
+        let (slide, size) = (rng.random_range(1..=6), rng.random_range(1..=20));
+        format!("HOP(TABLE {table}, DESCRIPTOR(ts), INTERVAL '{slide}' SECOND, INTERVAL '{size}' SECOND)")
+    };
+    let key = *["k", "b", "k, b", ""].choose(rng).expect("not empty");
+    let keys = if key.is_empty() { String::new() } else { format!("{key}, ") };
+    let aggregates = aggregates(rng, true);
+    format!(
+        "SELECT {keys}window_start, window_end, {aggregates} FROM TABLE({window}){} GROUP BY {keys}window_start, window_end",
+        wher(rng, true)
+    )
+}
