@@ -12,7 +12,7 @@ impl Functions {
     /// All built-in functions.
     pub fn new() -> Self {
         let mut scalar = HashMap::new();
-        for function in eddyline_functions::scalar::all() {
+        for function in eddyline_functions::scalar::all(&Default::default()) {
             for alias in function.aliases() {
                 scalar.insert(alias.to_lowercase(), function.clone());
             }
