@@ -127,6 +127,8 @@ pub struct WindowAggregateSpec {
     pub calls: Vec<AggregateCall>,
     /// Which part of a two-phase aggregation this is.
     pub phase: AggregatePhase,
+    /// True when the rows that `Single` or `Local` reads are never retracted: MIN and MAX then keep one value.
+    pub append_only: bool,
 }
 
 impl WindowAggregateSpec {
