@@ -1,1 +1,39 @@
-fn main() {}
+//! The binary `eddyline`: arguments in, exit code out.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`args`] | what can be typed |
+//! | [`run`] | `eddyline run`: a script, its progress, Ctrl-C, the summary |
+//! | [`output`] | results as table, changelog, CSV, JSON |
+//! | [`bench`] | `eddyline bench nexmark` |
+//!
+//! Exit codes: 0, 1 a job failed, 2 bad SQL or usage. Not here: anything that a library user would want.
+
+mod args;
+mod bench;
+mod exit;
+mod output;
+mod run;
+
+use args::{Args, Command};
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> std::process::ExitCode {
+    std::panic::set_hook(Box::new(exit::report_panic));
+    log_to_stderr();
+    let exit = match Args::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Bench(args) => bench::bench(&args),
+    };
+    exit.unwrap_or_else(|e| e).into()
+}
+
+/// Warnings and errors, or what `EDDYLINE_LOG` asks for.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("EDDYLINE_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

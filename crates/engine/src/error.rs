@@ -23,6 +23,9 @@ pub(crate) mod state {
     pub(crate) const IO: &str = "58030";
 }
 
+/// SQLSTATE of a sink whose reader is gone: `| head` has seen enough.
+pub const NOBODY_READS: &str = "08006";
+
 /// An error of the catalog.
 pub(crate) fn from_catalog(error: CatalogError) -> SqlError {
     let message = error.to_string();
@@ -48,6 +51,7 @@ pub(crate) fn from_connector(error: &ConnectorError) -> SqlError {
         ConnectorError::Option { .. } => SqlError::INVALID_PARAMETER,
         ConnectorError::Unsupported { .. } => SqlError::UNSUPPORTED,
         ConnectorError::Row { .. } => state::INVALID_TEXT,
+        ConnectorError::Io { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe => NOBODY_READS,
         ConnectorError::Io { .. } => state::IO,
         ConnectorError::Format { .. } => state::BAD_FORMAT,
         ConnectorError::Arrow(e) => of_arrow(e),

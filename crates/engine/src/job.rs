@@ -36,6 +36,8 @@ pub struct Progress {
     pub rows_skipped: u64,
     /// Rows that came after their window was closed.
     pub rows_late: u64,
+    /// Rows that were left out because their time column is NULL.
+    pub rows_without_time: u64,
     /// The last epoch that is visible.
     pub epoch: Epoch,
     /// Event time up to which the input is complete.
@@ -66,6 +68,10 @@ pub struct ResultShape {
     pub schema: SchemaRef,
     /// ORDER BY and LIMIT of the finished result.
     pub presentation: Presentation,
+    /// True when nothing that was added is ever taken back.
+    pub append_only: bool,
+    /// `sql-client.execution.result-mode` asks for a changelog.
+    pub shows_changelog: bool,
     /// Columns that identify a row at any moment.
     pub key: Option<Vec<usize>>,
     /// The session time zone, for TIMESTAMP_LTZ.

@@ -27,6 +27,7 @@ pub use eddyline_connectors::changelog::row_kinds;
 pub use eddyline_connectors::{self as connectors, Clock, Registry};
 pub use eddyline_planner::{PlannedJob, Presentation, SqlError, TextPosition, parse, statement};
 pub use engine::{Engine, EngineConfig};
+pub use error::NOBODY_READS;
 pub use job::{Interrupter, JobEvent, JobFacts, Progress, ResultShape, RunningJob, SinkPlace};
 pub use listing::Listing;
 pub use result::ResultTable;

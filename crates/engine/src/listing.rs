@@ -1,6 +1,6 @@
 //! Answers that are small tables: what SHOW, DESCRIBE, SET and EXPLAIN return.
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use std::sync::Arc;
 
@@ -14,6 +14,12 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// The first column, line by line.
+    pub fn text_lines(&self) -> impl Iterator<Item = &str> {
+        let column = self.rows.column(0).as_string_opt::<i32>();
+        column.into_iter().flat_map(|c| c.iter().map(Option::unwrap_or_default))
+    }
+
     /// Text columns with names.
     pub(crate) fn texts(columns: Vec<(&str, Vec<Option<String>>)>) -> Self {
         Self { rows: batch(columns.into_iter().map(|(n, v)| (n, text(v))).collect()), plain: false }

@@ -1,5 +1,6 @@
 //! The result of a SELECT, put together from its changes.
 
+use crate::job::ResultShape;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::SchemaRef;
@@ -16,6 +17,7 @@ use std::collections::HashMap;
 pub struct ResultTable {
     schema: SchemaRef,
     presentation: Presentation,
+    append_only: bool,
     rows: Rows,
 }
 
@@ -25,14 +27,26 @@ enum Rows {
 }
 
 impl ResultTable {
-    /// An empty table; `presentation` is the top ORDER BY and LIMIT of the query.
-    pub fn new(schema: SchemaRef, presentation: Presentation) -> Self {
-        Self { schema, presentation, rows: Rows::Inserted(Vec::new()) }
+    /// The empty result of a SELECT.
+    pub fn new(shape: &ResultShape) -> Self {
+        let ResultShape { schema, presentation, append_only, .. } = shape.clone();
+        Self { schema, presentation, append_only, rows: Rows::Inserted(Vec::new()) }
     }
 
     /// The columns.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// True when what is there is all that the LIMIT lets through, and nothing that follows can change it.
+    pub fn is_full(&self) -> bool {
+        let Presentation { sort, limit: Some(limit), offset } = &self.presentation else { return false };
+        match &self.rows {
+            Rows::Inserted(all) if sort.is_empty() && self.append_only => {
+                all.iter().map(RecordBatch::num_rows).sum::<usize>() >= limit.saturating_add(*offset)
+            }
+            _ => false,
+        }
     }
 
     /// Applies changes.

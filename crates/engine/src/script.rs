@@ -16,6 +16,9 @@ pub trait Observer {
     /// A statement is done.
     fn done(&mut self, message: &str);
 
+    /// Something the user should know.
+    fn note(&mut self, message: &str);
+
     /// A statement came to a small table.
     ///
     /// # Errors
@@ -36,6 +39,8 @@ pub enum ScriptError {
     Statement(SqlError),
     /// A job failed.
     Job(SqlError),
+    /// Somebody aborted the job.
+    Aborted,
     /// The observer wants no more: somebody stopped the job, or nobody reads.
     Stopped,
 }
@@ -101,6 +106,10 @@ impl Session {
         match self.execute(statement).map_err(ScriptError::Statement)? {
             Outcome::Done(message) => {
                 observer.done(&message);
+                Ok(())
+            }
+            Outcome::Noted(message) => {
+                observer.note(&message);
                 Ok(())
             }
             Outcome::Listing(listing) => observer.listing(&listing),

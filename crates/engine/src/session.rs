@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub enum Outcome {
     /// It is done; the text says what, in a line.
     Done(String),
+    /// It is done, and the text says what the user should know.
+    Noted(String),
     /// A small table: SHOW, DESCRIBE, EXPLAIN, SET.
     Listing(Listing),
     /// A job was started.
@@ -114,8 +116,10 @@ impl Session {
 
     fn set(&mut self, key: &str, value: &str) -> Result<Outcome, SqlError> {
         let spec = self.settings.set(key, value)?;
-        let note = if spec.without_effect { format!(" ({})", spec.description) } else { String::new() };
-        Ok(Outcome::Done(format!("setting '{key}' = '{value}'{note}")))
+        match spec.without_effect {
+            true => Ok(Outcome::Noted(format!("setting '{key}' is {}", spec.description))),
+            false => Ok(Outcome::Done(format!("setting '{key}' = '{value}'"))),
+        }
     }
 
     /// Does what CREATE TABLE says, but for the rows of AS SELECT. False where the table is there already and that

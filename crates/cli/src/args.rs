@@ -1,0 +1,126 @@
+//! What can be typed.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Streaming SQL over changing tables.
+#[derive(Debug, Parser)]
+#[command(name = "eddyline", version, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a SQL file as a continuous job, here, until its input ends or Ctrl-C
+    Run(RunArgs),
+    /// Measure the engine
+    Bench(BenchArgs),
+}
+
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct RunArgs {
+    /// The SQL file; `-` reads standard input
+    #[arg(value_name = "FILE.sql")]
+    pub(crate) file: PathBuf,
+    /// Give a setting a value, as SET 'key' = 'value' does
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) settings: Vec<(String, String)>,
+    /// Read settings from a TOML file
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// How the result of a SELECT is printed
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// Print events and results as JSON lines, for machines
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How many shards run a job (default: number of cores)
+    #[arg(long, value_name = "N")]
+    pub(crate) shards: Option<u64>,
+    /// No progress, no notes, no summary
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+/// How the result of a SELECT is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A table when the input has ended; a changelog while it has not
+    Table,
+    /// Every change as it happens, with +I, -U, +U, -D
+    Changelog,
+    /// CSV with a header; changes of endless input have a column `op`
+    Csv,
+    /// One JSON object per row; changes of endless input have a field `op`
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub(crate) suite: Suite,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Suite {
+    /// The Nexmark queries, each in a process of its own
+    Nexmark(NexmarkArgs),
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct NexmarkArgs {
+    /// Which queries, separated by commas; `all` for all there are
+    #[arg(long, default_value = "all", value_delimiter = ',')]
+    pub(crate) queries: Vec<String>,
+    /// How many events the generator makes (persons, auctions and bids together)
+    #[arg(long, default_value_t = 2_000_000)]
+    pub(crate) events: u64,
+    /// `generator`, or a directory with <format>/person, <format>/auction and <format>/bid
+    #[arg(long, default_value = "generator")]
+    pub(crate) source: String,
+    /// Format of the files
+    #[arg(long, value_enum, default_value = "json")]
+    pub(crate) format: FileFormat,
+    /// How many shards run a query (default: number of cores)
+    #[arg(long, value_name = "N")]
+    pub(crate) shards: Option<u64>,
+    /// Run each query so often and print the fastest
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) reps: u32,
+    /// Give a setting a value
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) settings: Vec<(String, String)>,
+    /// Print JSON lines instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Run the one query in this process
+    #[arg(long, hide = true)]
+    pub(crate) here: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileFormat {
+    Json,
+    Csv,
+    Parquet,
+}
+
+impl FileFormat {
+    /// Its name in options and directories.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            FileFormat::Json => "json",
+            FileFormat::Csv => "csv",
+            FileFormat::Parquet => "parquet",
+        }
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err("write KEY=VALUE".into()),
+    }
+}

@@ -1,0 +1,34 @@
+//! How the process ends.
+
+use std::panic::PanicHookInfo;
+use std::process::ExitCode;
+
+/// The exit code of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All went well, or nobody reads our output any more.
+    Done,
+    /// A job failed or was aborted.
+    Failed,
+    /// Bad SQL or usage.
+    Usage,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+        })
+    }
+}
+
+/// One line for a fault of the program, then the end: a job whose shard is gone has no right answer.
+pub(crate) fn report_panic(panic: &PanicHookInfo<'_>) {
+    let text = panic.payload();
+    let message = text.downcast_ref::<&str>().copied().or_else(|| text.downcast_ref::<String>().map(String::as_str));
+    let place = panic.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
+    eprintln!("internal error{place}: {}; please report it", message.unwrap_or("unknown").replace('\n', " "));
+    std::process::exit(1);
+}

@@ -1,0 +1,72 @@
+//! A changelog for people: a line per change, in columns that grow when they must.
+
+use super::cell::{Cells, is_number, localized};
+use super::{RowWriter, Rows};
+use eddyline_engine::arrow::datatypes::SchemaRef;
+use std::io::{self, Write};
+use unicode_width::UnicodeWidthStr;
+
+/// Writes `op | column | column` lines as changes come.
+pub(crate) struct AlignedRows {
+    schema: SchemaRef,
+    zone: String,
+    widths: Vec<usize>,
+    begun: bool,
+}
+
+impl AlignedRows {
+    /// A changelog of rows of `schema`.
+    pub(crate) fn new(schema: SchemaRef, zone: &str) -> Self {
+        let widths = schema.fields().iter().map(|f| f.name().width()).collect();
+        Self { schema, zone: zone.to_owned(), widths, begun: false }
+    }
+
+    fn header(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        write!(out, "op")?;
+        for (field, width) in self.schema.fields().iter().zip(&self.widths) {
+            let blanks = width - field.name().width();
+            match is_number(field.data_type()) {
+                true => write!(out, " | {:blanks$}{}", "", field.name())?,
+                false => write!(out, " | {}{:blanks$}", field.name(), "")?,
+            }
+        }
+        writeln!(out)
+    }
+}
+
+impl RowWriter for AlignedRows {
+    fn write(&mut self, out: &mut dyn Write, rows: Rows<'_>) -> io::Result<()> {
+        let columns = localized(rows.batch, &self.zone)?;
+        let cells = columns.iter().map(Cells::new).collect::<io::Result<Vec<_>>>()?;
+        let mut text = String::new();
+        for (row, _) in rows.each() {
+            for (cell, width) in cells.iter().zip(&mut self.widths) {
+                text.clear();
+                cell.append_on_a_line(row, &mut text)?;
+                *width = (*width).max(text.width());
+            }
+        }
+        self.header(out)?;
+        for (row, kind) in rows.each() {
+            write!(out, "{}", kind.map_or("+I", |k| k.short()))?;
+            for ((cell, width), field) in cells.iter().zip(&self.widths).zip(self.schema.fields()) {
+                text.clear();
+                cell.append_on_a_line(row, &mut text)?;
+                let blanks = width - text.width();
+                match is_number(field.data_type()) {
+                    true => write!(out, " | {:blanks$}{text}", "")?,
+                    false => write!(out, " | {text}{:blanks$}", "")?,
+                }
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.header(out)
+    }
+}

@@ -1,0 +1,80 @@
+//! Values as text, as SQL writes them: `2024-01-01 00:00:10.000`, `NULL`, `1.50`.
+
+use super::unprintable;
+use eddyline_engine::arrow::array::{Array, ArrayRef, RecordBatch};
+use eddyline_engine::arrow::compute::cast;
+use eddyline_engine::arrow::datatypes::{DataType, TimeUnit};
+use eddyline_engine::arrow::error::ArrowError;
+use eddyline_engine::arrow::util::display::{ArrayFormatter, FormatOptions};
+use std::fmt::Write;
+use std::io;
+
+/// Columns whose TIMESTAMP_LTZ values are in the session time zone, so that their text is local time.
+pub(crate) fn localized(batch: &RecordBatch, zone: &str) -> io::Result<Vec<ArrayRef>> {
+    let local = |column: &ArrayRef| -> Result<ArrayRef, ArrowError> {
+        match column.data_type() {
+            DataType::Timestamp(unit, Some(old)) if old.as_ref() != zone => {
+                cast(column, &DataType::Timestamp(*unit, Some(zone.into())))
+            }
+            _ => Ok(column.clone()),
+        }
+    };
+    batch.columns().iter().map(local).collect::<Result<_, _>>().map_err(unprintable)
+}
+
+/// Writes the cells of one column.
+pub(crate) struct Cells<'a> {
+    column: &'a ArrayRef,
+    formatter: ArrayFormatter<'a>,
+}
+
+impl<'a> Cells<'a> {
+    /// Of a column.
+    pub(crate) fn new(column: &'a ArrayRef) -> io::Result<Self> {
+        let time = match column.data_type() {
+            DataType::Timestamp(TimeUnit::Second, _) => "%Y-%m-%d %H:%M:%S",
+            DataType::Timestamp(TimeUnit::Millisecond, _) => "%Y-%m-%d %H:%M:%S%.3f",
+            DataType::Timestamp(TimeUnit::Microsecond, _) => "%Y-%m-%d %H:%M:%S%.6f",
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => "%Y-%m-%d %H:%M:%S%.9f",
+            _ => "%Y-%m-%d %H:%M:%S%.f",
+        };
+        let options = FormatOptions::new()
+            .with_null("NULL")
+            .with_timestamp_format(Some(time))
+            .with_timestamp_tz_format(Some(time))
+            .with_datetime_format(Some(time));
+        let formatter = ArrayFormatter::try_new(column.as_ref(), &options).map_err(unprintable)?;
+        Ok(Self { column, formatter })
+    }
+
+    /// Is the cell NULL?
+    pub(crate) fn is_null(&self, row: usize) -> bool {
+        self.column.is_null(row)
+    }
+
+    /// Appends the text of a cell.
+    pub(crate) fn append(&self, row: usize, to: &mut String) -> io::Result<()> {
+        write!(to, "{}", self.formatter.value(row)).map_err(|_| io::Error::other("a value cannot be printed"))
+    }
+
+    /// Appends the text of a cell with line breaks and tabs escaped, so that it stays on its line.
+    pub(crate) fn append_on_a_line(&self, row: usize, to: &mut String) -> io::Result<()> {
+        let start = to.len();
+        self.append(row, to)?;
+        if to[start..].contains(char::is_control) {
+            let escaped: String = to[start..].chars().map(escape_control).collect();
+            to.truncate(start);
+            to.push_str(&escaped);
+        }
+        Ok(())
+    }
+}
+
+fn escape_control(c: char) -> String {
+    if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
+}
+
+/// Do values of this type stand right in their column?
+pub(crate) fn is_number(data_type: &DataType) -> bool {
+    data_type.is_numeric()
+}

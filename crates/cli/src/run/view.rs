@@ -1,0 +1,140 @@
+//! The result of a SELECT on its way to standard output: as a finished table, or as the changelog that makes it.
+
+use crate::args::{Format, RunArgs};
+use crate::output::{AlignedRows, CsvRows, EventRows, JsonRows, RowWriter, Rows, TableRows};
+use eddyline_engine::{ChangeBatch, JobFacts, Listing, ResultShape, ResultTable, ScriptError, SqlError, row_kinds};
+use std::io::{self, IsTerminal, Write};
+
+/// Rows of a table that a terminal shows; a file or a pipe gets all.
+const TERMINAL_ROWS_MAX: usize = 1000;
+
+/// One result.
+pub(crate) struct View {
+    writer: Box<dyn RowWriter>,
+    mode: Mode,
+    key: Option<Vec<usize>>,
+}
+
+enum Mode {
+    /// Every row is written when it comes: nothing will ever be taken back. Stops after so many rows.
+    Rows { skip: usize, left: Option<usize> },
+    /// Every change is written when it comes.
+    Changes,
+    /// Written when the input has ended.
+    Finished(ResultTable),
+}
+
+impl View {
+    /// How this job's result is shown.
+    pub(crate) fn new(args: &RunArgs, format: Format, facts: &JobFacts, shape: &ResultShape) -> Self {
+        let appends = shape.append_only && shape.presentation.sort.is_empty();
+        let ends = facts.bounded || (appends && shape.presentation.limit.is_some());
+        let changelog = format == Format::Changelog || !ends;
+        let mode = match (changelog, appends && format != Format::Table) {
+            (true, _) => Mode::Changes,
+            (false, true) => Mode::Rows { skip: shape.presentation.offset, left: shape.presentation.limit },
+            (false, false) => Mode::Finished(ResultTable::new(shape)),
+        };
+        let schema = shape.schema.clone();
+        let zone = &shape.time_zone;
+        let writer: Box<dyn RowWriter> = match format {
+            _ if args.json => Box::new(EventRows::new(zone)),
+            Format::Csv => Box::new(CsvRows::new(schema, zone, changelog)),
+            Format::Json => Box::new(JsonRows::new(zone)),
+            Format::Table | Format::Changelog if changelog => Box::new(AlignedRows::new(schema, zone)),
+            Format::Table | Format::Changelog => Box::new(TableRows::new(schema, zone, shown_max(), !args.quiet)),
+        };
+        Self { writer, mode, key: shape.key.clone() }
+    }
+
+    /// Takes the changes of an epoch. Returns true when nothing more is wanted.
+    ///
+    /// # Errors
+    /// They cannot be shown or written.
+    pub(crate) fn changes(&mut self, out: &mut dyn Write, changes: &[ChangeBatch]) -> Result<bool, ScriptError> {
+        match &mut self.mode {
+            Mode::Finished(table) => {
+                table.apply(changes).map_err(ScriptError::Job)?;
+                Ok(table.is_full())
+            }
+            Mode::Rows { skip, left } => {
+                for batch in changes {
+                    let from = (*skip).min(batch.num_rows());
+                    *skip -= from;
+                    let rows = left.unwrap_or(usize::MAX).min(batch.num_rows() - from);
+                    *left = left.map(|l| l - rows);
+                    if rows > 0 {
+                        let batch = batch.rows().slice(from, rows);
+                        self.writer.write(out, Rows { batch: &batch, kinds: None }).map_err(written)?;
+                    }
+                }
+                Ok(*left == Some(0))
+            }
+            Mode::Changes => {
+                let Some(first) = changes.first() else { return Ok(false) };
+                // An update may have its two halves in two batches.
+                let epoch = ChangeBatch::concat(&first.schema(), changes).map_err(|e| shown(&e.to_string()))?;
+                let kinds = row_kinds(&epoch, self.key.as_deref()).map_err(|e| shown(&e.to_string()))?;
+                self.writer.write(out, Rows { batch: epoch.rows(), kinds: Some(&kinds) }).map_err(written)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// The input has ended, or nothing more is wanted.
+    ///
+    /// # Errors
+    /// As [`changes`](Self::changes).
+    pub(crate) fn finish(&mut self, out: &mut dyn Write) -> Result<(), ScriptError> {
+        if let Mode::Finished(table) = &self.mode {
+            for batch in table.batches().map_err(ScriptError::Job)? {
+                self.writer.write(out, Rows { batch: &batch, kinds: None }).map_err(written)?;
+            }
+        }
+        self.writer.finish(out).map_err(written)
+    }
+}
+
+/// Prints a small table: SHOW, DESCRIBE, EXPLAIN.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn print_listing(args: &RunArgs, format: Format, listing: &Listing) -> Result<(), ScriptError> {
+    let schema = listing.rows.schema();
+    let mut out = io::BufWriter::new(io::stdout());
+    let mut writer: Box<dyn RowWriter> = match format {
+        _ if args.json => Box::new(EventRows::new("UTC")),
+        Format::Csv => Box::new(CsvRows::new(schema, "UTC", false)),
+        Format::Json => Box::new(JsonRows::new("UTC")),
+        Format::Table | Format::Changelog if listing.plain => return print_plain(&mut out, listing).map_err(written),
+        Format::Table | Format::Changelog => Box::new(TableRows::new(schema, "UTC", usize::MAX, !args.quiet)),
+    };
+    let written_all = writer
+        .write(&mut out, Rows { batch: &listing.rows, kinds: None })
+        .and_then(|()| writer.finish(&mut out))
+        .and_then(|()| out.flush());
+    written_all.map_err(written)
+}
+
+fn print_plain(out: &mut dyn Write, listing: &Listing) -> io::Result<()> {
+    for line in listing.text_lines() {
+        writeln!(out, "{line}")?;
+    }
+    out.flush()
+}
+
+fn shown_max() -> usize {
+    if io::stdout().is_terminal() { TERMINAL_ROWS_MAX } else { usize::MAX }
+}
+
+/// Nobody reads: the script ends quietly. Any other trouble is told.
+pub(crate) fn written(error: io::Error) -> ScriptError {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => ScriptError::Stopped,
+        _ => ScriptError::Job(SqlError::new("58030", format!("standard output: {error}"))),
+    }
+}
+
+fn shown(message: &str) -> ScriptError {
+    ScriptError::Job(SqlError::new(SqlError::INTERNAL, format!("the result cannot be shown: {message}")))
+}
