@@ -11,10 +11,15 @@
 //! No I/O anywhere. Not here: operators' code, state, the runtime.
 
 mod bind;
+mod checked;
 mod error;
+mod explain;
+mod fragment;
+mod optimize;
 pub mod parse;
 mod planner;
 pub mod statement;
+mod to_stream;
 
 pub use bind::Functions;
 pub use error::{SqlError, TextPosition};

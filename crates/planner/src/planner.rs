@@ -1,7 +1,8 @@
 //! The door of the planner: queries and a catalog in, a dataflow out.
 
-use crate::SqlError;
 use crate::bind::Functions;
+use crate::to_stream::{self, Builder, Scans};
+use crate::{SqlError, fragment};
 use datafusion_common::DFSchemaRef;
 use datafusion_expr::LogicalPlan;
 use eddyline_catalog::{Catalog, Table, View};
@@ -156,8 +157,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// Unknown names, types that do not fit, what is not supported; with the place.
     pub fn bind_query(&self, query: &Query) -> Result<BoundQuery, SqlError> {
-        let _ = query;
-        Err(SqlError::new(SqlError::UNSUPPORTED, "binding is not there yet"))
+        Ok(BoundQuery { plan: self.bind(query)? })
     }
 
     /// Checks a table's definition at CREATE TABLE: gives computed columns their types, checks the watermark, the
@@ -166,7 +166,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// What is wrong with it.
     pub fn bind_table(&self, table: Table) -> Result<Table, SqlError> {
-        Ok(table)
+        self.bound_table(table)
     }
 
     /// Checks a view at CREATE VIEW: its query binds and has as many columns as there are names.
@@ -174,7 +174,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// What is wrong with it.
     pub fn bind_view(&self, view: View, query: &Query) -> Result<View, SqlError> {
-        self.bind_query(query)?;
+        crate::bind::named_columns(self.bind(query)?, &view)?;
         Ok(view)
     }
 
@@ -183,7 +183,27 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// What cannot be bound or cannot be maintained, with a hint.
     pub fn plan(&self, outputs: Vec<JobOutput>) -> Result<PlannedJob, SqlError> {
-        let _ = outputs;
-        Err(SqlError::new(SqlError::UNSUPPORTED, "planning is not there yet"))
+        let presented = matches!(outputs.as_slice(), [JobOutput { target: Target::Result { .. }, .. }]);
+        let (mut logical, mut optimized, mut presentation) = (Vec::new(), Vec::new(), None);
+        for output in &outputs {
+            let mut plan = self.bind(&output.query)?;
+            logical.push(plan.clone());
+            if presented {
+                (plan, presentation) = to_stream::presentation(plan)?;
+            }
+            to_stream::check(&plan, &output.query)?;
+            optimized.push(self.optimize(plan)?);
+        }
+        let mut scans = Scans::default();
+        optimized.iter().for_each(|plan| scans.look_at(plan, self.options.emit));
+        let mut builder = Builder::new(self, scans);
+        for (plan, output) in optimized.iter().zip(&outputs) {
+            let stream = builder.stream(plan)?;
+            builder.sink(stream, &output.target)?;
+        }
+        let mut warnings = std::mem::take(&mut builder.warnings);
+        warnings.dedup();
+        let dataflow = fragment::dataflow(builder.graph.into_nodes())?;
+        Ok(PlannedJob { dataflow, logical, optimized, presentation, warnings })
     }
 }

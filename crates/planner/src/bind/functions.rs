@@ -1,30 +1,74 @@
-use datafusion_expr::ScalarUDF;
+use crate::SqlError;
+use datafusion_expr::planner::ExprPlanner;
+use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
+use eddyline_functions::scalar::{ScalarSettings, Zone};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// All functions that SQL can call, by lower-case name. Made once and shared.
+/// All functions that SQL can call, by lower-case name, and what plans special syntax (`EXTRACT`, `SUBSTRING`,
+/// `POSITION`, array and map literals, …) as calls of them. Made once and shared.
 #[derive(Debug)]
 pub struct Functions {
-    scalar: HashMap<String, Arc<ScalarUDF>>,
+    pub(crate) scalar: HashMap<String, Arc<ScalarUDF>>,
+    pub(crate) higher_order: HashMap<String, Arc<HigherOrderUDF>>,
+    pub(crate) aggregate: HashMap<String, Arc<AggregateUDF>>,
+    pub(crate) window: HashMap<String, Arc<WindowUDF>>,
+    pub(crate) expr_planners: Vec<Arc<dyn ExprPlanner>>,
 }
 
 impl Functions {
-    /// All built-in functions.
+    /// All built-in functions, in UTC. A planner whose session has another time zone asks for
+    /// [`in_zone`](Self::in_zone).
     pub fn new() -> Self {
-        let mut scalar = HashMap::new();
-        for function in eddyline_functions::scalar::all(&Default::default()) {
-            for alias in function.aliases() {
-                scalar.insert(alias.to_lowercase(), function.clone());
-            }
-            scalar.insert(function.name().to_lowercase(), function);
-        }
-        Self { scalar }
+        Self::with(&ScalarSettings::default())
     }
 
-    /// Names of all functions, in order.
+    /// The functions under a session's time zone.
+    ///
+    /// # Errors
+    /// There is no such time zone.
+    pub(crate) fn in_zone(self: &Arc<Self>, time_zone: &str) -> Result<Arc<Self>, SqlError> {
+        let zone = Zone::parse(time_zone).map_err(|_| {
+            SqlError::new(SqlError::INVALID_PARAMETER, format!("there is no time zone '{time_zone}'"))
+                .with_hint("write a name like 'Europe/Berlin' or an offset like '+02:00'")
+        })?;
+        if zone == Zone::utc() {
+            return Ok(self.clone());
+        }
+        Ok(Arc::new(Self::with(&ScalarSettings { time_zone: zone })))
+    }
+
+    fn with(settings: &ScalarSettings) -> Self {
+        let mut functions = Self {
+            scalar: HashMap::new(),
+            higher_order: HashMap::new(),
+            aggregate: HashMap::new(),
+            window: HashMap::new(),
+            expr_planners: expr_planners(),
+        };
+        for f in eddyline_functions::scalar::all(settings) {
+            let names: Vec<String> = f.aliases().iter().cloned().chain([f.name().to_owned()]).collect();
+            insert(&mut functions.scalar, names, &f);
+        }
+        for f in datafusion_functions_nested::all_default_higher_order_functions() {
+            let names: Vec<String> = f.aliases().iter().cloned().chain([f.name().to_owned()]).collect();
+            insert(&mut functions.higher_order, names, &f);
+        }
+        for f in aggregates() {
+            insert(&mut functions.aggregate, vec![f.name().to_owned()], &f);
+        }
+        for f in datafusion_functions_window::all_default_window_functions() {
+            insert(&mut functions.window, vec![f.name().to_owned()], &f);
+        }
+        functions
+    }
+
+    /// Names of all functions, aggregates included, in order.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.scalar.keys().cloned().collect();
+        let mut names: Vec<String> =
+            self.scalar.keys().chain(self.higher_order.keys()).chain(self.aggregate.keys()).cloned().collect();
         names.sort_unstable();
+        names.dedup();
         names
     }
 }
@@ -33,4 +77,27 @@ impl Default for Functions {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn insert<F>(into: &mut HashMap<String, Arc<F>>, names: Vec<String>, function: &Arc<F>) {
+    for name in names {
+        into.insert(name.to_lowercase(), function.clone());
+    }
+}
+
+/// The aggregates that can be maintained. What is not here is unknown to SQL.
+fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    eddyline_functions::aggregate::batch_aggregates()
+}
+
+fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    vec![
+        Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
+        Arc::new(datafusion_functions_nested::planner::NestedFunctionPlanner),
+        Arc::new(datafusion_functions_nested::planner::FieldAccessPlanner),
+        Arc::new(datafusion_functions::datetime::planner::DatetimeFunctionPlanner),
+        Arc::new(datafusion_functions::unicode::planner::UnicodeFunctionPlanner),
+        Arc::new(datafusion_functions_aggregate::planner::AggregateFunctionPlanner),
+        Arc::new(datafusion_functions_window::planner::WindowFunctionPlanner),
+    ]
 }

@@ -1,5 +1,112 @@
 //! Names and types: a parsed query and the catalog to a DataFusion `LogicalPlan`.
+//!
+//! The syntax tree is rewritten first ([`syntax`]), then DataFusion's `SqlToRel` binds it over a [`context`] of
+//! ours (tables, views, functions, types, window table functions), then literals get their types and coercion
+//! inserts casts. Names are case-sensitive and never folded.
+//!
+//! Not here: any rewriting for speed (`optimize`), anything about changes (`to_stream`).
 
+mod context;
+pub(crate) mod errors;
 mod functions;
+mod literals;
+mod syntax;
+mod table;
+mod table_source;
+mod types;
+pub(crate) mod window_assign;
+mod window_tvf;
 
 pub use functions::Functions;
+pub(crate) use table_source::{BoundView, CatalogTable};
+
+use crate::statement::StatementKind;
+use crate::{Planner, SqlError};
+use context::Context;
+use datafusion_common::config::ConfigOptions;
+use datafusion_expr::LogicalPlan;
+use datafusion_optimizer::Analyzer;
+use datafusion_optimizer::analyzer::type_coercion::TypeCoercion;
+use datafusion_sql::planner::{NullOrdering, ParserOptions, SqlToRel};
+use eddyline_catalog::View;
+use sqlparser::ast::{Query, Statement};
+use std::sync::Arc;
+
+impl Planner<'_> {
+    /// What DataFusion's parts are told of the session.
+    pub(crate) fn config(&self) -> Arc<ConfigOptions> {
+        let mut config = ConfigOptions::new();
+        config.execution.time_zone = Some(self.options.time_zone.clone());
+        config.execution.enable_ansi_mode = true;
+        // ORDER BY in a subquery means nothing without LIMIT; dropping it is DataFusion's default, and ours.
+        Arc::new(config)
+    }
+
+    /// A query, bound and coerced.
+    pub(crate) fn bind(&self, query: &Query) -> Result<LogicalPlan, SqlError> {
+        bind_in(&Context::new(self)?, query)
+    }
+}
+
+fn parser_options() -> ParserOptions {
+    ParserOptions::new()
+        .with_parse_float_as_decimal(true)
+        .with_enable_ident_normalization(false)
+        .with_support_varchar_with_length(true)
+        .with_map_string_types_to_utf8view(false)
+        .with_collect_spans(true)
+        .with_default_null_ordering(NullOrdering::NullsMin)
+}
+
+fn bind_in(context: &Context<'_, '_>, query: &Query) -> Result<LogicalPlan, SqlError> {
+    use datafusion_expr::planner::ContextProvider;
+    let rewritten = syntax::rewrite(query)?;
+    let statement = Statement::Query(Box::new(rewritten));
+    let plan = SqlToRel::new_with_options(context, parser_options())
+        .sql_statement_to_plan(statement)
+        .map_err(|e| errors::of_query(e, query))?;
+    let rules: Vec<Arc<dyn datafusion_optimizer::AnalyzerRule + Send + Sync>> =
+        vec![Arc::new(literals::IntegerLiterals), Arc::new(TypeCoercion::new())];
+    Analyzer::with_rules(rules)
+        .execute_and_check(plan, context.options(), |_, _| {})
+        .map_err(|e| errors::of_query(e, query))
+}
+
+/// The bound query of a view, with the view's column names.
+fn view_plan(context: &Context<'_, '_>, view: &View) -> Result<LogicalPlan, SqlError> {
+    let query = parsed_query(&view.sql)?;
+    let plan = bind_in(context, &query)?;
+    named_columns(plan, view)
+}
+
+/// Gives a view's query the column names of the view.
+pub(crate) fn named_columns(plan: LogicalPlan, view: &View) -> Result<LogicalPlan, SqlError> {
+    if view.columns.is_empty() {
+        return Ok(plan);
+    }
+    let found = plan.schema().fields().len();
+    if found != view.columns.len() {
+        return Err(SqlError::new(
+            SqlError::INVALID,
+            format!("view {} names {} columns, its query has {found}", view.name, view.columns.len()),
+        ));
+    }
+    let columns = plan.schema().columns();
+    let named = columns.into_iter().zip(&view.columns).map(|(c, n)| datafusion_expr::Expr::Column(c).alias(n));
+    datafusion_expr::LogicalPlanBuilder::from(plan).project(named).and_then(|b| b.build()).map_err(errors::plain)
+}
+
+/// A query kept as text in the catalog.
+fn parsed_query(sql: &str) -> Result<Query, SqlError> {
+    #[cfg(test)]
+    if let Ok(mut parsed) = sqlparser::parser::Parser::parse_sql(&sqlparser::dialect::GenericDialect {}, sql)
+        && let Some(Statement::Query(query)) = parsed.pop()
+    {
+        return Ok(*query);
+    }
+    let mut statements = crate::parse(sql)?;
+    match statements.pop().map(|s| s.kind) {
+        Some(StatementKind::Select(query)) if statements.is_empty() => Ok(*query),
+        _ => Err(SqlError::new(SqlError::INTERNAL, format!("stored text is no query: {sql}"))),
+    }
+}

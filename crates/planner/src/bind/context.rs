@@ -1,0 +1,134 @@
+use super::window_tvf::WindowTvfPlanner;
+use super::{BoundView, CatalogTable, Functions, types};
+use crate::{Planner, SqlError};
+use datafusion_common::config::ConfigOptions;
+use datafusion_common::{DataFusionError, TableReference};
+use datafusion_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
+use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
+use eddyline_catalog::{CatalogError, Object};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// What DataFusion's binder asks us: tables and views of the catalog, functions, types.
+pub(crate) struct Context<'p, 'a> {
+    planner: &'p Planner<'a>,
+    functions: Arc<Functions>,
+    config: Arc<ConfigOptions>,
+    relation_planners: Vec<Arc<dyn RelationPlanner>>,
+    /// Views being bound, outermost first.
+    views: RefCell<Vec<String>>,
+}
+
+impl<'p, 'a> Context<'p, 'a> {
+    pub(crate) fn new(planner: &'p Planner<'a>) -> Result<Self, SqlError> {
+        Ok(Self {
+            planner,
+            functions: planner.functions.in_zone(&planner.options.time_zone)?,
+            config: planner.config(),
+            relation_planners: vec![Arc::new(WindowTvfPlanner)],
+            views: RefCell::default(),
+        })
+    }
+
+    fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
+    fn view(&self, view: &eddyline_catalog::View) -> datafusion_common::Result<Arc<dyn TableSource>> {
+        if self.views.borrow().contains(&view.name) {
+            return Err(external(SqlError::new(SqlError::INVALID, format!("view {} is defined by itself", view.name))));
+        }
+        self.views.borrow_mut().push(view.name.clone());
+        let bound = super::view_plan(self, view);
+        self.views.borrow_mut().pop();
+        let plan = bound.map_err(|mut e| {
+            // The place is one in the view's text, not in the statement's.
+            e.position = None;
+            let said = e.detail.take().map(|d| format!("; {d}")).unwrap_or_default();
+            external(e.with_detail(format!("in the definition of view {}{said}", view.name)))
+        })?;
+        Ok(Arc::new(BoundView::new(plan)))
+    }
+}
+
+/// Carries one of our errors through DataFusion.
+pub(crate) fn external(error: SqlError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+impl ContextProvider for Context<'_, '_> {
+    fn get_table_source(&self, name: TableReference) -> datafusion_common::Result<Arc<dyn TableSource>> {
+        match self.planner.catalog.object(name.table()) {
+            Ok(Object::Table(table)) => Ok(Arc::new(CatalogTable::new(table.clone()))),
+            Ok(Object::View(view)) => self.view(view),
+            Err(CatalogError::Missing { nearest, .. }) => {
+                let known: Vec<&str> = self.planner.catalog.objects().map(|(n, _)| n).collect();
+                let error =
+                    SqlError::new(SqlError::UNDEFINED_TABLE, format!("table or view {} does not exist", name.table()));
+                Err(external(match nearest {
+                    Some(nearest) => error.with_hint(format!("did you mean {nearest}?")),
+                    None if known.is_empty() => error.with_hint("there are no tables yet: CREATE TABLE makes one"),
+                    None => error.with_hint(format!("known names are: {}", known.join(", "))),
+                }))
+            }
+            Err(e) => Err(external(SqlError::new(SqlError::UNDEFINED_TABLE, e.to_string()))),
+        }
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        &self.functions().expr_planners
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        &self.relation_planners
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::new(types::SqlTypes))
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        let function = self.functions().scalar.get(&name.to_lowercase())?;
+        // Some functions read the session's time zone when they are bound.
+        Some(match function.inner().with_updated_config(&self.config) {
+            Some(configured) => Arc::new(configured),
+            None => function.clone(),
+        })
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.functions().higher_order.get(&name.to_lowercase()).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.functions().aggregate.get(&name.to_lowercase()).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.functions().window.get(&name.to_lowercase()).cloned()
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<arrow::datatypes::DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        &self.config
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.functions().scalar.keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.functions().higher_order.keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.functions().aggregate.keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.functions().window.keys().cloned().collect()
+    }
+}

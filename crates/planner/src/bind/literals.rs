@@ -1,0 +1,57 @@
+use datafusion_common::config::ConfigOptions;
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::{Result, ScalarValue};
+use datafusion_expr::expr_rewriter::NamePreserver;
+use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion_optimizer::AnalyzerRule;
+
+/// Integer literals are INT where they fit, as the standard says; DataFusion makes all of them BIGINT. Runs before
+/// coercion, so that `int_column + 1` stays INT.
+#[derive(Debug)]
+pub(crate) struct IntegerLiterals;
+
+impl AnalyzerRule for IntegerLiterals {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(|plan| match plan {
+            // LIMIT and OFFSET are BIGINT.
+            LogicalPlan::Limit(_) => Ok(Transformed::no(plan)),
+            LogicalPlan::Values(values) => {
+                let names: Vec<_> = values.schema.columns();
+                let rows = values
+                    .values
+                    .into_iter()
+                    .map(|row| row.into_iter().map(|e| narrow(e).map(|t| t.data)).collect())
+                    .collect::<Result<Vec<Vec<Expr>>>>()?;
+                let plan = LogicalPlanBuilder::values(rows)?.build()?;
+                let same = plan.schema().columns() == names;
+                debug_assert!(same, "VALUES name their columns by position");
+                Ok(Transformed::yes(plan))
+            }
+            plan => {
+                let preserver = NamePreserver::new(&plan);
+                plan.map_expressions(|e| {
+                    let name = preserver.save(&e);
+                    Ok(narrow(e)?.update_data(|e| name.restore(e)))
+                })?
+                .map_data(|p| p.recompute_schema())
+            }
+        })
+        .map(|t| t.data)
+    }
+
+    fn name(&self) -> &str {
+        "integer_literals"
+    }
+}
+
+fn narrow(expr: Expr) -> Result<Transformed<Expr>> {
+    expr.transform_up(|e| {
+        Ok(match e {
+            Expr::Literal(ScalarValue::Int64(Some(v)), metadata) => match i32::try_from(v) {
+                Ok(v) => Transformed::yes(Expr::Literal(ScalarValue::Int32(Some(v)), metadata)),
+                Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(v)), metadata)),
+            },
+            e => Transformed::no(e),
+        })
+    })
+}

@@ -1,0 +1,115 @@
+use datafusion_common::{Column, DFSchema, DFSchemaRef, Result, plan_err};
+use datafusion_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use eddyline_plan::Window;
+use eddyline_plan::window::window_fields;
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// Appends `window_start`, `window_end` and `window_time` to every row, once per window that holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WindowAssign {
+    pub(crate) input: Arc<LogicalPlan>,
+    /// The time column of the input.
+    pub(crate) time: Column,
+    pub(crate) window: Window,
+    schema: DFSchemaRef,
+}
+
+impl WindowAssign {
+    /// # Errors
+    /// The time column is no TIMESTAMP of the input, or the names of the window columns are taken.
+    pub(crate) fn try_new(input: Arc<LogicalPlan>, time: Column, window: Window) -> Result<Self> {
+        let below = input.schema();
+        let time_type = below.field(below.index_of_column(&time)?).data_type().clone();
+        if !matches!(time_type, arrow::datatypes::DataType::Timestamp(..)) {
+            return plan_err!("{} is no TIMESTAMP but {time_type}", time.flat_name());
+        }
+        let mut fields: Vec<_> = below.iter().map(|(q, f)| (q.cloned(), f.clone())).collect();
+        for field in window_fields(&time_type) {
+            let mut name = field.name().clone();
+            // A query over windows may cut windows again: the inner columns keep their names, as in Flink.
+            for n in 0.. {
+                if !below.has_column_with_unqualified_name(&name) {
+                    break;
+                }
+                name = format!("{}{n}", field.name());
+            }
+            fields.push((None, Arc::new(field.as_ref().clone().with_name(name))));
+        }
+        let schema = Arc::new(DFSchema::new_with_metadata(fields, below.as_ref().metadata().clone())?);
+        Ok(Self { input, time, window, schema })
+    }
+
+    /// How many columns the input has; the window columns follow them.
+    fn width(&self) -> usize {
+        self.input.schema().fields().len()
+    }
+
+    fn text(&self) -> String {
+        match self.window {
+            Window::Tumble { size_ms, offset_ms } => format!("tumble size={size_ms}ms offset={offset_ms}ms"),
+            Window::Hop { size_ms, slide_ms, offset_ms } => {
+                format!("hop slide={slide_ms}ms size={size_ms}ms offset={offset_ms}ms")
+            }
+        }
+    }
+}
+
+impl Hash for WindowAssign {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.input, &self.time, &self.window).hash(state);
+    }
+}
+
+impl PartialOrd for WindowAssign {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        if self == other { Some(Ordering::Equal) } else { None }
+    }
+}
+
+impl UserDefinedLogicalNodeCore for WindowAssign {
+    fn name(&self) -> &str {
+        "WindowAssign"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        vec![Expr::Column(self.time.clone())]
+    }
+
+    /// Predicates over the window columns stay above; all others may be tested before.
+    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
+        self.schema.fields()[self.width()..].iter().map(|f| f.name().clone()).collect()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WindowAssign: {} on {}", self.text(), self.time.flat_name())
+    }
+
+    fn with_exprs_and_inputs(&self, mut exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        match (exprs.pop(), inputs.pop()) {
+            (Some(Expr::Column(time)), Some(input)) => Self::try_new(Arc::new(input), time, self.window),
+            _ => plan_err!("WindowAssign has one time column and one input"),
+        }
+    }
+
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let time = self.input.schema().index_of_column(&self.time).ok()?;
+        let mut needed: Vec<usize> = output_columns.iter().copied().filter(|c| *c < self.width()).collect();
+        if !needed.contains(&time) {
+            needed.push(time);
+            needed.sort_unstable();
+        }
+        Some(vec![needed])
+    }
+}

@@ -1,0 +1,72 @@
+//! `LogicalPlan` to dataflow nodes: keys, change modes, time columns, phases of aggregates.
+//!
+//! One file per shape. A [`Stream`] is what has been planned so far of a query: a node and a projection and filter
+//! above it that have not become an operator yet, so that chains of them become one `Calc` and what lies directly
+//! above a source goes into the source. What cannot be maintained is refused here, never at run time.
+
+mod aggregate;
+mod calc;
+mod graph;
+mod refuse;
+mod scan;
+mod sink;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod union;
+mod values;
+mod window;
+
+use graph::Graph;
+pub(crate) use refuse::check;
+pub(crate) use scan::Scans;
+pub(crate) use sink::presentation;
+
+use crate::bind::window_assign::WindowAssign;
+use crate::checked::Compiler;
+use crate::{Planner, SqlError};
+use datafusion_expr::{Distinct, LogicalPlan};
+use stream::Stream;
+
+/// Plans the queries of one job into one graph.
+pub(crate) struct Builder<'p, 'a> {
+    pub(crate) planner: &'p Planner<'a>,
+    pub(crate) compiler: Compiler,
+    pub(crate) scans: Scans,
+    pub(crate) graph: Graph,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl<'p, 'a> Builder<'p, 'a> {
+    /// A builder for queries that read tables as `scans` says.
+    pub(crate) fn new(planner: &'p Planner<'a>, scans: Scans) -> Self {
+        let compiler = Compiler::new(planner.config());
+        Self { planner, compiler, scans, graph: Graph::default(), warnings: Vec::new() }
+    }
+
+    /// The stream of a plan's rows. Columns stand where the plan's schema has them.
+    pub(crate) fn stream(&mut self, plan: &LogicalPlan) -> Result<Stream, SqlError> {
+        match plan {
+            LogicalPlan::Projection(p) => {
+                let input = self.stream(&p.input)?;
+                self.project(input, &p.expr, p.input.schema(), &p.schema)
+            }
+            LogicalPlan::Filter(f) => {
+                let input = self.stream(&f.input)?;
+                self.filter(input, &f.predicate, f.input.schema())
+            }
+            LogicalPlan::SubqueryAlias(a) => self.stream(&a.input),
+            LogicalPlan::TableScan(scan) => self.scan(scan),
+            LogicalPlan::Aggregate(a) => self.aggregate(a),
+            LogicalPlan::Distinct(Distinct::All(input)) => self.distinct(input),
+            LogicalPlan::Union(u) => self.union(u),
+            LogicalPlan::Values(v) => self.values(v),
+            LogicalPlan::EmptyRelation(e) => self.empty(e),
+            LogicalPlan::Extension(e) => match e.node.as_any().downcast_ref::<WindowAssign>() {
+                Some(assign) => self.window_assign(assign),
+                None => Err(refuse::refused(plan)),
+            },
+            other => Err(refuse::refused(other)),
+        }
+    }
+}

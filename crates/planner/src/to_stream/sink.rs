@@ -1,0 +1,287 @@
+//! Where rows go: INSERT's columns matched and cast, the key, whether the table takes what the query gives.
+
+use super::Builder;
+use super::graph::NewNode;
+use super::stream::{Facts, Stream};
+use crate::bind::errors;
+use crate::{Presentation, SortColumn, SqlError, Target};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion_common::ScalarValue;
+use datafusion_expr::{Expr, FetchType, LogicalPlan, SkipType};
+use datafusion_physical_expr::expressions::{CastExpr, Literal};
+use eddyline_catalog::Table;
+use eddyline_plan::{ChangeMode, Distribution, Expression, Input, NamedExpression, OperatorSpec, SinkSpec};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Builder<'_, '_> {
+    /// Adds the sink of a query's rows.
+    pub(crate) fn sink(&mut self, stream: Stream, target: &Target) -> Result<(), SqlError> {
+        match target {
+            Target::Table { table, columns } => {
+                self.check_changes(&stream, table)?;
+                let stream = into_table(stream, table, columns)?;
+                let schema = table.sink_schema();
+                let key: Vec<usize> = table.primary_key.iter().filter_map(|k| schema.index_of(k).ok()).collect();
+                let key = (!key.is_empty()).then_some(key);
+                self.sink_node(stream, &table.name, &table.options, schema, key)
+            }
+            Target::Result { name, options } => {
+                let schema = stream.output_schema().map_err(errors::plain)?;
+                self.sink_node(stream, name, options, schema, None)
+            }
+        }
+    }
+
+    /// Refuses a query that changes its results where the table takes insertions only.
+    fn check_changes(&self, stream: &Stream, table: &Table) -> Result<(), SqlError> {
+        let Some(takes_retractions) = self.planner.takes_retractions else { return Ok(()) };
+        if stream.facts.mode == ChangeMode::AppendOnly || takes_retractions(table)? {
+            return Ok(());
+        }
+        let connector = table.options.get("connector").map(String::as_str).unwrap_or("its connector");
+        Err(SqlError::new(
+            SqlError::UNSUPPORTED,
+            format!("table {} takes insertions only, but the query changes its results", table.name),
+        )
+        .with_detail(format!("{}; '{connector}' cannot take rows back", stream.facts.reason))
+        .with_hint(
+            "group by a TUMBLE or HOP window, whose results are final, or write to a connector that takes changes ('print', 'blackhole')",
+        ))
+    }
+
+    fn sink_node(
+        &mut self,
+        stream: Stream,
+        table: &str,
+        options: &BTreeMap<String, String>,
+        schema: SchemaRef,
+        key: Option<Vec<usize>>,
+    ) -> Result<(), SqlError> {
+        let facts = stream.output_facts();
+        let node = self.named_node(stream)?;
+        let key = key.or_else(|| facts.keys.first().cloned());
+        let input = Input { from: node, distribution: arrival(&facts, key.as_deref()) };
+        let spec = SinkSpec { table: table.to_owned(), options: options.clone(), schema: schema.clone(), key };
+        self.graph.add(NewNode {
+            meaning: format!("sink {table}"),
+            spec: OperatorSpec::Sink(spec),
+            inputs: vec![input],
+            schema,
+            traits: facts.traits(),
+            of: vec![node],
+        });
+        Ok(())
+    }
+}
+
+/// Rows that replace each other must come to the same writer, in order: they do when they are dealt out by columns
+/// of the key, or never replaced.
+fn arrival(facts: &Facts, key: Option<&[usize]>) -> Distribution {
+    let Some(key) = key.filter(|_| facts.mode == ChangeMode::Retract) else { return Distribution::Forward };
+    match &facts.hashed_by {
+        Some(columns) if columns.iter().all(|c| key.contains(c)) => Distribution::Forward,
+        _ => Distribution::Hash(key.to_vec()),
+    }
+}
+
+/// The rows as the table has them: columns by position or by name, cast where nothing can be lost.
+fn into_table(mut stream: Stream, table: &Table, columns: &[String]) -> Result<Stream, SqlError> {
+    let sink = table.sink_schema();
+    let found = stream.output_schema().map_err(errors::plain)?;
+    let targets = targets(table, &sink, columns)?;
+    if targets.len() != found.fields().len() {
+        return Err(mismatch(table, &found, &sink, &targets, "they have not the same number of columns".into()));
+    }
+    let mut project = Vec::with_capacity(sink.fields().len());
+    for (at, wanted) in sink.fields().iter().enumerate() {
+        let expression = match targets.iter().position(|t| *t == at) {
+            Some(from) => {
+                let given = found.field(from);
+                let expression = &stream.project[from].expression;
+                cast(expression, given, wanted).map_err(|why| mismatch(table, &found, &sink, &targets, why))?
+            }
+            None if wanted.is_nullable() => null(wanted.data_type())?,
+            None => {
+                return Err(SqlError::new(
+                    "23502",
+                    format!("table {}: column {} is NOT NULL and gets no value", table.name, wanted.name()),
+                )
+                .with_hint("name it in the column list and give it a value"));
+            }
+        };
+        project.push(NamedExpression::new(expression, wanted.name()));
+    }
+    stream.project = project;
+    Ok(stream)
+}
+
+/// Which column of the sink each column of the query goes to.
+fn targets(table: &Table, sink: &Schema, columns: &[String]) -> Result<Vec<usize>, SqlError> {
+    if columns.is_empty() {
+        return Ok((0..sink.fields().len()).collect());
+    }
+    let mut targets = Vec::with_capacity(columns.len());
+    for name in columns {
+        let Ok(at) = sink.index_of(name) else {
+            if table.columns.iter().any(|c| c.name == *name) {
+                return Err(SqlError::new(
+                    SqlError::INVALID,
+                    format!("table {}: column {name} cannot be written", table.name),
+                )
+                .with_hint("it is computed, or METADATA that is VIRTUAL: leave it out"));
+            }
+            let known: Vec<datafusion_common::Column> =
+                sink.fields().iter().map(|f| datafusion_common::Column::new_unqualified(f.name())).collect();
+            return Err(errors::unknown_column(name, Some(&table.name), &known));
+        };
+        if targets.contains(&at) {
+            return Err(SqlError::new("42701", format!("table {}: column {name} is written twice", table.name)));
+        }
+        targets.push(at);
+    }
+    Ok(targets)
+}
+
+fn mismatch(table: &Table, found: &Schema, sink: &Schema, targets: &[usize], why: String) -> SqlError {
+    let text = |f: &Field| format!("{} {}", f.name(), sql_type(f.data_type()));
+    let list = |fields: Vec<String>| format!("({})", fields.join(", "));
+    let given = list(found.fields().iter().map(|f| text(f)).collect());
+    let wanted = list(targets.iter().map(|t| text(sink.field(*t))).collect());
+    SqlError::new(SqlError::DATATYPE_MISMATCH, format!("table {}: the query's columns do not fit: {why}", table.name))
+        .with_detail(format!("query: {given}; table: {wanted}"))
+        .with_hint("CAST the columns of the query to the types of the table")
+}
+
+/// The expression in the wanted type, where every value can be converted without loss.
+fn cast(expression: &Expression, given: &Field, wanted: &Field) -> Result<Expression, String> {
+    if given.data_type() == wanted.data_type() {
+        return Ok(expression.clone());
+    }
+    if is_implicit(given.data_type(), wanted.data_type()) {
+        let cast = CastExpr::new(expression.physical().clone(), wanted.data_type().clone(), None);
+        return Ok(Expression::new(Arc::new(cast)));
+    }
+    // A constant that fits is no loss: INSERT INTO t VALUES (1) into a SMALLINT.
+    if let Some(literal) = expression.physical().downcast_ref::<Literal>()
+        && given.data_type().is_integer()
+        && wanted.data_type().is_integer()
+        && let Ok(value) = literal.value().cast_to(wanted.data_type())
+    {
+        return Ok(Expression::new(Arc::new(Literal::new(value))));
+    }
+    Err(format!(
+        "{} is {}, column {} is {}",
+        given.name(),
+        sql_type(given.data_type()),
+        wanted.name(),
+        sql_type(wanted.data_type())
+    ))
+}
+
+fn null(data_type: &DataType) -> Result<Expression, SqlError> {
+    let value = ScalarValue::try_new_null(data_type).map_err(errors::plain)?;
+    Ok(Expression::new(Arc::new(Literal::new(value))))
+}
+
+/// Conversions that INSERT makes by itself: numbers to wider numbers, decimals among themselves (checked when
+/// they run), times to other precisions, NULL to anything.
+fn is_implicit(from: &DataType, to: &DataType) -> bool {
+    use DataType::*;
+    let rank = |t: &DataType| match t {
+        Int8 => Some(1),
+        Int16 => Some(2),
+        Int32 => Some(3),
+        Int64 => Some(4),
+        Decimal128(..) => Some(5),
+        Float32 => Some(6),
+        Float64 => Some(7),
+        _ => None,
+    };
+    match (from, to) {
+        (Null, _) => true,
+        (Decimal128(..), Decimal128(..)) | (Timestamp(..), Timestamp(..)) | (Date32, Timestamp(..)) => true,
+        (Time32(_) | Time64(_), Time32(_) | Time64(_)) => true,
+        (Utf8 | LargeUtf8 | Utf8View, Utf8) | (Binary | LargeBinary | BinaryView, Binary) => true,
+        (UInt8 | UInt16 | UInt32, Int64) | (UInt64, Decimal128(..)) => true,
+        (List(a), List(b)) => a.data_type() == b.data_type() || is_implicit(a.data_type(), b.data_type()),
+        (Struct(a), Struct(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .zip(b)
+                    .all(|(x, y)| x.data_type() == y.data_type() || is_implicit(x.data_type(), y.data_type()))
+        }
+        (Map(..), Map(..)) => true,
+        _ => matches!((rank(from), rank(to)), (Some(f), Some(t)) if f < t),
+    }
+}
+
+/// A type as SQL spells it.
+pub(crate) fn sql_type(data_type: &DataType) -> String {
+    use arrow::datatypes::TimeUnit;
+    let precision = |unit: &TimeUnit| match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 3,
+        TimeUnit::Microsecond => 6,
+        TimeUnit::Nanosecond => 9,
+    };
+    match data_type {
+        DataType::Boolean => "BOOLEAN".into(),
+        DataType::Int8 => "TINYINT".into(),
+        DataType::Int16 => "SMALLINT".into(),
+        DataType::Int32 => "INT".into(),
+        DataType::Int64 => "BIGINT".into(),
+        DataType::Float32 => "FLOAT".into(),
+        DataType::Float64 => "DOUBLE".into(),
+        DataType::Decimal128(p, s) => format!("DECIMAL({p}, {s})"),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "STRING".into(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BYTES".into(),
+        DataType::Date32 => "DATE".into(),
+        DataType::Time32(u) | DataType::Time64(u) => format!("TIME({})", precision(u)),
+        DataType::Timestamp(u, None) => format!("TIMESTAMP({})", precision(u)),
+        DataType::Timestamp(u, Some(_)) => format!("TIMESTAMP_LTZ({})", precision(u)),
+        DataType::Interval(_) => "INTERVAL".into(),
+        DataType::List(f) => format!("ARRAY<{}>", sql_type(f.data_type())),
+        DataType::Null => "NULL".into(),
+        other => other.to_string(),
+    }
+}
+
+/// Takes ORDER BY, LIMIT and OFFSET off the top of a bare SELECT: they say how its finished result is shown.
+pub(crate) fn presentation(plan: LogicalPlan) -> Result<(LogicalPlan, Option<Presentation>), SqlError> {
+    let mut shown = Presentation::default();
+    let mut plan = plan;
+    let mut found = false;
+    if let LogicalPlan::Limit(limit) = &plan {
+        let (Ok(SkipType::Literal(skip)), Ok(FetchType::Literal(fetch))) =
+            (limit.get_skip_type(), limit.get_fetch_type())
+        else {
+            return Err(SqlError::new(SqlError::UNSUPPORTED, "LIMIT and OFFSET must be numbers"));
+        };
+        (shown.offset, shown.limit, found) = (skip, fetch, true);
+        plan = limit.input.as_ref().clone();
+    }
+    if let LogicalPlan::Sort(sort) = &plan {
+        let schema = sort.input.schema();
+        for key in &sort.expr {
+            let at = match &key.expr {
+                Expr::Column(c) => schema.maybe_index_of_column(c),
+                _ => None,
+            };
+            let Some(column) = at else { return Err(sort_by_other(&key.expr)) };
+            shown.sort.push(SortColumn { column, ascending: key.asc, nulls_first: key.nulls_first });
+        }
+        found = true;
+        plan = sort.input.as_ref().clone();
+    } else if let LogicalPlan::Projection(p) = &plan
+        && let LogicalPlan::Sort(sort) = p.input.as_ref()
+    {
+        return Err(sort_by_other(&sort.expr[0].expr));
+    }
+    Ok((plan, found.then_some(shown)))
+}
+
+fn sort_by_other(expr: &Expr) -> SqlError {
+    SqlError::new(SqlError::UNSUPPORTED, format!("ORDER BY {expr}, which is no column of the result"))
+        .with_hint("add it to the SELECT list and order by its name")
+}

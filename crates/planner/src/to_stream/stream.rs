@@ -1,0 +1,220 @@
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion_expr::Volatility;
+use datafusion_physical_expr::expressions::{Column, Literal};
+use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use eddyline_plan::{ChangeMode, ChangeTraits, Expression, NamedExpression, NodeId, SourceSpec, ValuesSpec, Window};
+use std::sync::Arc;
+
+/// Where a stream's rows come from, below its pending filter and projection.
+#[derive(Debug, Clone)]
+pub(crate) enum Base {
+    /// A node of the graph.
+    Node(NodeId),
+    /// A source of which nothing is shared, not yet a node: filter and plain projection go into it.
+    Source(Box<SourceSpec>),
+    /// Rows known now: filter and projection are computed now.
+    Values(ValuesSpec),
+    /// Window columns appended to a stream, not yet a node: a window aggregate above needs no such node.
+    Window(Box<Windowing>),
+}
+
+/// A [`Base::Window`].
+#[derive(Debug, Clone)]
+pub(crate) struct Windowing {
+    pub(crate) below: Stream,
+    pub(crate) window: Window,
+    /// The time column of `below`'s output.
+    pub(crate) time: usize,
+}
+
+/// That every row belongs to one window and carries it in columns (the output of a window aggregate).
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WindowColumns {
+    pub(crate) window: Window,
+    pub(crate) start: Option<usize>,
+    pub(crate) end: Option<usize>,
+    pub(crate) time: Option<usize>,
+}
+
+/// What is known of a stream's rows, by column positions. Those of a node's output in [`Stream::facts`], those of
+/// the stream's output from [`Stream::output_facts`].
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) mode: ChangeMode,
+    pub(crate) reason: String,
+    /// Sets of columns each of which identifies a row; best first.
+    pub(crate) keys: Vec<Vec<usize>>,
+    pub(crate) event_time: Vec<usize>,
+    /// The columns by whose hash the rows are dealt out to shards.
+    pub(crate) hashed_by: Option<Vec<usize>>,
+    pub(crate) windows: Option<WindowColumns>,
+}
+
+impl Facts {
+    /// Rows that are only inserted.
+    pub(crate) fn append_only(reason: impl Into<String>) -> Self {
+        Self {
+            mode: ChangeMode::AppendOnly,
+            reason: reason.into(),
+            keys: vec![],
+            event_time: vec![],
+            hashed_by: None,
+            windows: None,
+        }
+    }
+
+    /// As a node states them.
+    pub(crate) fn traits(&self) -> ChangeTraits {
+        ChangeTraits {
+            mode: self.mode,
+            reason: self.reason.clone(),
+            key: self.keys.first().cloned(),
+            event_time: self.event_time.clone(),
+        }
+    }
+
+    /// The facts after columns moved: `to` says where an old column stands now.
+    fn moved(&self, to: impl Fn(usize) -> Option<usize>) -> Self {
+        let all = |columns: &Vec<usize>| columns.iter().map(|c| to(*c)).collect::<Option<Vec<usize>>>();
+        Self {
+            mode: self.mode,
+            reason: self.reason.clone(),
+            keys: self.keys.iter().filter_map(all).collect(),
+            event_time: self.event_time.iter().filter_map(|c| to(*c)).collect(),
+            hashed_by: self.hashed_by.as_ref().and_then(all),
+            windows: self.windows.as_ref().map(|w| WindowColumns {
+                window: w.window,
+                start: w.start.and_then(&to),
+                end: w.end.and_then(&to),
+                time: w.time.and_then(&to),
+            }),
+        }
+    }
+}
+
+/// A query planned so far: a base, and a filter and projection over it that are not a node yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Stream {
+    pub(crate) base: Base,
+    /// What the base puts out.
+    pub(crate) schema: SchemaRef,
+    pub(crate) facts: Facts,
+    /// Conjuncts over the base's columns, before `project`.
+    pub(crate) predicates: Vec<Expression>,
+    /// The output columns over the base's columns.
+    pub(crate) project: Vec<NamedExpression>,
+}
+
+impl Stream {
+    /// A stream of all columns of a base.
+    pub(crate) fn over(base: Base, schema: SchemaRef, facts: Facts) -> Self {
+        let project = identity(&schema);
+        Self { base, schema, facts, predicates: vec![], project }
+    }
+
+    /// True when the output is the base's output, but for names.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.predicates.is_empty()
+            && self.project.len() == self.schema.fields().len()
+            && self.project.iter().enumerate().all(|(at, e)| column(&e.expression) == Some(at))
+    }
+
+    /// The schema of the output.
+    pub(crate) fn output_schema(&self) -> datafusion_common::Result<SchemaRef> {
+        let fields: datafusion_common::Result<Vec<FieldRef>> =
+            self.project.iter().map(|e| e.field(&self.schema)).collect();
+        Ok(Arc::new(Schema::new(fields?)))
+    }
+
+    /// What is known of the output's columns: what passes through as a plain column keeps its meaning.
+    pub(crate) fn output_facts(&self) -> Facts {
+        self.facts.moved(|base| self.project.iter().position(|e| column(&e.expression) == Some(base)))
+    }
+
+    /// An expression over the output, as one over the base.
+    pub(crate) fn pushed(&self, expression: &Expression) -> Expression {
+        substitute(expression, &self.project)
+    }
+}
+
+/// All columns of a schema as they are.
+pub(crate) fn identity(schema: &Schema) -> Vec<NamedExpression> {
+    schema.fields().iter().enumerate().map(|(at, f)| NamedExpression::new(column_at(f, at), f.name())).collect()
+}
+
+/// A column as an expression.
+pub(crate) fn column_at(field: &Field, at: usize) -> Expression {
+    Expression::new(Arc::new(Column::new(field.name(), at)))
+}
+
+/// The position, where the expression is nothing but a column.
+pub(crate) fn column(expression: &Expression) -> Option<usize> {
+    expression.physical().downcast_ref::<Column>().map(Column::index)
+}
+
+/// True for expressions that cost nothing to compute twice.
+pub(crate) fn is_cheap(expression: &Expression) -> bool {
+    let physical = expression.physical();
+    physical.downcast_ref::<Column>().is_some() || physical.downcast_ref::<Literal>().is_some()
+}
+
+/// How often each column occurs, added to `counts`.
+pub(crate) fn count_columns(expression: &Expression, counts: &mut [usize]) {
+    let _ = expression.physical().apply(|e| {
+        if let Some(c) = e.downcast_ref::<Column>()
+            && let Some(count) = counts.get_mut(c.index())
+        {
+            *count += 1;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+}
+
+/// The columns that an expression reads, in order, each once.
+pub(crate) fn columns_of(expression: &Expression) -> Vec<usize> {
+    let mut found = Vec::new();
+    let _ = expression.physical().apply(|e| {
+        if let Some(c) = e.downcast_ref::<Column>()
+            && !found.contains(&c.index())
+        {
+            found.push(c.index());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found.sort_unstable();
+    found
+}
+
+/// True when the expression gives another value every time (RAND, UUID).
+pub(crate) fn is_volatile(expression: &Expression) -> bool {
+    expression
+        .physical()
+        .exists(|e| {
+            Ok(e.downcast_ref::<ScalarFunctionExpr>()
+                .is_some_and(|f| f.fun().signature().volatility == Volatility::Volatile))
+        })
+        .unwrap_or(false)
+}
+
+/// Replaces column `c` by expression `c` of `below`.
+pub(crate) fn substitute(expression: &Expression, below: &[NamedExpression]) -> Expression {
+    rewrite_columns(expression, |c| below[c].expression.physical().clone())
+}
+
+/// Replaces columns.
+pub(crate) fn rewrite_columns(
+    expression: &Expression,
+    replacement: impl Fn(usize) -> Arc<dyn PhysicalExpr>,
+) -> Expression {
+    let rewritten = expression
+        .physical()
+        .clone()
+        .transform_down(|e| match e.downcast_ref::<Column>() {
+            // Jump: what was put in must not be replaced again.
+            Some(c) => Ok(Transformed::new(replacement(c.index()), true, TreeNodeRecursion::Jump)),
+            None => Ok(Transformed::no(e)),
+        })
+        .expect("replacing columns by expressions of the same type cannot fail");
+    Expression::new(rewritten.data)
+}
