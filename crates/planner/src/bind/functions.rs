@@ -87,7 +87,7 @@ fn insert<F>(into: &mut HashMap<String, Arc<F>>, names: Vec<String>, function: &
 
 /// The aggregates that can be maintained. What is not here is unknown to SQL.
 fn aggregates() -> Vec<Arc<AggregateUDF>> {
-    eddyline_functions::aggregate::batch_aggregates()
+    eddyline_functions::aggregate::batch::batch_aggregates()
 }
 
 fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
