@@ -87,7 +87,8 @@ pub struct Node {
     pub traits: ChangeTraits,
 }
 
-/// Nodes that run in one task: connected by forward edges, in topological order.
+/// Nodes that run in one task: connected by forward edges and equally many exchanges away from the sources, in
+/// topological order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fragment {
     /// The nodes, upstream first.
@@ -143,9 +144,16 @@ impl Dataflow {
     }
 }
 
-/// Connected components over forward edges (a node joins the component of its first forward input, and merges
-/// with the others), ordered by their last node so that exchanges always point forward.
+/// Connected components over forward edges between nodes of one **level**: the largest number of exchanges on a
+/// way from a source to the node. Without levels a fragment could feed itself through an exchange (rows united with
+/// their own aggregate). A forward edge between levels is an edge between fragments on the same shard.
+/// Ordered by level, so that edges between fragments always point forward.
 fn cut(nodes: &[Node]) -> Vec<Fragment> {
+    let mut level: Vec<usize> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let above = |i: &Input| level[i.from] + usize::from(i.distribution != Distribution::Forward);
+        level.push(node.inputs.iter().map(above).max().unwrap_or(0));
+    }
     let mut root: Vec<NodeId> = (0..nodes.len()).collect();
     fn find(root: &mut [NodeId], n: NodeId) -> NodeId {
         let mut n = n;
@@ -157,19 +165,22 @@ fn cut(nodes: &[Node]) -> Vec<Fragment> {
     }
     for node in nodes {
         for input in node.inputs.iter().filter(|i| i.distribution == Distribution::Forward) {
-            let (a, b) = (find(&mut root, node.id), find(&mut root, input.from));
-            root[a.max(b)] = a.min(b);
+            if level[input.from] == level[node.id] {
+                let (a, b) = (find(&mut root, node.id), find(&mut root, input.from));
+                root[a.max(b)] = a.min(b);
+            }
         }
     }
-    let mut fragments: Vec<Fragment> = Vec::new();
+    let mut fragments: Vec<(usize, Fragment)> = Vec::new();
     let mut of_root: std::collections::HashMap<NodeId, usize> = Default::default();
     for node in nodes {
         let r = find(&mut root, node.id);
         let at = *of_root.entry(r).or_insert_with(|| {
-            fragments.push(Fragment { nodes: Vec::new() });
+            fragments.push((level[node.id], Fragment { nodes: Vec::new() }));
             fragments.len() - 1
         });
-        fragments[at].nodes.push(node.id);
+        fragments[at].1.nodes.push(node.id);
     }
-    fragments
+    fragments.sort_by_key(|(level, _)| *level);
+    fragments.into_iter().map(|(_, fragment)| fragment).collect()
 }

@@ -1,1 +1,50 @@
-//! Placeholder.
+//! Runs a dataflow plan as a job: shards, exchange, epochs, barriers, watermarks, metrics.
+//!
+//! [`start`] cuts the plan's fragments into **tasks**, one per shard, and gives each shard a thread. A shard runs its
+//! tasks in a cooperative loop of bounded steps which never block. The **coordinator** cuts epochs: a barrier goes
+//! into every source, travels in-band, is aligned by every task, and when all shards have passed it the sinks commit.
+//! What a reader can see changes only then.
+//!
+//! One row's way: a reader hands out a block, [`source`](crate::source) decodes it, [`pipeline`](crate::pipeline) pushes it through the
+//! operators of a task, [`exchange`](crate::exchange) deals it out to other shards, and a sink's writer takes it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `job.rs` | states, handle, what threads share |
+//! | `build.rs` | plan → tasks and channels |
+//! | `shard.rs`, `task.rs`, `pipeline.rs` | the loop, barrier alignment, the operators of a task |
+//! | `exchange.rs`, `channel.rs`, `wake.rs` | dealing rows out, bounded queues, waking; why it cannot deadlock |
+//! | `source.rs`, `splits.rs` | reading splits, watermarks over splits |
+//! | `coordinator.rs`, `driver.rs` | when epochs are cut and complete; the hands of that |
+//! | `simulation.rs` | the same shards in one thread under a seed |
+//!
+//! Not here: SQL, the catalog, operators, connectors. State lives in memory; a checkpoint goes into the shards'
+//! memory backends, which is what the simulation restarts from.
+
+mod build;
+mod channel;
+mod coordinator;
+mod discovery;
+mod driver;
+mod error;
+mod exchange;
+mod job;
+mod metrics;
+mod pipeline;
+mod settings;
+mod shard;
+pub mod simulation;
+mod source;
+mod splits;
+mod task;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+mod values;
+mod wake;
+
+pub use error::{ErrorClass, RuntimeError};
+pub use job::{JobEnd, JobHandle, JobState, JobSummary, start};
+pub use metrics::{JobMetrics, OperatorMetrics};
+pub use settings::JobSettings;

@@ -1,0 +1,250 @@
+//! The coordinator: a state machine that cuts epochs and says when they are complete.
+//!
+//! Event in, actions out; no I/O, no clock, no threads. The driver ([`crate::driver`]) carries the actions out.
+//! The order is always: barrier cut → all shards acknowledged → committed, in the order of epochs → complete.
+//!
+//! When is an epoch cut? At once when every source has nothing more to hand out and rows are pending (so a lone
+//! row is visible within milliseconds), but not more often than `idle_interval`; else `epoch_interval` after the
+//! first pending row, or when a source says that it has taken its share of `epoch_rows`. At most
+//! [`IN_FLIGHT_MAX`] epochs are in flight. The last epoch ends with [`BarrierKind::Stop`]: when all sources are
+//! finished, or when somebody asked.
+
+use eddyline_changes::{Barrier, BarrierKind, Epoch};
+use eddyline_connectors::Commit;
+use eddyline_plan::NodeId;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Epochs that may be cut and not yet complete.
+pub(crate) const IN_FLIGHT_MAX: usize = 4;
+
+/// What a source task (the source heads of one shard and fragment) has to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SourceNews {
+    /// It has handed out rows since the last barrier.
+    Pending,
+    /// It has handed out as many as an epoch should have.
+    Full,
+    /// It has nothing more to hand out now.
+    Idle,
+    /// It is at its end; the last watermark has gone downstream.
+    Finished,
+}
+
+/// What one sink node on one shard has prepared.
+pub(crate) type Prepared = (NodeId, Vec<Commit>);
+
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// News of source task number `task`; its rows belong to `epoch`.
+    Source { task: usize, epoch: Epoch, news: SourceNews },
+    /// All tasks of a shard have passed the barrier of `epoch`.
+    Acknowledged { epoch: Epoch, prepared: Vec<Prepared> },
+    /// The output of `epoch` is visible.
+    Committed(Epoch),
+    /// Somebody asks for an epoch now.
+    Cut,
+    /// Somebody asks for a checkpoint.
+    Checkpoint,
+    /// Somebody asks to end the job at a barrier.
+    Stop,
+    /// Time has passed.
+    Timer,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Give the barrier to all source tasks.
+    Inject(Barrier),
+    /// Commit, then say [`Event::Committed`].
+    Commit { epoch: Epoch, prepared: Vec<Prepared> },
+    /// The epoch is complete.
+    Complete(Barrier),
+    /// Say [`Event::Timer`] at this time.
+    WakeAt(Duration),
+    /// The last epoch is complete. `finished`: the input was at its end.
+    End { finished: bool },
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CoordinatorSettings {
+    pub(crate) shards: usize,
+    pub(crate) source_tasks: usize,
+    pub(crate) epoch_interval: Duration,
+    pub(crate) idle_interval: Duration,
+    /// The last epoch that is complete already.
+    pub(crate) after: Epoch,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct SourceTask {
+    pending: bool,
+    full: bool,
+    idle: bool,
+    finished: bool,
+}
+
+struct InFlight {
+    barrier: Barrier,
+    acknowledged: usize,
+    prepared: Vec<Prepared>,
+    committing: bool,
+}
+
+pub(crate) struct Coordinator {
+    settings: CoordinatorSettings,
+    sources: Vec<SourceTask>,
+    in_flight: VecDeque<InFlight>,
+    cut: Epoch,
+    last_cut: Duration,
+    deadline: Option<Duration>,
+    asked: Asked,
+    stopping: Option<bool>,
+}
+
+#[derive(Default)]
+struct Asked {
+    cut: bool,
+    checkpoint: bool,
+    stop: bool,
+}
+
+impl Coordinator {
+    pub(crate) fn new(settings: CoordinatorSettings) -> Self {
+        Self {
+            sources: vec![SourceTask::default(); settings.source_tasks],
+            in_flight: VecDeque::new(),
+            cut: settings.after,
+            last_cut: Duration::ZERO,
+            deadline: None,
+            asked: Asked::default(),
+            stopping: None,
+            settings,
+        }
+    }
+
+    /// Takes an event at time `now`; returns what is to be done, in order.
+    pub(crate) fn on(&mut self, event: Event, now: Duration) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Source { task, epoch, news } => self.source(task, epoch, news, now, &mut actions),
+            Event::Acknowledged { epoch, prepared } => self.acknowledged(epoch, prepared, &mut actions),
+            Event::Committed(epoch) => self.committed(epoch, &mut actions),
+            Event::Cut => self.asked.cut = true,
+            Event::Checkpoint => self.asked.checkpoint = true,
+            Event::Stop => self.asked.stop = true,
+            Event::Timer => {}
+        }
+        self.decide(now, &mut actions);
+        actions
+    }
+
+    fn source(&mut self, task: usize, epoch: Epoch, news: SourceNews, now: Duration, actions: &mut Vec<Action>) {
+        // Rows of an epoch that has been cut meanwhile are pending no more.
+        let current = epoch > self.cut;
+        let source = &mut self.sources[task];
+        match news {
+            SourceNews::Idle => source.idle = true,
+            SourceNews::Finished => source.finished = true,
+            SourceNews::Pending | SourceNews::Full => {
+                source.idle = false;
+                source.pending |= current;
+                source.full |= current && news == SourceNews::Full;
+                if current && self.deadline.is_none() {
+                    self.wake_at(now + self.settings.epoch_interval, actions);
+                }
+            }
+        }
+    }
+
+    fn wake_at(&mut self, at: Duration, actions: &mut Vec<Action>) {
+        if self.deadline.is_none_or(|d| at < d) {
+            self.deadline = Some(at);
+            actions.push(Action::WakeAt(at));
+        }
+    }
+
+    fn acknowledged(&mut self, epoch: Epoch, mut prepared: Vec<Prepared>, actions: &mut Vec<Action>) {
+        if let Some(flight) = self.in_flight.iter_mut().find(|f| f.barrier.epoch == epoch) {
+            flight.acknowledged += 1;
+            flight.prepared.append(&mut prepared);
+        }
+        self.commit_next(actions);
+    }
+
+    fn commit_next(&mut self, actions: &mut Vec<Action>) {
+        if let Some(flight) = self.in_flight.front_mut()
+            && flight.acknowledged == self.settings.shards
+            && !flight.committing
+        {
+            flight.committing = true;
+            let prepared = std::mem::take(&mut flight.prepared);
+            actions.push(Action::Commit { epoch: flight.barrier.epoch, prepared });
+        }
+    }
+
+    fn committed(&mut self, epoch: Epoch, actions: &mut Vec<Action>) {
+        if self.in_flight.front().is_none_or(|f| f.barrier.epoch != epoch) {
+            return;
+        }
+        let Some(flight) = self.in_flight.pop_front() else { return };
+        actions.push(Action::Complete(flight.barrier));
+        match self.stopping {
+            Some(finished) if flight.barrier.kind == BarrierKind::Stop => actions.push(Action::End { finished }),
+            _ => self.commit_next(actions),
+        }
+    }
+
+    fn decide(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        if self.stopping.is_some() || self.in_flight.len() >= IN_FLIGHT_MAX {
+            return;
+        }
+        let finished = self.sources.iter().all(|s| s.finished);
+        if finished || self.asked.stop {
+            self.stopping = Some(finished);
+            return self.cut(BarrierKind::Stop, now, actions);
+        }
+        if self.asked.checkpoint && self.in_flight.iter().all(|f| f.barrier.kind != BarrierKind::Checkpoint) {
+            self.asked.checkpoint = false;
+            return self.cut(BarrierKind::Checkpoint, now, actions);
+        }
+        if self.asked.cut || self.is_due(now, actions) {
+            self.cut(BarrierKind::Flush, now, actions);
+        }
+    }
+
+    fn is_due(&mut self, now: Duration, actions: &mut Vec<Action>) -> bool {
+        if !self.sources.iter().any(|s| s.pending) {
+            return false;
+        }
+        if self.sources.iter().any(|s| s.full) || self.deadline.is_some_and(|d| d <= now) {
+            return true;
+        }
+        if !self.sources.iter().all(|s| s.idle || s.finished) {
+            return false;
+        }
+        let earliest = self.last_cut + self.settings.idle_interval;
+        if self.cut == Epoch(0) || earliest <= now {
+            return true;
+        }
+        self.wake_at(earliest, actions);
+        false
+    }
+
+    fn cut(&mut self, kind: BarrierKind, now: Duration, actions: &mut Vec<Action>) {
+        self.cut = self.cut.next();
+        self.last_cut = now;
+        self.deadline = None;
+        self.asked.cut = false;
+        for source in &mut self.sources {
+            source.pending = false;
+            source.full = false;
+        }
+        let barrier = Barrier { epoch: self.cut, kind };
+        self.in_flight.push_back(InFlight { barrier, acknowledged: 0, prepared: Vec::new(), committing: false });
+        actions.push(Action::Inject(barrier));
+    }
+}
+
+#[cfg(test)]
+mod tests;

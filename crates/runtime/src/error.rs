@@ -1,0 +1,176 @@
+use arrow::error::ArrowError;
+use datafusion_common::DataFusionError;
+use eddyline_connectors::ConnectorError;
+use eddyline_functions::aggregate::AggregateError;
+use eddyline_operators::OperatorError;
+use eddyline_state::StateError;
+use std::sync::Arc;
+
+/// What kind of trouble an error is: who must act on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// The user's SQL, settings or input rows.
+    User,
+    /// Something that is not there.
+    Unsupported,
+    /// Files, networks, other systems; trying again may help.
+    External,
+    /// Memory, disk, threads.
+    Resource,
+    /// Stored state is damaged.
+    Corruption,
+    /// A fault of the engine.
+    Bug,
+}
+
+/// Why a job could not start or has failed. Sources of the error are shared, so that it can be told to everybody who asks.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RuntimeError {
+    /// A setting that does not fit.
+    #[error("setting {setting} {message}")]
+    Setting {
+        /// Which.
+        setting: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The plan cannot run: a fault of the planner.
+    #[error("dataflow plan: {message}")]
+    Plan {
+        /// What does not fit.
+        message: String,
+    },
+    /// A sink that cannot take back rows stands behind a query that does.
+    #[error("table {table} takes only insertions, but the query also retracts rows ({reason})")]
+    Retractions {
+        /// The table that is written.
+        table: String,
+        /// Why the query retracts.
+        reason: String,
+    },
+    /// A source failed.
+    #[error("table {table}: {error}")]
+    Source {
+        /// The table.
+        table: String,
+        /// The split, when it was one.
+        split: Option<String>,
+        /// The shard, when it was on one.
+        shard: Option<usize>,
+        /// What happened.
+        #[source]
+        error: Arc<ConnectorError>,
+    },
+    /// A sink failed.
+    #[error("table {table}: {error}")]
+    Sink {
+        /// The table.
+        table: String,
+        /// The shard, when it was on one.
+        shard: Option<usize>,
+        /// What happened.
+        #[source]
+        error: Arc<ConnectorError>,
+    },
+    /// An operator failed.
+    #[error("{operator}: {error}{}", .place.as_ref().map(|p| format!(" ({p})")).unwrap_or_default())]
+    Operator {
+        /// Kind and number of the node, as EXPLAIN shows it.
+        operator: String,
+        /// The shard.
+        shard: usize,
+        /// Where in the input the rows stand, when they came straight from a source.
+        place: Option<String>,
+        /// What happened.
+        #[source]
+        error: Arc<OperatorError>,
+    },
+    /// The machine gave no thread.
+    #[error("cannot start a thread: {message}")]
+    Thread {
+        /// The system's word.
+        message: String,
+    },
+    /// A thread of the job panicked.
+    #[error("{thread} panicked: {message}")]
+    Panic {
+        /// Which: a shard, the coordinator.
+        thread: String,
+        /// The panic's message.
+        message: String,
+    },
+}
+
+impl RuntimeError {
+    /// Who must act.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            RuntimeError::Setting { .. } => ErrorClass::User,
+            RuntimeError::Retractions { .. } => ErrorClass::Unsupported,
+            RuntimeError::Plan { .. } | RuntimeError::Panic { .. } => ErrorClass::Bug,
+            RuntimeError::Thread { .. } => ErrorClass::Resource,
+            RuntimeError::Source { error, .. } | RuntimeError::Sink { error, .. } => of_connector(error),
+            RuntimeError::Operator { error, .. } => of_operator(error),
+        }
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            RuntimeError::Source { error, .. } | RuntimeError::Sink { error, .. } => error.hint(),
+            RuntimeError::Retractions { .. } => {
+                Some("write to a sink that takes updates, or aggregate over windows, whose results are final")
+            }
+            RuntimeError::Thread { .. } => Some("use fewer shards, or raise the limit of threads"),
+            RuntimeError::Plan { .. } | RuntimeError::Panic { .. } => {
+                Some("this is a bug in Eddyline; please report it")
+            }
+            _ => None,
+        }
+    }
+}
+
+fn of_connector(error: &ConnectorError) -> ErrorClass {
+    match error {
+        ConnectorError::Unsupported { .. } => ErrorClass::Unsupported,
+        ConnectorError::Io { .. } => ErrorClass::External,
+        ConnectorError::Arrow(e) => of_arrow(e),
+        ConnectorError::Changes(_) => ErrorClass::Bug,
+        _ => ErrorClass::User,
+    }
+}
+
+fn of_operator(error: &OperatorError) -> ErrorClass {
+    match error {
+        OperatorError::Expression(e) => of_datafusion(e),
+        OperatorError::Aggregate(AggregateError::Overflow { .. } | AggregateError::Retraction { .. }) => {
+            ErrorClass::User
+        }
+        OperatorError::Aggregate(AggregateError::Corrupt(_)) => ErrorClass::Corruption,
+        OperatorError::Aggregate(AggregateError::Arrow(e)) | OperatorError::Arrow(e) => of_arrow(e),
+        OperatorError::State(StateError::Corrupt { .. }) => ErrorClass::Corruption,
+        _ => ErrorClass::Bug,
+    }
+}
+
+fn of_datafusion(error: &DataFusionError) -> ErrorClass {
+    match error.find_root() {
+        DataFusionError::ArrowError(e, _) => of_arrow(e),
+        DataFusionError::Internal(_) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..) => ErrorClass::Bug,
+        DataFusionError::NotImplemented(_) => ErrorClass::Unsupported,
+        DataFusionError::ResourcesExhausted(_) => ErrorClass::Resource,
+        _ => ErrorClass::User,
+    }
+}
+
+/// Arrow kernels refuse values (the user's) and arrays that do not fit (ours).
+fn of_arrow(error: &ArrowError) -> ErrorClass {
+    match error {
+        ArrowError::SchemaError(_) | ArrowError::InvalidArgumentError(_) | ArrowError::CDataInterface(_) => {
+            ErrorClass::Bug
+        }
+        ArrowError::MemoryError(_) => ErrorClass::Resource,
+        ArrowError::IoError(..) | ArrowError::IpcError(_) => ErrorClass::External,
+        _ => ErrorClass::User,
+    }
+}

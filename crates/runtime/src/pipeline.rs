@@ -1,0 +1,287 @@
+//! The operators of one task: a directed acyclic graph of stages, driven by pushing.
+//!
+//! What a stage emits goes to the next stages at once and out through the exchange. The order within a batch of
+//! work is depth first; at a barrier every stage is flushed and all that it emits is pushed before the next stage,
+//! in topological order, is flushed. So when the last stage is flushed, all rows of the epoch have passed.
+
+use crate::coordinator::Prepared;
+use crate::error::RuntimeError;
+use crate::exchange::ExchangeWriter;
+use crate::metrics::Counters;
+use eddyline_changes::{Barrier, BarrierKind, ChangeBatch, StreamElement, Watermark};
+use eddyline_connectors::{Clock, ConnectorError, Position, SinkWriter};
+use eddyline_operators::{Context, Operator, OperatorError, Rejected};
+use eddyline_plan::NodeId;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// What a stage does with the rows it takes.
+pub(crate) enum Work {
+    /// Hands them on as they are: unions, and sources without predicate and projection.
+    Pass,
+    /// An operator.
+    Operator(Box<dyn Operator>),
+    /// Writes them to a table.
+    Sink { table: String, writer: Box<dyn SinkWriter> },
+}
+
+/// One node of the plan on one shard.
+pub(crate) struct Stage {
+    pub(crate) node: NodeId,
+    pub(crate) kind: &'static str,
+    pub(crate) work: Work,
+    /// Watermark of each input.
+    pub(crate) inputs: Vec<Watermark>,
+    /// Stages of this task that read from it, and as which input.
+    pub(crate) next: Vec<(usize, usize)>,
+    /// Edges to other tasks.
+    pub(crate) outputs: Vec<ExchangeWriter>,
+    pub(crate) watermark_in: Watermark,
+    pub(crate) watermark_out: Watermark,
+}
+
+impl Stage {
+    pub(crate) fn new(node: NodeId, kind: &'static str, work: Work, inputs: usize) -> Self {
+        let none = Watermark::NONE;
+        let (next, outputs) = (Vec::new(), Vec::new());
+        Self { node, kind, work, inputs: vec![none; inputs], next, outputs, watermark_in: none, watermark_out: none }
+    }
+}
+
+/// Where rows come from: for error messages.
+pub(crate) struct Place {
+    pub(crate) table: Arc<str>,
+    pub(crate) split: Arc<str>,
+    pub(crate) from: Position,
+    pub(crate) to: Position,
+}
+
+/// All stages of a task, upstream first.
+pub(crate) struct Pipeline {
+    stages: Vec<Stage>,
+    shard: usize,
+    counters: Arc<Counters>,
+    clock: Arc<dyn Clock>,
+    /// Emptied buffers for what operators emit.
+    buffers: Vec<Vec<ChangeBatch>>,
+    /// Where the rows at hand come from.
+    pub(crate) place: Option<Place>,
+}
+
+impl Pipeline {
+    pub(crate) fn new(stages: Vec<Stage>, shard: usize, counters: Arc<Counters>, clock: Arc<dyn Clock>) -> Self {
+        Self { stages, shard, counters, clock, buffers: Vec::new(), place: None }
+    }
+
+    /// May the task run? Not while an output is full or a sink cannot take more; then `cx` is woken when it can.
+    ///
+    /// # Errors
+    /// A sink failed.
+    pub(crate) fn poll_room(&mut self, cx: &mut std::task::Context<'_>) -> Result<bool, RuntimeError> {
+        for at in 0..self.stages.len() {
+            let stage = &mut self.stages[at];
+            if !stage.outputs.iter().all(ExchangeWriter::has_room) {
+                return Ok(false);
+            }
+            if let Work::Sink { writer, .. } = &mut stage.work {
+                match writer.poll_ready(cx) {
+                    Poll::Pending => return Ok(false),
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(e)) => return Err(self.sink_fault(at, e)),
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Rows for input `input` of a stage.
+    ///
+    /// # Errors
+    /// An operator or a sink failed, here or downstream.
+    pub(crate) fn take(&mut self, at: usize, input: usize, changes: ChangeBatch) -> Result<(), RuntimeError> {
+        let counters = self.counters.clone();
+        counters.node(self.shard, self.stages[at].node).took(changes.num_rows());
+        match &mut self.stages[at].work {
+            Work::Pass => self.emit(at, changes),
+            Work::Operator(_) => self.run(at, |operator, ctx| operator.process(input, changes, ctx)).map(drop),
+            Work::Sink { writer, .. } => {
+                let begin = self.clock.monotonic();
+                let written = writer.write(&changes);
+                self.worked(at, begin);
+                written.map_err(|e| self.sink_fault(at, e))
+            }
+        }
+    }
+
+    /// Calls a verb of an operator and pushes what it emits.
+    fn run<T>(
+        &mut self,
+        at: usize,
+        verb: impl FnOnce(&mut dyn Operator, &mut Context<'_>) -> Result<T, OperatorError>,
+    ) -> Result<T, RuntimeError> {
+        let mut output = self.buffers.pop().unwrap_or_default();
+        let begin = self.clock.monotonic();
+        let stage = &mut self.stages[at];
+        let counters = self.counters.node(self.shard, stage.node);
+        let mut rejected = |why: Rejected, rows: u64| match why {
+            Rejected::Late => counters.late(rows),
+            Rejected::NullTime => counters.null_time(rows),
+        };
+        let Work::Operator(operator) = &mut stage.work else {
+            let message = "is not an operator".to_owned();
+            return Err(self.fault(at, OperatorError::Spec { operator: self.stages[at].kind, message }));
+        };
+        let result = verb(operator.as_mut(), &mut Context::new(&mut output, stage.watermark_in, &mut rejected));
+        self.worked(at, begin);
+        let result = result.map_err(|e| self.fault(at, e))?;
+        for changes in output.drain(..) {
+            self.emit(at, changes)?;
+        }
+        self.buffers.push(output);
+        Ok(result)
+    }
+
+    fn worked(&self, at: usize, begin: std::time::Duration) {
+        let time = self.clock.monotonic().saturating_sub(begin);
+        self.counters.node(self.shard, self.stages[at].node).worked(time);
+    }
+
+    /// Hands rows to all that read from a stage. The last one gets the batch itself.
+    fn emit(&mut self, at: usize, changes: ChangeBatch) -> Result<(), RuntimeError> {
+        self.counters.node(self.shard, self.stages[at].node).gave(changes.num_rows());
+        let readers = self.stages[at].next.len();
+        let mut left = self.stages[at].outputs.len() + readers;
+        let mut rows = Some(changes);
+        let mut copy = move || {
+            left = left.saturating_sub(1);
+            if left == 0 { rows.take() } else { rows.clone() }
+        };
+        for i in 0..self.stages[at].outputs.len() {
+            let Some(rows) = copy() else { break };
+            let sent = self.stages[at].outputs[i].send(rows);
+            sent.map_err(|e| self.fault(at, e.into()))?;
+        }
+        for i in 0..readers {
+            let Some(rows) = copy() else { break };
+            let (stage, input) = self.stages[at].next[i];
+            self.take(stage, input, rows)?;
+        }
+        Ok(())
+    }
+
+    /// Event time moved on input 0 of a source's stage.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub(crate) fn watermark(&mut self, at: usize, watermark: Watermark) -> Result<(), RuntimeError> {
+        self.set_watermark(at, 0, watermark);
+        self.advance()
+    }
+
+    /// Notes the watermark of one input; [`advance`](Self::advance) acts on it.
+    pub(crate) fn set_watermark(&mut self, at: usize, input: usize, watermark: Watermark) {
+        let slot = &mut self.stages[at].inputs[input];
+        *slot = (*slot).max(watermark);
+    }
+
+    /// Moves event time on in all stages whose inputs have all moved, upstream first.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub(crate) fn advance(&mut self) -> Result<(), RuntimeError> {
+        for at in 0..self.stages.len() {
+            let stage = &mut self.stages[at];
+            let watermark = stage.inputs.iter().copied().min().unwrap_or(Watermark::NONE);
+            if watermark <= stage.watermark_in {
+                continue;
+            }
+            stage.watermark_in = watermark;
+            let passed_on = match &stage.work {
+                Work::Operator(_) => self.run(at, |operator, ctx| operator.advance(watermark, ctx))?,
+                _ => watermark,
+            };
+            self.pass_watermark(at, passed_on)?;
+        }
+        Ok(())
+    }
+
+    fn pass_watermark(&mut self, at: usize, watermark: Watermark) -> Result<(), RuntimeError> {
+        let stage = &mut self.stages[at];
+        if watermark <= stage.watermark_out {
+            return Ok(());
+        }
+        stage.watermark_out = watermark;
+        self.counters.node(self.shard, stage.node).watermark(watermark);
+        let element = StreamElement::Watermark(watermark);
+        let sent = stage.outputs.iter_mut().try_for_each(|o| o.broadcast(&element));
+        sent.map_err(|e| self.fault(at, e.into()))?;
+        for i in 0..self.stages[at].next.len() {
+            let (next, input) = self.stages[at].next[i];
+            self.set_watermark(next, input, watermark);
+        }
+        Ok(())
+    }
+
+    /// The epoch ends on all inputs: flush, prepare, persist, pass the barrier on, in this order. Returns what sinks prepared.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take), or state cannot be written.
+    pub(crate) fn end_epoch(&mut self, barrier: Barrier) -> Result<Vec<Prepared>, RuntimeError> {
+        for at in 0..self.stages.len() {
+            if let Work::Operator(_) = self.stages[at].work {
+                self.run(at, |operator, ctx| operator.flush(ctx))?;
+            }
+        }
+        let mut prepared = Vec::new();
+        for at in 0..self.stages.len() {
+            if let Work::Sink { writer, .. } = &mut self.stages[at].work {
+                let commits = writer.prepare(barrier.epoch, barrier.kind).map_err(|e| self.sink_fault(at, e))?;
+                if !commits.is_empty() {
+                    prepared.push((self.stages[at].node, commits));
+                }
+            }
+            self.settle(at, barrier.kind)?;
+        }
+        let element = StreamElement::Barrier(barrier);
+        for at in 0..self.stages.len() {
+            let sent = self.stages[at].outputs.iter_mut().try_for_each(|o| o.broadcast(&element));
+            sent.map_err(|e| self.fault(at, e.into()))?;
+        }
+        Ok(prepared)
+    }
+
+    /// Measures an operator's state, and persists it at checkpoints.
+    fn settle(&mut self, at: usize, kind: BarrierKind) -> Result<(), RuntimeError> {
+        let stage = &mut self.stages[at];
+        let Work::Operator(operator) = &mut stage.work else { return Ok(()) };
+        let (mut rows, mut bytes) = (0, 0);
+        for table in operator.tables() {
+            if kind == BarrierKind::Checkpoint
+                && let Err(e) = table.persist()
+            {
+                return Err(self.fault(at, e.into()));
+            }
+            rows += table.len();
+            bytes += table.size_bytes();
+        }
+        self.counters.node(self.shard, stage.node).state(rows, bytes);
+        Ok(())
+    }
+
+    /// The error of an operator, with its place.
+    pub(crate) fn fault(&self, at: usize, error: OperatorError) -> RuntimeError {
+        let Stage { node, kind, .. } = &self.stages[at];
+        let place = self.place.as_ref().map(|p| {
+            format!("rows of table {}, split {}, between positions {} and {}", p.table, p.split, p.from.0, p.to.0)
+        });
+        RuntimeError::Operator { operator: format!("{kind} #{node}"), shard: self.shard, place, error: Arc::new(error) }
+    }
+
+    fn sink_fault(&self, at: usize, error: ConnectorError) -> RuntimeError {
+        let table = match &self.stages[at].work {
+            Work::Sink { table, .. } => table.clone(),
+            _ => self.stages[at].kind.to_owned(),
+        };
+        RuntimeError::Sink { table, shard: Some(self.shard), error: Arc::new(error) }
+    }
+}

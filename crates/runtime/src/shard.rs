@@ -1,0 +1,109 @@
+//! A shard: one thread that runs one task of every fragment in a cooperative loop.
+
+use crate::coordinator::{Event, Prepared};
+use crate::error::RuntimeError;
+use crate::job::JobShared;
+use crate::task::{Step, Task};
+use crate::wake::Alarm;
+use eddyline_changes::{BarrierKind, Epoch};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What came of a step of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It did something; there may be more.
+    Worked,
+    /// Nothing to do until its alarm rings.
+    Idle,
+    /// It has passed the last barrier.
+    Done,
+}
+
+/// All tasks of one shard.
+pub(crate) struct Shard {
+    index: usize,
+    /// Downstream first: what is on its way goes before what is new. Sources stand at the end.
+    tasks: Vec<Task>,
+    sources: usize,
+    next_source: usize,
+    /// Tasks that have passed the barrier of an epoch, and what their sinks have prepared.
+    passed: BTreeMap<Epoch, (usize, Vec<Prepared>)>,
+    shared: Arc<JobShared>,
+    alarm: Arc<Alarm>,
+}
+
+impl Shard {
+    /// `tasks` in the order of fragments, upstream first.
+    pub(crate) fn new(index: usize, mut tasks: Vec<Task>, shared: Arc<JobShared>) -> Self {
+        tasks.reverse();
+        // Sources are of the lowest level, so they stand together.
+        let sources = tasks.iter().position(Task::is_source).unwrap_or(tasks.len());
+        let alarm = shared.shard_alarm(index);
+        Self { index, tasks, sources, next_source: 0, passed: BTreeMap::new(), shared, alarm }
+    }
+
+    /// Does one bounded piece of work. Never blocks.
+    ///
+    /// # Errors
+    /// A task failed; then the shard must not run again.
+    pub(crate) fn step(&mut self) -> Result<Progress, RuntimeError> {
+        for barrier in self.shared.take_barriers(self.index) {
+            self.tasks.iter_mut().for_each(|t| t.inject(barrier));
+        }
+        for at in 0..self.sources {
+            if let Some(progress) = self.run(at)? {
+                return Ok(progress);
+            }
+        }
+        let sources = self.tasks.len() - self.sources;
+        for _ in 0..sources {
+            let at = self.sources + self.next_source;
+            self.next_source = (self.next_source + 1) % sources;
+            if let Some(progress) = self.run(at)? {
+                return Ok(progress);
+            }
+        }
+        Ok(Progress::Idle)
+    }
+
+    fn run(&mut self, at: usize) -> Result<Option<Progress>, RuntimeError> {
+        match self.tasks[at].step()? {
+            Step::Idle => Ok(None),
+            Step::Worked => Ok(Some(Progress::Worked)),
+            Step::Passed(barrier, mut prepared) => {
+                let (count, all) = self.passed.entry(barrier.epoch).or_default();
+                *count += 1;
+                all.append(&mut prepared);
+                if *count < self.tasks.len() {
+                    return Ok(Some(Progress::Worked));
+                }
+                let (_, prepared) = self.passed.remove(&barrier.epoch).unwrap_or_default();
+                self.shared.tell(Event::Acknowledged { epoch: barrier.epoch, prepared });
+                Ok(Some(if barrier.kind == BarrierKind::Stop { Progress::Done } else { Progress::Worked }))
+            }
+        }
+    }
+
+    /// Runs until the last barrier, or until the job is aborted.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub(crate) fn run_to_end(&mut self) -> Result<(), RuntimeError> {
+        self.alarm.bind();
+        loop {
+            self.alarm.take();
+            loop {
+                if self.shared.is_aborted() {
+                    return Ok(());
+                }
+                match self.step()? {
+                    Progress::Worked => {}
+                    Progress::Idle => break,
+                    Progress::Done => return Ok(()),
+                }
+            }
+            self.alarm.park();
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Deterministic simulation: the shards of a job in one thread, under a seeded scheduler.
+//!
+//! The seed decides which shard runs when, how long elements are on their way between tasks and, if asked for, where
+//! epochs are cut. The clock moves only when the test moves it. The same seed gives the same run, as long as the
+//! connectors do their work when they are polled (not on threads of their own).
+//!
+//! [`Simulation::crash`] throws all tasks away and builds new ones over the state of the last complete checkpoint.
+
+use crate::build::{Build, build};
+use crate::channel::Channel;
+use crate::coordinator::Event;
+use crate::driver::{Driver, Turn};
+use crate::error::RuntimeError;
+use crate::job::{JobShared, JobState};
+use crate::metrics::JobMetrics;
+use crate::settings::JobSettings;
+use crate::shard::{Progress, Shard};
+use eddyline_changes::Epoch;
+use eddyline_connectors::clock::ManualClock;
+use eddyline_connectors::{Clock, Registry, Rim};
+use eddyline_plan::Dataflow;
+use eddyline_state::{Backend, MemoryBackend, StateError, Write};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A job under simulation.
+pub struct Simulation {
+    definition: Definition,
+    random: StdRng,
+    clock: Arc<ManualClock>,
+    /// Chance of an epoch cut per step.
+    cut_chance: f64,
+    run: Run,
+    /// What the last complete checkpoint holds, per shard.
+    retained: (Epoch, Vec<Arc<MemoryBackend>>),
+}
+
+struct Definition {
+    dataflow: Dataflow,
+    registry: Registry,
+    settings: JobSettings,
+    rim: Rim,
+    // Keeps the handle in `rim` alive; polled in every step.
+    tokio: tokio::runtime::Runtime,
+}
+
+/// One life of the job, from a start or a crash to the next crash.
+struct Run {
+    shared: Arc<JobShared>,
+    shards: Vec<Option<Shard>>,
+    driver: Driver,
+    channels: Vec<Arc<Channel>>,
+    backends: Vec<Arc<MemoryBackend>>,
+    ended: bool,
+}
+
+impl Simulation {
+    /// A job that is ready to run.
+    ///
+    /// # Errors
+    /// As [`crate::start`].
+    pub fn new(
+        dataflow: Dataflow,
+        registry: &Registry,
+        settings: JobSettings,
+        seed: u64,
+        clock: Arc<ManualClock>,
+    ) -> Result<Self, RuntimeError> {
+        settings.check()?;
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let tokio = tokio.map_err(|e| RuntimeError::Thread { message: e.to_string() })?;
+        let rim = Rim { tokio: tokio.handle().clone(), clock: clock.clone() };
+        let definition = Definition { dataflow, registry: registry.clone(), settings, rim, tokio };
+        let fresh: Vec<_> = (0..definition.settings.shards).map(|_| Arc::new(MemoryBackend::new())).collect();
+        let retained = (Epoch(0), fresh);
+        let run = definition.run(&retained)?;
+        Ok(Self { definition, random: StdRng::seed_from_u64(seed), clock, cut_chance: 0.0, run, retained })
+    }
+
+    /// Cuts epochs at random too, with this chance per step.
+    pub fn with_random_cuts(mut self, chance: f64) -> Self {
+        self.cut_chance = chance.clamp(0.0, 1.0);
+        self
+    }
+
+    /// One step: something happens to one shard, or some elements arrive, or the coordinator has a turn. Returns
+    /// false when there is nothing that could happen before the clock moves or somebody outside acts.
+    ///
+    /// # Errors
+    /// Why the job failed.
+    pub fn step(&mut self) -> Result<bool, RuntimeError> {
+        self.check()?;
+        if self.run.ended {
+            return Ok(false);
+        }
+        self.definition.tokio.block_on(tokio::task::yield_now());
+        if self.cut_chance > 0.0 && self.random.random_bool(self.cut_chance) {
+            self.run.shared.tell(Event::Cut);
+        }
+        let mut parts: Vec<usize> = (0..self.run.shards.len() + 2).collect();
+        parts.shuffle(&mut self.random);
+        for part in parts {
+            if self.part(part)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn part(&mut self, part: usize) -> Result<bool, RuntimeError> {
+        let shards = self.run.shards.len();
+        let outcome = if part < shards {
+            self.run.step_shard(part)
+        } else if part == shards {
+            Ok(self.run.deliver(&mut self.random))
+        } else {
+            self.run.turn(&mut self.retained)
+        };
+        outcome.inspect_err(|e| {
+            self.run.shared.fail(e.clone());
+            self.run.end(None);
+        })
+    }
+
+    fn check(&mut self) -> Result<(), RuntimeError> {
+        match self.run.shared.error() {
+            None => Ok(()),
+            Some(error) => {
+                self.run.end(None);
+                Err(error)
+            }
+        }
+    }
+
+    /// Steps until nothing can happen before the clock moves or somebody outside acts.
+    ///
+    /// # Errors
+    /// Why the job failed.
+    pub fn run_until_idle(&mut self) -> Result<(), RuntimeError> {
+        while self.step()? {}
+        Ok(())
+    }
+
+    /// Runs until the job is over, moving the clock on to the next timer whenever nothing else can happen. Returns
+    /// false when the job waits for somebody outside.
+    ///
+    /// # Errors
+    /// Why the job failed.
+    pub fn run_to_end(&mut self) -> Result<bool, RuntimeError> {
+        loop {
+            self.run_until_idle()?;
+            if self.run.ended {
+                return Ok(true);
+            }
+            let Some(next) = self.clock.next_wake() else { return Ok(false) };
+            self.clock.advance(next.saturating_sub(self.clock.monotonic()));
+        }
+    }
+
+    /// Moves the clock.
+    pub fn advance(&mut self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Ends the current epoch, also when no rows are in it.
+    pub fn cut_epoch(&mut self) {
+        self.run.shared.tell(Event::Cut);
+    }
+
+    /// Ends the current epoch with a checkpoint.
+    pub fn checkpoint(&mut self) {
+        self.run.shared.tell(Event::Checkpoint);
+    }
+
+    /// Ends the job at a barrier.
+    pub fn stop(&mut self) {
+        self.run.shared.tell(Event::Stop);
+    }
+
+    /// The last epoch whose output is visible.
+    pub fn completed_epochs(&self) -> Epoch {
+        self.metrics().completed
+    }
+
+    /// The last checkpoint that is complete.
+    pub fn completed_checkpoint(&self) -> Epoch {
+        self.retained.0
+    }
+
+    /// Where the job stands.
+    pub fn state(&self) -> JobState {
+        self.run.shared.counters.state()
+    }
+
+    /// What it has done since it was started or has crashed.
+    pub fn metrics(&self) -> JobMetrics {
+        self.run.shared.counters.snapshot(self.clock.wall_ms())
+    }
+
+    /// The job dies here and now, and is started again from its last complete checkpoint (from the beginning when
+    /// there is none).
+    ///
+    /// # Errors
+    /// As [`crate::start`].
+    pub fn crash(&mut self) -> Result<(), RuntimeError> {
+        self.run.shared.abort();
+        self.run.shards.clear();
+        self.run = self.definition.run(&self.retained)?;
+        Ok(())
+    }
+}
+
+impl Definition {
+    fn run(&self, retained: &(Epoch, Vec<Arc<MemoryBackend>>)) -> Result<Run, RuntimeError> {
+        let copies = retained.1.iter().map(|b| copy(b)).collect::<Result<Vec<_>, _>>();
+        let backends = copies.map_err(|e| RuntimeError::Plan { message: e.to_string() })?;
+        let built = build(Build {
+            dataflow: &self.dataflow,
+            registry: &self.registry,
+            settings: &self.settings,
+            rim: &self.rim,
+            backends: backends.iter().map(|b| b.clone() as Arc<dyn Backend>).collect(),
+            delayed: true,
+            after: retained.0,
+        })?;
+        let shared = built.shared.clone();
+        shared.counters.set_state(JobState::Running);
+        let driver = Driver::new(shared.clone(), built.coordinator(&self.settings, Duration::ZERO), built.committers);
+        let shards: Vec<Option<Shard>> = built.shards.into_iter().map(Some).collect();
+        Ok(Run { shared, shards, driver, channels: built.channels, backends, ended: false })
+    }
+}
+
+impl Run {
+    fn step_shard(&mut self, at: usize) -> Result<bool, RuntimeError> {
+        let Some(shard) = &mut self.shards[at] else { return Ok(false) };
+        match shard.step()? {
+            Progress::Idle => Ok(false),
+            Progress::Worked => Ok(true),
+            Progress::Done => {
+                self.shards[at] = None;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Lets some elements of some channel arrive.
+    fn deliver(&mut self, random: &mut StdRng) -> bool {
+        let waiting: Vec<&Arc<Channel>> = self.channels.iter().filter(|c| c.in_transit() > 0).collect();
+        let Some(channel) = waiting.get(random.random_range(0..waiting.len().max(1))) else { return false };
+        channel.release(random.random_range(1..=channel.in_transit()));
+        true
+    }
+
+    fn turn(&mut self, retained: &mut (Epoch, Vec<Arc<MemoryBackend>>)) -> Result<bool, RuntimeError> {
+        let turn = self.driver.turn()?;
+        let checkpoint = self.shared.checkpoint();
+        if checkpoint > retained.0 {
+            let copies = self.backends.iter().map(|b| copy(b)).collect::<Result<Vec<_>, _>>();
+            *retained = (checkpoint, copies.map_err(|e| RuntimeError::Plan { message: e.to_string() })?);
+        }
+        match turn {
+            Turn::Idle => Ok(false),
+            Turn::Worked => Ok(true),
+            Turn::Ended { finished } => {
+                self.end(Some(finished));
+                Ok(true)
+            }
+        }
+    }
+
+    fn end(&mut self, finished: Option<bool>) {
+        if !self.ended {
+            self.ended = true;
+            self.shards.iter_mut().for_each(|s| *s = None);
+            self.shared.end(finished);
+        }
+    }
+}
+
+/// Everything in a store, in a store of its own.
+fn copy(from: &MemoryBackend) -> Result<Arc<MemoryBackend>, StateError> {
+    let mut writes = Vec::new();
+    from.scan(&[], &[0xff; 32], &mut |key, value| {
+        writes.push(Write::Put(key.to_vec(), value.to_vec()));
+        Ok(())
+    })?;
+    let to = MemoryBackend::new();
+    to.write(writes)?;
+    Ok(Arc::new(to))
+}

@@ -1,0 +1,353 @@
+//! The head of a source on one shard: splits → blocks → decoded rows → the pipeline, and watermarks per split.
+
+use crate::error::RuntimeError;
+use crate::metrics::NodeCounters;
+use crate::pipeline::{Pipeline, Place};
+use crate::splits::{Assignment, Progress, SplitTable};
+use crate::wake::Alarm;
+use arrow::array::{Array, AsArray};
+use arrow::compute::max;
+use arrow::datatypes::{
+    DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
+};
+use eddyline_changes::hash::hash_bytes;
+use eddyline_changes::{ChangeBatch, Watermark};
+use eddyline_connectors::{ConnectorError, Decoded, Decoder, Rim, Source, SplitReader};
+use eddyline_operators::OperatorError;
+use eddyline_plan::{Expression, WatermarkSpec};
+use eddyline_state::{StateError, Store, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+/// Number of the state table that holds the positions of a source's splits.
+pub(crate) const POSITIONS: u16 = 0;
+
+/// What a source head did in one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// Took this many rows.
+    Rows(usize),
+    /// Something moved, but no rows came of it.
+    Moved,
+    /// Nothing to do until it is woken.
+    Nothing,
+}
+
+/// What a source head is made of.
+pub(crate) struct HeadParts {
+    pub(crate) table_name: Arc<str>,
+    pub(crate) stage: usize,
+    pub(crate) shard: usize,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) splits: Arc<SplitTable>,
+    pub(crate) watermark: Option<WatermarkSpec>,
+    pub(crate) store: Store,
+    pub(crate) rim: Rim,
+    pub(crate) alarm: Arc<Alarm>,
+    pub(crate) batch_rows: usize,
+}
+
+/// Reads a shard's splits of one source into its stage of the pipeline.
+pub(crate) struct SourceHead {
+    parts: HeadParts,
+    open: Vec<OpenSplit>,
+    next: usize,
+    additions: u64,
+    passed_on: Watermark,
+    finished: bool,
+    /// Splits that this shard has finished since the job began: their rows of the state table.
+    done: Vec<(String, Progress)>,
+}
+
+struct OpenSplit {
+    slot: usize,
+    id: Arc<str>,
+    reader: Box<dyn SplitReader>,
+    decoder: Box<dyn Decoder>,
+    /// The decoder holds a block.
+    fed: bool,
+    ready: Arc<Ready>,
+    waker: Waker,
+    progress: Progress,
+    last_active: Duration,
+    timer: Option<Duration>,
+    idle: bool,
+}
+
+/// Wakes the shard and says for which split.
+struct Ready {
+    flag: AtomicBool,
+    alarm: Arc<Alarm>,
+}
+
+impl Wake for Ready {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.flag.store(true, SeqCst);
+        self.alarm.ring();
+    }
+}
+
+impl SourceHead {
+    pub(crate) fn new(parts: HeadParts) -> Self {
+        let (open, done) = (Vec::new(), Vec::new());
+        Self { parts, open, next: 0, additions: u64::MAX, passed_on: Watermark::NONE, finished: false, done }
+    }
+
+    /// True when all is read and the last watermark has gone downstream.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// True when "nothing to hand out now" says something about the world: readers of bounded input only wait for
+    /// their disk.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.parts.splits.is_bounded()
+    }
+
+    /// Does one bounded piece of work.
+    pub(crate) fn step(&mut self, pipeline: &mut Pipeline, counters: &NodeCounters) -> Result<Read, RuntimeError> {
+        if self.finished {
+            return Ok(Read::Nothing);
+        }
+        self.open_splits()?;
+        for _ in 0..self.open.len() {
+            self.next = if self.next + 1 < self.open.len() { self.next + 1 } else { 0 };
+            match self.read(self.next, pipeline, counters)? {
+                Read::Nothing => {}
+                read => {
+                    self.pass_on(pipeline)?;
+                    return Ok(read);
+                }
+            }
+        }
+        if self.open.is_empty() && self.parts.splits.is_drained(self.parts.shard) {
+            self.finished = true;
+            pipeline.watermark(self.parts.stage, Watermark::END)?;
+            return Ok(Read::Moved);
+        }
+        if self.pass_on(pipeline)? { Ok(Read::Moved) } else { Ok(Read::Nothing) }
+    }
+
+    fn open_splits(&mut self) -> Result<(), RuntimeError> {
+        let splits = self.parts.splits.clone();
+        if splits.is_bounded() {
+            if self.open.is_empty()
+                && let Some(assignment) = splits.take(self.parts.shard)
+            {
+                self.open(assignment)?;
+            }
+            return Ok(());
+        }
+        let additions = splits.additions();
+        if additions != self.additions {
+            self.additions = additions;
+            while let Some(assignment) = splits.take(self.parts.shard) {
+                self.open(assignment)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, assignment: Assignment) -> Result<(), RuntimeError> {
+        let Assignment { slot, split, progress } = assignment;
+        let HeadParts { source, rim, alarm, .. } = &self.parts;
+        let opened = source.open(&split, progress.position, rim).and_then(|r| Ok((r, source.decoder(&split)?)));
+        let (reader, decoder) = opened.map_err(|e| self.fault(Some(&split.id), e))?;
+        let ready = Arc::new(Ready { flag: AtomicBool::new(true), alarm: alarm.clone() });
+        let waker = Waker::from(ready.clone());
+        let (id, last_active) = (split.id.into(), rim.clock.monotonic());
+        let (timer, idle, fed) = (None, false, false);
+        self.open.push(OpenSplit { slot, id, reader, decoder, fed, ready, waker, progress, last_active, timer, idle });
+        Ok(())
+    }
+
+    /// Reads on in one open split.
+    fn read(&mut self, at: usize, pipeline: &mut Pipeline, counters: &NodeCounters) -> Result<Read, RuntimeError> {
+        loop {
+            let open = &mut self.open[at];
+            if open.fed {
+                let begin = self.parts.rim.clock.monotonic();
+                match open.decoder.next(self.parts.batch_rows) {
+                    Ok(Some(decoded)) => return self.hand_out(at, decoded, begin, pipeline, counters),
+                    Ok(None) => open.fed = false,
+                    Err(e) => return Err(self.fault_at(at, e)),
+                }
+            }
+            let open = &mut self.open[at];
+            if !open.ready.flag.swap(false, SeqCst) {
+                return self.rest(at);
+            }
+            match open.reader.poll_block(&mut Context::from_waker(&open.waker)) {
+                Poll::Pending => return self.rest(at),
+                Poll::Ready(Ok(Some(block))) => {
+                    open.ready.flag.store(true, SeqCst);
+                    open.fed = true;
+                    open.decoder.feed(block).map_err(|e| self.fault_at(at, e))?;
+                }
+                Poll::Ready(Ok(None)) => {
+                    self.close(at);
+                    return Ok(Read::Moved);
+                }
+                Poll::Ready(Err(e)) => return Err(self.fault_at(at, e)),
+            }
+        }
+    }
+
+    fn close(&mut self, at: usize) {
+        let open = self.open.swap_remove(at);
+        self.parts.splits.finish(open.slot);
+        self.done.push((open.id.to_string(), Progress { finished: true, ..open.progress }));
+    }
+
+    /// Nothing is there: a split that has been silent for too long is left out of the watermark.
+    fn rest(&mut self, at: usize) -> Result<Read, RuntimeError> {
+        let timeout = self.parts.watermark.as_ref().and_then(|w| w.idle_timeout_ms).map(Duration::from_millis);
+        let open = &mut self.open[at];
+        let (Some(timeout), false) = (timeout, open.idle) else { return Ok(Read::Nothing) };
+        let clock = &self.parts.rim.clock;
+        let due = open.last_active + timeout;
+        if clock.monotonic() >= due {
+            open.idle = true;
+            self.parts.splits.idle(open.slot);
+            return Ok(Read::Moved);
+        }
+        if open.timer != Some(due) {
+            open.timer = Some(due);
+            clock.wake_at(due, Waker::from(self.parts.alarm.clone()));
+        }
+        Ok(Read::Nothing)
+    }
+
+    fn hand_out(
+        &mut self,
+        at: usize,
+        decoded: Decoded,
+        begin: Duration,
+        pipeline: &mut Pipeline,
+        counters: &NodeCounters,
+    ) -> Result<Read, RuntimeError> {
+        let Decoded { changes, skipped, position } = decoded;
+        let rows = changes.num_rows();
+        let reached = match &self.parts.watermark {
+            Some(spec) if rows > 0 => reached(&spec.expression, &changes),
+            _ => Ok(None),
+        };
+        let now = self.parts.rim.clock.monotonic();
+        counters.worked(now.saturating_sub(begin));
+        counters.skipped(skipped);
+        let open = &mut self.open[at];
+        let from = std::mem::replace(&mut open.progress.position, position);
+        pipeline.place =
+            Some(Place { table: self.parts.table_name.clone(), split: open.id.clone(), from, to: position });
+        let reached = reached.map_err(|e| pipeline.fault(self.parts.stage, e))?;
+        if rows > 0 {
+            pipeline.take(self.parts.stage, 0, changes)?;
+        }
+        pipeline.place = None;
+        self.reach(at, reached, now);
+        Ok(if rows > 0 { Read::Rows(rows) } else { Read::Moved })
+    }
+
+    /// The rows are downstream: event time of the split may move.
+    fn reach(&mut self, at: usize, reached: Option<Watermark>, now: Duration) {
+        let open = &mut self.open[at];
+        open.last_active = now;
+        let further = reached.filter(|w| *w > open.progress.watermark);
+        if self.parts.splits.is_timed() && (further.is_some() || open.idle) {
+            open.progress.watermark = further.unwrap_or(open.progress.watermark);
+            self.parts.splits.report(open.slot, open.progress.watermark);
+        }
+        open.idle = false;
+    }
+
+    /// Passes the source's watermark on where it moved.
+    fn pass_on(&mut self, pipeline: &mut Pipeline) -> Result<bool, RuntimeError> {
+        let watermark = self.parts.splits.watermark();
+        // The end is told by `step`, when this shard has nothing more.
+        if watermark <= self.passed_on || watermark == Watermark::END {
+            return Ok(false);
+        }
+        self.passed_on = watermark;
+        pipeline.watermark(self.parts.stage, watermark)?;
+        Ok(true)
+    }
+
+    /// Writes the positions of this shard's splits into the source's state table.
+    pub(crate) fn persist(&mut self) -> Result<(), RuntimeError> {
+        let store = &self.parts.store;
+        let put = |id: &str, progress: &Progress| {
+            let group = store.groups().group_of(hash_bytes(id.as_bytes()));
+            Write::Put(store.full_key(POSITIONS, group, id.as_bytes()), progress.encode())
+        };
+        let open = self.open.iter().map(|o| put(&o.id, &o.progress));
+        let done = self.done.iter().map(|(id, progress)| put(id, progress));
+        let written = store.write(open.chain(done).collect());
+        self.done.clear();
+        written.map_err(|e| self.state_fault(e))
+    }
+
+    fn state_fault(&self, error: StateError) -> RuntimeError {
+        RuntimeError::Operator {
+            operator: format!("Source {}", self.parts.table_name),
+            shard: self.parts.shard,
+            place: None,
+            error: Arc::new(OperatorError::State(error)),
+        }
+    }
+
+    fn fault_at(&self, at: usize, error: ConnectorError) -> RuntimeError {
+        self.fault(Some(&self.open[at].id), error)
+    }
+
+    fn fault(&self, split: Option<&str>, error: ConnectorError) -> RuntimeError {
+        RuntimeError::Source {
+            table: self.parts.table_name.to_string(),
+            split: split.map(str::to_owned),
+            shard: Some(self.parts.shard),
+            error: Arc::new(error),
+        }
+    }
+}
+
+/// Positions of a source's splits as some shard has stored them.
+///
+/// # Errors
+/// The store cannot be read, or holds something else.
+pub(crate) fn stored_positions(store: &Store, mut each: impl FnMut(String, Progress)) -> Result<(), StateError> {
+    store.scan(POSITIONS, &mut |_, key, value| {
+        let corrupt = |message: &str| StateError::Corrupt { table: "positions".into(), message: message.into() };
+        let id = std::str::from_utf8(key).map_err(|_| corrupt("split id is not UTF-8"))?;
+        let progress = Progress::decode(value).ok_or_else(|| corrupt("not a position of a known version"))?;
+        each(id.to_owned(), progress);
+        Ok(())
+    })
+}
+
+/// The largest watermark that the rows of a batch give; `None` when all are NULL.
+fn reached(expression: &Expression, changes: &ChangeBatch) -> Result<Option<Watermark>, OperatorError> {
+    let values = expression.evaluate(changes.rows())?.into_array(changes.num_rows())?;
+    let ms = match values.data_type() {
+        DataType::Timestamp(TimeUnit::Second, _) => {
+            max(values.as_primitive::<TimestampSecondType>()).map(|v| v.saturating_mul(1000))
+        }
+        DataType::Timestamp(TimeUnit::Millisecond, _) => max(values.as_primitive::<TimestampMillisecondType>()),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            max(values.as_primitive::<TimestampMicrosecondType>()).map(|v| v.div_euclid(1000))
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            max(values.as_primitive::<TimestampNanosecondType>()).map(|v| v.div_euclid(1_000_000))
+        }
+        other => {
+            let message = format!("the watermark is of type {other}, not TIMESTAMP");
+            return Err(OperatorError::Spec { operator: "Source", message });
+        }
+    };
+    Ok(ms.map(Watermark))
+}

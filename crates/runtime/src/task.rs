@@ -1,0 +1,217 @@
+//! A task: one instance of a fragment on one shard. It feeds its pipeline from channels or from sources, and
+//! aligns barriers: an input that has brought the barrier is not read until all have.
+//!
+//! Fragments are cut by level, so a task has sources or channels as inputs, never both.
+
+use crate::channel::Channel;
+use crate::coordinator::{Event, Prepared, SourceNews};
+use crate::error::RuntimeError;
+use crate::job::JobShared;
+use crate::pipeline::Pipeline;
+use crate::source::{Read, SourceHead};
+use eddyline_changes::{Barrier, BarrierKind, Epoch, StreamElement, Watermark};
+use eddyline_plan::NodeId;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// What came of a step of a task.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Step {
+    /// It did something.
+    Worked,
+    /// It passed a barrier.
+    Passed(Barrier, Vec<Prepared>),
+    /// Nothing to do, or no room.
+    Idle,
+}
+
+/// An input channel and where it leads.
+pub(crate) struct ChannelInput {
+    pub(crate) channel: Arc<Channel>,
+    pub(crate) stage: usize,
+    pub(crate) input: usize,
+    pub(crate) watermark: Watermark,
+    /// The barrier that has come and waits for those of the other inputs.
+    pub(crate) barrier: Option<Barrier>,
+}
+
+/// Where a task's rows come from.
+pub(crate) enum Feed {
+    /// From other tasks.
+    Channels { inputs: Vec<ChannelInput>, next: usize },
+    /// From outside.
+    Sources(SourceFeed),
+}
+
+/// Source heads of a task and what the coordinator has been told of them.
+pub(crate) struct SourceFeed {
+    pub(crate) heads: Vec<(NodeId, SourceHead)>,
+    pub(crate) barriers: VecDeque<Barrier>,
+    /// Number among all source tasks of the job.
+    pub(crate) task: usize,
+    pub(crate) shared: Arc<JobShared>,
+    pub(crate) shard: usize,
+    /// The epoch that rows belong to now.
+    pub(crate) epoch: Epoch,
+    pub(crate) rows: u64,
+    pub(crate) rows_full: u64,
+    pub(crate) told: Told,
+    pub(crate) next: usize,
+}
+
+/// What was told since the last barrier (`idle`: since the last pending rows).
+#[derive(Default)]
+pub(crate) struct Told {
+    pending: bool,
+    full: bool,
+    idle: bool,
+    finished: bool,
+}
+
+/// One instance of a fragment.
+pub(crate) struct Task {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) feed: Feed,
+    /// Wakes the shard, when a sink has room again.
+    pub(crate) waker: Waker,
+    pub(crate) done: bool,
+}
+
+impl Task {
+    /// Does one bounded piece of work: one element, one batch, or one barrier. Never blocks.
+    ///
+    /// # Errors
+    /// Something in the task failed; then it must not run again.
+    pub(crate) fn step(&mut self) -> Result<Step, RuntimeError> {
+        if self.done
+            || !self.has_input()
+            || !self.pipeline.poll_room(&mut std::task::Context::from_waker(&self.waker))?
+        {
+            return Ok(Step::Idle);
+        }
+        let step = match &mut self.feed {
+            Feed::Channels { inputs, next } => from_channels(inputs, next, &mut self.pipeline)?,
+            Feed::Sources(feed) => feed.step(&mut self.pipeline)?,
+        };
+        if let Step::Passed(barrier, _) = &step {
+            self.done = barrier.kind == BarrierKind::Stop;
+        }
+        Ok(step)
+    }
+
+    /// Reads from outside, not from channels.
+    pub(crate) fn is_source(&self) -> bool {
+        matches!(self.feed, Feed::Sources(_))
+    }
+
+    /// A barrier from the coordinator, for sources.
+    pub(crate) fn inject(&mut self, barrier: Barrier) {
+        if let Feed::Sources(feed) = &mut self.feed {
+            feed.barriers.push_back(barrier);
+        }
+    }
+
+    fn has_input(&self) -> bool {
+        match &self.feed {
+            Feed::Channels { inputs, .. } => inputs.iter().any(|i| i.barrier.is_none() && !i.channel.is_empty()),
+            Feed::Sources(_) => true,
+        }
+    }
+}
+
+fn from_channels(inputs: &mut [ChannelInput], next: &mut usize, pipeline: &mut Pipeline) -> Result<Step, RuntimeError> {
+    for _ in 0..inputs.len() {
+        let at = *next;
+        *next = if at + 1 < inputs.len() { at + 1 } else { 0 };
+        let input = &mut inputs[at];
+        if input.barrier.is_some() {
+            continue;
+        }
+        let Some(element) = input.channel.pop() else { continue };
+        match element {
+            StreamElement::Changes(changes) => pipeline.take(input.stage, input.input, changes)?,
+            StreamElement::Watermark(watermark) => {
+                input.watermark = watermark;
+                let (stage, port) = (input.stage, input.input);
+                let same = inputs.iter().filter(|i| (i.stage, i.input) == (stage, port));
+                let least = same.map(|i| i.watermark).min().unwrap_or(Watermark::NONE);
+                pipeline.set_watermark(stage, port, least);
+                pipeline.advance()?;
+            }
+            StreamElement::Barrier(barrier) => {
+                input.barrier = Some(barrier);
+                if inputs.iter().all(|i| i.barrier.is_some()) {
+                    inputs.iter_mut().for_each(|i| i.barrier = None);
+                    let prepared = pipeline.end_epoch(barrier)?;
+                    return Ok(Step::Passed(barrier, prepared));
+                }
+            }
+        }
+        return Ok(Step::Worked);
+    }
+    Ok(Step::Idle)
+}
+
+impl SourceFeed {
+    fn step(&mut self, pipeline: &mut Pipeline) -> Result<Step, RuntimeError> {
+        if let Some(barrier) = self.barriers.pop_front() {
+            return self.pass(barrier, pipeline);
+        }
+        for _ in 0..self.heads.len() {
+            let at = self.next;
+            self.next = if at + 1 < self.heads.len() { at + 1 } else { 0 };
+            let (node, head) = &mut self.heads[at];
+            let counters = self.shared.counters.clone();
+            match head.step(pipeline, counters.node(self.shard, *node))? {
+                Read::Nothing => {}
+                Read::Moved => return Ok(Step::Worked),
+                Read::Rows(rows) => {
+                    self.took(rows as u64);
+                    return Ok(Step::Worked);
+                }
+            }
+        }
+        self.rest();
+        Ok(Step::Idle)
+    }
+
+    fn pass(&mut self, barrier: Barrier, pipeline: &mut Pipeline) -> Result<Step, RuntimeError> {
+        let prepared = pipeline.end_epoch(barrier)?;
+        if barrier.kind == BarrierKind::Checkpoint {
+            self.heads.iter_mut().try_for_each(|(_, h)| h.persist())?;
+        }
+        self.epoch = barrier.epoch.next();
+        self.rows = 0;
+        self.told.pending = false;
+        self.told.full = false;
+        Ok(Step::Passed(barrier, prepared))
+    }
+
+    fn took(&mut self, rows: u64) {
+        self.rows += rows;
+        if !self.told.pending {
+            self.told.pending = true;
+            self.told.idle = false;
+            self.tell(SourceNews::Pending);
+        }
+        if self.rows >= self.rows_full && !self.told.full {
+            self.told.full = true;
+            self.tell(SourceNews::Full);
+        }
+    }
+
+    fn rest(&mut self) {
+        if !self.told.finished && self.heads.iter().all(|(_, h)| h.is_finished()) {
+            self.told.finished = true;
+            self.tell(SourceNews::Finished);
+        } else if !self.told.idle && self.heads.iter().all(|(_, h)| h.is_finished() || !h.is_bounded()) {
+            self.told.idle = true;
+            self.tell(SourceNews::Idle);
+        }
+    }
+
+    fn tell(&self, news: SourceNews) {
+        self.shared.tell(Event::Source { task: self.task, epoch: self.epoch, news });
+    }
+}
