@@ -13,6 +13,7 @@ pub mod changelog;
 pub mod clock;
 mod datagen;
 mod error;
+mod filesystem;
 pub mod format;
 mod generator;
 mod nexmark;

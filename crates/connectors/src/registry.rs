@@ -1,5 +1,6 @@
 use crate::blackhole::BlackholeConnector;
 use crate::datagen::DatagenConnector;
+use crate::filesystem::FilesystemConnector;
 use crate::nexmark::NexmarkConnector;
 use crate::print::PrintConnector;
 use crate::{ConnectorError, Options, Sink, SinkRequest, Source, SourceRequest};
@@ -67,6 +68,7 @@ impl Registry {
         Self::empty()
             .with(Arc::new(BlackholeConnector))
             .with(Arc::new(DatagenConnector))
+            .with(Arc::new(FilesystemConnector))
             .with(Arc::new(NexmarkConnector))
             .with(Arc::new(PrintConnector))
     }

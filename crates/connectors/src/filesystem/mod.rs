@@ -1,0 +1,138 @@
+//! `'connector' = 'filesystem'`: files as tables, read (once, or watched) and written.
+//!
+//! Reading: [`location`] lists files, [`source`] makes splits of them, [`blocks`] cuts their bytes at record ends and
+//! [`reader`] runs that on the rim; [`parquet`] has its own way from splits to rows; [`watch`] knows which watched
+//! files are to be followed. Writing: [`sink`]. Not here: partitioned tables, compaction, object stores.
+
+mod blocks;
+mod compression;
+mod location;
+mod parquet;
+mod reader;
+mod sink;
+mod source;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use crate::format;
+use crate::{Connector, ConnectorError, Options, Sink, SinkRequest, Source, SourceRequest};
+use arrow::datatypes::{DataType, TimeUnit};
+use compression::Compression;
+use location::Location;
+use regex::Regex;
+use source::{Content, FileSource};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use watch::Watch;
+
+/// Makes sources and sinks of files.
+pub(crate) struct FilesystemConnector;
+
+/// The options that only concern reading or only writing: a table may be used for both, so both check all of them.
+struct FileOptions {
+    location: Location,
+    parquet: bool,
+    monitor_interval: Option<Duration>,
+    split_bytes: u64,
+    compression: Option<Compression>,
+    rolling: sink::Rolling,
+    parquet_compression: ::parquet::basic::Compression,
+}
+
+impl FileOptions {
+    fn new(options: &mut Options) -> Result<Self, ConnectorError> {
+        let path = options.required("path")?;
+        let pattern = match options.text("source.path.regex-pattern") {
+            None => None,
+            Some(text) => {
+                Some(Regex::new(&text).map_err(|e| options.bad("source.path.regex-pattern", &text, &e.to_string()))?)
+            }
+        };
+        let monitor_interval = options.duration("source.monitor-interval")?;
+        if monitor_interval.is_some_and(|interval| interval.is_zero()) {
+            return Err(options.bad("source.monitor-interval", "0", "is no interval; leave it out to read files once"));
+        }
+        let split_bytes = options.size_bytes("source.split-size")?.unwrap_or(16 << 20).max(1);
+        let rolling = sink::Rolling {
+            size_bytes: options.size_bytes("sink.rolling-policy.file-size")?.unwrap_or(128 << 20),
+            interval: options.duration("sink.rolling-policy.rollover-interval")?.unwrap_or(Duration::from_secs(1800)),
+        };
+        let parquet = options.text("format").as_deref() == Some("parquet");
+        Ok(Self {
+            location: Location::new(&path, pattern),
+            parquet,
+            monitor_interval,
+            split_bytes,
+            compression: Compression::option(options)?,
+            rolling,
+            parquet_compression: match parquet {
+                true => parquet::compression(options)?,
+                false => ::parquet::basic::Compression::SNAPPY,
+            },
+        })
+    }
+}
+
+impl Connector for FilesystemConnector {
+    fn name(&self) -> &'static str {
+        "filesystem"
+    }
+
+    fn metadata(&self) -> Vec<(&'static str, DataType)> {
+        vec![
+            ("file.path", DataType::Utf8),
+            ("file.name", DataType::Utf8),
+            ("file.size", DataType::Int64),
+            ("file.modification-time", DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))),
+        ]
+    }
+
+    fn source(&self, mut options: Options, request: SourceRequest) -> Result<Arc<dyn Source>, ConnectorError> {
+        let own = FileOptions::new(&mut options)?;
+        let content = match own.parquet {
+            true => Content::Parquet { files: Mutex::new(HashMap::new()) },
+            false => Content::Bytes { format: decoding(&mut options, &request)?, compression: own.compression },
+        };
+        options.finish()?;
+        let watch = own.monitor_interval.map(|interval| (interval, Arc::new(Watch::new(interval))));
+        let FileOptions { location, split_bytes, .. } = own;
+        Ok(Arc::new(FileSource { request, location, content, split_bytes, watch }))
+    }
+
+    fn sink(&self, mut options: Options, request: SinkRequest) -> Result<Arc<dyn Sink>, ConnectorError> {
+        let own = FileOptions::new(&mut options)?;
+        if own.compression.is_some_and(|c| c != Compression::None) {
+            let why = "is for reading only";
+            return Err(options.bad("compression", &options.clone().text("compression").unwrap_or_default(), why));
+        }
+        let (encoding, extension) = match own.parquet {
+            true => (sink::Encoding::Parquet(own.parquet_compression), "parquet".to_owned()),
+            false => {
+                let extension = options.text("format").unwrap_or_default();
+                (sink::Encoding::Bytes(encoding(&mut options, &request)?), extension)
+            }
+        };
+        options.finish()?;
+        Ok(Arc::new(sink::FileSink::new(own.location.path(), extension, request.schema, encoding, own.rolling)))
+    }
+}
+
+fn decoding(options: &mut Options, request: &SourceRequest) -> Result<Arc<dyn format::BytesFormat>, ConnectorError> {
+    format::decoding(options, request).map_err(with_parquet)
+}
+
+fn encoding(options: &mut Options, request: &SinkRequest) -> Result<Arc<dyn format::EncodingFormat>, ConnectorError> {
+    format::encoding(options, &request.schema).map_err(with_parquet)
+}
+
+/// Files know one format more than streams of bytes do.
+fn with_parquet(e: ConnectorError) -> ConnectorError {
+    match e {
+        ConnectorError::Option { message, hint } if hint.starts_with("formats are: ") => {
+            ConnectorError::Option { message, hint: format!("{hint}, parquet") }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,313 @@
+//! The sink: files that appear when they are complete.
+//!
+//! A writer fills `.part-<uid>-<shard>-<n>.<ext>.inprogress`. A file that is full, or too old when an epoch ends, is
+//! closed and handed over with the epoch; at a checkpoint and at the end every open file is. Committing renames it to
+//! `part-<uid>-<shard>-<n>.<ext>`, which may be repeated. What is neither committed nor part of a checkpoint is
+//! removed when the sink is dropped.
+//!
+//! Encoding and writing happen on the shard: the system takes the bytes into its cache. Only a checkpoint waits for
+//! the disk.
+
+use super::location::external;
+use super::parquet::ParquetEncoder;
+use crate::format::EncodingFormat;
+use crate::{Clock, Commit, Committer, ConnectorError, Rim, Sink, SinkWriter};
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::SchemaRef;
+use eddyline_changes::{BarrierKind, ChangeBatch, Epoch};
+use parquet::basic::Compression;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Encoded bytes are handed to the system in pieces of this size.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// When a file is complete, apart from checkpoints.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rolling {
+    pub(super) size_bytes: u64,
+    pub(super) interval: Duration,
+}
+
+/// What is written into files.
+#[derive(Clone)]
+pub(super) enum Encoding {
+    Bytes(Arc<dyn EncodingFormat>),
+    Parquet(Compression),
+}
+
+/// A table of files that is written.
+pub(super) struct FileSink {
+    target: Target,
+    encoding: Encoding,
+    schema: SchemaRef,
+    rolling: Rolling,
+    unfinished: Arc<Unfinished>,
+}
+
+#[derive(Debug, Clone)]
+struct Target {
+    directory: PathBuf,
+    uid: String,
+    extension: String,
+}
+
+impl FileSink {
+    pub(super) fn new(
+        directory: &str,
+        extension: String,
+        schema: SchemaRef,
+        encoding: Encoding,
+        rolling: Rolling,
+    ) -> Self {
+        let uid = format!("{:016x}", rand::random::<u64>());
+        let target = Target { directory: directory.into(), uid, extension };
+        Self { target, encoding, schema, rolling, unfinished: Arc::default() }
+    }
+}
+
+impl Sink for FileSink {
+    fn takes_retractions(&self) -> bool {
+        false
+    }
+
+    fn writer(&self, shard: usize, rim: &Rim) -> Result<Box<dyn SinkWriter>, ConnectorError> {
+        let directory = &self.target.directory;
+        fs::create_dir_all(directory).map_err(|e| external(&directory.display().to_string(), e))?;
+        Ok(Box::new(FileWriter {
+            target: self.target.clone(),
+            encoding: self.encoding.clone(),
+            schema: self.schema.clone(),
+            rolling: self.rolling,
+            clock: rim.clock.clone(),
+            unfinished: self.unfinished.clone(),
+            shard,
+            files: 0,
+            open: None,
+            complete: Vec::new(),
+        }))
+    }
+
+    fn committer(&self) -> Result<Option<Box<dyn Committer>>, ConnectorError> {
+        Ok(Some(Box::new(Renamer { unfinished: self.unfinished.clone() })))
+    }
+}
+
+/// Files that would be left over if the job ended now.
+#[derive(Default)]
+struct Unfinished {
+    paths: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Unfinished {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.paths.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        for path in std::mem::take(&mut *self.lock()) {
+            if let Err(e) = fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), error = %e, "an unfinished file cannot be removed");
+            }
+        }
+    }
+}
+
+struct FileWriter {
+    target: Target,
+    encoding: Encoding,
+    schema: SchemaRef,
+    rolling: Rolling,
+    clock: Arc<dyn Clock>,
+    unfinished: Arc<Unfinished>,
+    shard: usize,
+    /// Files begun so far.
+    files: u64,
+    open: Option<OpenFile>,
+    /// Closed, to be handed over when the epoch ends.
+    complete: Vec<(Part, File)>,
+}
+
+/// A file's name while it is written, and for ever.
+struct Part {
+    hidden: PathBuf,
+    visible: PathBuf,
+}
+
+struct OpenFile {
+    part: Part,
+    since: Duration,
+    content: OpenContent,
+}
+
+enum OpenContent {
+    Bytes { file: File, format: Arc<dyn EncodingFormat>, buffer: Vec<u8>, written_bytes: u64 },
+    Parquet(ParquetEncoder),
+}
+
+impl OpenContent {
+    fn write(&mut self, path: &Path, rows: &RecordBatch) -> Result<(), ConnectorError> {
+        match self {
+            OpenContent::Parquet(encoder) => encoder.write(rows),
+            OpenContent::Bytes { format, buffer, .. } => {
+                format.encode(rows, buffer)?;
+                if buffer.len() >= WRITE_BYTES { self.flush().map_err(|e| at(path, e)) } else { Ok(()) }
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if let OpenContent::Bytes { file, buffer, written_bytes, .. } = self {
+            file.write_all(buffer)?;
+            *written_bytes += buffer.len() as u64;
+            buffer.clear();
+        }
+        Ok(())
+    }
+
+    fn size_bytes(&self) -> u64 {
+        match self {
+            OpenContent::Bytes { buffer, written_bytes, .. } => written_bytes + buffer.len() as u64,
+            OpenContent::Parquet(encoder) => encoder.size_bytes(),
+        }
+    }
+
+    fn finish(mut self, path: &Path) -> Result<File, ConnectorError> {
+        self.flush().map_err(|e| at(path, e))?;
+        match self {
+            OpenContent::Bytes { file, .. } => Ok(file),
+            OpenContent::Parquet(encoder) => encoder.finish(),
+        }
+    }
+}
+
+fn at(path: &Path, e: io::Error) -> ConnectorError {
+    external(&path.display().to_string(), e)
+}
+
+impl FileWriter {
+    fn begin(&mut self) -> Result<OpenFile, ConnectorError> {
+        let Target { directory, uid, extension } = &self.target;
+        let name = format!("part-{uid}-{}-{}.{extension}", self.shard, self.files);
+        let part = Part { hidden: directory.join(format!(".{name}.inprogress")), visible: directory.join(&name) };
+        self.files += 1;
+        let file = File::create_new(&part.hidden).map_err(|e| at(&part.hidden, e))?;
+        self.unfinished.lock().insert(part.hidden.clone());
+        let content = match &self.encoding {
+            Encoding::Parquet(compression) => {
+                let path = part.hidden.display().to_string();
+                OpenContent::Parquet(ParquetEncoder::new(&path, file, &self.schema, *compression)?)
+            }
+            Encoding::Bytes(format) => {
+                let mut buffer = Vec::with_capacity(WRITE_BYTES);
+                format.begin(&mut buffer);
+                OpenContent::Bytes { file, format: format.clone(), buffer, written_bytes: 0 }
+            }
+        };
+        Ok(OpenFile { part, since: self.clock.monotonic(), content })
+    }
+
+    fn close(&mut self) -> Result<(), ConnectorError> {
+        let Some(OpenFile { part, content, .. }) = self.open.take() else { return Ok(()) };
+        let file = content.finish(&part.hidden)?;
+        self.complete.push((part, file));
+        Ok(())
+    }
+}
+
+impl SinkWriter for FileWriter {
+    fn write(&mut self, changes: &ChangeBatch) -> Result<(), ConnectorError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let repeated;
+        let rows = match changes.weights().per_row() {
+            None => changes.rows(),
+            Some(weights) => {
+                repeated = copies(changes.rows(), weights)?;
+                &repeated
+            }
+        };
+        if self.open.is_none() {
+            self.open = Some(self.begin()?);
+        }
+        if let Some(open) = &mut self.open {
+            open.content.write(&open.part.hidden, rows)?;
+            if open.content.size_bytes() >= self.rolling.size_bytes {
+                self.close()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, _: Epoch, kind: BarrierKind) -> Result<Vec<Commit>, ConnectorError> {
+        let old = |open: &OpenFile| self.clock.monotonic().saturating_sub(open.since) >= self.rolling.interval;
+        if kind != BarrierKind::Flush || self.open.as_ref().is_some_and(old) {
+            self.close()?;
+        }
+        let parts = std::mem::take(&mut self.complete);
+        if kind == BarrierKind::Checkpoint {
+            for (part, file) in &parts {
+                file.sync_all().map_err(|e| at(&part.hidden, e))?;
+                // From here on it belongs to the checkpoint.
+                self.unfinished.lock().remove(&part.hidden);
+            }
+        }
+        Ok(parts.iter().map(|(part, _)| part.commit()).collect())
+    }
+}
+
+/// Each row as many times as its weight says.
+fn copies(rows: &RecordBatch, weights: &[i64]) -> Result<RecordBatch, ConnectorError> {
+    if weights.iter().any(|w| *w < 0) {
+        return Err(ConnectorError::Unsupported {
+            message: "files cannot take rows back, but the query retracts rows".into(),
+            hint: "write to a sink that takes changes, as print does, or aggregate over windows".into(),
+        });
+    }
+    let indices = weights.iter().enumerate().flat_map(|(row, w)| (0..*w).map(move |_| row as u32));
+    Ok(take_record_batch(rows, &UInt32Array::from_iter_values(indices))?)
+}
+
+impl Part {
+    /// Both names, hidden one first, a NUL between them: no path holds one.
+    fn commit(&self) -> Commit {
+        let (hidden, visible) = (self.hidden.as_os_str(), self.visible.as_os_str());
+        Commit([hidden.as_encoded_bytes(), b"\0", visible.as_encoded_bytes()].concat())
+    }
+
+    fn read(commit: &Commit) -> Option<Self> {
+        let (hidden, visible) = std::str::from_utf8(&commit.0).ok()?.split_once('\0')?;
+        Some(Self { hidden: hidden.into(), visible: visible.into() })
+    }
+}
+
+struct Renamer {
+    unfinished: Arc<Unfinished>,
+}
+
+impl Committer for Renamer {
+    fn commit(&mut self, _: Epoch, commits: &[Commit]) -> Result<(), ConnectorError> {
+        for commit in commits {
+            let Some(Part { hidden, visible }) = Part::read(commit) else {
+                let message = "is no commit of a filesystem sink".into();
+                return Err(ConnectorError::Format { place: "commit".into(), message });
+            };
+            match fs::rename(&hidden, &visible) {
+                Ok(()) => {}
+                // It was renamed before.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && visible.exists() => {}
+                Err(e) => return Err(at(&hidden, e)),
+            }
+            self.unfinished.lock().remove(&hidden);
+        }
+        Ok(())
+    }
+}
