@@ -21,6 +21,7 @@ mod options;
 mod print;
 mod registry;
 mod sink;
+mod socket;
 mod source;
 #[cfg(test)]
 mod testing;

@@ -3,6 +3,7 @@ use crate::datagen::DatagenConnector;
 use crate::filesystem::FilesystemConnector;
 use crate::nexmark::NexmarkConnector;
 use crate::print::PrintConnector;
+use crate::socket::SocketConnector;
 use crate::{ConnectorError, Options, Sink, SinkRequest, Source, SourceRequest};
 use arrow::datatypes::DataType;
 use std::collections::BTreeMap;
@@ -71,6 +72,7 @@ impl Registry {
             .with(Arc::new(FilesystemConnector))
             .with(Arc::new(NexmarkConnector))
             .with(Arc::new(PrintConnector))
+            .with(Arc::new(SocketConnector))
     }
 
     /// One more connector, in the place of one of the same name.

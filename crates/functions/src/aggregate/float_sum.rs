@@ -30,8 +30,12 @@ pub(super) fn build(function: Function, arg: &DataType, result: &DataType) -> Op
     };
     let sums = Sums::default();
     match arg {
-        DataType::Float32 => Some(Box::new(FloatSum { sums, function, as_float, arg: PhantomData::<fn() -> Float32Type> })),
-        DataType::Float64 => Some(Box::new(FloatSum { sums, function, as_float, arg: PhantomData::<fn() -> Float64Type> })),
+        DataType::Float32 => {
+            Some(Box::new(FloatSum { sums, function, as_float, arg: PhantomData::<fn() -> Float32Type> }))
+        }
+        DataType::Float64 => {
+            Some(Box::new(FloatSum { sums, function, as_float, arg: PhantomData::<fn() -> Float64Type> }))
+        }
         _ => None,
     }
 }

@@ -393,7 +393,8 @@ impl Output {
             Function::Avg => {
                 let count = i128::from(t.count);
                 let rest = t.sum % count * self.factor;
-                let half_up = if (rest % count).unsigned_abs() * 2 >= count.unsigned_abs() { t.sum.signum() } else { 0 };
+                let half_up =
+                    if (rest % count).unsigned_abs() * 2 >= count.unsigned_abs() { t.sum.signum() } else { 0 };
                 (t.sum / count).checked_mul(self.factor)?.checked_add(rest / count + half_up)?
             }
         };

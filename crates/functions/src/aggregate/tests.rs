@@ -285,8 +285,7 @@ fn averages_of_integers_are_truncated_toward_zero() {
 
 #[test]
 fn averages_of_decimals_are_rounded_half_up() {
-    let mut acc =
-        accumulator("avg", &[DataType::Decimal128(4, 0)], &DataType::Decimal128(38, 6), true).expect("known");
+    let mut acc = accumulator("avg", &[DataType::Decimal128(4, 0)], &DataType::Decimal128(38, 6), true).expect("known");
     acc.resize(2);
     let average = |acc: &mut dyn GroupedAccumulator, slot: u32, values: &[i64]| {
         let rows: Vec<Row> = values.iter().map(|v| (slot, Some(*v), 1, Some(true))).collect();

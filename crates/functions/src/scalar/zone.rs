@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn offsets_and_names() {
-        for (name, seconds) in [("UTC", 0), ("+02:00", 7200), ("UTC+2", 7200), ("GMT-08:00", -28800), ("+0530", 19800)] {
+        for (name, seconds) in [("UTC", 0), ("+02:00", 7200), ("UTC+2", 7200), ("GMT-08:00", -28800), ("+0530", 19800)]
+        {
             assert_eq!(Zone::parse(name).expect(name).offset_seconds(0), seconds, "{name}");
         }
         // Summer time in 2024 from 31 March 01:00 UTC.
