@@ -66,7 +66,7 @@ fn hash_into(column: &ArrayRef, first: bool, out: &mut [u64]) -> Result<(), Arro
         DataType::UInt64 => prim!(UInt64Type, hash_u64),
         DataType::Float32 => prim!(Float32Type, |v| float(f64::from(v))),
         DataType::Float64 => prim!(Float64Type, float),
-        DataType::Decimal128(..) => prim!(Decimal128Type, |v| wide(v)),
+        DataType::Decimal128(..) => prim!(Decimal128Type, wide),
         DataType::Date32 => prim!(Date32Type, |v| hash_u64(v as i64 as u64)),
         DataType::Time32(TimeUnit::Second) => prim!(Time32SecondType, |v| hash_u64(v as i64 as u64)),
         DataType::Time32(_) => prim!(Time32MillisecondType, |v| hash_u64(v as i64 as u64)),

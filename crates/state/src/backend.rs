@@ -11,6 +11,9 @@ pub enum Write {
     DeleteRange(Vec<u8>, Vec<u8>),
 }
 
+/// What is done with every key and value of a scan.
+pub type Each<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), StateError> + 'a;
+
 /// An ordered store of bytes below the hot set. One per shard, shared by its operators.
 ///
 /// # Contract
@@ -26,12 +29,7 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// The store cannot be read, or `each` failed.
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StateError>,
-    ) -> Result<(), StateError>;
+    fn scan(&self, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), StateError>;
 
     /// Applies `writes` in order, as one.
     ///

@@ -7,14 +7,16 @@
 //! A key in the backend is `operator id (8 bytes, big endian) | table id (2) | key group (2) | key`, so what a
 //! shard owns is a few contiguous ranges and rescaling moves ranges.
 //!
-//! Not here: what the rows mean, SQL, threads. Start at [`Store`].
+//! Not here: what the rows mean, SQL, threads. Start at [`SlotTable`], then [`Store`].
 
 mod backend;
 mod error;
 mod memory;
+mod slot_table;
 mod store;
 
-pub use backend::{Backend, Write};
+pub use backend::{Backend, Each, Write};
 pub use error::StateError;
 pub use memory::MemoryBackend;
-pub use store::{Store, Table, TableId};
+pub use slot_table::{HashKeys, Load, SlotTable};
+pub use store::{EachEntry, Store, Table, TableId};

@@ -1,3 +1,4 @@
+use crate::backend::Each;
 use crate::{Backend, StateError, Write};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ impl MemoryBackend {
     }
 
     /// Number of entries.
+    #[expect(clippy::len_without_is_empty, reason = "`is_empty` is the trait's")]
     pub fn len(&self) -> usize {
         self.entries.read().len()
     }
@@ -27,12 +29,7 @@ impl Backend for MemoryBackend {
         Ok(keys.iter().map(|k| entries.get(*k).cloned()).collect())
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StateError>,
-    ) -> Result<(), StateError> {
+    fn scan(&self, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), StateError> {
         let entries = self.entries.read();
         let range = (Bound::Included(from), Bound::Excluded(to));
         entries.range::<[u8], _>(range).try_for_each(|(k, v)| each(k, v))

@@ -5,6 +5,9 @@ use std::sync::Arc;
 /// Number of a table within its operator.
 pub type TableId = u16;
 
+/// What is done with the key group, key and value of every entry of a scan.
+pub type EachEntry<'a> = dyn FnMut(KeyGroup, &[u8], &[u8]) -> Result<(), StateError> + 'a;
+
 /// A table with a hot set, as the runtime sees it.
 pub trait Table {
     /// The table's name, as EXPLAIN STATE and errors show it.
@@ -81,11 +84,7 @@ impl Store {
     ///
     /// # Errors
     /// The backend cannot be read, or `each` failed.
-    pub fn scan(
-        &self,
-        table: TableId,
-        each: &mut dyn FnMut(KeyGroup, &[u8], &[u8]) -> Result<(), StateError>,
-    ) -> Result<(), StateError> {
+    pub fn scan(&self, table: TableId, each: &mut EachEntry<'_>) -> Result<(), StateError> {
         let from = self.prefix(table, self.owned.start);
         let to = self.prefix(table, self.owned.end);
         self.backend.scan(&from, &to, &mut |key, value| {

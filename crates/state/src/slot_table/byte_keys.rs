@@ -1,0 +1,208 @@
+//! Strings and byte strings as keys: 16 bytes a slot, and what is longer than 15 bytes in an arena beside.
+
+use super::key_column::{Created, KeyColumn};
+use crate::StateError;
+use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, StringBuilder};
+use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+/// Longest value that is kept within its view.
+const INLINE_MAX: usize = 15;
+/// The last byte of a view: the length of an inline value, or one of these.
+const LONG: u8 = 0xff;
+const NULL: u8 = 0xfe;
+/// Removed long values are swept out when they are more than this many bytes, and more than half of the arena.
+const GARBAGE_MIN: usize = 1 << 16;
+
+/// A value in 16 bytes. Inline: its bytes, then zeros, then its length in the last byte. Long: position in the arena
+/// (8 bytes), length (4), the first 3 bytes, [`LONG`].
+type View = u128;
+
+fn kind(view: View) -> u8 {
+    (view >> 120) as u8
+}
+
+fn long(at: usize, value: &[u8]) -> View {
+    let mut view = [0u8; 16];
+    view[..8].copy_from_slice(&(at as u64).to_le_bytes());
+    view[8..12].copy_from_slice(&(value.len() as u32).to_le_bytes());
+    view[12..15].copy_from_slice(&value[..3]);
+    view[15] = LONG;
+    View::from_le_bytes(view)
+}
+
+/// Position and length of a long value.
+fn place(view: View) -> (usize, usize) {
+    (view as u64 as usize, (view >> 64) as u32 as usize)
+}
+
+/// The view of a value that is at most [`INLINE_MAX`] long; `buffer[start..]` begins with it.
+#[inline(always)]
+fn inline(buffer: &[u8], start: usize, length: usize) -> View {
+    let bytes = match buffer.get(start..start + 16) {
+        // Read 16 bytes at once, cut the surplus off.
+        Some(bytes) => View::from_le_bytes(bytes.try_into().expect("16 bytes")) & ((1 << (8 * length)) - 1),
+        None => {
+            let mut bytes = [0u8; 16];
+            bytes[..length].copy_from_slice(&buffer[start..start + length]);
+            View::from_le_bytes(bytes)
+        }
+    };
+    bytes | (length as View) << 120
+}
+
+/// The values of a batch's column.
+struct Values<'a> {
+    offsets: &'a [i32],
+    bytes: &'a [u8],
+    column: &'a dyn Array,
+}
+
+impl<'a> Values<'a> {
+    fn of(column: &'a ArrayRef) -> Self {
+        let (offsets, bytes) = match column.data_type() {
+            DataType::Utf8 => {
+                let strings = column.as_string::<i32>();
+                (strings.value_offsets(), strings.value_data())
+            }
+            _ => {
+                let strings = column.as_binary::<i32>();
+                (strings.value_offsets(), strings.value_data())
+            }
+        };
+        Self { offsets, bytes, column: column.as_ref() }
+    }
+
+    #[inline(always)]
+    fn place(&self, row: usize) -> (usize, usize) {
+        let start = self.offsets[row] as usize;
+        (start, self.offsets[row + 1] as usize - start)
+    }
+}
+
+/// Keys of type STRING or BYTES.
+pub(super) struct ByteKeys {
+    is_text: bool,
+    views: Vec<View>,
+    arena: Vec<u8>,
+    garbage: usize,
+}
+
+impl ByteKeys {
+    pub(super) fn new(data_type: &DataType) -> Self {
+        Self { is_text: *data_type == DataType::Utf8, views: Vec::new(), arena: Vec::new(), garbage: 0 }
+    }
+
+    #[inline(always)]
+    fn same(&self, values: &Values<'_>, nulls: bool, row: usize, slot: u32) -> bool {
+        let view = self.views[slot as usize];
+        if nulls && values.column.is_null(row) {
+            return kind(view) == NULL;
+        }
+        let (start, length) = values.place(row);
+        if length <= INLINE_MAX {
+            return inline(values.bytes, start, length) == view;
+        }
+        kind(view) == LONG && {
+            let (at, stored) = place(view);
+            stored == length && self.arena[at..at + length] == values.bytes[start..start + length]
+        }
+    }
+
+    fn sweep(&mut self) {
+        let mut arena = Vec::with_capacity(self.arena.len() - self.garbage);
+        for view in self.views.iter_mut().filter(|v| kind(**v) == LONG) {
+            let (at, length) = place(*view);
+            let value = &self.arena[at..at + length];
+            *view = long(arena.len(), value);
+            arena.extend_from_slice(value);
+        }
+        self.arena = arena;
+        self.garbage = 0;
+    }
+
+    /// Calls `each` with every value of `slots`, `None` for NULL.
+    fn for_each(&self, slots: &[u32], mut each: impl FnMut(Option<&[u8]>)) {
+        for slot in slots {
+            let view = self.views[*slot as usize];
+            match kind(view) {
+                NULL => each(None),
+                LONG => {
+                    let (at, length) = place(view);
+                    each(Some(&self.arena[at..at + length]));
+                }
+                length => each(Some(&view.to_le_bytes()[..length.into()])),
+            }
+        }
+    }
+}
+
+impl KeyColumn for ByteKeys {
+    fn resize(&mut self, slots: usize) {
+        self.views.resize(slots, 0);
+    }
+
+    fn write(&mut self, column: &ArrayRef, created: &[Created]) {
+        let values = Values::of(column);
+        for c in created {
+            let (start, length) = values.place(c.row as usize);
+            self.views[c.slot as usize] = if column.is_null(c.row as usize) {
+                View::from(NULL) << 120
+            } else if length <= INLINE_MAX {
+                inline(values.bytes, start, length)
+            } else {
+                let value = &values.bytes[start..start + length];
+                let at = self.arena.len();
+                self.arena.extend_from_slice(value);
+                long(at, value)
+            };
+        }
+    }
+
+    fn mismatches(&self, column: &ArrayRef, slots: &[u32], rows: &mut Vec<u32>) {
+        let (values, nulls) = (Values::of(column), column.null_count() > 0);
+        for (row, slot) in slots.iter().enumerate() {
+            if !self.same(&values, nulls, row, *slot) {
+                rows.push(row as u32);
+            }
+        }
+    }
+
+    fn equals(&self, column: &ArrayRef, row: usize, slot: u32) -> bool {
+        self.same(&Values::of(column), true, row, slot)
+    }
+
+    fn gather(&self, slots: &[u32]) -> Result<ArrayRef, StateError> {
+        let bytes = slots.len() * INLINE_MAX;
+        if self.is_text {
+            let mut out = StringBuilder::with_capacity(slots.len(), bytes);
+            // What was written came from a column of strings.
+            self.for_each(slots, |v| out.append_option(v.map(|v| std::str::from_utf8(v).unwrap_or_default())));
+            Ok(Arc::new(out.finish()))
+        } else {
+            let mut out = BinaryBuilder::with_capacity(slots.len(), bytes);
+            self.for_each(slots, |v| out.append_option(v));
+            Ok(Arc::new(out.finish()))
+        }
+    }
+
+    fn clear(&mut self, slot: u32) {
+        let view = std::mem::take(&mut self.views[slot as usize]);
+        if kind(view) == LONG {
+            self.garbage += place(view).1;
+            if self.garbage > GARBAGE_MIN && self.garbage > self.arena.len() / 2 {
+                self.sweep();
+            }
+        }
+    }
+
+    fn clear_all(&mut self) {
+        self.views.clear();
+        self.arena.clear();
+        self.garbage = 0;
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.views.capacity() * size_of::<View>() + self.arena.capacity()
+    }
+}

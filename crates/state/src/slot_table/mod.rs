@@ -1,0 +1,461 @@
+//! A table from keys to **slots**: small dense numbers, by which the accumulators of the keys are found.
+//!
+//! The table holds the keys alone; what belongs to a key its owner keeps in columns indexed by slot, and says how
+//! it is encoded when the table is persisted.
+//!
+//! A batch is looked up in passes over columns, none of which goes through a `dyn` call or an encoding per row:
+//! 1. every row's hash is probed in an index of (tag, slot), where the tag is 32 bits of the hash; a row without an
+//!    entry gets a new slot at once, so equal new keys of one batch meet there;
+//! 2. the keys of new slots are copied in, column by column;
+//! 3. every row's key is compared with that of its slot, column by column. Rows that differ, because another key
+//!    has the same tag, are looked up again with a full comparison;
+//! 4. unless the hot set is known to hold everything, new slots are looked up in the store, all at once.
+//!
+//! Values are normalised where SQL calls them equal (`-0.0`, NaN), so results do not depend on who came first.
+
+mod byte_keys;
+mod key_column;
+
+use crate::{StateError, Store, TableId, Write};
+use arrow::array::{Array, ArrayRef, BinaryArray};
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use arrow::row::{RowConverter, SortField};
+use eddyline_changes::hash::hash_columns;
+use hashbrown::{HashSet, HashTable};
+use key_column::{Created, KeyColumn, key_column};
+
+/// What is done with the stored value of a slot that was found in the store.
+pub type Load<'a> = dyn FnMut(u32, &[u8]) -> Result<(), StateError> + 'a;
+
+/// How an owner hashes keys: columns and number of rows in, one hash per row out.
+pub type HashKeys<'a> = dyn Fn(&[ArrayRef], usize) -> Result<Vec<u64>, ArrowError> + 'a;
+
+/// First byte of every stored value.
+const VERSION: u8 = 1;
+/// Entries that are read from the store at a time.
+const SCAN_BATCH: usize = 4096;
+
+const LIVE: u8 = 1;
+const DIRTY: u8 = 2;
+const STORED: u8 = 4;
+
+#[derive(Clone, Copy)]
+struct Entry {
+    tag: u32,
+    slot: u32,
+}
+
+/// Bits of the hash that the index uses neither for the bucket nor for its own tag.
+#[inline(always)]
+fn tag(hash: u64) -> u32 {
+    (hash >> 25) as u32
+}
+
+/// Where a table is kept below the hot set.
+struct Home {
+    store: Store,
+    id: TableId,
+    /// How many leading key columns decide the key group.
+    distribution: usize,
+}
+
+/// Keys and their slots. See the module's page.
+///
+/// # Contract
+/// `hashes[i]` is a function of the key of row `i` alone, and the same at every call. It need not be the hash by which rows
+/// are dealt out to shards: that is computed from the key when it is written.
+pub struct SlotTable {
+    name: String,
+    home: Option<Home>,
+    index: HashTable<Entry>,
+    columns: Vec<Box<dyn KeyColumn>>,
+    /// By slot: hash of the key.
+    hashes: Vec<u64>,
+    /// By slot: [`LIVE`], [`DIRTY`], [`STORED`].
+    flags: Vec<u8>,
+    free: Vec<u32>,
+    dirty: Vec<u32>,
+    /// Full keys whose removal is not yet written.
+    gone: HashSet<Vec<u8>>,
+    created: Vec<Created>,
+    converter: Option<RowConverter>,
+    types: Vec<DataType>,
+    /// True when no key can be in the store that is not here.
+    complete: bool,
+}
+
+impl SlotTable {
+    /// Opens table `id` of `store`. Rows are dealt out to shards by the first `distribution` key columns.
+    ///
+    /// # Errors
+    /// [`StateError::KeyType`] for a key of a type that cannot be ordered (`MAP`).
+    pub fn open(
+        name: &str,
+        types: &[DataType],
+        store: &Store,
+        id: TableId,
+        distribution: usize,
+    ) -> Result<Self, StateError> {
+        let mut table = Self::transient(name, types)?;
+        table.complete = store.is_fresh();
+        table.home = Some(Home { store: store.clone(), id, distribution });
+        if !types.is_empty() {
+            let fields = types.iter().map(|t| SortField::new(t.clone())).collect();
+            table.converter = Some(RowConverter::new(fields)?);
+        }
+        Ok(table)
+    }
+
+    /// A table in memory alone.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn transient(name: &str, types: &[DataType]) -> Result<Self, StateError> {
+        Ok(Self {
+            name: name.into(),
+            home: None,
+            index: HashTable::new(),
+            columns: types.iter().map(|t| key_column(name, t)).collect::<Result<_, _>>()?,
+            hashes: Vec::new(),
+            flags: Vec::new(),
+            free: Vec::new(),
+            dirty: Vec::new(),
+            gone: HashSet::new(),
+            created: Vec::new(),
+            converter: None,
+            types: types.to_vec(),
+            complete: true,
+        })
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Number of keys in the hot set.
+    pub fn len(&self) -> usize {
+        self.hashes.len() - self.free.len()
+    }
+
+    /// True without keys in the hot set.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All slots are below this number.
+    pub fn slots_max(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Memory of the keys and the index, about.
+    pub fn size_bytes(&self) -> usize {
+        let columns: usize = self.columns.iter().map(|c| c.size_bytes()).sum();
+        let gone: usize = self.gone.iter().map(|k| k.capacity() + size_of::<Vec<u8>>()).sum();
+        columns + gone + self.index.allocation_size() + self.hashes.capacity() * 8 + self.flags.capacity()
+    }
+
+    /// The hash of a slot's key, as it was given.
+    #[inline]
+    pub fn hash(&self, slot: u32) -> u64 {
+        self.hashes[slot as usize]
+    }
+
+    /// Finds the slots of the keys in `keys`, one per row, and gives new ones to keys that have none. What the store holds
+    /// of a key is handed to `load`. Returns the slots that the table did not have before.
+    ///
+    /// A slot that the owner does not need after all it must [`remove`](Self::remove).
+    ///
+    /// # Errors
+    /// The store cannot be read, or `load` failed.
+    pub fn lookup(
+        &mut self,
+        keys: &[ArrayRef],
+        hashes: &[u64],
+        slots: &mut Vec<u32>,
+        load: &mut Load<'_>,
+    ) -> Result<Vec<u32>, StateError> {
+        debug_assert_eq!(keys.len(), self.columns.len());
+        let keys = self.prepare(keys)?;
+        slots.clear();
+        self.created.clear();
+        self.probe(hashes, slots);
+        self.write_created(&keys, 0);
+        let mut wrong = Vec::new();
+        for (column, key) in self.columns.iter().zip(&keys) {
+            column.mismatches(key, slots, &mut wrong);
+        }
+        for row in wrong {
+            slots[row as usize] = self.find_or_create(&keys, row, hashes[row as usize]);
+        }
+        let created: Vec<u32> = self.created.iter().map(|c| c.slot).collect();
+        if !self.complete && !created.is_empty() {
+            self.load_created(&created, load)?;
+        }
+        Ok(created)
+    }
+
+    fn prepare(&self, keys: &[ArrayRef]) -> Result<Vec<ArrayRef>, StateError> {
+        self.columns.iter().zip(keys).map(|(column, key)| column.prepare(key)).collect()
+    }
+
+    fn probe(&mut self, hashes: &[u64], slots: &mut Vec<u32>) {
+        slots.reserve(hashes.len());
+        let mut last: Option<(u64, u32)> = None;
+        for (row, hash) in hashes.iter().enumerate() {
+            if let Some((last_hash, slot)) = last
+                && last_hash == *hash
+            {
+                slots.push(slot);
+                continue;
+            }
+            let tag = tag(*hash);
+            let slot = match self.index.find(*hash, |e| e.tag == tag) {
+                Some(entry) => entry.slot,
+                None => self.create(row as u32, *hash),
+            };
+            last = Some((*hash, slot));
+            slots.push(slot);
+        }
+    }
+
+    /// A new slot for the key of `row`, whose columns are not yet written.
+    fn create(&mut self, row: u32, hash: u64) -> u32 {
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.hashes[slot as usize] = hash;
+                self.flags[slot as usize] = LIVE;
+                slot
+            }
+            None => {
+                self.hashes.push(hash);
+                self.flags.push(LIVE);
+                (self.hashes.len() - 1) as u32
+            }
+        };
+        let hashes = &self.hashes;
+        self.index.insert_unique(hash, Entry { tag: tag(hash), slot }, |e| hashes[e.slot as usize]);
+        self.created.push(Created { row, slot });
+        slot
+    }
+
+    fn write_created(&mut self, keys: &[ArrayRef], from: usize) {
+        let slots = self.hashes.len();
+        for (column, key) in self.columns.iter_mut().zip(keys) {
+            column.resize(slots);
+            column.write(key, &self.created[from..]);
+        }
+    }
+
+    /// The slow way, for keys that share a tag.
+    fn find_or_create(&mut self, keys: &[ArrayRef], row: u32, hash: u64) -> u32 {
+        let (tag, columns) = (tag(hash), &self.columns);
+        let found = self
+            .index
+            .find(hash, |e| e.tag == tag && columns.iter().zip(keys).all(|(c, k)| c.equals(k, row as usize, e.slot)));
+        if let Some(entry) = found {
+            return entry.slot;
+        }
+        let from = self.created.len();
+        let slot = self.create(row, hash);
+        self.write_created(keys, from);
+        slot
+    }
+
+    fn load_created(&mut self, created: &[u32], load: &mut Load<'_>) -> Result<(), StateError> {
+        let Some(home) = &self.home else { return Ok(()) };
+        let full = self.full_keys(home, created)?;
+        let asked: Vec<usize> = (0..full.len()).filter(|at| !self.gone.contains(&full[*at])).collect();
+        let wanted: Vec<&[u8]> = asked.iter().map(|at| full[*at].as_slice()).collect();
+        for (at, value) in asked.iter().zip(home.store.multi_get(&wanted)?) {
+            if let Some(value) = value {
+                let slot = created[*at];
+                self.flags[slot as usize] |= STORED;
+                load(slot, unversioned(&self.name, &value)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys of `slots`, in columns.
+    ///
+    /// # Errors
+    /// A key that was stored by another version.
+    pub fn keys(&self, slots: &[u32]) -> Result<Vec<ArrayRef>, StateError> {
+        self.columns.iter().map(|c| c.gather(slots)).collect()
+    }
+
+    /// One column of the keys of `slots`.
+    ///
+    /// # Errors
+    /// As [`keys`](Self::keys).
+    pub fn key_column(&self, column: usize, slots: &[u32]) -> Result<ArrayRef, StateError> {
+        self.columns[column].gather(slots)
+    }
+
+    /// All slots in use, ascending.
+    pub fn slots(&self) -> Vec<u32> {
+        (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & LIVE != 0).collect()
+    }
+
+    /// Says that what belongs to `slots` changed and is to be written when the table is persisted.
+    pub fn mark_dirty(&mut self, slots: &[u32]) {
+        if self.home.is_none() {
+            return;
+        }
+        for slot in slots {
+            let flags = &mut self.flags[*slot as usize];
+            if *flags & DIRTY == 0 {
+                *flags |= DIRTY;
+                self.dirty.push(*slot);
+            }
+        }
+    }
+
+    /// Takes the keys of `slots`, which are all in use and different, out of the table. The slots will be given to other keys.
+    ///
+    /// # Errors
+    /// A key that cannot be encoded.
+    pub fn remove(&mut self, slots: &[u32]) -> Result<(), StateError> {
+        if let Some(home) = &self.home {
+            let stored: Vec<u32> = slots.iter().copied().filter(|s| self.flags[*s as usize] & STORED != 0).collect();
+            let full = self.full_keys(home, &stored)?;
+            self.gone.extend(full);
+        }
+        for slot in slots {
+            let hash = self.hashes[*slot as usize];
+            debug_assert!(self.flags[*slot as usize] & LIVE != 0, "slot {slot} is in use");
+            if let Ok(entry) = self.index.find_entry(hash, |e| e.slot == *slot) {
+                entry.remove();
+            }
+            self.flags[*slot as usize] = 0;
+            self.columns.iter_mut().for_each(|c| c.clear(*slot));
+            self.free.push(*slot);
+        }
+        Ok(())
+    }
+
+    /// Forgets all keys of a table in memory alone; keeps its room.
+    pub fn clear(&mut self) {
+        debug_assert!(self.home.is_none(), "only what is in memory alone is forgotten");
+        self.index.clear();
+        self.hashes.clear();
+        self.flags.clear();
+        self.free.clear();
+        self.dirty.clear();
+        self.created.clear();
+        self.columns.iter_mut().for_each(|c| c.clear_all());
+    }
+
+    /// Writes what changed since the last time. `encode` appends what belongs to a slot.
+    ///
+    /// # Errors
+    /// The store cannot be written; then nothing was, and it can be tried again.
+    pub fn persist(&mut self, encode: &mut dyn FnMut(u32, &mut Vec<u8>)) -> Result<(), StateError> {
+        let Some(home) = &self.home else { return Ok(()) };
+        // A slot may be in the list twice: removed, and given to another key.
+        let mut dirty: Vec<u32> = self.dirty.iter().copied().filter(|s| self.flags[*s as usize] & DIRTY != 0).collect();
+        dirty.sort_unstable();
+        dirty.dedup();
+        let full = self.full_keys(home, &dirty)?;
+        let mut writes: Vec<Write> = self.gone.iter().cloned().map(Write::Delete).collect();
+        for (slot, key) in dirty.iter().zip(full) {
+            let mut value = vec![VERSION];
+            encode(*slot, &mut value);
+            writes.push(Write::Put(key, value));
+        }
+        home.store.write(writes)?;
+        self.gone.clear();
+        self.dirty.clear();
+        for slot in dirty {
+            self.flags[slot as usize] = LIVE | STORED;
+        }
+        Ok(())
+    }
+
+    /// Brings all that the store holds of this table into the hot set, for owners that need an order or an index of their own.
+    /// What is in the hot set already stays as it is. `hash` is the hash by which the owner looks keys up.
+    ///
+    /// # Errors
+    /// The store cannot be read, or `load` failed.
+    pub fn scan_all(&mut self, hash: &HashKeys<'_>, load: &mut Load<'_>) -> Result<(), StateError> {
+        let Some(home) = &self.home else { return Ok(()) };
+        if self.complete {
+            return Ok(());
+        }
+        let mut stored: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let gone = &self.gone;
+        home.store.scan(home.id, &mut |group, key, value| {
+            if gone.is_empty() || !gone.contains(&home.store.full_key(home.id, group, key)) {
+                stored.push((key.to_vec(), value.to_vec()));
+            }
+            Ok(())
+        })?;
+        self.complete = true;
+        for batch in stored.chunks(SCAN_BATCH) {
+            self.load_scanned(batch, hash, load)?;
+        }
+        Ok(())
+    }
+
+    fn load_scanned(
+        &mut self,
+        batch: &[(Vec<u8>, Vec<u8>)],
+        hash: &HashKeys<'_>,
+        load: &mut Load<'_>,
+    ) -> Result<(), StateError> {
+        let keys = match &self.converter {
+            None => Vec::new(),
+            Some(converter) => {
+                // Lengths and content are the store's: what does not parse is damage.
+                let bytes = BinaryArray::from_iter_values(batch.iter().map(|(k, _)| k));
+                let parser = converter.parser();
+                converter.convert_rows((0..bytes.len()).map(|row| parser.parse(bytes.value(row))))?
+            }
+        };
+        let hashes = hash(&keys, batch.len())?;
+        let mut slots = Vec::new();
+        let created: HashSet<u32> = self.lookup(&keys, &hashes, &mut slots, &mut |_, _| Ok(()))?.into_iter().collect();
+        for (slot, (_, value)) in slots.into_iter().zip(batch).filter(|(s, _)| created.contains(s)) {
+            self.flags[slot as usize] |= STORED;
+            load(slot, unversioned(&self.name, value)?)?;
+        }
+        Ok(())
+    }
+
+    fn full_keys(&self, home: &Home, slots: &[u32]) -> Result<Vec<Vec<u8>>, StateError> {
+        if slots.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = self.keys(slots)?;
+        let hashes = hash_columns(&keys[..home.distribution], slots.len())?;
+        let groups = hashes.iter().map(|h| home.store.groups().group_of(*h));
+        match &self.converter {
+            None => Ok(groups.map(|g| home.store.full_key(home.id, g, &[])).collect()),
+            Some(converter) => {
+                let rows = converter.convert_columns(&keys)?;
+                Ok(groups.zip(rows.iter()).map(|(g, row)| home.store.full_key(home.id, g, row.data())).collect())
+            }
+        }
+    }
+
+    /// The types of the key columns.
+    pub fn types(&self) -> &[DataType] {
+        &self.types
+    }
+}
+
+fn unversioned<'a>(table: &str, value: &'a [u8]) -> Result<&'a [u8], StateError> {
+    match value.split_first() {
+        Some((&VERSION, rest)) => Ok(rest),
+        Some((version, _)) => Err(StateError::Corrupt {
+            table: table.into(),
+            message: format!("an entry has version {version}, known is {VERSION}"),
+        }),
+        None => Err(StateError::Corrupt { table: table.into(), message: "an entry is empty".into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
