@@ -121,6 +121,11 @@ fn nearest<'n>(typed: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n 
 fn plan_error(message: &str) -> Found {
     let line = first_line(message);
     if let Some(name) = line.strip_prefix("Invalid function '").and_then(|r| r.split('\'').next()) {
+        if name.eq_ignore_ascii_case("proctime") {
+            let error = SqlError::new(SqlError::UNSUPPORTED, "processing time (PROCTIME) is not supported yet")
+                .with_hint("leave the column out and use event time: WATERMARK FOR a TIMESTAMP(3) column");
+            return named(error, Some(name));
+        }
         let error = SqlError::new(SqlError::UNDEFINED_FUNCTION, format!("function {name} does not exist"));
         let suggestion = message
             .split("Did you mean '")
@@ -134,7 +139,12 @@ fn plan_error(message: &str) -> Found {
         return named(error, Some(name));
     }
     if line.contains("must appear in the GROUP BY clause") || line.contains("must be in GROUP BY") {
-        return named(SqlError::new("42803", line), None);
+        let column = line.split("column \"").nth(1).and_then(|r| r.split('"').next()).unwrap_or("of the SELECT list");
+        let error =
+            SqlError::new("42803", format!("column {column} is neither in GROUP BY nor inside an aggregate function"))
+                .with_hint("add it to GROUP BY, or take MIN or MAX of it");
+        let name = column.rsplit('.').next();
+        return named(error, name);
     }
     if let Some(name) = line
         .split("function '")

@@ -19,6 +19,7 @@ mod window_tvf;
 
 pub use functions::Functions;
 pub(crate) use table_source::{BoundView, CatalogTable};
+pub(crate) use window_tvf::position_of;
 
 use crate::statement::StatementKind;
 use crate::{Planner, SqlError};

@@ -57,7 +57,9 @@ impl Planner<'_> {
             takes_retractions: None,
         };
         let query = parsed_query(&format!("SELECT {sql} AS expression FROM `{}`", table.name.replace('`', "``")))?;
-        let plan = planner.simplify(planner.bind(&query)?)?;
+        let bound = planner.bind(&query)?;
+        crate::to_stream::check(&bound, &query)?;
+        let plan = planner.simplify(bound)?;
         match plan {
             LogicalPlan::Projection(p) if p.expr.len() == 1 && matches!(*p.input, LogicalPlan::TableScan(_)) => {
                 Ok((p.expr[0].clone().unalias(), p.input.schema().clone()))

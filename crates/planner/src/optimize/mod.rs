@@ -61,7 +61,7 @@ impl Planner<'_> {
             // The time at which a job was planned is no meaning of NOW() in a job that runs on.
             context = context.without_query_execution_start_time();
         }
-        let plan = crate::checked::fold(plan).map_err(errors::plain)?;
+        let plan = crate::checked::fold(plan, &self.config()).map_err(errors::plain)?;
         Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {}).map_err(errors::plain)
     }
 }

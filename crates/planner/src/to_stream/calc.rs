@@ -14,7 +14,8 @@ use datafusion_common::cast::as_boolean_array;
 use datafusion_expr::{Expr, Operator};
 use datafusion_physical_expr::expressions::{BinaryExpr, Column};
 use eddyline_plan::{
-    CalcSpec, Expression, Input, NamedExpression, NodeId, OperatorSpec, SourceSpec, ValuesSpec, WindowAssignSpec,
+    CalcSpec, ChangeMode, Expression, Input, NamedExpression, NodeId, OperatorSpec, SourceSpec, ValuesSpec,
+    WindowAssignSpec,
 };
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ impl Builder<'_, '_> {
 
     pub(super) fn filter(&mut self, mut input: Stream, predicate: &Expr, below: &DFSchema) -> Result<Stream, SqlError> {
         let predicate = self.compiler.compile(predicate, below)?;
+        check_repeatable(&predicate, &input)?;
         // What the filter tests was computed below, and may be used above too: compute it once.
         if columns_of(&predicate).into_iter().any(|c| !is_cheap(&input.project[c].expression))
             || input.project.iter().any(|e| is_volatile(&e.expression))
@@ -129,6 +131,19 @@ impl Builder<'_, '_> {
             of: vec![below],
         }))
     }
+}
+
+/// A retraction must be computed as the row was that it takes back.
+fn check_repeatable(expression: &Expression, input: &Stream) -> Result<(), SqlError> {
+    if input.facts.mode == ChangeMode::AppendOnly || !is_volatile(expression) {
+        return Ok(());
+    }
+    Err(SqlError::new(SqlError::UNSUPPORTED, format!("{} over rows that change", meaning(expression)))
+        .with_detail(format!(
+            "{}; a retracted row would be computed differently than it was inserted",
+            input.facts.reason
+        ))
+        .with_hint("compute it below the aggregate, over rows that are only inserted"))
 }
 
 /// Moves a stream's filter, and its projection where it only picks columns, into the source.

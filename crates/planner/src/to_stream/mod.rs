@@ -7,6 +7,7 @@
 mod aggregate;
 mod calc;
 mod graph;
+mod places;
 mod refuse;
 mod scan;
 mod sink;

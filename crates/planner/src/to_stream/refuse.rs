@@ -1,8 +1,11 @@
 //! What cannot be maintained (yet), said before anything is planned, with the nearest form that can.
 
+use super::places;
 use crate::SqlError;
+use crate::TextPosition;
 use crate::bind::errors;
 use crate::optimize::reads_tables;
+use datafusion_common::JoinType;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_expr::{Distinct, Expr, LogicalPlan};
 use sqlparser::ast::Query;
@@ -26,7 +29,7 @@ pub(crate) fn check(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
     let clock_is_fine = !reads_tables(plan).map_err(errors::plain)?;
     let mut found: Option<SqlError> = None;
     plan.apply_with_subqueries(|p| {
-        found = refused_shape(p).or_else(|| refused_expression(p, clock_is_fine, query));
+        found = refused_shape(p).map(|e| placed(e, p, query)).or_else(|| refused_expression(p, clock_is_fine, query));
         Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })
     .map_err(errors::plain)?;
@@ -55,10 +58,11 @@ fn refused_expression(plan: &LogicalPlan, clock_is_fine: bool, query: &Query) ->
     for expr in plan.expressions() {
         let _ = expr.apply(|e| {
             found = match e {
-                Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) => Some(
-                    unsupported("subqueries in expressions are not supported")
-                        .with_hint("they need a join, which is not supported yet; IN with a list of values is"),
-                ),
+                Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) => {
+                    let error = unsupported("subqueries in expressions are not supported")
+                        .with_hint("they need a join, which is not supported yet; IN with a list of values is");
+                    Some(at(error, places::subquery(query)))
+                }
                 Expr::ScalarFunction(f) if !clock_is_fine && is_clock(f.name(), f.args.is_empty()) => {
                     Some(clock(f.name(), query))
                 }
@@ -83,10 +87,26 @@ fn clock(name: &str, query: &Query) -> SqlError {
         "its value changes without any input; use a time column of the table (event time, or a METADATA column) instead",
     );
     let place = CLOCK.iter().chain(&["unix_timestamp"]).find_map(|n| errors::find(query, n));
+    at(error, place)
+}
+
+fn at(error: SqlError, place: Option<TextPosition>) -> SqlError {
     match place {
         Some(place) => error.at(place),
         None => error,
     }
+}
+
+/// The error with the place of what is refused.
+fn placed(error: SqlError, plan: &LogicalPlan, query: &Query) -> SqlError {
+    let place = match plan {
+        LogicalPlan::Join(_) => places::join(query),
+        LogicalPlan::Window(_) => places::over(query),
+        LogicalPlan::Sort(_) => places::order_by(query),
+        LogicalPlan::Limit(_) => places::limit(query),
+        _ => None,
+    };
+    at(error, place)
 }
 
 fn unsupported(message: &str) -> SqlError {
@@ -96,6 +116,10 @@ fn unsupported(message: &str) -> SqlError {
 /// The error for a kind of plan that is not planned.
 pub(super) fn refused(plan: &LogicalPlan) -> SqlError {
     match plan {
+        LogicalPlan::Join(j) if matches!(j.join_type, JoinType::LeftSemi | JoinType::LeftAnti) => {
+            unsupported("INTERSECT and EXCEPT are not supported yet")
+                .with_hint("of the set operations UNION and UNION ALL are")
+        }
         LogicalPlan::Join(_) => unsupported("JOIN is not supported yet")
             .with_hint("queries over one table work: projection, filter, GROUP BY, windows, UNION ALL"),
         LogicalPlan::Window(_) => unsupported("OVER windows are not supported yet")

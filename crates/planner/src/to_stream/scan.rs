@@ -50,7 +50,7 @@ impl Scans {
                 need.columns.extend(scanned(scan));
                 need.watermark |= watermark;
             }
-            LogicalPlan::Aggregate(_) => aggregated = true,
+            LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => aggregated = true,
             LogicalPlan::Extension(e) if e.node.as_any().is::<WindowAssign>() => {
                 watermark |= aggregated && emit == Emit::OnClose;
             }

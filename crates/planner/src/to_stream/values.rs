@@ -3,18 +3,17 @@ use super::graph::NewNode;
 use super::stream::{Base, Facts, Stream};
 use crate::SqlError;
 use crate::bind::errors;
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use crate::checked::row_without_columns;
+use arrow::array::RecordBatch;
 use arrow::compute::concat;
-use arrow::datatypes::Schema;
 use datafusion_common::DFSchema;
 use datafusion_expr::{EmptyRelation, Values};
 use eddyline_plan::{NodeId, OperatorSpec, ValuesSpec};
-use std::sync::Arc;
 
 impl Builder<'_, '_> {
     /// `VALUES …`: computed now.
     pub(super) fn values(&mut self, values: &Values) -> Result<Stream, SqlError> {
-        let one = one_row(Arc::new(Schema::empty()), 1).map_err(errors::plain)?;
+        let one = row_without_columns().map_err(errors::plain)?;
         let empty = DFSchema::empty();
         let mut columns = Vec::new();
         for (at, field) in values.schema.fields().iter().enumerate() {
@@ -34,7 +33,7 @@ impl Builder<'_, '_> {
     /// `SELECT` without FROM: one row without columns; or no row at all.
     pub(super) fn empty(&mut self, empty: &EmptyRelation) -> Result<Stream, SqlError> {
         let rows = match empty.produce_one_row {
-            true => one_row(Arc::new(Schema::empty()), 1).map_err(errors::plain)?,
+            true => row_without_columns().map_err(errors::plain)?,
             false => RecordBatch::new_empty(empty.schema.inner().clone()),
         };
         Ok(known(ValuesSpec { rows }))
@@ -57,9 +56,4 @@ const REASON: &str = "the rows are written in the statement";
 
 fn known(values: ValuesSpec) -> Stream {
     Stream::over(Base::Values(values.clone()), values.rows.schema(), Facts::append_only(REASON))
-}
-
-fn one_row(schema: Arc<Schema>, rows: usize) -> datafusion_common::Result<RecordBatch> {
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(schema, vec![], &options)?)
 }
