@@ -51,7 +51,7 @@ impl Pace {
 impl NumberReader {
     /// A reader of `split` from `from` on; `per_second: None` means as fast as possible.
     pub(crate) fn open(split: &Split, from: Position, per_second: Option<f64>, rim: &Rim) -> Box<dyn SplitReader> {
-        let first = split.range.start + from.0;
+        let first = split.range.start.max(from.0);
         let pace = per_second.map(|per_second| Pace { per_second, first, start: rim.clock.monotonic() });
         Box::new(Self { next: first, end: split.range.end, pace, clock: rim.clock.clone() })
     }

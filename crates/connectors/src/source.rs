@@ -41,14 +41,16 @@ pub enum Boundedness {
     Unbounded,
 }
 
-/// A place within a split, in the connector's own unit (bytes for files, rows for generators). 0 is its start.
+/// A place within a split's range, in the connector's own unit (bytes for files, rows for generators): reading begins
+/// at `range.start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(pub u64);
 
 /// A part of a source that one reader reads, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Split {
-    /// Its identity: a file path and range, a generator's number. Stable across restarts.
+    /// Its identity: a file path and range, a generator's number. Stable across restarts. What stands before its last
+    /// `#` is its *partition*: splits of one partition follow each other in event time.
     pub id: String,
     /// What is read of it, in the connector's unit; `u64::MAX` as end where it does not end.
     pub range: Range<u64>,
@@ -72,10 +74,10 @@ pub trait Source: Send + Sync {
     /// [`discovery_interval`](Self::discovery_interval): splits with a new id are added.
     ///
     /// # Contract
-    /// The order is part of the answer, because watermarks are made per split. The runtime keeps both promises:
+    /// The order is part of the answer, because watermarks are made per split and wait for partitions of which nothing
+    /// has been read:
     /// - bounded: splits are taken in this order, a shard takes the next free one when it has finished its last.
-    ///   A source returns them so that event time grows along the list, and splits that cover the same time
-    ///   (partitions of a topic, files side by side) stand side by side.
+    ///   A source returns partitions side by side, the first splits of all of them before the second ones.
     /// - unbounded: a split need not end, so all of them are open at once, split `i` on shard `i % shards`.
     ///
     /// # Errors

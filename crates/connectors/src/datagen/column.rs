@@ -203,7 +203,7 @@ fn random(fields: &mut Fields, name: &str, data_type: &DataType) -> Result<Value
         T::Int8 => integer(fields, name, i8::MIN.into(), i8::MAX.into())?,
         T::Int16 => integer(fields, name, i16::MIN.into(), i16::MAX.into())?,
         T::Int32 => integer(fields, name, i32::MIN.into(), i32::MAX.into())?,
-        T::Int64 => integer(fields, name, i64::MIN.into(), i64::MAX.into())?,
+        T::Int64 => integer(fields, name, i64::MIN, i64::MAX)?,
         T::Float32 => float(fields, name, f64::from(f32::MIN), f64::from(f32::MAX))?,
         T::Float64 => float(fields, name, f64::MIN, f64::MAX)?,
         T::Decimal128(precision, scale) => decimal(fields, name, *precision, *scale)?,

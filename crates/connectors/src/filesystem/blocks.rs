@@ -46,7 +46,7 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Opens `path` to read the records that begin in `range`, or, with `from > 0`, in the rest of it from there on,
+    /// Opens `path` to read the records that begin in `range`, or in the rest of it that begins at `from`, which is
     /// where a record begins.
     pub(super) fn open(
         path: &str,
@@ -57,8 +57,8 @@ impl Blocks {
     ) -> Result<Self, ConnectorError> {
         let open = || -> io::Result<_> {
             let mut file = File::open(path)?;
-            let within_record = from.0 == 0 && range.start > 0;
-            let offset = range.start + from.0 - u64::from(within_record);
+            let within_record = from.0 <= range.start && range.start > 0;
+            let offset = range.start.max(from.0) - u64::from(within_record);
             let size_bytes = file.metadata()?.len();
             if compression == Compression::None {
                 file.seek(SeekFrom::Start(offset))?;
@@ -163,8 +163,8 @@ impl Blocks {
         next.extend_from_slice(&self.rest[cut..]);
         let mut block = std::mem::replace(&mut self.rest, next);
         block.truncate(cut);
-        let start = Position(self.offset - self.range.start);
+        let start = Position(self.offset);
         self.offset += cut as u64;
-        RawBlock { payload: Payload::Bytes(Bytes::from(block)), start, end: Position(self.offset - self.range.start) }
+        RawBlock { payload: Payload::Bytes(Bytes::from(block)), start, end: Position(self.offset) }
     }
 }

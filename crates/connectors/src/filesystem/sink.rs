@@ -149,7 +149,7 @@ struct OpenFile {
 
 enum OpenContent {
     Bytes { file: File, format: Arc<dyn EncodingFormat>, buffer: Vec<u8>, written_bytes: u64 },
-    Parquet(ParquetEncoder),
+    Parquet(Box<ParquetEncoder>),
 }
 
 impl OpenContent {
@@ -203,7 +203,8 @@ impl FileWriter {
         let content = match &self.encoding {
             Encoding::Parquet(compression) => {
                 let path = part.hidden.display().to_string();
-                OpenContent::Parquet(ParquetEncoder::new(&path, file, &self.schema, *compression)?)
+                let encoder = ParquetEncoder::new(&path, file, &self.schema, *compression)?;
+                OpenContent::Parquet(Box::new(encoder))
             }
             Encoding::Bytes(format) => {
                 let mut buffer = Vec::with_capacity(WRITE_BYTES);

@@ -37,66 +37,37 @@ pub(super) struct FileSource {
     pub(super) watch: Option<(Duration, Arc<Watch>)>,
 }
 
-/// How files are dealt out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    /// A file is a split: there are enough of about the same size. By path, so that files that follow each other in
-    /// time are read in that order.
-    Whole,
-    /// Files are cut into ranges; all of them are being read at the same time, as partitions of a topic are. By how
-    /// far into its file a range begins.
-    SideBySide,
-    /// Files are cut into ranges, one file after the other.
-    OneByOne,
-}
-
-impl Order {
-    fn of(files: &[Found], shards: usize) -> Self {
-        let sizes = || files.iter().map(|f| f.size_bytes);
-        let (total, largest) = (sizes().sum::<u64>(), sizes().max().unwrap_or_default());
-        let average = total / (files.len() as u64).max(1);
-        let even = files.len() % shards == 0 && largest <= average.saturating_add(average / 4);
-        let many = files.len() >= 4 * shards && largest <= average.saturating_mul(2);
-        match () {
-            () if !files.is_empty() && (even || many) => Order::Whole,
-            () if files.len() <= shards => Order::SideBySide,
-            () => Order::OneByOne,
-        }
-    }
+/// True when every shard can have one whole file and all have about as much to do.
+fn one_each(files: &[Found], shards: usize) -> bool {
+    let average = files.iter().map(|f| f.size_bytes).sum::<u64>() / (files.len() as u64).max(1);
+    files.len() == shards && files.iter().all(|f| f.size_bytes <= average.saturating_add(average / 4))
 }
 
 /// The split of `range` of a file.
 pub(super) fn split(path: &str, range: Range<u64>) -> Split {
-    Split { id: format!("{path}:{}", range.start), range }
+    Split { id: format!("{path}#{}", range.start), range }
 }
 
 /// The path in a split's id.
 fn path_of(split: &Split) -> &str {
-    split.id.rsplit_once(':').map_or(split.id.as_str(), |(path, _)| path)
+    split.id.rsplit_once('#').map_or(split.id.as_str(), |(path, _)| path)
 }
 
 impl FileSource {
-    /// The ranges of one file and how far into it each begins, from 0 to 1.
-    fn ranges(&self, file: &Found, order: Order, alone: bool) -> Result<Vec<(f64, Range<u64>)>, ConnectorError> {
+    /// The ranges of one file (one, if `all` of it shall be), and how far into it each begins, from 0 to 1.
+    fn ranges(&self, file: &Found, all: bool, alone: bool) -> Result<Vec<(f64, Range<u64>)>, ConnectorError> {
         let ranges = match &self.content {
             Content::Parquet { .. } => {
-                let groups = self.parquet(&file.path)?.row_groups() as u64;
-                match order {
-                    Order::Whole => vec![0..groups],
-                    _ => (0..groups).map(|g| g..g + 1).collect(),
-                }
+                let groups = self.parquet(&file.path)?.row_groups();
+                if all { whole(groups.last().map_or(0, |g| g.end)) } else { groups }
             }
             Content::Bytes { compression, .. } if compression_of(*compression, &file.path) != Compression::None => {
-                vec![0..u64::MAX]
+                whole(u64::MAX)
             }
             Content::Bytes { format, .. } => {
                 let aim = if alone { (file.size_bytes / 8).max(RANGE_BYTES_MIN) } else { u64::MAX };
                 let count = file.size_bytes.div_ceil(self.split_bytes.min(aim)).max(1);
-                if order == Order::Whole || count == 1 {
-                    vec![0..file.size_bytes]
-                } else {
-                    cut(file, &**format, count)?
-                }
+                if all || count == 1 { whole(file.size_bytes) } else { cut(file, &**format, count)? }
             }
         };
         let end = ranges.last().map_or(1, |r| r.end).max(1) as f64;
@@ -142,6 +113,10 @@ fn compression_of(option: Option<Compression>, path: &str) -> Compression {
     option.unwrap_or_else(|| Compression::of(path))
 }
 
+fn whole(end: u64) -> Vec<Range<u64>> {
+    std::iter::once(0..end).collect()
+}
+
 /// About `count` ranges of a file. Where a newline need not end a record, the file is read through to find out.
 fn cut(file: &Found, format: &dyn BytesFormat, count: u64) -> Result<Vec<Range<u64>>, ConnectorError> {
     let at = |i: u64| (u128::from(file.size_bytes) * u128::from(i) / u128::from(count)) as u64;
@@ -160,10 +135,9 @@ impl Source for FileSource {
         if self.watch.is_some() { Boundedness::Unbounded } else { Boundedness::Bounded }
     }
 
-    /// Files of about the same size that can be dealt out evenly are read whole, in the order of their paths.
-    /// Otherwise files are cut into ranges (Parquet: into row groups), so that one big file is read by all shards.
-    /// No more files than shards stand side by side, their first ranges before their second ones: they are taken for
-    /// partitions that cover the same time. Of more files one is read after the other.
+    /// As many files of about the same size as there are shards are read whole. Otherwise files are cut into ranges
+    /// (Parquet: into row groups), so that one big file is read by all shards: the first ranges of all files, then
+    /// those that begin further and further into their file.
     fn splits(&self, shards: usize) -> Result<Vec<Split>, ConnectorError> {
         let files = self.location.list()?;
         if let (Some((_, watch)), Content::Bytes { compression, .. }) = (&self.watch, &self.content) {
@@ -174,15 +148,13 @@ impl Source for FileSource {
             let nothing = io::Error::new(io::ErrorKind::NotFound, "no files there");
             return Err(external(self.location.path(), nothing));
         }
-        let order = if self.watch.is_some() { Order::Whole } else { Order::of(&files, shards.max(1)) };
+        let whole = self.watch.is_some() || one_each(&files, shards);
         let mut splits = Vec::new();
         for (at, file) in files.iter().enumerate().filter(|(_, f)| f.size_bytes > 0) {
-            let ranges = self.ranges(file, order, files.len() == 1)?;
+            let ranges = self.ranges(file, whole, files.len() == 1)?;
             splits.extend(ranges.into_iter().map(|(share, range)| (share, at, split(&file.path, range))));
         }
-        if order == Order::SideBySide {
-            splits.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        }
+        splits.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         Ok(splits.into_iter().map(|(.., split)| split).collect())
     }
 
@@ -195,8 +167,8 @@ impl Source for FileSource {
         match &self.content {
             Content::Parquet { .. } => {
                 let file = self.parquet(path)?;
-                let groups = split.range.start as usize..(split.range.end as usize).min(file.row_groups());
-                Ok(Box::new(RowGroupReader::new(file, groups, from, rim)))
+                let rows = split.range.start.max(from.0)..split.range.end;
+                Ok(Box::new(RowGroupReader::new(file, &rows, rim)))
             }
             Content::Bytes { format, compression } => {
                 let compression = compression_of(*compression, path);
@@ -216,7 +188,7 @@ impl Source for FileSource {
             Content::Parquet { .. } => Ok(Box::new(ParquetDecoder::new(self.request.decoded(), constants))),
             Content::Bytes { format, compression } => format.decoder(Place {
                 name: path.to_owned(),
-                origin: split.range.start,
+                origin: 0,
                 constants,
                 line_at: Some(line_at(path, compression_of(*compression, path))),
             }),

@@ -59,13 +59,15 @@ impl ParquetFile {
         Ok(Self { path: path.to_owned(), metadata, order, mask })
     }
 
-    /// Number of row groups.
-    pub(in crate::filesystem) fn row_groups(&self) -> usize {
-        self.metadata.metadata().num_row_groups()
+    /// Which rows of the file each row group has.
+    pub(in crate::filesystem) fn row_groups(&self) -> Vec<Range<u64>> {
+        let groups = 0..self.metadata.metadata().num_row_groups();
+        groups.map(|group| self.rows_before(group)..self.rows_before(group + 1)).collect()
     }
 
-    fn rows(&self, row_group: usize) -> u64 {
-        u64::try_from(self.metadata.metadata().row_group(row_group).num_rows()).unwrap_or_default()
+    fn rows_before(&self, row_group: usize) -> u64 {
+        let groups = self.metadata.metadata().row_groups().iter().take(row_group);
+        groups.map(|g| u64::try_from(g.num_rows()).unwrap_or_default()).sum()
     }
 
     /// The byte ranges of the projected columns of a row group, neighbours joined.
@@ -88,7 +90,7 @@ impl ParquetFile {
     }
 
     /// Reads the projected columns of a row group. Blocks.
-    fn fetch(self: &Arc<Self>, row_group: usize, skip_rows: u64) -> Result<RowGroup, ConnectorError> {
+    fn fetch(self: &Arc<Self>, row_group: usize, from: u64) -> Result<RowGroup, ConnectorError> {
         let file = File::open(&self.path).map_err(|e| external(&self.path, e))?;
         let size_bytes = file.metadata().map_err(|e| external(&self.path, e))?.len();
         let mut chunks = Vec::new();
@@ -100,6 +102,7 @@ impl ParquetFile {
             chunks.push((range.start, bytes));
         }
         let bytes = SparseBytes { size_bytes, chunks: chunks.into() };
+        let skip_rows = from.saturating_sub(self.rows_before(row_group));
         Ok(RowGroup { file: self.clone(), row_group, skip_rows, bytes })
     }
 }
@@ -167,16 +170,13 @@ impl ChunkReader for SparseBytes {
 /// Row groups that are fetched ahead of the one that is decoded.
 const AHEAD: usize = 2;
 
-/// Hands out the row groups of a split, a block each. A position is a number of rows.
+/// Hands out the row groups of a split, a block each. Positions are rows of the file.
 pub(in crate::filesystem) struct RowGroupReader {
     file: Arc<ParquetFile>,
     rim: Rim,
     /// Not yet asked for.
-    groups: Range<usize>,
+    groups: VecDeque<(usize, Range<u64>)>,
     coming: VecDeque<Coming>,
-    /// Rows of the split before the next group that is asked for.
-    position: u64,
-    from: u64,
 }
 
 /// A row group on its way.
@@ -186,10 +186,12 @@ struct Coming {
 }
 
 impl RowGroupReader {
-    /// A reader of `groups` of `file`, from row `from` of them on.
-    pub(in crate::filesystem) fn new(file: Arc<ParquetFile>, groups: Range<usize>, from: Position, rim: &Rim) -> Self {
-        let rim = rim.clone();
-        let mut reader = Self { file, rim, groups, coming: VecDeque::new(), position: 0, from: from.0 };
+    /// A reader of the row groups of `file` that hold `rows`.
+    pub(in crate::filesystem) fn new(file: Arc<ParquetFile>, rows: &Range<u64>, rim: &Rim) -> Self {
+        let groups = file.row_groups().into_iter().enumerate();
+        let groups = groups.map(|(group, has)| (group, has.start.max(rows.start)..has.end.min(rows.end)));
+        let groups = groups.filter(|(_, wanted)| !wanted.is_empty()).collect();
+        let mut reader = Self { file, rim: rim.clone(), groups, coming: VecDeque::new() };
         reader.look_ahead();
         reader
     }
@@ -197,20 +199,15 @@ impl RowGroupReader {
     /// Keeps row groups coming.
     fn look_ahead(&mut self) {
         while self.coming.len() < AHEAD {
-            let Some(group) = self.groups.next() else { return };
-            let rows = self.position..self.position + self.file.rows(group);
-            self.position = rows.end;
-            if rows.end > self.from {
-                let skip_rows = self.from.saturating_sub(rows.start);
-                let (file, (done, fetching)) = (self.file.clone(), oneshot::channel());
-                self.rim.tokio.spawn_blocking(move || {
-                    if !done.is_closed() {
-                        // Fails when nobody waits for it any more.
-                        let _ = done.send(file.fetch(group, skip_rows));
-                    }
-                });
-                self.coming.push_back(Coming { fetching, rows: rows.start + skip_rows..rows.end });
-            }
+            let Some((group, rows)) = self.groups.pop_front() else { return };
+            let (file, from, (done, fetching)) = (self.file.clone(), rows.start, oneshot::channel());
+            self.rim.tokio.spawn_blocking(move || {
+                if !done.is_closed() {
+                    // Fails when nobody waits for it any more.
+                    let _ = done.send(file.fetch(group, from));
+                }
+            });
+            self.coming.push_back(Coming { fetching, rows });
         }
     }
 }

@@ -52,7 +52,7 @@ fn row_groups_of_a_lone_file_are_splits_and_projection_keeps_its_order() {
     assert_eq!(splits.len(), 4);
     let rows = Bench::new().read_split(&*source, &splits[1], Position(0), 8).expect("rows");
     let sizes: Vec<_> = rows.iter().map(|d| (d.changes.num_rows(), d.position.0)).collect();
-    assert_eq!(sizes, [(8, 8), (8, 16), (8, 24), (6, 30)]);
+    assert_eq!(sizes, [(8, 38), (8, 46), (8, 54), (6, 60)]);
     assert!(lines(rows[0].changes.rows()).starts_with("60,30\n62,31\n"));
 }
 
