@@ -33,6 +33,8 @@ pub(super) struct Blocks {
     path: String,
     format: Arc<dyn BytesFormat>,
     input: Box<dyn Read + Send>,
+    /// The file under `input`: its path may mean another one by now.
+    file: File,
     range: Range<u64>,
     /// Where in the file `rest` begins.
     offset: u64,
@@ -60,6 +62,7 @@ impl Blocks {
             let within_record = from.0 <= range.start && range.start > 0;
             let offset = range.start.max(from.0) - u64::from(within_record);
             let size_bytes = file.metadata()?.len();
+            let below = file.try_clone()?;
             if compression == Compression::None {
                 file.seek(SeekFrom::Start(offset))?;
             }
@@ -67,11 +70,11 @@ impl Blocks {
             if compression != Compression::None {
                 io::copy(&mut input.by_ref().take(offset), &mut io::sink())?;
             }
-            Ok((input, offset, within_record))
+            Ok((input, below, offset, within_record))
         };
-        let (input, offset, within_record) = open().map_err(|e| external(path, e))?;
+        let (input, file, offset, within_record) = open().map_err(|e| external(path, e))?;
         let (path, rest) = (path.to_owned(), Vec::new());
-        Ok(Self { path, format, input, range, offset, rest, within_record, follow: false, done: false })
+        Ok(Self { path, format, input, file, range, offset, rest, within_record, follow: false, done: false })
     }
 
     /// The same, waiting at the end of the file for more.
@@ -124,7 +127,7 @@ impl Blocks {
         let mut block = self.input.by_ref().take(BLOCK_BYTES as u64);
         let read = block.read_to_end(&mut self.rest).map_err(|e| external(&self.path, e))?;
         if read == 0 && self.follow {
-            let size_bytes = std::fs::metadata(&self.path).map_or(u64::MAX, |found| found.len());
+            let size_bytes = self.file.metadata().map_err(|e| external(&self.path, e))?.len();
             if size_bytes < self.offset() {
                 let text = format!("shrank from {} to {size_bytes} bytes while it was watched", self.offset());
                 return Err(external(&self.path, io::Error::other(text)));

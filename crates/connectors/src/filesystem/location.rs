@@ -4,6 +4,7 @@ use crate::ConnectorError;
 use regex::Regex;
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -20,6 +21,8 @@ pub(super) struct Found {
     pub(super) path: String,
     pub(super) size_bytes: u64,
     pub(super) modified_ms: i64,
+    /// The file itself, whatever its name.
+    pub(super) inode: u64,
 }
 
 impl Found {
@@ -32,7 +35,7 @@ impl Found {
     fn new(path: String, found: &Metadata) -> Self {
         let modified = found.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
         let modified_ms = modified.and_then(|d| i64::try_from(d.as_millis()).ok()).unwrap_or_default();
-        Self { path, size_bytes: found.len(), modified_ms }
+        Self { path, size_bytes: found.len(), modified_ms, inode: found.ino() }
     }
 }
 

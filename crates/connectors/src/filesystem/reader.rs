@@ -3,7 +3,7 @@
 use super::blocks::{Blocks, Step};
 use super::location::external;
 use super::watch::Watch;
-use crate::{Clock, ConnectorError, RawBlock, Rim, SplitReader};
+use crate::{Clock, ConnectorError, RawBlock, Rim, Split, SplitReader};
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ pub(super) struct FileReader {
 
 impl FileReader {
     /// Begins to read on the rim; with a `watch`, follows the file as long as the watch says.
-    pub(super) fn new(path: &str, blocks: Blocks, watch: Option<Arc<Watch>>, rim: &Rim) -> Self {
+    pub(super) fn new(path: &str, split: &Split, blocks: Blocks, watch: Option<Arc<Watch>>, rim: &Rim) -> Self {
         let (out, receiver) = mpsc::channel(AHEAD);
-        let task = Task { path: path.to_owned(), watch, clock: rim.clock.clone(), out };
+        let task = Task { path: path.to_owned(), split: split.id.clone(), watch, clock: rim.clock.clone(), out };
         rim.tokio.spawn(task.run(blocks));
         Self { path: path.to_owned(), blocks: receiver, ended: false }
     }
@@ -49,6 +49,7 @@ impl SplitReader for FileReader {
 
 struct Task {
     path: String,
+    split: String,
     watch: Option<Arc<Watch>>,
     clock: Arc<dyn Clock>,
     out: mpsc::Sender<Result<Option<RawBlock>, ConnectorError>>,
@@ -70,7 +71,7 @@ impl Task {
                 }
                 Ok(Step::Wait) => {
                     let quiet = self.clock.monotonic().saturating_sub(grown);
-                    if self.watch.as_ref().is_none_or(|w| w.may_leave(&self.path, quiet)) {
+                    if self.watch.as_ref().is_none_or(|w| w.may_leave(&self.path, &self.split, quiet)) {
                         blocks.end_here();
                     } else if !self.pause().await {
                         return;
@@ -79,7 +80,7 @@ impl Task {
                 }
                 Ok(Step::End) => {
                     if let Some(watch) = &self.watch {
-                        watch.left(&self.path, blocks.offset());
+                        watch.left(&self.path, &self.split, blocks.offset());
                     }
                     self.out.send(Ok(None)).await
                 }

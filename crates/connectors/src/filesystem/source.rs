@@ -176,7 +176,7 @@ impl Source for FileSource {
                 let watch = self.watch.as_ref().map(|(_, watch)| watch.clone());
                 let follow = watch.is_some() && compression == Compression::None;
                 let blocks = if follow { blocks.following() } else { blocks };
-                Ok(Box::new(FileReader::new(path, blocks, watch, rim)))
+                Ok(Box::new(FileReader::new(path, split, blocks, watch, rim)))
             }
         }
     }

@@ -3,11 +3,12 @@
 //! Each file is followed from the time it is seen, so that a line appended to it is read at once. A split per file
 //! that never ended would hold the watermark back for ever, so only the newest file is followed for good; another
 //! one's split ends when the file has been quiet for a while. Should it grow after all, the new end of it becomes a
-//! split of its own when the files are listed the next time.
+//! split of its own when the files are listed the next time. A path that means another file by then (a log was
+//! rotated) is read from the start.
 
 use super::location::Found;
 use crate::Split;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,14 +22,26 @@ pub(super) struct Watch {
 #[derive(Default)]
 struct State {
     newest: Option<String>,
-    listed: BTreeSet<String>,
     files: BTreeMap<String, Piece>,
 }
 
-/// The last piece of a file: where it begins and, if it was left, where it ended.
+/// The last piece of what a path means: where it begins and, if it was left, where it ended.
 struct Piece {
     start: u64,
     end: Option<u64>,
+    inode: u64,
+    /// How many other files the path meant before.
+    files_before: u64,
+}
+
+impl Piece {
+    fn split(&self, path: &str) -> Split {
+        let mut split = super::source::split(path, self.start..u64::MAX);
+        if self.files_before > 0 {
+            split.id = format!("{}.{}", split.id, self.files_before);
+        }
+        split
+    }
 }
 
 impl Watch {
@@ -39,36 +52,35 @@ impl Watch {
     /// The splits that are to be read, now that `files` are there. `grows` tells of a path whether it is followed.
     pub(super) fn splits(&self, files: &[Found], grows: impl Fn(&str) -> bool) -> Vec<Split> {
         let mut state = self.lock();
-        let newest = files.iter().max_by_key(|f| (f.modified_ms, &f.path));
-        state.newest = newest.map(|f| f.path.clone());
-        state.listed = files.iter().map(|f| f.path.clone()).collect();
-        let State { files: pieces, listed, .. } = &mut *state;
-        pieces.retain(|path, piece| listed.contains(path) || piece.end.is_none());
+        state.newest = files.iter().max_by_key(|f| (f.modified_ms, &f.path)).map(|f| f.path.clone());
         let mut splits = Vec::new();
         for file in files {
-            let piece = pieces.entry(file.path.clone()).or_insert(Piece { start: 0, end: None });
-            match piece.end {
-                Some(end) if end < file.size_bytes && grows(&file.path) => *piece = Piece { start: end, end: None },
-                _ => {}
+            let Found { path, inode, size_bytes, .. } = file;
+            let first = Piece { start: 0, end: None, inode: *inode, files_before: 0 };
+            let piece = state.files.entry(path.clone()).or_insert(first);
+            if piece.inode != *inode {
+                *piece = Piece { start: 0, end: None, inode: *inode, files_before: piece.files_before + 1 };
+            }
+            if let Some(end) = piece.end.filter(|end| end < size_bytes && grows(path)) {
+                (piece.start, piece.end) = (end, None);
             }
             if piece.end.is_none() {
-                splits.push(super::source::split(&file.path, piece.start..u64::MAX));
+                splits.push(piece.split(path));
             }
         }
         splits
     }
 
-    /// True when `path`, which did not grow for `quiet`, need not be followed further.
-    pub(super) fn may_leave(&self, path: &str, quiet: Duration) -> bool {
+    /// True when `split` of `path`, which did not grow for `quiet`, need not be followed further.
+    pub(super) fn may_leave(&self, path: &str, split: &str, quiet: Duration) -> bool {
         let state = self.lock();
-        let waited_for =
-            state.newest.as_deref() == Some(path) || !state.listed.contains(path) && state.newest.is_none();
-        !waited_for && quiet >= self.quiet
+        let replaced = state.files.get(path).is_none_or(|piece| piece.split(path).id != split);
+        replaced || (quiet >= self.quiet && state.newest.as_deref() != Some(path))
     }
 
-    /// A reader has left `path` at `end`.
-    pub(super) fn left(&self, path: &str, end: u64) {
-        if let Some(piece) = self.lock().files.get_mut(path) {
+    /// A reader has left `split` of `path` at `end`.
+    pub(super) fn left(&self, path: &str, split: &str, end: u64) {
+        if let Some(piece) = self.lock().files.get_mut(path).filter(|piece| piece.split(path).id == split) {
             piece.end = Some(end);
         }
     }

@@ -287,6 +287,23 @@ fn an_older_file_is_left_and_read_on_should_it_grow() {
 }
 
 #[test]
+fn a_rotated_log_is_read_to_its_end_and_the_new_one_from_the_start() {
+    let directory = tempfile::tempdir().expect("directory");
+    let (path, new) = (directory.path().join("log"), directory.path().join(".new"));
+    append(&path, "one\n");
+    let mut following = Following::new(directory.path(), Duration::from_secs(3600));
+    assert_eq!(following.discover(), ["log#0"]);
+    assert_eq!(following.next(0).expect("rows").as_deref(), Some("one\n"));
+    append(&path, "two\n");
+    append(&new, "x\n");
+    fs::rename(&new, &path).expect("rename");
+    assert_eq!(following.next(0).expect("rows").as_deref(), Some("two\n"));
+    assert_eq!(following.discover(), ["log#0.1"]);
+    assert_eq!(following.next(0).expect("end"), None);
+    assert_eq!(following.next(1).expect("rows").as_deref(), Some("x\n"));
+}
+
+#[test]
 fn a_watched_directory_may_be_empty_but_must_be_there() {
     let directory = tempfile::tempdir().expect("directory");
     let mut following = Following::new(directory.path(), Duration::from_secs(1));
