@@ -15,6 +15,8 @@ mod view;
 use crate::args::RunArgs;
 use crate::exit::Exit;
 use eddyline_engine::{Engine, EngineConfig, ScriptError, Session, SqlError};
+pub(crate) use report::grouped;
+
 use follow::Follower;
 use interrupt::Interrupts;
 use report::Reporter;

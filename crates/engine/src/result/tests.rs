@@ -1,1 +1,77 @@
+use super::*;
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::util::pretty::pretty_format_batches;
+use eddyline_changes::table::parse_changes;
+use eddyline_planner::SortColumn as Sort;
+use std::sync::Arc;
 
+fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("k", DataType::Utf8, true), Field::new("v", DataType::Int64, true)]))
+}
+
+fn shape(presentation: Presentation, append_only: bool) -> ResultShape {
+    ResultShape {
+        schema: schema(),
+        presentation,
+        append_only,
+        shows_changelog: false,
+        key: None,
+        time_zone: "UTC".into(),
+    }
+}
+
+fn table(presentation: Presentation, epochs: &[&str]) -> Result<String, SqlError> {
+    let mut table = ResultTable::new(&shape(presentation, false));
+    for text in epochs {
+        table.apply(&[parse_changes(&schema(), text).expect("change table")])?;
+    }
+    let shown = pretty_format_batches(&table.batches()?).expect("shown").to_string();
+    let rows = shown.lines().skip(3).filter(|l| l.starts_with('|'));
+    Ok(rows.map(|l| l.replace(['|', ' '], "")).collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn changes_add_up_and_rows_keep_their_first_place() {
+    let epochs = ["+ a 1\n+ b 1", "- a 1\n+ a 2\n+2 c 3", "- b 1\n+ a 1"];
+    assert_eq!(table(Presentation::default(), &epochs).expect("adds up"), "a1 a2 c3 c3");
+}
+
+#[test]
+fn order_and_limit_are_those_of_the_finished_table() {
+    let by = |column, ascending, nulls_first| Sort { column, ascending, nulls_first };
+    let sort = vec![by(1, false, false), by(0, true, true)];
+    let presentation = Presentation { sort, limit: Some(2), offset: 1 };
+    assert_eq!(table(presentation.clone(), &["+ a 1\n+ d 9\n+ c 3\n+ b 3\n+ e NULL"]).expect("sorts"), "b3 c3");
+    assert_eq!(table(presentation, &["+ a 1\n+ d 9", "- d 9\n+ c 3"]).expect("sorts"), "a1");
+    let limit = Presentation { limit: Some(3), offset: 1, ..Default::default() };
+    assert_eq!(table(limit, &["+ a 1\n+ b 2", "+ c 3", "+ d 4\n+ e 5"]).expect("cut"), "b2 c3 d4");
+}
+
+#[test]
+fn a_row_taken_away_that_was_never_there_is_a_fault() {
+    let error = table(Presentation::default(), &["- a 1"]).expect_err("a fault");
+    assert_eq!(error.sqlstate, SqlError::INTERNAL);
+}
+
+#[test]
+fn a_limit_is_full_only_where_nothing_is_taken_back() {
+    let limit = Presentation { limit: Some(1), offset: 1, ..Default::default() };
+    for (append_only, full) in [(true, true), (false, false)] {
+        let mut table = ResultTable::new(&shape(limit.clone(), append_only));
+        table.apply(&[parse_changes(&schema(), "+ a 1").expect("change table")]).expect("applied");
+        assert!(!table.is_full());
+        table.apply(&[parse_changes(&schema(), "+ b 1").expect("change table")]).expect("applied");
+        assert_eq!(table.is_full(), full);
+    }
+}
+
+#[test]
+fn rows_that_are_gone_take_no_room() {
+    let mut table = ResultTable::new(&shape(Presentation::default(), false));
+    for n in 0..5000 {
+        let text = format!("+ a {n}\n- a {}", n - 1);
+        table.apply(&[parse_changes(&schema(), &text).expect("change table")]).expect("applied");
+    }
+    let Rows::Counted(counted) = &table.rows else { panic!("it counts") };
+    assert!(counted.rows.len() < 2500, "{}", counted.rows.len());
+}
