@@ -4,6 +4,8 @@ use arrow::error::ArrowError;
 use eddyline_catalog::CatalogError;
 use eddyline_connectors::ConnectorError;
 use eddyline_planner::SqlError;
+use eddyline_runtime::{ErrorClass, RuntimeError};
+use std::error::Error;
 
 /// SQLSTATEs of what goes wrong with rows and places, beside those of [`SqlError`].
 pub(crate) mod state {
@@ -19,6 +21,10 @@ pub(crate) mod state {
     pub(crate) const OUT_OF_RANGE: &str = "22003";
     /// Any other fault of a value.
     pub(crate) const DATA: &str = "22000";
+    /// Not enough memory, disk or threads.
+    pub(crate) const RESOURCES: &str = "53000";
+    /// Stored state is damaged.
+    pub(crate) const CORRUPTED: &str = "XX001";
     /// A file or an endpoint that cannot be read or written.
     pub(crate) const IO: &str = "58030";
 }
@@ -62,6 +68,41 @@ pub(crate) fn from_connector(error: &ConnectorError) -> SqlError {
         Some(hint) => out.with_hint(hint),
         None => out,
     }
+}
+
+/// An error of a job.
+pub(crate) fn from_runtime(error: &RuntimeError) -> SqlError {
+    let sqlstate = match error {
+        RuntimeError::Source { error, .. } | RuntimeError::Sink { error, .. } => from_connector(error).sqlstate,
+        _ => of_class(error),
+    };
+    let out = SqlError::new(sqlstate, error.to_string());
+    match error.hint() {
+        Some(hint) => out.with_hint(hint),
+        None => out,
+    }
+}
+
+fn of_class(error: &RuntimeError) -> &'static str {
+    match error.class() {
+        ErrorClass::User => arrow_cause(error).map_or(state::DATA, of_arrow),
+        ErrorClass::Unsupported => SqlError::UNSUPPORTED,
+        ErrorClass::External => state::IO,
+        ErrorClass::Resource => state::RESOURCES,
+        ErrorClass::Corruption => state::CORRUPTED,
+        ErrorClass::Bug => SqlError::INTERNAL,
+    }
+}
+
+fn arrow_cause(error: &(dyn Error + 'static)) -> Option<&ArrowError> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(arrow) = error.downcast_ref() {
+            return Some(arrow);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// The SQLSTATE of an error of an Arrow kernel.

@@ -1,12 +1,16 @@
 //! A job that runs: what it tells, and how it is stopped.
 
 use crate::collect::{Channel, CollectConnector};
+use crate::error::{from_connector, from_runtime};
 use crate::{Engine, Settings};
 use arrow::datatypes::SchemaRef;
 use eddyline_changes::{ChangeBatch, Epoch, Watermark};
+use eddyline_connectors::{Boundedness, Clock, Registry, SourceRequest};
+use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SinkSpec};
 use eddyline_planner::{PlannedJob, Presentation, SqlError};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use eddyline_runtime::{JobHandle, JobMetrics, JobSettings, JobSummary};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What a job tells whoever follows it.
@@ -110,10 +114,13 @@ impl Interrupter {
 /// A job that was started. Dropping it cancels it.
 pub struct RunningJob {
     facts: JobFacts,
-    handle: std::convert::Infallible,
+    handle: JobHandle,
+    clock: Arc<dyn Clock>,
+    started: Duration,
+    summary: Arc<OnceLock<JobSummary>>,
     events: Receiver<JobEvent>,
     sender: Sender<JobEvent>,
-    channel: Option<(Arc<CollectConnector>, Arc<Channel>)>,
+    channel: Option<ResultChannel>,
 }
 
 impl RunningJob {
@@ -126,8 +133,8 @@ impl RunningJob {
     pub fn next_event(&self, timeout: Duration) -> Option<JobEvent> {
         match self.events.recv_timeout(timeout) {
             Ok(event) => {
-                if let (JobEvent::Changes { changes, .. }, Some((_, channel))) = (&event, &self.channel) {
-                    channel.taken(changes.iter().map(ChangeBatch::num_rows).sum());
+                if let (JobEvent::Changes { changes, .. }, Some(result)) = (&event, &self.channel) {
+                    result.channel.taken(changes.iter().map(ChangeBatch::num_rows).sum());
                 }
                 Some(event)
             }
@@ -140,32 +147,65 @@ impl RunningJob {
         Interrupter(self.sender.clone())
     }
 
-    /// How far it is.
+    /// How far it is, or how far it came.
     pub fn progress(&self) -> Progress {
-        match self.handle {}
+        match self.summary.get() {
+            Some(summary) => progress(&summary.metrics, summary.elapsed),
+            None => progress(&self.handle.metrics(), self.clock.monotonic().saturating_sub(self.started)),
+        }
+    }
+
+    /// Everything that is measured, per operator.
+    pub fn metrics(&self) -> JobMetrics {
+        self.handle.metrics()
     }
 
     /// Ends it at the next barrier.
     pub fn stop(&self) {
-        match self.handle {}
+        self.handle.stop();
     }
 
     /// Ends it at once; what is not committed is dropped.
     pub fn cancel(&self) {
-        match self.handle {}
+        self.handle.cancel();
     }
 }
 
 impl Drop for RunningJob {
     fn drop(&mut self) {
-        if let Some((connector, channel)) = &self.channel {
-            channel.hang_up();
-            connector.close(channel.number());
-        }
+        self.handle.cancel();
     }
 }
 
-/// Starts a planned job; `channel` is the number of a SELECT's channel.
+fn progress(metrics: &JobMetrics, elapsed: Duration) -> Progress {
+    Progress {
+        rows_in: metrics.rows_in,
+        rows_out: metrics.rows_out,
+        rows_skipped: metrics.skipped_rows,
+        rows_late: metrics.late_rows,
+        rows_without_time: metrics.null_time_rows,
+        epoch: metrics.completed,
+        watermark: metrics.watermark,
+        lag_ms: metrics.lag_ms,
+        state_bytes: metrics.state_bytes,
+        elapsed,
+    }
+}
+
+/// A channel that is closed when the job is gone.
+struct ResultChannel {
+    connector: Arc<CollectConnector>,
+    channel: Arc<Channel>,
+}
+
+impl Drop for ResultChannel {
+    fn drop(&mut self) {
+        self.channel.hang_up();
+        self.connector.close(self.channel.number());
+    }
+}
+
+/// Starts a planned job; `channel_number` is that of a SELECT's channel.
 ///
 /// # Errors
 /// What cannot be opened, or does not fit the settings.
@@ -175,8 +215,122 @@ pub(crate) fn start(
     shards: usize,
     name: String,
     planned: PlannedJob,
-    channel: Option<u64>,
+    channel_number: Option<u64>,
 ) -> Result<RunningJob, SqlError> {
-    let _ = (engine, settings, shards, name, planned, channel);
-    Err(SqlError::new(SqlError::UNSUPPORTED, "jobs are not there yet"))
+    let facts = facts(engine.registry(), settings, shards, name, &planned)?;
+    let (sender, events) = channel();
+    let channel = channel_number.map(|number| ResultChannel {
+        connector: engine.collect().clone(),
+        channel: engine.collect().open(number, sender.clone()),
+    });
+    let rim = engine.rim();
+    let job_settings = JobSettings {
+        name: facts.name.clone(),
+        shards,
+        max_parallelism: settings.max_parallelism(),
+        epoch_interval: settings.epoch_interval(),
+        time_zone: settings.time_zone().to_owned(),
+        ..JobSettings::default()
+    };
+    let started = rim.clock.monotonic();
+    let handle = eddyline_runtime::start(planned.dataflow, engine.registry(), job_settings, rim.clone())
+        .map_err(|e| from_runtime(&e))?;
+
+    let summary: Arc<OnceLock<JobSummary>> = Arc::default();
+    let (ended, kept, to) = (handle.ended(), summary.clone(), sender.clone());
+    rim.tokio.spawn(async move {
+        let result = ended.await.map_err(|e| from_runtime(&e)).map(|s| drop(kept.set(s)));
+        // Nobody follows the job any more: then nobody asks how it ended.
+        let _ = to.send(JobEvent::Ended(result));
+    });
+    Ok(RunningJob { facts, handle, clock: rim.clock.clone(), started, summary, events, sender, channel })
+}
+
+/// What is known of a job before it starts.
+///
+/// # Errors
+/// What does not go together: endless input with settings or clauses that need its end.
+fn facts(
+    registry: &Registry,
+    settings: &Settings,
+    shards: usize,
+    name: String,
+    planned: &PlannedJob,
+) -> Result<JobFacts, SqlError> {
+    let endless = endless_table(registry, settings, &planned.dataflow)?;
+    let result = planned.presentation.as_ref().and_then(|p| result_shape(settings, &planned.dataflow, p));
+    if let Some(table) = &endless {
+        check_endless(table, settings, result.as_ref())?;
+    }
+    let sinks = sinks(&planned.dataflow).map(|(_, s)| SinkPlace {
+        table: s.table.clone(),
+        connector: s.options.get("connector").cloned().unwrap_or_default(),
+        path: s.options.get("path").cloned(),
+    });
+    Ok(JobFacts {
+        name: settings.pipeline_name().map_or(name, str::to_owned),
+        bounded: endless.is_none(),
+        shards,
+        sinks: if result.is_some() { Vec::new() } else { sinks.collect() },
+        result,
+        warnings: planned.warnings.clone(),
+    })
+}
+
+fn sinks(dataflow: &Dataflow) -> impl Iterator<Item = (&Node, &SinkSpec)> {
+    dataflow.nodes().iter().filter_map(|n| match &n.spec {
+        OperatorSpec::Sink(sink) => Some((n, sink)),
+        _ => None,
+    })
+}
+
+/// The first table whose input does not end.
+fn endless_table(registry: &Registry, settings: &Settings, dataflow: &Dataflow) -> Result<Option<String>, SqlError> {
+    for node in dataflow.nodes() {
+        let OperatorSpec::Source(spec) = &node.spec else { continue };
+        let request = SourceRequest {
+            table: spec.table.clone(),
+            physical: spec.physical.clone(),
+            projection: spec.projection.clone(),
+            metadata: spec.metadata.clone(),
+            time_zone: settings.time_zone().to_owned(),
+        };
+        let source = registry.source(&spec.options, request).map_err(|e| from_connector(&e))?;
+        if source.boundedness() == Boundedness::Unbounded {
+            return Ok(Some(spec.table.clone()));
+        }
+    }
+    Ok(None)
+}
+
+fn result_shape(settings: &Settings, dataflow: &Dataflow, presentation: &Presentation) -> Option<ResultShape> {
+    let (node, sink) = sinks(dataflow).next()?;
+    let input = node.inputs.first().map(|i| &dataflow.nodes()[i.from])?;
+    Some(ResultShape {
+        schema: sink.schema.clone(),
+        presentation: presentation.clone(),
+        append_only: input.traits.mode == ChangeMode::AppendOnly,
+        shows_changelog: settings.shows_changelog(),
+        key: sink.key.clone(),
+        time_zone: settings.time_zone().to_owned(),
+    })
+}
+
+fn check_endless(table: &str, settings: &Settings, result: Option<&ResultShape>) -> Result<(), SqlError> {
+    let refuse = |message: String, hint: &str| Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint(hint));
+    if settings.is_batch() {
+        let message = format!("'execution.runtime-mode' is 'batch', and the input of table {table} does not end");
+        return refuse(message, "bound the table by its options, or set 'execution.runtime-mode' = 'streaming'");
+    }
+    let Some(ResultShape { presentation, append_only, .. }) = result else { return Ok(()) };
+    if !presentation.sort.is_empty() {
+        let message = format!("ORDER BY needs the end of its input, and that of table {table} does not end");
+        return refuse(message, "leave ORDER BY out, or bound the table by its options");
+    }
+    if (presentation.limit.is_some() || presentation.offset > 0) && !append_only {
+        let message =
+            format!("LIMIT of a changing result needs the end of its input, and that of table {table} does not end");
+        return refuse(message, "leave LIMIT out, or bound the table by its options");
+    }
+    Ok(())
 }

@@ -26,6 +26,7 @@ pub use eddyline_changes::{ChangeBatch, Epoch, RowKind, Watermark};
 pub use eddyline_connectors::changelog::row_kinds;
 pub use eddyline_connectors::{self as connectors, Clock, Registry};
 pub use eddyline_planner::{PlannedJob, Presentation, SqlError, TextPosition, parse, statement};
+pub use eddyline_runtime::{JobMetrics, OperatorMetrics};
 pub use engine::{Engine, EngineConfig};
 pub use error::NOBODY_READS;
 pub use job::{Interrupter, JobEvent, JobFacts, Progress, ResultShape, RunningJob, SinkPlace};

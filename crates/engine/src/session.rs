@@ -238,7 +238,7 @@ impl Session {
                     .with_hint("EXPLAIN a SELECT, an INSERT or a statement set"));
             }
         };
-        Ok(Listing::lines("plan", &explain_text(stage, &self.plan(outputs)?)))
+        Ok(Listing::lines("plan", &self.plan(outputs)?.explain(stage)))
     }
 
     fn show(&self, show: &Show) -> Result<Listing, SqlError> {
@@ -278,17 +278,6 @@ impl Session {
                 Ok(show::describe_columns(&Arc::new(bound.schema().as_arrow().clone())))
             }
         }
-    }
-}
-
-fn explain_text(stage: ExplainStage, planned: &PlannedJob) -> String {
-    let all = |plans: &[datafusion_expr::LogicalPlan]| {
-        plans.iter().map(|p| p.display_indent().to_string()).collect::<Vec<_>>().join("\n\n")
-    };
-    match stage {
-        ExplainStage::Logical => all(&planned.logical),
-        ExplainStage::Optimized => all(&planned.optimized),
-        ExplainStage::Dataflow | ExplainStage::Changelog => planned.dataflow.to_string(),
     }
 }
 
