@@ -94,7 +94,7 @@ fn of_class(error: &RuntimeError) -> &'static str {
     }
 }
 
-fn arrow_cause(error: &(dyn Error + 'static)) -> Option<&ArrowError> {
+fn arrow_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a ArrowError> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(arrow) = error.downcast_ref() {

@@ -217,7 +217,7 @@ pub(crate) fn start(
     planned: PlannedJob,
     channel_number: Option<u64>,
 ) -> Result<RunningJob, SqlError> {
-    let facts = facts(engine.registry(), settings, shards, name, &planned)?;
+    let facts = facts(engine.registry(), settings, shards, name, &planned, channel_number.is_some())?;
     let (sender, events) = channel();
     let channel = channel_number.map(|number| ResultChannel {
         connector: engine.collect().clone(),
@@ -256,9 +256,11 @@ fn facts(
     shards: usize,
     name: String,
     planned: &PlannedJob,
+    is_select: bool,
 ) -> Result<JobFacts, SqlError> {
     let endless = endless_table(registry, settings, &planned.dataflow)?;
-    let result = planned.presentation.as_ref().and_then(|p| result_shape(settings, &planned.dataflow, p));
+    let presentation = planned.presentation.clone().unwrap_or_default();
+    let result = is_select.then(|| result_shape(settings, &planned.dataflow, presentation)).flatten();
     if let Some(table) = &endless {
         check_endless(table, settings, result.as_ref())?;
     }
@@ -303,12 +305,12 @@ fn endless_table(registry: &Registry, settings: &Settings, dataflow: &Dataflow) 
     Ok(None)
 }
 
-fn result_shape(settings: &Settings, dataflow: &Dataflow, presentation: &Presentation) -> Option<ResultShape> {
+fn result_shape(settings: &Settings, dataflow: &Dataflow, presentation: Presentation) -> Option<ResultShape> {
     let (node, sink) = sinks(dataflow).next()?;
     let input = node.inputs.first().map(|i| &dataflow.nodes()[i.from])?;
     Some(ResultShape {
         schema: sink.schema.clone(),
-        presentation: presentation.clone(),
+        presentation,
         append_only: input.traits.mode == ChangeMode::AppendOnly,
         shows_changelog: settings.shows_changelog(),
         key: sink.key.clone(),

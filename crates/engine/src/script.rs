@@ -113,7 +113,7 @@ impl Session {
                 Ok(())
             }
             Outcome::Listing(listing) => observer.listing(&listing),
-            Outcome::Job(job) => observer.job(job),
+            Outcome::Job(job) => observer.job(*job),
         }
     }
 

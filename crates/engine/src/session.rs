@@ -21,7 +21,7 @@ pub enum Outcome {
     /// A small table: SHOW, DESCRIBE, EXPLAIN, SET.
     Listing(Listing),
     /// A job was started.
-    Job(RunningJob),
+    Job(Box<RunningJob>),
 }
 
 /// A catalog and settings, and the engine under them.
@@ -76,7 +76,7 @@ impl Session {
                 let created = self.create_table(statement)?;
                 match query {
                     Some(query) if created => {
-                        self.start(vec![self.table_output(&name, Vec::new(), query)?]).map(Outcome::Job)
+                        self.start(vec![self.table_output(&name, Vec::new(), query)?]).map(into_outcome)
                     }
                     _ => Ok(Outcome::Done(created_message("table", &name, created))),
                 }
@@ -92,12 +92,12 @@ impl Session {
             StatementKind::Drop { kind, name, if_exists } => {
                 ddl::drop(&mut self.catalog, kind, name, *if_exists).map(Outcome::Done)
             }
-            StatementKind::Insert(insert) => self.start(vec![self.insert_output(insert)?]).map(Outcome::Job),
+            StatementKind::Insert(insert) => self.start(vec![self.insert_output(insert)?]).map(into_outcome),
             StatementKind::StatementSet(inserts) => {
                 let outputs = inserts.iter().map(|i| self.insert_output(i)).collect::<Result<_, _>>()?;
-                self.start(outputs).map(Outcome::Job)
+                self.start(outputs).map(into_outcome)
             }
-            StatementKind::Select(query) => self.select(query).map(Outcome::Job),
+            StatementKind::Select(query) => self.select(query).map(into_outcome),
             StatementKind::Explain { stage, statement } => self.explain(*stage, statement).map(Outcome::Listing),
             StatementKind::Show(show) => self.show(show).map(Outcome::Listing),
             StatementKind::Describe(name) => self.describe(name).map(Outcome::Listing),
@@ -279,6 +279,10 @@ impl Session {
             }
         }
     }
+}
+
+fn into_outcome(job: RunningJob) -> Outcome {
+    Outcome::Job(Box::new(job))
 }
 
 /// A query whose rows go to the reader of a channel.

@@ -1,1 +1,154 @@
+use super::*;
+use eddyline_engine::RowKind::{Delete, Insert, UpdateAfter, UpdateBefore};
+use eddyline_engine::arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray, MapBuilder, StringArray,
+    StringBuilder, StructArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+};
+use eddyline_engine::arrow::datatypes::{DataType, Field, Int32Type, Schema};
+use std::sync::Arc;
 
+fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).expect("a batch")
+}
+
+fn words() -> RecordBatch {
+    let text: ArrayRef = Arc::new(StringArray::from(vec![Some("ß, \"x\""), None, Some("")]));
+    let number: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), Some(-20), None]));
+    batch(vec![("name", text), ("n", number)])
+}
+
+fn text(mut writer: impl RowWriter, batch: &RecordBatch, kinds: Option<&[(u32, RowKind)]>) -> String {
+    let mut out = Vec::new();
+    writer.write(&mut out, Rows { batch, kinds }).expect("written");
+    writer.finish(&mut out).expect("finished");
+    String::from_utf8(out).expect("text")
+}
+
+const KINDS: &[(u32, RowKind)] = &[(0, Insert), (0, UpdateBefore), (1, UpdateAfter), (1, Delete)];
+
+#[test]
+fn a_table_has_numbers_on_the_right_and_counts_its_rows() {
+    let table = TableRows::new(words().schema(), "UTC", usize::MAX, true);
+    let want = "\
++--------+------+
+| name   | n    |
++--------+------+
+| ß, \"x\" |    1 |
+| NULL   |  -20 |
+|        | NULL |
++--------+------+
+3 rows
+";
+    assert_eq!(text(table, &words(), None), want);
+}
+
+#[test]
+fn a_long_table_is_cut_and_says_so() {
+    let table = TableRows::new(words().schema(), "UTC", 1, true);
+    let shown = text(table, &words(), None);
+    assert!(shown.ends_with("3 rows, 1 shown; --format csv prints all\n"), "{shown}");
+    assert!(!shown.contains("-20"), "{shown}");
+}
+
+#[test]
+fn an_empty_table_has_its_header() {
+    let table = TableRows::new(words().schema(), "UTC", 1, true);
+    let want = "+------+---+\n| name | n |\n+------+---+\n+------+---+\n0 rows\n";
+    assert_eq!(text(table, &words().slice(0, 0), None), want);
+}
+
+#[test]
+fn wide_characters_and_line_breaks_keep_the_frame() {
+    let column: ArrayRef = Arc::new(StringArray::from(vec!["日本", "a\nb"]));
+    let rows = batch(vec![("t", column)]);
+    let want = "+------+\n| t    |\n+------+\n| 日本 |\n| a\\nb |\n+------+\n";
+    assert_eq!(text(TableRows::new(rows.schema(), "UTC", 9, false), &rows, None), want);
+}
+
+#[test]
+fn a_changelog_has_a_line_per_change() {
+    let want = "\
+op | name   |   n
++I | ß, \"x\" |   1
+-U | ß, \"x\" |   1
++U | NULL   | -20
+-D | NULL   | -20
+";
+    let rows = words();
+    assert_eq!(text(AlignedRows::new(rows.schema(), "UTC"), &rows, Some(KINDS)), want);
+}
+
+#[test]
+fn csv_tells_null_from_the_empty_text() {
+    let rows = words();
+    assert_eq!(
+        text(CsvRows::new(rows.schema(), "UTC", false), &rows, None),
+        "name,n\n\"ß, \"\"x\"\"\",1\n,-20\n\"\",\n"
+    );
+    let changes = text(CsvRows::new(rows.schema(), "UTC", true), &rows, Some(&KINDS[2..]));
+    assert_eq!(changes, "op,name,n\n+U,,-20\n-D,,-20\n");
+    assert_eq!(text(CsvRows::new(rows.schema(), "UTC", false), &rows.slice(0, 0), None), "name,n\n");
+}
+
+#[test]
+fn json_keeps_types() {
+    let entries = [("k", 1)];
+    let mut map = MapBuilder::new(None, StringBuilder::new(), eddyline_engine::arrow::array::Int64Builder::new());
+    for (key, value) in entries {
+        map.keys().append_value(key);
+        map.values().append_value(value);
+    }
+    map.append(true).expect("an entry");
+    let row = StructArray::from(vec![(
+        Arc::new(Field::new("x \"y\"", DataType::Int64, true)),
+        Arc::new(Int64Array::from(vec![None])) as ArrayRef,
+    )]);
+    let decimal = Decimal128Array::from(vec![12_345_678_901_234_567_890_i128]).with_precision_and_scale(38, 2);
+    let rows = batch(vec![
+        ("b", Arc::new(BooleanArray::from(vec![true])) as ArrayRef),
+        ("d", Arc::new(decimal.expect("fits"))),
+        ("f", Arc::new(Float64Array::from(vec![f64::NAN]))),
+        ("g", Arc::new(Float64Array::from(vec![1.5e300]))),
+        ("t", Arc::new(TimestampMillisecondArray::from(vec![1_704_067_200_050]))),
+        ("bytes", Arc::new(BinaryArray::from(vec![&[0u8, 255][..]]))),
+        ("l", Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1), None])]))),
+        ("r", Arc::new(row)),
+        ("m", Arc::new(map.finish())),
+    ]);
+    let line = text(JsonRows::new("UTC"), &rows, None);
+    let want = concat!(
+        r#"{"b":true,"d":123456789012345678.90,"f":"NaN","g":1.5e300,"t":"2024-01-01 00:00:00.050","bytes":"00ff","#,
+        r#""l":[1,null],"r":{"x \"y\"":null},"m":{"k":1}}"#,
+        "\n"
+    );
+    assert_eq!(line, want);
+    serde_json::from_str::<serde_json::Value>(&line).expect("JSON");
+}
+
+#[test]
+fn changes_and_events_name_what_happened() {
+    let rows = words();
+    assert_eq!(
+        text(JsonRows::new("UTC"), &rows, Some(&KINDS[..1])),
+        "{\"op\":\"+I\",\"name\":\"ß, \\\"x\\\"\",\"n\":1}\n"
+    );
+    let events = text(EventRows::new("UTC"), &rows.slice(1, 1), None);
+    assert_eq!(events, "{\"event\":\"row\",\"row\":{\"name\":null,\"n\":-20}}\n");
+    let events = text(EventRows::new("UTC"), &rows, Some(&KINDS[3..]));
+    assert_eq!(events, "{\"event\":\"change\",\"op\":\"-D\",\"row\":{\"name\":null,\"n\":-20}}\n");
+}
+
+#[test]
+fn local_times_are_shown_in_the_session_zone_with_their_own_digits() {
+    let instant = TimestampMillisecondArray::from(vec![1_704_067_200_000]).with_timezone("UTC");
+    let wall = TimestampMicrosecondArray::from(vec![1_704_067_200_000_000]);
+    let rows = batch(vec![("ltz", Arc::new(instant) as ArrayRef), ("ts", Arc::new(wall))]);
+    let line = text(CsvRows::new(rows.schema(), "Europe/Berlin", false), &rows, None);
+    assert_eq!(line, "ltz,ts\n2024-01-01 01:00:00.000,2024-01-01 00:00:00.000000\n");
+}
+
+#[test]
+fn rows_without_columns_do_not_panic() {
+    let rows = RecordBatch::new_empty(Arc::new(Schema::empty()));
+    assert_eq!(text(TableRows::new(rows.schema(), "UTC", 1, false), &rows, None), "+\n|\n+\n+\n");
+}

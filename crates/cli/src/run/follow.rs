@@ -41,7 +41,7 @@ impl Observer for Follower<'_> {
 
     fn job(&mut self, job: RunningJob) -> Result<(), ScriptError> {
         self.interrupts.attach(job.interrupter());
-        let ended = Following::new(self, &job).to_the_end();
+        let ended = Following::new(self, &job).follow();
         self.interrupts.detach();
         self.reporter.clear();
         ended
@@ -75,12 +75,13 @@ impl<'a> Following<'a> {
         Self { reporter: follower.reporter, job, view, out, interrupts: 0, before: None }
     }
 
-    fn to_the_end(mut self) -> Result<(), ScriptError> {
+    fn follow(mut self) -> Result<(), ScriptError> {
         let mut tick = Instant::now() + PROGRESS_INTERVAL;
         loop {
             match self.job.next_event(tick.saturating_duration_since(Instant::now())) {
                 Some(JobEvent::Changes { changes, .. }) => {
-                    if self.show(&changes)? {
+                    let full = self.show(&changes)?;
+                    if full {
                         self.job.cancel();
                         return self.ended(Ok(()));
                     }

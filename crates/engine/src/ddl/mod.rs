@@ -15,6 +15,9 @@ use eddyline_planner::statement::{Like, Query};
 use eddyline_planner::{Planner, SqlError};
 use std::sync::Arc;
 
+/// An option of every table, read by the planner.
+const IDLE_TIMEOUT: &str = "scan.watermark.idle-timeout";
+
 /// What a definition is checked with.
 pub(crate) struct Definer<'a> {
     pub(crate) catalog: &'a Catalog,
@@ -100,9 +103,11 @@ impl Definer<'_> {
 
     /// The connector must take the options as a source or, where it cannot be read, as a sink.
     fn check_options(&self, table: &Table) -> Result<(), SqlError> {
-        match self.registry.source(&table.options, source_request(table, self.time_zone)) {
+        let mut options = table.options.clone();
+        options.remove(IDLE_TIMEOUT);
+        match self.registry.source(&options, source_request(table, self.time_zone)) {
             Ok(_) => Ok(()),
-            Err(as_source) => match self.registry.sink(&table.options, sink_request(table, self.time_zone)) {
+            Err(as_source) => match self.registry.sink(&options, sink_request(table, self.time_zone)) {
                 Ok(_) => Ok(()),
                 Err(as_sink) => {
                     let sink_only = matches!(as_source, ConnectorError::Unsupported { .. });
