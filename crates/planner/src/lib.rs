@@ -14,6 +14,8 @@ mod bind;
 mod checked;
 mod error;
 mod explain;
+#[cfg(test)]
+mod fixtures;
 mod fragment;
 mod optimize;
 pub mod parse;

@@ -138,6 +138,12 @@ fn plan_error(message: &str) -> Found {
         };
         return named(error, Some(name));
     }
+    if line.contains("unique expression names") {
+        let name = line.split('"').nth(1).unwrap_or_default().rsplit('.').next().unwrap_or_default();
+        let error = SqlError::new("42701", format!("the result has two columns named {name}"))
+            .with_hint("give one of them another name with AS");
+        return named(error, Some(name));
+    }
     if line.contains("must appear in the GROUP BY clause") || line.contains("must be in GROUP BY") {
         let column = line.split("column \"").nth(1).and_then(|r| r.split('"').next()).unwrap_or("of the SELECT list");
         let error =
@@ -171,7 +177,34 @@ fn plan_error(message: &str) -> Found {
     named(SqlError::new(state, line), None)
 }
 
+/// The first line, with types as SQL spells them.
 fn first_line(message: &str) -> String {
+    let mut line = plain_line(message);
+    for (arrow, sql) in TYPES {
+        line = line.replace(arrow, sql);
+    }
+    line
+}
+
+/// Names of Arrow types in DataFusion's messages; longer ones first.
+const TYPES: [(&str, &str); 14] = [
+    ("Interval(MonthDayNano)", "INTERVAL"),
+    ("Timestamp(ns)", "TIMESTAMP(9)"),
+    ("Timestamp(µs)", "TIMESTAMP(6)"),
+    ("Timestamp(ms)", "TIMESTAMP(3)"),
+    ("Timestamp(s)", "TIMESTAMP(0)"),
+    ("Decimal128", "DECIMAL"),
+    ("Float64", "DOUBLE"),
+    ("Float32", "FLOAT"),
+    ("Int64", "BIGINT"),
+    ("Int32", "INT"),
+    ("Int16", "SMALLINT"),
+    ("Int8", "TINYINT"),
+    ("Utf8", "STRING"),
+    ("Date32", "DATE"),
+];
+
+fn plain_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
 }
 

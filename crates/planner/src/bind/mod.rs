@@ -13,6 +13,8 @@ mod literals;
 mod syntax;
 mod table;
 mod table_source;
+#[cfg(test)]
+mod tests;
 mod types;
 pub(crate) mod window_assign;
 mod window_tvf;

@@ -7,6 +7,7 @@ use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
     ObjectName, Query, Select, SelectItem, SetExpr, Spanned, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
 };
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// Applies all rewrites to a query and everything inside it.
@@ -19,7 +20,10 @@ pub(crate) fn rewrite(query: &Query) -> Result<Query, SqlError> {
         type Break = Box<SqlError>;
         fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
             match rewrite_group_window(select) {
-                Ok(()) => ControlFlow::Continue(()),
+                Ok(()) => {
+                    rename_repeated(select);
+                    ControlFlow::Continue(())
+                }
                 Err(e) => ControlFlow::Break(Box::new(e)),
             }
         }
@@ -52,6 +56,34 @@ fn name_expressions(body: &mut SetExpr) {
         SetExpr::SetOperation { left, .. } => name_expressions(left),
         SetExpr::Query(q) => name_expressions(&mut q.body),
         _ => {}
+    }
+}
+
+/// `SELECT a, a` gives the columns `a` and `a0`.
+fn rename_repeated(select: &mut Select) {
+    let mut names: HashSet<String> = HashSet::new();
+    for item in &mut select.projection {
+        let (expr, name) = match item {
+            SelectItem::UnnamedExpr(e @ Expr::Identifier(_))
+            | SelectItem::UnnamedExpr(e @ Expr::CompoundIdentifier(_)) => {
+                let name = match e {
+                    Expr::Identifier(ident) => ident.value.clone(),
+                    Expr::CompoundIdentifier(parts) => parts.last().map(|i| i.value.clone()).unwrap_or_default(),
+                    _ => continue,
+                };
+                (e.clone(), name)
+            }
+            SelectItem::ExprWithAlias { expr, alias } => (expr.clone(), alias.value.clone()),
+            _ => continue,
+        };
+        if names.insert(name.clone()) {
+            continue;
+        }
+        let mut free = 0;
+        while !names.insert(format!("{name}{free}")) {
+            free += 1;
+        }
+        *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('`', format!("{name}{free}")) };
     }
 }
 

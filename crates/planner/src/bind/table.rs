@@ -1,6 +1,7 @@
 //! CREATE TABLE: types of computed columns, the watermark, the primary key.
 
 use super::parsed_query;
+use crate::to_stream::sql_type;
 use crate::{Planner, SqlError};
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::{DFSchema, DFSchemaRef};
@@ -80,7 +81,7 @@ impl Planner<'_> {
         if !is_event_time(&column.data_type) {
             return Err(SqlError::new(
                 SqlError::DATATYPE_MISMATCH,
-                format!("WATERMARK FOR {}: the column is {}", column.name, column.data_type),
+                format!("WATERMARK FOR {}: the column is {}", column.name, sql_type(&column.data_type)),
             )
             .with_hint("event time is a TIMESTAMP(p) or TIMESTAMP_LTZ(p) with p from 0 to 3; write TIMESTAMP(3)"));
         }
@@ -90,7 +91,7 @@ impl Planner<'_> {
             DataType::Timestamp(..) => Ok(()),
             other => Err(SqlError::new(
                 SqlError::DATATYPE_MISMATCH,
-                format!("WATERMARK FOR {}: the expression is {other}, not a TIMESTAMP", column.name),
+                format!("WATERMARK FOR {}: the expression is {}, not a TIMESTAMP", column.name, sql_type(&other)),
             )
             .with_hint(format!("write for example {0} - INTERVAL '5' SECOND", column.name))),
         }

@@ -1,6 +1,8 @@
 //! Expressions that compute: DataFusion physical expressions in which integer arithmetic is checked.
 
 mod casts;
+#[cfg(test)]
+mod tests;
 
 use crate::SqlError;
 use crate::bind::errors;
@@ -81,9 +83,9 @@ fn fold_expr(expr: Expr, props: &ExecutionProps) -> Result<Transformed<Expr>> {
         let overflows = match &e {
             Expr::Cast(cast) if matches!(*cast.expr, Expr::Literal(..)) => false,
             Expr::BinaryExpr(BinaryExpr { left, op, right })
-                if matches!((&**left, &**right), (Expr::Literal(..), Expr::Literal(..))) && is_arithmetic(op) =>
+                if matches!((&**left, &**right), (Expr::Literal(..), Expr::Literal(..))) =>
             {
-                integer(left) && integer(right) && !matches!(op, Operator::Divide | Operator::Modulo)
+                integer(left) && integer(right) && matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply)
             }
             _ => return Ok(Transformed::no(e)),
         };

@@ -15,6 +15,9 @@
 //! | `ExtractLeafExpressions`, `PushDownLeafProjections` | move struct accesses into scans of nested files, which our scans do not do |
 //! | `FilterNullJoinKeys`, `EliminateOuterJoin`, `EliminateJoin`, `EliminateCrossJoin`, `ExtractEquijoinPredicate`, `DecorrelatePredicateSubquery`, `ScalarSubqueryToJoin`, `DecorrelateLateralJoin`, `RewriteSetComparison` | only concern joins and subqueries, which are refused before |
 
+#[cfg(test)]
+mod tests;
+
 use crate::bind::errors;
 use crate::{Planner, SqlError};
 use datafusion_common::Result;

@@ -2,7 +2,7 @@
 
 use super::Builder;
 use super::graph::{NewNode, meaning};
-use super::stream::{Base, Facts, Stream, column_at};
+use super::stream::{Base, Facts, Stream, column, column_at};
 use crate::SqlError;
 use crate::bind::errors;
 use arrow::datatypes::{DataType, Schema};
@@ -114,7 +114,9 @@ impl Columns {
     fn call_name(&self, call: &Call, args: &[usize]) -> String {
         let names: Vec<&str> = args.iter().map(|a| self.project[*a].name.as_str()).collect();
         let args = if names.is_empty() { "*".to_owned() } else { names.join(", ") };
-        format!("{}({}{args})", call.function, if call.distinct { "distinct " } else { "" })
+        let distinct = if call.distinct { "distinct " } else { "" };
+        let filter = if call.filter.is_some() { " filter" } else { "" };
+        format!("{}({distinct}{args}){filter}", call.function)
     }
 
     fn has_distinct(&self) -> bool {
@@ -198,6 +200,7 @@ impl Builder<'_, '_> {
     pub(super) fn group_aggregate(&mut self, input: Stream, grouping: &Grouping) -> Result<Stream, SqlError> {
         let schema = input.output_schema().map_err(errors::plain)?;
         let columns = Columns::of(grouping, &schema)?;
+        let window_keys = window_keys(&input, grouping);
         let rows = self.projected(input, columns.project.clone())?;
         let below_facts = rows.output_facts();
         let rows = self.node(rows)?;
@@ -208,7 +211,10 @@ impl Builder<'_, '_> {
             phase: AggregatePhase::Single,
             append_only,
         };
-        let facts = group_facts(&spec, &below_facts, grouping);
+        let mut facts = group_facts(&spec, &below_facts, grouping);
+        if !window_keys.is_empty() {
+            facts.keys = one_window_column(&columns, &window_keys);
+        }
         let words = group_meaning(grouping);
         // Partials of MIN and MAX cannot be taken back, and only rows that stay are worth a phase of their own.
         let two_phase = append_only && self.planner.options.two_phase && self.planner.options.shards > 1;
@@ -276,6 +282,21 @@ impl Builder<'_, '_> {
             places.map(|at| NamedExpression::new(column_at(schema.field(at), at), schema.field(at).name())).collect();
         stream
     }
+}
+
+/// The keys of a grouping that are columns of a window.
+fn window_keys(input: &Stream, grouping: &Grouping) -> Vec<usize> {
+    let Base::Window(windowing) = &input.base else { return vec![] };
+    let width = windowing.below.project.len();
+    let is_window = |k: &NamedExpression| column(&input.pushed(&k.expression)).is_some_and(|c| c >= width);
+    (0..grouping.keys.len()).filter(|k| is_window(&grouping.keys[*k])).collect()
+}
+
+/// One column of a window tells which window it is: all other keys with any one of them identify a group.
+fn one_window_column(columns: &Columns, window_keys: &[usize]) -> Vec<Vec<usize>> {
+    let places: Vec<usize> = window_keys.iter().map(|k| columns.key_at[*k]).collect();
+    let others: Vec<usize> = (0..columns.keys.len()).filter(|k| !places.contains(k)).collect();
+    places.iter().map(|p| others.iter().copied().chain([*p]).collect()).collect()
 }
 
 /// What is known of the results.

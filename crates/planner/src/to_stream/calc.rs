@@ -3,7 +3,8 @@
 use super::Builder;
 use super::graph::{NewNode, meaning};
 use super::stream::{
-    Base, Stream, Windowing, column, columns_of, count_columns, is_cheap, is_volatile, rewrite_columns, substitute,
+    Base, Stream, Windowing, column, column_at, columns_of, count_columns, is_cheap, is_volatile, nameless,
+    replace_parts, rewrite_columns, substitute,
 };
 use crate::SqlError;
 use crate::bind::errors;
@@ -34,7 +35,15 @@ impl Builder<'_, '_> {
 
     /// Puts a projection over the output of `input`. An expression of the projection below that is used more than
     /// once is computed once: the projection below becomes a node of its own.
-    pub(super) fn projected(&mut self, mut input: Stream, project: Vec<NamedExpression>) -> Result<Stream, SqlError> {
+    pub(super) fn projected(
+        &mut self,
+        mut input: Stream,
+        mut project: Vec<NamedExpression>,
+    ) -> Result<Stream, SqlError> {
+        for e in &mut project {
+            check_repeatable(&e.expression, &input)?;
+            e.expression = self.reusing(&e.expression, &mut input);
+        }
         let mut uses = vec![0; input.project.len()];
         project.iter().for_each(|e| count_columns(&e.expression, &mut uses));
         if input.project.iter().zip(&uses).any(|(e, n)| *n > 1 && !is_cheap(&e.expression)) {
@@ -45,6 +54,35 @@ impl Builder<'_, '_> {
             .map(|e| NamedExpression::new(substitute(&e.expression, &input.project), e.name))
             .collect();
         Ok(input)
+    }
+
+    /// The expression with its parts replaced that a `Calc` below has computed already, for a filter as a rule.
+    fn reusing(&self, expression: &Expression, input: &mut Stream) -> Expression {
+        let Base::Node(below) = input.base else { return expression.clone() };
+        let OperatorSpec::Calc(calc) = &self.graph.node(below).spec else { return expression.clone() };
+        let made: Vec<(usize, Expression)> = calc
+            .project
+            .iter()
+            .enumerate()
+            .filter(|(_, e)| !is_cheap(&e.expression) && !is_volatile(&e.expression))
+            .map(|(at, e)| (at, nameless(&e.expression)))
+            .collect();
+        if made.is_empty() {
+            return expression.clone();
+        }
+        replace_parts(expression, |part| {
+            if is_cheap(part) {
+                return None;
+            }
+            let meant = nameless(&substitute(&input.pushed(part), &calc.project));
+            let (at, _) = made.iter().find(|(_, e)| *e == meant)?;
+            let field = input.schema.field(*at);
+            let place = input.project.iter().position(|e| column(&e.expression) == Some(*at)).unwrap_or_else(|| {
+                input.project.push(NamedExpression::new(column_at(field, *at), field.name()));
+                input.project.len() - 1
+            });
+            Some(column_at(field, place))
+        })
     }
 
     pub(super) fn filter(&mut self, mut input: Stream, predicate: &Expr, below: &DFSchema) -> Result<Stream, SqlError> {
@@ -185,12 +223,7 @@ fn absorbed(mut spec: SourceSpec, mut stream: Stream) -> Result<Stream, SqlError
         let narrowed = Stream {
             project: needed
                 .iter()
-                .map(|c| {
-                    NamedExpression::new(
-                        super::stream::column_at(stream.schema.field(*c), *c),
-                        stream.schema.field(*c).name(),
-                    )
-                })
+                .map(|c| NamedExpression::new(column_at(stream.schema.field(*c), *c), stream.schema.field(*c).name()))
                 .collect(),
             ..stream
         };

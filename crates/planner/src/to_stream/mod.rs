@@ -11,6 +11,8 @@ mod places;
 mod refuse;
 mod scan;
 mod sink;
+#[cfg(test)]
+mod sink_tests;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -21,7 +23,7 @@ mod window;
 use graph::Graph;
 pub(crate) use refuse::check;
 pub(crate) use scan::Scans;
-pub(crate) use sink::presentation;
+pub(crate) use sink::{presentation, sql_type};
 
 use crate::bind::window_assign::WindowAssign;
 use crate::checked::Compiler;

@@ -218,3 +218,24 @@ pub(crate) fn rewrite_columns(
         .expect("replacing columns by expressions of the same type cannot fail");
     Expression::new(rewritten.data)
 }
+
+/// The expression with columns known by position alone: what is computed alike is equal.
+pub(crate) fn nameless(expression: &Expression) -> Expression {
+    rewrite_columns(expression, |c| Arc::new(Column::new("", c)))
+}
+
+/// Replaces the largest parts for which `replacement` has something else.
+pub(crate) fn replace_parts(
+    expression: &Expression,
+    mut replacement: impl FnMut(&Expression) -> Option<Expression>,
+) -> Expression {
+    let rewritten = expression
+        .physical()
+        .clone()
+        .transform_down(|e| match replacement(&Expression::new(e.clone())) {
+            Some(other) => Ok(Transformed::new(other.physical().clone(), true, TreeNodeRecursion::Jump)),
+            None => Ok(Transformed::no(e)),
+        })
+        .expect("replacing parts by columns of the same type cannot fail");
+    Expression::new(rewritten.data)
+}

@@ -1,0 +1,178 @@
+//! INSERT: what fits into a table and what does not.
+
+use crate::fixtures::{bid, catalog, column, functions, on_shards, plain, query, table, timestamp};
+use crate::{JobOutput, Planner, Presentation, SortColumn, SqlError, Target};
+use arrow::datatypes::{DataType, TimeUnit};
+use eddyline_catalog::Table;
+use insta::assert_snapshot;
+use std::sync::Arc;
+
+fn insert(into: &Table, columns: &[&str], sql: &str) -> JobOutput {
+    let columns = columns.iter().map(|c| (*c).to_owned()).collect();
+    JobOutput { query: query(sql), target: Target::Table { table: Arc::new(into.clone()), columns } }
+}
+
+fn job(shards: usize, outputs: Vec<JobOutput>) -> Result<String, SqlError> {
+    let (catalog, options) = (catalog(vec![bid(), plain()]), on_shards(shards));
+    let append_only = |t: &Table| Ok(t.name != "log");
+    let planner = Planner::new(&catalog, &options, functions()).with_sinks(&append_only);
+    planner.plan(outputs).map(|j| j.dataflow.to_string())
+}
+
+fn planned(outputs: Vec<JobOutput>) -> String {
+    job(1, outputs).expect("planned")
+}
+
+fn refused(into: &Table, columns: &[&str], sql: &str) -> String {
+    job(1, vec![insert(into, columns, sql)]).expect_err("it does not fit").render(sql)
+}
+
+fn out() -> Table {
+    table(
+        "out",
+        vec![column("id", DataType::Int64), column("text", DataType::Utf8), column("share", DataType::Float64)],
+    )
+}
+
+#[test]
+fn columns_match_by_position_and_widen() {
+    assert_snapshot!(planned(vec![insert(&out(), &[], "SELECT v, k, v FROM plain")]), @r"
+    Sink #2 out
+      Calc #1 [CAST(v@1 AS Int64) AS id, k@0 AS text, CAST(v@1 AS Float64) AS share]
+        Source #0 plain [k, v]
+    ");
+}
+
+#[test]
+fn named_columns_are_put_in_place_and_others_are_null() {
+    assert_snapshot!(planned(vec![insert(&out(), &["text", "id"], "SELECT channel, price FROM bid")]), @r"
+    Sink #2 out
+      Calc #1 [price@0 AS id, channel@1 AS text, NULL AS share]
+        Source #0 bid [price, channel]
+    ");
+    let values = "VALUES (1, 'a'), (2, 'b')";
+    assert_snapshot!(planned(vec![insert(&out(), &["id", "text"], values)]), @r"
+    Sink #1 out
+      Values #0 2 rows
+    ");
+}
+
+#[test]
+fn a_constant_goes_where_its_value_fits() {
+    let small = table("small", vec![column("a", DataType::Int8)]);
+    assert_snapshot!(planned(vec![insert(&small, &[], "SELECT 100 FROM bid")]), @r"
+    Sink #2 small
+      Calc #1 [100 AS a]
+        Source #0 bid []
+    ");
+    assert_snapshot!(refused(&small, &[], "SELECT 1000 FROM bid"), @r"
+    ERROR 42804: table small: the query's columns do not fit: EXPR$0 is INT, column a is TINYINT
+    DETAIL: query: (EXPR$0 INT); table: (a TINYINT)
+    HINT: CAST the columns of the query to the types of the table
+    ");
+}
+
+#[test]
+fn what_does_not_fit_is_told_with_both_schemas() {
+    assert_snapshot!(refused(&out(), &[], "SELECT channel, channel, price FROM bid"), @r"
+    ERROR 42804: table out: the query's columns do not fit: channel is STRING, column id is BIGINT
+    DETAIL: query: (channel STRING, channel0 STRING, price BIGINT); table: (id BIGINT, text STRING, share DOUBLE)
+    HINT: CAST the columns of the query to the types of the table
+    ");
+    assert_snapshot!(refused(&out(), &[], "SELECT price, channel FROM bid"), @r"
+    ERROR 42804: table out: the query's columns do not fit: they have not the same number of columns
+    DETAIL: query: (price BIGINT, channel STRING); table: (id BIGINT, text STRING, share DOUBLE)
+    HINT: CAST the columns of the query to the types of the table
+    ");
+    assert_snapshot!(refused(&out(), &["id", "txt"], "SELECT price, channel FROM bid"), @r"
+    ERROR 42703: column out.txt does not exist
+    HINT: did you mean text?
+    ");
+    assert_snapshot!(refused(&out(), &["id", "id"], "SELECT price, price FROM bid"), @r"ERROR 42701: table out: column id is written twice");
+    let keyed = Table {
+        columns: out()
+            .columns
+            .into_iter()
+            .map(|c| eddyline_catalog::Column { nullable: c.name != "id", ..c })
+            .collect(),
+        ..out()
+    };
+    assert_snapshot!(refused(&keyed, &["text"], "SELECT channel FROM bid"), @r"
+    ERROR 23502: table out: column id is NOT NULL and gets no value
+    HINT: name it in the column list and give it a value
+    ");
+}
+
+#[test]
+fn changes_need_a_table_that_takes_them_back() {
+    let log = table("log", vec![column("c", DataType::Utf8), column("n", DataType::Int64)]);
+    assert_snapshot!(refused(&log, &[], "SELECT channel, COUNT(*) FROM bid GROUP BY channel"), @r"
+    ERROR 0A000: table log takes insertions only, but the query changes its results
+    DETAIL: a group of GROUP BY channel changes its result when more rows come; 'datagen' cannot take rows back
+    HINT: group by a TUMBLE or HOP window, whose results are final, or write to a connector that takes changes ('print', 'blackhole')
+    ");
+    assert!(job(1, vec![insert(&log, &[], "SELECT channel, price FROM bid")]).is_ok());
+}
+
+#[test]
+fn rows_of_one_primary_key_come_to_one_writer() {
+    let n = || vec![column("c", DataType::Utf8), column("n", DataType::Int64)];
+    let by_channel = Table { primary_key: vec!["c".into()], ..table("by_channel", n()) };
+    let by_count = Table { primary_key: vec!["n".into()], ..table("by_count", n()) };
+    let sql = "SELECT channel, COUNT(*) FROM bid GROUP BY channel";
+    let both = vec![insert(&by_channel, &[], sql), insert(&by_count, &[], sql)];
+    assert_snapshot!(job(2, both).expect("planned"), @r"
+    Sink #4 by_channel key (c)
+      Calc #3 [channel@0 AS c, count(*)@1 AS n]
+        GroupAggregate #2 global by (channel) [count(*) AS count(*)]
+          [exchange by (channel)] GroupAggregate #1 local by (channel) [count(*) AS count(*)]
+            Source #0 bid [channel]
+    Sink #5 by_count key (n)
+      [exchange by (n)] Calc #3 (shared, see above)
+    ");
+}
+
+#[test]
+fn several_inserts_share_what_they_have_in_common() {
+    let one = table("one", vec![column("a", DataType::Int64)]);
+    let two = table("two", vec![column("a", DataType::Int64), column("t", timestamp(TimeUnit::Millisecond))]);
+    let outputs = vec![
+        insert(&one, &[], "SELECT price FROM bid WHERE price > 5"),
+        insert(&two, &[], "SELECT auction, date_time FROM bid"),
+    ];
+    assert_snapshot!(planned(outputs), @r"
+    Sink #2 one
+      Calc #1 [price@1 AS a] where price@1 > 5
+        Source #0 bid [auction, price, date_time]
+    Sink #4 two
+      Calc #3 [auction@0 AS a, date_time@2 AS t]
+        Source #0 (shared, see above)
+    ");
+}
+
+#[test]
+fn the_order_of_a_bare_select_is_for_its_display() {
+    let (catalog, options) = (catalog(vec![bid()]), on_shards(1));
+    let target = Target::Result { name: "result".into(), options: Default::default() };
+    let query =
+        query("SELECT channel, COUNT(*) AS n FROM bid GROUP BY channel ORDER BY n DESC, channel LIMIT 3 OFFSET 1");
+    let job = Planner::new(&catalog, &options, functions()).plan(vec![JobOutput { query, target }]).expect("planned");
+    let sort = vec![
+        SortColumn { column: 1, ascending: false, nulls_first: false },
+        SortColumn { column: 0, ascending: true, nulls_first: true },
+    ];
+    assert_eq!(job.presentation, Some(Presentation { sort, limit: Some(3), offset: 1 }));
+}
+
+#[test]
+fn operators_keep_their_identity_on_any_number_of_shards() {
+    let ids = |shards| {
+        let (catalog, options) = (catalog(vec![bid()]), on_shards(shards));
+        let sql = "SELECT channel, COUNT(DISTINCT bidder) FROM bid GROUP BY channel";
+        let target = Target::Result { name: "result".into(), options: Default::default() };
+        let outputs = vec![JobOutput { query: query(sql), target }];
+        let job = Planner::new(&catalog, &options, functions()).plan(outputs).expect("planned");
+        job.dataflow.nodes().iter().rev().take(3).map(|n| n.operator).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(1), ids(4));
+}
