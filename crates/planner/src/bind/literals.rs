@@ -20,7 +20,7 @@ impl AnalyzerRule for IntegerLiterals {
                 let rows = values
                     .values
                     .into_iter()
-                    .map(|row| row.into_iter().map(|e| narrow(e).map(|t| t.data)).collect())
+                    .map(|row| row.into_iter().map(|e| narrow(untyped_null(e)).map(|t| t.data)).collect())
                     .collect::<Result<Vec<Vec<Expr>>>>()?;
                 let plan = LogicalPlanBuilder::values(rows)?.build()?;
                 let same = plan.schema().columns() == names;
@@ -41,6 +41,14 @@ impl AnalyzerRule for IntegerLiterals {
 
     fn name(&self) -> &str {
         "integer_literals"
+    }
+}
+
+/// A NULL among VALUES, which the binder has given the type of the wider literals beside it.
+fn untyped_null(expr: Expr) -> Expr {
+    match expr {
+        Expr::Cast(cast) if matches!(*cast.expr, Expr::Literal(ScalarValue::Null, _)) => *cast.expr,
+        other => other,
     }
 }
 

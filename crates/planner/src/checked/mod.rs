@@ -1,8 +1,11 @@
 //! Expressions that compute: DataFusion physical expressions in which integer arithmetic is checked.
 
 mod casts;
+mod not_null;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use not_null::NotNull;
 
 use crate::SqlError;
 use crate::bind::errors;

@@ -4,6 +4,7 @@ use super::Builder;
 use super::graph::NewNode;
 use super::stream::{Facts, Stream};
 use crate::bind::errors;
+use crate::checked::NotNull;
 use crate::{Presentation, SortColumn, SqlError, Target};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_common::ScalarValue;
@@ -99,7 +100,9 @@ fn into_table(mut stream: Stream, table: &Table, columns: &[String]) -> Result<S
             Some(from) => {
                 let given = found.field(from);
                 let expression = &stream.project[from].expression;
-                cast(expression, given, wanted).map_err(|why| mismatch(table, &found, &sink, &targets, why))?
+                let cast = cast(expression, given, wanted);
+                let value = cast.map_err(|why| mismatch(table, &found, &sink, &targets, why))?;
+                if given.is_nullable() && !wanted.is_nullable() { not_null(value, table, wanted) } else { value }
             }
             None if wanted.is_nullable() => null(wanted.data_type())?,
             None => {
@@ -177,6 +180,11 @@ fn cast(expression: &Expression, given: &Field, wanted: &Field) -> Result<Expres
         wanted.name(),
         sql_type(wanted.data_type())
     ))
+}
+
+fn not_null(value: Expression, table: &Table, wanted: &Field) -> Expression {
+    let place = format!("column {} of table {}", wanted.name(), table.name);
+    Expression::new(Arc::new(NotNull::new(value.physical().clone(), place)))
 }
 
 fn null(data_type: &DataType) -> Result<Expression, SqlError> {

@@ -176,3 +176,19 @@ fn operators_keep_their_identity_on_any_number_of_shards() {
     };
     assert_eq!(ids(1), ids(4));
 }
+
+#[test]
+fn a_null_for_a_not_null_column_is_an_error() {
+    let mut strict = table("strict", vec![column("a", DataType::Int32)]);
+    strict.columns[0].nullable = false;
+    assert_snapshot!(planned(vec![insert(&strict, &[], "SELECT v FROM plain")]), @r"
+    Sink #2 strict
+      Calc #1 [not_null(v@0) AS a]
+        Source #0 plain [v]
+    ");
+    assert_snapshot!(refused(&strict, &[], "VALUES (1), (NULL)"), @r"
+    ERROR 42804: table strict: the query's columns do not fit: column1 is BIGINT, column a is INT
+    DETAIL: query: (column1 BIGINT); table: (a INT)
+    HINT: CAST the columns of the query to the types of the table
+    ");
+}

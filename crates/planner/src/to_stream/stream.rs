@@ -1,3 +1,4 @@
+use crate::checked::NotNull;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_expr::Volatility;
@@ -129,7 +130,7 @@ impl Stream {
 
     /// What is known of the output's columns: what passes through as a plain column keeps its meaning.
     pub(crate) fn output_facts(&self) -> Facts {
-        self.facts.moved(|base| self.project.iter().position(|e| column(&e.expression) == Some(base)))
+        self.facts.moved(|base| self.project.iter().position(|e| carried(&e.expression) == Some(base)))
     }
 
     /// An expression over the output, as one over the base.
@@ -151,6 +152,14 @@ pub(crate) fn column_at(field: &Field, at: usize) -> Expression {
 /// The position, where the expression is nothing but a column.
 pub(crate) fn column(expression: &Expression) -> Option<usize> {
     expression.physical().downcast_ref::<Column>().map(Column::index)
+}
+
+/// The position, where the expression gives the values of a column as they are.
+fn carried(expression: &Expression) -> Option<usize> {
+    match expression.physical().downcast_ref::<NotNull>() {
+        Some(checked) => carried(&Expression::new(checked.value().clone())),
+        None => column(expression),
+    }
 }
 
 /// True for expressions that cost nothing to compute twice.
