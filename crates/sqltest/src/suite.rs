@@ -40,7 +40,7 @@ impl DB for Database {
         match self.session.run_script(sql, &mut output) {
             Ok(()) => output.finish(),
             Err(ScriptError::Statement(e) | ScriptError::Job(e)) => Err(Failed(e.render(sql))),
-            Err(ScriptError::Stopped) => Err(Failed("the job was stopped".into())),
+            Err(ScriptError::Stopped | ScriptError::Aborted) => Err(Failed("the job was stopped".into())),
         }
     }
 
@@ -77,14 +77,15 @@ impl Output {
 impl Observer for Output {
     fn done(&mut self, _message: &str) {}
 
+    fn note(&mut self, _message: &str) {}
+
     fn listing(&mut self, listing: &Listing) -> Result<(), ScriptError> {
         self.take(&listing.rows.schema(), vec![listing.rows.clone()]);
         Ok(())
     }
 
     fn job(&mut self, job: RunningJob) -> Result<(), ScriptError> {
-        let shape = job.facts().result.clone();
-        let mut table = shape.map(|s| ResultTable::new(s.schema, s.presentation));
+        let mut table = job.facts().result.as_ref().map(ResultTable::new);
         loop {
             match job.next_event(Duration::from_secs(60)) {
                 Some(JobEvent::Changes { changes, .. }) => {
