@@ -47,7 +47,7 @@ impl AnalyzerRule for IntegerLiterals {
 /// A NULL among VALUES, which the binder has given the type of the wider literals beside it.
 fn untyped_null(expr: Expr) -> Expr {
     match expr {
-        Expr::Cast(cast) if matches!(*cast.expr, Expr::Literal(ScalarValue::Null, _)) => *cast.expr,
+        Expr::Literal(value, metadata) if value.is_null() => Expr::Literal(ScalarValue::Null, metadata),
         other => other,
     }
 }
