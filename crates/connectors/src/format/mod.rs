@@ -12,6 +12,18 @@
 //!
 //! Columnar formats (parquet) are not here: they are no stream of bytes; the filesystem connector reads them itself.
 
+mod column;
+mod csv;
+mod framing;
+mod json;
+mod print;
+mod raw;
+mod rows;
+mod scan;
+#[cfg(test)]
+mod tests;
+pub mod text;
+
 use crate::{ConnectorError, Decoder, Options, SourceRequest};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
@@ -90,8 +102,12 @@ pub trait EncodingFormat: Send + Sync {
 /// # Errors
 /// No or an unknown format, options that do not fit, columns of a type that the format cannot hold.
 pub fn decoding(options: &mut Options, request: &SourceRequest) -> Result<Arc<dyn BytesFormat>, ConnectorError> {
-    let _ = request;
-    Err(unknown(&options.required("format")?, options))
+    match options.required("format")?.as_str() {
+        "csv" => csv::decoding(options, request),
+        "json" => json::decoding(options, request),
+        "raw" => raw::decoding(options, request),
+        other => Err(unknown(other, options)),
+    }
 }
 
 /// The format that `'format'` names, for writing rows of `schema`.
@@ -99,8 +115,12 @@ pub fn decoding(options: &mut Options, request: &SourceRequest) -> Result<Arc<dy
 /// # Errors
 /// As [`decoding`].
 pub fn encoding(options: &mut Options, schema: &SchemaRef) -> Result<Arc<dyn EncodingFormat>, ConnectorError> {
-    let _ = schema;
-    Err(unknown(&options.required("format")?, options))
+    match options.required("format")?.as_str() {
+        "csv" => csv::encoding(options, schema),
+        "json" => json::encoding(options, schema),
+        "raw" => raw::encoding(options, schema),
+        other => Err(unknown(other, options)),
+    }
 }
 
 fn unknown(format: &str, options: &Options) -> ConnectorError {

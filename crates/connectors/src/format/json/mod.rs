@@ -1,0 +1,110 @@
+//! JSON: one object per line.
+//!
+//! *Meaning.* A key is a column by its exact name; keys that the table does not have are passed over, columns that
+//! the object does not have are NULL (or an error, `json.fail-on-missing-field`), and of a key that comes twice the
+//! last value counts. As in Flink, numbers may also stand in strings; a STRING column takes any value, an object or
+//! array as the text that stands there. Whole numbers may be written `1.0` or `1e3`. BYTES are base64. TIMESTAMPs
+//! read with a space or a `T`; `json.timestamp-format.standard` says which of them is written. ARRAY, MAP (keys are
+//! strings) and ROW nest as they like, to a depth of 128. Empty lines are passed over.
+//!
+//! *Errors.* What is no JSON object or does not fit its column is a row error; with `json.ignore-parse-errors` the
+//! row is left out and counted. Values of columns that a query does not read are only checked for their syntax.
+
+mod decode;
+mod encode;
+mod syntax;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use super::column::{Support, columns_are_supported};
+use super::framing::{Framing, Newlines, record_starts};
+use super::rows::RowDecoder;
+use super::{BytesFormat, EncodingFormat, Place};
+use crate::{ConnectorError, Decoder, Options, SourceRequest};
+use arrow::datatypes::SchemaRef;
+use decode::Objects;
+use encode::{NullKeys, Style};
+use std::io::{self, Read};
+use std::sync::Arc;
+
+/// See [`super::decoding`].
+pub(super) fn decoding(options: &mut Options, request: &SourceRequest) -> Result<Arc<dyn BytesFormat>, ConnectorError> {
+    let reading = Reading::read(options)?;
+    read_style(options)?;
+    columns_are_supported("json", options.table(), &request.physical, Support::All)?;
+    Ok(Arc::new(Json { reading, request: request.clone() }))
+}
+
+/// See [`super::encoding`].
+pub(super) fn encoding(options: &mut Options, schema: &SchemaRef) -> Result<Arc<dyn EncodingFormat>, ConnectorError> {
+    Reading::read(options)?;
+    let style = read_style(options)?;
+    columns_are_supported("json", options.table(), schema, Support::All)?;
+    Ok(Arc::new(encode::Writer::new(style, schema)))
+}
+
+/// Options that only matter when rows are read; a table may be both read and written.
+struct Reading {
+    skips_faults: bool,
+    fails_on_missing: bool,
+}
+
+impl Reading {
+    fn read(options: &mut Options) -> Result<Self, ConnectorError> {
+        let skips_faults = options.flag("json.ignore-parse-errors", false)?;
+        let fails_on_missing = options.flag("json.fail-on-missing-field", false)?;
+        if skips_faults && fails_on_missing {
+            return Err(options.bad("json.fail-on-missing-field", "true", "contradicts 'json.ignore-parse-errors'"));
+        }
+        Ok(Self { skips_faults, fails_on_missing })
+    }
+}
+
+/// Options that only matter when rows are written.
+fn read_style(options: &mut Options) -> Result<Style, ConnectorError> {
+    let separator = match options.text("json.timestamp-format.standard").as_deref() {
+        None | Some("SQL") => b' ',
+        Some("ISO-8601") => b'T',
+        Some(other) => {
+            return Err(options.bad("json.timestamp-format.standard", other, "must be 'SQL' or 'ISO-8601'"));
+        }
+    };
+    let literal = options.text("json.map-null-key.literal").unwrap_or_else(|| "null".into());
+    let null_keys = match options.text("json.map-null-key.mode").as_deref() {
+        None | Some("FAIL") => NullKeys::Fail,
+        Some("DROP") => NullKeys::Drop,
+        Some("LITERAL") => NullKeys::Literal(literal),
+        Some(other) => {
+            return Err(options.bad("json.map-null-key.mode", other, "must be 'FAIL', 'DROP' or 'LITERAL'"));
+        }
+    };
+    let has_plain_decimals = options.flag("json.encode.decimal-as-plain-number", false)?;
+    let leaves_nulls_out = options.flag("json.encode.ignore-null-fields", false)?;
+    Ok(Style { separator, null_keys, has_plain_decimals, leaves_nulls_out })
+}
+
+struct Json {
+    reading: Reading,
+    request: SourceRequest,
+}
+
+impl BytesFormat for Json {
+    fn decoder(&self, place: Place) -> Result<Box<dyn Decoder>, ConnectorError> {
+        let Reading { skips_faults, fails_on_missing } = self.reading;
+        let objects = Objects::new(&self.request.physical, &self.request.projection, fails_on_missing);
+        Ok(Box::new(RowDecoder::new(objects, &self.request, place, skips_faults)?))
+    }
+
+    fn record_end(&self, bytes: &[u8]) -> Option<usize> {
+        Newlines.last_end(bytes)
+    }
+
+    fn is_splittable(&self) -> bool {
+        true
+    }
+
+    fn record_starts(&self, input: &mut dyn Read, targets: &[u64]) -> io::Result<Vec<u64>> {
+        record_starts(&Newlines, input, targets)
+    }
+}
