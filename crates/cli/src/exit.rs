@@ -1,5 +1,6 @@
 //! How the process ends.
 
+use std::io::Write;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ pub(crate) fn report_panic(panic: &PanicHookInfo<'_>) {
     let text = panic.payload();
     let message = text.downcast_ref::<&str>().copied().or_else(|| text.downcast_ref::<String>().map(String::as_str));
     let place = panic.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
-    eprintln!("internal error{place}: {}; please report it", message.unwrap_or("unknown").replace('\n', " "));
+    let message = message.unwrap_or("unknown").replace('\n', " ");
+    let _ = writeln!(std::io::stderr(), "internal error{place}: {message}; please report it");
     std::process::exit(1);
 }

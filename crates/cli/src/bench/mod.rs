@@ -43,7 +43,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit, Exit> {
 }
 
 fn tell(message: &str, exit: Exit) -> Exit {
-    eprintln!("ERROR: {message}");
+    let _ = writeln!(io::stderr(), "ERROR: {message}");
     exit
 }
 

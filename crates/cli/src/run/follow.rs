@@ -95,6 +95,9 @@ impl<'a> Following<'a> {
                 let now = self.job.progress();
                 self.reporter.progress(&now, self.before.as_ref());
                 self.before = Some(now);
+                if self.reporter.is_unread() {
+                    return Err(ScriptError::Stopped);
+                }
             }
         }
     }

@@ -15,13 +15,15 @@ pub(crate) struct Reporter {
     terminal: bool,
     /// A progress line stands on the terminal.
     line_shown: Cell<bool>,
+    /// An event could not be written.
+    unread: Cell<bool>,
 }
 
 impl Reporter {
     /// As the arguments say; progress lines only go to a terminal.
     pub(crate) fn new(args: &RunArgs) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { json: args.json, quiet: args.quiet, terminal, line_shown: Cell::new(false) }
+        Self { json: args.json, quiet: args.quiet, terminal, line_shown: Cell::new(false), unread: Cell::new(false) }
     }
 
     /// Bad usage.
@@ -75,7 +77,7 @@ impl Reporter {
             object["rows_per_second"] = rate.into();
             self.event(object);
         } else if self.terminal && !self.quiet {
-            eprint!("\r\x1b[2K{}", progress_line(now, rate));
+            self.stderr(&format!("\r\x1b[2K{}", progress_line(now, rate)));
             self.line_shown.set(true);
         }
     }
@@ -83,7 +85,7 @@ impl Reporter {
     /// Takes the progress line off the terminal, before something else is printed.
     pub(crate) fn clear(&self) {
         if self.line_shown.replace(false) {
-            eprint!("\r\x1b[2K");
+            self.stderr("\r\x1b[2K");
         }
     }
 
@@ -134,12 +136,23 @@ impl Reporter {
 
     fn line(&self, text: &str) {
         self.clear();
-        eprintln!("{text}");
+        self.stderr(&format!("{text}\n"));
+    }
+
+    /// True when whoever read the events is gone.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unread.get()
+    }
+
+    fn stderr(&self, text: &str) {
+        // There is no place left to say that there is no place to say it.
+        let _ = std::io::stderr().write_all(text.as_bytes());
     }
 
     fn event(&self, object: serde_json::Value) {
-        // Nobody reads: the result's own writer notices, and ends the job.
-        let _ = writeln!(std::io::stdout(), "{object}");
+        if writeln!(std::io::stdout(), "{object}").is_err() {
+            self.unread.set(true);
+        }
     }
 }
 

@@ -30,7 +30,7 @@ impl View {
         let appends = shape.append_only && shape.presentation.sort.is_empty();
         let ends = facts.bounded || (appends && shape.presentation.limit.is_some());
         let changelog = format == Format::Changelog || !ends;
-        let mode = match (changelog, appends && format != Format::Table) {
+        let mode = match (changelog, appends && (args.json || format != Format::Table)) {
             (true, _) => Mode::Changes,
             (false, true) => Mode::Rows { skip: shape.presentation.offset, left: shape.presentation.limit },
             (false, false) => Mode::Finished(ResultTable::new(shape)),

@@ -126,3 +126,93 @@ fn clauses_that_say_nothing_are_refused() {
     let error = refused(table("t", vec![]), &[(Overwriting, LikePart::Constraints)]);
     assert_eq!(error.message, "LIKE: OVERWRITING CONSTRAINTS is not possible");
 }
+
+/// CREATE TABLE and DROP over the built-in connectors, with statements made by hand.
+mod definitions {
+    use super::{column, metadata, table};
+    use crate::{Engine, EngineConfig, Outcome, Session, SqlError, TextPosition};
+    use eddyline_catalog::{Column, ColumnSource, Table};
+    use eddyline_planner::statement::{Statement, StatementKind};
+
+    fn with_session<T>(f: impl FnOnce(&mut Session) -> T) -> T {
+        let tokio = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        f(&mut Engine::new(EngineConfig::new(tokio.handle().clone())).session())
+    }
+
+    fn statement(kind: StatementKind) -> Statement {
+        Statement { kind, position: TextPosition { line: 3, column: 1 }, sql: String::new() }
+    }
+
+    fn create(session: &mut Session, table: Table, if_not_exists: bool, or_replace: bool) -> Result<String, SqlError> {
+        let kind = StatementKind::CreateTable { table, if_not_exists, or_replace, like: None, query: None };
+        done(session, kind)
+    }
+
+    fn done(session: &mut Session, kind: StatementKind) -> Result<String, SqlError> {
+        match session.execute(&statement(kind))? {
+            Outcome::Done(message) => Ok(message),
+            _ => panic!("not done"),
+        }
+    }
+
+    fn drop_table(session: &mut Session, name: &str, if_exists: bool) -> Result<String, SqlError> {
+        done(session, StatementKind::Drop { kind: "table", name: name.into(), if_exists })
+    }
+
+    fn over(connector: &str, options: &[(&str, &str)], columns: Vec<Column>) -> Table {
+        let all = options.iter().copied().chain([("connector", connector)]);
+        Table { options: all.map(|(k, v)| (k.to_owned(), v.to_owned())).collect(), ..table("t", columns) }
+    }
+
+    fn n() -> Vec<Column> {
+        vec![column("n", ColumnSource::Physical)]
+    }
+
+    #[test]
+    fn tables_that_are_only_read_or_only_written_are_both_fine() {
+        with_session(|s| {
+            assert_eq!(create(s, over("datagen", &[], n()), false, false).expect("a source"), "table t created");
+            assert_eq!(create(s, over("blackhole", &[], n()), false, true).expect("a sink"), "table t created");
+        });
+    }
+
+    #[test]
+    fn options_are_checked_at_the_definition() {
+        with_session(|s| {
+            let error = create(s, over("datagen", &[("rows-per-secnd", "1")], n()), false, false).expect_err("unknown");
+            assert_eq!(error.sqlstate, SqlError::INVALID_PARAMETER);
+            assert_eq!(error.message, "table t: unknown option 'rows-per-secnd'");
+            assert!(error.hint.expect("a hint").contains("rows-per-second"));
+            assert_eq!(error.position, Some(TextPosition { line: 3, column: 1 }));
+            let error = create(s, over("blackhole", &[("x", "1")], n()), false, false).expect_err("unknown");
+            assert_eq!(error.message, "table t: unknown option 'x'", "the sink's word, where there is no source");
+            let error = create(s, over("kafak", &[], n()), false, false).expect_err("unknown");
+            assert_eq!(error.message, "table t: unknown connector 'kafak'");
+            assert!(s.catalog().objects().next().is_none(), "nothing is left of a table that is refused");
+        });
+    }
+
+    #[test]
+    fn metadata_must_be_the_connectors() {
+        with_session(|s| {
+            let columns = vec![column("n", ColumnSource::Physical), metadata("at", "timestamp")];
+            let error = create(s, over("datagen", &[], columns), false, false).expect_err("no such key");
+            assert_eq!(error.message, "table t: column at: connector 'datagen' has no metadata 'timestamp'");
+        });
+    }
+
+    #[test]
+    fn names_are_taken_kept_replaced_and_dropped() {
+        with_session(|s| {
+            let t = || over("datagen", &[], n());
+            create(s, t(), false, false).expect("created");
+            let error = create(s, t(), false, false).expect_err("taken");
+            assert_eq!((error.sqlstate, error.message.as_str()), (SqlError::DUPLICATE_TABLE, "table t exists already"));
+            assert_eq!(create(s, t(), true, false).expect("kept"), "table t exists already, left as it is");
+            create(s, t(), false, true).expect("replaced");
+            assert_eq!(drop_table(s, "t", false).expect("dropped"), "table t dropped");
+            assert_eq!(drop_table(s, "t", false).expect_err("gone").sqlstate, SqlError::UNDEFINED_TABLE);
+            assert_eq!(drop_table(s, "t", true).expect("fine"), "table t does not exist, nothing dropped");
+        });
+    }
+}
