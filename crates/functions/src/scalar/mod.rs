@@ -1,6 +1,33 @@
-//! Scalar functions.
+//! Scalar functions: DataFusion's and, before them, those that Flink users type.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `call` | what a function of ours is: a row of a table, a body over columns |
+//! | `datetime`, `time_units`, `string`, `regexp`, `json`, `conditional`, `math`, `encoding` | the functions by subject |
+//! | `calendar`, `date_pattern`, `instants`, `zone` | dates, Java's date patterns, time columns, time zones |
+//!
+//! A new function is one `Definition` in the file of its subject; the documentation is made from it.
 
+mod array;
+mod calendar;
+mod call;
+mod conditional;
+mod date_pattern;
+mod datetime;
+mod encoding;
+mod instants;
+mod json;
+mod json_path;
+mod math;
+mod page;
+mod regexp;
+mod string;
+#[cfg(test)]
+mod tests;
+mod time_units;
 mod zone;
+
+pub use page::documentation;
 
 pub use zone::Zone;
 
@@ -22,9 +49,27 @@ impl Default for ScalarSettings {
 
 /// All scalar functions that SQL can call, DataFusion's own included. Later entries win over earlier ones of
 /// the same name or alias.
+///
+/// Strings are `Utf8` in and out, but for arguments of type `Utf8View`, which DataFusion's functions pass through.
 pub fn all(settings: &ScalarSettings) -> Vec<Arc<ScalarUDF>> {
-    let _ = settings.time_zone;
     let mut functions = datafusion_functions::all_default_functions();
     functions.extend(datafusion_functions_nested::all_default_nested_functions());
+    let random = datafusion_functions::math::random();
+    functions.push(Arc::new(random.as_ref().clone().with_aliases(["rand"])));
+    let ours = SUBJECTS.iter().flat_map(|(_, definitions)| definitions.iter());
+    functions.extend(ours.map(|d| Arc::new(ScalarUDF::from(call::Function::new(d, settings.time_zone)))));
     functions
 }
+
+/// Our functions by subject.
+const SUBJECTS: &[(&str, &[call::Definition])] = &[
+    ("Dates and times", datetime::FUNCTIONS),
+    ("Units of time", time_units::FUNCTIONS),
+    ("Strings", string::FUNCTIONS),
+    ("Regular expressions", regexp::FUNCTIONS),
+    ("JSON", json::FUNCTIONS),
+    ("Choosing", conditional::FUNCTIONS),
+    ("Numbers", math::FUNCTIONS),
+    ("Digests, encodings, URLs", encoding::FUNCTIONS),
+    ("Arrays", array::FUNCTIONS),
+];
