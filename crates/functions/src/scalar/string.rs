@@ -156,6 +156,15 @@ pub(super) const FUNCTIONS: &[Definition] = &[
             example: ("INSTR('banana', 'n')", "3"),
         },
     },
+    text(
+        "translate",
+        &[],
+        &[&[Text, Text, Text]],
+        translate,
+        "TRANSLATE(text STRING, from STRING, to STRING)",
+        "The text with each character of `from` replaced by the one in the same place of `to`, or left out where `to` is shorter. NULL if an argument is NULL.",
+        ("TRANSLATE('cobra', 'abc', '12')", "o2r1"),
+    ),
     truth(
         "is_alpha",
         is_alpha,
@@ -333,6 +342,18 @@ fn lpad(call: &Call) -> Result<ArrayRef> {
 
 fn rpad(call: &Call) -> Result<ArrayRef> {
     pad(call, false)
+}
+
+fn translate(call: &Call) -> Result<ArrayRef> {
+    let (input, from, to) = (call.text(0), call.text(1), call.text(2));
+    texts(call.rows, |row, out| {
+        let (Some(text), Some(from), Some(to)) = (input.at(row), from.at(row), to.at(row)) else { return Ok(false) };
+        let mut translated = text.chars().filter_map(|c| match from.chars().position(|f| f == c) {
+            Some(at) => to.chars().nth(at),
+            None => Some(c),
+        });
+        Ok(translated.all(|c| out.write_char(c).is_ok()))
+    })
 }
 
 fn chr(call: &Call) -> Result<ArrayRef> {

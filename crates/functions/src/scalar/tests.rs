@@ -349,6 +349,7 @@ fn strings() {
     check("rpad", &[text("hi"), int(5), text("")], "NULL");
     check("lpad", &[text("hi"), int(-1), text("x")], "NULL");
     fails("lpad", &[text("hi"), int(1 << 40), text("x")], "too much");
+    check("translate", &[text("cobra"), text("abc"), text("12")], "o2r1");
     check("chr", &[int(97)], "a");
     check("chr", &[int(353)], "a");
     check("chr", &[int(-1)], "");
