@@ -1,6 +1,9 @@
-use crate::{Operator, OperatorError};
+use crate::calc::Calc;
+use crate::union::Union;
+use crate::window_assign::WindowAssign;
+use crate::{Operator, OperatorError, group_aggregate, window_aggregate};
 use arrow::datatypes::SchemaRef;
-use eddyline_plan::Node;
+use eddyline_plan::{Node, OperatorSpec};
 use eddyline_state::Store;
 
 /// Makes the operator of `node` over `store`, which may hold its state from before. `inputs` are the schemas of
@@ -9,6 +12,17 @@ use eddyline_state::Store;
 /// # Errors
 /// [`OperatorError::Spec`] for sources and sinks, which are not operators, and for specs that do not fit.
 pub fn build(node: &Node, inputs: &[SchemaRef], store: &Store) -> Result<Box<dyn Operator>, OperatorError> {
-    let _ = (inputs, store);
-    Err(OperatorError::Spec { operator: node.spec.name(), message: "is not an operator".into() })
+    let wrong = |message: &str| OperatorError::Spec { operator: node.spec.name(), message: message.into() };
+    let input = inputs.first().ok_or_else(|| wrong("is not an operator, or has no input"))?;
+    let output = &node.schema;
+    Ok(match &node.spec {
+        OperatorSpec::Calc(spec) => Box::new(Calc::new(spec, input, output)?),
+        OperatorSpec::Union => Box::new(Union::new(output)),
+        OperatorSpec::GroupAggregate(spec) => group_aggregate::build(spec, input, output, store)?,
+        OperatorSpec::WindowAssign(spec) => Box::new(WindowAssign::new(spec, input, output)),
+        OperatorSpec::WindowAggregate(spec) => window_aggregate::build(spec, input, output, store)?,
+        OperatorSpec::Source(_) | OperatorSpec::Values(_) | OperatorSpec::Sink(_) => {
+            return Err(wrong("is not an operator"));
+        }
+    })
 }

@@ -3,11 +3,31 @@
 //! An [`Operator`] has three verbs. It knows no clock, randomness, threads, channels or I/O, and never sees a
 //! barrier: the runtime owns the loop. Only its tables survive a restart.
 //!
-//! Not here: sources and sinks (the runtime's rim), planning. Start at [`Operator`], then [`build`].
+//! Not here: sources and sinks (the runtime's rim), planning. Start at [`Operator`], then [`build()`].
+//!
+//! | room | SQL |
+//! |---|---|
+//! | `calc` | WHERE, SELECT |
+//! | `union` | UNION ALL |
+//! | `group_aggregate` | GROUP BY, DISTINCT |
+//! | `window_assign` | TABLE(TUMBLE(…)), TABLE(HOP(…)) |
+//! | `window_aggregate` | GROUP BY over windows |
+//!
+//! Beside the rooms: `aggregation` (what the two aggregates share), `event_time`, and behind the feature `harness` what
+//! drives a room in tests.
 
+mod aggregation;
 mod build;
+mod calc;
 mod context;
 mod error;
+mod event_time;
+mod group_aggregate;
+#[cfg(any(test, feature = "harness"))]
+pub mod harness;
+mod union;
+mod window_aggregate;
+mod window_assign;
 
 pub use build::build;
 pub use context::{Context, Rejected};

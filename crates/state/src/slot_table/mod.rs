@@ -75,7 +75,6 @@ pub struct SlotTable {
     /// By slot: [`LIVE`], [`DIRTY`], [`STORED`].
     flags: Vec<u8>,
     free: Vec<u32>,
-    dirty: Vec<u32>,
     /// Full keys whose removal is not yet written.
     gone: HashSet<Vec<u8>>,
     created: Vec<Created>,
@@ -120,7 +119,6 @@ impl SlotTable {
             hashes: Vec::new(),
             flags: Vec::new(),
             free: Vec::new(),
-            dirty: Vec::new(),
             gone: HashSet::new(),
             created: Vec::new(),
             converter: None,
@@ -160,6 +158,11 @@ impl SlotTable {
     #[inline]
     pub fn hash(&self, slot: u32) -> u64 {
         self.hashes[slot as usize]
+    }
+
+    /// Whether a slot belongs to a key.
+    pub fn is_live(&self, slot: u32) -> bool {
+        self.flags.get(slot as usize).is_some_and(|f| f & LIVE != 0)
     }
 
     /// Finds the slots of the keys in `keys`, one per row, and gives new ones to keys that have none. What the store holds
@@ -304,13 +307,7 @@ impl SlotTable {
         if self.home.is_none() {
             return;
         }
-        for slot in slots {
-            let flags = &mut self.flags[*slot as usize];
-            if *flags & DIRTY == 0 {
-                *flags |= DIRTY;
-                self.dirty.push(*slot);
-            }
-        }
+        slots.iter().for_each(|s| self.flags[*s as usize] |= DIRTY);
     }
 
     /// Takes the keys of `slots`, which are all in use and different, out of the table. The slots will be given to other keys.
@@ -343,7 +340,6 @@ impl SlotTable {
         self.hashes.clear();
         self.flags.clear();
         self.free.clear();
-        self.dirty.clear();
         self.created.clear();
         self.columns.iter_mut().for_each(|c| c.clear_all());
     }
@@ -354,10 +350,7 @@ impl SlotTable {
     /// The store cannot be written; then nothing was, and it can be tried again.
     pub fn persist(&mut self, encode: &mut dyn FnMut(u32, &mut Vec<u8>)) -> Result<(), StateError> {
         let Some(home) = &self.home else { return Ok(()) };
-        // A slot may be in the list twice: removed, and given to another key.
-        let mut dirty: Vec<u32> = self.dirty.iter().copied().filter(|s| self.flags[*s as usize] & DIRTY != 0).collect();
-        dirty.sort_unstable();
-        dirty.dedup();
+        let dirty: Vec<u32> = (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & DIRTY != 0).collect();
         let full = self.full_keys(home, &dirty)?;
         let mut writes: Vec<Write> = self.gone.iter().cloned().map(Write::Delete).collect();
         for (slot, key) in dirty.iter().zip(full) {
@@ -367,7 +360,6 @@ impl SlotTable {
         }
         home.store.write(writes)?;
         self.gone.clear();
-        self.dirty.clear();
         for slot in dirty {
             self.flags[slot as usize] = LIVE | STORED;
         }

@@ -1,0 +1,131 @@
+use crate::OperatorError;
+use arrow::array::{ArrayRef, AsArray, new_null_array};
+use eddyline_changes::{ChangeBatch, Weights};
+use eddyline_functions::aggregate::{AggregateError, GroupedAccumulator, accumulator};
+use eddyline_plan::AggregateCall;
+use eddyline_plan::aggregate::partial_fields;
+use eddyline_state::StateError;
+
+/// The accumulators of a list of aggregate calls, by slot.
+pub(crate) struct Calls {
+    calls: Vec<Call>,
+    slots: usize,
+}
+
+struct Call {
+    call: AggregateCall,
+    accumulator: Box<dyn GroupedAccumulator>,
+    /// Number of columns in which it travels.
+    partials: usize,
+}
+
+impl Calls {
+    /// Empty accumulators for `calls`.
+    ///
+    /// # Errors
+    /// A function that is not known for its types.
+    pub(crate) fn new(calls: &[AggregateCall], append_only: bool) -> Result<Self, OperatorError> {
+        let calls = calls.iter().enumerate().map(|(at, call)| {
+            let accumulator = accumulator(&call.function, &call.arg_types, &call.return_type, append_only)?;
+            Ok(Call { call: call.clone(), accumulator, partials: partial_fields(at, call).len() })
+        });
+        Ok(Self { calls: calls.collect::<Result<_, AggregateError>>()?, slots: 0 })
+    }
+
+    /// Makes room for slots `0..slots`; never takes room away.
+    pub(crate) fn resize(&mut self, slots: usize) {
+        if slots > self.slots {
+            self.slots = slots;
+            self.calls.iter_mut().for_each(|c| c.accumulator.resize(slots));
+        }
+    }
+
+    /// Adds rows to all calls that are not DISTINCT.
+    pub(crate) fn accumulate(&mut self, slots: &[u32], changes: &ChangeBatch) -> Result<(), OperatorError> {
+        for Call { call, accumulator, .. } in self.calls.iter_mut().filter(|c| !c.call.distinct) {
+            let args: Vec<ArrayRef> = call.args.iter().map(|a| changes.column(*a).clone()).collect();
+            let filter = call.filter.map(|f| changes.column(f).as_boolean());
+            accumulator.accumulate(slots, &args, changes.weights(), filter)?;
+        }
+        Ok(())
+    }
+
+    /// Adds values that came into, or went out of, the counted set of the DISTINCT call `at`.
+    pub(crate) fn accumulate_distinct(
+        &mut self,
+        at: usize,
+        slots: &[u32],
+        args: &[ArrayRef],
+        weights: Vec<i64>,
+    ) -> Result<(), OperatorError> {
+        Ok(self.calls[at].accumulator.accumulate(slots, args, &Weights::from_vec(weights), None)?)
+    }
+
+    /// Adds partials of all calls, in their order.
+    pub(crate) fn merge(&mut self, slots: &[u32], partials: &[ArrayRef]) -> Result<(), OperatorError> {
+        let mut rest = partials;
+        for Call { accumulator, partials, .. } in &mut self.calls {
+            let (own, others) = rest.split_at(*partials);
+            accumulator.merge(slots, own)?;
+            rest = others;
+        }
+        Ok(())
+    }
+
+    /// What `slots` hold, as partials of all calls; NULL for DISTINCT calls unless `distinct`.
+    pub(crate) fn partials(&self, slots: &[u32], distinct: bool) -> Result<Vec<ArrayRef>, OperatorError> {
+        let mut columns = Vec::new();
+        for (at, Call { call, accumulator, .. }) in self.calls.iter().enumerate() {
+            if call.distinct && !distinct {
+                columns.extend(partial_fields(at, call).iter().map(|f| new_null_array(f.data_type(), slots.len())));
+            } else {
+                columns.extend(accumulator.partials(slots)?);
+            }
+        }
+        Ok(columns)
+    }
+
+    /// Number of columns in which all calls travel.
+    pub(crate) fn partial_columns(&self) -> usize {
+        self.calls.iter().map(|c| c.partials).sum()
+    }
+
+    /// The results of `slots`, one column per call.
+    pub(crate) fn evaluate(&self, slots: &[u32]) -> Result<Vec<ArrayRef>, OperatorError> {
+        self.calls.iter().map(|c| Ok(c.accumulator.evaluate(slots)?)).collect()
+    }
+
+    /// Empties slots.
+    pub(crate) fn clear(&mut self, slots: &[u32]) {
+        for call in &mut self.calls {
+            slots.iter().for_each(|s| call.accumulator.clear(*s));
+        }
+    }
+
+    /// Empties all slots.
+    pub(crate) fn clear_all(&mut self) {
+        self.slots = 0;
+        self.calls.iter_mut().for_each(|c| c.accumulator.resize(0));
+    }
+
+    /// Appends what a slot holds.
+    pub(crate) fn save(&self, slot: u32, out: &mut Vec<u8>) {
+        self.calls.iter().for_each(|c| c.accumulator.save(slot, out));
+    }
+
+    /// Reads what [`save`](Self::save) wrote into a slot of `table`.
+    pub(crate) fn load(&mut self, table: &str, slot: u32, input: &mut &[u8]) -> Result<(), StateError> {
+        self.resize(slot as usize + 1);
+        for call in &mut self.calls {
+            call.accumulator
+                .load(slot, input)
+                .map_err(|e| StateError::Corrupt { table: table.into(), message: e.to_string() })?;
+        }
+        Ok(())
+    }
+
+    /// Memory in bytes, about.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.calls.iter().map(|c| c.accumulator.size_bytes()).sum()
+    }
+}

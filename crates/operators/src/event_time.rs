@@ -1,0 +1,52 @@
+//! Time columns as milliseconds and back.
+
+use crate::OperatorError;
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, PrimitiveArray, TimestampMillisecondArray};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
+};
+use std::sync::Arc;
+
+/// A TIMESTAMP column in milliseconds; finer fractions are cut off, downward.
+///
+/// # Errors
+/// A column of another type: a fault of the planner.
+pub(crate) fn millis(operator: &'static str, column: &ArrayRef) -> Result<Int64Array, OperatorError> {
+    fn map<T: ArrowPrimitiveType<Native = i64>>(
+        column: &ArrayRef,
+        f: impl Fn(i64) -> i64,
+    ) -> PrimitiveArray<Int64Type> {
+        column.as_primitive::<T>().unary(f)
+    }
+    Ok(match column.data_type() {
+        DataType::Timestamp(TimeUnit::Second, _) => map::<TimestampSecondType>(column, |v| v.saturating_mul(1000)),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            let column = column.as_primitive::<TimestampMillisecondType>();
+            Int64Array::new(column.values().clone(), column.nulls().cloned())
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            map::<TimestampMicrosecondType>(column, |v| v.div_euclid(1000))
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            map::<TimestampNanosecondType>(column, |v| v.div_euclid(1_000_000))
+        }
+        other => {
+            return Err(OperatorError::Spec { operator, message: format!("the time column is of type {other}") });
+        }
+    })
+}
+
+/// The columns window_start, window_end and window_time of windows of `size_ms` that begin at `starts`; `time` is
+/// the type of the time column.
+pub(crate) fn window_columns(time: &DataType, size_ms: i64, starts: Vec<i64>) -> [ArrayRef; 3] {
+    let zone = match time {
+        DataType::Timestamp(_, zone) => zone.clone(),
+        _ => None,
+    };
+    let starts = TimestampMillisecondArray::from(starts).with_timezone_opt(zone);
+    let ends: TimestampMillisecondArray = starts.unary(|s| s + size_ms);
+    let times: TimestampMillisecondArray = starts.unary(|s| s + size_ms - 1);
+    let zoned = |a: TimestampMillisecondArray| -> ArrayRef { Arc::new(a.with_data_type(starts.data_type().clone())) };
+    [zoned(starts.clone()), zoned(ends), zoned(times)]
+}

@@ -1,0 +1,138 @@
+use crate::OperatorError;
+use crate::aggregation::{Calls, CountedSet};
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, Schema};
+use eddyline_plan::GroupAggregateSpec;
+use eddyline_state::{SlotTable, StateError, Store, Table, TableId};
+
+const GROUPS: TableId = 0;
+
+/// The groups: per slot the number of rows and the accumulators.
+///
+/// Encoding of a value: rows (8 bytes, little endian), then what every accumulator saves.
+pub(super) struct Groups {
+    pub(super) table: SlotTable,
+    pub(super) rows: Vec<i64>,
+    pub(super) calls: Calls,
+}
+
+impl Groups {
+    /// The stored groups of an operator with keys of `types`.
+    pub(super) fn open(spec: &GroupAggregateSpec, types: &[DataType], store: &Store) -> Result<Self, OperatorError> {
+        Self::over(spec, SlotTable::open("groups", types, store, GROUPS, types.len())?)
+    }
+
+    /// Groups in memory alone.
+    pub(super) fn transient(spec: &GroupAggregateSpec, types: &[DataType]) -> Result<Self, OperatorError> {
+        Self::over(spec, SlotTable::transient("groups", types)?)
+    }
+
+    fn over(spec: &GroupAggregateSpec, table: SlotTable) -> Result<Self, OperatorError> {
+        Ok(Self { table, rows: Vec::new(), calls: Calls::new(&spec.calls, spec.append_only)? })
+    }
+
+    /// Finds the slots of `keys`, with new groups for keys that have none.
+    pub(super) fn lookup(
+        &mut self,
+        keys: &[ArrayRef],
+        hashes: &[u64],
+        slots: &mut Vec<u32>,
+    ) -> Result<(), OperatorError> {
+        let (rows, calls) = (&mut self.rows, &mut self.calls);
+        self.table.lookup(keys, hashes, slots, &mut |slot, bytes| load(rows, calls, slot, bytes))?;
+        self.rows.resize(self.table.slots_max(), 0);
+        self.calls.resize(self.table.slots_max());
+        Ok(())
+    }
+
+    /// Takes the stored value of a slot.
+    pub(super) fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<(), OperatorError> {
+        Ok(load(&mut self.rows, &mut self.calls, slot, bytes)?)
+    }
+
+    /// Forgets groups.
+    pub(super) fn remove(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
+        self.table.remove(slots)?;
+        self.calls.clear(slots);
+        slots.iter().for_each(|s| self.rows[*s as usize] = 0);
+        Ok(())
+    }
+
+    /// Forgets all groups of a table in memory alone.
+    pub(super) fn clear(&mut self) {
+        self.table.clear();
+        self.rows.clear();
+        self.calls.clear_all();
+    }
+}
+
+fn load(rows: &mut Vec<i64>, calls: &mut Calls, slot: u32, bytes: &[u8]) -> Result<(), StateError> {
+    let Some((count, mut rest)) = bytes.split_first_chunk::<8>() else {
+        return Err(StateError::Corrupt { table: "groups".into(), message: "an entry is too short".into() });
+    };
+    rows.resize(rows.len().max(slot as usize + 1), 0);
+    rows[slot as usize] = i64::from_le_bytes(*count);
+    calls.load("groups", slot, &mut rest)
+}
+
+impl Table for Groups {
+    fn name(&self) -> &str {
+        self.table.name()
+    }
+
+    fn persist(&mut self) -> Result<(), StateError> {
+        let (rows, calls) = (&self.rows, &self.calls);
+        self.table.persist(&mut |slot, out| {
+            out.extend_from_slice(&rows[slot as usize].to_le_bytes());
+            calls.save(slot, out);
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.table.size_bytes() + self.rows.capacity() * 8 + self.calls.size_bytes()
+    }
+}
+
+/// The counted sets of the phase `Single`, in the order of `GroupAggregateSpec::distinct_sets`.
+pub(super) fn open_sets(
+    spec: &GroupAggregateSpec,
+    input: &Schema,
+    store: &Store,
+) -> Result<Vec<CountedSet>, OperatorError> {
+    spec.distinct_sets()
+        .iter()
+        .enumerate()
+        .map(|(at, args)| {
+            let types = types(input, &[spec.keys.as_slice(), args].concat());
+            let (name, id) = (format!("distinct set {}", at + 1), at as TableId + 1);
+            let table = SlotTable::open(&name, &types, store, id, spec.keys.len())?;
+            Ok(CountedSet::new(table, set_calls(spec, args).count(), spec.append_only))
+        })
+        .collect()
+}
+
+/// The counted set of the phase `Distinct`: all sets in one, by the columns by which partials are dealt out.
+pub(super) fn open_values(
+    spec: &GroupAggregateSpec,
+    partial: &Schema,
+    distribution: &[usize],
+    store: &Store,
+) -> Result<CountedSet, OperatorError> {
+    let table =
+        SlotTable::open("distinct values", &types(partial, distribution), store, GROUPS + 1, distribution.len())?;
+    Ok(CountedSet::new(table, spec.calls.iter().filter(|c| c.distinct).count(), spec.append_only))
+}
+
+/// The numbers of the DISTINCT calls over `args`.
+pub(super) fn set_calls<'a>(spec: &'a GroupAggregateSpec, args: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+    spec.calls.iter().enumerate().filter(move |(_, c)| c.distinct && c.args == args).map(|(at, _)| at)
+}
+
+/// Types of the columns at `columns`.
+pub(super) fn types(schema: &Schema, columns: &[usize]) -> Vec<DataType> {
+    columns.iter().map(|c| schema.field(*c).data_type().clone()).collect()
+}

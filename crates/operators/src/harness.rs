@@ -1,0 +1,255 @@
+//! Drives an operator in tests: change tables in, change tables out.
+//!
+//! The harness stands where the runtime stands: it calls the verbs, keeps the watermark, collects what is emitted and counts
+//! what is rejected. It checks at every flush that no row has a negative multiplicity (invariant I4). What an
+//! operator emits can be looked at as it comes ([`flush`](Harness::flush)) or accumulated ([`content`](Harness::content)).
+
+use crate::{Context, Operator, OperatorError, Rejected, build};
+use arrow::datatypes::SchemaRef;
+use eddyline_changes::table::{format_changes, parse_changes};
+use eddyline_changes::{ChangeBatch, KeyGroups, Watermark};
+use eddyline_plan::{ChangeMode, ChangeTraits, Node, OperatorId, OperatorSpec};
+use eddyline_state::{MemoryBackend, Store};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One instance of an operator over a backend in memory.
+pub struct Harness {
+    node: Node,
+    inputs: Vec<SchemaRef>,
+    backend: Arc<MemoryBackend>,
+    groups: KeyGroups,
+    shard: usize,
+    operator: Box<dyn Operator>,
+    watermark: Watermark,
+    emitted: Vec<ChangeBatch>,
+    rejected: BTreeMap<&'static str, u64>,
+    content: BTreeMap<String, i64>,
+}
+
+impl Harness {
+    /// The only instance of the operator of `spec` over `inputs`.
+    ///
+    /// # Errors
+    /// A spec that does not fit its inputs.
+    pub fn new(spec: OperatorSpec, inputs: &[SchemaRef]) -> Result<Self, OperatorError> {
+        Self::sharded(spec, inputs, KeyGroups::new(16, 1), 0)
+    }
+
+    /// The instance of the operator on one of several shards, with a backend of its own.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn sharded(
+        spec: OperatorSpec,
+        inputs: &[SchemaRef],
+        groups: KeyGroups,
+        shard: usize,
+    ) -> Result<Self, OperatorError> {
+        let traits =
+            ChangeTraits { mode: ChangeMode::Retract, reason: String::new(), key: None, event_time: Vec::new() };
+        let schema = output_schema(&spec, inputs)?;
+        let node = Node { id: 0, operator: OperatorId(1), spec, inputs: Vec::new(), schema, traits };
+        let backend = Arc::new(MemoryBackend::new());
+        let operator = build(&node, inputs, &store(&backend, groups, shard))?;
+        Ok(Self {
+            node,
+            inputs: inputs.to_vec(),
+            backend,
+            groups,
+            shard,
+            operator,
+            watermark: Watermark::NONE,
+            emitted: Vec::new(),
+            rejected: BTreeMap::new(),
+            content: BTreeMap::new(),
+        })
+    }
+
+    /// What the operator emits.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.node.schema
+    }
+
+    fn call<T>(
+        &mut self,
+        verb: impl FnOnce(&mut dyn Operator, &mut Context<'_>) -> Result<T, OperatorError>,
+    ) -> Result<T, OperatorError> {
+        let rejected = &mut self.rejected;
+        let mut reject = |why: Rejected, rows: u64| {
+            let why = match why {
+                Rejected::Late => "late",
+                Rejected::NullTime => "null time",
+            };
+            *rejected.entry(why).or_default() += rows;
+        };
+        let mut context = Context::new(&mut self.emitted, self.watermark, &mut reject);
+        verb(self.operator.as_mut(), &mut context)
+    }
+
+    /// Applies a change table to the first input.
+    ///
+    /// # Errors
+    /// What the operator says; a table that does not fit the input.
+    pub fn process(&mut self, table: &str) -> Result<(), OperatorError> {
+        let changes = parse_changes(&self.inputs[0], table)?;
+        self.apply(0, changes)
+    }
+
+    /// Applies changes to an input.
+    ///
+    /// # Errors
+    /// What the operator says.
+    pub fn apply(&mut self, input: usize, changes: ChangeBatch) -> Result<(), OperatorError> {
+        self.call(|operator, ctx| operator.process(input, changes, ctx))
+    }
+
+    /// Moves event time to `watermark`; returns what the operator passes on.
+    ///
+    /// # Errors
+    /// What the operator says.
+    pub fn advance(&mut self, watermark: Watermark) -> Result<Watermark, OperatorError> {
+        self.watermark = watermark;
+        self.call(|operator, ctx| operator.advance(watermark, ctx))
+    }
+
+    /// Ends the epoch, and returns the net change since the last flush as a change table with sorted lines.
+    ///
+    /// # Errors
+    /// What the operator says.
+    ///
+    /// # Panics
+    /// When a row of the output has a negative multiplicity.
+    pub fn flush(&mut self) -> Result<String, OperatorError> {
+        let batches = self.flush_batches()?;
+        Ok(net_text(&batches))
+    }
+
+    /// Ends the epoch, and returns what was emitted since the last one, as it came.
+    ///
+    /// # Errors
+    /// What the operator says.
+    ///
+    /// # Panics
+    /// When a row of the output has a negative multiplicity.
+    pub fn flush_batches(&mut self) -> Result<Vec<ChangeBatch>, OperatorError> {
+        self.call(|operator, ctx| operator.flush(ctx))?;
+        let batches = std::mem::take(&mut self.emitted);
+        for batch in &batches {
+            assert_eq!(batch.schema(), self.node.schema, "emitted rows are of the announced schema");
+            add_rows(&mut self.content, batch);
+        }
+        if !self.is_partial() {
+            let negative = self.content.iter().find(|(_, weight)| **weight < 0);
+            assert_eq!(negative, None, "no row has a negative multiplicity");
+        }
+        Ok(batches)
+    }
+
+    /// Partials are changes, not rows of a table: they may repeat, and take back what was never there.
+    fn is_partial(&self) -> bool {
+        use eddyline_plan::AggregatePhase::{Distinct, Local};
+        match &self.node.spec {
+            OperatorSpec::GroupAggregate(a) => matches!(a.phase, Local | Distinct),
+            OperatorSpec::WindowAggregate(a) => a.phase == Local,
+            _ => false,
+        }
+    }
+
+    /// Takes what was emitted since the last flush, or since the last call of this.
+    pub fn take(&mut self) -> Vec<ChangeBatch> {
+        let batches = std::mem::take(&mut self.emitted);
+        batches.iter().for_each(|b| add_rows(&mut self.content, b));
+        batches
+    }
+
+    /// All that was emitted, added up: a change table with sorted lines.
+    pub fn content(&self) -> String {
+        content_text(&self.content)
+    }
+
+    /// How many rows were left out for `why`: `late`, `null time`.
+    pub fn rejected(&self, why: &str) -> u64 {
+        self.rejected.get(why).copied().unwrap_or_default()
+    }
+
+    /// Persists all tables and goes on with a fresh operator over what they left. To be called after a flush.
+    ///
+    /// # Errors
+    /// State that cannot be written or read.
+    pub fn restart(&mut self) -> Result<(), OperatorError> {
+        self.persist()?;
+        self.operator = build(&self.node, &self.inputs, &store(&self.backend, self.groups, self.shard))?;
+        Ok(())
+    }
+
+    /// Persists all tables.
+    ///
+    /// # Errors
+    /// State that cannot be written.
+    pub fn persist(&mut self) -> Result<(), OperatorError> {
+        self.operator.tables().into_iter().try_for_each(|t| t.persist())?;
+        Ok(())
+    }
+
+    /// Names of the tables that hold something, with their numbers of entries.
+    pub fn state(&mut self) -> Vec<(String, usize)> {
+        let tables = self.operator.tables().into_iter().map(|t| (t.name().to_owned(), t.len()));
+        tables.filter(|(_, entries)| *entries > 0).collect()
+    }
+
+    /// Number of entries that are stored below the hot sets.
+    pub fn stored(&self) -> usize {
+        self.backend.len()
+    }
+}
+
+fn store(backend: &Arc<MemoryBackend>, groups: KeyGroups, shard: usize) -> Store {
+    Store::new(backend.clone(), 1, groups, groups.range_of(shard))
+}
+
+fn output_schema(spec: &OperatorSpec, inputs: &[SchemaRef]) -> Result<SchemaRef, OperatorError> {
+    Ok(match spec {
+        OperatorSpec::Calc(s) => s.output_schema(&inputs[0])?,
+        OperatorSpec::GroupAggregate(s) => s.output_schema(&inputs[0]),
+        OperatorSpec::WindowAggregate(s) => s.output_schema(&inputs[0]),
+        OperatorSpec::WindowAssign(s) => {
+            let time = inputs[0].field(s.time).data_type();
+            let windows = eddyline_plan::window::window_fields(time);
+            let fields = inputs[0].fields().iter().cloned().chain(windows);
+            Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()))
+        }
+        _ => inputs[0].clone(),
+    })
+}
+
+/// Adds the rows of a batch, as lines without their sign, to `content`.
+pub fn add_rows(content: &mut BTreeMap<String, i64>, changes: &ChangeBatch) {
+    for (row, line) in format_changes(changes).lines().enumerate() {
+        let text = line.split_once(' ').map_or("", |(_, text)| text);
+        let weight = content.entry(text.to_owned()).or_default();
+        *weight += changes.weights().at(row);
+        if *weight == 0 {
+            content.remove(text);
+        }
+    }
+}
+
+/// A content as a change table.
+pub fn content_text(content: &BTreeMap<String, i64>) -> String {
+    let sign = |weight: i64| match weight {
+        1 => "+".to_owned(),
+        -1 => "-".to_owned(),
+        w => format!("{w:+}"),
+    };
+    let mut lines: Vec<String> = content.iter().map(|(row, w)| format!("{} {row}", sign(*w))).collect();
+    lines.sort_unstable();
+    lines.iter().flat_map(|l| [l.trim_end(), "\n"]).collect()
+}
+
+/// The net change of batches as a change table with sorted lines.
+pub fn net_text(batches: &[ChangeBatch]) -> String {
+    let mut net = BTreeMap::new();
+    batches.iter().for_each(|b| add_rows(&mut net, b));
+    content_text(&net)
+}

@@ -1,0 +1,378 @@
+use crate::OperatorError;
+use crate::aggregation::{Calls, CountedSet};
+use arrow::array::{ArrayRef, AsArray, Int64Array};
+use arrow::datatypes::{DataType, Int64Type, Schema};
+use arrow::error::ArrowError;
+use eddyline_changes::hash::{combine, hash_columns, hash_u64};
+use eddyline_plan::WindowAggregateSpec;
+use eddyline_state::{SlotTable, StateError, Store, Table, TableId, Write};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+const SLICES: TableId = 0;
+const WATERMARK: TableId = 100;
+
+/// Hash of (key, slice). Either part can be taken out again, see [`key_hash`].
+#[inline]
+pub(super) fn slice_hash(key: u64, slice: i64) -> u64 {
+    key ^ hash_u64(slice as u64).rotate_left(31)
+}
+
+/// Hash of the key, given the hash of (key, `slice`).
+#[inline]
+pub(super) fn key_hash(hash: u64, slice: i64) -> u64 {
+    slice_hash(hash, slice)
+}
+
+/// Slots of a table by the slice that they belong to.
+#[derive(Default)]
+pub(super) struct BySlice {
+    slots: BTreeMap<i64, Vec<u32>>,
+}
+
+impl BySlice {
+    /// Adds new slots whose slices are `slices`.
+    fn add(&mut self, slices: &ArrayRef, slots: &[u32]) {
+        let slices = slices.as_primitive::<Int64Type>().values();
+        let (mut rest, mut from) = (slots, 0);
+        while !rest.is_empty() {
+            // Slices come in runs.
+            let run = slices[from..].iter().take_while(|s| **s == slices[from]).count();
+            self.slots.entry(slices[from]).or_default().extend_from_slice(&rest[..run]);
+            (rest, from) = (&rest[run..], from + run);
+        }
+    }
+
+    /// The earliest slice.
+    pub(super) fn first(&self) -> Option<i64> {
+        self.slots.first_key_value().map(|(slice, _)| *slice)
+    }
+
+    /// The slices in `from..to` and their slots, earliest first.
+    pub(super) fn range(&self, from: i64, to: i64) -> impl Iterator<Item = (i64, &[u32])> {
+        self.slots.range(from..to).map(|(slice, slots)| (*slice, slots.as_slice()))
+    }
+
+    /// Takes the slots of a slice out.
+    fn take(&mut self, slice: i64) -> Vec<u32> {
+        self.slots.remove(&slice).unwrap_or_default()
+    }
+
+    /// Takes single slots out.
+    fn forget(&mut self, gone: &[u32]) {
+        if !gone.is_empty() {
+            let gone: HashSet<u32> = gone.iter().copied().collect();
+            self.slots.values_mut().for_each(|slots| slots.retain(|s| !gone.contains(s)));
+            self.slots.retain(|_, slots| !slots.is_empty());
+        }
+    }
+}
+
+/// Keys per slice: per slot the number of rows and the accumulators. The start of the slice is the last key column.
+///
+/// Encoding of a value: rows (8 bytes, little endian), then what every accumulator saves.
+pub(super) struct Slices {
+    pub(super) table: SlotTable,
+    pub(super) rows: Vec<i64>,
+    pub(super) calls: Calls,
+    pub(super) by_slice: BySlice,
+    hashes: Vec<u64>,
+    slots: Vec<u32>,
+}
+
+impl Slices {
+    /// The stored slices of an operator with keys of `types`, all brought into memory.
+    pub(super) fn open(spec: &WindowAggregateSpec, types: &[DataType], store: &Store) -> Result<Self, OperatorError> {
+        let table = SlotTable::open("slices", &with_slice(types), store, SLICES, types.len())?;
+        let mut slices = Self::over(spec, table)?;
+        let (rows, calls) = (&mut slices.rows, &mut slices.calls);
+        slices.table.scan_all(&hash_slices, &mut |slot, bytes| load(rows, calls, slot, bytes))?;
+        slices.make_room();
+        let slots = slices.table.slots();
+        slices.by_slice.add(&slices.table.key_column(types.len(), &slots)?, &slots);
+        Ok(slices)
+    }
+
+    /// Slices in memory alone.
+    pub(super) fn transient(spec: &WindowAggregateSpec, types: &[DataType]) -> Result<Self, OperatorError> {
+        Self::over(spec, SlotTable::transient("slices", &with_slice(types))?)
+    }
+
+    fn over(spec: &WindowAggregateSpec, table: SlotTable) -> Result<Self, OperatorError> {
+        Ok(Self {
+            table,
+            rows: Vec::new(),
+            calls: Calls::new(&spec.calls, spec.append_only)?,
+            by_slice: BySlice::default(),
+            hashes: Vec::new(),
+            slots: Vec::new(),
+        })
+    }
+
+    fn make_room(&mut self) {
+        self.rows.resize(self.table.slots_max(), 0);
+        self.calls.resize(self.table.slots_max());
+    }
+
+    /// Finds the slots of `keys` in `slices`; `hashes` are those of the keys alone. See [`slots`](Self::slots).
+    pub(super) fn lookup(&mut self, keys: &[ArrayRef], hashes: &[u64], slices: &[i64]) -> Result<(), OperatorError> {
+        self.hashes.clear();
+        self.hashes.extend(slice_hashes(hashes, slices));
+        let mut columns = keys.to_vec();
+        columns.push(Arc::new(Int64Array::from(slices.to_vec())));
+        let created = self.table.lookup(&columns, &self.hashes, &mut self.slots, &mut |_, _| Ok(()))?;
+        self.make_room();
+        if !created.is_empty() {
+            self.by_slice.add(&self.table.key_column(keys.len(), &created)?, &created);
+        }
+        self.table.mark_dirty(&self.slots);
+        Ok(())
+    }
+
+    /// Slots, number of rows and accumulators for the rows that were looked up last.
+    pub(super) fn looked_up(&mut self) -> (&[u32], &mut [i64], &mut Calls) {
+        (&self.slots, &mut self.rows, &mut self.calls)
+    }
+
+    /// The keys of slots, without their slice.
+    pub(super) fn keys(&self, slots: &[u32]) -> Result<Vec<ArrayRef>, OperatorError> {
+        let keys = self.table.types().len() - 1;
+        Ok((0..keys).map(|k| self.table.key_column(k, slots)).collect::<Result<_, _>>()?)
+    }
+
+    /// Forgets a slice.
+    pub(super) fn remove_slice(&mut self, slice: i64) -> Result<(), OperatorError> {
+        let slots = self.by_slice.take(slice);
+        self.empty(&slots)
+    }
+
+    /// Forgets single keys.
+    pub(super) fn remove(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
+        self.by_slice.forget(slots);
+        self.empty(slots)
+    }
+
+    fn empty(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
+        self.table.remove(slots)?;
+        self.calls.clear(slots);
+        slots.iter().for_each(|s| self.rows[*s as usize] = 0);
+        Ok(())
+    }
+
+    /// Forgets everything, in memory alone.
+    pub(super) fn clear(&mut self) {
+        self.table.clear();
+        self.rows.clear();
+        self.calls.clear_all();
+        self.by_slice.slots.clear();
+    }
+}
+
+fn with_slice(types: &[DataType]) -> Vec<DataType> {
+    types.iter().cloned().chain([DataType::Int64]).collect()
+}
+
+fn slice_hashes(keys: &[u64], slices: &[i64]) -> impl Iterator<Item = u64> {
+    let mut last = (i64::MIN, slice_hash(0, i64::MIN));
+    keys.iter().zip(slices).map(move |(key, slice)| {
+        if last.0 != *slice {
+            last = (*slice, slice_hash(0, *slice));
+        }
+        key ^ last.1
+    })
+}
+
+/// Hashes of key columns of which the last is the slice.
+fn hash_slices(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>, ArrowError> {
+    let (slices, keys) = columns.split_last().expect("the slice is a key column");
+    let hashes = hash_columns(keys, rows)?;
+    Ok(slice_hashes(&hashes, slices.as_primitive::<Int64Type>().values()).collect())
+}
+
+fn load(rows: &mut Vec<i64>, calls: &mut Calls, slot: u32, bytes: &[u8]) -> Result<(), StateError> {
+    let Some((count, mut rest)) = bytes.split_first_chunk::<8>() else { return Err(damaged("slices")) };
+    rows.resize(rows.len().max(slot as usize + 1), 0);
+    rows[slot as usize] = i64::from_le_bytes(*count);
+    calls.load("slices", slot, &mut rest)
+}
+
+fn damaged(table: &str) -> StateError {
+    StateError::Corrupt { table: table.into(), message: "an entry is too short".into() }
+}
+
+impl Table for Slices {
+    fn name(&self) -> &str {
+        self.table.name()
+    }
+
+    fn persist(&mut self) -> Result<(), StateError> {
+        let (rows, calls) = (&self.rows, &self.calls);
+        self.table.persist(&mut |slot, out| {
+            out.extend_from_slice(&rows[slot as usize].to_le_bytes());
+            calls.save(slot, out);
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    fn size_bytes(&self) -> usize {
+        let index: usize = self.by_slice.slots.values().map(|s| s.capacity() * 4).sum();
+        self.table.size_bytes() + self.rows.capacity() * 8 + self.calls.size_bytes() + index
+    }
+}
+
+/// The counted sets of one list of arguments, one set per key and slice. Key columns: keys, slice, values.
+pub(super) struct SliceSet {
+    /// Columns of the values.
+    pub(super) args: Vec<usize>,
+    /// Numbers of the calls over them.
+    pub(super) calls: Vec<usize>,
+    pub(super) set: CountedSet,
+    pub(super) by_slice: BySlice,
+    keys: usize,
+}
+
+impl SliceSet {
+    /// All stored sets of an operator, brought into memory.
+    pub(super) fn open_all(
+        spec: &WindowAggregateSpec,
+        input: &Schema,
+        store: &Store,
+    ) -> Result<Vec<Self>, OperatorError> {
+        let mut all: Vec<Self> = Vec::new();
+        for (at, call) in spec.calls.iter().enumerate().filter(|(_, c)| c.distinct) {
+            match all.iter_mut().find(|s| s.args == call.args) {
+                Some(set) => set.calls.push(at),
+                None => {
+                    let args = call.args.clone();
+                    let calls = spec.calls.iter().filter(|c| c.distinct && c.args == args).count();
+                    all.push(Self::open(spec, all.len(), args, vec![at], calls, input, store)?);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn open(
+        spec: &WindowAggregateSpec,
+        at: usize,
+        args: Vec<usize>,
+        numbers: Vec<usize>,
+        calls: usize,
+        input: &Schema,
+        store: &Store,
+    ) -> Result<Self, OperatorError> {
+        let keys = spec.keys.len();
+        let mut key_types = with_slice(&types(input, &spec.keys));
+        key_types.extend(types(input, &args));
+        let name = format!("distinct set {}", at + 1);
+        let table = SlotTable::open(&name, &key_types, store, at as TableId + 1, keys)?;
+        let mut set = CountedSet::new(table, calls, spec.append_only);
+        set.scan_all(&move |columns, rows| {
+            let slices = hash_slices(&columns[..=keys], rows)?;
+            Ok(set_hashes(&slices, &hash_columns(&columns[keys + 1..], rows)?))
+        })?;
+        let mut by_slice = BySlice::default();
+        let slots = set.table().slots();
+        by_slice.add(&set.table().key_column(keys, &slots)?, &slots);
+        Ok(Self { args, calls: numbers, set, by_slice, keys })
+    }
+
+    /// Counts values of keys in slices; `hashes` are those of (key, slice).
+    pub(super) fn count(
+        &mut self,
+        keys: &[ArrayRef],
+        slices: &[i64],
+        values: &[ArrayRef],
+        hashes: &[u64],
+        weights: &[Vec<i64>],
+    ) -> Result<Vec<crate::aggregation::Transitions>, OperatorError> {
+        let mut columns = keys.to_vec();
+        columns.push(Arc::new(Int64Array::from(slices.to_vec())));
+        columns.extend_from_slice(values);
+        let hashes = set_hashes(hashes, &hash_columns(values, hashes.len())?);
+        let transitions = self.set.count(&columns, &hashes, weights)?;
+        let created = self.set.created();
+        if !created.is_empty() {
+            self.by_slice.add(&self.set.table().key_column(self.keys, created)?, created);
+        }
+        Ok(transitions)
+    }
+
+    /// Keys and values of slots, without their slice.
+    pub(super) fn keys_and_values(&self, slots: &[u32]) -> Result<Vec<ArrayRef>, OperatorError> {
+        let mut columns = self.set.table().keys(slots)?;
+        columns.remove(self.keys);
+        Ok(columns)
+    }
+
+    /// Forgets a slice.
+    pub(super) fn remove_slice(&mut self, slice: i64) -> Result<(), OperatorError> {
+        self.set.remove(&self.by_slice.take(slice))
+    }
+
+    /// Forgets values that no row has any more.
+    pub(super) fn flush(&mut self, operator: &'static str) -> Result<(), OperatorError> {
+        let gone = self.set.flush(operator)?;
+        self.by_slice.forget(&gone);
+        Ok(())
+    }
+}
+
+/// Hashes of (key, slice, values).
+fn set_hashes(slices: &[u64], values: &[u64]) -> Vec<u64> {
+    slices.iter().zip(values).map(|(s, v)| combine(*s, *v)).collect()
+}
+
+/// The watermark up to which windows are closed.
+pub(super) struct Closed {
+    /// Milliseconds; `i64::MIN` while there was none.
+    pub(super) watermark: i64,
+    stored: i64,
+    store: Store,
+}
+
+impl Closed {
+    /// As it was stored: one row in the first key group of every shard that stored one, of which the latest counts.
+    pub(super) fn open(store: &Store) -> Result<Self, OperatorError> {
+        let mut watermark = i64::MIN;
+        if !store.is_fresh() {
+            store.scan(WATERMARK, &mut |_, _, value| {
+                let bytes = value.try_into().map_err(|_| damaged("watermark"))?;
+                watermark = watermark.max(i64::from_le_bytes(bytes));
+                Ok(())
+            })?;
+        }
+        Ok(Self { watermark, stored: watermark, store: store.clone() })
+    }
+}
+
+impl Table for Closed {
+    fn name(&self) -> &str {
+        "watermark"
+    }
+
+    fn persist(&mut self) -> Result<(), StateError> {
+        if self.watermark != self.stored {
+            let key = self.store.full_key(WATERMARK, self.store.owned().start, &[]);
+            self.store.write(vec![Write::Put(key, self.watermark.to_le_bytes().to_vec())])?;
+            self.stored = self.watermark;
+        }
+        Ok(())
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.watermark != i64::MIN)
+    }
+
+    fn size_bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+/// Types of the columns at `columns`.
+pub(super) fn types(schema: &Schema, columns: &[usize]) -> Vec<DataType> {
+    columns.iter().map(|c| schema.field(*c).data_type().clone()).collect()
+}
