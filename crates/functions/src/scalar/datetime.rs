@@ -406,8 +406,8 @@ fn days(time: LocalTime) -> i64 {
 }
 
 /// A field of the time of day: of a plain column it is arithmetic over the values, NULLs included.
-fn clock_fields(call: &Call, of_day: impl Fn(i64) -> i64 + Copy) -> Result<ArrayRef> {
-    let times = Instants::new(call, 0)?;
+fn clock_fields(call: &Call, at: usize, of_day: impl Fn(i64) -> i64 + Copy) -> Result<ArrayRef> {
+    let times = Instants::new(call, at)?;
     let Some((values, per_second)) = times.plain_column() else {
         return numbers::<Int64Type>(call.rows, |row| {
             Ok(times.at(row).map(|t| of_day(t.seconds.rem_euclid(DAY_SECONDS))))
@@ -453,15 +453,15 @@ fn dayofweek(call: &Call) -> Result<ArrayRef> {
 }
 
 fn hour(call: &Call) -> Result<ArrayRef> {
-    clock_fields(call, |of_day| of_day / 3600)
+    clock_fields(call, call.len() - 1, |of_day| of_day / 3600)
 }
 
 fn minute(call: &Call) -> Result<ArrayRef> {
-    clock_fields(call, |of_day| of_day / 60 % 60)
+    clock_fields(call, call.len() - 1, |of_day| of_day / 60 % 60)
 }
 
 fn second(call: &Call) -> Result<ArrayRef> {
-    clock_fields(call, |of_day| of_day % 60)
+    clock_fields(call, call.len() - 1, |of_day| of_day % 60)
 }
 
 type FieldOf = fn(LocalTime) -> i64;
@@ -501,6 +501,15 @@ fn extract_type(signed: &Signed<'_>) -> Result<DataType> {
 fn extract(call: &Call) -> Result<ArrayRef> {
     let times = Instants::new(call, 1)?;
     let names = call.text(0);
+    // The common fields have loops of their own.
+    if let Some(name) = names.constant.then(|| names.at(0)).flatten() {
+        match name.to_ascii_uppercase().as_str() {
+            "HOUR" => return hour(call),
+            "MINUTE" => return minute(call),
+            "SECOND" => return second(call),
+            _ => {}
+        }
+    }
     let mut field = None;
     numbers::<Int64Type>(call.rows, |row| {
         let (Some(name), Some(time)) = (names.at(row), times.at(row)) else { return Ok(None) };

@@ -1,7 +1,7 @@
 //! JSON texts.
 
 use super::call::{Arg, Cache, Call, Definition, Kind, Page, Patterns, Returns, Type, booleans, texts};
-use super::json_path::{JsonPath, compact, is_json, scalar};
+use super::json_path::{Found, JsonPath, compact, is_json, scalar};
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
@@ -91,19 +91,18 @@ pub(super) const FUNCTIONS: &[Definition] = &[
 fn one<'a>(
     input: &Arg<'a, StringArray>,
     paths: &mut Patterns<'_, JsonPath>,
-    found: &mut Vec<&'a str>,
+    found: &mut Found<'a>,
     row: usize,
 ) -> Result<Option<&'a str>> {
     let (Some(json), Some(path)) = (input.at(row), paths.at(row)?) else { return Ok(None) };
     if !is_json(json) {
         return Ok(None);
     }
-    path.find(json, found);
-    Ok(if let [value] = found[..] { Some(value) } else { None })
+    Ok(if let [value] = path.find(json, found) { Some(*value) } else { None })
 }
 
 fn json_value(call: &Call) -> Result<ArrayRef> {
-    let (input, mut found) = (call.text(0), Vec::new());
+    let (input, mut found) = (call.text(0), Found::default());
     let mut paths = Patterns::new(call.text(1), &PATHS, JsonPath::compile);
     texts(call.rows, |row, out| {
         let value = one(&input, &mut paths, &mut found, row)?.and_then(scalar);
@@ -112,7 +111,7 @@ fn json_value(call: &Call) -> Result<ArrayRef> {
 }
 
 fn json_query(call: &Call) -> Result<ArrayRef> {
-    let (input, mut found) = (call.text(0), Vec::new());
+    let (input, mut found) = (call.text(0), Found::default());
     let mut paths = Patterns::new(call.text(1), &PATHS, JsonPath::compile);
     texts(call.rows, |row, out| {
         let value = one(&input, &mut paths, &mut found, row)?.filter(|value| value.starts_with(['{', '[']));
@@ -121,15 +120,14 @@ fn json_query(call: &Call) -> Result<ArrayRef> {
 }
 
 fn json_exists(call: &Call) -> Result<ArrayRef> {
-    let (input, mut found) = (call.text(0), Vec::new());
+    let (input, mut found) = (call.text(0), Found::default());
     let mut paths = Patterns::new(call.text(1), &PATHS, JsonPath::compile);
     booleans(call.rows, |row| {
         let (Some(json), Some(path)) = (input.at(row), paths.at(row)?) else { return Ok(None) };
         if !is_json(json) {
             return Ok(Some(false));
         }
-        path.find(json, &mut found);
-        Ok(Some(!found.is_empty()))
+        Ok(Some(!path.find(json, &mut found).is_empty()))
     })
 }
 

@@ -46,18 +46,26 @@ impl JsonPath {
         Ok(Self { steps })
     }
 
-    /// The texts of all values that the path names in a valid JSON text, in `found`.
-    pub(super) fn find<'a>(&self, json: &'a str, found: &mut Vec<&'a str>) {
-        found.clear();
-        found.push(json.trim_matches(BLANKS));
+    /// The texts of all values that the path names in a valid JSON text.
+    pub(super) fn find<'a, 'f>(&self, json: &'a str, found: &'f mut Found<'a>) -> &'f [&'a str] {
+        found.now.clear();
+        found.now.push(json.trim_matches(BLANKS));
         for step in &self.steps {
-            let mut next = Vec::new();
-            for value in found.drain(..) {
-                step.apply(value, &mut next);
+            found.next.clear();
+            for value in &found.now {
+                step.apply(value, &mut found.next);
             }
-            *found = next;
+            std::mem::swap(&mut found.now, &mut found.next);
         }
+        &found.now
     }
+}
+
+/// Memory for the values found, to be used again for the next row.
+#[derive(Debug, Default)]
+pub(super) struct Found<'a> {
+    now: Vec<&'a str>,
+    next: Vec<&'a str>,
 }
 
 impl Step {
@@ -248,9 +256,8 @@ mod tests {
             ("$.d[0]", vec![]),
             ("$.a.*", vec![r#"[1, {"c": "x\"]}"}, [true]]"#]),
         ] {
-            let mut found = Vec::new();
-            JsonPath::compile(path).expect(path).find(json, &mut found);
-            assert_eq!(found, values, "{path}");
+            let mut found = Found::default();
+            assert_eq!(JsonPath::compile(path).expect(path).find(json, &mut found), values, "{path}");
         }
         for path in ["a", "$.", "$[x]", "$..a", "$.a?(@.b)", "$['a]"] {
             assert!(JsonPath::compile(path).is_err(), "{path}");

@@ -22,12 +22,14 @@ mod math;
 mod page;
 mod regexp;
 mod string;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod time_units;
 mod zone;
 
 pub use page::documentation;
+pub use syntax::syntax_planner;
 
 pub use zone::Zone;
 

@@ -326,13 +326,11 @@ fn pad(call: &Call, at_front: bool) -> Result<ArrayRef> {
         }
         let wanted = wanted as usize;
         let missing = wanted.saturating_sub(length(text));
-        let write_pad = |out: &mut StringBuilder| pad.chars().cycle().take(missing).all(|c| out.write_char(c).is_ok());
         let kept = characters(text, 0, wanted);
-        Ok(if at_front {
-            write_pad(out) && out.write_str(kept).is_ok()
-        } else {
-            out.write_str(kept).is_ok() && write_pad(out)
-        })
+        let (front, back) = if at_front { (missing, 0) } else { (0, missing) };
+        let write_pad =
+            |out: &mut StringBuilder, count| pad.chars().cycle().take(count).all(|c| out.write_char(c).is_ok());
+        Ok(write_pad(out, front) && out.write_str(kept).is_ok() && write_pad(out, back))
     })
 }
 

@@ -44,7 +44,7 @@ impl Functions {
             higher_order: HashMap::new(),
             aggregate: HashMap::new(),
             window: HashMap::new(),
-            expr_planners: expr_planners(),
+            expr_planners: expr_planners(settings),
         };
         for f in eddyline_functions::scalar::all(settings) {
             let names: Vec<String> = f.aliases().iter().cloned().chain([f.name().to_owned()]).collect();
@@ -90,8 +90,9 @@ fn aggregates() -> Vec<Arc<AggregateUDF>> {
     eddyline_functions::aggregate::batch::batch_aggregates()
 }
 
-fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+fn expr_planners(settings: &ScalarSettings) -> Vec<Arc<dyn ExprPlanner>> {
     vec![
+        eddyline_functions::scalar::syntax_planner(settings),
         Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
         Arc::new(datafusion_functions_nested::planner::NestedFunctionPlanner),
         Arc::new(datafusion_functions_nested::planner::FieldAccessPlanner),

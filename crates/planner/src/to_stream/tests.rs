@@ -43,7 +43,7 @@ fn what_is_used_twice_is_computed_once() {
     assert_snapshot!(dataflow("SELECT auction, bidder, 0.908 * price AS price, CASE WHEN EXTRACT(HOUR FROM date_time) >= 8 AND EXTRACT(HOUR FROM date_time) <= 18 THEN 'dayTime' WHEN EXTRACT(HOUR FROM date_time) <= 6 OR EXTRACT(HOUR FROM date_time) >= 20 THEN 'nightTime' ELSE 'otherTime' END AS bid_time_type, CHAR_LENGTH(extra) - CHAR_LENGTH(REPLACE(extra, 'c', '')) AS c_counts FROM bid WHERE 0.908 * price > 1000000 AND 0.908 * price < 50000000"), @r"
     Sink #4 result
       Calc #3 [auction@1 AS auction, bidder@2 AS bidder, __common_expr_4@5 AS price, CASE WHEN __common_expr_1@0 >= 8 AND __common_expr_1@0 <= 18 THEN dayTime WHEN __common_expr_1@0 <= 6 OR __common_expr_1@0 >= 20 THEN nightTime ELSE otherTime END AS bid_time_type, character_length(extra@4) - character_length(replace(extra@4, c, )) AS c_counts]
-        Calc #2 [date_part(HOUR, date_time@4) AS __common_expr_1, auction@1 AS auction, bidder@2 AS bidder, price@3 AS price, extra@5 AS extra, __common_expr_4@0 AS __common_expr_4] where __common_expr_4@0 > 1000000.000 AND __common_expr_4@0 < 50000000.000
+        Calc #2 [extract(HOUR, date_time@4) AS __common_expr_1, auction@1 AS auction, bidder@2 AS bidder, price@3 AS price, extra@5 AS extra, __common_expr_4@0 AS __common_expr_4] where __common_expr_4@0 > 1000000.000 AND __common_expr_4@0 < 50000000.000
           Calc #1 [0.908 * CAST(price@2 AS Decimal128(20, 0)) AS __common_expr_4, auction@0 AS auction, bidder@1 AS bidder, price@2 AS price, date_time@3 AS date_time, extra@4 AS extra]
             Source #0 bid [auction, bidder, price, date_time, extra]
     ");
