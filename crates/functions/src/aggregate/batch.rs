@@ -226,3 +226,70 @@ impl Accumulator for SumOrAvgAccumulator {
         done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Decimal128Array, Float64Array, Int32Array, Int64Array};
+    use arrow::datatypes::Schema;
+
+    /// Over two batches, directly and by merging two partial states: both must agree.
+    fn result(name: &str, distinct: bool, batches: [ArrayRef; 2]) -> Result<ScalarValue> {
+        let function = batch_aggregates().into_iter().find(|f| f.name() == name).expect("known");
+        let arg = batches[0].data_type().clone();
+        let return_type = function.return_type(&function.coerce_types(std::slice::from_ref(&arg))?)?;
+        let made = || {
+            function.accumulator(AccumulatorArgs {
+                return_field: Arc::new(Field::new("result", return_type.clone(), true)),
+                schema: &Schema::empty(),
+                ignore_nulls: false,
+                order_bys: &[],
+                is_reversed: false,
+                name: "result",
+                is_distinct: distinct,
+                exprs: &[],
+                expr_fields: &[Arc::new(Field::new("arg", arg.clone(), true))],
+            })
+        };
+        let (mut direct, mut merged) = (made()?, made()?);
+        for batch in &batches {
+            direct.update_batch(std::slice::from_ref(batch))?;
+            let mut part = made()?;
+            part.update_batch(std::slice::from_ref(batch))?;
+            let state: Vec<ArrayRef> = part.state()?.iter().map(ScalarValue::to_array).collect::<Result<_>>()?;
+            merged.merge_batch(&state)?;
+        }
+        let direct = direct.evaluate()?;
+        assert_eq!(direct, merged.evaluate()?, "{name}");
+        assert_eq!(direct.data_type(), return_type, "{name}");
+        Ok(direct)
+    }
+
+    #[test]
+    fn integers_stay_integers_and_overflow_is_an_error() {
+        let ints = |values: &[i32]| Arc::new(Int32Array::from(values.to_vec())) as ArrayRef;
+        let both = || [ints(&[i32::MAX, -1]), ints(&[i32::MAX])];
+        assert_eq!(result("sum", false, both()).expect("sum"), ScalarValue::Int64(Some(4_294_967_293)));
+        assert_eq!(result("avg", false, both()).expect("avg"), ScalarValue::Int32(Some(1_431_655_764)));
+        assert_eq!(result("avg", false, [ints(&[-1]), ints(&[-2])]).expect("avg"), ScalarValue::Int32(Some(-1)));
+        assert_eq!(result("sum", true, [ints(&[1, 2, 2]), ints(&[2, 3])]).expect("sum"), ScalarValue::Int64(Some(6)));
+        assert_eq!(result("sum", false, [ints(&[]), ints(&[])]).expect("sum"), ScalarValue::Int64(None));
+        let longs = || Arc::new(Int64Array::from(vec![i64::MAX])) as ArrayRef;
+        let error = result("sum", false, [longs(), longs()]).expect_err("overflow").to_string();
+        assert!(error.contains("SUM overflows Int64"), "{error}");
+    }
+
+    #[test]
+    fn decimals_are_rounded_half_up_and_doubles_once() {
+        let decimals = |values: &[i128]| {
+            let array = Decimal128Array::from(values.to_vec());
+            Arc::new(array.with_precision_and_scale(5, 2).expect("fits")) as ArrayRef
+        };
+        let both = || [decimals(&[-100, -100]), decimals(&[0])];
+        assert_eq!(result("sum", false, both()).expect("sum"), ScalarValue::Decimal128(Some(-200), 38, 2));
+        assert_eq!(result("avg", false, both()).expect("avg"), ScalarValue::Decimal128(Some(-666_667), 38, 6));
+        let doubles = |values: &[f64]| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef;
+        let sum = result("sum", false, [doubles(&[0.1, 0.2]), doubles(&[0.5])]).expect("sum");
+        assert_eq!(sum, ScalarValue::Float64(Some(0.8)));
+    }
+}
