@@ -1,5 +1,7 @@
 //! What holds for all formats, and what the tests of each of them use.
 
+mod properties;
+
 use super::{BytesFormat, Place, decoding, encoding};
 use crate::{ConnectorError, Decoder, Options, Payload, Position, RawBlock, SourceRequest};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};

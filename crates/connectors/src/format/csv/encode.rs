@@ -30,7 +30,7 @@ impl EncodingFormat for Writer {
             }
             let start = out.len();
             out.extend_from_slice(field.name().as_bytes());
-            self.syntax.protect(out, start, at == 0);
+            self.syntax.protect(out, start, at == 0, true);
         }
         out.push(b'\n');
     }
@@ -65,20 +65,22 @@ impl Syntax {
             return Ok(());
         }
         let start = out.len();
+        // As in the decoder: only an empty STRING may be told from NULL by its literal.
+        let empty_is_null = self.null_literal.is_none() || !matches!(cells.values, CellValues::Text(_));
         let is_done = match &cells.values {
             CellValues::List(list, items) => {
                 let offsets = list.value_offsets();
                 let range = offsets[row] as usize..offsets[row + 1] as usize;
-                self.append_items(items, range, out) && self.protect(out, start, is_first)
+                self.append_items(items, range, out) && self.protect(out, start, is_first, empty_is_null)
             }
             CellValues::Text(_) | CellValues::Bytes(_) => {
                 cells.append(row, b' ', out);
-                self.protect(out, start, is_first)
+                self.protect(out, start, is_first, empty_is_null)
             }
             _ => {
                 cells.append(row, b' ', out);
                 let needs_care = is_first || !self.is_plain || out[start..].contains(&self.delimiter);
-                !needs_care || self.protect(out, start, is_first)
+                !needs_care || self.protect(out, start, is_first, empty_is_null)
             }
         };
         match is_done {
@@ -123,15 +125,13 @@ impl Syntax {
 
     /// Quotes and escapes the field that was written from `start` on, where it needs that. False when it needs it
     /// and the table's syntax has no way.
-    fn protect(&self, out: &mut Vec<u8>, start: usize, is_first: bool) -> bool {
+    fn protect(&self, out: &mut Vec<u8>, start: usize, is_first: bool, empty_is_null: bool) -> bool {
         let text = &out[start..];
         let special = |b: &u8| {
             matches!(b, b'\n' | b'\r') || *b == self.delimiter || Some(*b) == self.quote || Some(*b) == self.escape
         };
-        let looks_null = match &self.null_literal {
-            Some(null) => text == null.as_bytes(),
-            None => text.is_empty(),
-        };
+        let is_literal = self.null_literal.as_ref().is_some_and(|null| text == null.as_bytes());
+        let looks_null = is_literal || (text.is_empty() && empty_is_null);
         let looks_comment = is_first && self.allows_comments && text.first() == Some(&b'#');
         // A byte order mark at the start of a file would be taken for one.
         let looks_mark = is_first && text.starts_with(b"\xef\xbb\xbf");
