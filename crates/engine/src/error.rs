@@ -76,7 +76,8 @@ pub(crate) fn from_runtime(error: &RuntimeError) -> SqlError {
         RuntimeError::Source { error, .. } | RuntimeError::Sink { error, .. } => from_connector(error).sqlstate,
         _ => of_class(error),
     };
-    let out = SqlError::new(sqlstate, error.to_string());
+    // Through how many crates an error came says nothing to who reads it.
+    let out = SqlError::new(sqlstate, error.to_string().replace("Arrow error: ", ""));
     match error.hint() {
         Some(hint) => out.with_hint(hint),
         None => out,

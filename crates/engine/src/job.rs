@@ -2,13 +2,13 @@
 
 use crate::collect::{Channel, CollectConnector};
 use crate::error::{from_connector, from_runtime};
-use crate::{Engine, Settings};
+use crate::{Engine, ScriptError, Settings};
 use arrow::datatypes::SchemaRef;
 use eddyline_changes::{ChangeBatch, Epoch, Watermark};
 use eddyline_connectors::{Boundedness, Clock, Registry, SourceRequest};
 use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SinkSpec};
 use eddyline_planner::{PlannedJob, Presentation, SqlError};
-use eddyline_runtime::{JobHandle, JobMetrics, JobSettings, JobSummary};
+use eddyline_runtime::{JobHandle, JobMetrics, JobSettings, JobSummary, RuntimeError};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -216,7 +216,7 @@ pub(crate) fn start(
     name: String,
     planned: PlannedJob,
     channel_number: Option<u64>,
-) -> Result<RunningJob, SqlError> {
+) -> Result<RunningJob, ScriptError> {
     let facts = facts(engine.registry(), settings, shards, name, &planned, channel_number.is_some())?;
     let (sender, events) = channel();
     let channel = channel_number.map(|number| ResultChannel {
@@ -234,7 +234,7 @@ pub(crate) fn start(
     };
     let started = rim.clock.monotonic();
     let handle = eddyline_runtime::start(planned.dataflow, engine.registry(), job_settings, rim.clone())
-        .map_err(|e| from_runtime(&e))?;
+        .map_err(|e| cannot_start(&e))?;
 
     let summary: Arc<OnceLock<JobSummary>> = Arc::default();
     let (ended, kept, to) = (handle.ended(), summary.clone(), sender.clone());
@@ -244,6 +244,14 @@ pub(crate) fn start(
         let _ = to.send(JobEvent::Ended(result));
     });
     Ok(RunningJob { facts, handle, clock: rim.clock.clone(), started, summary, events, sender, channel })
+}
+
+/// A setting is the statement's fault; a table that cannot be opened fails the job.
+fn cannot_start(error: &RuntimeError) -> ScriptError {
+    match error {
+        RuntimeError::Setting { .. } | RuntimeError::Retractions { .. } => ScriptError::Statement(from_runtime(error)),
+        _ => ScriptError::Job(from_runtime(error)),
+    }
 }
 
 /// What is known of a job before it starts.

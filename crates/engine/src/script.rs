@@ -6,7 +6,6 @@
 //! SELECT. Jobs run one after the other.
 
 use crate::listing::Listing;
-use crate::session::at_statement;
 use crate::{Outcome, RunningJob, Session, Settings};
 use eddyline_planner::statement::{Statement, StatementKind};
 use eddyline_planner::{JobOutput, SqlError, TextPosition};
@@ -37,12 +36,36 @@ pub trait Observer {
 pub enum ScriptError {
     /// A statement is wrong.
     Statement(SqlError),
-    /// A job failed.
+    /// A job failed, or could not open its tables.
     Job(SqlError),
     /// Somebody aborted the job.
     Aborted,
     /// The observer wants no more: somebody stopped the job, or nobody reads.
     Stopped,
+}
+
+impl From<SqlError> for ScriptError {
+    fn from(error: SqlError) -> Self {
+        ScriptError::Statement(error)
+    }
+}
+
+impl ScriptError {
+    /// The error in it.
+    pub fn into_error(self) -> SqlError {
+        match self {
+            ScriptError::Statement(error) | ScriptError::Job(error) => error,
+            ScriptError::Aborted | ScriptError::Stopped => SqlError::new("57014", "the script was stopped"),
+        }
+    }
+
+    /// With the place of the statement, where the statement is at fault and the error has no place.
+    pub(crate) fn at(self, position: TextPosition) -> Self {
+        match self {
+            ScriptError::Statement(error) => ScriptError::Statement(error.at(position)),
+            other => other,
+        }
+    }
 }
 
 /// INSERTs that wait for the end of the script.
@@ -59,15 +82,15 @@ impl Session {
     /// [`ScriptError::Statement`] for text that does not parse and statements that are wrong; what the observer
     /// returns.
     pub fn run_script(&mut self, sql: &str, observer: &mut dyn Observer) -> Result<(), ScriptError> {
-        let statements = eddyline_planner::parse(sql).map_err(ScriptError::Statement)?;
+        let statements = eddyline_planner::parse(sql)?;
         let mut pending: Option<Pending> = None;
         for statement in &statements {
             if starts_pending(statement) {
                 self.run_pending(&mut pending, observer)?;
             }
-            let waits = self.outputs_of(statement).map_err(|e| ScriptError::Statement(e.at(statement.position)))?;
+            let waits = self.outputs_of(statement).map_err(|e| e.at(statement.position))?;
             match waits {
-                Some(output) => self.wait(&mut pending, statement, output).map_err(ScriptError::Statement)?,
+                Some(output) => self.wait(&mut pending, statement, output)?,
                 None => self.run_now(statement, observer)?,
             }
         }
@@ -103,7 +126,7 @@ impl Session {
     }
 
     fn run_now(&mut self, statement: &Statement, observer: &mut dyn Observer) -> Result<(), ScriptError> {
-        match self.execute(statement).map_err(ScriptError::Statement)? {
+        match self.execute(statement)? {
             Outcome::Done(message) => {
                 observer.done(&message);
                 Ok(())
@@ -120,7 +143,7 @@ impl Session {
     fn run_pending(&mut self, pending: &mut Option<Pending>, observer: &mut dyn Observer) -> Result<(), ScriptError> {
         let Some(Pending { outputs, settings, position }) = pending.take() else { return Ok(()) };
         let now = std::mem::replace(self.settings_mut(), settings);
-        let started = self.start(outputs).map_err(at_statement(position)).map_err(ScriptError::Statement);
+        let started = self.start(outputs).map_err(|e| e.at(position));
         *self.settings_mut() = now;
         observer.job(started?)
     }

@@ -5,10 +5,10 @@ use crate::ddl::{self, Definer};
 use crate::error::{from_catalog, from_connector};
 use crate::job::{self, RunningJob};
 use crate::listing::Listing;
-use crate::{Engine, Settings, show};
+use crate::{Engine, ScriptError, Settings, show};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
 use eddyline_planner::statement::{ExplainStage, Insert, Query, Show, Statement, StatementKind};
-use eddyline_planner::{Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target, TextPosition};
+use eddyline_planner::{Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -64,12 +64,13 @@ impl Session {
     /// Executes one statement. An INSERT is a job of its own here; [`run_script`](Self::run_script) joins them.
     ///
     /// # Errors
-    /// What is wrong with it, with the place in the text that was parsed.
-    pub fn execute(&mut self, statement: &Statement) -> Result<Outcome, SqlError> {
+    /// [`ScriptError::Statement`] with the place in the text that was parsed; [`ScriptError::Job`] where its tables
+    /// cannot be opened.
+    pub fn execute(&mut self, statement: &Statement) -> Result<Outcome, ScriptError> {
         self.execute_anywhere(statement).map_err(|e| e.at(statement.position))
     }
 
-    fn execute_anywhere(&mut self, statement: &Statement) -> Result<Outcome, SqlError> {
+    fn execute_anywhere(&mut self, statement: &Statement) -> Result<Outcome, ScriptError> {
         match &statement.kind {
             StatementKind::CreateTable { table, query, .. } => {
                 let name = table.name.clone();
@@ -90,18 +91,18 @@ impl Session {
                 Ok(Outcome::Done(created_message("view", &view.name, true)))
             }
             StatementKind::Drop { kind, name, if_exists } => {
-                ddl::drop(&mut self.catalog, kind, name, *if_exists).map(Outcome::Done)
+                Ok(Outcome::Done(ddl::drop(&mut self.catalog, kind, name, *if_exists)?))
             }
             StatementKind::Insert(insert) => self.start(vec![self.insert_output(insert)?]).map(into_outcome),
             StatementKind::StatementSet(inserts) => {
-                let outputs = inserts.iter().map(|i| self.insert_output(i)).collect::<Result<_, _>>()?;
+                let outputs = inserts.iter().map(|i| self.insert_output(i)).collect::<Result<_, SqlError>>()?;
                 self.start(outputs).map(into_outcome)
             }
             StatementKind::Select(query) => self.select(query).map(into_outcome),
-            StatementKind::Explain { stage, statement } => self.explain(*stage, statement).map(Outcome::Listing),
-            StatementKind::Show(show) => self.show(show).map(Outcome::Listing),
-            StatementKind::Describe(name) => self.describe(name).map(Outcome::Listing),
-            StatementKind::Set { key, value } => self.set(key, value),
+            StatementKind::Explain { stage, statement } => Ok(Outcome::Listing(self.explain(*stage, statement)?)),
+            StatementKind::Show(show) => Ok(Outcome::Listing(self.show(show)?)),
+            StatementKind::Describe(name) => Ok(Outcome::Listing(self.describe(name)?)),
+            StatementKind::Set { key, value } => Ok(self.set(key, value)?),
             StatementKind::ShowSettings => Ok(Outcome::Listing(show::settings(&self.settings))),
             StatementKind::Reset(Some(key)) => {
                 self.settings.reset(key)?;
@@ -177,7 +178,7 @@ impl Session {
         let no_select = || SqlError::new(SqlError::INVALID, "the last statement is no SELECT");
         let (last, before) = statements.split_last().ok_or_else(no_select)?;
         for statement in before {
-            self.execute(statement)?;
+            self.execute(statement).map_err(ScriptError::into_error)?;
         }
         let StatementKind::Select(query) = &last.kind else { return Err(no_select().at(last.position)) };
         self.plan(vec![result_output(query, 0)]).map_err(|e| e.at(last.position))
@@ -207,7 +208,7 @@ impl Session {
     ///
     /// # Errors
     /// What cannot be planned or opened.
-    pub(crate) fn start(&self, outputs: Vec<JobOutput>) -> Result<RunningJob, SqlError> {
+    pub(crate) fn start(&self, outputs: Vec<JobOutput>) -> Result<RunningJob, ScriptError> {
         let name = match outputs.as_slice() {
             [JobOutput { target: Target::Table { table, .. }, .. }] => format!("insert-into {}", table.name),
             several => format!("{} inserts", several.len()),
@@ -216,7 +217,7 @@ impl Session {
         job::start(&self.engine, &self.settings, self.shards(), name, planned, None)
     }
 
-    fn select(&self, query: &Query) -> Result<RunningJob, SqlError> {
+    fn select(&self, query: &Query) -> Result<RunningJob, ScriptError> {
         let channel = self.engine.next_channel();
         let planned = self.plan(vec![result_output(query, channel)])?;
         job::start(&self.engine, &self.settings, self.shards(), "select".into(), planned, Some(channel))
@@ -294,9 +295,4 @@ fn result_output(query: &Query, channel: u64) -> JobOutput {
 
 fn created_message(kind: &str, name: &str, created: bool) -> String {
     if created { format!("{kind} {name} created") } else { format!("{kind} {name} exists already, left as it is") }
-}
-
-/// The place of a statement, for errors that have none.
-pub(crate) fn at_statement(position: TextPosition) -> impl Fn(SqlError) -> SqlError {
-    move |error| error.at(position)
 }

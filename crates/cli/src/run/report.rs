@@ -34,7 +34,7 @@ impl Reporter {
     /// A statement or a setting is wrong.
     pub(crate) fn error(&self, error: &SqlError, sql: Option<&str>) -> Exit {
         match self.json {
-            true => self.event(json!({ "event": "failed", "error": error_object(error) })),
+            true => self.event("failed", json!({ "error": error_object(error) })),
             false => self.line(&error.render(sql.unwrap_or_default())),
         }
         Exit::Usage
@@ -50,7 +50,7 @@ impl Reporter {
     /// Something worth knowing.
     pub(crate) fn note(&self, text: &str) {
         match (self.json, self.quiet) {
-            (true, _) => self.event(json!({ "event": "note", "message": text })),
+            (true, _) => self.event("note", json!({ "message": text })),
             (false, false) => self.line(text),
             (false, true) => {}
         }
@@ -59,9 +59,8 @@ impl Reporter {
     /// A job began.
     pub(crate) fn started(&self, facts: &JobFacts) {
         if self.json {
-            self.event(json!({
-                "event": "started", "job": facts.name, "shards": facts.shards, "bounded": facts.bounded,
-            }));
+            let started = json!({ "job": facts.name, "shards": facts.shards, "bounded": facts.bounded });
+            self.event("started", started);
         }
         for warning in &facts.warnings {
             self.note(&format!("WARNING: {warning}"));
@@ -73,9 +72,8 @@ impl Reporter {
         let rate = rate(now, before);
         if self.json {
             let mut object = counts(now);
-            object["event"] = "progress".into();
             object["rows_per_second"] = rate.into();
-            self.event(object);
+            self.event("progress", object);
         } else if self.terminal && !self.quiet {
             self.stderr(&format!("\r\x1b[2K{}", progress_line(now, rate)));
             self.line_shown.set(true);
@@ -94,10 +92,9 @@ impl Reporter {
         self.clear();
         if self.json {
             let mut object = counts(progress);
-            object["event"] = "finished".into();
             object["job"] = facts.name.clone().into();
             object["stopped"] = stopped.into();
-            self.event(object);
+            self.event("finished", object);
         } else if !self.quiet {
             self.left_out(progress);
             if stopped || facts.result.is_none() {
@@ -149,8 +146,10 @@ impl Reporter {
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
 
-    fn event(&self, object: serde_json::Value) {
-        if writeln!(std::io::stdout(), "{object}").is_err() {
+    fn event(&self, kind: &str, fields: serde_json::Value) {
+        // What kind it is stands first, for those who read it themselves.
+        let fields = fields.to_string();
+        if writeln!(std::io::stdout(), "{{\"event\":\"{kind}\",{}", &fields[1..]).is_err() {
             self.unread.set(true);
         }
     }

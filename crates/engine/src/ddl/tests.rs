@@ -130,7 +130,7 @@ fn clauses_that_say_nothing_are_refused() {
 /// CREATE TABLE and DROP over the built-in connectors, with statements made by hand.
 mod definitions {
     use super::{column, metadata, table};
-    use crate::{Engine, EngineConfig, Outcome, Session, SqlError, TextPosition};
+    use crate::{Engine, EngineConfig, Outcome, ScriptError, Session, SqlError, TextPosition};
     use eddyline_catalog::{Column, ColumnSource, Table};
     use eddyline_planner::statement::{Statement, StatementKind};
 
@@ -149,9 +149,10 @@ mod definitions {
     }
 
     fn done(session: &mut Session, kind: StatementKind) -> Result<String, SqlError> {
-        match session.execute(&statement(kind))? {
-            Outcome::Done(message) => Ok(message),
-            _ => panic!("not done"),
+        match session.execute(&statement(kind)) {
+            Ok(Outcome::Done(message)) => Ok(message),
+            Err(ScriptError::Statement(error)) => Err(error),
+            _ => panic!("neither done nor refused"),
         }
     }
 
