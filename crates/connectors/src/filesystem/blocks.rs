@@ -2,7 +2,7 @@
 //!
 //! A range `start..end` of a file holds the records that begin in it: reading begins behind the first newline at or
 //! after `start - 1` and ends with the record that holds byte `end - 1`. So ranges that cover a file hold each of its
-//! records once, wherever they are cut.
+//! records once, wherever they are cut. Where a newline need not end a record, ranges begin where records do.
 
 use super::compression::Compression;
 use super::location::external;
@@ -59,7 +59,7 @@ impl Blocks {
     ) -> Result<Self, ConnectorError> {
         let open = || -> io::Result<_> {
             let mut file = File::open(path)?;
-            let within_record = from.0 <= range.start && range.start > 0;
+            let within_record = format.is_splittable() && from.0 <= range.start && range.start > 0;
             let offset = range.start.max(from.0) - u64::from(within_record);
             let size_bytes = file.metadata()?.len();
             let below = file.try_clone()?;
@@ -150,6 +150,10 @@ impl Blocks {
     fn cut(&mut self, at_end: bool) -> Option<usize> {
         let last = usize::try_from(self.range.end - 1 - self.offset).unwrap_or(usize::MAX);
         if last < self.rest.len() {
+            if !self.format.is_splittable() && self.format.record_end(&self.rest[..=last]) == Some(last + 1) {
+                self.done = true;
+                return Some(last + 1);
+            }
             let newline = memchr::memchr(b'\n', &self.rest[last..]);
             self.done = newline.is_some() || at_end;
             return newline.map(|at| last + at + 1).or(at_end.then_some(self.rest.len()));

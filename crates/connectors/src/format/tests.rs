@@ -1,6 +1,8 @@
 //! What holds for all formats, and what the tests of each of them use.
 
 mod properties;
+mod raw;
+mod text;
 
 use super::{BytesFormat, Place, decoding, encoding};
 use crate::{ConnectorError, Decoder, Options, Payload, Position, RawBlock, SourceRequest};

@@ -127,6 +127,28 @@ fn a_record_over_lines_is_not_cut() {
     }
 }
 
+/// Quoted newlines, and numbers whose bytes may be newlines: ranges begin and end where the formats' records do.
+#[test]
+fn ranges_of_the_real_formats_hold_every_record_once() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("a");
+    let quoted: String = (0..40).map(|i| format!("\"{i}\n\n{}\"\n", "\"\"\n".repeat(i % 4))).collect();
+    let numbers: Vec<u8> = (0..40i32).flat_map(i32::to_be_bytes).collect();
+    let cases = [("csv", DataType::Utf8, quoted.into_bytes()), ("raw", DataType::Int32, numbers)];
+    for (name, data_type, bytes) in cases {
+        fs::write(&path, bytes).expect("write");
+        let request = request(&schema(&[("c", data_type)]));
+        let mut options = Options::new("t", &options(&[("format", name)]));
+        let format = crate::format::decoding(&mut options, &request).expect("format");
+        for split_bytes in 1..60 {
+            let content = Content::Bytes { format: format.clone(), compression: None };
+            let table = Table { split_bytes, request: request.clone(), ..table(&path) };
+            let source = FileSource { content, ..table.source() };
+            assert_eq!(Bench::new().read(&source, 2).expect("rows").num_rows(), 40, "{name}, {split_bytes} bytes");
+        }
+    }
+}
+
 #[test]
 fn a_reader_goes_on_at_a_position() {
     let directory = tempfile::tempdir().expect("directory");
