@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 /// The exit code, when not all went well; what happened has been told.
 pub(crate) fn bench(args: &BenchArgs) -> Result<Exit, Exit> {
     let Suite::Nexmark(args) = &args.suite;
-    let queries = chosen(args).map_err(|e| tell(&e, Exit::Usage))?;
+    let queries = chosen(args).map_err(|e| tell(&format!("ERROR: {e}"), Exit::Usage))?;
     if args.here {
         return here(args, &queries);
     }
@@ -43,7 +43,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit, Exit> {
 }
 
 fn tell(message: &str, exit: Exit) -> Exit {
-    let _ = writeln!(io::stderr(), "ERROR: {message}");
+    let _ = writeln!(io::stderr(), "{message}");
     exit
 }
 
@@ -93,7 +93,7 @@ fn in_own_process(args: &NexmarkArgs, query: &str) -> Result<Measurement, String
     }
     let output = command.stderr(Stdio::piped()).output().map_err(|e| format!("cannot start a process: {e}"))?;
     if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("ERROR: ").to_owned());
+        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }
     let line: serde_json::Value =
         serde_json::from_slice(&output.stdout).map_err(|e| format!("unreadable measurement: {e}"))?;
