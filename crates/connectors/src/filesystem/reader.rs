@@ -25,11 +25,24 @@ pub(super) struct FileReader {
 }
 
 impl FileReader {
-    /// Begins to read on the rim; with a `watch`, follows the file as long as the watch says.
-    pub(super) fn new(path: &str, split: &Split, blocks: Blocks, watch: Option<Arc<Watch>>, rim: &Rim) -> Self {
+    /// Begins to read on the rim what `open` opens there; with a `watch`, follows the file as long as the watch says.
+    pub(super) fn new(
+        path: &str,
+        split: &Split,
+        open: impl FnOnce() -> Result<Blocks, ConnectorError> + Send + 'static,
+        watch: Option<Arc<Watch>>,
+        rim: &Rim,
+    ) -> Self {
         let (out, receiver) = mpsc::channel(AHEAD);
         let task = Task { path: path.to_owned(), split: split.id.clone(), watch, clock: rim.clock.clone(), out };
-        rim.tokio.spawn(task.run(blocks));
+        rim.tokio.spawn(async move {
+            match tokio::task::spawn_blocking(open).await {
+                Ok(Ok(blocks)) => task.run(blocks).await,
+                // Fails when the reader is gone, which is no matter.
+                Ok(Err(e)) => drop(task.out.send(Err(e)).await),
+                Err(_) => {}
+            }
+        });
         Self { path: path.to_owned(), blocks: receiver, ended: false }
     }
 }

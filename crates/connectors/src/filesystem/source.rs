@@ -172,11 +172,14 @@ impl Source for FileSource {
             }
             Content::Bytes { format, compression } => {
                 let compression = compression_of(*compression, path);
-                let blocks = Blocks::open(path, compression, format.clone(), split.range.clone(), from)?;
                 let watch = self.watch.as_ref().map(|(_, watch)| watch.clone());
                 let follow = watch.is_some() && compression == Compression::None;
-                let blocks = if follow { blocks.following() } else { blocks };
-                Ok(Box::new(FileReader::new(path, split, blocks, watch, rim)))
+                let (place, format, range) = (path.to_owned(), format.clone(), split.range.clone());
+                let open = move || {
+                    let blocks = Blocks::open(&place, compression, format, range, from)?;
+                    Ok(if follow { blocks.following() } else { blocks })
+                };
+                Ok(Box::new(FileReader::new(path, split, open, watch, rim)))
             }
         }
     }

@@ -88,11 +88,11 @@ fn a_path_is_a_file_a_directory_or_a_glob() {
 fn ranges_hold_every_record_once_wherever_they_are_cut() {
     let directory = tempfile::tempdir().expect("directory");
     let path = directory.path().join("a");
-    for text in [count(0, 200), count(0, 200).trim_end_matches('\n').to_owned(), "\n\na\n\n".into(), "one line".into()]
+    for text in [count(0, 60), count(0, 60).trim_end_matches('\n').to_owned(), "\n\na\n\n".into(), "one line".into()]
     {
         fs::write(&path, &text).expect("write");
         for splittable in [true, false] {
-            for split_bytes in 1..40 {
+            for split_bytes in [1, 2, 3, 5, 11, 13, 39] {
                 let source = Table { splittable, split_bytes, ..table(&path) }.source();
                 let rows = read(&source, 2);
                 assert_eq!(
@@ -111,7 +111,7 @@ fn a_record_over_lines_is_not_cut() {
     let path = directory.path().join("a");
     let text: String = (0..50).map(|i| format!("{i} \\\nand more\n")).collect();
     fs::write(&path, &text).expect("write");
-    for split_bytes in 1..60 {
+    for split_bytes in [1, 2, 3, 5, 11, 13, 59] {
         let source = Table { splittable: false, split_bytes, ..table(&path) }.source();
         let bench = Bench::new();
         let records: usize = source
