@@ -78,6 +78,9 @@ impl Calls {
         for (at, Call { call, accumulator, .. }) in self.calls.iter().enumerate() {
             if call.distinct && !distinct {
                 columns.extend(partial_fields(at, call).iter().map(|f| new_null_array(f.data_type(), slots.len())));
+            } else if matches!(call.function.as_str(), "min" | "max") {
+                // The partial of an extreme is its result, and a multiset has no other.
+                columns.push(accumulator.evaluate(slots)?);
             } else {
                 columns.extend(accumulator.partials(slots)?);
             }
