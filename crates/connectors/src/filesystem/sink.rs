@@ -19,6 +19,7 @@ use eddyline_changes::{BarrierKind, ChangeBatch, Epoch};
 use parquet::basic::Compression;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,7 +66,7 @@ impl FileSink {
         encoding: Encoding,
         rolling: Rolling,
     ) -> Self {
-        let uid = format!("{:016x}", rand::random::<u64>());
+        let uid = format!("{:016x}", RandomState::new().build_hasher().finish());
         let target = Target { directory: directory.into(), uid, extension };
         Self { target, encoding, schema, rolling, unfinished: Arc::default() }
     }
