@@ -35,6 +35,12 @@ impl SqlError {
     pub const UNDEFINED_FUNCTION: &'static str = "42883";
     /// `42P07` the name is taken.
     pub const DUPLICATE_TABLE: &'static str = "42P07";
+    /// `42704` unknown type, job, setting.
+    pub const UNDEFINED_OBJECT: &'static str = "42704";
+    /// `42701` a column is there twice.
+    pub const DUPLICATE_COLUMN: &'static str = "42701";
+    /// `54001` nested too deeply.
+    pub const TOO_COMPLEX: &'static str = "54001";
     /// `42804` types that do not fit.
     pub const DATATYPE_MISMATCH: &'static str = "42804";
     /// `0A000` not supported.

@@ -1,13 +1,84 @@
 //! SQL text to statements.
+//!
+//! Statements are read by hand ([`Cursor`](cursor::Cursor) over sqlparser's tokens); queries and expressions by
+//! sqlparser with a dialect of our own, types by hand. What several spellings say is brought into one form, so that
+//! the binder sees fewer shapes than the user may write:
+//!
+//! | written | in the tree |
+//! |---|---|
+//! | `TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR))`, `TUMBLE(…)` without TABLE( ), named arguments | `TableFactor::TableFunction { expr: Function }`, the function one of `TUMBLE`, `HOP`, `CUMULATE`, `SESSION`, its arguments positional: TUMBLE(data, timecol, size [, offset]), HOP(data, timecol, slide, size [, offset]), CUMULATE(data, timecol, step, size [, offset]), SESSION(data, timecol, gap) |
+//! | `TABLE t [PARTITION BY a, b]` as an argument | function `__table(t [, a, b])` |
+//! | `DESCRIPTOR(ts)` | function `descriptor(ts)` |
+//! | `TIMESTAMPDIFF(SECOND, a, b)`, `TIMESTAMPADD(DAY, n, ts)` | first argument the string `'SECOND'`, `'DAY'` |
+//! | `CEIL(x TO DAY)`, `FLOOR(x TO DAY)` | functions `ceil_to('DAY', x)`, `floor_to('DAY', x)` |
+//! | `INTERVAL '1 02:03:04' DAY TO SECOND`, `INTERVAL '1-2' YEAR TO MONTH` | an interval without unit whose text names them: `'1 days 2 hours 3 minutes 4 seconds'` |
+//! | `INTERVAL '2' QUARTER` | `INTERVAL '6' MONTH` |
+//! | `MAP['a', 1, 'b', 2]` | function `map(ARRAY['a', 'b'], ARRAY[1, 2])` |
+//! | `ROW(1, 'a')`, `ARRAY[1, 2]` | function `ROW`; `Expr::Array` |
+//! | `CAST(x AS VARCHAR(3))`, `CAST(x AS CHAR(3))` | `left(CAST(x AS STRING), 3)`, `rpad(CAST(x AS STRING), 3)` |
+//! | `CAST(x AS ROW<…>)` and other types | a data type that [`arrow_type`] understands |
+//! | `JSON_VALUE(j, p RETURNING t NULL ON EMPTY NULL ON ERROR)` | `TRY_CAST(JSON_VALUE(j, p) AS t)` |
+//! | `TIMESTAMP '2020-01-01 00:00:00.123'`, `TIME '…'` | the type has the precision of the text: `TIMESTAMP(3)` |
+//! | `default_catalog.default_database.t` | `t` |
+//!
+//! Not here: what names stand for.
+
+mod columns;
+mod cursor;
+mod ddl;
+mod depth;
+mod dialect;
+mod dml;
+mod interval;
+mod literals;
+mod normalise;
+mod refuse;
+mod script;
+mod session;
+mod statements;
+mod syntax_error;
+#[cfg(test)]
+mod tests;
+mod types;
+mod windows;
+
+pub use types::{arrow_type, sql_type};
 
 use crate::SqlError;
 use crate::statement::Statement;
+use cursor::Cursor;
+use script::Text;
+use sqlparser::ast::{Expr, Query};
 
 /// Parses a script: statements separated by semicolons, comments anywhere.
 ///
 /// # Errors
-/// A syntax error with its position.
+/// A syntax error, or what is not supported, with its position.
 pub fn parse(sql: &str) -> Result<Vec<Statement>, SqlError> {
-    let _ = sql;
-    Err(SqlError::new(SqlError::UNSUPPORTED, "parsing is not there yet"))
+    let text = Text::read(sql)?;
+    text.statements()?.into_iter().map(|tokens| statements::statement(&mut Cursor::new(&text, tokens)?)).collect()
+}
+
+/// Parses one query, such as the text of a view.
+///
+/// # Errors
+/// A syntax error, or what is not supported, with its position in `sql`.
+pub fn parse_query(sql: &str) -> Result<Box<Query>, SqlError> {
+    whole(sql, Cursor::query)
+}
+
+/// Parses one expression, such as the text of a computed column or of a watermark.
+///
+/// # Errors
+/// A syntax error, or what is not supported, with its position in `sql`.
+pub fn parse_expression(sql: &str) -> Result<Expr, SqlError> {
+    whole(sql, Cursor::expression)
+}
+
+fn whole<T>(sql: &str, read: impl FnOnce(&mut Cursor<'_>) -> Result<T, SqlError>) -> Result<T, SqlError> {
+    let text = Text::read(sql)?;
+    let mut cursor = Cursor::new(&text, text.tokens())?;
+    let found = read(&mut cursor)?;
+    cursor.expect_end()?;
+    Ok(found)
 }

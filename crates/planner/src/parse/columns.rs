@@ -1,0 +1,253 @@
+//! What stands between the brackets of CREATE TABLE: columns, primary key, watermark.
+
+use super::cursor::Cursor;
+use super::{ddl, refuse};
+use crate::{SqlError, TextPosition};
+use arrow::datatypes::DataType;
+use eddyline_catalog::{Column, ColumnSource, WatermarkDefinition};
+use sqlparser::tokenizer::Token;
+
+/// The elements of a table, as written.
+#[derive(Default)]
+pub(super) struct Elements {
+    columns: Vec<Column>,
+    /// Where each column is named.
+    places: Vec<TextPosition>,
+    primary_key: Option<Vec<(String, TextPosition)>>,
+    watermark: Option<(WatermarkDefinition, TextPosition)>,
+}
+
+impl Elements {
+    /// After the opening bracket, to the closing one.
+    ///
+    /// # Errors
+    /// A syntax error, what is not supported, or something twice.
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, SqlError> {
+        let mut elements = Self::default();
+        if cursor.symbol(&Token::RParen) {
+            return Ok(elements);
+        }
+        loop {
+            elements.element(cursor)?;
+            if cursor.symbol(&Token::RParen) {
+                return Ok(elements);
+            }
+            if !cursor.symbol(&Token::Comma) {
+                return Err(cursor.expected("`,` or `)`"));
+            }
+        }
+    }
+
+    /// The definition; `complete` says that nothing else brings columns.
+    ///
+    /// # Errors
+    /// A primary key or watermark over a column that is not there.
+    pub(super) fn finish(
+        mut self,
+        complete: bool,
+    ) -> Result<(Vec<Column>, Vec<String>, Option<WatermarkDefinition>), SqlError> {
+        if let Some((watermark, position)) = &self.watermark
+            && complete
+            && !self.columns.iter().any(|c| c.name == watermark.column)
+        {
+            return Err(self.unknown("the watermark", &watermark.column).at(*position));
+        }
+        for (name, position) in self.primary_key.iter().flatten() {
+            let found = self.columns.iter_mut().find(|c| c.name == *name);
+            match found {
+                None if complete => return Err(self.unknown("the primary key", name).at(*position)),
+                None => {}
+                Some(column) if column.source == ColumnSource::Physical => column.nullable = false,
+                Some(_) => {
+                    let message = format!("the primary key names {name}, which is not a physical column");
+                    return Err(SqlError::new(SqlError::INVALID, message).at(*position));
+                }
+            }
+        }
+        let key = self.primary_key.unwrap_or_default().into_iter().map(|(name, _)| name).collect();
+        Ok((self.columns, key, self.watermark.map(|(w, _)| w)))
+    }
+
+    fn unknown(&self, what: &str, name: &str) -> SqlError {
+        let error = SqlError::new(SqlError::UNDEFINED_COLUMN, format!("{what} names column {name}, which does not exist"));
+        let distance = |c: &Column| eddyline_catalog::edit_distance(&c.name.to_lowercase(), &name.to_lowercase());
+        match self.columns.iter().min_by_key(|c| distance(c)).filter(|c| distance(c) <= 1 + name.len() / 4) {
+            Some(near) => error.with_hint(format!("did you mean {}?", near.name)),
+            None => {
+                let names: Vec<&str> = self.columns.iter().map(|c| c.name.as_str()).collect();
+                error.with_hint(format!("the columns are {}", names.join(", ")))
+            }
+        }
+    }
+
+    fn element(&mut self, cursor: &mut Cursor<'_>) -> Result<(), SqlError> {
+        if cursor.peek_words(&["WATERMARK", "FOR"]) {
+            return self.watermark(cursor);
+        }
+        let constraint = cursor.peek_word("CONSTRAINT") && !super::script::is_word(&cursor.peek_nth(1).token, "AS");
+        if constraint {
+            cursor.word("CONSTRAINT");
+            cursor.identifier("the name of the constraint")?;
+            if !cursor.peek_words(&["PRIMARY", "KEY"]) && !cursor.peek_word("UNIQUE") {
+                return Err(cursor.expected("PRIMARY KEY"));
+            }
+        }
+        if cursor.peek_words(&["PRIMARY", "KEY"]) {
+            return self.table_key(cursor);
+        }
+        if cursor.peek_word("UNIQUE") && (constraint || cursor.peek_nth(1).token == Token::LParen) {
+            return Err(refuse::unsupported("UNIQUE", "PRIMARY KEY (…) NOT ENFORCED is").at(cursor.position()));
+        }
+        self.column(cursor)
+    }
+
+    fn watermark(&mut self, cursor: &mut Cursor<'_>) -> Result<(), SqlError> {
+        let begin = cursor.position();
+        cursor.expect_words(&["WATERMARK", "FOR"])?;
+        let position = cursor.position();
+        let column = cursor.identifier("the name of a column")?.value;
+        if cursor.peek().token == Token::Period {
+            let error = refuse::unsupported("a watermark for a field of a row", "declare a computed column: ts AS r.ts");
+            return Err(error.at(position));
+        }
+        if !cursor.word("AS") {
+            let hint = format!("write WATERMARK FOR {column} AS {column} - INTERVAL '5' SECOND");
+            return Err(cursor.expected("AS").with_hint(hint));
+        }
+        let from = cursor.begin();
+        cursor.expression()?;
+        let watermark = WatermarkDefinition { column, sql: cursor.text_since(from).to_owned() };
+        if self.watermark.replace((watermark, position)).is_some() {
+            return Err(SqlError::new(SqlError::INVALID, "a table has one watermark, here is another").at(begin));
+        }
+        Ok(())
+    }
+
+    /// `PRIMARY KEY (a, b) NOT ENFORCED`.
+    fn table_key(&mut self, cursor: &mut Cursor<'_>) -> Result<(), SqlError> {
+        let begin = cursor.position();
+        cursor.expect_words(&["PRIMARY", "KEY"])?;
+        cursor.expect_symbol(&Token::LParen)?;
+        let mut columns: Vec<(String, TextPosition)> = Vec::new();
+        for (name, position) in cursor.list(|c| Ok((c.position(), c.identifier("the name of a column")?.value)))?
+            .into_iter()
+            .map(|(p, n)| (n, p))
+        {
+            if columns.iter().any(|(n, _)| *n == name) {
+                return Err(twice(&format!("column {name} of the primary key")).at(position));
+            }
+            columns.push((name, position));
+        }
+        if !cursor.symbol(&Token::RParen) {
+            return Err(cursor.expected("`,` or `)`"));
+        }
+        not_enforced(cursor)?;
+        self.set_key(columns, begin)
+    }
+
+    fn set_key(&mut self, columns: Vec<(String, TextPosition)>, begin: TextPosition) -> Result<(), SqlError> {
+        match self.primary_key.replace(columns) {
+            Some(_) => Err(SqlError::new(SqlError::INVALID, "a table has one primary key, here is another").at(begin)),
+            None => Ok(()),
+        }
+    }
+
+    fn column(&mut self, cursor: &mut Cursor<'_>) -> Result<(), SqlError> {
+        let position = cursor.position();
+        let name = cursor.identifier("a column, PRIMARY KEY or WATERMARK FOR")?.value;
+        if self.columns.iter().any(|c| c.name == name) {
+            return Err(twice(&format!("column {name}")).at(position));
+        }
+        let mut column =
+            Column { name, data_type: DataType::Null, nullable: true, source: ColumnSource::Physical, comment: None };
+        if cursor.word("AS") {
+            let from = cursor.begin();
+            cursor.expression()?;
+            column.source = ColumnSource::Computed { sql: cursor.text_since(from).to_owned() };
+            column.comment = ddl::comment(cursor)?;
+        } else {
+            if matches!(cursor.peek().token, Token::Comma | Token::RParen) {
+                let error = cursor.expected(&format!("the type of column {}", column.name));
+                return Err(error);
+            }
+            column.data_type = cursor.column_type()?;
+            self.clauses(cursor, &mut column, position)?;
+        }
+        self.columns.push(column);
+        self.places.push(position);
+        Ok(())
+    }
+
+    /// After the type: NOT NULL, PRIMARY KEY, METADATA, COMMENT in any order.
+    fn clauses(&mut self, cursor: &mut Cursor<'_>, column: &mut Column, position: TextPosition) -> Result<(), SqlError> {
+        loop {
+            let begin = cursor.position();
+            if cursor.words(&["NOT", "NULL"]) {
+                column.nullable = false;
+            } else if cursor.word("NULL") {
+            } else if cursor.words(&["PRIMARY", "KEY"]) {
+                not_enforced(cursor)?;
+                self.set_key(vec![(column.name.clone(), position)], begin)?;
+            } else if cursor.word("METADATA") {
+                let from = if cursor.word("FROM") { Some(cursor.string("the metadata's key as a string")?) } else { None };
+                let key = from.unwrap_or_else(|| column.name.clone());
+                column.source = ColumnSource::Metadata { key, is_virtual: cursor.word("VIRTUAL") };
+            } else if cursor.peek_word("COMMENT") {
+                column.comment = ddl::comment(cursor)?;
+            } else if cursor.peek_word("DEFAULT") {
+                return Err(refuse::unsupported("DEFAULT", "write the value in INSERT, or a computed column").at(begin));
+            } else if cursor.peek_word("UNIQUE") {
+                return Err(refuse::unsupported("UNIQUE", "PRIMARY KEY NOT ENFORCED is").at(begin));
+            } else if cursor.peek_words(&["GENERATED"]) {
+                return Err(refuse::unsupported("GENERATED", "write the column as: name AS expression").at(begin));
+            } else if cursor.peek_word("AS") {
+                let hint = format!("a computed column has no type: {} AS expression", column.name);
+                return Err(cursor.expected("`,` or `)`").with_hint(hint));
+            } else {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn not_enforced(cursor: &mut Cursor<'_>) -> Result<(), SqlError> {
+    if cursor.words(&["NOT", "ENFORCED"]) {
+        return Ok(());
+    }
+    if cursor.peek_word("ENFORCED") {
+        return Err(refuse::unsupported("ENFORCED", "write PRIMARY KEY … NOT ENFORCED").at(cursor.position()));
+    }
+    Err(cursor
+        .expected("NOT ENFORCED")
+        .with_hint("the connector owns the rows, so the key is declared, not checked: PRIMARY KEY … NOT ENFORCED"))
+}
+
+fn twice(what: &str) -> SqlError {
+    SqlError::new(SqlError::DUPLICATE_COLUMN, format!("{what} is there twice"))
+}
+
+/// `a [COMMENT 'text'], b)`: the names of a view's columns.
+///
+/// # Errors
+/// A syntax error, or a name twice.
+pub(super) fn view_names(cursor: &mut Cursor<'_>) -> Result<Vec<String>, SqlError> {
+    let mut names: Vec<String> = Vec::new();
+    loop {
+        let position = cursor.position();
+        let name = cursor.identifier("the name of a column")?.value;
+        if names.contains(&name) {
+            return Err(twice(&format!("column {name}")).at(position));
+        }
+        names.push(name);
+        if cursor.peek_word("COMMENT") {
+            let error = refuse::unsupported("COMMENT on a column of a view", "COMMENT after the columns is");
+            return Err(error.at(cursor.position()));
+        }
+        if cursor.symbol(&Token::RParen) {
+            return Ok(names);
+        }
+        if !cursor.symbol(&Token::Comma) {
+            return Err(cursor.expected("`,` or `)`"));
+        }
+    }
+}

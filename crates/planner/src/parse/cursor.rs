@@ -1,0 +1,209 @@
+//! A place in the tokens of one statement: looking ahead, taking, and saying what was expected.
+
+use super::script::{Text, is_word, position};
+use super::{depth, dialect::FlinkDialect, normalise, syntax_error};
+use crate::{SqlError, TextPosition};
+use sqlparser::ast::{Expr, Ident, Query};
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+
+/// Nesting that a statement may have.
+const DEPTH_MAX: usize = 200;
+
+/// Reads one statement, token by token; queries, expressions and types whole.
+pub(super) struct Cursor<'a> {
+    pub(super) text: &'a Text<'a>,
+    tokens: &'a [TokenWithSpan],
+    parser: Parser<'a>,
+}
+
+impl<'a> Cursor<'a> {
+    /// # Errors
+    /// Nesting that is too deep, and what no statement may have: hints, MATCH_RECOGNIZE.
+    pub(super) fn new(text: &'a Text<'a>, tokens: &'a [TokenWithSpan]) -> Result<Self, SqlError> {
+        depth::check(tokens)?;
+        super::refuse::everywhere(tokens)?;
+        Ok(Self { text, tokens, parser: parser(&text.dialect, tokens) })
+    }
+
+    /// The next token; `EOF` at the end of the statement.
+    pub(super) fn peek(&self) -> &TokenWithSpan {
+        self.parser.peek_token_ref()
+    }
+
+    /// The token after `n` others.
+    pub(super) fn peek_nth(&self, n: usize) -> &TokenWithSpan {
+        self.parser.peek_nth_token_ref(n)
+    }
+
+    /// Takes the next token.
+    pub(super) fn next(&mut self) -> TokenWithSpan {
+        self.parser.next_token()
+    }
+
+    /// Where the next token begins; at the end, just after the last one.
+    pub(super) fn position(&self) -> TextPosition {
+        position(self.peek().span.start).unwrap_or_else(|| self.end())
+    }
+
+    /// Where the next token begins in the text.
+    pub(super) fn begin(&self) -> Location {
+        match self.peek().span.start {
+            Location { line: 0, .. } => self.tokens.last().map_or(Location { line: 1, column: 1 }, |t| t.span.end),
+            at => at,
+        }
+    }
+
+    /// The text from `from` to the last token taken.
+    pub(super) fn text_since(&self, from: Location) -> &'a str {
+        self.text.slice(from, self.parser.get_current_token().span.end)
+    }
+
+    /// The text of the whole statement.
+    pub(super) fn sql(&self) -> &'a str {
+        match self.tokens {
+            [first, .., last] => self.text.slice(first.span.start, last.span.end),
+            [only] => self.text.slice(only.span.start, only.span.end),
+            [] => "",
+        }
+    }
+
+    /// Just after the last token of the statement.
+    pub(super) fn end(&self) -> TextPosition {
+        self.tokens.last().and_then(|t| position(t.span.end)).unwrap_or(TextPosition { line: 1, column: 1 })
+    }
+
+    pub(super) fn at_end(&self) -> bool {
+        self.peek().token == Token::EOF
+    }
+
+    /// Is the next token this word?
+    pub(super) fn peek_word(&self, word: &str) -> bool {
+        is_word(&self.peek().token, word)
+    }
+
+    /// Are the next tokens these words?
+    pub(super) fn peek_words(&self, words: &[&str]) -> bool {
+        words.iter().enumerate().all(|(n, w)| is_word(&self.peek_nth(n).token, w))
+    }
+
+    /// Takes these words if they come next.
+    pub(super) fn words(&mut self, words: &[&str]) -> bool {
+        let found = self.peek_words(words);
+        if found {
+            words.iter().for_each(|_| self.parser.advance_token());
+        }
+        found
+    }
+
+    /// Takes this word if it comes next.
+    pub(super) fn word(&mut self, word: &str) -> bool {
+        self.words(&[word])
+    }
+
+    /// Takes this symbol if it comes next.
+    pub(super) fn symbol(&mut self, symbol: &Token) -> bool {
+        self.parser.consume_token(symbol)
+    }
+
+    pub(super) fn expect_words(&mut self, words: &[&str]) -> Result<(), SqlError> {
+        for word in words {
+            if !self.word(word) {
+                return Err(self.expected(word));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn expect_symbol(&mut self, symbol: &Token) -> Result<(), SqlError> {
+        if self.symbol(symbol) { Ok(()) } else { Err(self.expected(&format!("`{symbol}`"))) }
+    }
+
+    pub(super) fn expect_end(&self) -> Result<(), SqlError> {
+        if self.at_end() { Ok(()) } else { Err(self.expected("end of statement")) }
+    }
+
+    /// One or more, with commas between.
+    pub(super) fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T, SqlError>) -> Result<Vec<T>, SqlError> {
+        let mut items = vec![item(self)?];
+        while self.symbol(&Token::Comma) {
+            items.push(item(self)?);
+        }
+        Ok(items)
+    }
+
+    /// A name of one part, quoted or not.
+    pub(super) fn identifier(&mut self, what: &str) -> Result<Ident, SqlError> {
+        match &self.peek().token {
+            Token::Word(w) => {
+                let ident = w.to_ident(self.peek().span);
+                self.parser.advance_token();
+                Ok(ident)
+            }
+            _ => Err(self.expected(what)),
+        }
+    }
+
+    /// A string in single quotes.
+    pub(super) fn string(&mut self, what: &str) -> Result<String, SqlError> {
+        match &self.peek().token {
+            Token::SingleQuotedString(text) | Token::UnicodeStringLiteral(text) => {
+                let text = text.clone();
+                self.parser.advance_token();
+                Ok(text)
+            }
+            Token::Word(w) if w.quote_style == Some('"') => {
+                let hint = format!("double quotes are for names; write '{}'", w.value.replace('\'', "''"));
+                Err(self.expected(what).with_hint(hint))
+            }
+            _ => Err(self.expected(what)),
+        }
+    }
+
+    /// Name of a table or view: one part, or with the default catalog and database before it.
+    pub(super) fn object_name(&mut self, what: &str) -> Result<String, SqlError> {
+        let position = self.position();
+        let mut parts = vec![self.identifier(what)?];
+        while self.symbol(&Token::Period) {
+            parts.push(self.identifier("a name")?);
+        }
+        normalise::simple_name(&parts).map(|n| n.value.clone()).map_err(|e| e.at(position))
+    }
+
+    /// A query, in one form.
+    pub(super) fn query(&mut self) -> Result<Box<Query>, SqlError> {
+        let parsed = self.parser.parse_query();
+        let mut query = parsed.map_err(|e| self.syntax_error(&e))?;
+        normalise::query(&mut query)?;
+        Ok(query)
+    }
+
+    /// An expression, in one form.
+    pub(super) fn expression(&mut self) -> Result<Expr, SqlError> {
+        let parsed = self.parser.parse_expr();
+        let mut expression = parsed.map_err(|e| self.syntax_error(&e))?;
+        normalise::expression(&mut expression)?;
+        Ok(expression)
+    }
+
+    /// A type of a column.
+    pub(super) fn column_type(&mut self) -> Result<arrow::datatypes::DataType, SqlError> {
+        let parsed = super::types::read_type(&mut self.parser);
+        parsed.map(|t| t.arrow).map_err(|e| self.syntax_error(&e))
+    }
+
+    /// `expected <what>, found <the next token>`.
+    pub(super) fn expected(&self, what: &str) -> SqlError {
+        syntax_error::expected(what, self.tokens, self.peek(), self.end())
+    }
+
+    fn syntax_error(&self, error: &ParserError) -> SqlError {
+        syntax_error::explain(error, &self.text.dialect, self.tokens, self.position(), self.end())
+    }
+}
+
+/// A parser over some tokens.
+pub(super) fn parser<'a>(dialect: &'a FlinkDialect, tokens: &[TokenWithSpan]) -> Parser<'a> {
+    dialect.begin(tokens.len());
+    Parser::new(dialect).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens.to_vec())
+}

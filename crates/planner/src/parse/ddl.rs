@@ -1,0 +1,207 @@
+//! CREATE TABLE, CREATE VIEW, DROP.
+
+use super::columns::{self, Elements};
+use super::cursor::Cursor;
+use super::{refuse, statements};
+use crate::SqlError;
+use crate::statement::{Like, LikeMode, LikePart, StatementKind};
+use eddyline_catalog::{Table, View};
+use sqlparser::tokenizer::Token;
+use std::collections::BTreeMap;
+
+/// `CREATE [OR REPLACE] [TEMPORARY] {TABLE | VIEW} …`.
+///
+/// # Errors
+/// A syntax error, what is not supported, or a definition that contradicts itself.
+pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    // Only what is refused is longer than these.
+    let or_replace = usize::from(cursor.peek_words(&["CREATE", "OR", "REPLACE"])) * 2;
+    let temporary = usize::from(super::script::is_word(&cursor.peek_nth(1 + or_replace).token, "TEMPORARY"));
+    let what = &cursor.peek_nth(1 + or_replace + temporary).token;
+    let (table, view) = (super::script::is_word(what, "TABLE"), super::script::is_word(what, "VIEW"));
+    if !table && !view {
+        let refused = refuse::statement(cursor);
+        if refused.sqlstate == SqlError::UNSUPPORTED {
+            return Err(refused);
+        }
+        (0..1 + or_replace + temporary).for_each(|_| drop_token(cursor));
+        return Err(cursor.expected("TABLE or VIEW"));
+    }
+    (0..2 + or_replace + temporary).for_each(|_| drop_token(cursor));
+    let head = Head { or_replace: or_replace > 0, temporary: temporary > 0, if_not_exists: false };
+    if table { create_table(cursor, head) } else { create_view(cursor, head) }
+}
+
+fn drop_token(cursor: &mut Cursor<'_>) {
+    cursor.next();
+}
+
+struct Head {
+    or_replace: bool,
+    temporary: bool,
+    if_not_exists: bool,
+}
+
+impl Head {
+    fn name(&mut self, cursor: &mut Cursor<'_>, what: &str) -> Result<String, SqlError> {
+        self.if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
+        if self.if_not_exists && self.or_replace {
+            return Err(SqlError::new(SqlError::SYNTAX, "OR REPLACE and IF NOT EXISTS contradict each other"));
+        }
+        cursor.object_name(what)
+    }
+}
+
+fn create_table(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind, SqlError> {
+    let name = head.name(cursor, "the name of the table")?;
+    let (elements, listed) = match cursor.symbol(&Token::LParen) {
+        true => (Elements::read(cursor)?, true),
+        false => (Elements::default(), false),
+    };
+    let comment = comment(cursor)?;
+    for (words, hint) in [
+        (&["PARTITIONED", "BY"][..], "leave it out; the filesystem connector writes one directory"),
+        (&["PARTITION", "BY"], "leave it out; the filesystem connector writes one directory"),
+        (&["DISTRIBUTED"], "leave it out"),
+        (&["USING", "CONNECTION"], "give the options in WITH (…)"),
+    ] {
+        if cursor.peek_words(words) {
+            return Err(refuse::unsupported(&words.join(" "), hint).at(cursor.position()));
+        }
+    }
+    let options = if cursor.word("WITH") { options(cursor)? } else { BTreeMap::new() };
+    let like = if cursor.word("LIKE") { Some(like(cursor)?) } else { None };
+    let query = if cursor.word("AS") {
+        if !statements::begins_query(cursor) {
+            return Err(cursor.expected("SELECT"));
+        }
+        Some(cursor.query()?)
+    } else {
+        None
+    };
+    if !cursor.at_end() {
+        return Err(cursor.expected("WITH, LIKE, AS or end of statement"));
+    }
+    if !listed && like.is_none() && query.is_none() {
+        let error = SqlError::new(SqlError::SYNTAX, format!("syntax error: table {name} has no columns"));
+        return Err(error.with_hint("write CREATE TABLE t (column type, …) WITH (…)").at(cursor.end()));
+    }
+    let complete = like.is_none() && query.is_none();
+    let (columns, primary_key, watermark) = elements.finish(complete)?;
+    let table = Table { name, columns, primary_key, watermark, options, comment, temporary: head.temporary };
+    Ok(StatementKind::CreateTable {
+        table,
+        if_not_exists: head.if_not_exists,
+        or_replace: head.or_replace,
+        like,
+        query,
+    })
+}
+
+fn create_view(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind, SqlError> {
+    let name = head.name(cursor, "the name of the view")?;
+    let columns = if cursor.symbol(&Token::LParen) { columns::view_names(cursor)? } else { Vec::new() };
+    let comment = comment(cursor)?;
+    cursor.expect_words(&["AS"])?;
+    let begin = cursor.begin();
+    if !statements::begins_query(cursor) {
+        return Err(cursor.expected("SELECT"));
+    }
+    let query = cursor.query()?;
+    let sql = cursor.text_since(begin).to_owned();
+    let view = View { name, columns, sql, comment, temporary: head.temporary };
+    Ok(StatementKind::CreateView { view, query, if_not_exists: head.if_not_exists, or_replace: head.or_replace })
+}
+
+/// `DROP [TEMPORARY] {TABLE | VIEW} [IF EXISTS] name`.
+///
+/// # Errors
+/// A syntax error, or what is not supported.
+pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    let kind = ["TABLE", "VIEW"].iter().position(|k| cursor.peek_words(&["DROP", k]) || cursor.peek_words(&["DROP", "TEMPORARY", k]));
+    let Some(kind) = kind else {
+        let refused = refuse::statement(cursor);
+        if refused.sqlstate == SqlError::UNSUPPORTED {
+            return Err(refused);
+        }
+        cursor.next();
+        cursor.word("TEMPORARY");
+        return Err(cursor.expected("TABLE or VIEW"));
+    };
+    cursor.next();
+    cursor.word("TEMPORARY");
+    cursor.next();
+    let if_exists = cursor.words(&["IF", "EXISTS"]);
+    let kind = if kind == 0 { "table" } else { "view" };
+    Ok(StatementKind::Drop { kind, name: cursor.object_name("a name")?, if_exists })
+}
+
+/// `[COMMENT 'text']`.
+pub(super) fn comment(cursor: &mut Cursor<'_>) -> Result<Option<String>, SqlError> {
+    if cursor.word("COMMENT") { cursor.string("the comment as a string").map(Some) } else { Ok(None) }
+}
+
+/// `('key' = 'value', …)`.
+fn options(cursor: &mut Cursor<'_>) -> Result<BTreeMap<String, String>, SqlError> {
+    cursor.expect_symbol(&Token::LParen)?;
+    let mut options = BTreeMap::new();
+    if cursor.symbol(&Token::RParen) {
+        return Ok(options);
+    }
+    loop {
+        let position = cursor.position();
+        let key = cursor.string("an option's name as a string")?;
+        cursor.expect_symbol(&Token::Eq)?;
+        let value = cursor.string("the option's value as a string").map_err(with_quotes)?;
+        if options.insert(key.clone(), value).is_some() {
+            let error = SqlError::new(SqlError::INVALID_PARAMETER, format!("option '{key}' is there twice"));
+            return Err(error.at(position));
+        }
+        if cursor.symbol(&Token::RParen) {
+            return Ok(options);
+        }
+        if !cursor.symbol(&Token::Comma) {
+            return Err(cursor.expected("`,` or `)`"));
+        }
+    }
+}
+
+fn with_quotes(error: SqlError) -> SqlError {
+    if error.hint.is_some() { error } else { error.with_hint("values of options are written in single quotes, numbers too") }
+}
+
+/// After LIKE: `name [({INCLUDING | EXCLUDING | OVERWRITING} part …)]`.
+fn like(cursor: &mut Cursor<'_>) -> Result<Like, SqlError> {
+    let source = cursor.object_name("the name of a table")?;
+    let mut clauses = Vec::new();
+    if cursor.symbol(&Token::LParen) {
+        while !cursor.symbol(&Token::RParen) {
+            clauses.push(like_clause(cursor)?);
+        }
+    }
+    Ok(Like { source, clauses })
+}
+
+fn like_clause(cursor: &mut Cursor<'_>) -> Result<(LikeMode, LikePart), SqlError> {
+    let modes = [
+        ("INCLUDING", LikeMode::Including),
+        ("EXCLUDING", LikeMode::Excluding),
+        ("OVERWRITING", LikeMode::Overwriting),
+    ];
+    let Some((_, mode)) = modes.into_iter().find(|(w, _)| cursor.word(w)) else {
+        return Err(cursor.expected("INCLUDING, EXCLUDING, OVERWRITING or `)`"));
+    };
+    let parts = [
+        ("ALL", LikePart::All),
+        ("CONSTRAINTS", LikePart::Constraints),
+        ("GENERATED", LikePart::Generated),
+        ("METADATA", LikePart::Metadata),
+        ("OPTIONS", LikePart::Options),
+        ("PARTITIONS", LikePart::Partitions),
+        ("WATERMARKS", LikePart::Watermarks),
+    ];
+    match parts.into_iter().find(|(w, _)| cursor.word(w)) {
+        Some((_, part)) => Ok((mode, part)),
+        None => Err(cursor.expected("ALL, CONSTRAINTS, GENERATED, METADATA, OPTIONS, PARTITIONS or WATERMARKS")),
+    }
+}

@@ -1,0 +1,200 @@
+//! What sqlparser must know about our SQL: which characters make names, and expressions of its own.
+
+use super::{literals, types};
+use sqlparser::ast::{
+    Array, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    ObjectName, Value,
+};
+use sqlparser::dialect::Dialect;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Token, Word};
+use std::cell::Cell;
+
+/// Expressions that the parser may begin per token, with all its going back.
+const WORK_PER_TOKEN: usize = 100;
+
+/// Flink's spelling of SQL.
+///
+/// sqlparser tries several readings of a text, each with several of what is inside, so a malformed text can cost
+/// time exponential in its nesting. The dialect counts the expressions that were begun and gives up.
+#[derive(Debug, Default)]
+pub(super) struct FlinkDialect {
+    work: Cell<usize>,
+}
+
+impl FlinkDialect {
+    /// Allows the work that so many tokens are worth.
+    pub(super) fn begin(&self, tokens: usize) {
+        self.work.set(1000 + tokens.saturating_mul(WORK_PER_TOKEN));
+    }
+}
+
+impl Dialect for FlinkDialect {
+    fn is_delimited_identifier_start(&self, ch: char) -> bool {
+        ch == '"' || ch == '`'
+    }
+
+    fn identifier_quote_style(&self, _identifier: &str) -> Option<char> {
+        Some('`')
+    }
+
+    fn is_identifier_start(&self, ch: char) -> bool {
+        ch.is_alphabetic() || ch == '_'
+    }
+
+    fn is_identifier_part(&self, ch: char) -> bool {
+        ch.is_alphanumeric() || ch == '_' || ch == '$'
+    }
+
+    fn supports_unicode_string_literal(&self) -> bool {
+        true
+    }
+
+    fn supports_filter_during_aggregation(&self) -> bool {
+        true
+    }
+
+    fn supports_group_by_expr(&self) -> bool {
+        true
+    }
+
+    fn supports_parens_around_table_factor(&self) -> bool {
+        true
+    }
+
+    fn supports_values_as_table_factor(&self) -> bool {
+        true
+    }
+
+    fn supports_table_versioning(&self) -> bool {
+        true
+    }
+
+    fn supports_window_function_null_treatment_arg(&self) -> bool {
+        true
+    }
+
+    fn supports_window_clause_named_window_reference(&self) -> bool {
+        true
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        let Some(left) = self.work.get().checked_sub(1) else { return Some(Err(ParserError::RecursionLimitExceeded)) };
+        self.work.set(left);
+        let Token::Word(word) = &parser.peek_token_ref().token else { return None };
+        if word.quote_style.is_some() {
+            return None;
+        }
+        let next = &parser.peek_nth_token_ref(1).token;
+        let name = word.value.to_ascii_uppercase();
+        match (name.as_str(), next) {
+            ("TABLE", Token::Word(_)) => Some(table_argument(parser)),
+            ("CAST" | "TRY_CAST", Token::LParen) => Some(cast(parser, name == "TRY_CAST")),
+            ("MAP", Token::LBracket) => Some(map(parser)),
+            ("JSON_VALUE" | "JSON_QUERY" | "JSON_EXISTS", Token::LParen) => {
+                let word = word.clone();
+                Some(literals::json(parser, &word))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// `TABLE t [PARTITION BY a, b | PARTITION BY (a, b)]`.
+fn table_argument(parser: &mut Parser) -> Result<Expr, ParserError> {
+    let span = parser.next_token().span;
+    let name = parser.parse_object_name(false)?;
+    let parts: Vec<Ident> = name.0.iter().filter_map(|p| p.as_ident().cloned()).collect();
+    let table = super::normalise::simple_name(&parts).map_err(|e| super::syntax_error::pack(e, name_start(&parts)))?;
+    let mut arguments = vec![Expr::Identifier(table.clone())];
+    if parser.parse_keywords(&[sqlparser::keywords::Keyword::PARTITION, sqlparser::keywords::Keyword::BY]) {
+        if parser.consume_token(&Token::LParen) {
+            arguments.extend(parser.parse_comma_separated(Parser::parse_expr)?);
+            parser.expect_token(&Token::RParen)?;
+        } else {
+            arguments.push(parser.parse_expr()?);
+            // `PARTITION BY a, b, DESCRIPTOR(ts)`: what follows a comma is a key as long as no bracket follows it.
+            while parser.peek_token_ref().token == Token::Comma
+                && matches!(parser.peek_nth_token_ref(1).token, Token::Word(_))
+                && matches!(parser.peek_nth_token_ref(2).token, Token::Comma)
+            {
+                parser.advance_token();
+                arguments.push(parser.parse_expr()?);
+            }
+        }
+    }
+    Ok(call(Ident::with_span(span, "__table"), arguments))
+}
+
+fn name_start(parts: &[Ident]) -> sqlparser::tokenizer::Location {
+    parts.first().map_or(sqlparser::tokenizer::Location::empty(), |p| p.span.start)
+}
+
+/// `CAST(x AS type)`.
+fn cast(parser: &mut Parser, tries: bool) -> Result<Expr, ParserError> {
+    let kind = if tries { CastKind::TryCast } else { CastKind::Cast };
+    let word = parser.next_token();
+    parser.expect_token(&Token::LParen)?;
+    let value = parser.parse_expr()?;
+    parser.expect_keyword(sqlparser::keywords::Keyword::AS)?;
+    let target = types::read_type(parser)?;
+    parser.expect_token(&Token::RParen)?;
+    let data_type = types::ast_type(&target.arrow);
+    let cast = Expr::Cast { kind, expr: Box::new(value), data_type, array: false, format: None };
+    let fit = |function: &str, length: u64| {
+        call(Ident::with_span(word.span, function), vec![cast.clone(), literals::number(length)])
+    };
+    Ok(match target.length {
+        None => cast,
+        Some(types::Length::AtMost(n)) => fit("left", n),
+        Some(types::Length::Exactly(n)) => fit("rpad", n),
+    })
+}
+
+/// `MAP[k, v, k, v]`.
+fn map(parser: &mut Parser) -> Result<Expr, ParserError> {
+    let word = parser.next_token();
+    parser.expect_token(&Token::LBracket)?;
+    let items = parser.parse_comma_separated(Parser::parse_expr)?;
+    if !items.len().is_multiple_of(2) {
+        return parser.expected("`,` and a value for the last key", parser.peek_token());
+    }
+    parser.expect_token(&Token::RBracket)?;
+    let (mut keys, mut values) = (Vec::new(), Vec::new());
+    for (at, item) in items.into_iter().enumerate() {
+        if at.is_multiple_of(2) { keys.push(item) } else { values.push(item) }
+    }
+    let array = |elem| Expr::Array(Array { elem, named: true });
+    Ok(call(Ident::with_span(word.span, "map"), vec![array(keys), array(values)]))
+}
+
+/// `name(arguments)`.
+pub(super) fn call(name: Ident, arguments: Vec<Expr>) -> Expr {
+    let args = arguments.into_iter().map(|a| FunctionArg::Unnamed(FunctionArgExpr::Expr(a))).collect();
+    Expr::Function(Function {
+        name: ObjectName::from(vec![name]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: vec![] }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    })
+}
+
+/// The name of a function as written.
+pub(super) fn ident_of(word: &Word, span: sqlparser::tokenizer::Span) -> Ident {
+    word.to_ident(span)
+}
+
+/// The text of a string literal.
+pub(super) fn string_of(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(v) => match &v.value {
+            Value::SingleQuotedString(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,104 @@
+//! INSERT and statement sets.
+
+use super::cursor::Cursor;
+use super::{refuse, statements};
+use crate::SqlError;
+use crate::statement::{Insert, StatementKind};
+use sqlparser::tokenizer::Token;
+
+/// `INSERT INTO [TABLE] name [(columns)] query`.
+///
+/// # Errors
+/// A syntax error, or what is not supported.
+pub(super) fn insert(cursor: &mut Cursor<'_>) -> Result<Insert, SqlError> {
+    let begin = cursor.position();
+    cursor.expect_words(&["INSERT"])?;
+    if cursor.peek_word("OVERWRITE") {
+        return Err(refuse::unsupported("INSERT OVERWRITE", "write INSERT INTO").at(begin));
+    }
+    cursor.expect_words(&["INTO"])?;
+    cursor.word("TABLE");
+    let position = cursor.position();
+    let table = cursor.object_name("the name of a table")?;
+    if cursor.peek_word("PARTITION") {
+        let error = refuse::unsupported("PARTITION in INSERT", "write the values as columns of the query");
+        return Err(error.at(cursor.position()));
+    }
+    let columns = columns(cursor)?;
+    if !statements::begins_query(cursor) {
+        return Err(cursor.expected("SELECT or VALUES"));
+    }
+    Ok(Insert { table, position, columns, query: cursor.query()? })
+}
+
+fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<String>, SqlError> {
+    if cursor.peek().token != Token::LParen || statements::begins_query(cursor) {
+        return Ok(Vec::new());
+    }
+    cursor.expect_symbol(&Token::LParen)?;
+    let mut names: Vec<String> = Vec::new();
+    loop {
+        let position = cursor.position();
+        let name = cursor.identifier("the name of a column")?.value;
+        if names.contains(&name) {
+            let error = SqlError::new(SqlError::DUPLICATE_COLUMN, format!("column {name} is there twice"));
+            return Err(error.at(position));
+        }
+        names.push(name);
+        if !cursor.symbol(&Token::Comma) {
+            break;
+        }
+    }
+    if !cursor.symbol(&Token::RParen) {
+        return Err(cursor.expected("`,` or `)`"));
+    }
+    Ok(names)
+}
+
+/// `[EXECUTE] STATEMENT SET BEGIN …; END`, `BEGIN STATEMENT SET; …; END`, `EXECUTE INSERT …`.
+///
+/// # Errors
+/// A syntax error, or what is not supported.
+pub(super) fn set_or_execute(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    if cursor.peek_words(&["EXECUTE", "INSERT"]) {
+        cursor.word("EXECUTE");
+        return insert(cursor).map(StatementKind::Insert);
+    }
+    if cursor.words(&["BEGIN", "STATEMENT", "SET"]) {
+        cursor.expect_symbol(&Token::SemiColon)?;
+        return set(cursor);
+    }
+    let at = cursor.position();
+    if cursor.words(&["EXECUTE", "STATEMENT", "SET"]) || cursor.words(&["STATEMENT", "SET"]) {
+        if !cursor.words(&["BEGIN"]) {
+            return Err(cursor.expected("BEGIN"));
+        }
+        return set(cursor);
+    }
+    if cursor.peek_word("EXECUTE") && !cursor.peek_words(&["EXECUTE", "PLAN"]) {
+        return Err(refuse::unsupported("EXECUTE of this", "write EXECUTE STATEMENT SET BEGIN … END, or EXECUTE INSERT …").at(at));
+    }
+    Err(refuse::statement(cursor))
+}
+
+fn set(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    let mut inserts = Vec::new();
+    loop {
+        while cursor.symbol(&Token::SemiColon) {}
+        if cursor.peek_word("END") {
+            break;
+        }
+        if !cursor.peek_word("INSERT") {
+            return Err(cursor.expected("INSERT or END").with_hint("a statement set holds INSERTs, each with a semicolon"));
+        }
+        inserts.push(insert(cursor)?);
+        if !cursor.symbol(&Token::SemiColon) {
+            return Err(cursor.expected("`;` after INSERT"));
+        }
+    }
+    if inserts.is_empty() {
+        return Err(cursor.expected("INSERT"));
+    }
+    cursor.expect_words(&["END"])?;
+    Ok(StatementKind::StatementSet(inserts))
+}

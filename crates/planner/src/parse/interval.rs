@@ -1,0 +1,144 @@
+//! Interval literals, checked and brought into one form.
+
+use super::dialect::string_of;
+use super::literals;
+use crate::SqlError;
+use sqlparser::ast::{DateTimeField, Interval};
+
+/// Units of a literal of several, with what separates them in its text.
+const CLOCK: [(&str, char); 4] = [("DAY", ' '), ("HOUR", ':'), ("MINUTE", ':'), ("SECOND", ' ')];
+
+/// Brings `interval` into one form: a number and a unit, or without unit a text that names its units.
+///
+/// # Errors
+/// No unit, no literal, or a text that does not fit the units.
+pub(super) fn normalise(interval: &mut Interval) -> Result<(), SqlError> {
+    let Some(text) = string_of(&interval.value).map(str::trim) else {
+        return Err(SqlError::new(SqlError::UNSUPPORTED, "an INTERVAL must be a literal")
+            .with_hint("write INTERVAL '10' SECOND; for a computed length write n * INTERVAL '1' SECOND"));
+    };
+    let Some(leading) = interval.leading_field.as_ref().and_then(unit) else {
+        return Err(SqlError::new(SqlError::SYNTAX, "syntax error: this INTERVAL has no unit")
+            .with_hint(format!("write INTERVAL '{text}' SECOND, or another unit")));
+    };
+    let last = match &interval.last_field {
+        Some(field) => Some(unit(field).ok_or_else(|| mismatch(text, &interval.to_string()))?),
+        None => None,
+    };
+    let (value, field) = match last {
+        None => single(text, leading).ok_or_else(|| mismatch(text, &leading.to_string()))?,
+        Some(last) => {
+            let parts = several(text, leading, last).ok_or_else(|| mismatch(text, &format!("{leading} TO {last}")))?;
+            (parts, None)
+        }
+    };
+    *interval = Interval {
+        value: Box::new(literals::string(value)),
+        leading_field: field,
+        leading_precision: None,
+        last_field: None,
+        fractional_seconds_precision: None,
+    };
+    Ok(())
+}
+
+fn mismatch(text: &str, units: &str) -> SqlError {
+    let form = match units {
+        "YEAR TO MONTH" => "'1-2'",
+        "DAY TO HOUR" => "'1 02'",
+        "DAY TO MINUTE" => "'1 02:03'",
+        "DAY TO SECOND" => "'1 02:03:04'",
+        "HOUR TO MINUTE" | "MINUTE TO SECOND" => "'02:03'",
+        "HOUR TO SECOND" => "'02:03:04'",
+        "SECOND" => "'1' or '1.5'",
+        _ => "'1'",
+    };
+    SqlError::new(SqlError::INVALID, format!("'{text}' is no INTERVAL of {units}"))
+        .with_hint(format!("such an interval is written like {form}"))
+}
+
+fn unit(field: &DateTimeField) -> Option<&'static str> {
+    Some(match field {
+        DateTimeField::Year | DateTimeField::Years => "YEAR",
+        DateTimeField::Quarter => "QUARTER",
+        DateTimeField::Month | DateTimeField::Months => "MONTH",
+        DateTimeField::Week(None) | DateTimeField::Weeks => "WEEK",
+        DateTimeField::Day | DateTimeField::Days => "DAY",
+        DateTimeField::Hour | DateTimeField::Hours => "HOUR",
+        DateTimeField::Minute | DateTimeField::Minutes => "MINUTE",
+        DateTimeField::Second | DateTimeField::Seconds => "SECOND",
+        DateTimeField::Millisecond | DateTimeField::Milliseconds => "MILLISECOND",
+        DateTimeField::Microsecond | DateTimeField::Microseconds => "MICROSECOND",
+        DateTimeField::Nanosecond | DateTimeField::Nanoseconds => "NANOSECOND",
+        _ => return None,
+    })
+}
+
+/// A number of one unit.
+fn single(text: &str, unit: &str) -> Option<(String, Option<DateTimeField>)> {
+    let fraction = unit == "SECOND";
+    let (sign, digits) = signed(text);
+    is_number(digits, fraction).then_some(())?;
+    let field = match unit {
+        "YEAR" => DateTimeField::Year,
+        "QUARTER" => {
+            let months = digits.parse::<i64>().ok()?.checked_mul(3)?;
+            return Some((format!("{sign}{months}"), Some(DateTimeField::Month)));
+        }
+        "MONTH" => DateTimeField::Month,
+        "WEEK" => DateTimeField::Week(None),
+        "DAY" => DateTimeField::Day,
+        "HOUR" => DateTimeField::Hour,
+        "MINUTE" => DateTimeField::Minute,
+        "MILLISECOND" => DateTimeField::Millisecond,
+        "MICROSECOND" => DateTimeField::Microsecond,
+        "NANOSECOND" => DateTimeField::Nanosecond,
+        _ => DateTimeField::Second,
+    };
+    Some((format!("{sign}{digits}"), Some(field)))
+}
+
+/// `1 02:03:04` from DAY TO SECOND becomes `1 days 2 hours 3 minutes 4 seconds`; a sign goes to every part.
+fn several(text: &str, leading: &str, last: &str) -> Option<String> {
+    let (sign, mut rest) = signed(text);
+    if (leading, last) == ("YEAR", "MONTH") {
+        let (years, months) = rest.split_once('-')?;
+        let fits = is_number(years, false) && is_number(months, false) && below(months, 12);
+        return fits.then(|| format!("{sign}{years} years {sign}{months} months"));
+    }
+    let from = CLOCK.iter().position(|(u, _)| *u == leading)?;
+    let to = CLOCK.iter().position(|(u, _)| *u == last).filter(|to| *to > from)?;
+    let mut out = Vec::new();
+    for (at, (unit, separator)) in CLOCK.iter().enumerate().take(to + 1).skip(from) {
+        let part = if at == to { std::mem::take(&mut rest) } else { take_until(&mut rest, *separator)? };
+        let limit = if *unit == "HOUR" { 24 } else { 60 };
+        let fits = is_number(part, *unit == "SECOND") && (at == from || below(part, limit));
+        fits.then(|| out.push(format!("{sign}{part} {}s", unit.to_lowercase())))?;
+    }
+    Some(out.join(" "))
+}
+
+fn take_until<'a>(rest: &mut &'a str, separator: char) -> Option<&'a str> {
+    let (part, after) = rest.split_once(separator)?;
+    *rest = after.trim_start();
+    Some(part)
+}
+
+fn signed(text: &str) -> (&'static str, &str) {
+    match text.strip_prefix('-') {
+        Some(rest) => ("-", rest.trim_start()),
+        None => ("", text.strip_prefix('+').unwrap_or(text).trim_start()),
+    }
+}
+
+fn is_number(text: &str, fraction: bool) -> bool {
+    let digits = |t: &str| !t.is_empty() && t.len() <= 18 && t.bytes().all(|b| b.is_ascii_digit());
+    match text.split_once('.') {
+        Some((whole, part)) => fraction && digits(whole) && digits(part) && part.len() <= 9,
+        None => digits(text),
+    }
+}
+
+fn below(number: &str, limit: u32) -> bool {
+    number.split('.').next().and_then(|n| n.parse::<u32>().ok()).is_some_and(|n| n < limit)
+}

@@ -1,0 +1,237 @@
+//! Parsed queries and expressions in one form; what sqlparser takes but nobody carries out is refused.
+
+use super::dialect::{call, string_of};
+use super::windows::located;
+use super::{interval, literals, windows};
+use crate::SqlError;
+use sqlparser::ast::{
+    CastKind, CeilFloorKind, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    Ident, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString, Value, VisitMut, VisitorMut,
+};
+use std::ops::ControlFlow;
+
+/// Units that TIMESTAMPDIFF and TIMESTAMPADD count in.
+const UNITS: [&str; 11] = [
+    "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR", "MILLISECOND", "MICROSECOND", "NANOSECOND",
+];
+
+/// Brings a query into one form.
+///
+/// # Errors
+/// What is not supported.
+pub(super) fn query(query: &mut Query) -> Result<(), SqlError> {
+    finish(VisitMut::visit(query, &mut Normaliser))
+}
+
+/// Brings an expression into one form.
+///
+/// # Errors
+/// What is not supported.
+pub(super) fn expression(expression: &mut Expr) -> Result<(), SqlError> {
+    finish(VisitMut::visit(expression, &mut Normaliser))
+}
+
+/// The one part of a name that counts: `t`, `default_database.t`, `default_catalog.default_database.t`.
+///
+/// # Errors
+/// Any other catalog or database.
+pub(super) fn simple_name(parts: &[Ident]) -> Result<&Ident, SqlError> {
+    let values: Vec<&str> = parts.iter().map(|p| p.value.as_str()).collect();
+    match values.as_slice() {
+        [_] => Ok(&parts[0]),
+        ["default_database", _] => Ok(&parts[1]),
+        ["default_catalog", "default_database", _] => Ok(&parts[2]),
+        [.., last] => Err(SqlError::new(
+            SqlError::UNSUPPORTED,
+            format!("{}: catalogs and databases are not supported", values.join(".")),
+        )
+        .with_hint(format!("write {last}; default_catalog.default_database.{last} is fine too"))),
+        [] => Err(SqlError::new(SqlError::SYNTAX, "syntax error: a name is missing")),
+    }
+}
+
+fn finish(flow: ControlFlow<Box<SqlError>>) -> Result<(), SqlError> {
+    match flow {
+        ControlFlow::Break(error) => Err(*error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+fn flow(result: Result<(), SqlError>) -> ControlFlow<Box<SqlError>> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(Box::new(error)),
+    }
+}
+
+struct Normaliser;
+
+impl VisitorMut for Normaliser {
+    type Break = Box<SqlError>;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        flow(check_query(query))
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        flow(check_select(select))
+    }
+
+    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<Self::Break> {
+        flow(unqualify(relation))
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        flow(check_table(factor).and_then(|()| windows::normalise(factor)))
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        flow(one_form(expr))
+    }
+}
+
+fn unqualify(relation: &mut ObjectName) -> Result<(), SqlError> {
+    let parts: Vec<Ident> = relation.0.iter().filter_map(|p| p.as_ident().cloned()).collect();
+    if parts.len() > 1 {
+        let name = simple_name(&parts).map_err(|e| located(e, relation.span()))?;
+        *relation = ObjectName::from(vec![name.clone()]);
+    }
+    Ok(())
+}
+
+fn refused(what: &str) -> SqlError {
+    SqlError::new(SqlError::UNSUPPORTED, format!("{what} is not supported"))
+}
+
+fn check_query(query: &Query) -> Result<(), SqlError> {
+    let found = [
+        (!query.locks.is_empty(), "FOR UPDATE"),
+        (query.for_clause.is_some(), "FOR XML, JSON or BROWSE"),
+        (query.settings.is_some(), "SETTINGS"),
+        (query.format_clause.is_some(), "FORMAT"),
+        (!query.pipe_operators.is_empty(), "|>"),
+    ];
+    match found.iter().find(|(there, _)| *there) {
+        Some((_, what)) => Err(located(refused(what), query.span())),
+        None => Ok(()),
+    }
+}
+
+fn check_select(select: &Select) -> Result<(), SqlError> {
+    let found = [
+        (select.top.is_some(), "TOP", Some("write LIMIT")),
+        (select.into.is_some(), "SELECT INTO", Some("write INSERT INTO t SELECT …")),
+        (!select.lateral_views.is_empty(), "LATERAL VIEW", None),
+        (select.prewhere.is_some(), "PREWHERE", Some("write WHERE")),
+        (!select.connect_by.is_empty(), "CONNECT BY", None),
+        (!select.cluster_by.is_empty(), "CLUSTER BY", None),
+        (!select.distribute_by.is_empty(), "DISTRIBUTE BY", None),
+        (!select.sort_by.is_empty(), "SORT BY", Some("write ORDER BY")),
+        (select.value_table_mode.is_some(), "SELECT AS STRUCT", Some("write SELECT ROW(…)")),
+        (select.exclude.is_some(), "EXCLUDE", Some("list the columns")),
+        (select.select_modifiers.is_some(), "this modifier of SELECT", None),
+        (matches!(select.distinct, Some(Distinct::On(_))), "DISTINCT ON", Some("write ROW_NUMBER() OVER (…) = 1")),
+    ];
+    match found.iter().find(|(there, ..)| *there) {
+        Some((_, what, hint)) => {
+            let error = refused(what);
+            Err(located(if let Some(h) = hint { error.with_hint(*h) } else { error }, select.span()))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_table(factor: &TableFactor) -> Result<(), SqlError> {
+    let span = factor.span();
+    let what = match factor {
+        TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => "TABLESAMPLE",
+        TableFactor::Table { with_ordinality: true, .. } => "WITH ORDINALITY",
+        TableFactor::Table { with_hints, .. } if !with_hints.is_empty() => "WITH after a table",
+        TableFactor::Table { index_hints, .. } if !index_hints.is_empty() => "an index hint",
+        TableFactor::Table { partitions, .. } if !partitions.is_empty() => "PARTITION after a table",
+        TableFactor::JsonTable { .. } | TableFactor::OpenJsonTable { .. } => "JSON_TABLE",
+        TableFactor::XmlTable { .. } => "XMLTABLE",
+        TableFactor::MatchRecognize { .. } => "MATCH_RECOGNIZE",
+        _ => return Ok(()),
+    };
+    Err(located(refused(what), span))
+}
+
+fn one_form(expr: &mut Expr) -> Result<(), SqlError> {
+    match expr {
+        Expr::Interval(literal) => {
+            let span = literal.value.span();
+            interval::normalise(literal).map_err(|e| located(e, span))
+        }
+        Expr::Ceil { expr: value, field } => {
+            round_to("ceil_to", value, field).map(|made| if let Some(made) = made { *expr = made })
+        }
+        Expr::Floor { expr: value, field } => {
+            round_to("floor_to", value, field).map(|made| if let Some(made) = made { *expr = made })
+        }
+        Expr::TypedString(literal) => {
+            with_precision(literal);
+            Ok(())
+        }
+        Expr::Function(function) => unit_argument(function),
+        Expr::Cast { kind: CastKind::DoubleColon, expr: value, data_type, .. } => {
+            let error = refused("the cast ::").with_hint(format!("write CAST({value} AS {data_type})"));
+            Err(located(error, value.span()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn round_to(name: &str, value: &mut Expr, field: &CeilFloorKind) -> Result<Option<Expr>, SqlError> {
+    match field {
+        CeilFloorKind::DateTimeField(sqlparser::ast::DateTimeField::NoDateTime) => Ok(None),
+        CeilFloorKind::DateTimeField(unit) => {
+            let value = std::mem::replace(value, Expr::Value(Value::Null.into()));
+            let unit = literals::string(unit.to_string().to_uppercase());
+            Ok(Some(call(Ident::with_span(value.span(), name), vec![unit, value])))
+        }
+        CeilFloorKind::Scale(_) => {
+            let name = name.trim_end_matches("_to").to_uppercase();
+            Err(located(refused(&format!("{name} with a scale")).with_hint("write ROUND(x, n)"), value.span()))
+        }
+    }
+}
+
+/// `TIMESTAMP '… .123'` is of type TIMESTAMP(3).
+fn with_precision(literal: &mut TypedString) {
+    let Value::SingleQuotedString(text) = &literal.value.value else { return };
+    let fraction = text.rsplit_once('.').map_or("", |(_, f)| f);
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count().min(9) as u64;
+    match &mut literal.data_type {
+        DataType::Timestamp(precision @ None, TimezoneInfo::None) | DataType::Time(precision @ None, TimezoneInfo::None) => {
+            *precision = Some(digits);
+        }
+        _ => {}
+    }
+}
+
+/// `TIMESTAMPDIFF(SECOND, a, b)`: the unit as a string.
+fn unit_argument(function: &mut Function) -> Result<(), SqlError> {
+    let name = function.name.to_string().to_uppercase();
+    if !matches!(name.as_str(), "TIMESTAMPDIFF" | "TIMESTAMPADD") {
+        return Ok(());
+    }
+    let FunctionArguments::List(list) = &mut function.args else { return Ok(()) };
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) = list.args.first_mut() else { return Ok(()) };
+    let word = match &*first {
+        Expr::Identifier(ident) => ident.value.to_uppercase(),
+        other => string_of(other).map_or_else(|| other.to_string(), str::to_uppercase),
+    };
+    let unit = word.strip_prefix("SQL_TSI_").unwrap_or(&word);
+    match UNITS.iter().find(|u| **u == unit || unit.strip_suffix('S') == Some(**u)) {
+        Some(unit) => {
+            *first = literals::string(*unit);
+            Ok(())
+        }
+        None => {
+            let error = SqlError::new(SqlError::INVALID, format!("{name}: {word} is no unit of time"))
+                .with_hint("units are SECOND, MINUTE, HOUR, DAY, WEEK, MONTH, QUARTER and YEAR");
+            Err(located(error, first.span()))
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What is not supported, with the nearest thing that is.
+
+use super::cursor::Cursor;
+use super::script::{is_word, position};
+use crate::SqlError;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
+
+/// How statements begin that other engines have: words, hint.
+const STATEMENTS: [(&[&str], &str); 44] = [
+    (&["CREATE", "CATALOG"], "tables and views live in one place; leave the statement out"),
+    (&["CREATE", "DATABASE"], "tables and views live in one place; leave the statement out"),
+    (&["CREATE", "SCHEMA"], "tables and views live in one place; leave the statement out"),
+    (&["CREATE", "TEMPORARY", "SYSTEM", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
+    (&["CREATE", "TEMPORARY", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
+    (&["CREATE", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
+    (&["CREATE", "AGGREGATE"], "SHOW FUNCTIONS lists what there is"),
+    (&["CREATE", "MATERIALIZED"], "write CREATE VIEW and INSERT INTO a table from it"),
+    (&["CREATE", "SOURCE"], "write CREATE TABLE … WITH ('connector' = …)"),
+    (&["CREATE", "SINK"], "write CREATE TABLE … WITH ('connector' = …) and INSERT INTO it"),
+    (&["CREATE", "CONNECTION"], "give the options in CREATE TABLE … WITH (…)"),
+    (&["CREATE", "MODEL"], "tables and views can be created"),
+    (&["CREATE", "INDEX"], "tables and views can be created"),
+    (&["CREATE", "UNIQUE"], "declare PRIMARY KEY (…) NOT ENFORCED in CREATE TABLE"),
+    (&["DROP", "CATALOG"], "DROP TABLE and DROP VIEW are there"),
+    (&["DROP", "DATABASE"], "DROP TABLE and DROP VIEW are there"),
+    (&["DROP", "FUNCTION"], "DROP TABLE and DROP VIEW are there"),
+    (&["DROP", "TEMPORARY", "FUNCTION"], "DROP TABLE and DROP VIEW are there"),
+    (&["DROP", "MATERIALIZED"], "DROP TABLE and DROP VIEW are there"),
+    (&["ALTER"], "DROP it and CREATE it anew"),
+    (&["UPDATE"], "tables change through their connectors; INSERT INTO writes to them"),
+    (&["DELETE"], "tables change through their connectors; INSERT INTO writes to them"),
+    (&["MERGE"], "INSERT INTO a table with a PRIMARY KEY updates rows of the same key"),
+    (&["UPSERT"], "INSERT INTO a table with a PRIMARY KEY updates rows of the same key"),
+    (&["TRUNCATE"], "tables change through their connectors"),
+    (&["GRANT"], "there are no users"),
+    (&["REVOKE"], "there are no users"),
+    (&["USE"], "tables and views live in one place; leave the statement out"),
+    (&["LOAD"], "connectors, formats and functions are built in; leave the statement out"),
+    (&["UNLOAD"], "connectors, formats and functions are built in; leave the statement out"),
+    (&["ADD", "JAR"], "connectors and formats are built in; leave the statement out"),
+    (&["REMOVE", "JAR"], "connectors and formats are built in; leave the statement out"),
+    (&["ANALYZE"], "there are no statistics to be taken; leave the statement out"),
+    (&["CALL"], "there are no procedures"),
+    (&["COMPILE", "PLAN"], "EXPLAIN shows the plan"),
+    (&["EXECUTE", "PLAN"], "run the INSERT itself"),
+    (&["STOP", "JOB"], "stop the process that runs the job"),
+    (&["COMMIT"], "there are no transactions; EXECUTE STATEMENT SET runs several INSERTs as one job"),
+    (&["ROLLBACK"], "there are no transactions"),
+    (&["START"], "there are no transactions; EXECUTE STATEMENT SET runs several INSERTs as one job"),
+    (&["COPY"], "CREATE TABLE … WITH ('connector' = 'filesystem', …) reads and writes files"),
+    (&["FLUSH"], "results are visible by themselves"),
+    (&["HELP"], "SHOW TABLES, DESCRIBE t, SET and SHOW FUNCTIONS tell what there is"),
+    (&["BEGIN"], "BEGIN STATEMENT SET; … END runs several INSERTs as one job; there are no transactions"),
+];
+
+/// Words that begin statements that are supported.
+const BEGINNINGS: [&str; 15] = [
+    "SELECT", "WITH", "VALUES", "CREATE", "DROP", "INSERT", "EXECUTE", "BEGIN", "EXPLAIN", "SHOW", "DESCRIBE", "DESC",
+    "SET", "RESET", "TABLE",
+];
+
+/// `<what> is not supported`.
+pub(super) fn unsupported(what: &str, hint: &str) -> SqlError {
+    SqlError::new(SqlError::UNSUPPORTED, format!("{what} is not supported")).with_hint(hint)
+}
+
+/// The error for a statement that begins in no way that is known.
+pub(super) fn statement(cursor: &Cursor<'_>) -> SqlError {
+    if let Some((words, hint)) = STATEMENTS.iter().find(|(words, _)| cursor.peek_words(words)) {
+        return unsupported(&words.join(" "), hint).at(cursor.position());
+    }
+    let error = cursor.expected("a statement");
+    let Token::Word(word) = &cursor.peek().token else { return error };
+    let upper = word.value.to_uppercase();
+    match super::syntax_error::nearest(&upper, &BEGINNINGS) {
+        Some(near) => error.with_hint(format!("did you mean {near}?")),
+        None => error.with_hint("statements begin with SELECT, WITH, CREATE, DROP, INSERT, EXECUTE, EXPLAIN, SHOW, DESCRIBE, SET or RESET"),
+    }
+}
+
+/// What is refused wherever it stands.
+///
+/// # Errors
+/// Hints in comments, MATCH_RECOGNIZE.
+pub(super) fn everywhere(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
+    for (at, token) in tokens.iter().enumerate() {
+        let error = match &token.token {
+            Token::Whitespace(Whitespace::MultiLineComment(text)) if text.starts_with('+') => {
+                let options = text.to_uppercase().contains("OPTIONS");
+                let hint = if options { "give the options in CREATE TABLE … WITH (…)" } else { "leave it out" };
+                unsupported("a hint in a comment", hint)
+            }
+            word if is_word(word, "MATCH_RECOGNIZE") && opens_bracket(&tokens[at + 1..]) => {
+                unsupported("MATCH_RECOGNIZE", "joins, windows and aggregates are there")
+            }
+            _ => continue,
+        };
+        return Err(match position(token.span.start) {
+            Some(position) => error.at(position),
+            None => error,
+        });
+    }
+    Ok(())
+}
+
+fn opens_bracket(tokens: &[TokenWithSpan]) -> bool {
+    tokens.iter().find(|t| !super::script::is_space(t)).is_some_and(|t| t.token == Token::LParen)
+}

@@ -1,0 +1,112 @@
+//! SHOW, DESCRIBE, SET, RESET.
+
+use super::cursor::Cursor;
+use super::refuse;
+use crate::SqlError;
+use crate::statement::{Show, StatementKind};
+use sqlparser::tokenizer::Token;
+
+const SHOW_FORMS: &str =
+    "there are SHOW TABLES, VIEWS, CREATE TABLE t, CREATE VIEW v, COLUMNS FROM t, FUNCTIONS, CONNECTORS and JOBS";
+
+/// `SHOW …`.
+///
+/// # Errors
+/// A syntax error, or a list that does not exist.
+pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    let begin = cursor.position();
+    cursor.expect_words(&["SHOW"])?;
+    let show = if cursor.word("TABLES") {
+        let like = if cursor.word("LIKE") { Some(cursor.string("a pattern as a string")?) } else { None };
+        Show::Tables { like }
+    } else if cursor.word("VIEWS") {
+        Show::Views
+    } else if cursor.words(&["CREATE", "TABLE"]) || cursor.words(&["CREATE", "VIEW"]) {
+        Show::Create(cursor.object_name("a name")?)
+    } else if cursor.word("FUNCTIONS") {
+        Show::Functions
+    } else if cursor.words(&["COLUMNS", "FROM"]) || cursor.words(&["COLUMNS", "IN"]) {
+        Show::Columns(cursor.object_name("the name of a table or view")?)
+    } else if cursor.word("CONNECTORS") {
+        Show::Connectors
+    } else if cursor.word("JOBS") {
+        Show::Jobs
+    } else if matches!(&cursor.peek().token, Token::Word(_)) {
+        let what = cursor.peek().token.to_string().to_uppercase();
+        return Err(refuse::unsupported(&format!("SHOW {what}"), SHOW_FORMS).at(begin));
+    } else {
+        return Err(cursor.expected("what to show").with_hint(SHOW_FORMS));
+    };
+    if !cursor.at_end() && ["FROM", "IN", "LIKE", "NOT", "ILIKE"].iter().any(|w| cursor.peek_word(w)) {
+        let what = format!("{} here", cursor.peek().token.to_string().to_uppercase());
+        return Err(refuse::unsupported(&what, "SHOW TABLES LIKE 'pattern' is").at(cursor.position()));
+    }
+    Ok(StatementKind::Show(show))
+}
+
+/// `DESCRIBE|DESC [TABLE] name`.
+///
+/// # Errors
+/// A syntax error.
+pub(super) fn describe(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    cursor.next();
+    cursor.word("EXTENDED");
+    cursor.word("TABLE");
+    Ok(StatementKind::Describe(cursor.object_name("the name of a table or view")?))
+}
+
+/// `SET`, `SET 'key' = 'value'`, `SET key = value`.
+///
+/// # Errors
+/// A syntax error.
+pub(super) fn set(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    cursor.expect_words(&["SET"])?;
+    if cursor.at_end() {
+        return Ok(StatementKind::ShowSettings);
+    }
+    let key = key(cursor)?;
+    if !cursor.symbol(&Token::Eq) {
+        return Err(cursor.expected("`=`").with_hint("write SET 'key' = 'value'"));
+    }
+    if cursor.at_end() {
+        return Err(cursor.expected("a value").with_hint("write SET 'key' = 'value'; RESET 'key' takes a value back"));
+    }
+    let value = match &cursor.peek().token {
+        Token::SingleQuotedString(_) => cursor.string("a value")?,
+        Token::Word(w) if w.quote_style.is_some() => cursor.string("a value")?,
+        _ => {
+            let begin = cursor.begin();
+            while !cursor.at_end() {
+                cursor.next();
+            }
+            cursor.text_since(begin).trim().to_owned()
+        }
+    };
+    Ok(StatementKind::Set { key, value })
+}
+
+/// `RESET`, `RESET 'key'`.
+///
+/// # Errors
+/// A syntax error.
+pub(super) fn reset(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    cursor.expect_words(&["RESET"])?;
+    if cursor.at_end() {
+        return Ok(StatementKind::Reset(None));
+    }
+    Ok(StatementKind::Reset(Some(key(cursor)?)))
+}
+
+/// A key as a string, or bare with dots and dashes.
+fn key(cursor: &mut Cursor<'_>) -> Result<String, SqlError> {
+    if !matches!(&cursor.peek().token, Token::Word(w) if w.quote_style.is_none()) {
+        return cursor.string("the key of a setting");
+    }
+    let begin = cursor.begin();
+    cursor.next();
+    while matches!(cursor.peek().token, Token::Period | Token::Minus) {
+        cursor.next();
+        cursor.identifier("the rest of the key")?;
+    }
+    Ok(cursor.text_since(begin).split_whitespace().collect())
+}

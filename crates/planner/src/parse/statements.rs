@@ -1,0 +1,85 @@
+//! One statement, by its first words.
+
+use super::cursor::Cursor;
+use super::{ddl, dml, refuse, session};
+use crate::SqlError;
+use crate::statement::{ExplainStage, Statement, StatementKind};
+use sqlparser::tokenizer::Token;
+
+/// Reads a whole statement.
+///
+/// # Errors
+/// A syntax error, or what is not supported.
+pub(super) fn statement(cursor: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    let begin = cursor.position();
+    let statement = read(cursor).map_err(|e| e.at(begin))?;
+    cursor.expect_end()?;
+    Ok(statement)
+}
+
+/// Reads a statement that may be inside another; its text goes to the last token taken.
+fn read(cursor: &mut Cursor<'_>) -> Result<Statement, SqlError> {
+    let (position, begin) = (cursor.position(), cursor.begin());
+    let kind = kind(cursor)?;
+    Ok(Statement { kind, position, sql: cursor.text_since(begin).to_owned() })
+}
+
+fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    if begins_query(cursor) {
+        return Ok(StatementKind::Select(cursor.query()?));
+    }
+    let Token::Word(word) = &cursor.peek().token else { return Err(refuse::statement(cursor)) };
+    if word.quote_style.is_some() {
+        return Err(refuse::statement(cursor));
+    }
+    match word.value.to_ascii_uppercase().as_str() {
+        "CREATE" => ddl::create(cursor),
+        "DROP" => ddl::drop(cursor),
+        "INSERT" => dml::insert(cursor).map(StatementKind::Insert),
+        "EXECUTE" | "BEGIN" | "STATEMENT" => dml::set_or_execute(cursor),
+        "EXPLAIN" => explain(cursor),
+        "SHOW" => session::show(cursor),
+        "DESCRIBE" | "DESC" => session::describe(cursor),
+        "SET" => session::set(cursor),
+        "RESET" => session::reset(cursor),
+        _ => Err(refuse::statement(cursor)),
+    }
+}
+
+/// Does a query come next?
+pub(super) fn begins_query(cursor: &Cursor<'_>) -> bool {
+    let mut n = 0;
+    while cursor.peek_nth(n).token == Token::LParen {
+        n += 1;
+    }
+    ["SELECT", "WITH", "VALUES"].iter().any(|w| super::script::is_word(&cursor.peek_nth(n).token, w))
+}
+
+/// `EXPLAIN [stage] statement`.
+fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    cursor.expect_words(&["EXPLAIN"])?;
+    let refused = ["ESTIMATED_COST", "JSON_EXECUTION_PLAN", "PLAN_ADVICE", "ANALYZE", "VERBOSE", "AST", "STREAM", "STATE", "WATERMARK"];
+    if let Some(what) = refused.iter().find(|w| cursor.peek_word(w)) {
+        let hint = "write EXPLAIN, EXPLAIN LOGICAL, EXPLAIN OPTIMIZED or EXPLAIN CHANGELOG";
+        return Err(refuse::unsupported(&format!("EXPLAIN {what}"), hint).at(cursor.position()));
+    }
+    let stage = if cursor.word("LOGICAL") {
+        ExplainStage::Logical
+    } else if cursor.word("OPTIMIZED") {
+        ExplainStage::Optimized
+    } else if cursor.word("CHANGELOG") || cursor.word("CHANGELOG_MODE") {
+        ExplainStage::Changelog
+    } else {
+        let _ = cursor.words(&["PLAN", "FOR"]) || cursor.word("DATAFLOW");
+        ExplainStage::Dataflow
+    };
+    let position = cursor.position();
+    let statement = read(cursor)?;
+    match statement.kind {
+        StatementKind::Select(_) | StatementKind::Insert(_) | StatementKind::StatementSet(_) => {
+            Ok(StatementKind::Explain { stage, statement: Box::new(statement) })
+        }
+        _ => Err(refuse::unsupported("EXPLAIN of this statement", "EXPLAIN a SELECT, an INSERT or a statement set")
+            .at(position)),
+    }
+}

@@ -1,0 +1,119 @@
+//! Window table functions in FROM: one form for all spellings.
+
+use super::script::position;
+use crate::SqlError;
+use sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Spanned,
+    TableFactor,
+};
+
+/// Window functions and the names of their arguments, in order.
+const WINDOWS: [(&str, &[&str]); 4] = [
+    ("TUMBLE", &["DATA", "TIMECOL", "SIZE", "OFFSET"]),
+    ("HOP", &["DATA", "TIMECOL", "SLIDE", "SIZE", "OFFSET"]),
+    ("CUMULATE", &["DATA", "TIMECOL", "STEP", "SIZE", "OFFSET"]),
+    ("SESSION", &["DATA", "TIMECOL", "GAP"]),
+];
+
+/// Brings a table function into the form that the front page of the parser shows.
+///
+/// # Errors
+/// Functions in FROM that are no windows; arguments that the window does not have.
+pub(super) fn normalise(factor: &mut TableFactor) -> Result<(), SqlError> {
+    match factor {
+        TableFactor::Table { name, args: Some(args), alias, .. } => {
+            let list = FunctionArgumentList { duplicate_treatment: None, args: args.args.clone(), clauses: vec![] };
+            let function = window(name, &FunctionArguments::List(list))?;
+            *factor = TableFactor::TableFunction { expr: Expr::Function(function), alias: alias.take() };
+            Ok(())
+        }
+        TableFactor::TableFunction { expr: Expr::Function(function), .. } => {
+            *function = window(&function.name, &function.args)?;
+            Ok(())
+        }
+        TableFactor::TableFunction { expr, .. } => {
+            let error = SqlError::new(SqlError::UNSUPPORTED, format!("TABLE({expr}) is not supported"))
+                .with_hint("TABLE( ) holds a window: TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE))");
+            Err(located(error, expr.span()))
+        }
+        TableFactor::Function { name, .. } => Err(unknown(name)),
+        TableFactor::UNNEST { .. } => Err(SqlError::new(SqlError::UNSUPPORTED, "UNNEST is not supported")),
+        TableFactor::Pivot { .. } | TableFactor::Unpivot { .. } => {
+            Err(SqlError::new(SqlError::UNSUPPORTED, "PIVOT and UNPIVOT are not supported")
+                .with_hint("write one aggregate with FILTER (WHERE …) per column"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unknown(name: &ObjectName) -> SqlError {
+    let error = SqlError::new(SqlError::UNSUPPORTED, format!("table function {name} is not supported"))
+        .with_hint("functions in FROM are the windows TUMBLE and HOP");
+    located(error, name.span())
+}
+
+fn window(name: &ObjectName, arguments: &FunctionArguments) -> Result<Function, SqlError> {
+    let upper = name.to_string().to_uppercase();
+    let Some((window, parameters)) = WINDOWS.iter().find(|(w, _)| *w == upper) else { return Err(unknown(name)) };
+    let FunctionArguments::List(list) = arguments else { return Err(unknown(name)) };
+    let span = name.span();
+    let args = positional(window, parameters, &list.args).map_err(|e| located(e, span))?;
+    Ok(Function {
+        name: ObjectName::from(vec![Ident::with_span(span, *window)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: vec![] }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    })
+}
+
+/// The arguments in the order of `parameters`; those at the end may be missing.
+fn positional(window: &str, parameters: &[&str], given: &[FunctionArg]) -> Result<Vec<FunctionArg>, SqlError> {
+    let hint = || format!("the arguments of {window} are {}", parameters.join(", "));
+    let wrong = |what: String| SqlError::new(SqlError::INVALID, what).with_hint(hint());
+    let mut slots: Vec<Option<Expr>> = vec![None; parameters.len()];
+    for (at, argument) in given.iter().enumerate() {
+        let (slot, value) = match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) if at < parameters.len() => (at, e),
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(_)) => {
+                return Err(wrong(format!("{window} has {} arguments, here are {}", parameters.len(), given.len())));
+            }
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(e), .. } => {
+                let slot = parameters.iter().position(|p| p.eq_ignore_ascii_case(&name.value));
+                (slot.ok_or_else(|| wrong(format!("{window} has no argument {}", name.value)))?, e)
+            }
+            other => return Err(wrong(format!("{other} is no argument of {window}"))),
+        };
+        if slots[slot].replace(value.clone()).is_some() {
+            return Err(wrong(format!("{window}: argument {} is there twice", parameters[slot])));
+        }
+    }
+    let filled = slots.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+    let required = parameters.len() - usize::from(parameters.contains(&"OFFSET"));
+    if let Some(missing) = slots.iter().take(filled.max(required)).position(Option::is_none) {
+        return Err(wrong(format!("{window}: argument {} is missing", parameters[missing])));
+    }
+    Ok(slots.into_iter().flatten().map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(descriptor(e)))).collect())
+}
+
+/// `DESCRIPTOR(ts)` in small letters.
+fn descriptor(expr: Expr) -> Expr {
+    match expr {
+        Expr::Function(mut f) if f.name.to_string().eq_ignore_ascii_case("descriptor") => {
+            f.name = ObjectName::from(vec![Ident::with_span(f.name.span(), "descriptor")]);
+            Expr::Function(f)
+        }
+        other => other,
+    }
+}
+
+/// With the place of a span, where it has one.
+pub(super) fn located(error: SqlError, span: sqlparser::tokenizer::Span) -> SqlError {
+    match position(span.start) {
+        Some(position) => error.at(position),
+        None => error,
+    }
+}
