@@ -59,15 +59,6 @@ impl<'a> Cursor<'a> {
         self.text.slice(from, self.parser.get_current_token().span.end)
     }
 
-    /// The text of the whole statement.
-    pub(super) fn sql(&self) -> &'a str {
-        match self.tokens {
-            [first, .., last] => self.text.slice(first.span.start, last.span.end),
-            [only] => self.text.slice(only.span.start, only.span.end),
-            [] => "",
-        }
-    }
-
     /// Just after the last token of the statement.
     pub(super) fn end(&self) -> TextPosition {
         self.tokens.last().and_then(|t| position(t.span.end)).unwrap_or(TextPosition { line: 1, column: 1 })

@@ -64,7 +64,7 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>, SqlError> {
 /// # Errors
 /// A syntax error, or what is not supported, with its position in `sql`.
 pub fn parse_query(sql: &str) -> Result<Box<Query>, SqlError> {
-    whole(sql, Cursor::query)
+    whole(sql, |c| c.query())
 }
 
 /// Parses one expression, such as the text of a computed column or of a watermark.
@@ -72,7 +72,7 @@ pub fn parse_query(sql: &str) -> Result<Box<Query>, SqlError> {
 /// # Errors
 /// A syntax error, or what is not supported, with its position in `sql`.
 pub fn parse_expression(sql: &str) -> Result<Expr, SqlError> {
-    whole(sql, Cursor::expression)
+    whole(sql, |c| c.expression())
 }
 
 fn whole<T>(sql: &str, read: impl FnOnce(&mut Cursor<'_>) -> Result<T, SqlError>) -> Result<T, SqlError> {

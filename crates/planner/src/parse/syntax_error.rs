@@ -60,7 +60,7 @@ fn translate(error: &ParserError, tokens: &[TokenWithSpan], stopped: TextPositio
     if let Some(packed) = unpack(text) {
         return packed.at(at);
     }
-    let message = match text.strip_prefix("Expected: ").and_then(|t| t.rsplit_once(", found: ")) {
+    let message = match expectation(text).and_then(|t| t.rsplit_once(", found: ")) {
         Some((what, found)) => {
             let what = what.strip_prefix("expected ").unwrap_or(what);
             let found = if found == "EOF" { "end of statement" } else { found };
@@ -74,6 +74,10 @@ fn translate(error: &ParserError, tokens: &[TokenWithSpan], stopped: TextPositio
         None => format!("syntax error: {}", text.trim()),
     };
     SqlError::new(SqlError::SYNTAX, message).at(at)
+}
+
+fn expectation(text: &str) -> Option<&str> {
+    text.strip_prefix("Expected: ").or_else(|| text.strip_prefix("Expected "))
 }
 
 /// The parser tries `( … )` after FROM first as a query, then as a join, and tells of the latter only. So queries in

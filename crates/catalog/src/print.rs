@@ -1,0 +1,86 @@
+//! Definitions as the SQL that makes them, in Flink's spelling.
+
+use crate::{Column, ColumnSource, Table, View, sql_type};
+use std::fmt::Write;
+
+impl Table {
+    /// `CREATE TABLE …`, without a semicolon: parsing it gives the same definition.
+    pub fn to_sql(&self) -> String {
+        let mut parts: Vec<String> = self.columns.iter().map(column).collect();
+        if let Some(w) = &self.watermark {
+            parts.push(format!("WATERMARK FOR {} AS {}", name(&w.column), w.sql));
+        }
+        if !self.primary_key.is_empty() {
+            let key: Vec<String> = self.primary_key.iter().map(|c| name(c)).collect();
+            parts.push(format!("PRIMARY KEY ({}) NOT ENFORCED", key.join(", ")));
+        }
+        let mut out = format!("CREATE {}TABLE {}", temporary(self.temporary), name(&self.name));
+        let _ = write!(out, " (\n  {}\n)", parts.join(",\n  "));
+        if let Some(comment) = &self.comment {
+            let _ = write!(out, "\nCOMMENT {}", string(comment));
+        }
+        if !self.options.is_empty() {
+            let options: Vec<String> =
+                self.options.iter().map(|(k, v)| format!("{} = {}", string(k), string(v))).collect();
+            let _ = write!(out, "\nWITH (\n  {}\n)", options.join(",\n  "));
+        }
+        out
+    }
+}
+
+impl View {
+    /// `CREATE VIEW …`, without a semicolon: parsing it gives the same definition.
+    pub fn to_sql(&self) -> String {
+        let mut out = format!("CREATE {}VIEW {}", temporary(self.temporary), name(&self.name));
+        if !self.columns.is_empty() {
+            let columns: Vec<String> = self.columns.iter().map(|c| name(c)).collect();
+            let _ = write!(out, " ({})", columns.join(", "));
+        }
+        if let Some(comment) = &self.comment {
+            let _ = write!(out, "\nCOMMENT {}", string(comment));
+        }
+        let _ = write!(out, "\nAS {}", self.sql);
+        out
+    }
+}
+
+fn column(column: &Column) -> String {
+    let mut out = name(&column.name);
+    if let ColumnSource::Computed { sql } = &column.source {
+        let _ = write!(out, " AS {sql}");
+    } else {
+        let _ = write!(out, " {}{}", sql_type(&column.data_type), if column.nullable { "" } else { " NOT NULL" });
+    }
+    if let ColumnSource::Metadata { key, is_virtual } = &column.source {
+        out.push_str(" METADATA");
+        if *key != column.name {
+            let _ = write!(out, " FROM {}", string(key));
+        }
+        out.push_str(if *is_virtual { " VIRTUAL" } else { "" });
+    }
+    if let Some(comment) = &column.comment {
+        let _ = write!(out, " COMMENT {}", string(comment));
+    }
+    out
+}
+
+fn temporary(temporary: bool) -> &'static str {
+    if temporary { "TEMPORARY " } else { "" }
+}
+
+/// A name in back-ticks.
+fn name(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// A name, in back-ticks where it does not look like one.
+pub(crate) fn name_if_needed(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let looks = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(plain);
+    if looks { text.to_owned() } else { name(text) }
+}
+
+/// A string in single quotes.
+fn string(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

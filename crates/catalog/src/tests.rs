@@ -1,0 +1,136 @@
+use crate::*;
+use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
+use std::sync::Arc;
+
+fn column(name: &str, data_type: DataType, source: ColumnSource) -> Column {
+    Column { name: name.into(), data_type, nullable: true, source, comment: None }
+}
+
+fn table(name: &str) -> Table {
+    let computed = ColumnSource::Computed { sql: "a + 1".into() };
+    let key = |k: &str, is_virtual| ColumnSource::Metadata { key: k.into(), is_virtual };
+    let mut first = column("a", DataType::Int32, ColumnSource::Physical);
+    first.nullable = false;
+    first.comment = Some("it's the key".into());
+    Table {
+        name: name.into(),
+        columns: vec![
+            first,
+            column("ts", DataType::Timestamp(TimeUnit::Millisecond, None), ColumnSource::Physical),
+            column("next", DataType::Null, computed),
+            column("path", DataType::Utf8, key("file.path", true)),
+            column("size", DataType::Int64, key("size", false)),
+        ],
+        primary_key: vec!["a".into()],
+        watermark: Some(WatermarkDefinition { column: "ts".into(), sql: "ts - INTERVAL '1' SECOND".into() }),
+        options: [("connector".to_owned(), "print".to_owned())].into(),
+        comment: Some("all".into()),
+        temporary: false,
+    }
+}
+
+fn view(name: &str) -> View {
+    View { name: name.into(), columns: vec![], sql: "SELECT 1".into(), comment: None, temporary: true }
+}
+
+fn catalog() -> Catalog {
+    let mut catalog = Catalog::new();
+    catalog.create(Object::Table(Arc::new(table("bids"))), false).unwrap();
+    catalog.create(Object::View(Arc::new(view("totals"))), false).unwrap();
+    catalog
+}
+
+#[test]
+fn who_sees_which_columns() {
+    let names = |s: arrow::datatypes::SchemaRef| s.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+    let table = table("t");
+    assert_eq!(names(table.physical_schema()), ["a", "ts"]);
+    assert_eq!(names(table.schema()), ["a", "ts", "next", "path", "size"]);
+    assert_eq!(names(table.sink_schema()), ["a", "ts", "size"]);
+    assert!(!table.schema().field(0).is_nullable());
+}
+
+#[test]
+fn a_name_is_taken_once() {
+    let mut catalog = catalog();
+    let taken = catalog.create(Object::View(Arc::new(view("bids"))), false).unwrap_err();
+    assert_eq!(taken.to_string(), "table bids exists already");
+    let other = catalog.create(Object::View(Arc::new(view("bids"))), true).unwrap_err();
+    assert_eq!(other.to_string(), "bids is a table, not a view");
+    assert_eq!(catalog.version(), 2, "what fails changes nothing");
+    catalog.create(Object::View(Arc::new(view("totals"))), true).unwrap();
+    assert_eq!(catalog.version(), 3);
+}
+
+#[test]
+fn names_are_found_by_kind() {
+    let mut catalog = catalog();
+    assert_eq!(catalog.table("bids").unwrap().name, "bids");
+    assert_eq!(catalog.table("totals").unwrap_err().to_string(), "totals is a view, not a table");
+    assert_eq!(catalog.remove("table", "totals").unwrap_err().to_string(), "totals is a view, not a table");
+    catalog.remove("view", "totals").unwrap();
+    assert!(catalog.object("totals").is_err());
+    assert_eq!(catalog.objects().map(|(n, _)| n).collect::<Vec<_>>(), ["bids"]);
+}
+
+#[test]
+fn a_missing_name_brings_the_nearest() {
+    let nearest = |name: &str| match catalog().object(name).unwrap_err() {
+        CatalogError::Missing { nearest, .. } => nearest,
+        other => panic!("{other}"),
+    };
+    assert_eq!(nearest("bid").as_deref(), Some("bids"));
+    assert_eq!(nearest("Totals").as_deref(), Some("totals"), "case counts, and is the likeliest slip");
+    assert_eq!(nearest("elsewhere"), None);
+}
+
+#[test]
+fn a_clone_is_a_snapshot() {
+    let mut catalog = catalog();
+    let before = catalog.clone();
+    catalog.remove("table", "bids").unwrap();
+    assert!(before.table("bids").is_ok());
+    assert!(catalog.table("bids").is_err());
+}
+
+#[test]
+fn tables_print_as_sql() {
+    let printed = "CREATE TABLE `b``s` (\n  `a` INT NOT NULL COMMENT 'it''s the key',\n  `ts` TIMESTAMP(3),\n  \
+        `next` AS a + 1,\n  `path` STRING METADATA FROM 'file.path' VIRTUAL,\n  `size` BIGINT METADATA,\n  \
+        WATERMARK FOR `ts` AS ts - INTERVAL '1' SECOND,\n  PRIMARY KEY (`a`) NOT ENFORCED\n)\nCOMMENT 'all'\nWITH (\n  \
+        'connector' = 'print'\n)";
+    assert_eq!(table("b`s").to_sql(), printed);
+}
+
+#[test]
+fn views_print_as_sql() {
+    assert_eq!(view("v").to_sql(), "CREATE TEMPORARY VIEW `v`\nAS SELECT 1");
+    let named = View { columns: vec!["x".into()], comment: Some("c".into()), temporary: false, ..view("v") };
+    assert_eq!(named.to_sql(), "CREATE VIEW `v` (`x`)\nCOMMENT 'c'\nAS SELECT 1");
+}
+
+#[test]
+fn types_have_names() {
+    let list = |t, nullable| DataType::List(Arc::new(Field::new_list_field(t, nullable)));
+    let row = DataType::Struct(
+        vec![Field::new("a", DataType::Int8, false), Field::new("b c", DataType::Date32, true)].into(),
+    );
+    for (data_type, name) in [
+        (DataType::Decimal128(10, 2), "DECIMAL(10, 2)"),
+        (DataType::Time32(TimeUnit::Second), "TIME(0)"),
+        (DataType::Timestamp(TimeUnit::Nanosecond, None), "TIMESTAMP(9)"),
+        (DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), "TIMESTAMP_LTZ(6)"),
+        (DataType::Interval(IntervalUnit::MonthDayNano), "INTERVAL"),
+        (list(DataType::Utf8, false), "ARRAY<STRING NOT NULL>"),
+        (list(row, true), "ARRAY<ROW<a TINYINT NOT NULL, `b c` DATE>>"),
+    ] {
+        assert_eq!(sql_type(&data_type), name);
+    }
+}
+
+#[test]
+fn distances_count_characters() {
+    for (a, b, distance) in [("", "", 0), ("a", "", 1), ("größe", "grösse", 2), ("table", "tabel", 2), ("x", "y", 1)] {
+        assert_eq!(edit_distance(a, b), distance, "{a} {b}");
+    }
+}
