@@ -88,8 +88,7 @@ fn a_path_is_a_file_a_directory_or_a_glob() {
 fn ranges_hold_every_record_once_wherever_they_are_cut() {
     let directory = tempfile::tempdir().expect("directory");
     let path = directory.path().join("a");
-    for text in [count(0, 60), count(0, 60).trim_end_matches('\n').to_owned(), "\n\na\n\n".into(), "one line".into()]
-    {
+    for text in [count(0, 60), count(0, 60).trim_end_matches('\n').to_owned(), "\n\na\n\n".into(), "one line".into()] {
         fs::write(&path, &text).expect("write");
         for splittable in [true, false] {
             for split_bytes in [1, 2, 3, 5, 11, 13, 39] {
@@ -354,4 +353,18 @@ fn options_are_checked() {
     let missing = Options::new("t", &options(&[("connector", "filesystem")]));
     let connector = crate::filesystem::FilesystemConnector;
     assert!(failure(crate::Connector::source(&connector, missing, request(&table))).contains("'path' is missing"));
+}
+
+#[test]
+fn a_bad_row_is_told_with_file_and_line_also_in_a_later_range() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("a.json");
+    let row = |i: i32| if i == 37 { "{\"n\": \"x\"}\n".into() } else { format!("{{\"n\": {i}}}\n") };
+    fs::write(&path, (1..=50).map(row).collect::<String>()).expect("write");
+    let text = path.display().to_string();
+    let pairs = [("connector", "filesystem"), ("path", &*text), ("format", "json"), ("source.split-size", "100")];
+    let source = crate::testing::source(&pairs, request(&schema(&[("n", DataType::Int64)]))).expect("source");
+    assert!(source.splits(2).expect("splits").len() > 3);
+    let text = failure(Bench::new().read(&*source, 2));
+    assert!(text.contains("a.json") && text.contains("37") && text.contains("column n"), "{text}");
 }

@@ -1,0 +1,114 @@
+use crate::testing::{Bench, failure, lines, options, request, schema, source};
+use crate::{Committer, ConnectorError, Registry, Sink, SinkRequest, SinkWriter};
+use arrow::datatypes::{DataType, SchemaRef};
+use eddyline_changes::table::parse_changes;
+use eddyline_changes::{BarrierKind, Epoch};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn table() -> SchemaRef {
+    schema(&[("id", DataType::Int64), ("name", DataType::Utf8)])
+}
+
+fn sink(path: &Path, more: &[(&str, &str)]) -> Result<Arc<dyn Sink>, ConnectorError> {
+    let path = path.to_str().expect("a path");
+    let mut all = vec![("connector", "filesystem"), ("path", path)];
+    all.extend(more);
+    let request = SinkRequest { table: "t".into(), schema: table(), key: None, time_zone: "UTC".into() };
+    Registry::builtin().sink(&options(&all), request)
+}
+
+/// One shard of a sink, its commits carried out at every barrier.
+struct Job {
+    bench: Bench,
+    writer: Box<dyn SinkWriter>,
+    committer: Box<dyn Committer>,
+    epoch: Epoch,
+}
+
+impl Job {
+    fn new(sink: &dyn Sink) -> Self {
+        let bench = Bench::new();
+        let writer = sink.writer(3, &bench.rim).expect("writer");
+        Self { bench, writer, committer: sink.committer().expect("committer").expect("one"), epoch: Epoch(0) }
+    }
+
+    fn write(&mut self, changes: &str) -> Result<(), ConnectorError> {
+        self.writer.write(&parse_changes(&table(), changes).expect("change table"))
+    }
+
+    fn barrier(&mut self, kind: BarrierKind) {
+        self.epoch = self.epoch.next();
+        let commits = self.writer.prepare(self.epoch, kind).expect("prepare");
+        self.committer.commit(self.epoch, &commits).expect("commit");
+    }
+}
+
+/// The contents of the files that can be seen, by their names.
+fn visible(path: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(path).expect("directory").map(|e| e.expect("entry").path());
+    let name = |p: &Path| p.file_name().expect("a name").to_string_lossy().into_owned();
+    let mut files: Vec<_> = entries.filter(|p| !name(p).starts_with('.')).collect();
+    files.sort();
+    files.iter().map(|p| std::fs::read_to_string(p).expect("text")).collect()
+}
+
+#[test]
+fn what_was_written_can_be_read() {
+    for format in ["csv", "json", "parquet"] {
+        let directory = tempfile::tempdir().expect("directory");
+        let mut job = Job::new(&*sink(directory.path(), &[("format", format)]).expect("sink"));
+        job.write("+ 1 a\n+2 2 \"b, c\"\n+ 3 NULL").expect("write");
+        job.barrier(BarrierKind::Stop);
+        let path = directory.path().to_str().expect("a path");
+        let pairs = [("connector", "filesystem"), ("path", path), ("format", format)];
+        let rows = job.bench.read(&*source(&pairs, request(&table())).expect("source"), 1).expect("rows");
+        assert_eq!(lines(&rows), "1,a\n2,b, c\n2,b, c\n3,-\n", "{format}");
+    }
+}
+
+#[test]
+fn only_full_or_old_files_appear_between_checkpoints() {
+    let directory = tempfile::tempdir().expect("directory");
+    let rolling = [
+        ("format", "csv"),
+        ("sink.rolling-policy.file-size", "8 b"),
+        ("sink.rolling-policy.rollover-interval", "1 min"),
+    ];
+    let mut job = Job::new(&*sink(directory.path(), &rolling).expect("sink"));
+    job.write("+ 1 a").expect("write");
+    job.barrier(BarrierKind::Flush);
+    assert_eq!(visible(directory.path()), Vec::<String>::new());
+    job.write("+ 2 b").expect("write");
+    assert_eq!(visible(directory.path()), Vec::<String>::new(), "full, but its epoch is not complete");
+    job.write("+ 3 c").expect("write");
+    job.barrier(BarrierKind::Flush);
+    assert_eq!(visible(directory.path()), ["1,a\n2,b\n"]);
+    job.bench.clock.advance(Duration::from_secs(60));
+    job.barrier(BarrierKind::Flush);
+    assert_eq!(visible(directory.path()), ["1,a\n2,b\n", "3,c\n"]);
+    job.write("+ 4 d").expect("write");
+    job.barrier(BarrierKind::Checkpoint);
+    assert_eq!(visible(directory.path()), ["1,a\n2,b\n", "3,c\n", "4,d\n"]);
+}
+
+#[test]
+fn rows_cannot_be_taken_back() {
+    let directory = tempfile::tempdir().expect("directory");
+    let mut job = Job::new(&*sink(directory.path(), &[("format", "csv")]).expect("sink"));
+    assert!(failure(job.write("- 1 a")).contains("files cannot take rows back"));
+}
+
+#[test]
+fn what_cannot_be_written_is_told() {
+    let directory = tempfile::tempdir().expect("directory");
+    let text = failure(sink(directory.path(), &[("format", "csv"), ("compression", "gzip")]));
+    assert!(text.contains("'compression' = 'gzip' is for reading only"), "{text}");
+    let text = failure(sink(directory.path(), &[("format", "parquet"), ("parquet.compression", "rar")]));
+    assert!(text.contains("none of SNAPPY"), "{text}");
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").expect("write");
+    let sink = sink(&file, &[("format", "csv")]).expect("sink");
+    assert!(failure(sink.writer(0, &Bench::new().rim)).contains("file: "));
+}
