@@ -130,7 +130,8 @@ fn types_have_names() {
 
 #[test]
 fn distances_count_characters() {
-    for (a, b, distance) in [("", "", 0), ("a", "", 1), ("größe", "grösse", 2), ("table", "tabel", 2), ("x", "y", 1)] {
+    for (a, b, distance) in [("", "", 0), ("a", "", 1), ("größe", "grösse", 2), ("table", "tabel", 2), ("x", "y", 1)]
+    {
         assert_eq!(edit_distance(a, b), distance, "{a} {b}");
     }
 }

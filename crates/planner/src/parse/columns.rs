@@ -69,7 +69,8 @@ impl Elements {
     }
 
     fn unknown(&self, what: &str, name: &str) -> SqlError {
-        let error = SqlError::new(SqlError::UNDEFINED_COLUMN, format!("{what} names column {name}, which does not exist"));
+        let error =
+            SqlError::new(SqlError::UNDEFINED_COLUMN, format!("{what} names column {name}, which does not exist"));
         let distance = |c: &Column| eddyline_catalog::edit_distance(&c.name.to_lowercase(), &name.to_lowercase());
         match self.columns.iter().min_by_key(|c| distance(c)).filter(|c| distance(c) <= 1 + name.len() / 4) {
             Some(near) => error.with_hint(format!("did you mean {}?", near.name)),
@@ -107,7 +108,8 @@ impl Elements {
         let position = cursor.position();
         let column = cursor.identifier("the name of a column")?.value;
         if cursor.peek().token == Token::Period {
-            let error = refuse::unsupported("a watermark for a field of a row", "declare a computed column: ts AS r.ts");
+            let error =
+                refuse::unsupported("a watermark for a field of a row", "declare a computed column: ts AS r.ts");
             return Err(error.at(position));
         }
         if !cursor.word("AS") {
@@ -129,7 +131,8 @@ impl Elements {
         cursor.expect_words(&["PRIMARY", "KEY"])?;
         cursor.expect_symbol(&Token::LParen)?;
         let mut columns: Vec<(String, TextPosition)> = Vec::new();
-        for (name, position) in cursor.list(|c| Ok((c.position(), c.identifier("the name of a column")?.value)))?
+        for (name, position) in cursor
+            .list(|c| Ok((c.position(), c.identifier("the name of a column")?.value)))?
             .into_iter()
             .map(|(p, n)| (n, p))
         {
@@ -179,7 +182,12 @@ impl Elements {
     }
 
     /// After the type: NOT NULL, PRIMARY KEY, METADATA, COMMENT in any order.
-    fn clauses(&mut self, cursor: &mut Cursor<'_>, column: &mut Column, position: TextPosition) -> Result<(), SqlError> {
+    fn clauses(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        column: &mut Column,
+        position: TextPosition,
+    ) -> Result<(), SqlError> {
         loop {
             let begin = cursor.position();
             if cursor.words(&["NOT", "NULL"]) {
@@ -189,7 +197,8 @@ impl Elements {
                 not_enforced(cursor)?;
                 self.set_key(vec![(column.name.clone(), position)], begin)?;
             } else if cursor.word("METADATA") {
-                let from = if cursor.word("FROM") { Some(cursor.string("the metadata's key as a string")?) } else { None };
+                let from =
+                    if cursor.word("FROM") { Some(cursor.string("the metadata's key as a string")?) } else { None };
                 let key = from.unwrap_or_else(|| column.name.clone());
                 column.source = ColumnSource::Metadata { key, is_virtual: cursor.word("VIRTUAL") };
             } else if cursor.peek_word("COMMENT") {

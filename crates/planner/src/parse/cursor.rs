@@ -115,7 +115,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// One or more, with commas between.
-    pub(super) fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T, SqlError>) -> Result<Vec<T>, SqlError> {
+    pub(super) fn list<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<T, SqlError>,
+    ) -> Result<Vec<T>, SqlError> {
         let mut items = vec![item(self)?];
         while self.symbol(&Token::Comma) {
             items.push(item(self)?);

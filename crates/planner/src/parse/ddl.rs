@@ -118,7 +118,9 @@ fn create_view(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind,
 /// # Errors
 /// A syntax error, or what is not supported.
 pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
-    let kind = ["TABLE", "VIEW"].iter().position(|k| cursor.peek_words(&["DROP", k]) || cursor.peek_words(&["DROP", "TEMPORARY", k]));
+    let kind = ["TABLE", "VIEW"]
+        .iter()
+        .position(|k| cursor.peek_words(&["DROP", k]) || cursor.peek_words(&["DROP", "TEMPORARY", k]));
     let Some(kind) = kind else {
         let refused = refuse::statement(cursor);
         if refused.sqlstate == SqlError::UNSUPPORTED {
@@ -167,7 +169,11 @@ fn options(cursor: &mut Cursor<'_>) -> Result<BTreeMap<String, String>, SqlError
 }
 
 fn with_quotes(error: SqlError) -> SqlError {
-    if error.hint.is_some() { error } else { error.with_hint("values of options are written in single quotes, numbers too") }
+    if error.hint.is_some() {
+        error
+    } else {
+        error.with_hint("values of options are written in single quotes, numbers too")
+    }
 }
 
 /// After LIKE: `name [({INCLUDING | EXCLUDING | OVERWRITING} part …)]`.

@@ -54,7 +54,11 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
             Token::Word(_) if ["SELECT", "FROM", "WHERE", "WHEN", "THEN"].iter().any(|s| is_word(&token.token, s)) => {
                 *operators = 0;
             }
-            Token::Word(_) if ["AND", "OR", "NOT", "IS", "IN", "LIKE", "BETWEEN", "ARRAY", "COLLATE", "CASE"].iter().any(|s| is_word(&token.token, s)) => {
+            Token::Word(_)
+                if ["AND", "OR", "NOT", "IS", "IN", "LIKE", "BETWEEN", "ARRAY", "COLLATE", "CASE"]
+                    .iter()
+                    .any(|s| is_word(&token.token, s)) =>
+            {
                 *operators += 1;
             }
             Token::Word(_) | Token::Number(..) | Token::SingleQuotedString(_) | Token::RParen | Token::LParen => {}

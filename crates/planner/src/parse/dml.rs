@@ -76,7 +76,11 @@ pub(super) fn set_or_execute(cursor: &mut Cursor<'_>) -> Result<StatementKind, S
         return set(cursor);
     }
     if cursor.peek_word("EXECUTE") && !cursor.peek_words(&["EXECUTE", "PLAN"]) {
-        return Err(refuse::unsupported("EXECUTE of this", "write EXECUTE STATEMENT SET BEGIN … END, or EXECUTE INSERT …").at(at));
+        return Err(refuse::unsupported(
+            "EXECUTE of this",
+            "write EXECUTE STATEMENT SET BEGIN … END, or EXECUTE INSERT …",
+        )
+        .at(at));
     }
     Err(refuse::statement(cursor))
 }
@@ -89,7 +93,9 @@ fn set(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
             break;
         }
         if !cursor.peek_word("INSERT") {
-            return Err(cursor.expected("INSERT or END").with_hint("a statement set holds INSERTs, each with a semicolon"));
+            return Err(cursor
+                .expected("INSERT or END")
+                .with_hint("a statement set holds INSERTs, each with a semicolon"));
         }
         inserts.push(insert(cursor)?);
         if !cursor.symbol(&Token::SemiColon) {

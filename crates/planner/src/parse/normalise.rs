@@ -11,9 +11,8 @@ use sqlparser::ast::{
 use std::ops::ControlFlow;
 
 /// Units that TIMESTAMPDIFF and TIMESTAMPADD count in.
-const UNITS: [&str; 11] = [
-    "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR", "MILLISECOND", "MICROSECOND", "NANOSECOND",
-];
+const UNITS: [&str; 11] =
+    ["SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR", "MILLISECOND", "MICROSECOND", "NANOSECOND"];
 
 /// Brings a query into one form.
 ///
@@ -163,12 +162,16 @@ fn one_form(expr: &mut Expr) -> Result<(), SqlError> {
             let span = literal.value.span();
             interval::normalise(literal).map_err(|e| located(e, span))
         }
-        Expr::Ceil { expr: value, field } => {
-            round_to("ceil_to", value, field).map(|made| if let Some(made) = made { *expr = made })
-        }
-        Expr::Floor { expr: value, field } => {
-            round_to("floor_to", value, field).map(|made| if let Some(made) = made { *expr = made })
-        }
+        Expr::Ceil { expr: value, field } => round_to("ceil_to", value, field).map(|made| {
+            if let Some(made) = made {
+                *expr = made
+            }
+        }),
+        Expr::Floor { expr: value, field } => round_to("floor_to", value, field).map(|made| {
+            if let Some(made) = made {
+                *expr = made
+            }
+        }),
         Expr::TypedString(literal) => {
             with_precision(literal);
             Ok(())
@@ -203,7 +206,8 @@ fn with_precision(literal: &mut TypedString) {
     let fraction = text.rsplit_once('.').map_or("", |(_, f)| f);
     let digits = fraction.bytes().take_while(u8::is_ascii_digit).count().min(9) as u64;
     match &mut literal.data_type {
-        DataType::Timestamp(precision @ None, TimezoneInfo::None) | DataType::Time(precision @ None, TimezoneInfo::None) => {
+        DataType::Timestamp(precision @ None, TimezoneInfo::None)
+        | DataType::Time(precision @ None, TimezoneInfo::None) => {
             *precision = Some(digits);
         }
         _ => {}

@@ -74,7 +74,9 @@ pub(super) fn statement(cursor: &Cursor<'_>) -> SqlError {
     let upper = word.value.to_uppercase();
     match super::syntax_error::nearest(&upper, &BEGINNINGS) {
         Some(near) => error.with_hint(format!("did you mean {near}?")),
-        None => error.with_hint("statements begin with SELECT, WITH, CREATE, DROP, INSERT, EXECUTE, EXPLAIN, SHOW, DESCRIBE, SET or RESET"),
+        None => error.with_hint(
+            "statements begin with SELECT, WITH, CREATE, DROP, INSERT, EXECUTE, EXPLAIN, SHOW, DESCRIBE, SET or RESET",
+        ),
     }
 }
 

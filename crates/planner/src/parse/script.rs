@@ -95,7 +95,8 @@ fn trimmed(tokens: &[TokenWithSpan]) -> &[TokenWithSpan] {
 fn opens_set(tokens: &[TokenWithSpan]) -> bool {
     let words: Vec<&Token> = tokens.iter().filter(|t| !is_space(t)).take(6).map(|t| &t.token).collect();
     words.windows(2).enumerate().any(|(at, w)| {
-        let before = at == 0 || ["EXECUTE", "BEGIN"].iter().any(|x| is_word(words[at - 1], x)) || is_word(words[0], "EXPLAIN");
+        let before =
+            at == 0 || ["EXECUTE", "BEGIN"].iter().any(|x| is_word(words[at - 1], x)) || is_word(words[0], "EXPLAIN");
         before && is_word(w[0], "STATEMENT") && is_word(w[1], "SET")
     })
 }

@@ -58,7 +58,17 @@ pub(super) fn begins_query(cursor: &Cursor<'_>) -> bool {
 /// `EXPLAIN [stage] statement`.
 fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     cursor.expect_words(&["EXPLAIN"])?;
-    let refused = ["ESTIMATED_COST", "JSON_EXECUTION_PLAN", "PLAN_ADVICE", "ANALYZE", "VERBOSE", "AST", "STREAM", "STATE", "WATERMARK"];
+    let refused = [
+        "ESTIMATED_COST",
+        "JSON_EXECUTION_PLAN",
+        "PLAN_ADVICE",
+        "ANALYZE",
+        "VERBOSE",
+        "AST",
+        "STREAM",
+        "STATE",
+        "WATERMARK",
+    ];
     if let Some(what) = refused.iter().find(|w| cursor.peek_word(w)) {
         let hint = "write EXPLAIN, EXPLAIN LOGICAL, EXPLAIN OPTIMIZED or EXPLAIN CHANGELOG";
         return Err(refuse::unsupported(&format!("EXPLAIN {what}"), hint).at(cursor.position()));

@@ -12,9 +12,30 @@ const PACKED: char = '\u{1f}';
 
 /// Words of clauses that are easily mistyped.
 const CLAUSES: [&str; 24] = [
-    "SELECT", "FROM", "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION", "INTERSECT", "EXCEPT", "JOIN", "LEFT",
-    "RIGHT", "FULL", "INNER", "CROSS", "BETWEEN", "DISTINCT", "WATERMARK", "PRIMARY", "CONSTRAINT", "METADATA",
-    "VIRTUAL", "COMMENT",
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP",
+    "ORDER",
+    "HAVING",
+    "LIMIT",
+    "UNION",
+    "INTERSECT",
+    "EXCEPT",
+    "JOIN",
+    "LEFT",
+    "RIGHT",
+    "FULL",
+    "INNER",
+    "CROSS",
+    "BETWEEN",
+    "DISTINCT",
+    "WATERMARK",
+    "PRIMARY",
+    "CONSTRAINT",
+    "METADATA",
+    "VIRTUAL",
+    "COMMENT",
 ];
 
 /// `expected <what>, found <token>`, with a hint where a slip is likely.

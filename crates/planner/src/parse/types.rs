@@ -236,7 +236,8 @@ impl Reader<'_, '_> {
         let varying = name == "VARCHAR" || self.word(&["VARYING"]);
         let length = match self.number()? {
             Some(0) => {
-                let error = SqlError::new(SqlError::INVALID_PARAMETER, "the length of a string type must be at least 1");
+                let error =
+                    SqlError::new(SqlError::INVALID_PARAMETER, "the length of a string type must be at least 1");
                 return Err(pack(error, at));
             }
             Some(n) if varying => Some(Length::AtMost(n)).filter(|_| n < i32::MAX as u64),
@@ -260,7 +261,10 @@ impl Reader<'_, '_> {
     fn without_zone(&mut self, name: &str, at: Location) -> Result<(), ParserError> {
         if self.word(&["WITH", "TIME", "ZONE"]) {
             let error = unsupported(&format!("{name} WITH TIME ZONE"));
-            return Err(pack(error.with_hint("TIMESTAMP_LTZ(p) is a moment in time, shown in the session's time zone"), at));
+            return Err(pack(
+                error.with_hint("TIMESTAMP_LTZ(p) is a moment in time, shown in the session's time zone"),
+                at,
+            ));
         }
         self.word(&["WITHOUT", "TIME", "ZONE"]);
         Ok(())
@@ -349,7 +353,8 @@ impl Reader<'_, '_> {
             return Ok((None, None));
         }
         let first = self.parser.parse_literal_uint()?;
-        let second = if self.parser.consume_token(&Token::Comma) { Some(self.parser.parse_literal_uint()?) } else { None };
+        let second =
+            if self.parser.consume_token(&Token::Comma) { Some(self.parser.parse_literal_uint()?) } else { None };
         self.parser.expect_token(&Token::RParen)?;
         Ok((Some(first), second))
     }
@@ -413,9 +418,32 @@ fn unsupported(name: &str) -> SqlError {
 }
 
 const NAMES: [&str; 26] = [
-    "BOOLEAN", "TINYINT", "SMALLINT", "INT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE", "DECIMAL", "DEC", "NUMERIC",
-    "CHAR", "VARCHAR", "STRING", "BINARY", "VARBINARY", "BYTES", "DATE", "TIME", "TIMESTAMP", "TIMESTAMP_LTZ",
-    "INTERVAL", "ARRAY", "MAP", "ROW", "REAL",
+    "BOOLEAN",
+    "TINYINT",
+    "SMALLINT",
+    "INT",
+    "INTEGER",
+    "BIGINT",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL",
+    "DEC",
+    "NUMERIC",
+    "CHAR",
+    "VARCHAR",
+    "STRING",
+    "BINARY",
+    "VARBINARY",
+    "BYTES",
+    "DATE",
+    "TIME",
+    "TIMESTAMP",
+    "TIMESTAMP_LTZ",
+    "INTERVAL",
+    "ARRAY",
+    "MAP",
+    "ROW",
+    "REAL",
 ];
 
 /// A word that is no type of ours.
