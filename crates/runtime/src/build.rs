@@ -19,7 +19,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion_physical_expr::expressions::Column;
 use eddyline_changes::{Epoch, KeyGroups, Watermark};
 use eddyline_connectors::{ConnectorError, Registry, Rim, Sink, SinkRequest, Source, SourceRequest};
-use eddyline_operators::Operator;
+use eddyline_operators::{Operator, OperatorError};
 use eddyline_plan::{
     CalcSpec, ChangeMode, Dataflow, Distribution, FragmentId, Node, NodeId, OperatorSpec, SinkSpec, SourceSpec,
 };
@@ -30,12 +30,17 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+/// Makes the operator of a node over its store, given the schemas of its inputs.
+pub(crate) type MakeOperator = fn(&Node, &[SchemaRef], &Store) -> Result<Box<dyn Operator>, OperatorError>;
+
 /// What a job is built from.
 pub(crate) struct Build<'a> {
     pub(crate) dataflow: &'a Dataflow,
     pub(crate) registry: &'a Registry,
     pub(crate) settings: &'a JobSettings,
     pub(crate) rim: &'a Rim,
+    /// Makes operators: [`eddyline_operators::build`], but in tests of this crate.
+    pub(crate) make: MakeOperator,
     /// One per shard; may hold state from before.
     pub(crate) backends: Vec<Arc<dyn Backend>>,
     /// Channels of the simulation: elements arrive when they are released.
@@ -311,7 +316,7 @@ impl Builder<'_> {
     fn operator(&self, node: &Node, inputs: &[SchemaRef], shard: usize) -> Result<Box<dyn Operator>, RuntimeError> {
         let owned = self.groups.range_of(shard);
         let store = Store::new(self.build.backends[shard].clone(), node.operator.0, self.groups, owned);
-        eddyline_operators::build(node, inputs, &store).map_err(|e| operator_fault(node, shard, e))
+        (self.build.make)(node, inputs, &store).map_err(|e| operator_fault(node, shard, e))
     }
 
     fn feed(
@@ -330,24 +335,19 @@ impl Builder<'_> {
             (true, false) => Ok(Feed::Channels { inputs, next: 0 }),
             (false, true) => {
                 self.source_tasks += 1;
-                let (barriers, told) = (VecDeque::new(), Told::default());
-                let task = self.source_tasks - 1;
-                let rows_full = (self.build.settings.epoch_rows / self.build.settings.shards as u64).max(1);
-                let shared = self.shared.clone();
-                let epoch = self.build.after.next();
-                let next = 0;
-                let rows = 0;
+                let rows_full = self.build.settings.epoch_rows / self.build.settings.shards as u64;
                 Ok(Feed::Sources(SourceFeed {
                     heads,
-                    barriers,
-                    task,
-                    shared,
+                    barriers: VecDeque::new(),
+                    task: self.source_tasks - 1,
+                    shared: self.shared.clone(),
                     shard,
-                    epoch,
-                    rows,
-                    rows_full,
-                    told,
-                    next,
+                    epoch: self.build.after.next(),
+                    rows: 0,
+                    rows_full: rows_full.max(1),
+                    told: Told::default(),
+                    next: 0,
+                    has_passed: false,
                 }))
             }
             (true, true) => Err(RuntimeError::Plan { message: format!("nothing feeds the nodes {nodes:?}") }),
@@ -434,7 +434,7 @@ fn sink_fault(table: &str, shard: Option<usize>, error: ConnectorError) -> Runti
     RuntimeError::Sink { table: table.to_owned(), shard, error: Arc::new(error) }
 }
 
-fn operator_fault(node: &Node, shard: usize, error: eddyline_operators::OperatorError) -> RuntimeError {
+fn operator_fault(node: &Node, shard: usize, error: OperatorError) -> RuntimeError {
     let operator = format!("{} #{}", node.spec.name(), node.id);
     RuntimeError::Operator { operator, shard, place: None, error: Arc::new(error) }
 }

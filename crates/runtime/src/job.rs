@@ -1,6 +1,6 @@
 //! A job as its owner sees it: states, handle, outcome; and what its threads share.
 
-use crate::build::{Build, build};
+use crate::build::{Build, MakeOperator, build};
 use crate::coordinator::Event;
 use crate::driver::{Driver, spawn};
 use crate::error::RuntimeError;
@@ -218,10 +218,20 @@ pub fn start(
     settings: JobSettings,
     rim: Rim,
 ) -> Result<JobHandle, RuntimeError> {
+    start_with(dataflow, registry, settings, rim, eddyline_operators::build)
+}
+
+pub(crate) fn start_with(
+    dataflow: Dataflow,
+    registry: &Registry,
+    settings: JobSettings,
+    rim: Rim,
+    make: MakeOperator,
+) -> Result<JobHandle, RuntimeError> {
     settings.check()?;
     let backends = (0..settings.shards).map(|_| Arc::new(MemoryBackend::new()) as Arc<dyn Backend>).collect();
     let (delayed, after) = (false, Epoch(0));
-    let parts = Build { dataflow: &dataflow, registry, settings: &settings, rim: &rim, backends, delayed, after };
+    let parts = Build { dataflow: &dataflow, registry, settings: &settings, rim: &rim, make, backends, delayed, after };
     let built = build(parts)?;
     tracing::info!(job = settings.name, shards = settings.shards, fragments = dataflow.fragments().len(), "job starts");
     let shared = built.shared.clone();

@@ -6,7 +6,7 @@
 //!
 //! [`Simulation::crash`] throws all tasks away and builds new ones over the state of the last complete checkpoint.
 
-use crate::build::{Build, build};
+use crate::build::{Build, MakeOperator, build};
 use crate::channel::Channel;
 use crate::coordinator::Event;
 use crate::driver::{Driver, Turn};
@@ -43,6 +43,7 @@ struct Definition {
     registry: Registry,
     settings: JobSettings,
     rim: Rim,
+    make: MakeOperator,
     // Keeps the handle in `rim` alive; polled in every step.
     tokio: tokio::runtime::Runtime,
 }
@@ -69,11 +70,22 @@ impl Simulation {
         seed: u64,
         clock: Arc<ManualClock>,
     ) -> Result<Self, RuntimeError> {
+        Self::with_operators(dataflow, registry, settings, seed, clock, eddyline_operators::build)
+    }
+
+    pub(crate) fn with_operators(
+        dataflow: Dataflow,
+        registry: &Registry,
+        settings: JobSettings,
+        seed: u64,
+        clock: Arc<ManualClock>,
+        make: MakeOperator,
+    ) -> Result<Self, RuntimeError> {
         settings.check()?;
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let tokio = tokio.map_err(|e| RuntimeError::Thread { message: e.to_string() })?;
         let rim = Rim { tokio: tokio.handle().clone(), clock: clock.clone() };
-        let definition = Definition { dataflow, registry: registry.clone(), settings, rim, tokio };
+        let definition = Definition { dataflow, registry: registry.clone(), settings, rim, make, tokio };
         let fresh: Vec<_> = (0..definition.settings.shards).map(|_| Arc::new(MemoryBackend::new())).collect();
         let retained = (Epoch(0), fresh);
         let run = definition.run(&retained)?;
@@ -222,6 +234,7 @@ impl Definition {
             registry: &self.registry,
             settings: &self.settings,
             rim: &self.rim,
+            make: self.make,
             backends: backends.iter().map(|b| b.clone() as Arc<dyn Backend>).collect(),
             delayed: true,
             after: retained.0,

@@ -58,6 +58,8 @@ pub(crate) struct SourceFeed {
     pub(crate) rows_full: u64,
     pub(crate) told: Told,
     pub(crate) next: usize,
+    /// The last step passed a barrier.
+    pub(crate) has_passed: bool,
 }
 
 /// What was told since the last barrier (`idle`: since the last pending rows).
@@ -154,10 +156,25 @@ fn from_channels(inputs: &mut [ChannelInput], next: &mut usize, pipeline: &mut P
 }
 
 impl SourceFeed {
+    /// A barrier that waits, or rows; after a barrier rows have their turn, so that however many epochs are cut the
+    /// input moves on.
     fn step(&mut self, pipeline: &mut Pipeline) -> Result<Step, RuntimeError> {
-        if let Some(barrier) = self.barriers.pop_front() {
+        if !std::mem::take(&mut self.has_passed)
+            && let Some(barrier) = self.barriers.pop_front()
+        {
             return self.pass(barrier, pipeline);
         }
+        if self.read(pipeline)? {
+            return Ok(Step::Worked);
+        }
+        self.rest();
+        match self.barriers.pop_front() {
+            Some(barrier) => self.pass(barrier, pipeline),
+            None => Ok(Step::Idle),
+        }
+    }
+
+    fn read(&mut self, pipeline: &mut Pipeline) -> Result<bool, RuntimeError> {
         for _ in 0..self.heads.len() {
             let at = self.next;
             self.next = if at + 1 < self.heads.len() { at + 1 } else { 0 };
@@ -165,15 +182,14 @@ impl SourceFeed {
             let counters = self.shared.counters.clone();
             match head.step(pipeline, counters.node(self.shard, *node))? {
                 Read::Nothing => {}
-                Read::Moved => return Ok(Step::Worked),
+                Read::Moved => return Ok(true),
                 Read::Rows(rows) => {
                     self.took(rows as u64);
-                    return Ok(Step::Worked);
+                    return Ok(true);
                 }
             }
         }
-        self.rest();
-        Ok(Step::Idle)
+        Ok(false)
     }
 
     fn pass(&mut self, barrier: Barrier, pipeline: &mut Pipeline) -> Result<Step, RuntimeError> {
@@ -185,6 +201,7 @@ impl SourceFeed {
         self.rows = 0;
         self.told.pending = false;
         self.told.full = false;
+        self.has_passed = true;
         Ok(Step::Passed(barrier, prepared))
     }
 

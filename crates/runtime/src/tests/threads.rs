@@ -1,0 +1,119 @@
+//! The same with real threads and the machine's clock. Nothing here sleeps or asks how long something took.
+
+use super::*;
+use crate::error::{ErrorClass, RuntimeError};
+use crate::job::{JobHandle, JobState, start};
+use eddyline_connectors::Boundedness::{Bounded, Unbounded};
+use eddyline_connectors::Rim;
+use eddyline_connectors::clock::SystemClock;
+use eddyline_plan::ValuesSpec;
+use std::sync::mpsc;
+
+fn rim(tokio: &tokio::runtime::Runtime) -> Rim {
+    Rim { tokio: tokio.handle().clone(), clock: SystemClock::shared(tokio.handle().clone()) }
+}
+
+fn run(plan: &Plan, tables: &Tables, settings: JobSettings, tokio: &tokio::runtime::Runtime) -> JobHandle {
+    crate::job::start_with(plan.dataflow(), &tables.registry(), settings, rim(tokio), toys::make).unwrap()
+}
+
+fn tokio() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+fn summing() -> Plan {
+    let mut plan = Plan::default();
+    let t = plan.timed_source("t", None);
+    let sum = plan.sum(t);
+    plan.sink("out", Input::hash(sum, vec![1]));
+    plan
+}
+
+#[test]
+fn bounded_jobs_finish_with_the_same_answer_on_any_number_of_shards() {
+    let tokio = tokio();
+    for round in 0..40 {
+        let script = Script::new(Bounded, &["a", "b", "c", "d"]);
+        (0..200).for_each(|n| script.push(n % 4, rows(&format!("+ k{} {:02} {n}\n+ x 00 1", n % 5, n % 60))));
+        script.end_all();
+        let out = Collection::new();
+        let tables = Tables::default().source("t", &script).sink("out", &out);
+        let settings = JobSettings { batch_rows: 4, channel_batches: 1, ..settings(1 + round % 4) };
+        let summary = run(&summing(), &tables, settings, &tokio).wait().unwrap();
+        assert_eq!(summary.state, JobState::Finished);
+        assert_eq!((summary.metrics.rows_in, summary.metrics.epoch), (400, summary.metrics.completed));
+        let expected = "+ k0 3900\n+ k1 3940\n+ k2 3980\n+ k3 4020\n+ k4 4060\n+ x 200\n";
+        assert_eq!(out.accumulated(), expected, "round {round}");
+    }
+}
+
+#[test]
+fn an_unbounded_job_shows_rows_as_they_come_and_stops_when_asked() {
+    let tokio = tokio();
+    let script = Script::new(Unbounded, &["a", "b"]);
+    let out = Collection::new();
+    let (sender, written) = mpsc::channel();
+    out.on_write(move |changes| sender.send(changes.num_rows()).map_err(|e| e.to_string()));
+    let tables = Tables::default().source("t", &script).sink("out", &out);
+    let job = run(&summing(), &tables, settings(2), &tokio);
+    for n in 1..=20 {
+        script.push(n % 2, rows(&format!("+ k 00 {n}")));
+        // The epoch is cut because nothing more is there, not because anything else happens.
+        written.recv().unwrap();
+    }
+    job.stop();
+    let summary = tokio.block_on(job.ended()).unwrap();
+    assert_eq!(summary.state, JobState::Stopped);
+    assert_eq!(out.accumulated(), "+ k 210\n");
+    assert_eq!(job.state(), JobState::Stopped);
+}
+
+#[test]
+fn cancel_ends_at_once() {
+    let tokio = tokio();
+    let script = Script::new(Unbounded, &["a"]);
+    let out = Collection::new().slow();
+    script.push(0, rows("+ a 00 1"));
+    let tables = Tables::default().source("t", &script).sink("out", &out);
+    let job = run(&summing(), &tables, settings(2), &tokio);
+    job.cancel();
+    assert_eq!(job.wait().unwrap().state, JobState::Stopped);
+    assert_eq!(out.text(), "");
+}
+
+#[test]
+fn an_error_and_a_panic_end_all_shards() {
+    let tokio = tokio();
+    for (key, class) in [("poison", ErrorClass::Bug), ("panic", ErrorClass::Bug)] {
+        let script = Script::new(Unbounded, &["a"]);
+        script.push(0, rows(&format!("+ {key} 00 1")));
+        let tables = Tables::default().source("t", &script).sink("out", &Collection::new());
+        let job = run(&summing(), &tables, settings(3), &tokio);
+        let error = job.clone().wait().unwrap_err();
+        assert_eq!((job.state(), error.class()), (JobState::Failed, class));
+        let panicked = matches!(&error, RuntimeError::Panic { message, .. } if message == "a toy broke");
+        assert_eq!(panicked, key == "panic", "{error}");
+    }
+}
+
+#[test]
+fn values_are_read_once() {
+    let tokio = tokio();
+    let out = Collection::new();
+    let mut plan = Plan::default();
+    let (rows, _) = rows("+ a 00 1\n+ b 01 2\n+ c 02 3").into_parts();
+    let values = OperatorSpec::Values(ValuesSpec { rows });
+    let values = plan.node(values, Vec::new(), schema(), ChangeMode::AppendOnly);
+    plan.sink("out", Input::forward(values));
+    let tables = Tables::default().sink("out", &out);
+    let settings = JobSettings { batch_rows: 2, ..settings(3) };
+    let job = start(plan.dataflow(), &tables.registry(), settings, rim(&tokio)).unwrap();
+    let mut registry = prometheus_client::registry::Registry::default();
+    job.register(&mut registry);
+    assert_eq!(job.wait().unwrap().metrics.rows_out, 3);
+    assert_eq!(out.accumulated().lines().count(), 3);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    assert!(text.contains("eddyline_job_input_rows_total{job=\"job\"} 3"), "{text}");
+    assert!(text.contains("eddyline_operator_output_rows_total{job=\"job\",node=\"0\",kind=\"Values\"} 3"), "{text}");
+}
