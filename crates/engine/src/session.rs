@@ -165,7 +165,14 @@ impl Session {
             let sink = self.engine.registry().sink(&table.options, request).map_err(|e| from_connector(&e))?;
             Ok(sink.takes_retractions())
         };
-        Planner::new(&self.catalog, &options, self.engine.functions()).with_sinks(&takes_retractions).plan(outputs)
+        let registry = self.engine.registry();
+        let retracts = |table: &Table| {
+            registry.connector(&table.name, &table.options).is_ok_and(|connector| connector.retracts(&table.options))
+        };
+        Planner::new(&self.catalog, &options, self.engine.functions())
+            .with_sinks(&takes_retractions)
+            .with_sources(&retracts)
+            .plan(outputs)
     }
 
     /// Plans a script whose last statement is a SELECT, without running it; what stands before it is executed. For

@@ -24,9 +24,10 @@ pub mod statement;
 mod to_stream;
 
 pub use bind::Functions;
+pub use bind::window_assign::WindowAssign;
 pub use error::{SqlError, TextPosition};
 pub use parse::parse;
 pub use planner::{
-    BoundQuery, Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn,
+    BoundQuery, Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, Retracts, SortColumn,
     TakesRetractions, Target,
 };

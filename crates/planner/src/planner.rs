@@ -132,23 +132,33 @@ pub struct PlannedJob {
 /// Says whether a table can take retractions.
 pub type TakesRetractions<'a> = dyn Fn(&Table) -> Result<bool, SqlError> + 'a;
 
+/// Says whether a table takes back rows that it gave before.
+pub type Retracts<'a> = dyn Fn(&Table) -> bool + 'a;
+
 /// Plans statements over one state of the catalog. Cheap to make.
 pub struct Planner<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) options: &'a PlannerOptions,
     pub(crate) functions: Arc<Functions>,
     pub(crate) takes_retractions: Option<&'a TakesRetractions<'a>>,
+    pub(crate) retracts: Option<&'a Retracts<'a>>,
 }
 
 impl<'a> Planner<'a> {
     /// A planner; `functions` is made once per session ([`Functions::new`]) and shared.
     pub fn new(catalog: &'a Catalog, options: &'a PlannerOptions, functions: Arc<Functions>) -> Self {
-        Self { catalog, options, functions, takes_retractions: None }
+        Self { catalog, options, functions, takes_retractions: None, retracts: None }
     }
 
     /// With somebody who knows which tables can take retractions. Without, all of them can.
     pub fn with_sinks(mut self, takes_retractions: &'a TakesRetractions<'a>) -> Self {
         self.takes_retractions = Some(takes_retractions);
+        self
+    }
+
+    /// With somebody who knows which tables take rows back. Without, none does.
+    pub fn with_sources(mut self, retracts: &'a Retracts<'a>) -> Self {
+        self.retracts = Some(retracts);
         self
     }
 

@@ -1,13 +1,17 @@
 //! How SQL is tested: suites of files, an independent oracle, random queries.
 //!
-//! - [`feed`]: the connector `changes`, rows out of SQL text or pushed by a test.
-//! - [`random`]: random tables, changes and queries from a seed.
 //! - [`suite`]: sqllogictest files over an embedded session.
+//! - [`feed`]: the connector `changes`, rows out of SQL text or pushed by a test.
+//! - [`oracle`]: the batch answer of a bound query over given rows, by DataFusion.
+//! - [`check`]: one query under simulation, compared with the oracle after every step.
+//! - [`random`]: random tables, changes and queries from a seed.
 //! - [`rows`]: multisets of rows as text, to compare answers.
 //!
 //! Nobody depends on this crate.
 
+pub mod check;
 pub mod feed;
+pub mod oracle;
 pub mod random;
 pub mod rows;
 pub mod suite;

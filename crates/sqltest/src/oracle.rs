@@ -5,13 +5,13 @@
 //! rest as for any finished table.
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::catalog::MemTable;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DataFusionError, ExprSchema, Result, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use arrow::datatypes::{DataType, TimeUnit};
 use eddyline_plan::Window;
 use eddyline_planner::WindowAssign;
 use std::collections::BTreeMap;
@@ -92,4 +92,3 @@ fn nth_window(assign: &WindowAssign, window: Window, k: i64) -> Result<LogicalPl
     let added = [at(0).alias(&names[0]), at(size).alias(&names[1]), at(size - 1).alias(&names[2])];
     LogicalPlanBuilder::from(input.clone()).filter(holds)?.project(columns.chain(added))?.build()
 }
-

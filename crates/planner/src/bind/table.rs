@@ -56,6 +56,7 @@ impl Planner<'_> {
             options: self.options,
             functions: self.functions.clone(),
             takes_retractions: None,
+            retracts: None,
         };
         let query = parsed_query(&format!("SELECT {sql} AS expression FROM `{}`", table.name.replace('`', "``")))?;
         let bound = planner.bind(&query)?;

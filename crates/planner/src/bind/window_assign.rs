@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Appends `window_start`, `window_end` and `window_time` to every row, once per window that holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WindowAssign {
+pub struct WindowAssign {
     pub(crate) input: Arc<LogicalPlan>,
     /// The time column of the input.
     pub(crate) time: Column,
@@ -41,6 +41,26 @@ impl WindowAssign {
         }
         let schema = Arc::new(DFSchema::new_with_metadata(fields, below.as_ref().metadata().clone())?);
         Ok(Self { input, time, window, schema })
+    }
+
+    /// The rows that get windows.
+    pub fn input(&self) -> &LogicalPlan {
+        &self.input
+    }
+
+    /// The time column of the input.
+    pub fn time(&self) -> &Column {
+        &self.time
+    }
+
+    /// The windows.
+    pub fn window(&self) -> Window {
+        self.window
+    }
+
+    /// Names of the columns for start, end and time of the window, which follow those of the input.
+    pub fn window_columns(&self) -> Vec<&str> {
+        self.schema.fields()[self.width()..].iter().map(|f| f.name().as_str()).collect()
     }
 
     /// How many columns the input has; the window columns follow them.

@@ -13,7 +13,7 @@ use datafusion_expr::{LogicalPlan, TableScan};
 use datafusion_physical_expr::expressions::{CastExpr, Column};
 use eddyline_catalog::{ColumnSource, Table};
 use eddyline_connectors::parse_duration;
-use eddyline_plan::{Expression, NamedExpression, NodeId, OperatorSpec, SourceSpec, WatermarkSpec};
+use eddyline_plan::{ChangeMode, Expression, NamedExpression, NodeId, OperatorSpec, SourceSpec, WatermarkSpec};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -81,6 +81,10 @@ impl Builder<'_, '_> {
         let spec = pruned(source_spec(self.planner, &self.compiler, &table, &columns, need.watermark)?);
 
         let mut facts = Facts::append_only(format!("rows of {} are only inserted", table.name));
+        if self.planner.retracts.is_some_and(|retracts| retracts(&table)) {
+            facts.mode = ChangeMode::Retract;
+            facts.reason = format!("rows of {} are taken back", table.name);
+        }
         if spec.watermark.is_some()
             && let Some(w) = &table.watermark
         {

@@ -1,0 +1,237 @@
+//! One query under simulation, compared with its batch answer after every step: invariants I1, I2 and I4.
+//!
+//! Blocks of the tables arrive in an order drawn from the seed; after each arrival the simulation runs until nothing
+//! more can happen, so the input so far is known exactly and the accumulated output must equal the batch answer over
+//! it. Meanwhile epochs are also cut at random places. A query that emits when windows close is compared with the
+//! batch answer's windows that the watermark has passed.
+
+use crate::feed::{Changes, Feed};
+use crate::oracle::{self, Tables};
+use crate::random::RandomTable;
+use crate::rows::Multiset;
+use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{filter_record_batch, max, take_record_batch};
+use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
+use eddyline_changes::{BarrierKind, ChangeBatch, Epoch, Watermark};
+use eddyline_connectors::clock::ManualClock;
+use eddyline_connectors::{Commit, Connector, ConnectorError, Options, Registry, Rim, Sink, SinkRequest, SinkWriter};
+use eddyline_engine::{Engine, EngineConfig};
+use eddyline_runtime::JobSettings;
+use eddyline_runtime::simulation::Simulation;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is to be checked.
+pub struct Case<'a> {
+    /// Decides cuts, interleaving and sizes.
+    pub seed: u64,
+    /// Number of shards.
+    pub shards: usize,
+    /// The tables; their blocks arrive in random order, each split in its own.
+    pub tables: &'a [RandomTable],
+    /// A SELECT over them.
+    pub query: &'a str,
+    /// True when windows emit early and are corrected (`execution.emit` = `on-update`).
+    pub on_update: bool,
+}
+
+/// The watermark of random tables is this far behind the latest row of a split.
+const WATERMARK_DELAY_MS: i64 = 5_000;
+
+/// Runs a case.
+///
+/// # Errors
+/// What differs, with the seed, the query and the rows; or why it could not be planned or run.
+pub fn check(case: &Case<'_>) -> Result<(), String> {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let feeds: Vec<Feed> = case.tables.iter().map(|t| Feed::new(t.splits.len())).collect();
+    let mut changes = Changes::default();
+    for (table, feed) in case.tables.iter().zip(&feeds) {
+        changes = changes.with_feed(&table.name, feed.clone());
+    }
+    let collected = Collected::default();
+    let registry = Registry::builtin().with(Arc::new(changes));
+    let config =
+        EngineConfig { registry: registry.clone(), shards: case.shards, ..EngineConfig::new(tokio.handle().clone()) };
+    let mut session = Engine::new(config).session();
+    let emit = if case.on_update { "SET 'execution.emit' = 'on-update';\n" } else { "" };
+    let ddl: String = case.tables.iter().map(|t| format!("{}\n", t.ddl)).collect();
+    let script = format!("{emit}{ddl}{}", case.query);
+    let told = |what: String| format!("{what}\nseed {} on {} shards:\n{script}", case.seed, case.shards);
+    let planned = session.plan_select(&script).map_err(|e| told(format!("planning: {}", e.render(&script))))?;
+
+    let mut rng = StdRng::seed_from_u64(case.seed);
+    let settings = JobSettings {
+        shards: case.shards,
+        batch_rows: rng.random_range(1..40),
+        channel_batches: rng.random_range(1..4),
+        ..JobSettings::default()
+    };
+    let registry = registry.with(Arc::new(collected.clone()));
+    let simulation = Simulation::new(planned.dataflow, &registry, settings, case.seed, ManualClock::shared());
+    let mut simulation = simulation.map_err(|e| told(format!("starting: {e}")))?.with_random_cuts(0.02);
+    let logical = &planned.logical[0];
+    let windowed = case.query.contains("window_end") && !case.on_update;
+
+    let mut arrived = Arrived::new(case.tables);
+    while let Some((table, split, block)) = arrived.next(&mut rng) {
+        feeds[table].push(split, block);
+        if rng.random_bool(0.3) {
+            continue;
+        }
+        simulation.run_until_idle().map_err(|e| told(format!("running: {e}")))?;
+        let wanted =
+            tokio.block_on(oracle::batch_answer(logical, &arrived.tables()?)).map_err(|e| told(e.to_string()))?;
+        let wanted = if windowed { closed(&wanted, arrived.watermark())? } else { wanted };
+        compare(&collected, &wanted).map_err(|e| told(format!("{e}over the input\n{}", arrived.text())))?;
+    }
+    feeds.iter().for_each(Feed::close);
+    simulation.run_until_idle().map_err(|e| told(format!("ending: {e}")))?;
+    let wanted = tokio.block_on(oracle::batch_answer(logical, &arrived.tables()?)).map_err(|e| told(e.to_string()))?;
+    compare(&collected, &wanted).map_err(|e| told(format!("{e}at the end of\n{}", arrived.text())))
+}
+
+fn compare(collected: &Collected, wanted: &[RecordBatch]) -> Result<(), String> {
+    let wanted = Multiset::of(wanted).map_err(|e| e.to_string())?;
+    let rows = collected.lock();
+    if let Some(row) = rows.negative() {
+        return Err(format!("a row is there less than 0 times: {row}\n"));
+    }
+    match rows.difference(&wanted, 12) {
+        None => Ok(()),
+        Some(difference) => Err(format!("the output has too much (+) or too little (-):\n{difference}")),
+    }
+}
+
+/// The rows of windows that the watermark has passed.
+fn closed(batches: &[RecordBatch], watermark: Watermark) -> Result<Vec<RecordBatch>, String> {
+    let one = |batch: &RecordBatch| {
+        let ends = batch.column_by_name("window_end").ok_or("no column window_end")?;
+        let ends = ends.as_primitive::<TimestampMillisecondType>();
+        let keep: BooleanArray = ends.values().iter().map(|end| Some(*end - 1 <= watermark.0)).collect();
+        filter_record_batch(batch, &keep).map_err(|e| e.to_string())
+    };
+    batches.iter().map(one).collect()
+}
+
+/// What has arrived so far.
+struct Arrived<'a> {
+    tables: &'a [RandomTable],
+    /// Per table and split: blocks handed out.
+    handed: Vec<Vec<usize>>,
+}
+
+impl<'a> Arrived<'a> {
+    fn new(tables: &'a [RandomTable]) -> Self {
+        Self { tables, handed: tables.iter().map(|t| vec![0; t.splits.len()]).collect() }
+    }
+
+    /// The next block of a random split that has one.
+    fn next(&mut self, rng: &mut StdRng) -> Option<(usize, usize, ChangeBatch)> {
+        let open: Vec<(usize, usize)> = (0..self.tables.len())
+            .flat_map(|t| (0..self.handed[t].len()).map(move |s| (t, s)))
+            .filter(|(t, s)| self.handed[*t][*s] < self.tables[*t].splits[*s].len())
+            .collect();
+        if open.is_empty() {
+            return None;
+        }
+        let (table, split) = open[rng.random_range(0..open.len())];
+        let at = self.handed[table][split];
+        self.handed[table][split] += 1;
+        Some((table, split, self.tables[table].splits[split][at].clone()))
+    }
+
+    fn blocks(&self, table: usize) -> impl Iterator<Item = &ChangeBatch> {
+        let splits = self.tables[table].splits.iter().zip(&self.handed[table]);
+        splits.flat_map(|(blocks, handed)| &blocks[..*handed])
+    }
+
+    /// The rows of every table, changes added up.
+    fn tables(&self) -> Result<Tables, String> {
+        let schema = crate::random::schema();
+        (0..self.tables.len())
+            .map(|t| {
+                let blocks: Vec<ChangeBatch> = self.blocks(t).cloned().collect();
+                let rows = accumulated(&schema, &blocks).map_err(|e| e.to_string())?;
+                Ok((self.tables[t].name.clone(), vec![rows]))
+            })
+            .collect()
+    }
+
+    /// The minimum over all splits (there is one table in windowed cases), by the definition of the random tables.
+    fn watermark(&self) -> Watermark {
+        let per_split = self.tables[0].splits.iter().zip(&self.handed[0]).map(|(blocks, handed)| {
+            let latest = |b: &ChangeBatch| max(b.column(5).as_primitive::<TimestampMillisecondType>());
+            let latest = blocks[..*handed].iter().filter_map(latest).max();
+            latest.map_or(Watermark::NONE, |ms| Watermark(ms - WATERMARK_DELAY_MS))
+        });
+        per_split.min().unwrap_or(Watermark::NONE)
+    }
+
+    fn text(&self) -> String {
+        let table = |t: usize| {
+            let blocks: String =
+                self.blocks(t).map(|b| format!("{}--\n", eddyline_changes::table::format_changes(b))).collect();
+            format!("{}:\n{blocks}", self.tables[t].name)
+        };
+        (0..self.tables.len()).map(table).collect()
+    }
+}
+
+/// The rows that changes add up to.
+fn accumulated(schema: &SchemaRef, blocks: &[ChangeBatch]) -> Result<RecordBatch, eddyline_changes::ChangeError> {
+    let net = ChangeBatch::concat(schema, blocks)?.consolidate()?;
+    let copies = (0..net.num_rows()).flat_map(|r| std::iter::repeat_n(r as u32, net.weights().at(r).max(0) as usize));
+    Ok(take_record_batch(net.rows(), &UInt32Array::from_iter_values(copies))?)
+}
+
+/// A sink in the place of the engine's: accumulates what is committed.
+#[derive(Clone, Default)]
+struct Collected(Arc<Mutex<Multiset>>);
+
+impl Collected {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Multiset> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connector for Collected {
+    fn name(&self) -> &'static str {
+        "$collect"
+    }
+
+    fn sink(&self, _options: Options, _request: SinkRequest) -> Result<Arc<dyn Sink>, ConnectorError> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+impl Sink for Collected {
+    fn takes_retractions(&self) -> bool {
+        true
+    }
+
+    fn writer(&self, _shard: usize, _rim: &Rim) -> Result<Box<dyn SinkWriter>, ConnectorError> {
+        Ok(Box::new(CollectedWriter { to: self.clone(), pending: Vec::new() }))
+    }
+}
+
+struct CollectedWriter {
+    to: Collected,
+    pending: Vec<ChangeBatch>,
+}
+
+impl SinkWriter for CollectedWriter {
+    fn write(&mut self, changes: &ChangeBatch) -> Result<(), ConnectorError> {
+        self.pending.push(changes.clone());
+        Ok(())
+    }
+
+    fn prepare(&mut self, _epoch: Epoch, _kind: BarrierKind) -> Result<Vec<Commit>, ConnectorError> {
+        let mut rows = self.to.lock();
+        for changes in self.pending.drain(..) {
+            rows.apply(&changes)?;
+        }
+        Ok(Vec::new())
+    }
+}
