@@ -287,7 +287,8 @@ impl JobCollector {
         operators: &[OperatorMetrics],
         encoder: &mut DescriptorEncoder<'_>,
     ) -> Result<(), std::fmt::Error> {
-        let columns: [(&str, &str, fn(&OperatorMetrics) -> u64); 3] = [
+        type Column = (&'static str, &'static str, fn(&OperatorMetrics) -> u64);
+        let columns: [Column; 3] = [
             ("eddyline_operator_input_rows", "Rows taken", |o| o.rows_in),
             ("eddyline_operator_output_rows", "Rows emitted", |o| o.rows_out),
             ("eddyline_operator_busy_ns", "Time spent, over all shards", |o| o.busy.as_nanos() as u64),
