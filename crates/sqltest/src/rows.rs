@@ -116,8 +116,8 @@ fn texts(batch: &RecordBatch) -> Result<Vec<String>, ArrowError> {
 fn column_texts(column: &ArrayRef) -> Result<Vec<String>, ArrowError> {
     let float = |v: Option<f64>| match v {
         None => "NULL".to_owned(),
-        Some(v) if v == 0.0 => "0".to_owned(),
-        Some(v) => format!("{v:.8e}"),
+        // Both zeros are one.
+        Some(v) => format!("{:.8e}", v + 0.0),
     };
     match column.data_type() {
         DataType::Float64 => Ok(column.as_primitive::<Float64Type>().iter().map(float).collect()),
@@ -125,7 +125,7 @@ fn column_texts(column: &ArrayRef) -> Result<Vec<String>, ArrowError> {
         _ => {
             let options = FormatOptions::default().with_null("NULL");
             let formatter = ArrayFormatter::try_new(column.as_ref(), &options)?;
-            (0..column.len()).map(|row| Ok(formatter.value(row).try_to_string()?)).collect()
+            (0..column.len()).map(|row| formatter.value(row).try_to_string()).collect()
         }
     }
 }

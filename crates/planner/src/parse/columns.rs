@@ -7,6 +7,9 @@ use arrow::datatypes::DataType;
 use eddyline_catalog::{Column, ColumnSource, WatermarkDefinition};
 use sqlparser::tokenizer::Token;
 
+/// Columns, primary key, watermark.
+type Finished = (Vec<Column>, Vec<String>, Option<WatermarkDefinition>);
+
 /// The elements of a table, as written.
 #[derive(Default)]
 pub(super) struct Elements {
@@ -42,10 +45,7 @@ impl Elements {
     ///
     /// # Errors
     /// A primary key or watermark over a column that is not there.
-    pub(super) fn finish(
-        mut self,
-        complete: bool,
-    ) -> Result<(Vec<Column>, Vec<String>, Option<WatermarkDefinition>), SqlError> {
+    pub(super) fn finish(mut self, complete: bool) -> Result<Finished, SqlError> {
         if let Some((watermark, position)) = &self.watermark
             && complete
             && !self.columns.iter().any(|c| c.name == watermark.column)

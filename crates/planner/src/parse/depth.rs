@@ -23,10 +23,8 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
     for token in tokens.iter().filter(|t| !is_space(t)) {
         match &token.token {
             Token::LParen | Token::LBracket | Token::LBrace => chains.push((0, 0)),
-            Token::RParen | Token::RBracket | Token::RBrace => {
-                if chains.len() > 1 {
-                    chains.pop();
-                }
+            Token::RParen | Token::RBracket | Token::RBrace if chains.len() > 1 => {
+                chains.pop();
             }
             _ => {}
         }

@@ -26,7 +26,7 @@ pub(super) fn normalise(interval: &mut Interval) -> Result<(), SqlError> {
         None => None,
     };
     let (value, field) = match last {
-        None => single(text, leading).ok_or_else(|| mismatch(text, &leading.to_string()))?,
+        None => single(text, leading).ok_or_else(|| mismatch(text, leading))?,
         Some(last) => {
             let parts = several(text, leading, last).ok_or_else(|| mismatch(text, &format!("{leading} TO {last}")))?;
             (parts, None)
