@@ -97,13 +97,14 @@ impl Connector for Changes {
     }
 
     fn source(&self, mut options: Options, request: SourceRequest) -> Result<Arc<dyn Source>, ConnectorError> {
+        let pushed = options.text("feed").is_some();
         let feed = match options.text("feed") {
             Some(name) => self.feeds.get(&name).cloned().ok_or_else(|| options.bad("feed", &name, "is no feed"))?,
             None => written(&mut options, &request.physical)?,
         };
         options.flag("retracts", false)?;
         options.finish()?;
-        Ok(Arc::new(ChangesSource { feed, projection: request.projection.clone(), schema: request.decoded() }))
+        Ok(Arc::new(ChangesSource { feed, pushed, projection: request.projection.clone(), schema: request.decoded() }))
     }
 }
 
@@ -123,13 +124,15 @@ fn written(options: &mut Options, physical: &Arc<Schema>) -> Result<Feed, Connec
 
 struct ChangesSource {
     feed: Feed,
+    pushed: bool,
     projection: Vec<usize>,
     schema: SchemaRef,
 }
 
 impl Source for ChangesSource {
     fn boundedness(&self) -> Boundedness {
-        Boundedness::Bounded
+        // Rows that a test pushes must be read as they come, from all splits at once.
+        if self.pushed { Boundedness::Unbounded } else { Boundedness::Bounded }
     }
 
     fn splits(&self, _shards: usize) -> Result<Vec<Split>, ConnectorError> {
