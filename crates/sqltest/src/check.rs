@@ -81,6 +81,8 @@ pub fn check(case: &Case<'_>) -> Result<(), String> {
             continue;
         }
         simulation.run_until_idle().map_err(|e| told(format!("running: {e}")))?;
+        simulation.cut_epoch();
+        simulation.run_until_idle().map_err(|e| told(format!("cutting: {e}")))?;
         let wanted =
             tokio.block_on(oracle::batch_answer(logical, &arrived.tables()?)).map_err(|e| told(e.to_string()))?;
         let wanted = if windowed { closed(&wanted, arrived.watermark())? } else { wanted };

@@ -67,7 +67,19 @@ fn windows(assign: &WindowAssign) -> Result<LogicalPlan> {
             Some(earlier) => earlier.union(one)?,
         });
     }
-    union.ok_or_else(|| DataFusionError::Plan("a window of no length".into()))?.build()
+    let union = union.ok_or_else(|| DataFusionError::Plan("a window of no length".into()))?;
+    // A union forgets which table its columns are of; the query above does not.
+    let fields: Vec<_> = assign.input().schema().iter().map(|(q, f)| (q.cloned(), f.name().clone())).collect();
+    let width = fields.len();
+    let columns = union.schema().columns();
+    let input = columns
+        .iter()
+        .take(width)
+        .zip(fields)
+        .map(|(column, (qualifier, name))| Expr::Column(column.clone()).alias_qualified(qualifier, name));
+    let added = columns.iter().skip(width).cloned().map(Expr::Column);
+    let all: Vec<Expr> = input.chain(added).collect();
+    union.project(all)?.build()
 }
 
 fn nth_window(assign: &WindowAssign, window: Window, k: i64) -> Result<LogicalPlan> {
