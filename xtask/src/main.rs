@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test | slt | check`.
+//! The project's chores: `cargo xtask test | slt | check | fuzz-sql`.
 //!
 //! Long random runs are commands of the SQL test crate, started from here, so that there is one place to look.
 
@@ -11,6 +11,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
   test             the whole test suite (cargo-nextest when it is installed, else cargo test)
   slt [FILTER]     only the SQL suites under sql-tests/
+  fuzz-sql --seconds N [--from SEED]
+                   random queries against DataFusion in batch, after every step
   check            format, lints, layers of the crates, tidiness
   layers           only the layers
   tidy             only the tidiness";
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => test(),
         ["slt", filter @ ..] => slt(filter),
+        ["fuzz-sql", args @ ..] => fuzz_sql(args),
         ["check"] => check(),
         ["layers"] => layers::check(),
         ["tidy"] => tidy::check(),
@@ -47,6 +50,14 @@ fn slt(filter: &[&str]) -> Result<(), String> {
     let mut args = vec!["test", "--package", "eddyline-sqltest", "--test", "slt", "--"];
     args.extend(filter);
     cargo(&args)
+}
+
+fn fuzz_sql(args: &[&str]) -> Result<(), String> {
+    // Of the whole workspace, so that the features of dependencies are those of the other builds.
+    cargo(&["build", "--release", "--workspace", "--bin", "fuzz-sql"])?;
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+    let status = Command::new(format!("{target}/release/fuzz-sql")).args(args).status();
+    if status.map_err(|e| format!("fuzz-sql: {e}"))?.success() { Ok(()) } else { Err("fuzz-sql failed".to_owned()) }
 }
 
 fn check() -> Result<(), String> {

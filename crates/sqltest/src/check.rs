@@ -89,7 +89,9 @@ pub fn check(case: &Case<'_>) -> Result<(), String> {
         compare(&collected, &wanted).map_err(|e| told(format!("{e}over the input\n{}", arrived.text())))?;
     }
     feeds.iter().for_each(Feed::close);
-    simulation.run_until_idle().map_err(|e| told(format!("ending: {e}")))?;
+    if !simulation.run_to_end().map_err(|e| told(format!("ending: {e}")))? {
+        return Err(told("the job does not end although its input has".into()));
+    }
     let wanted = tokio.block_on(oracle::batch_answer(logical, &arrived.tables()?)).map_err(|e| told(e.to_string()))?;
     compare(&collected, &wanted).map_err(|e| told(format!("{e}at the end of\n{}", arrived.text())))
 }

@@ -4,6 +4,7 @@
 //! - [`feed`]: the connector `changes`, rows out of SQL text or pushed by a test.
 //! - [`oracle`]: the batch answer of a bound query over given rows, by DataFusion.
 //! - [`check`]: one query under simulation, compared with the oracle after every step.
+//! - [`fuzz`]: one random case per seed.
 //! - [`random`]: random tables, changes and queries from a seed.
 //! - [`rows`]: multisets of rows as text, to compare answers.
 //!
@@ -11,6 +12,7 @@
 
 pub mod check;
 pub mod feed;
+pub mod fuzz;
 pub mod oracle;
 pub mod random;
 pub mod rows;

@@ -1,0 +1,27 @@
+//! Random queries against the batch oracle for a while: `cargo xtask fuzz-sql --seconds N [--from SEED]`.
+
+use eddyline_sqltest::fuzz::{Kind, run};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let number = |name: &str| args.iter().position(|a| a == name).and_then(|at| args.get(at + 1)?.parse::<u64>().ok());
+    let Some(seconds) = number("--seconds") else {
+        eprintln!("usage: fuzz-sql --seconds N [--from SEED]");
+        return ExitCode::from(2);
+    };
+    let from = number("--from").unwrap_or(0);
+    let (start, mut seed, mut failed) = (Instant::now(), from, 0);
+    while start.elapsed() < Duration::from_secs(seconds) {
+        for kind in Kind::ALL {
+            if let Err(told) = run(kind, seed) {
+                failed += 1;
+                println!("{kind:?}, seed {seed}:\n{told}\n");
+            }
+        }
+        seed += 1;
+    }
+    println!("seeds {from} to {seed} of {} kinds: {failed} failed", Kind::ALL.len());
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

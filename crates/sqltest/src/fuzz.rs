@@ -1,0 +1,40 @@
+//! One random case per seed: tables, changes, a query, the way it is cut and the number of shards.
+
+use crate::check::{Case, check};
+use crate::random::{self, Shape};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// What kind of queries to try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Queries over two tables, one of which takes rows back.
+    Relational,
+    /// Windows over a table that only grows, emitted when they close.
+    WindowsClosed,
+    /// The same, emitted early and corrected.
+    WindowsEarly,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Relational, Self::WindowsClosed, Self::WindowsEarly];
+}
+
+/// Runs the case of `seed`.
+///
+/// # Errors
+/// What differs from the batch answer, with the seed, the query and the rows.
+pub fn run(kind: Kind, seed: u64) -> Result<(), String> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let shards = [1, 2, 4][(seed % 3) as usize];
+    let (tables, shape) = match kind {
+        Kind::Relational => {
+            (vec![random::table(&mut rng, "t", true, 24), random::table(&mut rng, "u", false, 24)], Shape::Relational)
+        }
+        Kind::WindowsClosed | Kind::WindowsEarly => (vec![random::table(&mut rng, "t", false, 40)], Shape::Windowed),
+    };
+    let names: Vec<&str> = tables.iter().map(|t| t.name.as_str()).collect();
+    let query = random::query(&mut rng, shape, &names);
+    check(&Case { seed, shards, tables: &tables, query: &query, on_update: kind == Kind::WindowsEarly })
+}
