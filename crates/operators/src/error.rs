@@ -21,6 +21,14 @@ pub enum OperatorError {
         /// The row, as text.
         row: String,
     },
+    /// An event time so far off that no window can hold it.
+    #[error("{operator}: event time {time_ms} ms (from 1970-01-01 on) is out of the range of windows")]
+    TimeRange {
+        /// The operator.
+        operator: &'static str,
+        /// The time; beyond what milliseconds can say it is the limit.
+        time_ms: i64,
+    },
     /// State cannot be read or written.
     #[error("{0}")]
     State(#[from] StateError),

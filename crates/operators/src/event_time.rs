@@ -2,10 +2,12 @@
 
 use crate::OperatorError;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, PrimitiveArray, TimestampMillisecondArray};
+use arrow::compute::{max, min};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType,
 };
+use eddyline_plan::Window;
 use std::sync::Arc;
 
 /// A TIMESTAMP column in milliseconds; finer fractions are cut off, downward.
@@ -35,6 +37,23 @@ pub(crate) fn millis(operator: &'static str, column: &ArrayRef) -> Result<Int64A
             return Err(OperatorError::Spec { operator, message: format!("the time column is of type {other}") });
         }
     })
+}
+
+/// As [`millis`], for times that are put into windows.
+///
+/// # Errors
+/// [`OperatorError::TimeRange`] for a time whose windows do not begin and end within 64 bits.
+pub(crate) fn window_millis(
+    operator: &'static str,
+    window: &Window,
+    column: &ArrayRef,
+) -> Result<Int64Array, OperatorError> {
+    let times = millis(operator, column)?;
+    let range = window.times();
+    match [min(&times), max(&times)].into_iter().flatten().find(|t| !range.contains(t)) {
+        Some(time_ms) => Err(OperatorError::TimeRange { operator, time_ms }),
+        None => Ok(times),
+    }
 }
 
 /// The columns window_start, window_end and window_time of windows of `size_ms` that begin at `starts`; `time` is

@@ -7,9 +7,9 @@
 use crate::{Context, Operator, OperatorError, Rejected, build};
 use arrow::datatypes::SchemaRef;
 use eddyline_changes::table::{format_changes, parse_changes};
-use eddyline_changes::{ChangeBatch, KeyGroups, Watermark};
+use eddyline_changes::{ChangeBatch, KeyGroup, KeyGroups, Watermark};
 use eddyline_plan::{ChangeMode, ChangeTraits, Node, OperatorId, OperatorSpec};
-use eddyline_state::{MemoryBackend, Store};
+use eddyline_state::{Backend, MemoryBackend, Store, Write};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -60,6 +60,39 @@ impl Harness {
             shard,
             operator,
             watermark: Watermark::NONE,
+            emitted: Vec::new(),
+            rejected: BTreeMap::new(),
+            content: BTreeMap::new(),
+        })
+    }
+
+    /// A fresh instance on another number of shards, over what the tables of all instances `before` left there.
+    ///
+    /// # Errors
+    /// State that cannot be read.
+    pub fn rescaled(before: &[&Harness], groups: KeyGroups, shard: usize) -> Result<Self, OperatorError> {
+        let backend = Arc::new(MemoryBackend::new());
+        for harness in before {
+            let mut writes = Vec::new();
+            let owned = harness.groups.range_of(harness.shard);
+            harness.backend.scan(&[], &[0xff; 12], &mut |key, value| {
+                if owned.contains(&KeyGroup::from_be_bytes([key[10], key[11]])) {
+                    writes.push(Write::Put(key.to_vec(), value.to_vec()));
+                }
+                Ok(())
+            })?;
+            backend.write(writes)?;
+        }
+        let Harness { node, inputs, watermark, .. } = before[0];
+        let operator = build(node, inputs, &store(&backend, groups, shard))?;
+        Ok(Self {
+            node: node.clone(),
+            inputs: inputs.clone(),
+            backend,
+            groups,
+            shard,
+            operator,
+            watermark: *watermark,
             emitted: Vec::new(),
             rejected: BTreeMap::new(),
             content: BTreeMap::new(),

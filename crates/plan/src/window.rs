@@ -9,6 +9,7 @@
 
 use crate::aggregate::{AggregateCall, AggregatePhase, partial_fields};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// How event time is cut into windows. All lengths in milliseconds.
@@ -60,21 +61,43 @@ impl Window {
         gcd(self.size_ms(), self.slide_ms())
     }
 
+    /// The times whose windows begin and end within 64 bits. The methods below are right for these times only; for
+    /// others they return something, and never panic. Who reads rows checks their times against it.
+    pub fn times(&self) -> RangeInclusive<i64> {
+        match self.size_ms().checked_add(self.slide_ms()) {
+            Some(margin) => i64::MIN + margin..=i64::MAX - margin,
+            None => RangeInclusive::new(1, 0),
+        }
+    }
+
     /// Start of the slice that `time_ms` falls into.
     #[inline]
     pub fn slice_start(&self, time_ms: i64) -> i64 {
-        let (slice, offset) = (self.slice_ms(), self.offset_ms());
-        time_ms - (time_ms - offset).rem_euclid(slice)
+        start_before(time_ms, self.slice_ms(), self.offset_ms())
     }
 
     /// Starts of all windows that hold `time_ms`, earliest first. At most `ceil(size / slide)` of them.
     pub fn starts_of(&self, time_ms: i64) -> impl Iterator<Item = i64> + use<> {
-        let (size, slide) = (self.size_ms(), self.slide_ms());
-        let last = time_ms - (time_ms - self.offset_ms()).rem_euclid(slide);
+        let slide = self.slide_ms();
+        let last = start_before(time_ms, slide, self.offset_ms());
         // The windows that begin at last, last - slide, … and end after `time_ms`.
-        let count = (size - (time_ms - last) - 1).div_euclid(slide) + 1;
-        (0..count.max(0)).rev().map(move |k| last - k * slide)
+        let rest = self.size_ms().wrapping_sub(time_ms.wrapping_sub(last)).wrapping_sub(1);
+        let count = rest.div_euclid(slide).wrapping_add(1);
+        (0..count.max(0)).rev().map(move |k| last.wrapping_sub(k.wrapping_mul(slide)))
     }
+
+    /// Start of the latest window that holds `time_ms`; `None` between two windows.
+    #[inline]
+    pub fn last_start_of(&self, time_ms: i64) -> Option<i64> {
+        let last = start_before(time_ms, self.slide_ms(), self.offset_ms());
+        (time_ms.wrapping_sub(last) < self.size_ms()).then_some(last)
+    }
+}
+
+/// The greatest `offset + k·step` that is at most `time`. All steps of an offset are the same, so a large one does no harm.
+#[inline]
+fn start_before(time: i64, step: i64, offset: i64) -> i64 {
+    time.wrapping_sub(time.wrapping_sub(offset.rem_euclid(step)).rem_euclid(step))
 }
 
 fn gcd(a: i64, b: i64) -> i64 {
@@ -165,10 +188,39 @@ mod tests {
                 let wanted: Vec<i64> =
                     (-100..100).map(|k| offset + k * slide).filter(|s| *s <= t && t < *s + size).collect();
                 assert_eq!(found, wanted, "{w:?} at {t}");
+                assert_eq!(w.last_start_of(t), wanted.last().copied());
                 let slice = w.slice_start(t);
                 assert!(slice <= t && t < slice + w.slice_ms());
                 assert_eq!((slice - offset).rem_euclid(w.slice_ms()), 0);
             }
         }
+    }
+
+    #[test]
+    fn the_extremes_are_either_right_or_out_of_range() {
+        let days = |n: i64| n * 86_400_000;
+        for (size, slide, offset) in [(10, 10, 3), (7, 3, i64::MIN), (days(7), days(1), i64::MAX), (1, 5, -1)] {
+            let w = Window::Hop { size_ms: size, slide_ms: slide, offset_ms: offset };
+            assert!(!w.times().contains(&i64::MIN) && !w.times().contains(&i64::MAX));
+            for t in [*w.times().start(), *w.times().end(), 253_402_300_799_999, -62_135_596_800_000] {
+                assert!(w.times().contains(&t));
+                let slice = i128::from(w.slice_start(t));
+                assert!(slice <= t.into() && i128::from(t) < slice + i128::from(w.slice_ms()));
+                assert_eq!((slice - i128::from(offset)).rem_euclid(w.slice_ms().into()), 0);
+                let first = (i128::from(t) - i128::from(size) + 1 - i128::from(offset) + i128::from(slide) - 1)
+                    .div_euclid(slide.into());
+                let last = (i128::from(t) - i128::from(offset)).div_euclid(slide.into());
+                let wanted: Vec<i128> = (first..=last).map(|k| i128::from(offset) + k * i128::from(slide)).collect();
+                let found: Vec<i128> = w.starts_of(t).map(i128::from).collect();
+                assert_eq!(found, wanted, "{w:?} at {t}");
+                assert_eq!(w.last_start_of(t).map(i128::from), wanted.last().copied());
+            }
+            for t in [i64::MIN, i64::MAX] {
+                let _ = (w.slice_start(t), w.starts_of(t).take(3).count(), w.last_start_of(t));
+            }
+        }
+        let whole = Window::Tumble { size_ms: i64::MAX, offset_ms: 0 };
+        assert!(whole.times().is_empty());
+        let _ = (whole.slice_start(-5), whole.starts_of(-5).take(3).count());
     }
 }

@@ -143,9 +143,8 @@ fn of_connector(error: &ConnectorError) -> ErrorClass {
 fn of_operator(error: &OperatorError) -> ErrorClass {
     match error {
         OperatorError::Expression(e) => of_datafusion(e),
-        OperatorError::Aggregate(AggregateError::Overflow { .. } | AggregateError::Retraction { .. }) => {
-            ErrorClass::User
-        }
+        OperatorError::Aggregate(AggregateError::Overflow { .. } | AggregateError::Retraction { .. })
+        | OperatorError::TimeRange { .. } => ErrorClass::User,
         OperatorError::Aggregate(AggregateError::Corrupt(_)) => ErrorClass::Corruption,
         OperatorError::Aggregate(AggregateError::Arrow(e)) | OperatorError::Arrow(e) => of_arrow(e),
         OperatorError::State(StateError::Corrupt { .. }) => ErrorClass::Corruption,

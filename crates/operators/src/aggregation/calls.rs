@@ -1,5 +1,6 @@
 use crate::OperatorError;
-use arrow::array::{ArrayRef, AsArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
+use arrow::datatypes::Int64Type;
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_functions::aggregate::{AggregateError, GroupedAccumulator, accumulator};
 use eddyline_plan::AggregateCall;
@@ -96,6 +97,27 @@ impl Calls {
     /// The results of `slots`, one column per call.
     pub(crate) fn evaluate(&self, slots: &[u32]) -> Result<Vec<ArrayRef>, OperatorError> {
         self.calls.iter().map(|c| Ok(c.accumulator.evaluate(slots)?)).collect()
+    }
+
+    /// One of `slots` in which something was accumulated that was not taken back again.
+    ///
+    /// # Errors
+    /// As `evaluate` of the accumulators: more was taken back than was accumulated.
+    pub(crate) fn not_empty(&self, slots: &[u32]) -> Result<Option<u32>, OperatorError> {
+        if slots.is_empty() {
+            return Ok(None);
+        }
+        for Call { call, accumulator, .. } in &self.calls {
+            let results = accumulator.evaluate(slots)?;
+            let is_left = |row: &usize| match call.function.as_str() {
+                "count" => results.as_primitive::<Int64Type>().value(*row) != 0,
+                _ => results.is_valid(*row),
+            };
+            if let Some(row) = (0..slots.len()).find(is_left) {
+                return Ok(Some(slots[row]));
+            }
+        }
+        Ok(None)
     }
 
     /// Empties slots.

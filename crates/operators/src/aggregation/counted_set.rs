@@ -85,13 +85,20 @@ impl CountedSet {
         let Seen::Counts(counts) = &self.seen else { return Ok(Vec::new()) };
         let of = |slot: u32| &counts[slot as usize * self.calls..][..self.calls];
         let touched = std::mem::take(&mut self.touched);
-        if let Some(slot) = touched.iter().find(|s| of(**s).iter().any(|c| *c < 0)) {
-            return Err(retraction(operator, &self.table.keys(&[*slot])?));
-        }
+        self.check(operator, touched.iter().copied())?;
         let gone: Vec<u32> = touched.iter().copied().filter(|s| of(*s).iter().all(|c| *c == 0)).collect();
         touched.iter().for_each(|s| self.is_touched[*s as usize] = false);
         self.table.remove(&gone)?;
         Ok(gone)
+    }
+
+    fn check(&self, operator: &'static str, slots: impl Iterator<Item = u32>) -> Result<(), OperatorError> {
+        let Seen::Counts(counts) = &self.seen else { return Ok(()) };
+        let mut negative = slots.filter(|s| counts[*s as usize * self.calls..][..self.calls].iter().any(|c| *c < 0));
+        match negative.next() {
+            Some(slot) => Err(retraction(operator, &self.table.keys(&[slot])?)),
+            None => Ok(()),
+        }
     }
 
     /// The slots that the last [`count`](Self::count) gave to values that had none.
@@ -109,8 +116,14 @@ impl CountedSet {
         (0..self.calls).map(|call| slots.iter().map(|s| self.seen.get(self.calls, *s, call)).collect()).collect()
     }
 
-    /// Forgets values, whatever their counts.
-    pub(crate) fn remove(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
+    /// Forgets values, however often they are there.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub(crate) fn remove(&mut self, operator: &'static str, slots: &[u32]) -> Result<(), OperatorError> {
+        if !self.touched.is_empty() {
+            self.check(operator, slots.iter().copied())?;
+        }
         self.table.remove(slots)?;
         slots.iter().for_each(|s| self.seen.clear(self.calls, *s));
         if !self.touched.is_empty() {

@@ -27,7 +27,8 @@
 //! None: watermarks pass.
 //!
 //! # Errors
-//! More rows or values taken back than there were, when the epoch ends; overflow of a result.
+//! When the epoch ends: more rows or values taken back than there were; others taken back than there were, seen where an
+//! accumulator is not empty though no row is left; overflow of a result.
 //!
 //! # Cost
 //! Per row: one look-up of the key, one pass over slots per call, one more look-up per counted set. Per changed

@@ -225,6 +225,10 @@ impl Operator for GroupAggregate {
         if let Some(slot) = self.touched.slots.iter().find(|s| rows[**s as usize] < 0) {
             return Err(retraction(NAME, &self.groups.table.keys(&[*slot])?));
         }
+        let empty: Vec<u32> = self.touched.slots.iter().copied().filter(|s| rows[*s as usize] == 0).collect();
+        if let Some(slot) = self.groups.calls.not_empty(&empty)? {
+            return Err(retraction(NAME, &self.groups.table.keys(&[slot])?));
+        }
         for set in &mut self.sets {
             set.flush(NAME)?;
         }

@@ -186,6 +186,25 @@ fn a_row_that_was_never_there_cannot_be_taken_back() {
 }
 
 #[test]
+fn a_row_that_was_never_there_is_noticed_when_none_is_left() {
+    for keys in [&[0usize] as &[usize], &[]] {
+        // A count of values does not know which they were.
+        for (at, call) in calls(true, true).into_iter().enumerate().skip(2) {
+            let mut h = single(&spec(keys, vec![call], false));
+            h.process("+ a 1 1 true").expect("processes");
+            h.flush().expect("flushes");
+            h.process("- a 2 2 true").expect("processes");
+            let error = h.flush().map(drop).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(error.contains("a row is retracted that was never inserted"), "call {at} by {keys:?}: {error}");
+        }
+    }
+    let mut h = single(&spec(&[0], vec![call("count", Some(2), false, Some(3))], false));
+    h.process("+ a 1 1 false").expect("processes");
+    h.process("- a 1 1 true").expect("processes");
+    assert!(h.flush().is_err(), "the filter took none in");
+}
+
+#[test]
 fn min_and_max_over_retractions_are_not_aggregated_locally() {
     let mut spec = spec(&[0], calls(true, false), false);
     spec.phase = AggregatePhase::Local;

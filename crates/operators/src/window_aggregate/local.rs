@@ -1,7 +1,7 @@
 use super::NAME;
 use super::state::{Slices, key_hash, types};
 use crate::aggregation::{add_weights, columns};
-use crate::event_time::millis;
+use crate::event_time::window_millis;
 use crate::{Context, Operator, OperatorError, Rejected};
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use arrow::compute::is_not_null;
@@ -64,13 +64,13 @@ impl Operator for LocalWindowAggregate {
         let nulls = time.null_count();
         ctx.reject(Rejected::NullTime, nulls as u64);
         let changes = if nulls > 0 { changes.filter(&is_not_null(time)?)? } else { changes };
-        let times = millis(NAME, changes.column(self.spec.time))?;
+        let times = window_millis(NAME, &self.spec.window, changes.column(self.spec.time))?;
         let mut current = i64::MAX;
         let slices: Vec<i64> = times
             .values()
             .iter()
             .map(|time| {
-                if *time < current || time - current >= self.slice_ms {
+                if *time < current || time.wrapping_sub(current) as u64 >= self.slice_ms as u64 {
                     current = self.spec.window.slice_start(*time);
                 }
                 current

@@ -16,7 +16,7 @@
 //! |---|---|---|---|---|
 //! | slices (0) | keys, start of the slice | number of rows, accumulators | keys per open slice | the last window over the slice closed, or no row is left |
 //! | distinct set *s* (*s*), `Single` | keys, slice, values of set *s* | per DISTINCT call, rows that have the value | distinct values per open slice | with the slice, or no row has the value |
-//! | watermark (100) | none | the watermark that closed the last window | 1 per shard | never |
+//! | watermark (100) | none | the watermark that closed the last window | 1 per key group | never |
 //!
 //! A row is added to one slice, however many windows it is in. When a window closes, the partials of its slices are
 //! merged by key; a window of one slice (every TUMBLE) is evaluated in place. A counted set of a window of several
@@ -28,7 +28,8 @@
 //! holds a later slice would hold that slice too.
 //!
 //! # Errors
-//! When a window closes over a key with more rows taken back than there were; overflow of a result. Rows with NULL time
+//! More rows of a key taken back than there were, or others than there were (seen when none is left); overflow of a
+//! result; a time whose windows do not fit into 64 bits of milliseconds. Rows with NULL time
 //! and rows all of whose windows are closed are rejected. A row that is late for some of its windows counts in the others.
 //!
 //! # Cost
@@ -36,8 +37,7 @@
 //! several slices one look-up and merge per slice that has the key.
 //!
 //! # Not done
-//! Results before a window closes; SESSION and CUMULATE; DISTINCT in two phases (the planner takes `Single`). Shards that are merged
-//! after a rescale take the latest of their watermarks.
+//! Results before a window closes; SESSION and CUMULATE; DISTINCT in two phases (the planner takes `Single`).
 
 mod combine;
 mod local;

@@ -4,7 +4,7 @@ use super::state::{Closed, SliceSet, Slices, slice_hash, types};
 use crate::aggregation::{
     BATCH_ROWS_MAX, Calls, add_counts, add_weights, call_weights, columns, not_null_rows, retraction,
 };
-use crate::event_time::{millis, window_columns};
+use crate::event_time::{window_columns, window_millis};
 use crate::{Context, Operator, OperatorError, Rejected};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take;
@@ -54,7 +54,7 @@ impl WindowAggregate {
     fn admit(&self, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<(ChangeBatch, Vec<i64>), OperatorError> {
         let is_rows = self.spec.phase == AggregatePhase::Single;
         let times = match is_rows {
-            true => millis(NAME, changes.column(self.spec.time))?,
+            true => window_millis(NAME, &self.spec.window, changes.column(self.spec.time))?,
             false => changes.column(self.spec.keys.len()).as_primitive::<Int64Type>().clone(),
         };
         let mut admission = Admission::new(self.spec.window, self.closed.watermark);
@@ -140,7 +140,7 @@ impl WindowAggregate {
     }
 
     fn remove_slice(&mut self, slice: i64) -> Result<(), OperatorError> {
-        self.slices.remove_slice(slice)?;
+        self.slices.remove_slice(slice, !self.taken_from.is_empty())?;
         self.sets.iter_mut().try_for_each(|s| s.remove_slice(slice))
     }
 
@@ -223,9 +223,9 @@ enum SliceState {
 }
 
 fn state_of(window: &Window, slice: i64, watermark: i64) -> SliceState {
-    match window.starts_of(slice).last() {
+    match window.last_start_of(slice) {
         None => SliceState::Uncovered,
-        Some(last) if last + window.size_ms() - 1 > watermark => SliceState::Open,
+        Some(last) if last.wrapping_add(window.size_ms() - 1) > watermark => SliceState::Open,
         Some(_) => SliceState::Closed,
     }
 }
@@ -247,7 +247,7 @@ impl Admission {
 
     #[inline]
     fn slice_of(&mut self, time: i64) -> i64 {
-        if time < self.current || time - self.current >= self.slice_ms {
+        if time < self.current || time.wrapping_sub(self.current) as u64 >= self.slice_ms as u64 {
             self.current = self.window.slice_start(time);
             self.all_open &= state_of(&self.window, self.current, self.watermark) == SliceState::Open;
         }
@@ -276,11 +276,13 @@ impl Operator for WindowAggregate {
 
     fn flush(&mut self, _ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         self.sets.iter_mut().try_for_each(|s| s.flush(NAME))?;
-        let mut empty = std::mem::take(&mut self.taken_from);
-        empty.sort_unstable();
-        empty.dedup();
-        empty.retain(|s| self.slices.rows.get(*s as usize) == Some(&0) && self.slices.table.is_live(*s));
-        self.slices.remove(&empty)
+        let mut touched = std::mem::take(&mut self.taken_from);
+        touched.sort_unstable();
+        touched.dedup();
+        touched.retain(|s| self.slices.table.is_live(*s));
+        self.slices.check(touched.iter().copied())?;
+        touched.retain(|s| self.slices.rows[*s as usize] == 0);
+        self.slices.remove(&touched)
     }
 
     fn tables(&mut self) -> Vec<&mut dyn Table> {

@@ -1,5 +1,6 @@
+use super::NAME;
 use crate::OperatorError;
-use crate::aggregation::{Calls, CountedSet};
+use crate::aggregation::{Calls, CountedSet, retraction};
 use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Int64Type, Schema};
 use arrow::error::ArrowError;
@@ -140,9 +141,23 @@ impl Slices {
         Ok((0..keys).map(|k| self.table.key_column(k, slots)).collect::<Result<_, _>>()?)
     }
 
-    /// Forgets a slice.
-    pub(super) fn remove_slice(&mut self, slice: i64) -> Result<(), OperatorError> {
+    /// Refuses slots with fewer than no rows, or with none while something is left in an accumulator: then rows were taken
+    /// back that were never there (I4).
+    pub(super) fn check(&self, slots: impl Iterator<Item = u32> + Clone) -> Result<(), OperatorError> {
+        let refused = |slot: u32| -> Result<(), OperatorError> { Err(retraction(NAME, &self.keys(&[slot])?)) };
+        if let Some(slot) = slots.clone().find(|s| self.rows[*s as usize] < 0) {
+            return refused(slot);
+        }
+        let empty: Vec<u32> = slots.filter(|s| self.rows[*s as usize] == 0).collect();
+        self.calls.not_empty(&empty)?.map_or(Ok(()), refused)
+    }
+
+    /// Forgets a slice. `taken_from`: rows were taken back since the last flush.
+    pub(super) fn remove_slice(&mut self, slice: i64, taken_from: bool) -> Result<(), OperatorError> {
         let slots = self.by_slice.take(slice);
+        if taken_from {
+            self.check(slots.iter().copied())?;
+        }
         self.empty(&slots)
     }
 
@@ -310,7 +325,7 @@ impl SliceSet {
 
     /// Forgets a slice.
     pub(super) fn remove_slice(&mut self, slice: i64) -> Result<(), OperatorError> {
-        self.set.remove(&self.by_slice.take(slice))
+        self.set.remove(NAME, &self.by_slice.take(slice))
     }
 
     /// Forgets values that no row has any more.
@@ -327,6 +342,10 @@ fn set_hashes(slices: &[u64], values: &[u64]) -> Vec<u64> {
 }
 
 /// The watermark up to which windows are closed.
+///
+/// It is stored once per key group, so that it goes where the group goes when the job is rescaled. At a checkpoint all
+/// instances have the same one: every sender gives its watermarks to all of them, and barriers are aligned. Should the
+/// groups of an instance differ all the same, the earliest counts: what still waits is emitted rather than dropped.
 pub(super) struct Closed {
     /// Milliseconds; `i64::MIN` while there was none.
     pub(super) watermark: i64,
@@ -335,16 +354,17 @@ pub(super) struct Closed {
 }
 
 impl Closed {
-    /// As it was stored: one row in the first key group of every shard that stored one, of which the latest counts.
+    /// As it was stored.
     pub(super) fn open(store: &Store) -> Result<Self, OperatorError> {
-        let mut watermark = i64::MIN;
+        let mut found = Vec::new();
         if !store.is_fresh() {
             store.scan(WATERMARK, &mut |_, _, value| {
-                let bytes = value.try_into().map_err(|_| damaged("watermark"))?;
-                watermark = watermark.max(i64::from_le_bytes(bytes));
+                found.push(i64::from_le_bytes(value.try_into().map_err(|_| damaged("watermark"))?));
                 Ok(())
             })?;
         }
+        let earliest = found.iter().copied().min().filter(|_| found.len() == store.owned().len());
+        let watermark = earliest.unwrap_or(i64::MIN);
         Ok(Self { watermark, stored: watermark, store: store.clone() })
     }
 }
@@ -356,8 +376,9 @@ impl Table for Closed {
 
     fn persist(&mut self) -> Result<(), StateError> {
         if self.watermark != self.stored {
-            let key = self.store.full_key(WATERMARK, self.store.owned().start, &[]);
-            self.store.write(vec![Write::Put(key, self.watermark.to_le_bytes().to_vec())])?;
+            let value = self.watermark.to_le_bytes();
+            let put = |group| Write::Put(self.store.full_key(WATERMARK, group, &[]), value.to_vec());
+            self.store.write(self.store.owned().map(put).collect())?;
             self.stored = self.watermark;
         }
         Ok(())

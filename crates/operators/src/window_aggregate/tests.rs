@@ -131,6 +131,101 @@ fn what_was_taken_back_before_the_window_closed_was_never_there() {
 }
 
 #[test]
+fn a_row_that_was_never_there_is_noticed_when_none_is_left() {
+    for window in [tumble(1000), hop(2000, 1000, 0)] {
+        for (at, call) in calls(true, true).into_iter().enumerate().skip(1) {
+            let spec = spec(window, &[0], vec![call], false);
+            // At the end of the epoch, and when the window closes before that.
+            let mut h = single(&spec);
+            h.process("+ a 1970-01-01T00:00:00 1 true\n- a 1970-01-01T00:00:00.5 2 true").expect("processes");
+            let error = h.flush().expect_err("another row");
+            assert!(error.to_string().contains("a row is retracted that was never inserted"), "call {at}: {error}");
+            let mut h = single(&spec);
+            h.process("+ a 1970-01-01T00:00:00 1 true\n- a 1970-01-01T00:00:00.5 2 true").expect("processes");
+            let error = h.advance(Watermark::END).expect_err("another row");
+            assert!(error.to_string().contains("a row is retracted that was never inserted"), "call {at}: {error}");
+        }
+        let mut h = single(&counts(window));
+        h.process("+2 a 1970-01-01T00:00:01.5 1 true\n- a 1970-01-01T00:00:00.5 1 true").expect("processes");
+        let error = h.flush().expect_err("fewer than no rows, hidden behind those of the next slice or window");
+        assert_eq!(error.to_string(), "WindowAggregate: a row is retracted that was never inserted: key (a)");
+    }
+}
+
+#[test]
+fn times_that_no_window_can_hold_are_refused_and_others_are_right() {
+    let millis = DataType::Timestamp(TimeUnit::Millisecond, None);
+    let input: SchemaRef =
+        Arc::new(Schema::new(vec![Field::new("k", DataType::Utf8, true), Field::new("ts", millis.clone(), true)]));
+    let batch = |times: &[i64]| {
+        let keys = arrow::array::StringArray::from(vec!["a"; times.len()]);
+        let times = arrow::array::TimestampMillisecondArray::from(times.to_vec());
+        let columns: Vec<arrow::array::ArrayRef> = vec![Arc::new(keys), Arc::new(times)];
+        ChangeBatch::inserts(arrow::array::RecordBatch::try_new(input.clone(), columns).expect("a batch"))
+    };
+    for phase in [AggregatePhase::Single, AggregatePhase::Local] {
+        for window in [tumble(1000), hop(3000, 1000, i64::MAX)] {
+            let spec = WindowAggregateSpec { time_type: millis.clone(), phase, ..counts(window) };
+            let spec = OperatorSpec::WindowAggregate(spec);
+            for time in [i64::MIN, i64::MIN + 1, i64::MAX, i64::MAX - 1] {
+                let mut h = Harness::new(spec.clone(), std::slice::from_ref(&input)).expect("builds");
+                let error = h.apply(0, batch(&[0, time])).expect_err("out of range").to_string();
+                assert!(error.contains(&format!("event time {time} ms")), "{error}");
+            }
+            let mut h = Harness::new(spec, std::slice::from_ref(&input)).expect("builds");
+            let (first, last) = (i64::MIN + 6000, i64::MAX - 6000);
+            h.apply(0, batch(&[last, first, last])).expect("in range");
+            h.advance(Watermark::END).expect("advances");
+            let rows: usize = h.flush_batches().expect("flushes").iter().map(ChangeBatch::num_rows).sum();
+            let windows = if phase == AggregatePhase::Local { 1 } else { window.size_ms() / window.slide_ms() };
+            assert_eq!(rows as i64, 2 * windows);
+        }
+    }
+}
+
+#[test]
+fn closed_windows_stay_closed_on_any_number_of_shards() {
+    let spec = OperatorSpec::WindowAggregate(counts(hop(2000, 1000, 0)));
+    let on = |shards| KeyGroups::new(16, shards);
+    let keys = ["a", "b", "c", "d", "e", "f"];
+    let table = |time: &str| keys.map(|k| format!("+ {k} 1970-01-01T00:00:{time} 1 true\n")).concat();
+    let own = |h: &mut Harness, groups: KeyGroups, shard: usize, table: &str| {
+        let batch = parse_changes(&schema(), table).expect("a table");
+        let hashes = batch.key_hashes(&[0]).expect("hashes");
+        let rows = (0..batch.num_rows() as u32).filter(|r| groups.shard_of(hashes[*r as usize]) == shard);
+        h.apply(0, batch.take(&UInt32Array::from_iter_values(rows)).expect("takes")).expect("processes");
+    };
+    let mut instances: Vec<Harness> =
+        (0..2).map(|shard| Harness::sharded(spec.clone(), &[schema()], on(2), shard).expect("builds")).collect();
+    for (shard, h) in instances.iter_mut().enumerate() {
+        own(h, on(2), shard, &table("00.5"));
+        own(h, on(2), shard, &table("01.5"));
+        h.advance(Watermark(999)).expect("advances");
+        assert!(!h.flush().expect("flushes").is_empty(), "both shards have keys");
+        h.persist().expect("persists");
+    }
+    // Windows close one after the other, each under another number of shards: 2, 1, 4, 2.
+    for (shards, second) in [(1u16, 1i64), (4, 2), (2, 3)] {
+        let before: Vec<&Harness> = instances.iter().collect();
+        let rescaled = (0..shards.into()).map(|s| Harness::rescaled(&before, on(shards), s).expect("builds"));
+        let mut next: Vec<Harness> = rescaled.collect();
+        let mut emitted = String::new();
+        for (shard, h) in next.iter_mut().enumerate() {
+            own(h, on(shards), shard, &table("00.5").replace("1970-01-01T00:00:00.5", "1969-12-31T23:59:59"));
+            h.advance(Watermark(second * 1000 + 999)).expect("advances");
+            emitted += &h.flush().expect("flushes");
+            h.persist().expect("persists");
+        }
+        let late: u64 = next.iter().map(|h| h.rejected("late")).sum();
+        let end = format!("1970-01-01T00:00:{:02} 1970-01-01T00:00:{second:02}.999", second + 1);
+        let windows = if second < 3 { keys.len() } else { 0 };
+        assert_eq!((emitted.lines().count(), late), (windows, keys.len() as u64), "{shards} shards: {emitted}");
+        assert!(emitted.lines().all(|l| l.ends_with(&end)), "{shards} shards: {emitted}");
+        instances = next;
+    }
+}
+
+#[test]
 fn distinct_and_retracted_extremes_are_refused_in_two_phases() {
     for (calls, phase) in [
         (calls(false, true), AggregatePhase::Local),
@@ -316,7 +411,7 @@ proptest! {
         prop_assert_eq!(h.content(), answer(&spec, &rows, i64::MAX));
         prop_assert_eq!(h.state(), [("watermark".to_owned(), 1)]);
         h.persist().expect("persists");
-        prop_assert_eq!(h.stored(), 1);
+        prop_assert_eq!(h.stored(), 16, "the watermark, once per key group");
     }
 
     #[test]

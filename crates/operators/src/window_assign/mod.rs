@@ -17,7 +17,7 @@
 //! Watermarks pass: no row is late here, because nothing is closed.
 //!
 //! # Errors
-//! None. Rows with NULL time are rejected; a row between the windows of a HOP whose slide is larger than its size is in
+//! A time whose windows do not fit into 64 bits of milliseconds. Rows with NULL time are rejected; a row between the windows of a HOP whose slide is larger than its size is in
 //! no window and so in no output.
 //!
 //! # Cost

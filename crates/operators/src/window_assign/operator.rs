@@ -1,4 +1,4 @@
-use crate::event_time::{millis, window_columns};
+use crate::event_time::{window_columns, window_millis};
 use crate::{Context, Operator, OperatorError, Rejected};
 use arrow::array::{Array, RecordBatch, UInt32Array};
 use arrow::compute::is_not_null;
@@ -36,7 +36,7 @@ impl Operator for WindowAssign {
         let nulls = time.null_count();
         ctx.reject(Rejected::NullTime, nulls as u64);
         let changes = if nulls > 0 { changes.filter(&is_not_null(time)?)? } else { changes };
-        let times = millis(NAME, changes.column(self.time))?;
+        let times = window_millis(NAME, &self.window, changes.column(self.time))?;
         match self.window {
             Window::Tumble { .. } => {
                 let starts = times.values().iter().map(|t| self.window.slice_start(*t)).collect();
