@@ -119,7 +119,8 @@ impl Simulation {
                 return Ok(true);
             }
         }
-        Ok(false)
+        // A shard that found nothing to do has perhaps said so to the coordinator, after its turn.
+        self.part(self.run.shards.len() + 1)
     }
 
     fn part(&mut self, part: usize) -> Result<bool, RuntimeError> {

@@ -6,8 +6,8 @@
 //! **Watermark.** One watermark for the whole source, so that lateness does not depend on how many shards read.
 //! It is the minimum over open splits that are not idle. What has not been read yet holds it back too: ranges of
 //! one file (`path#range`: the text before the last `#` is the *partition*) follow each other in event time, so a
-//! partition with ranges to come counts with what its ranges have reached, and a partition of which nothing has
-//! been read holds the watermark at none. When all splits are idle it is the maximum over them. It never goes back.
+//! partition with ranges to come counts with what the ranges up to the next one have reached (after a restart, later
+//! ones may be further), and a partition of which nothing has been read holds the watermark at none. When all splits are idle it is the maximum over them. It never goes back.
 //!
 //! A shard reports a split's watermark after it has sent the rows downstream, and passes the source's watermark on
 //! in its own channel; the receiver takes the minimum over channels. So a watermark never overtakes rows.
@@ -96,12 +96,41 @@ struct Slot {
     progress: Progress,
     idle: bool,
     partition: usize,
+    /// Nobody has taken it yet.
+    waiting: bool,
 }
 
-/// Ranges that follow each other in event time.
+/// Ranges that follow each other in event time, and are taken in that order.
 struct Partition {
-    waiting: usize,
-    watermark: Watermark,
+    slots: Vec<usize>,
+    /// Position in `slots` of the first range that waits; their number if none does.
+    next: usize,
+    /// The furthest that the ranges up to and with the one at `next` have come.
+    reached: Watermark,
+}
+
+impl Default for Partition {
+    fn default() -> Self {
+        Self { slots: Vec::new(), next: 0, reached: Watermark::NONE }
+    }
+}
+
+impl Partition {
+    /// Moves `next` past the ranges that do not wait.
+    fn settle(&mut self, slots: &[Slot]) {
+        while let Some(slot) = self.slots.get(self.next) {
+            self.reached = self.reached.max(slots[*slot].progress.watermark);
+            if slots[*slot].waiting {
+                break;
+            }
+            self.next += 1;
+        }
+    }
+
+    /// The watermark at which ranges to come hold the source; `None` without any.
+    fn holds_at(&self) -> Option<Watermark> {
+        (self.next < self.slots.len()).then_some(self.reached)
+    }
 }
 
 impl SplitTable {
@@ -156,8 +185,9 @@ impl SplitTable {
         let slot = state.queues[queue].pop_front()?;
         if self.bounded {
             state.open.push(slot);
-            let partition = state.slots[slot].partition;
-            state.partitions[partition].waiting -= 1;
+            let State { slots, partitions, .. } = &mut *state;
+            slots[slot].waiting = false;
+            partitions[slots[slot].partition].settle(slots);
         }
         let Slot { split, progress, .. } = &state.slots[slot];
         Some(Assignment { slot, split: split.clone(), progress: *progress })
@@ -178,7 +208,7 @@ impl SplitTable {
         if watermark > slot.progress.watermark {
             slot.progress.watermark = watermark;
             let partition = &mut partitions[slot.partition];
-            partition.watermark = partition.watermark.max(watermark);
+            partition.reached = partition.reached.max(watermark);
         }
         self.advance(&state);
     }
@@ -226,18 +256,18 @@ impl State {
         let next = self.partitions.len();
         let partition = *self.partition_of.entry(name).or_insert(next);
         if partition == next {
-            self.partitions.push(Partition { waiting: 0, watermark: Watermark::NONE });
+            self.partitions.push(Partition::default());
         }
-        let reached = &mut self.partitions[partition].watermark;
-        *reached = (*reached).max(progress.watermark);
         let slot = self.slots.len();
-        self.slots.push(Slot { split, progress, idle: false, partition });
+        let waiting = bounded && !progress.finished;
+        self.slots.push(Slot { split, progress, idle: false, partition, waiting });
+        self.partitions[partition].slots.push(slot);
+        self.partitions[partition].settle(&self.slots);
         if progress.finished {
             return;
         }
         self.unfinished += 1;
         if bounded {
-            self.partitions[partition].waiting += 1;
             self.queues[0].push_back(slot);
         } else {
             let shard = self.dealt % self.queues.len();
@@ -248,7 +278,7 @@ impl State {
     }
 
     fn watermark(&self) -> Watermark {
-        let waiting = self.partitions.iter().filter(|p| p.waiting > 0).map(|p| p.watermark);
+        let waiting = self.partitions.iter().filter_map(Partition::holds_at);
         let open = self.open.iter().map(|s| &self.slots[*s]);
         let active = open.clone().filter(|s| !s.idle).map(|s| s.progress.watermark);
         let idle = || open.map(|s| s.progress.watermark).max();

@@ -69,3 +69,18 @@ fn finished_splits_are_not_read_again() {
     assert_eq!(t.watermark(), Watermark(5));
     assert_eq!(t.take(0).unwrap().split.id, "f#1");
 }
+
+#[test]
+fn after_a_restart_a_range_that_is_behind_later_ones_holds_the_watermark() {
+    let t = SplitTable::new(Boundedness::Bounded, false, true, vec![Arc::default()]);
+    let at = |watermark, finished| Progress { position: Position(5), watermark: Watermark(watermark), finished };
+    let progress = HashMap::from([("f#0".to_owned(), at(10, false)), ("f#1".to_owned(), at(90, true))]);
+    t.add(["f#0", "f#1", "f#2"].map(split).into(), &progress);
+    assert_eq!(t.watermark(), Watermark(10), "the rest of f#0 lies before f#1");
+    let f0 = t.take(0).unwrap();
+    assert_eq!((f0.split.id.as_str(), t.watermark()), ("f#0", Watermark(10)));
+    t.report(f0.slot, Watermark(30));
+    assert_eq!(t.watermark(), Watermark(30));
+    t.finish(f0.slot);
+    assert_eq!(t.watermark(), Watermark(90), "f#2 goes on from where f#1 ended");
+}
