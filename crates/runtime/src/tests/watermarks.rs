@@ -56,6 +56,7 @@ fn an_idle_split_is_left_out_until_it_wakes_up() {
     job.run_until_idle().unwrap();
     assert_eq!(job.metrics().watermark, seconds(20), "b is idle");
     script.push(1, rows("+ b 30 1"));
+    job.run_until_idle().unwrap();
     script.push(0, rows("+ a 40 1"));
     job.run_until_idle().unwrap();
     assert_eq!(job.metrics().watermark, seconds(30), "b is back");
