@@ -75,8 +75,10 @@ pub struct Barrier {
 pub enum StreamElement {
     /// Rows with weights.
     Changes(ChangeBatch),
-    /// Event time moved.
+    /// Event time moved, or the sender is back from [`Idle`](Self::Idle).
     Watermark(Watermark),
+    /// The sender has had no rows for its timeout: until its next watermark, its event time holds nobody back.
+    Idle,
     /// An epoch ends.
     Barrier(Barrier),
 }

@@ -5,6 +5,7 @@ use crate::coordinator::{Coordinator, CoordinatorSettings};
 use crate::discovery::Discovery;
 use crate::driver::NamedCommitter;
 use crate::error::RuntimeError;
+use crate::event_time::EventTime;
 use crate::exchange::ExchangeWriter;
 use crate::job::JobShared;
 use crate::metrics::Counters;
@@ -17,7 +18,7 @@ use crate::task::{ChannelInput, Feed, SourceFeed, Task, Told};
 use crate::values::ValuesSource;
 use arrow::datatypes::SchemaRef;
 use datafusion_physical_expr::expressions::Column;
-use eddyline_changes::{Epoch, KeyGroups, Watermark};
+use eddyline_changes::{Epoch, KeyGroups};
 use eddyline_connectors::{ConnectorError, Registry, Rim, Sink, SinkRequest, Source, SourceRequest};
 use eddyline_operators::{Operator, OperatorError};
 use eddyline_plan::{
@@ -371,7 +372,7 @@ impl Builder<'_> {
                 channel: row[to].clone(),
                 stage,
                 input: edge.input,
-                watermark: Watermark::NONE,
+                time: EventTime::NONE,
                 barrier: None,
             })
         })

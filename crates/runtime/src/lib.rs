@@ -14,7 +14,7 @@
 //! | `build.rs` | plan → tasks and channels |
 //! | `shard.rs`, `task.rs`, `pipeline.rs` | the loop, barrier alignment, the operators of a task |
 //! | `exchange.rs`, `channel.rs`, `wake.rs` | dealing rows out, bounded queues, waking; why it cannot deadlock |
-//! | `source.rs`, `splits.rs` | reading splits, watermarks over splits |
+//! | `source.rs`, `splits.rs`, `event_time.rs` | reading splits, watermarks over splits and over inputs |
 //! | `coordinator.rs`, `driver.rs` | when epochs are cut and complete; the hands of that |
 //! | `simulation.rs` | the same shards in one thread under a seed |
 //!
@@ -27,6 +27,7 @@ mod coordinator;
 mod discovery;
 mod driver;
 mod error;
+mod event_time;
 mod exchange;
 mod job;
 mod metrics;

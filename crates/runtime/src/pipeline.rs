@@ -6,6 +6,7 @@
 
 use crate::coordinator::Prepared;
 use crate::error::RuntimeError;
+use crate::event_time::EventTime;
 use crate::exchange::ExchangeWriter;
 use crate::metrics::Counters;
 use eddyline_changes::{Barrier, BarrierKind, ChangeBatch, StreamElement, Watermark};
@@ -30,21 +31,21 @@ pub(crate) struct Stage {
     pub(crate) node: NodeId,
     pub(crate) kind: &'static str,
     pub(crate) work: Work,
-    /// Watermark of each input.
-    pub(crate) inputs: Vec<Watermark>,
+    /// Event time of each input.
+    pub(crate) inputs: Vec<EventTime>,
     /// Stages of this task that read from it, and as which input.
     pub(crate) next: Vec<(usize, usize)>,
     /// Edges to other tasks.
     pub(crate) outputs: Vec<ExchangeWriter>,
     pub(crate) watermark_in: Watermark,
-    pub(crate) watermark_out: Watermark,
+    pub(crate) time_out: EventTime,
 }
 
 impl Stage {
     pub(crate) fn new(node: NodeId, kind: &'static str, work: Work, inputs: usize) -> Self {
-        let none = Watermark::NONE;
-        let (next, outputs) = (Vec::new(), Vec::new());
-        Self { node, kind, work, inputs: vec![none; inputs], next, outputs, watermark_in: none, watermark_out: none }
+        let none = EventTime::NONE;
+        let (next, outputs, inputs) = (Vec::new(), Vec::new(), vec![none; inputs]);
+        Self { node, kind, work, inputs, next, outputs, watermark_in: none.watermark, time_out: none }
     }
 }
 
@@ -173,51 +174,57 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`take`](Self::take).
-    pub(crate) fn watermark(&mut self, at: usize, watermark: Watermark) -> Result<(), RuntimeError> {
-        self.set_watermark(at, 0, watermark);
+    pub(crate) fn source_time(&mut self, at: usize, time: EventTime) -> Result<(), RuntimeError> {
+        self.set_time(at, 0, time);
         self.advance()
     }
 
-    /// Notes the watermark of one input; [`advance`](Self::advance) acts on it.
-    pub(crate) fn set_watermark(&mut self, at: usize, input: usize, watermark: Watermark) {
+    /// Notes the event time of one input; [`advance`](Self::advance) acts on it.
+    pub(crate) fn set_time(&mut self, at: usize, input: usize, time: EventTime) {
         let slot = &mut self.stages[at].inputs[input];
-        *slot = (*slot).max(watermark);
+        *slot = slot.then(time);
     }
 
-    /// Moves event time on in all stages whose inputs have all moved, upstream first.
+    /// Moves event time on in all stages whose inputs have moved, upstream first.
     ///
     /// # Errors
     /// As [`take`](Self::take).
     pub(crate) fn advance(&mut self) -> Result<(), RuntimeError> {
         for at in 0..self.stages.len() {
             let stage = &mut self.stages[at];
-            let watermark = stage.inputs.iter().copied().min().unwrap_or(Watermark::NONE);
-            if watermark <= stage.watermark_in {
-                continue;
+            let time = EventTime::over(stage.inputs.iter().copied());
+            let mut out = EventTime { is_idle: time.is_idle, ..stage.time_out };
+            if time.watermark > stage.watermark_in {
+                stage.watermark_in = time.watermark;
+                out.watermark = match &stage.work {
+                    Work::Operator(_) => self.run(at, |operator, ctx| operator.advance(time.watermark, ctx))?,
+                    _ => time.watermark,
+                };
             }
-            stage.watermark_in = watermark;
-            let passed_on = match &stage.work {
-                Work::Operator(_) => self.run(at, |operator, ctx| operator.advance(watermark, ctx))?,
-                _ => watermark,
-            };
-            self.pass_watermark(at, passed_on)?;
+            self.pass_time(at, out)?;
         }
         Ok(())
     }
 
-    fn pass_watermark(&mut self, at: usize, watermark: Watermark) -> Result<(), RuntimeError> {
+    fn pass_time(&mut self, at: usize, time: EventTime) -> Result<(), RuntimeError> {
         let stage = &mut self.stages[at];
-        if watermark <= stage.watermark_out {
+        let (before, time) = (stage.time_out, stage.time_out.then(time));
+        if time == before {
             return Ok(());
         }
-        stage.watermark_out = watermark;
-        self.counters.node(self.shard, stage.node).watermark(watermark);
-        let element = StreamElement::Watermark(watermark);
-        let sent = stage.outputs.iter_mut().try_for_each(|o| o.broadcast(&element));
-        sent.map_err(|e| self.fault(at, e.into()))?;
+        stage.time_out = time;
+        self.counters.node(self.shard, stage.node).watermark(time.watermark);
+        // A watermark says that its sender is not idle.
+        let moved = time.watermark > before.watermark || !time.is_idle;
+        let elements =
+            [moved.then_some(StreamElement::Watermark(time.watermark)), time.is_idle.then_some(StreamElement::Idle)];
+        for element in elements.iter().flatten() {
+            let sent = self.stages[at].outputs.iter_mut().try_for_each(|o| o.broadcast(element));
+            sent.map_err(|e| self.fault(at, e.into()))?;
+        }
         for i in 0..self.stages[at].next.len() {
             let (next, input) = self.stages[at].next[i];
-            self.set_watermark(next, input, watermark);
+            self.set_time(next, input, time);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The head of a source on one shard: splits → blocks → decoded rows → the pipeline, and watermarks per split.
 
 use crate::error::RuntimeError;
+use crate::event_time::EventTime;
 use crate::metrics::NodeCounters;
 use crate::pipeline::{Pipeline, Place};
 use crate::splits::{Assignment, Progress, SplitTable};
@@ -50,14 +51,23 @@ pub(crate) struct HeadParts {
     pub(crate) batch_rows: usize,
 }
 
+impl HeadParts {
+    /// After how long a split is idle; `None`: never.
+    fn timeout(&self) -> Option<Duration> {
+        self.watermark.as_ref().and_then(|w| w.idle_timeout_ms).map(Duration::from_millis)
+    }
+}
+
 /// Reads a shard's splits of one source into its stage of the pipeline.
 pub(crate) struct SourceHead {
     parts: HeadParts,
     open: Vec<OpenSplit>,
     next: usize,
     additions: u64,
-    passed_on: Watermark,
+    passed_on: EventTime,
     finished: bool,
+    /// When the source is idle for want of splits.
+    due_without_splits: Option<Duration>,
     /// Splits that this shard has finished since the job began: their rows of the state table.
     done: Vec<(String, Progress)>,
 }
@@ -97,7 +107,8 @@ impl Wake for Ready {
 impl SourceHead {
     pub(crate) fn new(parts: HeadParts) -> Self {
         let (open, done) = (Vec::new(), Vec::new());
-        Self { parts, open, next: 0, additions: u64::MAX, passed_on: Watermark::NONE, finished: false, done }
+        let (passed_on, due_without_splits) = (EventTime::NONE, None);
+        Self { parts, open, next: 0, additions: u64::MAX, passed_on, finished: false, due_without_splits, done }
     }
 
     /// True when all is read and the last watermark has gone downstream.
@@ -129,10 +140,11 @@ impl SourceHead {
         }
         if self.open.is_empty() && self.parts.splits.is_drained(self.parts.shard) {
             self.finished = true;
-            pipeline.watermark(self.parts.stage, Watermark::END)?;
+            pipeline.source_time(self.parts.stage, EventTime::active(Watermark::END))?;
             return Ok(Read::Moved);
         }
-        if self.pass_on(pipeline)? { Ok(Read::Moved) } else { Ok(Read::Nothing) }
+        let is_idle = self.rest_without_splits();
+        if self.pass_on(pipeline)? || is_idle { Ok(Read::Moved) } else { Ok(Read::Nothing) }
     }
 
     fn open_splits(&mut self) -> Result<(), RuntimeError> {
@@ -208,7 +220,7 @@ impl SourceHead {
 
     /// Nothing is there: a split that has been silent for too long is left out of the watermark.
     fn rest(&mut self, at: usize) -> Result<Read, RuntimeError> {
-        let timeout = self.parts.watermark.as_ref().and_then(|w| w.idle_timeout_ms).map(Duration::from_millis);
+        let timeout = self.parts.timeout();
         let open = &mut self.open[at];
         let (Some(timeout), false) = (timeout, open.idle) else { return Ok(Read::Nothing) };
         let clock = &self.parts.rim.clock;
@@ -267,16 +279,38 @@ impl SourceHead {
         open.idle = false;
     }
 
-    /// Passes the source's watermark on where it moved.
+    /// Passes the source's event time on where it moved.
     fn pass_on(&mut self, pipeline: &mut Pipeline) -> Result<bool, RuntimeError> {
-        let watermark = self.parts.splits.watermark();
+        let time = self.parts.splits.time();
         // The end is told by `step`, when this shard has nothing more.
-        if watermark <= self.passed_on || watermark == Watermark::END {
+        if self.passed_on.then(time) == self.passed_on || time.watermark == Watermark::END {
             return Ok(false);
         }
-        self.passed_on = watermark;
-        pipeline.watermark(self.parts.stage, watermark)?;
+        self.passed_on = time;
+        pipeline.source_time(self.parts.stage, time)?;
         Ok(true)
+    }
+
+    /// A source without any split, such as a directory without files, is idle after its timeout too.
+    fn rest_without_splits(&mut self) -> bool {
+        let (clock, splits) = (&self.parts.rim.clock, &self.parts.splits);
+        let (Some(timeout), true) = (self.parts.timeout(), self.open.is_empty()) else {
+            self.due_without_splits = None;
+            return false;
+        };
+        let now = clock.monotonic();
+        if self.due_without_splits.is_some_and(|due| now >= due) {
+            // Another shard may have splits; then this one looks again later.
+            self.due_without_splits = None;
+            if splits.idle_without_splits() {
+                return true;
+            }
+        }
+        if self.due_without_splits.is_none() {
+            self.due_without_splits = Some(now + timeout);
+            clock.wake_at(now + timeout, Waker::from(self.parts.alarm.clone()));
+        }
+        false
     }
 
     /// Writes the positions of this shard's splits into the source's state table.
@@ -349,5 +383,6 @@ fn reached(expression: &Expression, changes: &ChangeBatch) -> Result<Option<Wate
             return Err(OperatorError::Spec { operator: "Source", message });
         }
     };
-    Ok(ms.map(Watermark))
+    // The end of time is told by the end of the input alone.
+    Ok(ms.map(|ms| Watermark(ms.min(Watermark::END.0 - 1))))
 }

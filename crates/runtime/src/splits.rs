@@ -12,13 +12,14 @@
 //! A shard reports a split's watermark after it has sent the rows downstream, and passes the source's watermark on
 //! in its own channel; the receiver takes the minimum over channels. So a watermark never overtakes rows.
 
+use crate::event_time::EventTime;
 use crate::wake::Alarm;
 use eddyline_changes::Watermark;
 use eddyline_connectors::{Boundedness, Position, Split};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
 
 /// How far a split has been read: a row of the source's state table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub(crate) struct SplitTable {
     /// The query wants to know of event time.
     timed: bool,
     watermark: AtomicI64,
+    /// All splits are idle.
+    idle: AtomicBool,
     /// Counts additions, so that a shard need not look for new splits under the lock.
     additions: AtomicU64,
     state: Mutex<State>,
@@ -86,6 +89,8 @@ struct State {
     queues: Vec<VecDeque<usize>>,
     dealt: usize,
     open: Vec<usize>,
+    /// For its timeout there has been no split to read.
+    idle_without_splits: bool,
     unfinished: usize,
     partitions: Vec<Partition>,
     partition_of: HashMap<String, usize>,
@@ -143,6 +148,7 @@ impl SplitTable {
             growing: growing && !bounded,
             timed,
             watermark: AtomicI64::new(Watermark::NONE.0),
+            idle: AtomicBool::new(false),
             additions: AtomicU64::new(0),
             state: Mutex::new(state),
             shards,
@@ -154,6 +160,7 @@ impl SplitTable {
         let mut state = self.state.lock();
         for split in splits {
             if state.known.insert(split.id.clone()) {
+                state.idle_without_splits = false;
                 let from = progress.get(&split.id).copied();
                 state.add(split, from, self.bounded);
             }
@@ -220,6 +227,16 @@ impl SplitTable {
         self.advance(&state);
     }
 
+    /// There has been no split for the timeout. Returns false when there is one meanwhile, or this was known.
+    pub(crate) fn idle_without_splits(&self) -> bool {
+        let mut state = self.state.lock();
+        if !state.open.is_empty() || std::mem::replace(&mut state.idle_without_splits, true) {
+            return false;
+        }
+        self.advance(&state);
+        true
+    }
+
     /// A split was read to its end.
     pub(crate) fn finish(&self, slot: usize) {
         let mut state = self.state.lock();
@@ -229,17 +246,20 @@ impl SplitTable {
         self.advance(&state);
     }
 
-    /// The source's watermark.
-    pub(crate) fn watermark(&self) -> Watermark {
-        Watermark(self.watermark.load(SeqCst))
+    /// The source's event time.
+    pub(crate) fn time(&self) -> EventTime {
+        let is_idle = self.idle.load(SeqCst);
+        EventTime { watermark: Watermark(self.watermark.load(SeqCst)), is_idle }
     }
 
     fn advance(&self, state: &State) {
         if !self.timed {
             return;
         }
-        let watermark = if state.unfinished == 0 && !self.growing { Watermark::END } else { state.watermark() };
-        if self.watermark.fetch_max(watermark.0, SeqCst) < watermark.0 {
+        let finished = state.unfinished == 0 && !self.growing;
+        let time = if finished { EventTime::active(Watermark::END) } else { state.time() };
+        let further = self.watermark.fetch_max(time.watermark.0, SeqCst) < time.watermark.0;
+        if self.idle.swap(time.is_idle, SeqCst) != time.is_idle || further {
             self.wake_all();
         }
     }
@@ -277,12 +297,13 @@ impl State {
         }
     }
 
-    fn watermark(&self) -> Watermark {
-        let waiting = self.partitions.iter().filter_map(Partition::holds_at);
+    fn time(&self) -> EventTime {
+        let waiting = self.partitions.iter().filter_map(Partition::holds_at).map(EventTime::active);
+        let none = EventTime { watermark: Watermark::NONE, is_idle: true };
+        let without = self.idle_without_splits.then_some(none);
         let open = self.open.iter().map(|s| &self.slots[*s]);
-        let active = open.clone().filter(|s| !s.idle).map(|s| s.progress.watermark);
-        let idle = || open.map(|s| s.progress.watermark).max();
-        waiting.chain(active).min().or_else(idle).unwrap_or(Watermark::NONE)
+        let open = open.map(|s| EventTime { watermark: s.progress.watermark, is_idle: s.idle });
+        EventTime::over(waiting.chain(open).chain(without))
     }
 }
 

@@ -6,10 +6,11 @@
 use crate::channel::Channel;
 use crate::coordinator::{Event, Prepared, SourceNews};
 use crate::error::RuntimeError;
+use crate::event_time::EventTime;
 use crate::job::JobShared;
 use crate::pipeline::Pipeline;
 use crate::source::{Read, SourceHead};
-use eddyline_changes::{Barrier, BarrierKind, Epoch, StreamElement, Watermark};
+use eddyline_changes::{Barrier, BarrierKind, Epoch, StreamElement};
 use eddyline_plan::NodeId;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub(crate) struct ChannelInput {
     pub(crate) channel: Arc<Channel>,
     pub(crate) stage: usize,
     pub(crate) input: usize,
-    pub(crate) watermark: Watermark,
+    pub(crate) time: EventTime,
     /// The barrier that has come and waits for those of the other inputs.
     pub(crate) barrier: Option<Barrier>,
 }
@@ -134,12 +135,12 @@ fn from_channels(inputs: &mut [ChannelInput], next: &mut usize, pipeline: &mut P
         match element {
             StreamElement::Changes(changes) => pipeline.take(input.stage, input.input, changes)?,
             StreamElement::Watermark(watermark) => {
-                input.watermark = watermark;
-                let (stage, port) = (input.stage, input.input);
-                let same = inputs.iter().filter(|i| (i.stage, i.input) == (stage, port));
-                let least = same.map(|i| i.watermark).min().unwrap_or(Watermark::NONE);
-                pipeline.set_watermark(stage, port, least);
-                pipeline.advance()?;
+                input.time = EventTime::active(watermark);
+                pass_time(inputs, at, pipeline)?;
+            }
+            StreamElement::Idle => {
+                input.time.is_idle = true;
+                pass_time(inputs, at, pipeline)?;
             }
             StreamElement::Barrier(barrier) => {
                 input.barrier = Some(barrier);
@@ -153,6 +154,14 @@ fn from_channels(inputs: &mut [ChannelInput], next: &mut usize, pipeline: &mut P
         return Ok(Step::Worked);
     }
     Ok(Step::Idle)
+}
+
+/// Event time moved on the channel `at`: tells its stage, of all channels to the same input.
+fn pass_time(inputs: &[ChannelInput], at: usize, pipeline: &mut Pipeline) -> Result<(), RuntimeError> {
+    let (stage, port) = (inputs[at].stage, inputs[at].input);
+    let same = inputs.iter().filter(|i| (i.stage, i.input) == (stage, port));
+    pipeline.set_time(stage, port, EventTime::over_channels(same.map(|i| i.time)));
+    pipeline.advance()
 }
 
 impl SourceFeed {

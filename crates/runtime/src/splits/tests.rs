@@ -32,23 +32,23 @@ fn ranges_to_come_hold_the_watermark_where_their_file_has_come() {
     let t = table(Boundedness::Bounded, 2, &["f#0", "g#0", "f#1", "g#1"]);
     let f0 = t.take(0).unwrap().slot;
     t.report(f0, Watermark(50));
-    assert_eq!(t.watermark(), Watermark::NONE, "nothing of g was read");
+    assert_eq!(t.time().watermark, Watermark::NONE, "nothing of g was read");
     let g0 = t.take(1).unwrap().slot;
     t.report(g0, Watermark(20));
-    assert_eq!(t.watermark(), Watermark(20));
+    assert_eq!(t.time().watermark, Watermark(20));
     t.finish(g0);
-    assert_eq!(t.watermark(), Watermark(20), "g#1 goes on from where g#0 ended");
+    assert_eq!(t.time().watermark, Watermark(20), "g#1 goes on from where g#0 ended");
     let f1 = t.take(1).unwrap().slot;
     t.report(f1, Watermark(90));
     t.finish(f0);
-    assert_eq!(t.watermark(), Watermark(20));
+    assert_eq!(t.time().watermark, Watermark(20));
     let g1 = t.take(0).unwrap().slot;
     t.report(g1, Watermark(70));
-    assert_eq!(t.watermark(), Watermark(70));
+    assert_eq!(t.time().watermark, Watermark(70));
     t.finish(g1);
-    assert_eq!(t.watermark(), Watermark(90));
+    assert_eq!(t.time().watermark, Watermark(90));
     t.finish(f1);
-    assert_eq!(t.watermark(), Watermark::END);
+    assert_eq!(t.time().watermark, Watermark::END);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn finished_splits_are_not_read_again() {
     let t = SplitTable::new(Boundedness::Bounded, false, true, vec![Arc::default()]);
     let done = Progress { position: Position(9), watermark: Watermark(5), finished: true };
     t.add(vec![split("f#0"), split("f#1")], &HashMap::from([("f#0".to_owned(), done)]));
-    assert_eq!(t.watermark(), Watermark(5));
+    assert_eq!(t.time().watermark, Watermark(5));
     assert_eq!(t.take(0).unwrap().split.id, "f#1");
 }
 
@@ -76,11 +76,11 @@ fn after_a_restart_a_range_that_is_behind_later_ones_holds_the_watermark() {
     let at = |watermark, finished| Progress { position: Position(5), watermark: Watermark(watermark), finished };
     let progress = HashMap::from([("f#0".to_owned(), at(10, false)), ("f#1".to_owned(), at(90, true))]);
     t.add(["f#0", "f#1", "f#2"].map(split).into(), &progress);
-    assert_eq!(t.watermark(), Watermark(10), "the rest of f#0 lies before f#1");
+    assert_eq!(t.time().watermark, Watermark(10), "the rest of f#0 lies before f#1");
     let f0 = t.take(0).unwrap();
-    assert_eq!((f0.split.id.as_str(), t.watermark()), ("f#0", Watermark(10)));
+    assert_eq!((f0.split.id.as_str(), t.time().watermark), ("f#0", Watermark(10)));
     t.report(f0.slot, Watermark(30));
-    assert_eq!(t.watermark(), Watermark(30));
+    assert_eq!(t.time().watermark, Watermark(30));
     t.finish(f0.slot);
-    assert_eq!(t.watermark(), Watermark(90), "f#2 goes on from where f#1 ended");
+    assert_eq!(t.time().watermark, Watermark(90), "f#2 goes on from where f#1 ended");
 }

@@ -109,6 +109,109 @@ fn a_union_waits_for_both_inputs() {
     assert_eq!(job.metrics().watermark, seconds(10));
 }
 
+/// s and t, both with an idle timeout of 5 s → union → exchange → late rows dropped → out.
+fn united() -> Plan {
+    let mut plan = Plan::default();
+    let (a, b) = (plan.timed_source("s", Some(5000)), plan.timed_source("t", Some(5000)));
+    let both = plan.union(vec![Input::forward(a), Input::hash(b, vec![0])]);
+    let on_time = plan.on_time(Input::hash(both, vec![0]));
+    plan.sink("out", Input::forward(on_time));
+    plan
+}
+
+#[test]
+fn a_source_that_is_idle_as_a_whole_releases_a_union() {
+    for seed in 0..20 {
+        let (s, t) = (Script::new(Unbounded, &["a", "b"]), Script::new(Unbounded, &["c"]));
+        let out = Collection::new();
+        let tables = Tables::default().source("s", &s).source("t", &t).sink("out", &out);
+        let mut job = simulate(&united(), &tables, settings(1 + seed as usize % 3), seed);
+        s.push(0, rows("+ a 10 1"));
+        s.push(1, rows("+ b 12 1"));
+        t.push(0, rows("+ c 20 1"));
+        job.run_until_idle().unwrap();
+        assert_eq!(job.metrics().watermark, seconds(10), "seed {seed}");
+        job.advance(Duration::from_secs(4));
+        t.push(0, rows("+ c 30 1"));
+        job.run_until_idle().unwrap();
+        job.advance(Duration::from_secs(1));
+        job.run_until_idle().unwrap();
+        // For itself s stands at 12, but it says nothing any more.
+        assert_eq!(out_watermark(&job), seconds(30), "s is idle, seed {seed}");
+        t.push(0, rows("+ c 31 1"));
+        job.run_until_idle().unwrap();
+        assert_eq!(out_watermark(&job), seconds(31), "seed {seed}");
+        s.push(0, rows("+ a 29 1\n+ a 40 1"));
+        job.run_until_idle().unwrap();
+        assert_eq!(job.metrics().late_rows, 1, "who comes back behind the others is late, seed {seed}");
+        t.push(0, rows("+ c 50 1"));
+        job.run_until_idle().unwrap();
+        assert_eq!(out_watermark(&job), seconds(40), "s is back and counts, seed {seed}");
+        job.advance(Duration::from_secs(5));
+        job.run_until_idle().unwrap();
+        assert_eq!(out_watermark(&job), seconds(50), "all are idle: the furthest counts, seed {seed}");
+        t.end(0);
+        job.run_until_idle().unwrap();
+        assert_eq!(out_watermark(&job), seconds(50), "the end of one is not the end of all, seed {seed}");
+        s.push(1, rows("+ b 55 1"));
+        job.run_until_idle().unwrap();
+        assert_eq!((out_watermark(&job), job.metrics().late_rows), (seconds(55), 1), "seed {seed}");
+        s.end_all();
+        assert!(job.run_to_end().unwrap(), "seed {seed}");
+        assert_eq!(out.accumulated().lines().count(), 8, "seed {seed}: {}", out.accumulated());
+    }
+}
+
+/// The watermark that reached the sink.
+fn out_watermark(job: &Simulation) -> Watermark {
+    job.metrics().operators.last().unwrap().watermark
+}
+
+#[test]
+fn a_source_without_any_split_is_idle_after_its_timeout_until_one_turns_up() {
+    for shards in [1, 2] {
+        let (s, t) = (Script::discovered(Duration::from_secs(1), &[]), Script::new(Unbounded, &["c"]));
+        let out = Collection::new();
+        let tables = Tables::default().source("s", &s).source("t", &t).sink("out", &out);
+        let mut job = simulate(&united(), &tables, settings(shards), 3);
+        t.push(0, rows("+ c 20 1"));
+        job.run_until_idle().unwrap();
+        job.advance(Duration::from_secs(4));
+        t.push(0, rows("+ c 21 1"));
+        job.run_until_idle().unwrap();
+        assert_eq!(out_watermark(&job), Watermark::NONE);
+        job.advance(Duration::from_secs(1));
+        job.run_until_idle().unwrap();
+        assert_eq!(out_watermark(&job), seconds(21), "{shards} shards");
+        s.add_split("a");
+        job.advance(Duration::from_secs(1));
+        s.push(0, rows("+ a 25 1"));
+        job.run_until_idle().unwrap();
+        t.push(0, rows("+ c 30 1"));
+        job.run_until_idle().unwrap();
+        assert_eq!(out_watermark(&job), seconds(25), "{shards} shards");
+    }
+}
+
+#[test]
+fn a_row_at_the_end_of_time_does_not_end_the_input() {
+    let script = Script::new(Unbounded, &["a", "b"]);
+    let out = Collection::new();
+    let mut job = simulate(&plan(None), &Tables::default().source("t", &script).sink("out", &out), settings(1), 1);
+    let columns: Vec<arrow::array::ArrayRef> = vec![
+        Arc::new(arrow::array::StringArray::from(vec!["a"])),
+        Arc::new(arrow::array::TimestampMillisecondArray::from(vec![i64::MAX])),
+        Arc::new(arrow::array::Int64Array::from(vec![1])),
+    ];
+    let last = arrow::array::RecordBatch::try_new(schema(), columns).unwrap();
+    (0..2).for_each(|split| script.push(split, ChangeBatch::inserts(last.clone())));
+    job.run_until_idle().unwrap();
+    assert_eq!(job.metrics().watermark, Watermark(i64::MAX - 1));
+    script.end_all();
+    assert!(job.run_to_end().unwrap());
+    assert_eq!(job.metrics().watermark, Watermark::END);
+}
+
 #[test]
 fn rows_without_a_time_say_nothing_and_are_counted() {
     let script = Script::new(Unbounded, &["a"]);
