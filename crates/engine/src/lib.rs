@@ -19,7 +19,6 @@ mod script;
 mod session;
 pub mod settings;
 mod show;
-mod sql_type;
 
 pub use arrow;
 pub use eddyline_changes::{ChangeBatch, Epoch, RowKind, Watermark};

@@ -2,10 +2,8 @@
 
 use crate::listing::{Listing, flags, text};
 use crate::settings::{SETTINGS, Settings};
-use crate::sql_type::sql_type;
 use arrow::datatypes::{Field, SchemaRef};
-use eddyline_catalog::{Catalog, ColumnSource, Object, Table, View};
-use std::fmt::Write;
+use eddyline_catalog::{Catalog, ColumnSource, Object, Table, sql_type};
 
 /// `SHOW TABLES [LIKE 'pattern']`: tables and views.
 pub(crate) fn tables(catalog: &Catalog, like: Option<&str>) -> Listing {
@@ -72,61 +70,13 @@ pub(crate) fn describe_columns(schema: &SchemaRef) -> Listing {
     ])
 }
 
-/// `SHOW CREATE TABLE name`: a statement that makes the same table.
-pub(crate) fn create_table(table: &Table) -> Listing {
-    let mut parts: Vec<String> = table.columns.iter().map(column_definition).collect();
-    if let Some(w) = &table.watermark {
-        parts.push(format!("WATERMARK FOR {} AS {}", name(&w.column), w.sql));
-    }
-    if !table.primary_key.is_empty() {
-        let key: Vec<String> = table.primary_key.iter().map(|c| name(c)).collect();
-        parts.push(format!("PRIMARY KEY ({}) NOT ENFORCED", key.join(", ")));
-    }
-    let temporary = if table.temporary { "TEMPORARY " } else { "" };
-    let mut out = format!("CREATE {temporary}TABLE {} (\n  {}\n)", name(&table.name), parts.join(",\n  "));
-    if let Some(comment) = &table.comment {
-        let _ = write!(out, " COMMENT {}", quoted(comment));
-    }
-    let options: Vec<String> = table.options.iter().map(|(k, v)| format!("{} = {}", quoted(k), quoted(v))).collect();
-    let _ = write!(out, " WITH (\n  {}\n)", options.join(",\n  "));
-    Listing::lines("result", &out)
-}
-
-/// `SHOW CREATE VIEW name`.
-pub(crate) fn create_view(view: &View) -> Listing {
-    let temporary = if view.temporary { "TEMPORARY " } else { "" };
-    let columns: Vec<String> = view.columns.iter().map(|c| name(c)).collect();
-    let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
-    let comment = view.comment.as_ref().map(|c| format!(" COMMENT {}", quoted(c))).unwrap_or_default();
-    let out = format!("CREATE {temporary}VIEW {}{columns}{comment} AS\n{}", name(&view.name), view.sql);
-    Listing::lines("result", &out)
-}
-
-fn column_definition(column: &eddyline_catalog::Column) -> String {
-    let mut out = name(&column.name);
-    match &column.source {
-        ColumnSource::Computed { sql } => {
-            let _ = write!(out, " AS {sql}");
-        }
-        source => {
-            let _ = write!(out, " {}", sql_type(&column.data_type));
-            if !column.nullable {
-                out.push_str(" NOT NULL");
-            }
-            if let ColumnSource::Metadata { key, is_virtual } = source {
-                let from = if *key == column.name { String::new() } else { format!(" FROM {}", quoted(key)) };
-                let _ = write!(out, " METADATA{from}{}", if *is_virtual { " VIRTUAL" } else { "" });
-            }
-        }
-    }
-    if let Some(comment) = &column.comment {
-        let _ = write!(out, " COMMENT {}", quoted(comment));
-    }
-    out
-}
-
-fn name(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
+/// `SHOW CREATE TABLE|VIEW name`: a statement that makes the same object.
+pub(crate) fn create(object: &Object) -> Listing {
+    let sql = match object {
+        Object::Table(table) => table.to_sql(),
+        Object::View(view) => view.to_sql(),
+    };
+    Listing::lines("result", &sql)
 }
 
 fn quoted(text: &str) -> String {

@@ -4,8 +4,7 @@ use crate::statement::ExplainStage;
 use crate::{Functions, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target};
 use arrow::datatypes::{DataType, TimeUnit};
 use eddyline_catalog::{Catalog, Column, ColumnSource, Object, Table, WatermarkDefinition};
-use sqlparser::ast::{Query, Statement};
-use sqlparser::dialect::GenericDialect;
+use sqlparser::ast::Query;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -91,11 +90,7 @@ pub(crate) fn catalog(tables: Vec<Table>) -> Catalog {
 }
 
 pub(crate) fn query(sql: &str) -> Query {
-    let mut statements = sqlparser::parser::Parser::parse_sql(&GenericDialect {}, sql).expect("syntax");
-    match statements.pop() {
-        Some(Statement::Query(query)) => *query,
-        other => panic!("{other:?}"),
-    }
+    *crate::parse::parse_query(sql).expect("syntax")
 }
 
 pub(crate) fn on_shards(shards: usize) -> PlannerOptions {

@@ -91,7 +91,7 @@ impl Definer<'_> {
                 connector.name()
             );
             let keys: Vec<String> =
-                known.iter().map(|(k, t)| format!("'{k}' {}", crate::sql_type::sql_type(t))).collect();
+                known.iter().map(|(k, t)| format!("'{k}' {}", eddyline_catalog::sql_type(t))).collect();
             let hint = match keys.is_empty() {
                 true => "it has none; leave the column out".to_owned(),
                 false => format!("it has {}", keys.join(", ")),

@@ -23,7 +23,6 @@ pub use functions::Functions;
 pub(crate) use table_source::{BoundView, CatalogTable};
 pub(crate) use window_tvf::position_of;
 
-use crate::statement::StatementKind;
 use crate::{Planner, SqlError};
 use context::Context;
 use datafusion_common::config::ConfigOptions;
@@ -101,15 +100,5 @@ pub(crate) fn named_columns(plan: LogicalPlan, view: &View) -> Result<LogicalPla
 
 /// A query kept as text in the catalog.
 fn parsed_query(sql: &str) -> Result<Query, SqlError> {
-    #[cfg(test)]
-    if let Ok(mut parsed) = sqlparser::parser::Parser::parse_sql(&sqlparser::dialect::GenericDialect {}, sql)
-        && let Some(Statement::Query(query)) = parsed.pop()
-    {
-        return Ok(*query);
-    }
-    let mut statements = crate::parse(sql)?;
-    match statements.pop().map(|s| s.kind) {
-        Some(StatementKind::Select(query)) if statements.is_empty() => Ok(*query),
-        _ => Err(SqlError::new(SqlError::INTERNAL, format!("stored text is no query: {sql}"))),
-    }
+    crate::parse::parse_query(sql).map(|q| *q)
 }

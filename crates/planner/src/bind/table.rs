@@ -1,12 +1,11 @@
 //! CREATE TABLE: types of computed columns, the watermark, the primary key.
 
 use super::parsed_query;
-use crate::to_stream::sql_type;
 use crate::{Planner, SqlError};
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::{DFSchema, DFSchemaRef};
 use datafusion_expr::{Expr, LogicalPlan};
-use eddyline_catalog::{Catalog, Column, ColumnSource, Object, Table};
+use eddyline_catalog::{Catalog, Column, ColumnSource, Object, Table, sql_type};
 use std::collections::HashSet;
 use std::sync::Arc;
 

@@ -23,7 +23,7 @@ mod window;
 use graph::Graph;
 pub(crate) use refuse::check;
 pub(crate) use scan::Scans;
-pub(crate) use sink::{presentation, sql_type};
+pub(crate) use sink::presentation;
 
 use crate::bind::window_assign::WindowAssign;
 use crate::checked::Compiler;

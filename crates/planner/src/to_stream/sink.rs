@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_common::ScalarValue;
 use datafusion_expr::{Expr, FetchType, LogicalPlan, SkipType};
 use datafusion_physical_expr::expressions::{CastExpr, Literal};
-use eddyline_catalog::Table;
+use eddyline_catalog::{Table, sql_type};
 use eddyline_plan::{ChangeMode, Distribution, Expression, Input, NamedExpression, OperatorSpec, SinkSpec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -221,37 +221,6 @@ fn is_implicit(from: &DataType, to: &DataType) -> bool {
         }
         (Map(..), Map(..)) => true,
         _ => matches!((rank(from), rank(to)), (Some(f), Some(t)) if f < t),
-    }
-}
-
-/// A type as SQL spells it.
-pub(crate) fn sql_type(data_type: &DataType) -> String {
-    use arrow::datatypes::TimeUnit;
-    let precision = |unit: &TimeUnit| match unit {
-        TimeUnit::Second => 0,
-        TimeUnit::Millisecond => 3,
-        TimeUnit::Microsecond => 6,
-        TimeUnit::Nanosecond => 9,
-    };
-    match data_type {
-        DataType::Boolean => "BOOLEAN".into(),
-        DataType::Int8 => "TINYINT".into(),
-        DataType::Int16 => "SMALLINT".into(),
-        DataType::Int32 => "INT".into(),
-        DataType::Int64 => "BIGINT".into(),
-        DataType::Float32 => "FLOAT".into(),
-        DataType::Float64 => "DOUBLE".into(),
-        DataType::Decimal128(p, s) => format!("DECIMAL({p}, {s})"),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "STRING".into(),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BYTES".into(),
-        DataType::Date32 => "DATE".into(),
-        DataType::Time32(u) | DataType::Time64(u) => format!("TIME({})", precision(u)),
-        DataType::Timestamp(u, None) => format!("TIMESTAMP({})", precision(u)),
-        DataType::Timestamp(u, Some(_)) => format!("TIMESTAMP_LTZ({})", precision(u)),
-        DataType::Interval(_) => "INTERVAL".into(),
-        DataType::List(f) => format!("ARRAY<{}>", sql_type(f.data_type())),
-        DataType::Null => "NULL".into(),
-        other => other.to_string(),
     }
 }
 
