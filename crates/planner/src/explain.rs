@@ -1,6 +1,7 @@
 //! The text of EXPLAIN.
 
 use crate::PlannedJob;
+use crate::deep::with_room;
 use crate::statement::ExplainStage;
 use eddyline_plan::{ChangeMode, Dataflow, Node};
 use std::fmt::Write;
@@ -8,12 +9,12 @@ use std::fmt::Write;
 impl PlannedJob {
     /// What EXPLAIN shows of a stage. Ends without a newline.
     pub fn explain(&self, stage: ExplainStage) -> String {
-        let text = match stage {
+        let text = with_room(|| match stage {
             ExplainStage::Logical => plans(&self.logical),
             ExplainStage::Optimized => plans(&self.optimized),
             ExplainStage::Dataflow => self.dataflow.to_string(),
             ExplainStage::Changelog => changelog(&self.dataflow),
-        };
+        });
         let mut text = text.trim_end().to_owned();
         for warning in &self.warnings {
             let _ = write!(text, "\nWARNING: {warning}");

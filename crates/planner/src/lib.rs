@@ -12,6 +12,7 @@
 
 mod bind;
 mod checked;
+mod deep;
 mod error;
 mod explain;
 #[cfg(test)]

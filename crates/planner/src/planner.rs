@@ -1,6 +1,7 @@
 //! The door of the planner: queries and a catalog in, a dataflow out.
 
 use crate::bind::Functions;
+use crate::deep::with_room;
 use crate::to_stream::{self, Builder, Scans};
 use crate::{SqlError, fragment};
 use datafusion_common::DFSchemaRef;
@@ -167,7 +168,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// Unknown names, types that do not fit, what is not supported; with the place.
     pub fn bind_query(&self, query: &Query) -> Result<BoundQuery, SqlError> {
-        Ok(BoundQuery { plan: self.bind(query)? })
+        Ok(BoundQuery { plan: with_room(|| self.bind(query))? })
     }
 
     /// Checks a table's definition at CREATE TABLE: gives computed columns their types, checks the watermark, the
@@ -176,7 +177,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// What is wrong with it.
     pub fn bind_table(&self, table: Table) -> Result<Table, SqlError> {
-        self.bound_table(table)
+        with_room(|| self.bound_table(table))
     }
 
     /// Checks a view at CREATE VIEW: its query binds and has as many columns as there are names.
@@ -184,7 +185,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// What is wrong with it.
     pub fn bind_view(&self, view: View, query: &Query) -> Result<View, SqlError> {
-        crate::bind::named_columns(self.bind(query)?, &view)?;
+        with_room(|| crate::bind::named_columns(self.bind(query)?, &view))?;
         Ok(view)
     }
 
@@ -193,9 +194,13 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// What cannot be bound or cannot be maintained, with a hint.
     pub fn plan(&self, outputs: Vec<JobOutput>) -> Result<PlannedJob, SqlError> {
-        let presented = matches!(outputs.as_slice(), [JobOutput { target: Target::Result { .. }, .. }]);
+        with_room(|| self.planned(&outputs))
+    }
+
+    fn planned(&self, outputs: &[JobOutput]) -> Result<PlannedJob, SqlError> {
+        let presented = matches!(outputs, [JobOutput { target: Target::Result { .. }, .. }]);
         let (mut logical, mut optimized, mut presentation) = (Vec::new(), Vec::new(), None);
-        for output in &outputs {
+        for output in outputs {
             let mut plan = self.bind(&output.query)?;
             logical.push(plan.clone());
             if presented {
@@ -207,7 +212,7 @@ impl<'a> Planner<'a> {
         let mut scans = Scans::default();
         optimized.iter().for_each(|plan| scans.look_at(plan, self.options.emit));
         let mut builder = Builder::new(self, scans);
-        for (plan, output) in optimized.iter().zip(&outputs) {
+        for (plan, output) in optimized.iter().zip(outputs) {
             let stream = builder.stream(plan)?;
             builder.sink(stream, &output.target)?;
         }

@@ -91,6 +91,10 @@ impl Dialect for FlinkDialect {
             ("TABLE", Token::Word(_)) => Some(table_argument(parser)),
             ("CAST" | "TRY_CAST", Token::LParen) => Some(cast(parser, name == "TRY_CAST")),
             ("MAP", Token::LBracket) => Some(map(parser)),
+            // The parser would go down here without counting.
+            ("INTERVAL", next) if super::script::is_word(next, "INTERVAL") => {
+                Some(parser.expected("a string after INTERVAL", parser.peek_nth_token(1)))
+            }
             ("JSON_VALUE" | "JSON_QUERY" | "JSON_EXISTS", Token::LParen) => {
                 let word = word.clone();
                 Some(literals::json(parser, &word))

@@ -113,7 +113,9 @@ fn several(text: &str, leading: &str, last: &str) -> Option<String> {
         let part = if at == to { std::mem::take(&mut rest) } else { take_until(&mut rest, *separator)? };
         let limit = if *unit == "HOUR" { 24 } else { 60 };
         let fits = is_number(part, *unit == "SECOND") && (at == from || below(part, limit));
-        fits.then(|| out.push(format!("{sign}{part} {}s", unit.to_lowercase())))?;
+        let zero = if matches!(part.trim_start_matches('0').chars().next(), None | Some('.')) { "0" } else { "" };
+        let number = format!("{zero}{}", part.trim_start_matches('0'));
+        fits.then(|| out.push(format!("{sign}{number} {}s", unit.to_lowercase())))?;
     }
     Some(out.join(" "))
 }

@@ -31,6 +31,10 @@ mod dialect;
 mod dml;
 mod interval;
 mod literals;
+#[cfg(test)]
+mod mutation_tests;
+#[cfg(test)]
+mod nesting_tests;
 mod normalise;
 mod refuse;
 mod script;
@@ -45,6 +49,7 @@ mod windows;
 pub use types::{arrow_type, sql_type};
 
 use crate::SqlError;
+use crate::deep::with_room;
 use crate::statement::Statement;
 use cursor::Cursor;
 use script::Text;
@@ -56,7 +61,8 @@ use sqlparser::ast::{Expr, Query};
 /// A syntax error, or what is not supported, with its position.
 pub fn parse(sql: &str) -> Result<Vec<Statement>, SqlError> {
     let text = Text::read(sql)?;
-    text.statements()?.into_iter().map(|tokens| statements::statement(&mut Cursor::new(&text, tokens)?)).collect()
+    let read = |tokens| statements::statement(&mut Cursor::new(&text, tokens)?);
+    with_room(|| text.statements()?.into_iter().map(read).collect())
 }
 
 /// Parses one query, such as the text of a view.
@@ -77,8 +83,10 @@ pub fn parse_expression(sql: &str) -> Result<Expr, SqlError> {
 
 fn whole<T>(sql: &str, read: impl FnOnce(&mut Cursor<'_>) -> Result<T, SqlError>) -> Result<T, SqlError> {
     let text = Text::read(sql)?;
-    let mut cursor = Cursor::new(&text, text.tokens())?;
-    let found = read(&mut cursor)?;
-    cursor.expect_end()?;
-    Ok(found)
+    with_room(|| {
+        let mut cursor = Cursor::new(&text, text.tokens())?;
+        let found = read(&mut cursor)?;
+        cursor.expect_end()?;
+        Ok(found)
+    })
 }

@@ -9,6 +9,8 @@ pub(super) struct Text<'a> {
     sql: &'a str,
     /// Byte at which each line begins.
     lines: Vec<usize>,
+    /// Is every character one byte?
+    ascii: bool,
     tokens: Vec<TokenWithSpan>,
     pub(super) dialect: FlinkDialect,
 }
@@ -33,7 +35,7 @@ impl<'a> Text<'a> {
             let position = position(e.location).unwrap_or(TextPosition { line: 1, column: 1 });
             SqlError::new(SqlError::SYNTAX, message).at(position)
         })?;
-        Ok(Self { sql, lines, tokens, dialect })
+        Ok(Self { sql, lines, ascii: sql.is_ascii(), tokens, dialect })
     }
 
     /// All tokens.
@@ -67,8 +69,13 @@ impl<'a> Text<'a> {
 
     fn byte(&self, at: Location) -> usize {
         let Some(&begin) = self.lines.get((at.line as usize).wrapping_sub(1)) else { return self.sql.len() };
+        let characters = (at.column as usize).saturating_sub(1);
+        // A script may be one long line: do not walk along it for every statement.
+        if self.ascii {
+            return (begin + characters).min(self.sql.len());
+        }
         let line = &self.sql[begin..];
-        line.char_indices().nth((at.column as usize).saturating_sub(1)).map_or(self.sql.len(), |(byte, _)| begin + byte)
+        line.char_indices().nth(characters).map_or(self.sql.len(), |(byte, _)| begin + byte)
     }
 }
 

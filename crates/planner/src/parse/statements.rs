@@ -84,12 +84,18 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         ExplainStage::Dataflow
     };
     let position = cursor.position();
+    let no_query = || {
+        let hint = "EXPLAIN a SELECT, an INSERT or a statement set";
+        refuse::unsupported("EXPLAIN of this statement", hint).at(position)
+    };
+    if cursor.peek_word("EXPLAIN") {
+        return Err(no_query());
+    }
     let statement = read(cursor)?;
     match statement.kind {
         StatementKind::Select(_) | StatementKind::Insert(_) | StatementKind::StatementSet(_) => {
             Ok(StatementKind::Explain { stage, statement: Box::new(statement) })
         }
-        _ => Err(refuse::unsupported("EXPLAIN of this statement", "EXPLAIN a SELECT, an INSERT or a statement set")
-            .at(position)),
+        _ => Err(no_query()),
     }
 }

@@ -81,20 +81,32 @@ fn translate(error: &ParserError, tokens: &[TokenWithSpan], stopped: TextPositio
     if let Some(packed) = unpack(text) {
         return packed.at(at);
     }
-    let message = match expectation(text).and_then(|t| t.rsplit_once(", found: ")) {
+    match expectation(text).and_then(|t| t.rsplit_once(", found: ")) {
         Some((what, found)) => {
             let what = what.strip_prefix("expected ").unwrap_or(what);
+            let at = place_of(found, tokens, at);
             let found = if found == "EOF" { "end of statement" } else { found };
-            if let Some(hint) = hint(what, tokens, at) {
-                return SqlError::new(SqlError::SYNTAX, format!("syntax error: expected {what}, found {found}"))
-                    .with_hint(hint)
-                    .at(at);
-            }
-            format!("syntax error: expected {what}, found {found}")
+            let error = SqlError::new(SqlError::SYNTAX, format!("syntax error: expected {what}, found {found}")).at(at);
+            return match hint(what, tokens, at) {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            };
         }
-        None => format!("syntax error: {}", text.trim()),
-    };
-    SqlError::new(SqlError::SYNTAX, message).at(at)
+        None => SqlError::new(SqlError::SYNTAX, format!("syntax error: {}", text.trim())).at(at),
+    }
+}
+
+/// Where the token that was found stands: the parser may say where the one behind it does.
+fn place_of(found: &str, tokens: &[TokenWithSpan], at: TextPosition) -> TextPosition {
+    let words = || tokens.iter().filter(|t| !is_space(t));
+    let behind = words().position(|t| position(t.span.start) == Some(at));
+    let before = behind.and_then(|n| n.checked_sub(1)).and_then(|n| words().nth(n));
+    match (behind.and_then(|n| words().nth(n)), before) {
+        (Some(behind), Some(before)) if behind.token.to_string() != found && before.token.to_string() == found => {
+            position(before.span.start).unwrap_or(at)
+        }
+        _ => at,
+    }
 }
 
 fn expectation(text: &str) -> Option<&str> {
