@@ -1,8 +1,10 @@
+use arrow::datatypes::DataType;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_common::{Result, ScalarValue};
+use datafusion_common::{DFSchema, Result, ScalarValue};
 use datafusion_expr::expr_rewriter::NamePreserver;
-use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion_expr::utils::merge_schema;
+use datafusion_expr::{Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion_optimizer::AnalyzerRule;
 
 /// Integer literals are INT where they fit, as the standard says; DataFusion makes all of them BIGINT. Runs before
@@ -22,7 +24,7 @@ impl AnalyzerRule for IntegerLiterals {
                     .into_iter()
                     .map(|row| row.into_iter().map(|e| narrow(untyped_null(e)).map(|t| t.data)).collect())
                     .collect::<Result<Vec<Vec<Expr>>>>()?;
-                let plan = LogicalPlanBuilder::values(rows)?.build()?;
+                let plan = LogicalPlanBuilder::values(with_floats(rows)?)?.build()?;
                 let same = plan.schema().columns() == names;
                 debug_assert!(same, "VALUES name their columns by position");
                 Ok(Transformed::yes(plan))
@@ -44,6 +46,34 @@ impl AnalyzerRule for IntegerLiterals {
     }
 }
 
+/// Columns of VALUES with floating point and DECIMAL are DOUBLE. The binder has cast them to a DECIMAL, row by row.
+fn with_floats(mut rows: Vec<Vec<Expr>>) -> Result<Vec<Vec<Expr>>> {
+    let schema = DFSchema::empty();
+    for at in 0..rows.first().map_or(0, Vec::len) {
+        let given = |row: &[Expr]| match &row[at] {
+            Expr::Cast(cast) if matches!(cast.field.data_type(), DataType::Decimal128(..)) => {
+                cast.expr.as_ref().clone()
+            }
+            other => other.clone(),
+        };
+        let floats: Vec<bool> =
+            rows.iter().map(|row| Ok(given(row).get_type(&schema)?.is_floating())).collect::<Result<_>>()?;
+        // Where all rows are such casts, somebody has written them.
+        if floats.iter().all(|f| *f) || !floats.iter().any(|f| *f) {
+            continue;
+        }
+        for row in &mut rows {
+            let value = given(row);
+            row[at] = match value.get_type(&schema)? {
+                DataType::Null => value,
+                found if found.is_numeric() => value.cast_to(&DataType::Float64, &schema)?,
+                _ => continue,
+            };
+        }
+    }
+    Ok(rows)
+}
+
 /// A NULL among VALUES, which the binder has given the type of the wider literals beside it.
 fn untyped_null(expr: Expr) -> Expr {
     match expr {
@@ -62,4 +92,40 @@ fn narrow(expr: Expr) -> Result<Transformed<Expr>> {
             e => Transformed::no(e),
         })
     })
+}
+
+/// `CAST(condition AS STRING)` is `TRUE` or `FALSE`. Said as a CASE after coercion, so that the optimizer, which folds
+/// casts by DataFusion's meaning (`true`), has none to fold.
+#[derive(Debug)]
+pub(crate) struct TruthAsText;
+
+impl AnalyzerRule for TruthAsText {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(|plan| {
+            let schema = merge_schema(&plan.inputs());
+            let preserver = NamePreserver::new(&plan);
+            plan.map_expressions(|e| {
+                let name = preserver.save(&e);
+                Ok(e.transform_up(|e| spelled(e, &schema))?.update_data(|e| name.restore(e)))
+            })
+        })
+        .map(|t| t.data)
+    }
+
+    fn name(&self) -> &str {
+        "truth_as_text"
+    }
+}
+
+fn spelled(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let (value, to) = match &expr {
+        Expr::Cast(cast) => (&cast.expr, cast.field.data_type()),
+        Expr::TryCast(cast) => (&cast.expr, cast.field.data_type()),
+        _ => return Ok(Transformed::no(expr)),
+    };
+    if *to != DataType::Utf8 || value.get_type(schema)? != DataType::Boolean {
+        return Ok(Transformed::no(expr));
+    }
+    let branches = [(true, "TRUE"), (false, "FALSE")].map(|(truth, text)| (Box::new(lit(truth)), Box::new(lit(text))));
+    Ok(Transformed::yes(Expr::Case(Case::new(Some(value.clone()), branches.to_vec(), None))))
 }

@@ -6,6 +6,7 @@
 //!
 //! Not here: any rewriting for speed (`optimize`), anything about changes (`to_stream`).
 
+mod common_type;
 mod context;
 pub(crate) mod errors;
 mod functions;
@@ -67,8 +68,12 @@ fn bind_in(context: &Context<'_, '_>, query: &Query) -> Result<LogicalPlan, SqlE
     let plan = SqlToRel::new_with_options(context, parser_options())
         .sql_statement_to_plan(statement)
         .map_err(|e| errors::of_query(e, query))?;
-    let rules: Vec<Arc<dyn datafusion_optimizer::AnalyzerRule + Send + Sync>> =
-        vec![Arc::new(literals::IntegerLiterals), Arc::new(TypeCoercion::new())];
+    let rules: Vec<Arc<dyn datafusion_optimizer::AnalyzerRule + Send + Sync>> = vec![
+        Arc::new(literals::IntegerLiterals),
+        Arc::new(common_type::CommonTypes),
+        Arc::new(TypeCoercion::new()),
+        Arc::new(literals::TruthAsText),
+    ];
     Analyzer::with_rules(rules)
         .execute_and_check(plan, context.options(), |_, _| {})
         .map_err(|e| errors::of_query(e, query))

@@ -12,12 +12,12 @@ use crate::bind::errors;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::Schema;
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion_expr::execution_props::ExecutionProps;
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
+use datafusion_expr::{BinaryExpr, Expr, LogicalPlan, Operator, Volatility};
 use datafusion_physical_expr::expressions::BinaryExpr as PhysicalBinary;
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 use eddyline_plan::Expression;
@@ -63,7 +63,7 @@ fn is_arithmetic(operator: &Operator) -> bool {
     matches!(operator, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo)
 }
 
-/// Computes casts and arithmetic of constants, as they would be computed for rows; DataFusion's own folding would
+/// Computes what is constant, as they would be computed for rows; DataFusion's own folding would
 /// wrap around and knows no session time zone.
 ///
 /// # Errors
@@ -83,15 +83,18 @@ pub(crate) fn fold(plan: LogicalPlan, config: &Arc<ConfigOptions>) -> Result<Log
 
 fn fold_expr(expr: Expr, props: &ExecutionProps) -> Result<Transformed<Expr>> {
     expr.transform_up(|e| {
-        let overflows = match &e {
-            Expr::Cast(cast) if matches!(*cast.expr, Expr::Literal(..)) => false,
-            Expr::BinaryExpr(BinaryExpr { left, op, right })
-                if matches!((&**left, &**right), (Expr::Literal(..), Expr::Literal(..))) =>
-            {
-                integer(left) && integer(right) && matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply)
-            }
-            _ => return Ok(Transformed::no(e)),
-        };
+        if !is_constant(&e)? {
+            return Ok(Transformed::no(e));
+        }
+        let overflows = matches!(&e, Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if integer(left) && integer(right) && matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply));
+        if let Expr::ScalarFunction(f) = &e
+            && f.name() == "coalesce"
+        {
+            // It has no value of its own: the optimizer makes a CASE of it.
+            let known = f.args.iter().find(|a| !matches!(a, Expr::Literal(v, _) if v.is_null())).or(f.args.last());
+            return Ok(known.cloned().map_or_else(|| Transformed::no(e), Transformed::yes));
+        }
         match evaluate(&e, props) {
             Ok(value) => Ok(Transformed::yes(Expr::Literal(value, None))),
             Err(_) if overflows => Err(DataFusionError::Execution(format!("integer overflow in {}", text(&e)))),
@@ -99,6 +102,26 @@ fn fold_expr(expr: Expr, props: &ExecutionProps) -> Result<Transformed<Expr>> {
             Err(_) => Ok(Transformed::no(e)),
         }
     })
+}
+
+/// A computation over nothing but literals, with the same result every time.
+fn is_constant(expr: &Expr) -> Result<bool> {
+    let computes = match expr {
+        Expr::ScalarFunction(f) => f.func.signature().volatility == Volatility::Immutable,
+        Expr::Cast(_) | Expr::TryCast(_) | Expr::BinaryExpr(_) | Expr::Case(_) | Expr::Between(_) | Expr::InList(_) => {
+            true
+        }
+        Expr::Not(_) | Expr::Negative(_) | Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::Like(_) => true,
+        Expr::IsTrue(_) | Expr::IsFalse(_) | Expr::IsUnknown(_) => true,
+        Expr::IsNotTrue(_) | Expr::IsNotFalse(_) | Expr::IsNotUnknown(_) => true,
+        _ => false,
+    };
+    let mut literals = computes;
+    expr.apply_children(|child| {
+        literals &= matches!(child, Expr::Literal(..));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(literals)
 }
 
 fn integer(expr: &Expr) -> bool {

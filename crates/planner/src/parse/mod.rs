@@ -19,6 +19,7 @@
 //! | `CAST(x AS ROW<…>)` and other types | a data type that [`arrow_type`] understands |
 //! | `JSON_VALUE(j, p RETURNING t NULL ON EMPTY NULL ON ERROR)` | `TRY_CAST(JSON_VALUE(j, p) AS t)` |
 //! | `TIMESTAMP '2020-01-01 00:00:00.123'`, `TIME '…'` | the type has the precision of the text: `TIMESTAMP(3)` |
+//! | `1e3` | `CAST('1e3' AS DOUBLE)` |
 //! | `default_catalog.default_database.t` | `t` |
 //!
 //! Not here: what names stand for.

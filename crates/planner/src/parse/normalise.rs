@@ -177,6 +177,17 @@ fn one_form(expr: &mut Expr) -> Result<(), SqlError> {
             Ok(())
         }
         Expr::Function(function) => unit_argument(function),
+        Expr::Value(value) => {
+            // `1e3` is a DOUBLE, `1000.0` a DECIMAL.
+            if let Value::Number(digits, _) = &value.value
+                && digits.contains(['e', 'E'])
+            {
+                let data_type = DataType::Double(sqlparser::ast::ExactNumberInfo::None);
+                let text = Box::new(literals::string(digits.clone()));
+                *expr = Expr::Cast { kind: CastKind::Cast, expr: text, data_type, array: false, format: None };
+            }
+            Ok(())
+        }
         Expr::Cast { kind: CastKind::DoubleColon, expr: value, data_type, .. } => {
             let error = refused("the cast ::").with_hint(format!("write CAST({value} AS {data_type})"));
             Err(located(error, value.span()))

@@ -201,6 +201,7 @@ fn several_spellings_have_one_form() {
         ("SELECT INTERVAL '1 02:03:04' DAY TO SECOND", "SELECT INTERVAL '1 days 2 hours 3 minutes 4 seconds'"),
         ("SELECT INTERVAL '-1-2' YEAR TO MONTH", "SELECT INTERVAL '-1 years -2 months'"),
         ("SELECT a == b", "SELECT a = b"),
+        ("SELECT 1e3, -2.5E-1, 1000.0", "SELECT CAST('1e3' AS DOUBLE), -CAST('2.5E-1' AS DOUBLE), 1000.0"),
         ("SELECT INTERVAL '2' QUARTER", "SELECT INTERVAL '6' MONTH"),
         ("SELECT MAP['a', 1, 'b', 2]", "SELECT map(ARRAY['a', 'b'], ARRAY[1, 2])"),
         ("SELECT CAST(x AS VARCHAR(3))", "SELECT left(CAST(x AS STRING), 3)"),
