@@ -17,12 +17,12 @@ impl Table {
         let mut out = format!("CREATE {}TABLE {}", temporary(self.temporary), name(&self.name));
         let _ = write!(out, " (\n  {}\n)", parts.join(",\n  "));
         if let Some(comment) = &self.comment {
-            let _ = write!(out, "\nCOMMENT {}", string(comment));
+            let _ = write!(out, " COMMENT {}", string(comment));
         }
         if !self.options.is_empty() {
             let options: Vec<String> =
                 self.options.iter().map(|(k, v)| format!("{} = {}", string(k), string(v))).collect();
-            let _ = write!(out, "\nWITH (\n  {}\n)", options.join(",\n  "));
+            let _ = write!(out, " WITH (\n  {}\n)", options.join(",\n  "));
         }
         out
     }

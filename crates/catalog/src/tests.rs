@@ -97,7 +97,7 @@ fn a_clone_is_a_snapshot() {
 fn tables_print_as_sql() {
     let printed = "CREATE TABLE `b``s` (\n  `a` INT NOT NULL COMMENT 'it''s the key',\n  `ts` TIMESTAMP(3),\n  \
         `next` AS a + 1,\n  `path` STRING METADATA FROM 'file.path' VIRTUAL,\n  `size` BIGINT METADATA,\n  \
-        WATERMARK FOR `ts` AS ts - INTERVAL '1' SECOND,\n  PRIMARY KEY (`a`) NOT ENFORCED\n)\nCOMMENT 'all'\nWITH (\n  \
+        WATERMARK FOR `ts` AS ts - INTERVAL '1' SECOND,\n  PRIMARY KEY (`a`) NOT ENFORCED\n) COMMENT 'all' WITH (\n  \
         'connector' = 'print'\n)";
     assert_eq!(table("b`s").to_sql(), printed);
 }

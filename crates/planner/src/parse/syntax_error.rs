@@ -87,10 +87,10 @@ fn translate(error: &ParserError, tokens: &[TokenWithSpan], stopped: TextPositio
             let at = place_of(found, tokens, at);
             let found = if found == "EOF" { "end of statement" } else { found };
             let error = SqlError::new(SqlError::SYNTAX, format!("syntax error: expected {what}, found {found}")).at(at);
-            return match hint(what, tokens, at) {
+            match hint(what, tokens, at) {
                 Some(hint) => error.with_hint(hint),
                 None => error,
-            };
+            }
         }
         None => SqlError::new(SqlError::SYNTAX, format!("syntax error: {}", text.trim())).at(at),
     }
