@@ -287,6 +287,41 @@ fn explain_shows_the_dataflow() {
 }
 
 #[test]
+fn a_sum_that_is_too_large_is_out_of_range() {
+    let sql = "SELECT SUM(v) AS s FROM (VALUES (9223372036854775807), (1)) AS t(v);";
+    Place::new().run(sql, &[]).fails(1, &["ERROR 22003: ", "SUM overflows BIGINT"]);
+}
+
+#[test]
+fn reset_goes_back_to_what_was_given_on_the_command_line() {
+    let sql = "SET 'execution.shards' = '1'; RESET 'execution.shards'; SET 'pipeline.name' = 'x'; RESET; SET;";
+    let place = Place::new();
+    place.write("e.toml", "[pipeline]\nname = 'from-file'\n[execution]\nshards = 2\n");
+    let ran = place.run(sql, &["--format", "csv", "--config", "e.toml", "--set", "execution.shards=3"]);
+    let has = |line: &str| ran.out.lines().any(|l| l.starts_with(line));
+    assert!(has("execution.shards,3,") && has("pipeline.name,from-file,"), "{}", ran.out);
+}
+
+#[test]
+fn an_error_in_a_long_line_shows_the_place_alone() {
+    let sql = format!("SELECT '{0}' AS a, nothing, '{0}' AS b FROM flights;", "x".repeat(200_000));
+    let ran = Place::new().query(&sql, &[]);
+    ran.fails(2, &["column nothing does not exist", "…xxx", "xxx…"]);
+    assert!(ran.err.lines().all(|l| l.chars().count() < 200), "{} characters", ran.err.len());
+    let lines: Vec<&str> = ran.err.lines().collect();
+    let at = lines[2].find('^').expect("a caret");
+    let pointed: String = lines[1].chars().skip(at).take(7).collect();
+    assert_eq!(pointed, "nothing");
+}
+
+#[test]
+fn an_unknown_connector_names_those_for_users() {
+    let ran = Place::new().run("CREATE TABLE t (a INT) WITH ('connector' = 'kafkaesque'); SELECT * FROM t;", &[]);
+    ran.fails(2, &["unknown connector 'kafkaesque'", "connectors are: blackhole, datagen"]);
+    assert!(!ran.err.contains('$'), "{}", ran.err);
+}
+
+#[test]
 fn limit_ends_a_query_over_endless_input() {
     let sql = endless_table() + "SELECT 'x' AS x FROM clock LIMIT 3;";
     let place = Place::new();

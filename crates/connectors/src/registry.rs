@@ -95,7 +95,9 @@ impl Registry {
         table: &str,
         options: &BTreeMap<String, String>,
     ) -> Result<&Arc<dyn Connector>, ConnectorError> {
-        let known = || format!("connectors are: {}", self.names().collect::<Vec<_>>().join(", "));
+        // Names that begin with $ are the engine's own.
+        let public = || self.names().filter(|n| !n.starts_with('$')).collect::<Vec<_>>().join(", ");
+        let known = || format!("connectors are: {}", public());
         let name = options.get("connector").ok_or_else(|| ConnectorError::Option {
             message: format!("table {table}: option 'connector' is missing"),
             hint: known(),

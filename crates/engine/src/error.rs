@@ -3,6 +3,7 @@
 use arrow::error::ArrowError;
 use eddyline_catalog::CatalogError;
 use eddyline_connectors::ConnectorError;
+use eddyline_functions::aggregate::AggregateError;
 use eddyline_planner::SqlError;
 use eddyline_runtime::{ErrorClass, RuntimeError};
 use std::error::Error;
@@ -86,7 +87,11 @@ pub(crate) fn from_runtime(error: &RuntimeError) -> SqlError {
 
 fn of_class(error: &RuntimeError) -> &'static str {
     match error.class() {
-        ErrorClass::User => arrow_cause(error).map_or(state::DATA, of_arrow),
+        ErrorClass::User => match (cause::<AggregateError>(error), cause(error)) {
+            (Some(AggregateError::Overflow { .. }), _) => state::OUT_OF_RANGE,
+            (_, Some(arrow)) => of_arrow(arrow),
+            _ => state::DATA,
+        },
         ErrorClass::Unsupported => SqlError::UNSUPPORTED,
         ErrorClass::External => state::IO,
         ErrorClass::Resource => state::RESOURCES,
@@ -95,11 +100,12 @@ fn of_class(error: &RuntimeError) -> &'static str {
     }
 }
 
-fn arrow_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a ArrowError> {
+/// The first error of a kind in the chain of causes.
+fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(arrow) = error.downcast_ref() {
-            return Some(arrow);
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
         cause = error.source();
     }

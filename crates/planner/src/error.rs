@@ -83,8 +83,8 @@ impl SqlError {
             && let Some(text) = sql.lines().nth(line - 1)
         {
             let gutter = format!("LINE {line}: ");
-            let shown: String = text.chars().map(|c| if c == '\t' { ' ' } else { c }).collect();
-            let blanks = " ".repeat(gutter.len() + column - 1);
+            let (shown, before) = clipped(text, column - 1);
+            let blanks = " ".repeat(gutter.len() + before);
             out.push_str(&format!("\n{gutter}{shown}\n{blanks}^"));
         }
         for (name, text) in [("DETAIL", &self.detail), ("HINT", &self.hint)] {
@@ -94,6 +94,21 @@ impl SqlError {
         }
         out
     }
+}
+
+/// What is shown of a line around its character `at`, and where that stands in it. Long lines are cut on both sides.
+fn clipped(text: &str, at: usize) -> (String, usize) {
+    const BEFORE: usize = 100;
+    const AFTER: usize = 60;
+    let from = at.saturating_sub(BEFORE);
+    let mut rest = text.chars().skip(from).map(|c| if c == '\t' { ' ' } else { c });
+    let mut shown = String::from(if from > 0 { "…" } else { "" });
+    let before = at - from + usize::from(from > 0);
+    shown.extend(rest.by_ref().take(at - from + AFTER));
+    if rest.next().is_some() {
+        shown.push('…');
+    }
+    (shown, before)
 }
 
 impl fmt::Display for SqlError {

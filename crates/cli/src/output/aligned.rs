@@ -1,6 +1,6 @@
 //! A changelog for people: a line per change, in columns that grow when they must.
 
-use super::cell::{Cells, is_number, localized};
+use super::cell::{Cells, blanks, localized, sides};
 use super::{RowWriter, Rows};
 use eddyline_engine::arrow::datatypes::SchemaRef;
 use std::io::{self, Write};
@@ -27,11 +27,11 @@ impl AlignedRows {
         }
         write!(out, "op")?;
         for (field, width) in self.schema.fields().iter().zip(&self.widths) {
-            let blanks = width - field.name().width();
-            match is_number(field.data_type()) {
-                true => write!(out, " | {:blanks$}{}", "", field.name())?,
-                false => write!(out, " | {}{:blanks$}", field.name(), "")?,
-            }
+            let (left, right) = sides(width - field.name().width(), field);
+            write!(out, " | ")?;
+            blanks(out, left)?;
+            write!(out, "{}", field.name())?;
+            blanks(out, right)?;
         }
         writeln!(out)
     }
@@ -55,11 +55,11 @@ impl RowWriter for AlignedRows {
             for ((cell, width), field) in cells.iter().zip(&self.widths).zip(self.schema.fields()) {
                 text.clear();
                 cell.append_on_a_line(row, &mut text)?;
-                let blanks = width - text.width();
-                match is_number(field.data_type()) {
-                    true => write!(out, " | {:blanks$}{text}", "")?,
-                    false => write!(out, " | {text}{:blanks$}", "")?,
-                }
+                let (left, right) = sides(width - text.width(), field);
+                write!(out, " | ")?;
+                blanks(out, left)?;
+                write!(out, "{text}")?;
+                blanks(out, right)?;
             }
             writeln!(out)?;
         }

@@ -3,7 +3,7 @@
 use super::unprintable;
 use eddyline_engine::arrow::array::{Array, ArrayRef, RecordBatch};
 use eddyline_engine::arrow::compute::cast;
-use eddyline_engine::arrow::datatypes::{DataType, TimeUnit};
+use eddyline_engine::arrow::datatypes::{DataType, Field, TimeUnit};
 use eddyline_engine::arrow::error::ArrowError;
 use eddyline_engine::arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::fmt::Write;
@@ -20,6 +20,22 @@ pub(crate) fn localized(batch: &RecordBatch, zone: &str) -> io::Result<Vec<Array
         }
     };
     batch.columns().iter().map(local).collect::<Result<_, _>>().map_err(unprintable)
+}
+
+/// Writes spaces; a format's width stops at 65,535.
+pub(crate) fn blanks(out: &mut dyn io::Write, mut count: usize) -> io::Result<()> {
+    const SPACES: &[u8] = &[b' '; 64];
+    while count > 0 {
+        let now = count.min(SPACES.len());
+        out.write_all(&SPACES[..now])?;
+        count -= now;
+    }
+    Ok(())
+}
+
+/// How many of the `free` places of a cell stand left and right of its text.
+pub(crate) fn sides(free: usize, field: &Field) -> (usize, usize) {
+    if is_number(field.data_type()) { (free, 0) } else { (0, free) }
 }
 
 /// Writes the cells of one column.

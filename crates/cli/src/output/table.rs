@@ -1,6 +1,6 @@
 //! A finished result in a frame.
 
-use super::cell::{Cells, is_number, localized};
+use super::cell::{Cells, blanks, localized, sides};
 use super::{RowWriter, Rows};
 use eddyline_engine::arrow::array::{ArrayRef, RecordBatch};
 use eddyline_engine::arrow::datatypes::SchemaRef;
@@ -69,11 +69,11 @@ impl TableRows {
                 for ((cell, width), field) in cells.iter().zip(&widths).zip(self.schema.fields()) {
                     text.clear();
                     cell.append_on_a_line(row, &mut text)?;
-                    let blanks = width - text.width();
-                    match is_number(field.data_type()) {
-                        true => write!(out, "| {:blanks$}{text} ", "")?,
-                        false => write!(out, "| {text}{:blanks$} ", "")?,
-                    }
+                    let (left, right) = sides(width - text.width(), field);
+                    write!(out, "| ")?;
+                    blanks(out, left)?;
+                    write!(out, "{text}")?;
+                    blanks(out, right + 1)?;
                 }
                 writeln!(out, "|")?;
             }

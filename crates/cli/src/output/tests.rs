@@ -152,3 +152,15 @@ fn rows_without_columns_do_not_panic() {
     let rows = RecordBatch::new_empty(Arc::new(Schema::empty()));
     assert_eq!(text(TableRows::new(rows.schema(), "UTC", 1, false), &rows, None), "+\n|\n+\n+\n");
 }
+
+#[test]
+fn a_cell_of_any_length_has_its_place_in_the_frame() {
+    let long = "x".repeat(100_000);
+    let column: ArrayRef = Arc::new(StringArray::from(vec![long.as_str(), "y"]));
+    let rows = batch(vec![("name", column)]);
+    let table = text(TableRows::new(rows.schema(), "UTC", usize::MAX, false), &rows, None);
+    let aligned = text(AlignedRows::new(rows.schema(), "UTC"), &rows, None);
+    assert!(table.lines().all(|l| l.len() == 100_004), "all lines are of one length");
+    assert!(table.contains(&format!("| y{} |", " ".repeat(99_999))));
+    assert!(aligned.contains(&format!("+I | y{}", " ".repeat(99_999))));
+}

@@ -79,5 +79,6 @@ fn apply_settings(args: &RunArgs, session: &mut Session) -> Result<(), SqlError>
     if let Some(shards) = args.shards {
         settings.set("execution.shards", &shards.to_string())?;
     }
+    settings.keep();
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 use super::compression::Compression;
 use super::location::external;
+use super::watch::shrank;
 use crate::format::BytesFormat;
 use crate::{ConnectorError, Payload, Position, RawBlock};
 use bytes::Bytes;
@@ -129,8 +130,7 @@ impl Blocks {
         if read == 0 && self.follow {
             let size_bytes = self.file.metadata().map_err(|e| external(&self.path, e))?.len();
             if size_bytes < self.offset() {
-                let text = format!("shrank from {} to {size_bytes} bytes while it was watched", self.offset());
-                return Err(external(&self.path, io::Error::other(text)));
+                return Err(shrank(&self.path, self.offset(), size_bytes));
             }
         }
         Ok(read < BLOCK_BYTES)

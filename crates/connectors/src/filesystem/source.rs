@@ -142,7 +142,7 @@ impl Source for FileSource {
         let files = self.location.list()?;
         if let (Some((_, watch)), Content::Bytes { compression, .. }) = (&self.watch, &self.content) {
             let grows = |path: &str| compression_of(*compression, path) == Compression::None;
-            return Ok(watch.splits(&files, grows));
+            return watch.splits(&files, grows);
         }
         if files.is_empty() && self.watch.is_none() {
             let nothing = io::Error::new(io::ErrorKind::NotFound, "no files there");

@@ -6,9 +6,10 @@
 //! split of its own when the files are listed the next time. A path that means another file by then (a log was
 //! rotated) is read from the start.
 
-use super::location::Found;
-use crate::Split;
+use super::location::{Found, external};
+use crate::{ConnectorError, Split};
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,13 +45,21 @@ impl Piece {
     }
 }
 
+/// The error of a watched file that has become shorter.
+pub(super) fn shrank(path: &str, from: u64, to: u64) -> ConnectorError {
+    external(path, io::Error::other(format!("shrank from {from} to {to} bytes while it was watched")))
+}
+
 impl Watch {
     pub(super) fn new(quiet: Duration) -> Self {
         Self { quiet, state: Mutex::default() }
     }
 
     /// The splits that are to be read, now that `files` are there. `grows` tells of a path whether it is followed.
-    pub(super) fn splits(&self, files: &[Found], grows: impl Fn(&str) -> bool) -> Vec<Split> {
+    ///
+    /// # Errors
+    /// A file that was left is shorter now: what it holds is not what would have been read on.
+    pub(super) fn splits(&self, files: &[Found], grows: impl Fn(&str) -> bool) -> Result<Vec<Split>, ConnectorError> {
         let mut state = self.lock();
         state.newest = files.iter().max_by_key(|f| (f.modified_ms, &f.path)).map(|f| f.path.clone());
         let mut splits = Vec::new();
@@ -61,14 +70,16 @@ impl Watch {
             if piece.inode != *inode {
                 *piece = Piece { start: 0, end: None, inode: *inode, files_before: piece.files_before + 1 };
             }
-            if let Some(end) = piece.end.filter(|end| end < size_bytes && grows(path)) {
-                (piece.start, piece.end) = (end, None);
+            match piece.end.filter(|_| grows(path)) {
+                Some(end) if *size_bytes < end => return Err(shrank(path, end, *size_bytes)),
+                Some(end) if *size_bytes > end => (piece.start, piece.end) = (end, None),
+                _ => {}
             }
             if piece.end.is_none() {
                 splits.push(piece.split(path));
             }
         }
-        splits
+        Ok(splits)
     }
 
     /// True when `split` of `path`, which did not grow for `quiet`, need not be followed further.

@@ -22,6 +22,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     values: BTreeMap<&'static str, String>,
+    /// What RESET goes back to, where that is not the default.
+    given: BTreeMap<&'static str, String>,
 }
 
 impl Settings {
@@ -41,18 +43,27 @@ impl Settings {
         Ok(spec)
     }
 
-    /// Takes a setting back to its default.
+    /// From now on [`reset`](Self::reset) goes back to the present values: a file and arguments have been read.
+    pub fn keep(&mut self) {
+        self.given = self.values.clone();
+    }
+
+    /// Takes a setting back to the value that was [kept](Self::keep), else to its default.
     ///
     /// # Errors
     /// An unknown name.
     pub fn reset(&mut self, key: &str) -> Result<(), SqlError> {
-        self.values.remove(spec_of(key)?.name);
+        let name = spec_of(key)?.name;
+        match self.given.get(name) {
+            Some(value) => self.values.insert(name, value.clone()),
+            None => self.values.remove(name),
+        };
         Ok(())
     }
 
-    /// Takes all settings back to their defaults.
+    /// Takes all settings back.
     pub fn reset_all(&mut self) {
-        self.values.clear();
+        self.values = self.given.clone();
     }
 
     /// Gives values to all settings of a TOML text; nested tables stand for dotted names.

@@ -113,7 +113,7 @@ struct SumOrAvgAccumulator {
 
 impl SumOrAvgAccumulator {
     fn overflow<T>(&self) -> Result<T> {
-        exec_err!("{} overflows {}", self.name.to_uppercase(), self.result)
+        exec_err!("{} overflows {}", self.name.to_uppercase(), super::sql_name(&self.result))
     }
 
     fn add(&mut self, values: &ArrayRef, weight: i64) -> Result<()> {
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(result("sum", false, [ints(&[]), ints(&[])]).expect("sum"), ScalarValue::Int64(None));
         let longs = || Arc::new(Int64Array::from(vec![i64::MAX])) as ArrayRef;
         let error = result("sum", false, [longs(), longs()]).expect_err("overflow").to_string();
-        assert!(error.contains("SUM overflows Int64"), "{error}");
+        assert!(error.contains("SUM overflows BIGINT"), "{error}");
     }
 
     #[test]

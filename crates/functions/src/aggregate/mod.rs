@@ -44,7 +44,7 @@ pub enum AggregateError {
         args: String,
     },
     /// A result does not fit its type.
-    #[error("{function} overflows {data_type}")]
+    #[error("{function} overflows {}", sql_name(data_type))]
     Overflow {
         /// Name.
         function: String,
@@ -65,6 +65,20 @@ pub enum AggregateError {
     /// An Arrow kernel refused.
     #[error(transparent)]
     Arrow(#[from] ArrowError),
+}
+
+/// The SQL name of a numeric type.
+fn sql_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Int8 => "TINYINT".into(),
+        DataType::Int16 => "SMALLINT".into(),
+        DataType::Int32 => "INT".into(),
+        DataType::Int64 => "BIGINT".into(),
+        DataType::Float32 => "FLOAT".into(),
+        DataType::Float64 => "DOUBLE".into(),
+        DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
+        other => other.to_string(),
+    }
 }
 
 /// Accumulators for `function(arg_types)` with results of `return_type`.

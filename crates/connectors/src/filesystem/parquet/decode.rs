@@ -5,6 +5,7 @@ use crate::{ConnectorError, Decoded, Decoder, Payload, Position, RawBlock};
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use arrow::error::ArrowError;
 use eddyline_changes::ChangeBatch;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use std::sync::Arc;
@@ -53,6 +54,14 @@ impl Decoder for ParquetDecoder {
 }
 
 impl Current {
+    fn damaged(&self, error: &ArrowError) -> ConnectorError {
+        let RowGroup { file, row_group, .. } = &self.row_group;
+        let text = error.to_string();
+        let cause = text.trim_start_matches("Parquet argument error: ").trim_start_matches("Parquet error: ");
+        let message = format!("row group {row_group} is damaged: {cause}");
+        ConnectorError::Format { place: file.path.clone(), message }
+    }
+
     fn next(
         &mut self,
         rows_max: usize,
@@ -63,7 +72,7 @@ impl Current {
             Some(left) => left,
             None => match self.rows(rows_max)?.next() {
                 None => return Ok(None),
-                Some(batch) => self.fit(&batch?, schema, constants)?,
+                Some(batch) => self.fit(&batch.map_err(|e| self.damaged(&e))?, schema, constants)?,
             },
         };
         if batch.num_rows() <= rows_max {

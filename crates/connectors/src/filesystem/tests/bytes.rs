@@ -308,6 +308,23 @@ fn an_older_file_is_left_and_read_on_should_it_grow() {
 }
 
 #[test]
+fn an_older_file_that_was_left_must_not_shrink() {
+    let directory = tempfile::tempdir().expect("directory");
+    let (old, new) = (directory.path().join("a"), directory.path().join("b"));
+    append(&old, "one\n");
+    let mut following = Following::new(directory.path(), Duration::from_millis(1));
+    following.discover();
+    assert_eq!(following.next(0).expect("rows").as_deref(), Some("one\n"));
+    append(&new, "two\n");
+    let later = fs::metadata(&old).expect("metadata").modified().expect("time") + Duration::from_secs(10);
+    fs::File::options().append(true).open(&new).expect("open").set_modified(later).expect("set");
+    following.discover();
+    assert_eq!(following.next(0).expect("end"), None);
+    fs::write(&old, "").expect("truncate");
+    assert!(failure(following.source.splits(1)).contains("a: shrank from 4 to 0 bytes"));
+}
+
+#[test]
 fn a_rotated_log_is_read_to_its_end_and_the_new_one_from_the_start() {
     let directory = tempfile::tempdir().expect("directory");
     let (path, new) = (directory.path().join("log"), directory.path().join(".new"));

@@ -137,6 +137,11 @@ fn what_does_not_fit_names_file_and_columns() {
     assert!(text.contains("column 'name' is Utf8 in the file and Int64 in the table"), "{text}");
     let text = failure(read(&parquet(&path), &schema(&[("id", DataType::Int8)])));
     assert!(text.contains("column 'id' is Int64 in the file and Int8 in the table"), "{text}");
+    let mut bytes = std::fs::read(&path).expect("read");
+    bytes[4..40].fill(0xff);
+    std::fs::write(&path, bytes).expect("write");
+    let text = failure(read(&parquet(&path), &schema(&[("id", DataType::Int64)])));
+    assert!(text.contains("a.parquet: row group 0 is damaged: "), "{text}");
     std::fs::write(&path, "no parquet").expect("write");
     let text = failure(read(&parquet(&path), &table()));
     assert!(text.contains("a.parquet: "), "{text}");
