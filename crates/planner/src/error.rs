@@ -96,19 +96,20 @@ impl SqlError {
     }
 }
 
-/// What is shown of a line around its character `at`, and where that stands in it. Long lines are cut on both sides.
+/// What is shown of a line around its character `at`, and where that stands in it. Very long lines are cut on both sides.
 fn clipped(text: &str, at: usize) -> (String, usize) {
+    const WHOLE_MAX: usize = 300;
     const BEFORE: usize = 100;
     const AFTER: usize = 60;
-    let from = at.saturating_sub(BEFORE);
+    let long = text.chars().nth(WHOLE_MAX).is_some();
+    let (from, length) = if long { (at.saturating_sub(BEFORE), BEFORE + AFTER) } else { (0, WHOLE_MAX) };
     let mut rest = text.chars().skip(from).map(|c| if c == '\t' { ' ' } else { c });
     let mut shown = String::from(if from > 0 { "…" } else { "" });
-    let before = at - from + usize::from(from > 0);
-    shown.extend(rest.by_ref().take(at - from + AFTER));
+    shown.extend(rest.by_ref().take(length));
     if rest.next().is_some() {
         shown.push('…');
     }
-    (shown, before)
+    (shown, at - from + usize::from(from > 0))
 }
 
 impl fmt::Display for SqlError {

@@ -75,7 +75,7 @@ impl Reporter {
             object["rows_per_second"] = rate.into();
             self.event("progress", object);
         } else if self.terminal && !self.quiet {
-            self.stderr(&format!("\r\x1b[2K{}", progress_line(now, rate)));
+            self.stderr(&format!("\r\x1b[2K{}", fitted(progress_line(now, rate), terminal_columns())));
             self.line_shown.set(true);
         }
     }
@@ -206,6 +206,24 @@ fn progress_line(p: &Progress, rate: u64) -> String {
         grouped(p.rows_out),
         size(p.state_bytes),
     )
+}
+
+/// A line that would wrap could not be taken off the terminal again: what does not fit is cut off.
+fn fitted(mut line: String, columns: usize) -> String {
+    if let Some((at, _)) = line.char_indices().nth(columns) {
+        let last = line[..at].char_indices().next_back().map_or(0, |(last, _)| last);
+        line.truncate(last);
+        line.push('…');
+    }
+    line
+}
+
+/// How wide the terminal is; as wide as can be where it does not say.
+fn terminal_columns() -> usize {
+    match rustix::termios::tcgetwinsize(std::io::stderr()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => usize::MAX,
+    }
 }
 
 /// `1234567` as `1,234,567`.
