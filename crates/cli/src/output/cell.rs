@@ -55,6 +55,7 @@ impl<'a> Cells<'a> {
             _ => "%Y-%m-%d %H:%M:%S%.f",
         };
         let options = FormatOptions::new()
+            .with_display_error(false)
             .with_null("NULL")
             .with_timestamp_format(Some(time))
             .with_timestamp_tz_format(Some(time))
@@ -70,7 +71,10 @@ impl<'a> Cells<'a> {
 
     /// Appends the text of a cell.
     pub(crate) fn append(&self, row: usize, to: &mut String) -> io::Result<()> {
-        write!(to, "{}", self.formatter.value(row)).map_err(|_| io::Error::other("a value cannot be printed"))
+        write!(to, "{}", self.formatter.value(row)).map_err(|_| {
+            let why = self.formatter.value(row).try_to_string().err();
+            why.map_or_else(|| io::Error::other("a value cannot be printed"), unprintable)
+        })
     }
 
     /// Appends the text of a cell with line breaks and tabs escaped, so that it stays on its line.

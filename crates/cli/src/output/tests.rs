@@ -164,3 +164,14 @@ fn a_cell_of_any_length_has_its_place_in_the_frame() {
     assert!(table.contains(&format!("| y{} |", " ".repeat(99_999))));
     assert!(aligned.contains(&format!("+I | y{}", " ".repeat(99_999))));
 }
+
+#[test]
+fn a_time_beyond_the_calendar_is_an_error_and_not_a_text() {
+    let column: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![i64::MAX]));
+    let rows = batch(vec![("t", column)]);
+    let mut writer = AlignedRows::new(rows.schema(), "UTC");
+    let error = writer.write(&mut Vec::new(), Rows { batch: &rows, kinds: None }).expect_err("no such year");
+    assert!(
+        error.to_string().contains("a value cannot be printed: ") && error.to_string().contains("9223372036854775807")
+    );
+}
