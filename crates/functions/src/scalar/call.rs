@@ -9,7 +9,7 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, BooleanBuilder, PrimitiveArray, PrimitiveBuilder,
     StringArray, StringBuilder,
 };
-use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef, Int64Type, TimeUnit};
+use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef, Int64Type, IntervalUnit, TimeUnit};
 use datafusion_common::{Result, ScalarValue, internal_err, plan_datafusion_err, plan_err};
 use datafusion_expr::expr::Case;
 use datafusion_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -40,6 +40,14 @@ pub(super) enum Kind {
     Bool,
     /// A date or timestamp, as it is.
     Time,
+    /// A date, timestamp or time of day, as it is.
+    Clock,
+    /// An interval.
+    Interval,
+    /// An array; its elements have the common type of all elements and items of the call.
+    List,
+    /// Something like the elements of the arrays.
+    Item,
     /// Anything, as it is.
     Any,
     /// Anything; all such arguments of a call arrive as their common type.
@@ -71,8 +79,17 @@ impl Kind {
                 matches!(from, DataType::Timestamp(..) | DataType::Date32),
                 DataType::Timestamp(TimeUnit::Millisecond, None),
             ),
+            Kind::Clock => keep(
+                matches!(from, DataType::Timestamp(..) | DataType::Date32 | DataType::Time32(_) | DataType::Time64(_)),
+                DataType::Timestamp(TimeUnit::Millisecond, None),
+            ),
+            Kind::Interval => {
+                let interval = DataType::Interval(IntervalUnit::MonthDayNano);
+                keep(*from == interval, interval)
+            }
+            Kind::List => keep(matches!(from, DataType::List(_)), DataType::new_list(DataType::Null, true)),
             Kind::SameNumber => keep(from.is_numeric(), DataType::Int64),
-            Kind::Any | Kind::Same => Some(from.clone()),
+            Kind::Item | Kind::Any | Kind::Same => Some(from.clone()),
         }
     }
 
@@ -85,6 +102,10 @@ impl Kind {
             Kind::Double | Kind::Number | Kind::SameNumber => "a number",
             Kind::Bool => "BOOLEAN",
             Kind::Time => "DATE or TIMESTAMP",
+            Kind::Clock => "DATE, TIME or TIMESTAMP",
+            Kind::Interval => "INTERVAL",
+            Kind::List => "ARRAY",
+            Kind::Item => "an element",
             Kind::Any | Kind::Same => "anything",
         }
     }
@@ -196,9 +217,13 @@ impl Function {
             definition,
             aliases: definition.aliases.iter().map(|a| (*a).to_owned()).collect(),
             zone,
-            signature: Signature::user_defined(Volatility::Immutable),
+            signature: Signature::user_defined(volatility(definition.name)),
         }
     }
+}
+
+fn volatility(name: &str) -> Volatility {
+    if name == "rand_integer" { Volatility::Volatile } else { Volatility::Immutable }
 }
 
 impl PartialEq for Function {
@@ -291,7 +316,9 @@ impl ScalarUDFImpl for Function {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let return_type = args.return_field.data_type().clone();
-        let is_constant = !args.args.is_empty() && args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let is_constant = !args.args.is_empty()
+            && args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)))
+            && self.signature.volatility == Volatility::Immutable;
         let rows = if is_constant { 1 } else { args.number_rows };
         let mut values = Vec::with_capacity(args.args.len());
         for value in &args.args {
@@ -300,7 +327,8 @@ impl ScalarUDFImpl for Function {
                 ColumnarValue::Scalar(scalar) => (scalar.to_array()?, true),
             });
         }
-        let call = Call { name: self.name, args: values, rows, zone: self.zone, return_type };
+        let nullable = args.arg_fields.iter().map(|f| f.is_nullable()).collect();
+        let call = Call { name: self.name, args: values, nullable, rows, zone: self.zone, return_type };
         let result = (self.definition.body)(&call)?;
         if result.data_type() != &call.return_type || result.len() != rows {
             return internal_err!("{} made {} rows of {}", self.name, result.len(), result.data_type());
@@ -313,7 +341,43 @@ impl ScalarUDFImpl for Function {
 }
 
 /// Gives all arguments of the kinds that must be the same their common type; `None` if there is none.
-fn unify(mut types: Vec<DataType>, kind: impl Fn(usize) -> Kind) -> Option<Vec<DataType>> {
+fn unify(types: Vec<DataType>, kind: impl Fn(usize) -> Kind) -> Option<Vec<DataType>> {
+    let types = unify_elements(types, &kind)?;
+    unify_same(types, kind)
+}
+
+/// Gives the elements of all arrays, and all items, their common type.
+fn unify_elements(mut types: Vec<DataType>, kind: impl Fn(usize) -> Kind) -> Option<Vec<DataType>> {
+    let element = |at: usize, t: &DataType| match (kind(at), t) {
+        (Kind::List, DataType::List(field)) => Some(field.data_type().clone()),
+        (Kind::Item, other) => Some(other.clone()),
+        _ => None,
+    };
+    let all: Vec<DataType> = types.iter().enumerate().filter_map(|(at, t)| element(at, t)).collect();
+    if all.is_empty() {
+        return Some(types);
+    }
+    let known: Vec<DataType> = all.iter().filter(|t| !t.is_null()).cloned().collect();
+    let common = match known.as_slice() {
+        [] => DataType::Null,
+        [one] => one.clone(),
+        _ => type_union_resolution(&known)?,
+    };
+    let common = match common {
+        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        other => other,
+    };
+    for (at, t) in types.iter_mut().enumerate() {
+        match kind(at) {
+            Kind::List => *t = DataType::new_list(common.clone(), true),
+            Kind::Item => *t = common.clone(),
+            _ => {}
+        }
+    }
+    Some(types)
+}
+
+fn unify_same(mut types: Vec<DataType>, kind: impl Fn(usize) -> Kind) -> Option<Vec<DataType>> {
     let is_same = |at: &usize| matches!(kind(*at), Kind::Same | Kind::SameNumber);
     let same: Vec<usize> = (0..types.len()).filter(is_same).collect();
     if same.is_empty() {
@@ -332,6 +396,7 @@ fn unify(mut types: Vec<DataType>, kind: impl Fn(usize) -> Kind) -> Option<Vec<D
 pub(super) struct Call {
     name: &'static str,
     args: Vec<(ArrayRef, bool)>,
+    nullable: Vec<bool>,
     /// Number of rows of the result.
     pub(super) rows: usize,
     /// Time zone of the session.
@@ -349,6 +414,11 @@ impl Call {
     /// Number of arguments.
     pub(super) fn len(&self) -> usize {
         self.args.len()
+    }
+
+    /// May an argument be NULL, as far as its type says?
+    pub(super) fn is_nullable(&self, at: usize) -> bool {
+        self.nullable.get(at).copied().unwrap_or(true)
     }
 
     /// An argument and whether it is a constant (then it has one row).

@@ -6,11 +6,14 @@ use super::call::{Arg, Cache, Call, Definition, Kind, Page, Patterns, Returns, S
 use super::date_pattern::{DatePattern, LocalTime, parse_default};
 use super::instants::Instants;
 use arrow::array::{ArrayRef, Int64Array, StringArray, StringBuilder};
-use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimestampMillisecondType};
+use arrow::datatypes::{
+    DataType, Date32Type, Float64Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType,
+    TimestampMillisecondType,
+};
 use datafusion_common::{Result, exec_err, plan_err};
 use std::sync::Arc;
 
-use Kind::{Double, Int, Text, Time};
+use Kind::{Clock, Double, Int, Text, Time};
 
 thread_local! {
     static PATTERNS: Cache<DatePattern> = Cache::default();
@@ -118,17 +121,26 @@ pub(super) const FUNCTIONS: &[Definition] = &[
             example: ("CONVERT_TZ('1970-01-01 00:00:00', 'UTC', 'America/Los_Angeles')", "1969-12-31 16:00:00"),
         },
     },
-    field("year", year, "YEAR(time DATE | TIMESTAMP)", "The year.", ("YEAR(DATE '2024-03-05')", "2024")),
+    field("year", &[&[Time]], year, "YEAR(time DATE | TIMESTAMP)", "The year.", ("YEAR(DATE '2024-03-05')", "2024")),
     field(
         "quarter",
+        &[&[Time]],
         quarter,
         "QUARTER(time DATE | TIMESTAMP)",
         "The quarter, 1 to 4.",
         ("QUARTER(DATE '2024-03-05')", "1"),
     ),
-    field("month", month, "MONTH(time DATE | TIMESTAMP)", "The month, 1 to 12.", ("MONTH(DATE '2024-03-05')", "3")),
+    field(
+        "month",
+        &[&[Time]],
+        month,
+        "MONTH(time DATE | TIMESTAMP)",
+        "The month, 1 to 12.",
+        ("MONTH(DATE '2024-03-05')", "3"),
+    ),
     field(
         "week",
+        &[&[Time]],
         week,
         "WEEK(time DATE | TIMESTAMP)",
         "The week of the year as in ISO 8601, 1 to 53.",
@@ -136,6 +148,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     ),
     field(
         "dayofyear",
+        &[&[Time]],
         dayofyear,
         "DAYOFYEAR(time DATE | TIMESTAMP)",
         "The day of the year, 1 to 366.",
@@ -143,6 +156,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     ),
     field(
         "dayofmonth",
+        &[&[Time]],
         dayofmonth,
         "DAYOFMONTH(time DATE | TIMESTAMP)",
         "The day of the month, 1 to 31.",
@@ -150,37 +164,47 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     ),
     field(
         "dayofweek",
+        &[&[Time]],
         dayofweek,
         "DAYOFWEEK(time DATE | TIMESTAMP)",
         "The day of the week, 1 (Sunday) to 7.",
         ("DAYOFWEEK(DATE '2024-03-05')", "3"),
     ),
-    field("hour", hour, "HOUR(time TIMESTAMP)", "The hour, 0 to 23.", ("HOUR(TIMESTAMP '2024-03-05 07:08:09')", "7")),
+    field(
+        "hour",
+        &[&[Clock]],
+        hour,
+        "HOUR(time TIME | TIMESTAMP)",
+        "The hour, 0 to 23.",
+        ("HOUR(TIMESTAMP '2024-03-05 07:08:09')", "7"),
+    ),
     field(
         "minute",
+        &[&[Clock]],
         minute,
-        "MINUTE(time TIMESTAMP)",
+        "MINUTE(time TIME | TIMESTAMP)",
         "The minute, 0 to 59.",
         ("MINUTE(TIMESTAMP '2024-03-05 07:08:09')", "8"),
     ),
     field(
         "second",
+        &[&[Clock]],
         second,
-        "SECOND(time TIMESTAMP)",
+        "SECOND(time TIME | TIMESTAMP)",
         "The second, 0 to 59.",
         ("SECOND(TIMESTAMP '2024-03-05 07:08:09')", "9"),
     ),
     Definition {
         name: "extract",
         aliases: &[],
-        args: &[&[Text, Time]],
+        args: &[&[Text, Clock], &[Text, Kind::Interval]],
         variadic: false,
         returns: Returns::From(extract_type),
         body: extract,
         page: Page {
             signature: "EXTRACT(field FROM time)",
             result: "BIGINT",
-            text: "A field of the time: MILLENNIUM, CENTURY, DECADE, YEAR, QUARTER, MONTH, WEEK, DAY, DOW (1 is Sunday), ISODOW (1 is Monday), DOY, HOUR, MINUTE, SECOND, MILLISECOND, MICROSECOND (of the minute, without the seconds), EPOCH. NULL if the time is NULL.",
+            text: "A field of the time: MILLENNIUM, CENTURY, DECADE, YEAR, QUARTER, MONTH, WEEK, DAY, DOW (1 is Sunday), ISODOW (1 is Monday), DOY, HOUR, MINUTE, SECOND, MILLISECOND, MICROSECOND (of the minute, without the seconds), EPOCH. Of a TIME those from HOUR on, of an INTERVAL YEAR, MONTH (0 to 11), DAY and those from HOUR on. NULL if the time is NULL.",
             example: ("EXTRACT(DOY FROM DATE '2024-03-05')", "65"),
         },
     },
@@ -188,6 +212,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
 
 const fn field(
     name: &'static str,
+    args: &'static [&'static [Kind]],
     body: fn(&Call) -> Result<ArrayRef>,
     signature: &'static str,
     text: &'static str,
@@ -196,7 +221,7 @@ const fn field(
     Definition {
         name,
         aliases: &[],
-        args: &[&[Time]],
+        args,
         variadic: false,
         returns: Returns::Type(Type::BigInt),
         body,
@@ -311,7 +336,7 @@ fn to_timestamp_ltz(call: &Call) -> Result<ArrayRef> {
             let scaled = |row| {
                 let (Some(epoch), Some(scale)) = (epochs.at(row), epoch_scale(call, row)?) else { return Ok(None) };
                 let millis = epoch * scale as f64;
-                if millis.abs() >= i64::MAX as f64 || millis.is_nan() {
+                if millis.abs() > MILLIS_MAX as f64 || millis.is_nan() {
                     return exec_err!("TO_TIMESTAMP_LTZ: {epoch} is out of range");
                 }
                 Ok(Some(millis as i64))
@@ -322,9 +347,9 @@ fn to_timestamp_ltz(call: &Call) -> Result<ArrayRef> {
             let epochs = call.int(0);
             let scaled = |row| {
                 let (Some(epoch), Some(scale)) = (epochs.at(row), epoch_scale(call, row)?) else { return Ok(None) };
-                match epoch.checked_mul(scale) {
+                match epoch.checked_mul(scale).filter(|millis| millis.abs() <= MILLIS_MAX) {
                     Some(millis) => Ok(Some(millis)),
-                    None => exec_err!("TO_TIMESTAMP_LTZ: {epoch} seconds are out of range"),
+                    None => exec_err!("TO_TIMESTAMP_LTZ: {epoch} is out of range"),
                 }
             };
             (0..call.rows).map(scaled).collect::<Result<_>>()?
@@ -333,6 +358,9 @@ fn to_timestamp_ltz(call: &Call) -> Result<ArrayRef> {
     let millis = arrow::array::TimestampMillisecondArray::from(values);
     Ok(Arc::new(millis.with_data_type(call.return_type.clone())))
 }
+
+/// Instants that have a date: up to the year 262142.
+const MILLIS_MAX: i64 = 8_210_266_876_799_999;
 
 /// Milliseconds in a unit of the numbers given, by the precision argument.
 fn epoch_scale(call: &Call, row: usize) -> Result<Option<i64>> {
@@ -494,11 +522,58 @@ fn field_of(name: &str) -> Option<FieldOf> {
 fn extract_type(signed: &Signed<'_>) -> Result<DataType> {
     match signed.text(0) {
         Some(name) if field_of(name).is_none() => plan_err!("EXTRACT: there is no field {name} of a time"),
+        Some(name) if matches!(signed.types[1], DataType::Time32(_) | DataType::Time64(_)) && !is_of_day(name) => {
+            plan_err!("EXTRACT: there is no field {name} of a TIME")
+        }
+        Some(name) if matches!(signed.types[1], DataType::Interval(_)) && interval_field(name).is_none() => {
+            plan_err!("EXTRACT: there is no field {name} of an INTERVAL")
+        }
         _ => Ok(DataType::Int64),
     }
 }
 
+fn is_of_day(field: &str) -> bool {
+    let fields = ["HOUR", "MINUTE", "SECOND", "MILLISECOND", "MICROSECOND", "NANOSECOND", "EPOCH"];
+    fields.iter().any(|f| f.eq_ignore_ascii_case(field))
+}
+
+type IntervalField = fn(IntervalMonthDayNano) -> i64;
+
+/// A field of an interval: months count for themselves, days and less together.
+fn interval_field(name: &str) -> Option<IntervalField> {
+    const SECOND: i128 = 1_000_000_000;
+    const fn nanos(i: IntervalMonthDayNano) -> i128 {
+        i.days as i128 * DAY_SECONDS as i128 * SECOND + i.nanoseconds as i128
+    }
+    Some(match name.to_ascii_uppercase().as_str() {
+        "YEAR" => |i| i64::from(i.months / 12),
+        "MONTH" => |i| i64::from(i.months % 12),
+        "DAY" => |i| (nanos(i) / (SECOND * DAY_SECONDS as i128)) as i64,
+        "HOUR" => |i| (nanos(i) / (SECOND * 3600) % 24) as i64,
+        "MINUTE" => |i| (nanos(i) / (SECOND * 60) % 60) as i64,
+        "SECOND" => |i| (nanos(i) / SECOND % 60) as i64,
+        "MILLISECOND" => |i| (nanos(i) % SECOND / 1_000_000) as i64,
+        "MICROSECOND" => |i| (nanos(i) % SECOND / 1_000) as i64,
+        "NANOSECOND" => |i| (nanos(i) % SECOND) as i64,
+        _ => return None,
+    })
+}
+
+fn extract_of_interval(call: &Call) -> Result<ArrayRef> {
+    let (names, values) = (call.text(0), call.number::<IntervalMonthDayNanoType>(1));
+    numbers::<Int64Type>(call.rows, |row| {
+        let (Some(name), Some(value)) = (names.at(row), values.at(row)) else { return Ok(None) };
+        match interval_field(name) {
+            Some(of) => Ok(Some(of(value))),
+            None => exec_err!("EXTRACT: there is no field {name} of an INTERVAL"),
+        }
+    })
+}
+
 fn extract(call: &Call) -> Result<ArrayRef> {
+    if matches!(call.raw(1).0.data_type(), DataType::Interval(_)) {
+        return extract_of_interval(call);
+    }
     let times = Instants::new(call, 1)?;
     let names = call.text(0);
     // The common fields have loops of their own.

@@ -1,7 +1,7 @@
 //! Digests, encodings, URLs.
 
 use super::call::{Call, Definition, Kind, Page, Returns, Type, texts};
-use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
 use datafusion_common::config::ConfigOptions;
@@ -235,8 +235,12 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 fn to_base64(call: &Call) -> Result<ArrayRef> {
     let column = cast(&call.column(0)?, &DataType::Binary)?;
-    let input = column.as_binary::<i32>();
-    texts(call.rows, |row, out| {
+    base64_of(column.as_binary::<i32>())
+}
+
+/// The Base64 of bytes.
+pub(super) fn base64_of(input: &BinaryArray) -> Result<ArrayRef> {
+    texts(input.len(), |row, out| {
         Ok(input.is_valid(row)
             && input.value(row).chunks(3).all(|chunk| {
                 let bits = (0..3).fold(0usize, |bits, i| bits << 8 | usize::from(*chunk.get(i).unwrap_or(&0)));

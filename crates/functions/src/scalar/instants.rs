@@ -6,9 +6,10 @@ use super::call::Call;
 use super::date_pattern::LocalTime;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
+use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Date32Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
+    DataType, Date32Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
 };
 use datafusion_common::{Result, exec_err};
 
@@ -57,6 +58,11 @@ impl Instants {
                 // In UTC there is nothing to add.
                 let zone = zoned.is_some().then_some(call.zone).filter(|z| *z != Zone::utc());
                 (timestamp_values(array, *unit), *unit, zone)
+            }
+            // A time of day is one of 1970-01-01.
+            DataType::Time32(unit) | DataType::Time64(unit) => {
+                let array = cast(array, &DataType::Int64)?;
+                (array.as_primitive::<Int64Type>().values().clone(), *unit, None)
             }
             other => return exec_err!("{} takes a DATE or TIMESTAMP, not {other}", call.sql_name()),
         };

@@ -1,14 +1,12 @@
 //! JSON texts.
 
-use super::call::{Arg, Cache, Call, Definition, Kind, Page, Patterns, Returns, Type, booleans, texts};
+use super::call::{Cache, Call, Definition, Kind, Page, Patterns, Returns, Type, booleans, texts};
 use super::json_path::{Found, JsonPath, compact, is_json, scalar};
-use arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::array::ArrayRef;
 use datafusion_common::{Result, exec_err};
 use std::fmt::Write;
 
-use Kind::{Any, Text};
+use Kind::{AsText, Text};
 
 thread_local! {
     static PATHS: Cache<JsonPath> = Cache::default();
@@ -18,42 +16,42 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     Definition {
         name: "json_value",
         aliases: &[],
-        args: &[&[Text, Text]],
+        args: &[&[Text, Text], &[Text, Text, Text, AsText, AsText]],
         variadic: false,
         returns: Returns::Type(Type::Text),
         body: json_value,
         page: Page {
-            signature: "JSON_VALUE(json STRING, path STRING)",
-            result: "STRING",
-            text: "The text of the scalar at a path. NULL if an argument is NULL, the text is no JSON, or there is not exactly one scalar at the path.",
+            signature: "JSON_VALUE(json STRING, path STRING [RETURNING type] [NULL | ERROR | DEFAULT value ON EMPTY] [NULL | ERROR | DEFAULT value ON ERROR])",
+            result: "STRING, or the type after RETURNING",
+            text: "The text of the scalar at a path. Without clauses NULL if there is none (empty), the text is no JSON or a `strict` path leads nowhere (error). NULL if an argument is NULL.",
             example: ("JSON_VALUE('{\"a\": {\"b\": 1.5}}', '$.a.b')", "1.5"),
         },
     },
     Definition {
         name: "json_query",
         aliases: &[],
-        args: &[&[Text, Text]],
+        args: &[&[Text, Text], &[Text, Text, Text]],
         variadic: false,
         returns: Returns::Type(Type::Text),
         body: json_query,
         page: Page {
-            signature: "JSON_QUERY(json STRING, path STRING)",
+            signature: "JSON_QUERY(json STRING, path STRING [WITHOUT | WITH [CONDITIONAL | UNCONDITIONAL] ARRAY WRAPPER] [NULL | EMPTY ARRAY | EMPTY OBJECT | ERROR ON EMPTY] [… ON ERROR])",
             result: "STRING",
-            text: "The object or array at a path, as JSON without blanks. NULL if an argument is NULL, the text is no JSON, or there is not exactly one object or array at the path.",
+            text: "The object or array at a path, as JSON without blanks; of a path with `*` the array of all it finds. Without clauses NULL if there is none (empty), the text is no JSON or a `strict` path leads nowhere (error). NULL if an argument is NULL.",
             example: ("JSON_QUERY('{\"a\": [1, 2]}', '$.a')", "[1,2]"),
         },
     },
     Definition {
         name: "json_exists",
         aliases: &[],
-        args: &[&[Text, Text]],
+        args: &[&[Text, Text], &[Text, Text, Text]],
         variadic: false,
         returns: Returns::Type(Type::Bool),
         body: json_exists,
         page: Page {
-            signature: "JSON_EXISTS(json STRING, path STRING)",
+            signature: "JSON_EXISTS(json STRING, path STRING [TRUE | FALSE | UNKNOWN | ERROR ON ERROR])",
             result: "BOOLEAN",
-            text: "TRUE if there is something at a path, FALSE if not or if the text is no JSON. NULL if an argument is NULL.",
+            text: "TRUE if there is something at a path, FALSE if not. Without the clause FALSE also on an error: the text is no JSON, or a `strict` path leads nowhere. NULL if an argument is NULL.",
             example: ("JSON_EXISTS('{\"a\": null}', '$.a')", "true"),
         },
     },
@@ -65,69 +63,134 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         returns: Returns::Type(Type::Bool),
         body: is_json_of,
         page: Page {
-            signature: "IS_JSON(text STRING [, kind STRING])",
+            signature: "text IS [NOT] JSON [VALUE | SCALAR | ARRAY | OBJECT], or IS_JSON(text STRING [, kind STRING])",
             result: "BOOLEAN",
             text: "TRUE if the text is JSON of a kind: VALUE (the default), SCALAR, ARRAY or OBJECT. FALSE for NULL.",
-            example: ("IS_JSON('[1]', 'ARRAY')", "true"),
-        },
-    },
-    Definition {
-        name: "json_string",
-        aliases: &[],
-        args: &[&[Any]],
-        variadic: false,
-        returns: Returns::Type(Type::Text),
-        body: json_string,
-        page: Page {
-            signature: "JSON_STRING(value)",
-            result: "STRING",
-            text: "The value as JSON: numbers and booleans as they are, anything else as a string. NULL if the value is NULL.",
-            example: ("JSON_STRING('a\"b')", "\"a\\\"b\""),
+            example: ("'[1]' IS JSON ARRAY", "true"),
         },
     },
 ];
 
-/// The one value at the path in a row; `None` if an argument is NULL, the text no JSON or there is not one value.
-fn one<'a>(
-    input: &Arg<'a, StringArray>,
-    paths: &mut Patterns<'_, JsonPath>,
-    found: &mut Found<'a>,
-    row: usize,
-) -> Result<Option<&'a str>> {
-    let (Some(json), Some(path)) = (input.at(row), paths.at(row)?) else { return Ok(None) };
-    if !is_json(json) {
-        return Ok(None);
-    }
-    Ok(if let [value] = path.find(json, found) { Some(*value) } else { None })
+/// What a call does where there is nothing, or an error: the letters that the parser writes of its clauses.
+fn clauses(call: &Call, usual: &'static str) -> String {
+    call.optional_text(2).filter(|_| call.rows > 0).and_then(|c| c.at(0)).unwrap_or(usual).to_owned()
 }
+
+/// The outcome of looking for a value.
+enum Outcome<'v> {
+    One(&'v str),
+    Empty,
+    Fault(&'static str),
+}
+
+const NO_JSON: &str = "the text is no JSON";
+const NOTHING: &str = "there is nothing at the path";
 
 fn json_value(call: &Call) -> Result<ArrayRef> {
     let (input, mut found) = (call.text(0), Found::default());
     let mut paths = Patterns::new(call.text(1), &PATHS, JsonPath::compile);
+    let clauses = clauses(call, "nn");
+    let mut letters = clauses.chars();
+    let (on_empty, on_error) = (letters.next().unwrap_or('n'), letters.next().unwrap_or('n'));
+    let default = |at: usize, row: usize| call.optional_text(at).and_then(|texts| texts.at(row));
     texts(call.rows, |row, out| {
-        let value = one(&input, &mut paths, &mut found, row)?.and_then(scalar);
-        Ok(value.is_some_and(|value| out.write_str(&value).is_ok()))
+        let (Some(json), Some(path)) = (input.at(row), paths.at(row)?) else { return Ok(false) };
+        let outcome = match () {
+            () if !is_json(json) => Outcome::Fault(NO_JSON),
+            () => match path.find(json, &mut found) {
+                [] if path.strict => Outcome::Fault(NOTHING),
+                [] => Outcome::Empty,
+                [value] if value.starts_with('n') && path.strict => return Ok(false),
+                [value] if value.starts_with('n') => Outcome::Empty,
+                [value] if !value.starts_with(['{', '[']) && !path.many => Outcome::One(value),
+                _ if path.strict => Outcome::Fault("there is no scalar at the path"),
+                _ => Outcome::Empty,
+            },
+        };
+        let (letter, default_at, what) = match outcome {
+            Outcome::One(value) => return Ok(scalar(value).is_some_and(|v| out.write_str(&v).is_ok())),
+            Outcome::Empty => (on_empty, 3, "there is no scalar at the path"),
+            Outcome::Fault(what) => (on_error, 4, what),
+        };
+        match letter {
+            'd' => Ok(default(default_at, row).is_some_and(|text| out.write_str(text).is_ok())),
+            'e' => exec_err!("JSON_VALUE: {what}"),
+            _ => Ok(false),
+        }
     })
 }
 
 fn json_query(call: &Call) -> Result<ArrayRef> {
     let (input, mut found) = (call.text(0), Found::default());
     let mut paths = Patterns::new(call.text(1), &PATHS, JsonPath::compile);
+    let clauses = clauses(call, "wnn");
+    let mut letters = clauses.chars();
+    let mut letter = |usual: char| letters.next().unwrap_or(usual);
+    let (wrapper, on_empty, on_error) = (letter('w'), letter('n'), letter('n'));
+    let mut made = String::new();
     texts(call.rows, |row, out| {
-        let value = one(&input, &mut paths, &mut found, row)?.filter(|value| value.starts_with(['{', '[']));
-        Ok(value.is_some_and(|value| compact(value, out).is_ok()))
+        let (Some(json), Some(path)) = (input.at(row), paths.at(row)?) else { return Ok(false) };
+        made.clear();
+        let outcome = match () {
+            () if !is_json(json) => Outcome::Fault(NO_JSON),
+            () => {
+                let values = path.find(json, &mut found);
+                match values {
+                    [] if path.strict => Outcome::Fault(NOTHING),
+                    [] if !path.many => Outcome::Empty,
+                    _ => {
+                        made.push_str(if path.many { "[" } else { "" });
+                        for (at, value) in values.iter().enumerate() {
+                            made.push_str(if at > 0 { "," } else { "" });
+                            // Writing to memory does not fail.
+                            let _ = compact(value, &mut made);
+                        }
+                        made.push_str(if path.many { "]" } else { "" });
+                        if wrapper == 'u' || (wrapper == 'c' && !made.starts_with('[')) {
+                            made.insert(0, '[');
+                            made.push(']');
+                        }
+                        match made.starts_with(['{', '[']) {
+                            true => Outcome::One(&made),
+                            false if path.strict => Outcome::Fault("there is no object or array at the path"),
+                            false => Outcome::Empty,
+                        }
+                    }
+                }
+            }
+        };
+        let (letter, what) = match outcome {
+            Outcome::One(value) => return Ok(out.write_str(value).is_ok()),
+            Outcome::Empty => (on_empty, "there is no object or array at the path"),
+            Outcome::Fault(what) => (on_error, what),
+        };
+        match letter {
+            'a' => Ok(out.write_str("[]").is_ok()),
+            'o' => Ok(out.write_str("{}").is_ok()),
+            'e' => exec_err!("JSON_QUERY: {what}"),
+            _ => Ok(false),
+        }
     })
 }
 
 fn json_exists(call: &Call) -> Result<ArrayRef> {
     let (input, mut found) = (call.text(0), Found::default());
     let mut paths = Patterns::new(call.text(1), &PATHS, JsonPath::compile);
+    let on_error = clauses(call, "f");
     booleans(call.rows, |row| {
         let (Some(json), Some(path)) = (input.at(row), paths.at(row)?) else { return Ok(None) };
-        if !is_json(json) {
-            return Ok(Some(false));
+        let what = match is_json(json) {
+            true if !path.find(json, &mut found).is_empty() => return Ok(Some(true)),
+            true if !path.strict => return Ok(Some(false)),
+            true => NOTHING,
+            false => NO_JSON,
+        };
+        match on_error.as_str() {
+            "t" => Ok(Some(true)),
+            "u" => Ok(None),
+            "e" => exec_err!("JSON_EXISTS: {what}"),
+            _ => Ok(Some(false)),
         }
-        Ok(Some(!path.find(json, &mut found).is_empty()))
     })
 }
 
@@ -145,28 +208,5 @@ fn is_json_of(call: &Call) -> Result<ArrayRef> {
             other => return exec_err!("IS_JSON: the kind is VALUE, SCALAR, ARRAY or OBJECT, not {other}"),
         };
         Ok(Some(is_kind && is_json(text)))
-    })
-}
-
-fn json_string(call: &Call) -> Result<ArrayRef> {
-    let column = call.column(0)?;
-    if column.data_type().is_nested() {
-        return exec_err!("JSON_STRING of {} is not supported", column.data_type());
-    }
-    let bare = column.data_type().is_numeric() || column.data_type() == &DataType::Boolean;
-    let values = cast(&column, &DataType::Utf8)?;
-    let values = values.as_string::<i32>();
-    texts(call.rows, |row, out| {
-        if values.is_null(row) {
-            return Ok(false);
-        }
-        let text = values.value(row);
-        if bare {
-            return Ok(out.write_str(text).is_ok());
-        }
-        match serde_json::to_string(text) {
-            Ok(json) => Ok(out.write_str(&json).is_ok()),
-            Err(error) => exec_err!("JSON_STRING: {error}"),
-        }
     })
 }

@@ -10,6 +10,10 @@ use serde::de::IgnoredAny;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct JsonPath {
     steps: Vec<Step>,
+    /// A place that is not there is an error.
+    pub(super) strict: bool,
+    /// May name several places.
+    pub(super) many: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +28,7 @@ impl JsonPath {
     /// Compiles a path.
     pub(super) fn compile(path: &str) -> Result<Self> {
         let text = path.trim();
+        let strict = text.starts_with("strict ");
         let text = ["lax ", "strict "].iter().find_map(|mode| text.strip_prefix(mode)).unwrap_or(text).trim_start();
         let mut steps = Vec::new();
         let mut rest = match text.strip_prefix('$') {
@@ -43,7 +48,8 @@ impl JsonPath {
                 }
             }
         }
-        Ok(Self { steps })
+        let many = steps.iter().any(|step| matches!(step, Step::AllElements | Step::AllMembers));
+        Ok(Self { steps, strict, many })
     }
 
     /// The texts of all values that the path names in a valid JSON text.
@@ -80,6 +86,9 @@ impl Step {
             if let Some(quoted) = rest.strip_prefix('"') {
                 let (name, rest) = quoted.split_once('"')?;
                 return Some((Step::Member(name.to_owned()), rest));
+            }
+            if rest.starts_with('[') {
+                return Step::read(rest);
             }
             let end = rest.find(['.', '[', ' ']).unwrap_or(rest.len());
             let (name, rest) = rest.split_at(end);
@@ -251,6 +260,7 @@ mod tests {
             ("$['a'][\"b\"][*]", vec!["1", r#"{"c": "x\"]}"}"#, "[true]"]),
             ("$.d", vec!["7"]),
             ("$.\"a.b\"", vec![r#""dot""#]),
+            ("$.[\"a.b\"]", vec![r#""dot""#]),
             ("$.a.x", vec![]),
             ("$.a.b[9]", vec![]),
             ("$.d[0]", vec![]),

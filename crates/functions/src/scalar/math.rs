@@ -4,9 +4,11 @@ use super::call::{Call, Definition, Kind, Page, Returns, Signed, Type, numbers, 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array};
 use arrow::compute::cast;
 use arrow::compute::kernels::numeric::rem;
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Field, Float64Type, Int32Type, Int64Type};
 use arrow::error::ArrowError;
+use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Result, ScalarValue, exec_err};
+use datafusion_expr::ScalarFunctionArgs;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -73,6 +75,29 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         "The logarithm to a base, by default e (DataFusion: 10). NULL if an argument is NULL.",
         ("LOG(2, 8)", "3.0"),
     ),
+    double(
+        "sqrt",
+        &[],
+        &[&[Double]],
+        sqrt,
+        "SQRT(number)",
+        "The square root; NaN for a negative number. NULL if the number is NULL.",
+        ("SQRT(2.25)", "1.5"),
+    ),
+    Definition {
+        name: "rand_integer",
+        aliases: &[],
+        args: &[&[Int]],
+        variadic: false,
+        returns: Returns::Type(Type::Int),
+        body: rand_integer,
+        page: Page {
+            signature: "RAND_INTEGER(bound INT)",
+            result: "INT",
+            text: "A random number from 0 on, less than the bound, another one in every row. NULL if the bound is NULL.",
+            example: ("RAND_INTEGER(1)", "0"),
+        },
+    },
     double("e", &[], &[&[]], e, "E()", "Euler's number.", ("E()", "2.718281828459045")),
     Definition {
         name: "bin",
@@ -168,7 +193,7 @@ fn truncate(call: &Call) -> Result<ArrayRef> {
             let smaller = 10i128.pow((scale - kept).max(0) as u32);
             let cut = |row: usize| {
                 let value = values.is_valid(row).then(|| values.value(row))?;
-                let dropped = i64::from(*scale) - digits(row)?;
+                let dropped = i64::from(*scale).saturating_sub(digits(row)?);
                 let unit = 10i128.checked_pow(dropped.clamp(0, 39) as u32);
                 Some(unit.map_or(0, |unit| (value - value % unit) / smaller))
             };
@@ -181,6 +206,9 @@ fn truncate(call: &Call) -> Result<ArrayRef> {
             let cut = |row: usize| {
                 let value = values.is_valid(row).then(|| values.value(row))?;
                 let factor = 10f64.powi(digits(row)?.clamp(-400, 400) as i32);
+                if factor == 0.0 {
+                    return Some(value * 0.0);
+                }
                 let cut = (value * factor).trunc() / factor;
                 Some(if cut.is_finite() { cut } else { value })
             };
@@ -191,7 +219,7 @@ fn truncate(call: &Call) -> Result<ArrayRef> {
             let values = column.as_primitive::<Int64Type>();
             let cut = |row: usize| {
                 let value = values.is_valid(row).then(|| values.value(row))?;
-                let unit = 10i64.checked_pow((-digits(row)?).clamp(0, 19) as u32);
+                let unit = 10i64.checked_pow(digits(row)?.saturating_neg().clamp(0, 19) as u32);
                 Some(unit.map_or(0, |unit| value - value % unit))
             };
             let cuts: ArrayRef = Arc::new((0..call.rows).map(cut).collect::<Int64Array>());
@@ -240,6 +268,30 @@ fn log(call: &Call) -> Result<ArrayRef> {
                 _ => number.ln() / base.ln(),
             }),
         })
+    })
+}
+
+fn sqrt(call: &Call) -> Result<ArrayRef> {
+    let number = call.number::<Float64Type>(0);
+    numbers::<Float64Type>(call.rows, |row| Ok(number.at(row).map(f64::sqrt)))
+}
+
+fn rand_integer(call: &Call) -> Result<ArrayRef> {
+    let random = datafusion_functions::math::random();
+    let args = ScalarFunctionArgs {
+        args: vec![],
+        arg_fields: vec![],
+        number_rows: call.rows,
+        return_field: Arc::new(Field::new("random", DataType::Float64, false)),
+        config_options: Arc::new(ConfigOptions::default()),
+    };
+    let parts = random.invoke_with_args(args)?.into_array(call.rows)?;
+    let (parts, bound) = (parts.as_primitive::<Float64Type>(), call.int(0));
+    numbers::<Int32Type>(call.rows, |row| match bound.at(row) {
+        Some(bound) if bound < 1 || bound > i64::from(i32::MAX) => {
+            exec_err!("RAND_INTEGER: the bound is from 1 to {}, not {bound}", i32::MAX)
+        }
+        bound => Ok(bound.map(|bound| (parts.value(row) * bound as f64) as i32)),
     })
 }
 

@@ -4,32 +4,48 @@
 //! |---|---|
 //! | `call` | what a function of ours is: a row of a table, a body over columns |
 //! | `datetime`, `time_units`, `string`, `regexp`, `json`, `conditional`, `math`, `encoding` | the functions by subject |
+//! | `parts`, `printf`, `charset` | more of strings: put together, formatted, as bytes |
+//! | `json_build` | JSON out of values |
+//! | `array`, `array_order`, `map` | collections |
+//! | `rounding`, `type_name` | CEIL and FLOOR of numbers; TYPEOF |
+//! | `text_form` | values of types that Arrow writes otherwise as SQL's text: what `CAST(… AS STRING)` gives |
 //! | `calendar`, `date_pattern`, `instants`, `zone` | dates, Java's date patterns, time columns, time zones |
 //!
 //! A new function is one `Definition` in the file of its subject; the documentation is made from it.
 
 mod array;
+mod array_order;
 mod calendar;
 mod call;
+mod charset;
 mod conditional;
 mod date_pattern;
 mod datetime;
 mod encoding;
 mod instants;
 mod json;
+mod json_build;
 mod json_path;
+mod map;
 mod math;
 mod page;
+mod parts;
+mod printf;
 mod regexp;
+mod rounding;
 mod string;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod text_form;
 mod time_units;
+mod type_name;
 mod zone;
 
 pub use page::documentation;
+pub use rounding::checked_decimal;
 pub use syntax::syntax_planner;
+pub use text_form::text_form;
 
 pub use zone::Zone;
 
@@ -56,6 +72,7 @@ impl Default for ScalarSettings {
 pub fn all(settings: &ScalarSettings) -> Vec<Arc<ScalarUDF>> {
     let mut functions = datafusion_functions::all_default_functions();
     functions.extend(datafusion_functions_nested::all_default_nested_functions());
+    functions.retain(|f| !NOT_HERE.contains(&f.name()));
     let random = datafusion_functions::math::random();
     functions.push(Arc::new(random.as_ref().clone().with_aliases(["rand"])));
     let ours = SUBJECTS.iter().flat_map(|(_, definitions)| definitions.iter());
@@ -63,15 +80,26 @@ pub fn all(settings: &ScalarSettings) -> Vec<Arc<ScalarUDF>> {
     functions
 }
 
+/// Functions of DataFusion's that only its own file scans can compute.
+const NOT_HERE: [&str; 2] = ["input_file_name", "file_row_index"];
+
 /// Our functions by subject.
 const SUBJECTS: &[(&str, &[call::Definition])] = &[
     ("Dates and times", datetime::FUNCTIONS),
     ("Units of time", time_units::FUNCTIONS),
     ("Strings", string::FUNCTIONS),
+    ("Texts out of parts", parts::FUNCTIONS),
+    ("Formatting", printf::FUNCTIONS),
+    ("Character sets", charset::FUNCTIONS),
     ("Regular expressions", regexp::FUNCTIONS),
     ("JSON", json::FUNCTIONS),
+    ("Making JSON", json_build::FUNCTIONS),
     ("Choosing", conditional::FUNCTIONS),
     ("Numbers", math::FUNCTIONS),
+    ("Rounding", rounding::FUNCTIONS),
     ("Digests, encodings, URLs", encoding::FUNCTIONS),
     ("Arrays", array::FUNCTIONS),
+    ("Arrays: order, parts, sums", array_order::FUNCTIONS),
+    ("Maps", map::FUNCTIONS),
+    ("Types", type_name::FUNCTIONS),
 ];

@@ -6,12 +6,14 @@
 //! passed over at the speed of a substring search.
 
 use super::call::{Cache, Call, Definition, Kind, Page, Patterns, Returns, Type, booleans, numbers, texts};
+use super::parts::text_lists;
 use arrow::array::ArrayRef;
-use arrow::datatypes::Int32Type;
+use arrow::datatypes::{DataType, Field, Int32Type};
 use datafusion_common::{Result, exec_datafusion_err, exec_err};
 use memchr::memmem::Finder;
 use regex::{CaptureLocations, Regex};
 use std::fmt::Write;
+use std::sync::Arc;
 
 use Kind::{Int, Text};
 
@@ -88,6 +90,20 @@ pub(super) const FUNCTIONS: &[Definition] = &[
             result: "STRING",
             text: "The first match. NULL if an argument is NULL or nothing matches.",
             example: ("REGEXP_SUBSTR('foobar', 'o+b')", "oob"),
+        },
+    },
+    Definition {
+        name: "regexp_extract_all",
+        aliases: &[],
+        args: &[&[Text, Text], &[Text, Text, Int]],
+        variadic: false,
+        returns: Returns::From(|_| Ok(DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true))))),
+        body: regexp_extract_all,
+        page: Page {
+            signature: "REGEXP_EXTRACT_ALL(text STRING, regex STRING [, group INT])",
+            result: "ARRAY<STRING>",
+            text: "What a group, the first by default, of every match matched; group 0 is the whole match. NULL if an argument is NULL.",
+            example: ("REGEXP_EXTRACT_ALL('1-2, 3-4', '(\\d)-(\\d)', 2)", "[2, 4]"),
         },
     },
 ];
@@ -250,6 +266,24 @@ fn replacement(java: &str) -> String {
         }
     }
     out
+}
+
+fn regexp_extract_all(call: &Call) -> Result<ArrayRef> {
+    let input = call.text(0);
+    let mut patterns = Patterns::new(call.text(1), &PATTERNS, Pattern::compile);
+    let group = (call.len() == 3).then(|| call.int(2));
+    text_lists(call.rows, |row, out| {
+        let group = group.as_ref().map_or(Some(1), |group| group.at(row));
+        let (Some(text), Some(group)) = (input.at(row), group) else { return Ok(false) };
+        let Some(pattern) = patterns.at(row)? else { return Ok(false) };
+        let Some(group) = usize::try_from(group).ok().filter(|g| *g < pattern.regex.captures_len()) else {
+            return exec_err!("REGEXP_EXTRACT_ALL: '{}' has no group {group}", pattern.regex.as_str());
+        };
+        if pattern.may_match(text) {
+            pattern.regex.captures_iter(text).for_each(|found| out.append_option(found.get(group).map(|m| m.as_str())));
+        }
+        Ok(true)
+    })
 }
 
 fn regexp_replace(call: &Call) -> Result<ArrayRef> {

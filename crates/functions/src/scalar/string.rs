@@ -104,19 +104,19 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     text(
         "lpad",
         &[],
-        &[&[Text, Int, Text]],
+        &[&[Text, Int], &[Text, Int, Text]],
         lpad,
-        "LPAD(text STRING, length INT, pad STRING)",
-        "The text filled up at the front, or cut, to a length. NULL if an argument is NULL, the length is negative or the pad is empty.",
+        "LPAD(text STRING, length INT [, pad STRING])",
+        "The text filled up at the front, or cut, to a length, with blanks if there is no pad. NULL if an argument is NULL, the length is negative or the pad is empty.",
         ("LPAD('7', 3, '0')", "007"),
     ),
     text(
         "rpad",
         &[],
-        &[&[Text, Int, Text]],
+        &[&[Text, Int], &[Text, Int, Text]],
         rpad,
-        "RPAD(text STRING, length INT, pad STRING)",
-        "The text filled up at the end, or cut, to a length. NULL if an argument is NULL, the length is negative or the pad is empty.",
+        "RPAD(text STRING, length INT [, pad STRING])",
+        "The text filled up at the end, or cut, to a length, with blanks if there is no pad. NULL if an argument is NULL, the length is negative or the pad is empty.",
         ("RPAD('a', 3, '-')", "a--"),
     ),
     text(
@@ -145,15 +145,15 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     Definition {
         name: "instr",
         aliases: &[],
-        args: &[&[Text, Text]],
+        args: &[&[Text, Text], &[Text, Text, Int], &[Text, Text, Int, Int]],
         variadic: false,
         returns: Returns::Type(Type::Int),
         body: instr,
         page: Page {
-            signature: "INSTR(text STRING, part STRING)",
+            signature: "INSTR(text STRING, part STRING [, from INT [, nth INT]])",
             result: "INT",
-            text: "The first place, from 1, of the part in the text; 0 if there is none. NULL if an argument is NULL.",
-            example: ("INSTR('banana', 'n')", "3"),
+            text: "The nth place, from 1, of the part in the text at or after `from`; a negative `from` counts from the end and searches backwards; 0 if there is none. NULL if an argument is NULL.",
+            example: ("INSTR('banana', 'an', 1, 2)", "4"),
         },
     },
     text(
@@ -313,9 +313,10 @@ fn right(call: &Call) -> Result<ArrayRef> {
 const PAD_MAX: i64 = 1 << 20;
 
 fn pad(call: &Call, at_front: bool) -> Result<ArrayRef> {
-    let (input, wanted, pad) = (call.text(0), call.int(1), call.text(2));
+    let (input, wanted, pad) = (call.text(0), call.int(1), call.optional_text(2));
     texts(call.rows, |row, out| {
-        let (Some(text), Some(wanted), Some(pad)) = (input.at(row), wanted.at(row), pad.at(row)) else {
+        let pad = pad.as_ref().map_or(Some(" "), |pad| pad.at(row));
+        let (Some(text), Some(wanted), Some(pad)) = (input.at(row), wanted.at(row), pad) else {
             return Ok(false);
         };
         if wanted < 0 || pad.is_empty() {
@@ -384,10 +385,39 @@ fn locate(call: &Call) -> Result<ArrayRef> {
 
 fn instr(call: &Call) -> Result<ArrayRef> {
     let (input, part) = (call.text(0), call.text(1));
+    let number = |at: usize| (call.len() > at).then(|| call.int(at));
+    let (from, nth) = (number(2), number(3));
     numbers::<Int32Type>(call.rows, |row| {
         let (Some(part), Some(text)) = (part.at(row), input.at(row)) else { return Ok(None) };
-        Ok(Some(place(text, part, 1)))
+        let (Some(from), Some(nth)) =
+            (from.as_ref().map_or(Some(1), |from| from.at(row)), nth.as_ref().map_or(Some(1), |nth| nth.at(row)))
+        else {
+            return Ok(None);
+        };
+        if nth < 1 {
+            return exec_err!("INSTR: the number of the place is at least 1, not {nth}");
+        }
+        Ok(Some(if (from, nth) == (1, 1) { place(text, part, 1) } else { nth_place(text, part, from, nth) }))
     })
+}
+
+/// The nth place of a part from character `from` on, or backwards from the end for a negative `from`; 0 if none.
+fn nth_place(text: &str, part: &str, from: i64, nth: i64) -> i32 {
+    let starts: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    let is_here = |at: &usize| text[starts[*at]..].starts_with(part);
+    let nth = usize::try_from(nth - 1).unwrap_or(usize::MAX);
+    let found = match from {
+        0 => None,
+        1.. => {
+            let from = usize::try_from(from - 1).unwrap_or(usize::MAX).min(starts.len());
+            (from..starts.len()).filter(is_here).nth(nth)
+        }
+        _ => {
+            let back = usize::try_from(from.unsigned_abs()).unwrap_or(usize::MAX);
+            starts.len().checked_sub(back).and_then(|last| (0..=last).rev().filter(is_here).nth(nth))
+        }
+    };
+    found.map_or(0, |at| at as i32 + 1)
 }
 
 fn all_characters(call: &Call, test: fn(char) -> bool) -> Result<ArrayRef> {

@@ -6,7 +6,9 @@ use super::date_pattern::LocalTime;
 use super::instants::{Instants, per_second};
 use arrow::array::{ArrayRef, Date32Array, Int64Array};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int32Type, TimeUnit};
+use arrow::datatypes::{
+    DataType, Float64Type, Int32Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
+};
 use datafusion_common::{Result, exec_datafusion_err, exec_err, plan_err};
 use std::sync::Arc;
 
@@ -55,7 +57,64 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         "The time itself at the beginning of a unit, else the beginning of the next unit; units as for FLOOR. NULL if the time is NULL.",
         ("CEIL(TIMESTAMP '2024-03-05 07:08:09' TO HOUR)", "2024-03-05 08:00:00"),
     ),
+    scaling(
+        "interval_multiply",
+        multiply,
+        "interval * number, or number * interval",
+        "The interval so many times. NULL if one of them is NULL.",
+        ("CAST(INTERVAL '1' HOUR * 1.5 AS STRING)", "+0 01:30:00.000"),
+    ),
+    scaling(
+        "interval_divide",
+        divide,
+        "interval / number",
+        "That part of the interval; months are whole. NULL if one of them is NULL, an error if the number is 0.",
+        ("CAST(INTERVAL '1' HOUR / 2 AS STRING)", "+0 00:30:00.000"),
+    ),
 ];
+
+const fn scaling(
+    name: &'static str,
+    body: fn(&Call) -> Result<ArrayRef>,
+    signature: &'static str,
+    text: &'static str,
+    example: (&'static str, &'static str),
+) -> Definition {
+    Definition {
+        name,
+        aliases: &[],
+        args: &[&[Kind::Interval, Kind::Double]],
+        variadic: false,
+        returns: Returns::From(|_| Ok(DataType::Interval(IntervalUnit::MonthDayNano))),
+        body,
+        page: Page { signature, result: "INTERVAL", text, example },
+    }
+}
+
+fn multiply(call: &Call) -> Result<ArrayRef> {
+    scaled(call, |part, number| part * number)
+}
+
+fn divide(call: &Call) -> Result<ArrayRef> {
+    scaled(call, |part, number| part / number)
+}
+
+/// Months for themselves, days and less together: a part of a day goes on in hours.
+fn scaled(call: &Call, scale: fn(f64, f64) -> f64) -> Result<ArrayRef> {
+    const DAY: f64 = (DAY_SECONDS * SECOND) as f64;
+    let (intervals, numbers_) = (call.number::<IntervalMonthDayNanoType>(0), call.number::<Float64Type>(1));
+    numbers::<IntervalMonthDayNanoType>(call.rows, |row| {
+        let (Some(interval), Some(number)) = (intervals.at(row), numbers_.at(row)) else { return Ok(None) };
+        let months = scale(f64::from(interval.months), number).trunc();
+        let days = scale(f64::from(interval.days), number);
+        let nanos = scale(interval.nanoseconds as f64, number) + (days - days.trunc()) * DAY;
+        let fits = |value: f64, max: f64| value.abs() <= max;
+        if !fits(months, f64::from(i32::MAX)) || !fits(days, f64::from(i32::MAX)) || !fits(nanos, 9.2e18) {
+            return exec_err!("an interval times or by {number} is out of range");
+        }
+        Ok(Some(IntervalMonthDayNano::new(months as i32, days as i32, nanos.round() as i64)))
+    })
+}
 
 const fn rounding(
     name: &'static str,
@@ -67,7 +126,7 @@ const fn rounding(
     Definition {
         name,
         aliases: &[],
-        args: &[&[Text, Time]],
+        args: &[&[Text, Kind::Clock]],
         variadic: false,
         returns: Returns::From(rounding_type),
         body,
@@ -130,7 +189,12 @@ fn check_unit(name: &str, signed: &Signed<'_>) -> Result<Option<Unit>> {
 }
 
 fn rounding_type(signed: &Signed<'_>) -> Result<DataType> {
-    check_unit("FLOOR and CEIL", signed)?;
+    let unit = check_unit("FLOOR and CEIL", signed)?;
+    if matches!(signed.types[1], DataType::Time32(_) | DataType::Time64(_))
+        && matches!(unit, Some(Unit::Days(_) | Unit::Months(_)))
+    {
+        return plan_err!("FLOOR and CEIL of a TIME are to HOUR, MINUTE, SECOND or less");
+    }
     Ok(signed.types[1].clone())
 }
 
@@ -258,6 +322,17 @@ fn from_local(call: &Call, times: &[Option<LocalTime>]) -> Result<ArrayRef> {
                 .map(|time| time.as_ref().map(|t| value(t).ok_or_else(out_of_range)).transpose())
                 .collect::<Result<Int64Array>>()?;
             Ok(cast(&values, &call.return_type)?)
+        }
+        DataType::Time32(unit) | DataType::Time64(unit) => {
+            let scale = per_second(*unit);
+            let value =
+                |t: &LocalTime| t.seconds.rem_euclid(DAY_SECONDS) * scale + i64::from(t.nanos) / (SECOND / scale);
+            let values: Int64Array = times.iter().map(|t| t.as_ref().map(value)).collect();
+            let narrow = match call.return_type {
+                DataType::Time32(_) => cast(&values, &DataType::Int32)?,
+                _ => Arc::new(values),
+            };
+            Ok(cast(&narrow, &call.return_type)?)
         }
         _ => {
             let day = |time: &LocalTime| i32::try_from(time.seconds.div_euclid(DAY_SECONDS));

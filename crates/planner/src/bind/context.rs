@@ -34,6 +34,11 @@ impl<'p, 'a> Context<'p, 'a> {
         &self.functions
     }
 
+    /// What makes the text of a value.
+    pub(crate) fn text_form(&self) -> Arc<ScalarUDF> {
+        self.functions.text_form.clone()
+    }
+
     fn view(&self, view: &eddyline_catalog::View) -> datafusion_common::Result<Arc<dyn TableSource>> {
         if self.views.borrow().contains(&view.name) {
             return Err(external(SqlError::new(SqlError::INVALID, format!("view {} is defined by itself", view.name))));

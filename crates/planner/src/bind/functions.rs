@@ -14,6 +14,8 @@ pub struct Functions {
     pub(crate) aggregate: HashMap<String, Arc<AggregateUDF>>,
     pub(crate) window: HashMap<String, Arc<WindowUDF>>,
     pub(crate) expr_planners: Vec<Arc<dyn ExprPlanner>>,
+    /// Stands for casts to STRING.
+    pub(crate) text_form: Arc<ScalarUDF>,
 }
 
 impl Functions {
@@ -45,6 +47,7 @@ impl Functions {
             aggregate: HashMap::new(),
             window: HashMap::new(),
             expr_planners: expr_planners(settings),
+            text_form: Arc::new(eddyline_functions::scalar::text_form(settings)),
         };
         for f in eddyline_functions::scalar::all(settings) {
             let names: Vec<String> = f.aliases().iter().cloned().chain([f.name().to_owned()]).collect();

@@ -3,8 +3,7 @@ use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{DFSchema, Result, ScalarValue};
 use datafusion_expr::expr_rewriter::NamePreserver;
-use datafusion_expr::utils::merge_schema;
-use datafusion_expr::{Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 use datafusion_optimizer::AnalyzerRule;
 
 /// Integer literals are INT where they fit, as the standard says; DataFusion makes all of them BIGINT. Runs before
@@ -92,40 +91,4 @@ fn narrow(expr: Expr) -> Result<Transformed<Expr>> {
             e => Transformed::no(e),
         })
     })
-}
-
-/// `CAST(condition AS STRING)` is `TRUE` or `FALSE`. Said as a CASE after coercion, so that the optimizer, which folds
-/// casts by DataFusion's meaning (`true`), has none to fold.
-#[derive(Debug)]
-pub(crate) struct TruthAsText;
-
-impl AnalyzerRule for TruthAsText {
-    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| {
-            let schema = merge_schema(&plan.inputs());
-            let preserver = NamePreserver::new(&plan);
-            plan.map_expressions(|e| {
-                let name = preserver.save(&e);
-                Ok(e.transform_up(|e| spelled(e, &schema))?.update_data(|e| name.restore(e)))
-            })
-        })
-        .map(|t| t.data)
-    }
-
-    fn name(&self) -> &str {
-        "truth_as_text"
-    }
-}
-
-fn spelled(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let (value, to) = match &expr {
-        Expr::Cast(cast) => (&cast.expr, cast.field.data_type()),
-        Expr::TryCast(cast) => (&cast.expr, cast.field.data_type()),
-        _ => return Ok(Transformed::no(expr)),
-    };
-    if *to != DataType::Utf8 || value.get_type(schema)? != DataType::Boolean {
-        return Ok(Transformed::no(expr));
-    }
-    let branches = [(true, "TRUE"), (false, "FALSE")].map(|(truth, text)| (Box::new(lit(truth)), Box::new(lit(text))));
-    Ok(Transformed::yes(Expr::Case(Case::new(Some(value.clone()), branches.to_vec(), None))))
 }

@@ -6,6 +6,7 @@
 //!
 //! Not here: any rewriting for speed (`optimize`), anything about changes (`to_stream`).
 
+mod casts;
 mod common_type;
 mod context;
 pub(crate) mod errors;
@@ -70,9 +71,10 @@ fn bind_in(context: &Context<'_, '_>, query: &Query) -> Result<LogicalPlan, SqlE
         .map_err(|e| errors::of_query(e, query))?;
     let rules: Vec<Arc<dyn datafusion_optimizer::AnalyzerRule + Send + Sync>> = vec![
         Arc::new(literals::IntegerLiterals),
+        Arc::new(casts::RefusedCasts),
         Arc::new(common_type::CommonTypes),
         Arc::new(TypeCoercion::new()),
-        Arc::new(literals::TruthAsText),
+        Arc::new(casts::SqlCasts { text_form: context.text_form() }),
     ];
     Analyzer::with_rules(rules)
         .execute_and_check(plan, context.options(), |_, _| {})

@@ -10,7 +10,7 @@ pub(crate) use not_null::NotNull;
 use crate::SqlError;
 use crate::bind::errors;
 use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Schema};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, DataFusionError, Result, ScalarValue};
@@ -19,7 +19,7 @@ use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{BinaryExpr, Expr, LogicalPlan, Operator, Volatility};
 use datafusion_physical_expr::expressions::BinaryExpr as PhysicalBinary;
-use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr, create_physical_expr};
 use eddyline_plan::Expression;
 use std::sync::Arc;
 
@@ -49,7 +49,8 @@ fn physical(expr: &Expr, schema: &DFSchema, props: &ExecutionProps) -> Result<Ar
             && is_arithmetic(binary.op())
         {
             let checked = PhysicalBinary::new(binary.left().clone(), *binary.op(), binary.right().clone());
-            return Ok(Transformed::yes(Arc::new(checked.with_fail_on_overflow(true)) as Arc<dyn PhysicalExpr>));
+            let checked: Arc<dyn PhysicalExpr> = Arc::new(checked.with_fail_on_overflow(true));
+            return in_range(checked, schema.as_arrow(), props).map(Transformed::yes);
         }
         match casts::rewritten(&e, schema.as_arrow(), props)? {
             Some(cast) => Ok(Transformed::yes(cast)),
@@ -57,6 +58,18 @@ fn physical(expr: &Expr, schema: &DFSchema, props: &ExecutionProps) -> Result<Ar
         }
     })?;
     Ok(checked.data)
+}
+
+/// Arithmetic whose exact result may have more digits than any DECIMAL is checked for it.
+fn in_range(made: Arc<dyn PhysicalExpr>, schema: &Schema, props: &ExecutionProps) -> Result<Arc<dyn PhysicalExpr>> {
+    match made.data_type(schema)? {
+        DataType::Decimal128(DECIMAL128_MAX_PRECISION, _) => {
+            let config = props.config_options.clone().unwrap_or_default();
+            let check = Arc::new(eddyline_functions::scalar::checked_decimal());
+            Ok(Arc::new(ScalarFunctionExpr::try_new(check, vec![made], schema, config)?))
+        }
+        _ => Ok(made),
+    }
 }
 
 fn is_arithmetic(operator: &Operator) -> bool {
@@ -87,7 +100,7 @@ fn fold_expr(expr: Expr, props: &ExecutionProps) -> Result<Transformed<Expr>> {
             return Ok(Transformed::no(e));
         }
         let overflows = matches!(&e, Expr::BinaryExpr(BinaryExpr { left, op, right })
-            if integer(left) && integer(right) && matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply));
+            if exact(left) && exact(right) && matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply));
         if let Expr::ScalarFunction(f) = &e
             && f.name() == "coalesce"
         {
@@ -97,7 +110,10 @@ fn fold_expr(expr: Expr, props: &ExecutionProps) -> Result<Transformed<Expr>> {
         }
         match evaluate(&e, props) {
             Ok(value) => Ok(Transformed::yes(Expr::Literal(value, None))),
-            Err(_) if overflows => Err(DataFusionError::Execution(format!("integer overflow in {}", text(&e)))),
+            Err(_) if overflows => {
+                let kind = if decimal(&e) { "" } else { "integer " };
+                Err(DataFusionError::Execution(format!("{kind}overflow in {}", text(&e))))
+            }
             // It fails when a row needs it, if one does.
             Err(_) => Ok(Transformed::no(e)),
         }
@@ -124,8 +140,15 @@ fn is_constant(expr: &Expr) -> Result<bool> {
     Ok(literals)
 }
 
-fn integer(expr: &Expr) -> bool {
-    matches!(expr, Expr::Literal(v, _) if v.data_type().is_integer() && !v.is_null())
+fn exact(expr: &Expr) -> bool {
+    let is_exact = |t: DataType| t.is_integer() || matches!(t, DataType::Decimal128(..));
+    matches!(expr, Expr::Literal(v, _) if is_exact(v.data_type()) && !v.is_null())
+}
+
+/// Is one of two operands a DECIMAL?
+fn decimal(expr: &Expr) -> bool {
+    let is_decimal = |e: &Expr| matches!(e, Expr::Literal(ScalarValue::Decimal128(..), _));
+    matches!(expr, Expr::BinaryExpr(BinaryExpr { left, right, .. }) if is_decimal(left) || is_decimal(right))
 }
 
 fn text(expr: &Expr) -> String {

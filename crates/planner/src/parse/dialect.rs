@@ -1,9 +1,10 @@
 //! What sqlparser must know about our SQL: which characters make names, and expressions of its own.
 
-use super::{literals, types};
+use super::script::is_word;
+use super::{json, literals, types};
 use sqlparser::ast::{
-    Array, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, Value,
+    Array, BinaryOperator, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, UnaryOperator, Value,
 };
 use sqlparser::dialect::Dialect;
 use sqlparser::parser::{Parser, ParserError};
@@ -78,6 +79,10 @@ impl Dialect for FlinkDialect {
         true
     }
 
+    fn parse_infix(&self, parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+        infix(parser, left, precedence)
+    }
+
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         let Some(left) = self.work.get().checked_sub(1) else { return Some(Err(ParserError::RecursionLimitExceeded)) };
         self.work.set(left);
@@ -99,9 +104,47 @@ impl Dialect for FlinkDialect {
                 let word = word.clone();
                 Some(literals::json(parser, &word))
             }
+            ("JSON_OBJECT", Token::LParen) => Some(json::object(parser)),
+            ("JSON_ARRAY", Token::LParen) => Some(json::array(parser)),
             _ => None,
         }
     }
+}
+
+/// What DataFusion has no syntax for, behind an expression.
+fn infix(parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+    let word = |at: usize, word: &str| is_word(&parser.peek_nth_token_ref(at).token, word);
+    let negated = usize::from(word(0, "NOT"));
+    if word(negated, "BETWEEN") && (word(negated + 1, "SYMMETRIC") || word(negated + 1, "ASYMMETRIC")) {
+        return Some(between(parser, left, negated == 1, precedence));
+    }
+    let negated = usize::from(word(1, "NOT"));
+    if word(0, "IS") && word(1 + negated, "JSON") {
+        return Some(Ok(json::is_json(parser, left, negated == 1)));
+    }
+    None
+}
+
+/// `x [NOT] BETWEEN SYMMETRIC a AND b`: the bounds in either order.
+fn between(parser: &mut Parser, left: &Expr, negated: bool, precedence: u8) -> Result<Expr, ParserError> {
+    (0..1 + usize::from(negated)).for_each(|_| parser.advance_token());
+    let symmetric = is_word(&parser.next_token().token, "SYMMETRIC");
+    let low = parser.parse_subexpr(precedence)?;
+    parser.expect_keyword(sqlparser::keywords::Keyword::AND)?;
+    let high = parser.parse_subexpr(precedence)?;
+    let within = |low: &Expr, high: &Expr| Expr::Between {
+        expr: Box::new(left.clone()),
+        negated: false,
+        low: Box::new(low.clone()),
+        high: Box::new(high.clone()),
+    };
+    let mut found = within(&low, &high);
+    if symmetric {
+        let (left, right) = (Box::new(found), Box::new(within(&high, &low)));
+        found = Expr::BinaryOp { left, op: BinaryOperator::Or, right };
+    }
+    let found = Expr::Nested(Box::new(found));
+    Ok(if negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(found) } } else { found })
 }
 
 /// `TABLE t [PARTITION BY a, b | PARTITION BY (a, b)]`.

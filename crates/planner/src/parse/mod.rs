@@ -24,6 +24,7 @@
 //!
 //! Not here: what names stand for.
 
+mod clocks;
 mod columns;
 mod cursor;
 mod ddl;
@@ -31,12 +32,14 @@ mod depth;
 mod dialect;
 mod dml;
 mod interval;
+mod json;
 mod literals;
 #[cfg(test)]
 mod mutation_tests;
 #[cfg(test)]
 mod nesting_tests;
 mod normalise;
+mod patterns;
 mod refuse;
 mod script;
 mod session;

@@ -2,11 +2,12 @@
 
 use super::dialect::{call, string_of};
 use super::windows::located;
-use super::{interval, literals, windows};
+use super::{clocks, interval, literals, patterns, windows};
 use crate::SqlError;
 use sqlparser::ast::{
-    CastKind, CeilFloorKind, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Ident, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString, Value, VisitMut, VisitorMut,
+    BinaryOperator, CastKind, CeilFloorKind, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString, Value,
+    VisitMut, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -176,18 +177,25 @@ fn one_form(expr: &mut Expr) -> Result<(), SqlError> {
             with_precision(literal);
             Ok(())
         }
-        Expr::Function(function) => unit_argument(function),
-        Expr::Value(value) => {
-            // `1e3` is a DOUBLE, `1000.0` a DECIMAL.
-            if let Value::Number(digits, _) = &value.value
-                && digits.contains(['e', 'E'])
-            {
-                let data_type = DataType::Double(sqlparser::ast::ExactNumberInfo::None);
-                let text = Box::new(literals::string(digits.clone()));
-                *expr = Expr::Cast { kind: CastKind::Cast, expr: text, data_type, array: false, format: None };
+        Expr::Value(literal) => literals::one_form(literal).map(|made| {
+            if let Some(made) = made {
+                *expr = made
             }
+        }),
+        Expr::BinaryOp { op: BinaryOperator::Overlaps, .. } => clocks::overlaps(expr),
+        Expr::Identifier(_) => {
+            clocks::word(expr);
             Ok(())
         }
+        Expr::Function(_) => {
+            clocks::function(expr)?;
+            match expr {
+                Expr::Function(function) => unit_argument(function),
+                _ => Ok(()),
+            }
+        }
+        Expr::Like { pattern, escape_char, .. } => patterns::like(pattern, escape_char),
+        Expr::SimilarTo { .. } => patterns::similar(expr),
         Expr::Cast { kind: CastKind::DoubleColon, expr: value, data_type, .. } => {
             let error = refused("the cast ::").with_hint(format!("write CAST({value} AS {data_type})"));
             Err(located(error, value.span()))

@@ -1,0 +1,125 @@
+//! What time it is, in Flink's words and types; `OVERLAPS`; functions that Flink has and we do not.
+
+use super::dialect::call;
+use super::literals::string;
+use super::types;
+use super::windows::located;
+use crate::SqlError;
+use arrow::datatypes::{DataType, TimeUnit};
+use sqlparser::ast::{BinaryOperator, CastKind, Expr, Function, FunctionArguments, Ident, Spanned};
+use sqlparser::tokenizer::Span;
+
+/// Functions of Flink that cannot be had, and what can.
+const REFUSED: [(&str, &str); 5] = [
+    ("CURRENT_WATERMARK", "EXPLAIN shows the watermark of a table; late rows are counted by themselves"),
+    ("GROUP_ID", "GROUPING SETS are not there"),
+    ("GROUPING", "GROUPING SETS are not there"),
+    ("PARSE_JSON", "there is no VARIANT: JSON_VALUE, JSON_QUERY and JSON_EXISTS read JSON in a STRING"),
+    ("TRY_PARSE_JSON", "there is no VARIANT: JSON_VALUE, JSON_QUERY and JSON_EXISTS read JSON in a STRING"),
+];
+
+fn timestamp(unit: TimeUnit) -> DataType {
+    DataType::Timestamp(unit, None)
+}
+
+fn instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
+}
+
+fn now(span: Span) -> Expr {
+    call(Ident::with_span(span, "now"), vec![])
+}
+
+fn cast(expr: Expr, to: &DataType) -> Expr {
+    let data_type = types::ast_type(to);
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+fn time_of_day(span: Span) -> Expr {
+    cast(cast(now(span), &timestamp(TimeUnit::Second)), &DataType::Time32(TimeUnit::Second))
+}
+
+/// `LOCALTIMESTAMP` and `LOCALTIME` without brackets.
+pub(super) fn word(expr: &mut Expr) {
+    let Expr::Identifier(ident) = &*expr else { return };
+    if ident.quote_style.is_some() {
+        return;
+    }
+    let made = match ident.value.to_ascii_uppercase().as_str() {
+        "LOCALTIMESTAMP" => cast(now(ident.span), &timestamp(TimeUnit::Millisecond)),
+        "LOCALTIME" => time_of_day(ident.span),
+        _ => return,
+    };
+    *expr = made;
+}
+
+/// Functions of the time with Flink's types, and refusals.
+///
+/// # Errors
+/// A function that is not there.
+pub(super) fn function(expr: &mut Expr) -> Result<(), SqlError> {
+    let Expr::Function(function) = &*expr else { return Ok(()) };
+    let (name, span) = (function.name.to_string().to_uppercase(), function.name.span());
+    if let Some((_, hint)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+        let error = SqlError::new(SqlError::UNSUPPORTED, format!("{name} is not supported")).with_hint(*hint);
+        return Err(located(error, span));
+    }
+    let arguments = arguments(function);
+    if matches!((name.as_str(), arguments), ("RAND", 1) | ("RAND_INTEGER", 2)) {
+        let error = SqlError::new(SqlError::UNSUPPORTED, format!("{name} with a seed is not supported"))
+            .with_hint("leave the seed out");
+        return Err(located(error, span));
+    }
+    if arguments > 0 {
+        return Ok(());
+    }
+    let made = match name.as_str() {
+        "CURRENT_ROW_TIMESTAMP" | "CURRENT_TIMESTAMP" => cast(now(span), &instant()),
+        "LOCALTIMESTAMP" => cast(now(span), &timestamp(TimeUnit::Millisecond)),
+        "CURRENT_TIME" | "LOCALTIME" => time_of_day(span),
+        "UNIX_TIMESTAMP" => call(Ident::with_span(span, "extract"), vec![string("EPOCH"), now(span)]),
+        _ => return Ok(()),
+    };
+    *expr = made;
+    Ok(())
+}
+
+fn arguments(function: &Function) -> usize {
+    match &function.args {
+        FunctionArguments::List(list) => list.args.len(),
+        _ => 0,
+    }
+}
+
+/// `(start, end | interval) OVERLAPS (start, end | interval)`: neither ends before the other begins.
+///
+/// # Errors
+/// Anything else on its sides.
+pub(super) fn overlaps(expr: &mut Expr) -> Result<(), SqlError> {
+    let span = expr.span();
+    let Expr::BinaryOp { left, right, .. } = &*expr else { return Ok(()) };
+    let ends = |side: &Expr| match side {
+        Expr::Tuple(parts) => match parts.as_slice() {
+            [start, end @ Expr::Interval(_)] => {
+                let (left, right) = (Box::new(start.clone()), Box::new(end.clone()));
+                Some((start.clone(), Expr::BinaryOp { left, op: BinaryOperator::Plus, right }))
+            }
+            [start, end] => Some((start.clone(), end.clone())),
+            _ => None,
+        },
+        _ => None,
+    };
+    let (Some(first), Some(second)) = (ends(left), ends(right)) else {
+        let error = SqlError::new(SqlError::SYNTAX, "OVERLAPS compares two pairs of times")
+            .with_hint("write (start, end) OVERLAPS (start, end), or an INTERVAL for an end");
+        return Err(located(error, span));
+    };
+    let of = |name: &str, pair: &(Expr, Expr)| call(Ident::new(name), vec![pair.0.clone(), pair.1.clone()]);
+    let not_before = |a: &(Expr, Expr), b: &(Expr, Expr)| {
+        let (left, right) = (Box::new(of("greatest", a)), Box::new(of("least", b)));
+        Box::new(Expr::BinaryOp { left, op: BinaryOperator::GtEq, right })
+    };
+    let (left, right) = (not_before(&first, &second), not_before(&second, &first));
+    *expr = Expr::Nested(Box::new(Expr::BinaryOp { left, op: BinaryOperator::And, right }));
+    Ok(())
+}
