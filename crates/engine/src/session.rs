@@ -253,7 +253,7 @@ impl Session {
         Ok(match show {
             Show::Tables { like } => show::tables(&self.catalog, like.as_deref()),
             Show::Views => show::views(&self.catalog),
-            Show::Create(name) => show::create(self.catalog.object(name).map_err(from_catalog)?),
+            Show::Create { kind, name } => show::create(kind, self.catalog.object(name).map_err(from_catalog)?)?,
             Show::Functions => show::names("function name", self.engine.functions().names().into_iter()),
             Show::Columns(name) => self.describe(name)?,
             Show::Connectors => {

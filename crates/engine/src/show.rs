@@ -4,6 +4,7 @@ use crate::listing::{Listing, flags, text};
 use crate::settings::{SETTINGS, Settings};
 use arrow::datatypes::{Field, SchemaRef};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table, sql_type};
+use eddyline_planner::SqlError;
 
 /// `SHOW TABLES [LIKE 'pattern']`: tables and views.
 pub(crate) fn tables(catalog: &Catalog, like: Option<&str>) -> Listing {
@@ -71,12 +72,19 @@ pub(crate) fn describe_columns(schema: &SchemaRef) -> Listing {
 }
 
 /// `SHOW CREATE TABLE|VIEW name`: a statement that makes the same object.
-pub(crate) fn create(object: &Object) -> Listing {
-    let sql = match object {
-        Object::Table(table) => table.to_sql(),
-        Object::View(view) => view.to_sql(),
+///
+/// # Errors
+/// The object is of the other kind.
+pub(crate) fn create(kind: &str, object: &Object) -> Result<Listing, SqlError> {
+    let (name, sql) = match object {
+        Object::Table(table) => (&table.name, table.to_sql()),
+        Object::View(view) => (&view.name, view.to_sql()),
     };
-    Listing::lines("result", &sql)
+    if object.kind() != kind {
+        return Err(SqlError::new("42809", format!("{name} is a {}, not a {kind}", object.kind()))
+            .with_hint(format!("write SHOW CREATE {} {name}", object.kind().to_uppercase())));
+    }
+    Ok(Listing::lines("result", &sql))
 }
 
 fn quoted(text: &str) -> String {

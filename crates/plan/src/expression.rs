@@ -50,8 +50,36 @@ impl fmt::Debug for Expression {
 
 impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let text = self.0.to_string();
+        let mut rest = text.as_str();
+        // Arrow prints intervals as it keeps them.
+        while let Some((before, interval, after)) = next_interval(rest) {
+            write!(f, "{before}INTERVAL '{interval}'")?;
+            rest = after;
+        }
+        f.write_str(rest)
     }
+}
+
+/// What stands before an interval, the interval in words, what stands behind it.
+fn next_interval(text: &str) -> Option<(&str, String, &str)> {
+    let (before, rest) = text.split_once("IntervalMonthDayNano { months: ")?;
+    let (months, rest) = rest.split_once(", days: ")?;
+    let (days, rest) = rest.split_once(", nanoseconds: ")?;
+    let (nanos, after) = rest.split_once(" }")?;
+    let nanos: i64 = nanos.parse().ok()?;
+    let mut words: Vec<String> = [(months, "months"), (days, "days")]
+        .iter()
+        .filter(|(n, _)| *n != "0")
+        .map(|(n, u)| format!("{n} {u}"))
+        .collect();
+    if nanos != 0 || words.is_empty() {
+        let (sign, nanos) = (if nanos < 0 { "-" } else { "" }, nanos.unsigned_abs());
+        let fraction = format!(".{:09}", nanos % 1_000_000_000);
+        let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+        words.push(format!("{sign}{}{fraction} seconds", nanos / 1_000_000_000));
+    }
+    Some((before, words.join(" "), after))
 }
 
 /// An expression and the name of the column that it makes.

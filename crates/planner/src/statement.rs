@@ -157,7 +157,12 @@ pub enum Show {
     /// `SHOW VIEWS`.
     Views,
     /// `SHOW CREATE TABLE|VIEW name`.
-    Create(String),
+    Create {
+        /// `table` or `view`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
     /// `SHOW FUNCTIONS`.
     Functions,
     /// `SHOW COLUMNS FROM name`.

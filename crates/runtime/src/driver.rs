@@ -13,6 +13,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::thread::JoinHandle;
 
+/// An expression of a thousand operators goes down as many calls. Only what is used takes memory.
+const STACK_BYTES: usize = 32 << 20;
+
 /// What came of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
@@ -146,7 +149,7 @@ pub(crate) fn spawn(mut driver: Driver, shards: Vec<Shard>) -> Result<(), Runtim
 }
 
 fn thread(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, RuntimeError> {
-    let spawned = std::thread::Builder::new().name(name).spawn(run);
+    let spawned = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(run);
     spawned.map_err(|e| RuntimeError::Thread { message: e.to_string() })
 }
 

@@ -110,8 +110,13 @@ impl Definer<'_> {
             Err(as_source) => match self.registry.sink(&options, sink_request(table, self.time_zone)) {
                 Ok(_) => Ok(()),
                 Err(as_sink) => {
-                    let sink_only = matches!(as_source, ConnectorError::Unsupported { .. });
-                    Err(from_connector(if sink_only { &as_sink } else { &as_source }))
+                    // What neither side can do says least where the other side is not there at all.
+                    let missing = |e: &ConnectorError, what: &str| matches!(e, ConnectorError::Unsupported { message, .. } if message.ends_with(what));
+                    let sink_only = missing(&as_source, "cannot be read");
+                    let source_only = missing(&as_sink, "cannot be written");
+                    let of_sink =
+                        sink_only || (matches!(as_source, ConnectorError::Unsupported { .. }) && !source_only);
+                    Err(from_connector(if of_sink { &as_sink } else { &as_source }))
                 }
             },
         }

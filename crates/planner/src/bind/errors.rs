@@ -109,6 +109,13 @@ pub(crate) fn unknown_column(name: &str, relation: Option<&str>, known: &[Column
     }
 }
 
+/// The error for a function whose value is the time of day.
+pub(crate) fn of_the_clock(name: &str) -> SqlError {
+    SqlError::new(SqlError::UNSUPPORTED, format!("{} in a query that is kept up to date", name.to_uppercase())).with_hint(
+        "its value changes without any input; use a time column of the table (event time, or a METADATA column) instead",
+    )
+}
+
 /// The name that is nearest to what was typed, if any is near.
 fn nearest<'n>(typed: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     names

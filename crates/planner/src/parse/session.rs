@@ -21,8 +21,10 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         Show::Tables { like }
     } else if cursor.word("VIEWS") {
         Show::Views
-    } else if cursor.words(&["CREATE", "TABLE"]) || cursor.words(&["CREATE", "VIEW"]) {
-        Show::Create(cursor.object_name("a name")?)
+    } else if cursor.words(&["CREATE", "TABLE"]) {
+        Show::Create { kind: "table", name: cursor.object_name("the name of a table")? }
+    } else if cursor.words(&["CREATE", "VIEW"]) {
+        Show::Create { kind: "view", name: cursor.object_name("the name of a view")? }
     } else if cursor.word("FUNCTIONS") {
         Show::Functions
     } else if cursor.words(&["COLUMNS", "FROM"]) || cursor.words(&["COLUMNS", "IN"]) {

@@ -170,7 +170,7 @@ fn views_inserts_and_sets() {
             "explain Logical of set of [into a[] at 49: SELECT 1]",
         ),
         ("SHOW TABLES LIKE 'a%'", "Show(Tables { like: Some(\"a%\") })"),
-        ("SHOW CREATE VIEW v", "Show(Create(\"v\"))"),
+        ("SHOW CREATE VIEW v", "Show(Create { kind: \"view\", name: \"v\" })"),
         ("SHOW COLUMNS IN t", "Show(Columns(\"t\"))"),
         ("DESC t", "Describe(\"t\")"),
         ("DESCRIBE TABLE `a b`", "Describe(\"a b\")"),

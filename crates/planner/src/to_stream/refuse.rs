@@ -83,9 +83,7 @@ fn is_clock(name: &str, no_arguments: bool) -> bool {
 }
 
 fn clock(name: &str, query: &Query) -> SqlError {
-    let error = unsupported(&format!("{}() in a query that is kept up to date", name.to_uppercase())).with_hint(
-        "its value changes without any input; use a time column of the table (event time, or a METADATA column) instead",
-    );
+    let error = errors::of_the_clock(&format!("{name}()"));
     let place = CLOCK.iter().chain(&["unix_timestamp"]).find_map(|n| errors::find(query, n));
     at(error, place)
 }

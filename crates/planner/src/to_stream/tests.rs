@@ -237,14 +237,14 @@ fn a_hop_aggregate_closes_with_the_watermark() {
     Sink #3 result key (auction, window_end)
       Calc #2 [auction@0 AS auction, count(*)@1 AS num, window_start@2 AS window_start, window_end@3 AS window_end]
         WindowAggregate #1 single hop(slide=2000ms, size=10000ms, offset=0ms) by (auction) [count(*) AS count(*)]
-          [exchange by (auction)] Source #0 bid [auction, date_time] watermark date_time@1 - IntervalMonthDayNano { months: 0, days: 0, nanoseconds: 4000000000 }
+          [exchange by (auction)] Source #0 bid [auction, date_time] watermark date_time@1 - INTERVAL '4 seconds'
     ");
     assert_snapshot!(dataflow_on_shards("SELECT auction, COUNT(*) AS num, window_start, window_end FROM TABLE(HOP(__table(bid), descriptor(date_time), INTERVAL '2' SECOND, INTERVAL '10' SECOND)) GROUP BY auction, window_start, window_end"), @r"
     Sink #4 result key (auction, window_end)
       Calc #3 [auction@0 AS auction, count(*)@1 AS num, window_start@2 AS window_start, window_end@3 AS window_end]
         WindowAggregate #2 global hop(slide=2000ms, size=10000ms, offset=0ms) by (auction) [count(*) AS count(*)]
           [exchange by (auction)] WindowAggregate #1 local hop(slide=2000ms, size=10000ms, offset=0ms) by (auction) [count(*) AS count(*)]
-            Source #0 bid [auction, date_time] watermark date_time@1 - IntervalMonthDayNano { months: 0, days: 0, nanoseconds: 4000000000 }
+            Source #0 bid [auction, date_time] watermark date_time@1 - INTERVAL '4 seconds'
     ");
 }
 
@@ -254,7 +254,7 @@ fn a_tumble_aggregate_may_be_by_one_window_column_and_filters_go_below() {
     Sink #3 result key (w_end)
       Calc #2 [max(price)@0 AS top_price, window_end@2 AS w_end]
         WindowAggregate #1 single tumble(size=10000ms, offset=0ms) by () [max(#0) AS max(price)]
-          [exchange by ()] Source #0 bid [price, date_time] where price@0 > 5 watermark date_time@1 - IntervalMonthDayNano { months: 0, days: 0, nanoseconds: 4000000000 }
+          [exchange by ()] Source #0 bid [price, date_time] where price@0 > 5 watermark date_time@1 - INTERVAL '4 seconds'
     ");
 }
 
@@ -264,7 +264,7 @@ fn a_filter_on_the_window_is_tested_on_the_result() {
     Sink #3 result key (window_start)
       Calc #2 [window_start@1 AS window_start, count(*)@0 AS n] where window_start@1 > 1577836800000
         WindowAggregate #1 single tumble(size=10000ms, offset=0ms) by () [count(*) AS count(*)]
-          [exchange by ()] Source #0 bid [date_time] watermark date_time@0 - IntervalMonthDayNano { months: 0, days: 0, nanoseconds: 4000000000 }
+          [exchange by ()] Source #0 bid [date_time] watermark date_time@0 - INTERVAL '4 seconds'
     ");
 }
 
@@ -274,13 +274,13 @@ fn the_older_spelling_is_the_same_plan() {
     Sink #3 result key (auction, e)
       Calc #2 [window_start@2 AS s, window_end@3 AS e, window_time@4 AS t, auction@0 AS auction, count(*)@1 AS n]
         WindowAggregate #1 single tumble(size=60000ms, offset=0ms) by (auction) [count(*) AS count(*)]
-          [exchange by (auction)] Source #0 bid [auction, date_time] watermark date_time@1 - IntervalMonthDayNano { months: 0, days: 0, nanoseconds: 4000000000 }
+          [exchange by (auction)] Source #0 bid [auction, date_time] watermark date_time@1 - INTERVAL '4 seconds'
     ");
     assert_snapshot!(dataflow("SELECT HOP_END(date_time, INTERVAL '1' SECOND, INTERVAL '1' MINUTE) AS e, COUNT(*) AS n FROM bid GROUP BY HOP(date_time, INTERVAL '1' SECOND, INTERVAL '1' MINUTE)"), @r"
     Sink #3 result key (e)
       Calc #2 [window_end@2 AS e, count(*)@0 AS n]
         WindowAggregate #1 single hop(slide=1000ms, size=60000ms, offset=0ms) by () [count(*) AS count(*)]
-          [exchange by ()] Source #0 bid [date_time] watermark date_time@0 - IntervalMonthDayNano { months: 0, days: 0, nanoseconds: 4000000000 }
+          [exchange by ()] Source #0 bid [date_time] watermark date_time@0 - INTERVAL '4 seconds'
     ");
 }
 
@@ -292,7 +292,7 @@ fn a_window_over_the_result_of_a_window() {
         WindowAggregate #3 single tumble(size=10000ms, offset=0ms) by () [max(#0) AS max(n)]
           [exchange by ()] Calc #2 [count(*)@1 AS n, window_time@4 AS w]
             WindowAggregate #1 single tumble(size=1000ms, offset=0ms) by (auction) [count(*) AS count(*)]
-              [exchange by (auction)] Source #0 bid [auction, date_time] watermark date_time@1 - IntervalMonthDayNano { months: 0, days: 0, nanoseconds: 4000000000 }
+              [exchange by (auction)] Source #0 bid [auction, date_time] watermark date_time@1 - INTERVAL '4 seconds'
     ");
 }
 
@@ -300,11 +300,11 @@ fn a_window_over_the_result_of_a_window() {
 fn grouping_a_windows_results_by_the_window_closes_with_it() {
     assert_snapshot!(dataflow("WITH counts AS (SELECT auction, COUNT(*) AS num, window_start, window_end FROM TABLE(HOP(__table(bid), descriptor(date_time), INTERVAL '2' SECOND, INTERVAL '10' SECOND)) GROUP BY auction, window_start, window_end) SELECT MAX(num) AS top_num, window_start, window_end FROM counts GROUP BY window_start, window_end"), @r"
     Sink #5 result key (window_end)
-      Calc #4 [max(count(*))@0 AS top_num, window_end@2 - IntervalMonthDayNano { months: 0, days: 0, nanoseconds: 10000000000 } AS window_start, window_end@2 AS window_end]
+      Calc #4 [max(count(*))@0 AS top_num, window_end@2 - INTERVAL '10 seconds' AS window_start, window_end@2 AS window_end]
         WindowAggregate #3 single tumble(size=2000ms, offset=0ms) by () [max(#0) AS max(count(*))]
           [exchange by ()] Calc #2 [count(*)@1 AS count(*), window_time@4 AS window_time]
             WindowAggregate #1 single hop(slide=2000ms, size=10000ms, offset=0ms) by (auction) [count(*) AS count(*)]
-              [exchange by (auction)] Source #0 bid [auction, date_time] watermark date_time@1 - IntervalMonthDayNano { months: 0, days: 0, nanoseconds: 4000000000 }
+              [exchange by (auction)] Source #0 bid [auction, date_time] watermark date_time@1 - INTERVAL '4 seconds'
     ");
 }
 
@@ -314,7 +314,7 @@ fn distinct_windows_close_too() {
     Sink #3 result key (window_end)
       Calc #2 [window_start@0 AS window_start, window_end@1 AS window_end]
         WindowAggregate #1 single tumble(size=10000ms, offset=0ms) by ()
-          [exchange by ()] Source #0 bid [date_time] watermark date_time@0 - IntervalMonthDayNano { months: 0, days: 0, nanoseconds: 4000000000 }
+          [exchange by ()] Source #0 bid [date_time] watermark date_time@0 - INTERVAL '4 seconds'
     ");
 }
 
@@ -377,7 +377,7 @@ fn a_computed_time_column_has_a_watermark() {
     Sink #3 result key (window_end)
       Calc #2 [window_end@2 AS window_end, count(*)@0 AS n]
         WindowAggregate #1 single tumble(size=1000ms, offset=0ms) by () [count(*) AS count(*)]
-          [exchange by ()] Source #0 event [at] watermark CAST(to_timestamp_millis(seconds@0 * 1000) AS Timestamp(ms)) - IntervalMonthDayNano { months: 0, days: 0, nanoseconds: 1000000000 }
+          [exchange by ()] Source #0 event [at] watermark CAST(to_timestamp_millis(seconds@0 * 1000) AS Timestamp(ms)) - INTERVAL '1 seconds'
     ");
 }
 
@@ -388,4 +388,13 @@ fn random_numbers_are_fine_over_insertions() {
       Calc #1 [auction@0 AS auction, random() AS r]
         Source #0 bid [auction]
     ");
+}
+
+#[test]
+fn intervals_print_in_words() {
+    let shown = dataflow(
+        "SELECT date_time + INTERVAL '1-2' YEAR TO MONTH AS a, date_time - INTERVAL '1 00:00:00.5' DAY TO SECOND AS b FROM bid",
+    );
+    assert!(shown.contains("date_time@0 + INTERVAL '14 months' AS a"), "{shown}");
+    assert!(shown.contains("date_time@0 - INTERVAL '1 days 0.5 seconds' AS b"), "{shown}");
 }
