@@ -125,8 +125,16 @@ impl Harness {
     /// # Errors
     /// What the operator says; a table that does not fit the input.
     pub fn process(&mut self, table: &str) -> Result<(), OperatorError> {
-        let changes = parse_changes(&self.inputs[0], table)?;
-        self.apply(0, changes)
+        self.process_on(0, table)
+    }
+
+    /// Applies a change table to an input.
+    ///
+    /// # Errors
+    /// As [`process`](Self::process).
+    pub fn process_on(&mut self, input: usize, table: &str) -> Result<(), OperatorError> {
+        let changes = parse_changes(&self.inputs[input], table)?;
+        self.apply(input, changes)
     }
 
     /// Applies changes to an input.
@@ -246,6 +254,7 @@ fn output_schema(spec: &OperatorSpec, inputs: &[SchemaRef]) -> Result<SchemaRef,
         OperatorSpec::Calc(s) => s.output_schema(&inputs[0])?,
         OperatorSpec::GroupAggregate(s) => s.output_schema(&inputs[0]),
         OperatorSpec::WindowAggregate(s) => s.output_schema(&inputs[0]),
+        OperatorSpec::Join(s) => s.output_schema(&inputs[0], &inputs[1]),
         OperatorSpec::WindowAssign(s) => {
             let time = inputs[0].field(s.time).data_type();
             let windows = eddyline_plan::window::window_fields(time);

@@ -10,6 +10,7 @@
 //! | `calc` | WHERE, SELECT |
 //! | `union` | UNION ALL |
 //! | `group_aggregate` | GROUP BY, DISTINCT |
+//! | `join` | JOIN, IN, EXISTS, INTERSECT, EXCEPT |
 //! | `window_assign` | TABLE(TUMBLE(…)), TABLE(HOP(…)) |
 //! | `window_aggregate` | GROUP BY over windows |
 //!
@@ -25,6 +26,7 @@ mod event_time;
 mod group_aggregate;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;
+mod join;
 mod union;
 mod window_aggregate;
 mod window_assign;

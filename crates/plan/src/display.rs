@@ -33,7 +33,7 @@ fn write_node(
         return writeln!(f, "{} #{id} (shared, see above)", node.spec.name());
     }
     let below: Vec<&Schema> = node.inputs.iter().map(|i| plan.nodes()[i.from].schema.as_ref()).collect();
-    writeln!(f, "{} #{id} {}", node.spec.name(), describe(&node.spec, below.first().copied()))?;
+    writeln!(f, "{} #{id} {}", node.spec.name(), describe(&node.spec, &below))?;
     for input in &node.inputs {
         write_node(plan, f, input.from, depth + 1, Some((input, &plan.nodes()[input.from].schema)), shown)?;
     }
@@ -45,10 +45,10 @@ fn names(schema: &Schema, columns: &[usize]) -> String {
 }
 
 /// What an operator does, in one line.
-pub(crate) fn describe(spec: &OperatorSpec, input: Option<&Schema>) -> String {
+pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
     let mut out = String::new();
     let empty = Schema::empty();
-    let input = input.unwrap_or(&empty);
+    let input = inputs.first().copied().unwrap_or(&empty);
     match spec {
         OperatorSpec::Source(s) => {
             let columns: Vec<&str> = s.project.iter().map(|e| e.name.as_str()).collect();
@@ -81,6 +81,18 @@ pub(crate) fn describe(spec: &OperatorSpec, input: Option<&Schema>) -> String {
         OperatorSpec::WindowAggregate(a) => {
             let _ = write!(out, "{} {} by ({})", phase(a.phase), window(&a.window), names(input, &a.keys));
             calls(&mut out, &a.calls);
+        }
+        OperatorSpec::Join(j) => {
+            let right = inputs.get(1).copied().unwrap_or(&empty);
+            let pair = |(l, r): &(usize, usize)| format!("{} = {}", input.field(*l).name(), right.field(*r).name());
+            let on: Vec<String> = j.on.iter().map(pair).collect();
+            let _ = write!(out, "{} on ({})", j.kind.name(), on.join(", "));
+            if let Some(r) = &j.residual {
+                let _ = write!(out, " if {r}");
+            }
+            if let Some(time) = j.time {
+                let _ = write!(out, " until {}", input.field(j.on[time.key].0).name());
+            }
         }
         OperatorSpec::Sink(s) => {
             let _ = write!(out, "{}", s.table);

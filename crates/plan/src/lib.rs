@@ -13,6 +13,7 @@ pub mod aggregate;
 mod dataflow;
 mod display;
 mod expression;
+mod join;
 mod spec;
 pub mod window;
 
@@ -21,5 +22,6 @@ pub use dataflow::{
     ChangeMode, ChangeTraits, Dataflow, Distribution, Fragment, FragmentId, Input, Node, NodeId, OperatorId, PlanError,
 };
 pub use expression::{Expression, NamedExpression};
+pub use join::{JoinKind, JoinSpec, TimeKey};
 pub use spec::{CalcSpec, OperatorSpec, SinkSpec, SourceSpec, ValuesSpec, WatermarkSpec};
 pub use window::{Window, WindowAggregateSpec, WindowAssignSpec};

@@ -1,4 +1,4 @@
-use crate::{Expression, GroupAggregateSpec, NamedExpression, WindowAggregateSpec, WindowAssignSpec};
+use crate::{Expression, GroupAggregateSpec, JoinSpec, NamedExpression, WindowAggregateSpec, WindowAssignSpec};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion_common::Result;
@@ -22,6 +22,8 @@ pub enum OperatorSpec {
     WindowAssign(WindowAssignSpec),
     /// `GROUP BY` over windows, emitted when they close.
     WindowAggregate(WindowAggregateSpec),
+    /// JOIN, IN, EXISTS, INTERSECT, EXCEPT.
+    Join(JoinSpec),
     /// Rows to outside.
     Sink(SinkSpec),
 }
@@ -37,6 +39,7 @@ impl OperatorSpec {
             OperatorSpec::GroupAggregate(_) => "GroupAggregate",
             OperatorSpec::WindowAssign(_) => "WindowAssign",
             OperatorSpec::WindowAggregate(_) => "WindowAggregate",
+            OperatorSpec::Join(_) => "Join",
             OperatorSpec::Sink(_) => "Sink",
         }
     }

@@ -111,7 +111,6 @@ impl Builder<'_, '_> {
         if let Base::Source(spec) = &stream.base {
             stream = absorbed(spec.as_ref().clone(), stream)?;
         }
-        let plain = stream.is_plain();
         let schema = stream.output_schema().map_err(errors::plain)?;
         let below = match &stream.base {
             Base::Node(id) => *id,
@@ -121,7 +120,13 @@ impl Builder<'_, '_> {
                 return Ok(self.values_node(values));
             }
             Base::Window(windowing) => self.assign_node(windowing, &stream)?,
+            Base::Join(joining) => {
+                let (node, over) = self.join_node(joining, &stream);
+                stream = over;
+                node
+            }
         };
+        let plain = stream.is_plain();
         // Other names alone are no work.
         Ok(if plain { below } else { self.calc_node(below, stream) })
     }

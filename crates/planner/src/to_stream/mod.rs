@@ -7,6 +7,7 @@
 mod aggregate;
 mod calc;
 mod graph;
+mod join;
 mod places;
 mod refuse;
 mod scan;
@@ -62,6 +63,7 @@ impl<'p, 'a> Builder<'p, 'a> {
             LogicalPlan::TableScan(scan) => self.scan(scan),
             LogicalPlan::Aggregate(a) => self.aggregate(a),
             LogicalPlan::Distinct(Distinct::All(input)) => self.distinct(input),
+            LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Union(u) => self.union(u),
             LogicalPlan::Values(v) => self.values(v),
             LogicalPlan::EmptyRelation(e) => self.empty(e),

@@ -1,3 +1,4 @@
+use super::join::Joining;
 use crate::checked::NotNull;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -18,6 +19,8 @@ pub(crate) enum Base {
     Values(ValuesSpec),
     /// Window columns appended to a stream, not yet a node: a window aggregate above needs no such node.
     Window(Box<Windowing>),
+    /// Two inputs joined, not yet a node: which columns it puts out is known when they are read.
+    Join(Box<Joining>),
 }
 
 /// A [`Base::Window`].

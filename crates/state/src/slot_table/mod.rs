@@ -199,6 +199,11 @@ impl SlotTable {
         Ok(created)
     }
 
+    /// The rows of the last [`lookup`](Self::lookup) for which slots were made, and the slots.
+    pub fn created(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.created.iter().map(|c| (c.row, c.slot))
+    }
+
     fn prepare(&self, keys: &[ArrayRef]) -> Result<Vec<ArrayRef>, StateError> {
         self.columns.iter().zip(keys).map(|(column, key)| column.prepare(key)).collect()
     }
