@@ -207,7 +207,9 @@ impl<'a> Planner<'a> {
                 (plan, presentation) = to_stream::presentation(plan)?;
             }
             to_stream::check(&plan, &output.query)?;
-            optimized.push(self.optimize(plan)?);
+            let plan = self.optimize(plan)?;
+            to_stream::check_rewritten(&plan, &output.query)?;
+            optimized.push(plan);
         }
         let mut scans = Scans::default();
         optimized.iter().for_each(|plan| scans.look_at(plan, self.options.emit));

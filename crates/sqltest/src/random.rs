@@ -127,7 +127,14 @@ fn relation(rng: &mut StdRng, tables: &[&str], depth: usize) -> String {
         format!("({}) AS s{depth}", relation(rng, tables, depth - 1))
     };
     let full = depth == 1;
-    match rng.random_range(0..10) {
+    match rng.random_range(0..17) {
+        10..=12 => join(rng, tables, &from, depth),
+        13..=15 => subquery(rng, tables, &from, depth),
+        16 => {
+            let other = relation(rng, tables, depth - 1);
+            let set = ["INTERSECT", "EXCEPT"].choose(rng).expect("not empty");
+            format!("SELECT k, a FROM {from} {set} SELECT k, a FROM ({other}) AS u3")
+        }
         0..=1 => format!("SELECT {} AS k, {} FROM {from}{}", text(rng), filled(rng, full), wher(rng, full)),
         2 => format!("SELECT DISTINCT {} AS k, a FROM {from}{}", text(rng), wher(rng, full)),
         3 => {
@@ -151,6 +158,58 @@ fn relation(rng: &mut StdRng, tables: &[&str], depth: usize) -> String {
             )
         }
     }
+}
+
+/// A table, or a query in brackets.
+fn other(rng: &mut StdRng, tables: &[&str], depth: usize) -> String {
+    match rng.random_bool(0.6) {
+        true => (*tables.choose(rng).expect("a table")).to_owned(),
+        false => format!("({})", relation(rng, tables, depth - 1)),
+    }
+}
+
+fn join(rng: &mut StdRng, tables: &[&str], from: &str, depth: usize) -> String {
+    let kind = ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN"].choose(rng).expect("not empty");
+    let from = from.rsplit_once(" AS ").map_or(from, |(query, _)| query);
+    let right = other(rng, tables, depth);
+    let on = [
+        "l.k = r.k",
+        "l.a = r.a",
+        "l.k = r.k AND l.a = r.a",
+        "l.k = r.k AND l.a < r.a",
+        "l.k = r.k AND r.a > 0",
+        "l.a < r.a",
+        "UPPER(l.k) = r.k",
+        "l.k = r.k AND l.a + 1 = r.a",
+        "l.k IS NOT DISTINCT FROM r.k",
+    ];
+    let on = if *kind == "CROSS JOIN" { String::new() } else { format!(" ON {}", on.choose(rng).expect("not empty")) };
+    let columns = [
+        "l.k AS k, r.a AS a",
+        "COALESCE(l.k, r.k) AS k, l.a AS a, r.a AS ra",
+        "r.k AS k, l.a AS a, l.k AS lk",
+        "l.k AS k, COALESCE(l.a, 0) + COALESCE(r.a, 0) AS a",
+    ];
+    let select = columns.choose(rng).expect("not empty");
+    let wher = ["", " WHERE l.a > 0", " WHERE r.a IS NULL", " WHERE l.a > r.a"].choose(rng).expect("not empty");
+    format!("SELECT {select} FROM {from} AS l {kind} {right} AS r{on}{wher}")
+}
+
+fn subquery(rng: &mut StdRng, tables: &[&str], from: &str, depth: usize) -> String {
+    let from = from.rsplit_once(" AS ").map_or(from, |(query, _)| query);
+    let right = other(rng, tables, depth);
+    let not = if rng.random_bool(0.5) { "NOT " } else { "" };
+    let condition = match rng.random_range(0..8) {
+        0 => format!("l.a {not}IN (SELECT a FROM {right} AS r)"),
+        1 => format!("l.k {not}IN (SELECT k FROM {right} AS r WHERE a > 0)"),
+        2 => format!("{not}EXISTS (SELECT 1 FROM {right} AS r WHERE r.k = l.k)"),
+        3 => format!("{not}EXISTS (SELECT 1 FROM {right} AS r WHERE r.k = l.k AND r.a > l.a)"),
+        4 => format!("l.a > (SELECT MAX(a) - 3 FROM {right} AS r)"),
+        5 => format!("l.a < (SELECT COUNT(*) FROM {right} AS r WHERE r.k = l.k)"),
+        6 => format!("l.a >= (SELECT AVG(a) FROM {right} AS r WHERE r.k = l.k)"),
+        _ => format!("(l.a > 2 OR {not}EXISTS (SELECT 1 FROM {right} AS r WHERE r.k = l.k))"),
+    };
+    format!("SELECT l.k AS k, l.a AS a FROM {from} AS l WHERE {condition}")
 }
 
 fn text(rng: &mut StdRng) -> &'static str {

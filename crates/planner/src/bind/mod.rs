@@ -42,6 +42,8 @@ impl Planner<'_> {
         let mut config = ConfigOptions::new();
         config.execution.time_zone = Some(self.options.time_zone.clone());
         config.execution.enable_ansi_mode = true;
+        // Scalar subqueries become joins, which are maintained; nobody computes them once beforehand.
+        config.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
         // ORDER BY in a subquery means nothing without LIMIT; dropping it is DataFusion's default, and ours.
         Arc::new(config)
     }

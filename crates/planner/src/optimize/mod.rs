@@ -13,7 +13,8 @@
 //! | `PropagateEmptyRelation` | a table that is empty now may not stay so; where a filter is constant FALSE `EliminateFilter` says so |
 //! | `OptimizeUnions`, `UnionsToFilter` | merge branches by comparing whole plans; equal branches are shared later, by identity |
 //! | `ExtractLeafExpressions`, `PushDownLeafProjections` | move struct accesses into scans of nested files, which our scans do not do |
-//! | `FilterNullJoinKeys`, `EliminateOuterJoin`, `EliminateJoin`, `EliminateCrossJoin`, `ExtractEquijoinPredicate`, `DecorrelatePredicateSubquery`, `ScalarSubqueryToJoin`, `DecorrelateLateralJoin`, `RewriteSetComparison` | only concern joins and subqueries, which are refused before |
+//! | `EliminateJoin` | makes an empty relation of `ON FALSE`, which `EliminateFilter` does where it matters |
+//! | `FilterNullJoinKeys` | a join drops rows with NULL keys without a filter below |
 
 #[cfg(test)]
 mod tests;
@@ -24,10 +25,17 @@ use datafusion_common::Result;
 use datafusion_common::tree_node::TreeNode;
 use datafusion_expr::LogicalPlan;
 use datafusion_optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
+use datafusion_optimizer::decorrelate_lateral_join::DecorrelateLateralJoin;
+use datafusion_optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
+use datafusion_optimizer::eliminate_cross_join::EliminateCrossJoin;
 use datafusion_optimizer::eliminate_duplicated_expr::EliminateDuplicatedExpr;
 use datafusion_optimizer::eliminate_filter::EliminateFilter;
+use datafusion_optimizer::eliminate_outer_join::EliminateOuterJoin;
+use datafusion_optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
 use datafusion_optimizer::optimize_projections::OptimizeProjections;
 use datafusion_optimizer::push_down_filter::PushDownFilter;
+use datafusion_optimizer::rewrite_set_comparison::RewriteSetComparison;
+use datafusion_optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
 use datafusion_optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion_optimizer::{Optimizer, OptimizerContext, OptimizerRule};
 use std::sync::Arc;
@@ -37,9 +45,16 @@ type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 /// The rules, in order.
 pub(crate) fn rules() -> Vec<Rule> {
     vec![
+        Arc::new(RewriteSetComparison::new()),
         Arc::new(SimplifyExpressions::new()),
+        Arc::new(DecorrelatePredicateSubquery::new()),
+        Arc::new(ScalarSubqueryToJoin::new()),
+        Arc::new(DecorrelateLateralJoin::new()),
+        Arc::new(ExtractEquijoinPredicate::new()),
         Arc::new(EliminateDuplicatedExpr::new()),
         Arc::new(EliminateFilter::new()),
+        Arc::new(EliminateCrossJoin::new()),
+        Arc::new(EliminateOuterJoin::new()),
         Arc::new(PushDownFilter::new()),
         Arc::new(CommonSubexprEliminate::new()),
         Arc::new(OptimizeProjections::new()),

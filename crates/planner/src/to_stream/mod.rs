@@ -8,6 +8,8 @@ mod aggregate;
 mod calc;
 mod graph;
 mod join;
+#[cfg(test)]
+mod join_tests;
 mod places;
 mod refuse;
 mod scan;
@@ -22,7 +24,7 @@ mod values;
 mod window;
 
 use graph::Graph;
-pub(crate) use refuse::check;
+pub(crate) use refuse::{check, check_rewritten};
 pub(crate) use scan::Scans;
 pub(crate) use sink::presentation;
 

@@ -2,7 +2,9 @@
 
 use crate::TextPosition;
 use crate::bind::position_of;
-use sqlparser::ast::{Expr, Function, LimitClause, OrderByKind, Query, Select, Spanned, Visit, Visitor};
+use sqlparser::ast::{
+    Expr, Function, LimitClause, OrderByKind, Query, SetExpr, SetOperator, SetQuantifier, Spanned, Visit, Visitor,
+};
 use std::ops::ControlFlow;
 
 type Found = ControlFlow<TextPosition>;
@@ -16,16 +18,12 @@ fn found(place: Option<TextPosition>) -> Found {
 
 /// Looks through a query with functions that know a place when they see it.
 struct Look {
-    select: fn(&Select) -> Option<TextPosition>,
     expr: fn(&Expr) -> Option<TextPosition>,
     query: fn(&Query) -> Option<TextPosition>,
 }
 
 impl Visitor for Look {
     type Break = TextPosition;
-    fn pre_visit_select(&mut self, select: &Select) -> Found {
-        found((self.select)(select))
-    }
     fn pre_visit_expr(&mut self, expr: &Expr) -> Found {
         found((self.expr)(expr))
     }
@@ -34,20 +32,22 @@ impl Visitor for Look {
     }
 }
 
-const NOTHING: Look = Look { select: |_| None, expr: |_| None, query: |_| None };
+const NOTHING: Look = Look { expr: |_| None, query: |_| None };
 
 fn look(query: &Query, mut look: Look) -> Option<TextPosition> {
     query.visit(&mut look).break_value()
 }
 
-/// The second table of a join.
-pub(super) fn join(query: &Query) -> Option<TextPosition> {
-    let select = |s: &Select| {
-        let joined = s.from.iter().flat_map(|f| &f.joins).map(|j| j.relation.span());
-        let listed = s.from.iter().skip(1).map(|f| f.relation.span());
-        joined.chain(listed).find_map(position_of)
-    };
-    look(query, Look { select, ..NOTHING })
+/// INTERSECT ALL or EXCEPT ALL: its right side.
+pub(super) fn set_operation_all(query: &Query) -> Option<TextPosition> {
+    fn within(set: &SetExpr) -> Option<TextPosition> {
+        let SetExpr::SetOperation { op, set_quantifier, left, right } = set else { return None };
+        if *op != SetOperator::Union && *set_quantifier == SetQuantifier::All {
+            return position_of(right.span());
+        }
+        within(left).or_else(|| within(right))
+    }
+    look(query, Look { query: |q| within(&q.body), ..NOTHING })
 }
 
 /// A function with OVER.

@@ -5,9 +5,10 @@ use crate::SqlError;
 use crate::TextPosition;
 use crate::bind::errors;
 use crate::optimize::reads_tables;
-use datafusion_common::JoinType;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion_expr::{Distinct, Expr, LogicalPlan};
+use datafusion_expr::expr::InSubquery;
+use datafusion_expr::utils::split_conjunction;
+use datafusion_expr::{Distinct, Expr, ExprSchemable, Filter, LogicalPlan, Operator};
 use sqlparser::ast::Query;
 
 /// Functions whose value is the time of day: in a query that is kept up to date they would have to change results
@@ -26,10 +27,18 @@ const CLOCK: &[&str] = &[
 
 /// Refuses what `to_stream` does not plan.
 pub(crate) fn check(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
+    if let Some(place) = places::set_operation_all(query) {
+        return Err(unsupported("INTERSECT ALL and EXCEPT ALL are not supported yet")
+            .with_hint("leave ALL out where duplicates do not matter, or count rows with GROUP BY and join the counts")
+            .at(place));
+    }
     let clock_is_fine = !reads_tables(plan).map_err(errors::plain)?;
     let mut found: Option<SqlError> = None;
     plan.apply_with_subqueries(|p| {
-        found = refused_shape(p).map(|e| placed(e, p, query)).or_else(|| refused_expression(p, clock_is_fine, query));
+        found = refused_shape(p)
+            .map(|e| placed(e, p, query))
+            .or_else(|| refused_expression(p, clock_is_fine, query))
+            .or_else(|| refused_membership(p, query));
         Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })
     .map_err(errors::plain)?;
@@ -46,6 +55,8 @@ fn refused_shape(plan: &LogicalPlan) -> Option<SqlError> {
             | LogicalPlan::Aggregate(_)
             | LogicalPlan::Distinct(Distinct::All(_))
             | LogicalPlan::Union(_)
+            | LogicalPlan::Join(_)
+            | LogicalPlan::Subquery(_)
             | LogicalPlan::Values(_)
             | LogicalPlan::EmptyRelation(_)
             | LogicalPlan::Extension(_)
@@ -58,9 +69,9 @@ fn refused_expression(plan: &LogicalPlan, clock_is_fine: bool, query: &Query) ->
     for expr in plan.expressions() {
         let _ = expr.apply(|e| {
             found = match e {
-                Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) => {
-                    let error = unsupported("subqueries in expressions are not supported")
-                        .with_hint("they need a join, which is not supported yet; IN with a list of values is");
+                Expr::ScalarSubquery(s) if s.subquery.max_rows().is_none_or(|rows| rows > 1) => {
+                    let error = unsupported("a subquery that stands for a value must have one row at most")
+                        .with_hint("make it an aggregate without GROUP BY (MAX(x), COUNT(*), …), or join with it");
                     Some(at(error, places::subquery(query)))
                 }
                 Expr::ScalarFunction(f) if !clock_is_fine && is_clock(f.name(), f.args.is_empty()) => {
@@ -75,6 +86,65 @@ fn refused_expression(plan: &LogicalPlan, clock_is_fine: bool, query: &Query) ->
         }
     }
     None
+}
+
+/// `IN (SELECT …)` becomes a mark that is true or false, not NULL. That is the same where NULL and FALSE are: below
+/// AND and OR of a filter. `NOT IN` as a condition of its own minds NULLs in another way (`JoinSpec`'s anti join).
+fn refused_membership(plan: &LogicalPlan, query: &Query) -> Option<SqlError> {
+    let LogicalPlan::Filter(filter) = plan else { return None };
+    let refused = split_conjunction(&filter.predicate).into_iter().any(|conjunct| match conjunct {
+        Expr::InSubquery(_) => false,
+        Expr::Not(inner) if matches!(inner.as_ref(), Expr::InSubquery(_)) => false,
+        other => !marks_suffice(other, filter),
+    });
+    refused.then(|| {
+        let error = unsupported("NOT IN (SELECT …) over values that may be NULL, as a part of another condition")
+            .with_hint("write NOT EXISTS, or make NOT IN a condition of its own (AND), or a UNION of two queries");
+        at(error, places::subquery(query))
+    })
+}
+
+fn marks_suffice(expr: &Expr, filter: &Filter) -> bool {
+    match expr {
+        Expr::BinaryExpr(b) if matches!(b.op, Operator::And | Operator::Or) => {
+            marks_suffice(&b.left, filter) && marks_suffice(&b.right, filter)
+        }
+        Expr::InSubquery(InSubquery { negated: false, .. }) => true,
+        other => {
+            let nullable = |e: &Expr| match e {
+                Expr::InSubquery(i) => {
+                    let column = i.subquery.subquery.schema().field(0);
+                    column.is_nullable() || i.expr.nullable(filter.input.schema()).unwrap_or(true)
+                }
+                _ => false,
+            };
+            !other.exists(|e| Ok(nullable(e))).unwrap_or(true)
+        }
+    }
+}
+
+/// Refuses subqueries that did not become joins.
+pub(crate) fn check_rewritten(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
+    let mut found = false;
+    plan.apply_with_subqueries(|p| {
+        for expr in p.expressions() {
+            expr.apply(|e| {
+                found |= matches!(
+                    e,
+                    Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)
+                );
+                Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })?;
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })
+    .map_err(errors::plain)?;
+    if !found {
+        return Ok(());
+    }
+    let error = unsupported("this subquery cannot be turned into a join")
+        .with_hint("subqueries may stand in WHERE; elsewhere, join with the subquery in FROM");
+    Err(at(error, places::subquery(query)))
 }
 
 fn is_clock(name: &str, no_arguments: bool) -> bool {
@@ -98,7 +168,6 @@ fn at(error: SqlError, place: Option<TextPosition>) -> SqlError {
 /// The error with the place of what is refused.
 fn placed(error: SqlError, plan: &LogicalPlan, query: &Query) -> SqlError {
     let place = match plan {
-        LogicalPlan::Join(_) => places::join(query),
         LogicalPlan::Window(_) => places::over(query),
         LogicalPlan::Sort(_) => places::order_by(query),
         LogicalPlan::Limit(_) => places::limit(query),
@@ -114,12 +183,6 @@ fn unsupported(message: &str) -> SqlError {
 /// The error for a kind of plan that is not planned.
 pub(super) fn refused(plan: &LogicalPlan) -> SqlError {
     match plan {
-        LogicalPlan::Join(j) if matches!(j.join_type, JoinType::LeftSemi | JoinType::LeftAnti) => {
-            unsupported("INTERSECT and EXCEPT are not supported yet")
-                .with_hint("of the set operations UNION and UNION ALL are")
-        }
-        LogicalPlan::Join(_) => unsupported("JOIN is not supported yet")
-            .with_hint("queries over one table work: projection, filter, GROUP BY, windows, UNION ALL"),
         LogicalPlan::Window(_) => unsupported("OVER windows are not supported yet")
             .with_hint("aggregate over TUMBLE or HOP windows, or with GROUP BY"),
         LogicalPlan::Sort(_) => unsupported("ORDER BY of a result that keeps changing is not supported")
@@ -131,7 +194,8 @@ pub(super) fn refused(plan: &LogicalPlan) -> SqlError {
         }
         LogicalPlan::Unnest(_) => unsupported("UNNEST is not supported yet"),
         LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE is not supported"),
-        LogicalPlan::Subquery(_) => unsupported("LATERAL is not supported yet"),
+        LogicalPlan::Subquery(_) => unsupported("this LATERAL subquery cannot be turned into a join")
+            .with_hint("correlate it by equal columns, without LIMIT"),
         other => unsupported(&format!("{} is not supported", first_word(&other.display().to_string()))),
     }
 }
