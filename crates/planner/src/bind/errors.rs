@@ -98,7 +98,11 @@ fn schema_error(error: SchemaError) -> Found {
 pub(crate) fn unknown_column(name: &str, relation: Option<&str>, known: &[Column]) -> SqlError {
     let full = relation.map(|r| format!("{r}.{name}")).unwrap_or_else(|| name.to_owned());
     let error = SqlError::new(SqlError::UNDEFINED_COLUMN, format!("column {full} does not exist"));
-    let names = known.iter().map(|c| c.name.as_str()).filter(|n| !n.starts_with("__"));
+    // Where the table is known, only its columns are meant.
+    let of_table = |c: &&Column| relation.is_some_and(|r| c.relation.as_ref().is_some_and(|t| t.table() == r));
+    let of_table: Vec<&Column> = known.iter().filter(of_table).collect();
+    let candidates = if of_table.is_empty() { known.iter().collect() } else { of_table };
+    let names = candidates.iter().map(|c| c.name.as_str()).filter(|n| !n.starts_with("__"));
     match nearest(name, names.clone()) {
         Some(nearest) if nearest.eq_ignore_ascii_case(name) => {
             error.with_hint(format!("did you mean {nearest}? Names are case-sensitive"))

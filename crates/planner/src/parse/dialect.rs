@@ -122,7 +122,17 @@ fn infix(parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr
     if word(0, "IS") && word(1 + negated, "JSON") {
         return Some(Ok(json::is_json(parser, left, negated == 1)));
     }
+    if word(0, "IS") && word(1 + negated, "DISTINCT") && word(2 + negated, "FROM") {
+        (0..3 + negated).for_each(|_| parser.advance_token());
+        return Some(distinct_from(parser, left, negated == 1, precedence));
+    }
     None
+}
+
+/// `x IS [NOT] DISTINCT FROM y` behind FROM. The parser's own would take `y AND z` for the right side.
+fn distinct_from(parser: &mut Parser, left: &Expr, negated: bool, precedence: u8) -> Result<Expr, ParserError> {
+    let (left, right) = (Box::new(left.clone()), Box::new(parser.parse_subexpr(precedence)?));
+    Ok(if negated { Expr::IsNotDistinctFrom(left, right) } else { Expr::IsDistinctFrom(left, right) })
 }
 
 /// `x [NOT] BETWEEN SYMMETRIC a AND b`: the bounds in either order.
