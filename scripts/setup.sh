@@ -15,7 +15,7 @@ for need in "${needs[@]}"; do
   command -v "$tool" >/dev/null || { missing_deb+=("$deb"); missing_rpm+=("$rpm"); }
 done
 # The linker needs the C library's start files, which come apart from the compiler.
-if command -v cc >/dev/null && [ "$(cc -print-file-name=crt1.o)" = crt1.o ]; then
+if ! command -v cc >/dev/null || [ "$(cc -print-file-name=crt1.o)" = crt1.o ]; then
   missing_deb+=(libc6-dev); missing_rpm+=(glibc-devel)
 fi
 

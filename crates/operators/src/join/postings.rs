@@ -14,6 +14,8 @@ pub(super) struct Postings {
     free: Vec<u32>,
     /// By row slot: its place in the list.
     places: Vec<u32>,
+    /// Room of all lists, in rows.
+    room: usize,
 }
 
 impl Postings {
@@ -45,14 +47,18 @@ impl Postings {
             list if list & LIST != 0 => {
                 let list = &mut self.lists[(list & !LIST) as usize];
                 self.places[row as usize] = list.len() as u32;
+                self.room -= list.capacity();
                 list.push(row);
+                self.room += list.capacity();
             }
             first => {
                 let list = self.free.pop().unwrap_or_else(|| {
                     self.lists.push(Vec::new());
                     self.lists.len() as u32 - 1
                 });
+                self.room -= self.lists[list as usize].capacity();
                 self.lists[list as usize].extend([first, row]);
+                self.room += self.lists[list as usize].capacity();
                 (self.places[first as usize], self.places[row as usize]) = (0, 1);
                 self.entries[key as usize] = list | LIST;
             }
@@ -82,7 +88,7 @@ impl Postings {
 
     /// Memory in bytes, about.
     pub(super) fn size_bytes(&self) -> usize {
-        let lists: usize = self.lists.iter().map(|l| l.capacity() * 4 + size_of::<Vec<u32>>()).sum();
-        lists + (self.entries.capacity() + self.places.capacity() + self.free.capacity()) * 4
+        let lists = self.lists.capacity() * size_of::<Vec<u32>>();
+        lists + (self.room + self.entries.capacity() + self.places.capacity() + self.free.capacity()) * 4
     }
 }

@@ -6,6 +6,7 @@ use crate::TextPosition;
 use crate::bind::errors;
 use crate::optimize::reads_tables;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion_common::{JoinConstraint, JoinType};
 use datafusion_expr::expr::InSubquery;
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{Distinct, Expr, ExprSchemable, Filter, LogicalPlan, Operator};
@@ -46,6 +47,17 @@ pub(crate) fn check(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
 }
 
 fn refused_shape(plan: &LogicalPlan) -> Option<SqlError> {
+    if let LogicalPlan::Join(join) = plan
+        && join.join_constraint == JoinConstraint::Using
+        && matches!(join.join_type, JoinType::Right | JoinType::Full)
+    {
+        // The binder takes the common column from the left, where it is NULL for a row of the right alone.
+        let kind = if join.join_type == JoinType::Right { "RIGHT" } else { "FULL" };
+        return Some(
+            unsupported(&format!("{kind} JOIN with USING or NATURAL"))
+                .with_hint("write the condition with ON, and COALESCE(left.column, right.column) in SELECT"),
+        );
+    }
     let known = matches!(
         plan,
         LogicalPlan::Projection(_)
