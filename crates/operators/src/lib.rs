@@ -11,6 +11,7 @@
 //! | `union` | UNION ALL |
 //! | `group_aggregate` | GROUP BY, DISTINCT |
 //! | `join` | JOIN, IN, EXISTS, INTERSECT, EXCEPT |
+//! | `top_n` | ROW_NUMBER, RANK, DENSE_RANK with bounds, LIMIT, DISTINCT ON |
 //! | `window_assign` | TABLE(TUMBLE(…)), TABLE(HOP(…)) |
 //! | `window_aggregate` | GROUP BY over windows |
 //!
@@ -27,6 +28,7 @@ mod group_aggregate;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;
 mod join;
+mod top_n;
 mod union;
 mod window_aggregate;
 mod window_assign;

@@ -1,6 +1,6 @@
 //! The text of a plan, as EXPLAIN and snapshots show it: sinks first, inputs indented below, exchanges marked.
 
-use crate::{AggregateCall, AggregatePhase, Dataflow, Distribution, Input, NodeId, OperatorSpec, Window};
+use crate::{AggregateCall, AggregatePhase, Dataflow, Distribution, Input, NodeId, OperatorSpec, OrderColumn, Window};
 use arrow::datatypes::Schema;
 use std::collections::HashSet;
 use std::fmt::{self, Write};
@@ -94,6 +94,12 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
                 let _ = write!(out, " until {}", input.field(j.on[time.key].0).name());
             }
         }
+        OperatorSpec::TopN(t) => {
+            let local = if t.local { "local " } else { "" };
+            let last = t.last.map(|l| l.to_string()).unwrap_or_default();
+            let _ = write!(out, "{local}{} {}..{last}", t.ranking.name(), t.first);
+            let _ = write!(out, " by ({}) order ({})", names(input, &t.partition), order(input, &t.order));
+        }
         OperatorSpec::Sink(s) => {
             let _ = write!(out, "{}", s.table);
             if let Some(key) = &s.key {
@@ -102,6 +108,20 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
         }
     }
     out
+}
+
+/// Direction and NULLs where they are not the usual ones of the dialect (NULLs are smallest).
+fn order(input: &Schema, order: &[OrderColumn]) -> String {
+    let text = |o: &OrderColumn| {
+        let direction = if o.descending { " desc" } else { "" };
+        let nulls = match (o.nulls_first, o.descending) {
+            (true, true) => " nulls first",
+            (false, false) => " nulls last",
+            _ => "",
+        };
+        format!("{}{direction}{nulls}", input.field(o.column).name())
+    };
+    order.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
 fn phase(phase: AggregatePhase) -> &'static str {

@@ -15,6 +15,7 @@ mod display;
 mod expression;
 mod join;
 mod spec;
+mod top_n;
 pub mod window;
 
 pub use aggregate::{AggregateCall, AggregatePhase, GroupAggregateSpec};
@@ -24,4 +25,5 @@ pub use dataflow::{
 pub use expression::{Expression, NamedExpression};
 pub use join::{JoinKind, JoinSpec, TimeKey};
 pub use spec::{CalcSpec, OperatorSpec, SinkSpec, SourceSpec, ValuesSpec, WatermarkSpec};
+pub use top_n::{OrderColumn, Ranking, TopNSpec};
 pub use window::{Window, WindowAggregateSpec, WindowAssignSpec};

@@ -1,4 +1,6 @@
-use crate::{Expression, GroupAggregateSpec, JoinSpec, NamedExpression, WindowAggregateSpec, WindowAssignSpec};
+use crate::{
+    Expression, GroupAggregateSpec, JoinSpec, NamedExpression, TopNSpec, WindowAggregateSpec, WindowAssignSpec,
+};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion_common::Result;
@@ -24,6 +26,8 @@ pub enum OperatorSpec {
     WindowAggregate(WindowAggregateSpec),
     /// JOIN, IN, EXISTS, INTERSECT, EXCEPT.
     Join(JoinSpec),
+    /// The first rows of every partition: ROW_NUMBER, RANK, LIMIT, DISTINCT ON.
+    TopN(TopNSpec),
     /// Rows to outside.
     Sink(SinkSpec),
 }
@@ -40,6 +44,7 @@ impl OperatorSpec {
             OperatorSpec::WindowAssign(_) => "WindowAssign",
             OperatorSpec::WindowAggregate(_) => "WindowAggregate",
             OperatorSpec::Join(_) => "Join",
+            OperatorSpec::TopN(_) => "TopN",
             OperatorSpec::Sink(_) => "Sink",
         }
     }

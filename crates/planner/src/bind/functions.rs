@@ -61,7 +61,8 @@ impl Functions {
             insert(&mut functions.aggregate, vec![f.name().to_owned()], &f);
         }
         for f in datafusion_functions_window::all_default_window_functions() {
-            insert(&mut functions.window, vec![f.name().to_owned()], &f);
+            let names = vec![f.name().to_owned()];
+            insert(&mut functions.window, names, &super::ranks::as_bigint(f));
         }
         functions
     }
@@ -74,6 +75,12 @@ impl Functions {
         names.dedup();
         names
     }
+}
+
+/// ROW_NUMBER.
+pub(crate) fn row_number(functions: &Functions) -> datafusion_common::Result<Arc<WindowUDF>> {
+    let found = functions.window.get("row_number").cloned();
+    found.ok_or_else(|| datafusion_common::DataFusionError::Internal("there is no ROW_NUMBER".into()))
 }
 
 impl Default for Functions {

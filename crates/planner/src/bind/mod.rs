@@ -12,6 +12,7 @@ mod context;
 pub(crate) mod errors;
 mod functions;
 mod literals;
+mod ranks;
 mod syntax;
 mod table;
 mod table_source;
@@ -22,6 +23,8 @@ pub(crate) mod window_assign;
 mod window_tvf;
 
 pub use functions::Functions;
+pub(crate) use functions::row_number;
+pub(crate) use ranks::ranking;
 pub(crate) use table_source::{BoundView, CatalogTable};
 pub(crate) use window_tvf::position_of;
 

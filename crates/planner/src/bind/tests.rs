@@ -71,11 +71,11 @@ fn types_that_do_not_fit() {
 
 #[test]
 fn what_cannot_be_maintained_is_refused_with_a_way_out() {
-    assert_snapshot!(refused("SELECT auction FROM (SELECT auction FROM bid LIMIT 3)"), @r"
-    ERROR 0A000: LIMIT of a result that keeps changing is not supported
-    LINE 1: SELECT auction FROM (SELECT auction FROM bid LIMIT 3)
-                                                               ^
-    HINT: a SELECT on its own may end with ORDER BY and LIMIT
+    assert_snapshot!(refused("SELECT auction FROM bid AS b, LATERAL (SELECT price FROM bid AS c WHERE c.auction = b.auction LIMIT 3) AS d"), @r"
+    ERROR 0A000: LIMIT or OVER in a subquery that refers to the query around it is not supported
+    LINE 1: SELECT auction FROM bid AS b, LATERAL (SELECT price FROM bid AS c WHERE c.auction = b.auction LIMIT 3) AS d
+                                                                                                                ^
+    HINT: number all rows with ROW_NUMBER() OVER (PARTITION BY the compared columns ORDER BY …), keep the first and join
     ");
     assert_snapshot!(refused("SELECT auction FROM bid WHERE auction > (SELECT v FROM plain)"), @r"
     ERROR 0A000: a subquery that stands for a value must have one row at most
@@ -90,10 +90,10 @@ fn what_cannot_be_maintained_is_refused_with_a_way_out() {
     HINT: write NOT EXISTS, or make NOT IN a condition of its own (AND), or a UNION of two queries
     ");
     assert_snapshot!(refused("SELECT ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price) FROM bid"), @r"
-    ERROR 0A000: OVER windows are not supported yet
+    ERROR 0A000: ROW_NUMBER, RANK or DENSE_RANK over all rows: any row that comes may change the numbers of all others
     LINE 1: SELECT ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price) FROM bid
                    ^
-    HINT: aggregate over TUMBLE or HOP windows, or with GROUP BY
+    HINT: keep the first ones: SELECT … FROM (SELECT *, ROW_NUMBER() OVER (…) AS rn FROM t) WHERE rn <= 10
     ");
     assert_snapshot!(refused("SELECT auction FROM bid EXCEPT ALL SELECT v FROM plain"), @r"
     ERROR 0A000: INTERSECT ALL and EXCEPT ALL are not supported yet

@@ -16,6 +16,7 @@
 //! | `EliminateJoin` | makes an empty relation of `ON FALSE`, which `EliminateFilter` does where it matters |
 //! | `FilterNullJoinKeys` | a join drops rows with NULL keys without a filter below |
 
+mod numbering;
 #[cfg(test)]
 mod tests;
 
@@ -64,6 +65,7 @@ pub(crate) fn rules() -> Vec<Rule> {
 impl Planner<'_> {
     /// Rewrites a bound plan into an equal one that is cheaper to maintain.
     pub(crate) fn optimize(&self, plan: LogicalPlan) -> std::result::Result<LogicalPlan, SqlError> {
+        let plan = numbering::numbered(plan, &self.functions).map_err(errors::plain)?;
         self.run(rules(), plan)
     }
 

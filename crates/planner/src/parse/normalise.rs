@@ -5,9 +5,8 @@ use super::windows::located;
 use super::{clocks, interval, literals, patterns, windows};
 use crate::SqlError;
 use sqlparser::ast::{
-    BinaryOperator, CastKind, CeilFloorKind, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString, Value,
-    VisitMut, VisitorMut,
+    BinaryOperator, CastKind, CeilFloorKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    Ident, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString, Value, VisitMut, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -130,7 +129,6 @@ fn check_select(select: &Select) -> Result<(), SqlError> {
         (select.value_table_mode.is_some(), "SELECT AS STRUCT", Some("write SELECT ROW(…)")),
         (select.exclude.is_some(), "EXCLUDE", Some("list the columns")),
         (select.select_modifiers.is_some(), "this modifier of SELECT", None),
-        (matches!(select.distinct, Some(Distinct::On(_))), "DISTINCT ON", Some("write ROW_NUMBER() OVER (…) = 1")),
     ];
     match found.iter().find(|(there, ..)| *there) {
         Some((_, what, hint)) => {

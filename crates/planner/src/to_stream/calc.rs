@@ -125,6 +125,11 @@ impl Builder<'_, '_> {
                 stream = over;
                 node
             }
+            Base::TopN(numbering) => {
+                let (node, over) = self.top_n_node(numbering, &stream);
+                stream = over;
+                node
+            }
         };
         let plain = stream.is_plain();
         // Other names alone are no work.

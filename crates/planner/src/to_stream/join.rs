@@ -28,13 +28,13 @@ pub(crate) struct Joining {
     spec: JoinSpec,
 }
 
-/// One input of a join, with its keys as columns.
-struct Side {
-    node: NodeId,
-    facts: Facts,
+/// An input, with its keys as columns.
+pub(super) struct Side {
+    pub(super) node: NodeId,
+    pub(super) facts: Facts,
     /// How many columns the query sees; columns after them are keys.
-    width: usize,
-    keys: Vec<usize>,
+    pub(super) width: usize,
+    pub(super) keys: Vec<usize>,
 }
 
 impl Builder<'_, '_> {
@@ -97,7 +97,7 @@ impl Builder<'_, '_> {
     }
 
     /// An input as a node, with columns for keys that are none yet.
-    fn side(&mut self, input: Stream, keys: Vec<Expression>) -> Result<Side, SqlError> {
+    pub(super) fn side(&mut self, input: Stream, keys: Vec<Expression>) -> Result<Side, SqlError> {
         let schema = input.output_schema().map_err(errors::plain)?;
         let width = schema.fields().len();
         let mut project = super::stream::identity(&schema);
@@ -148,7 +148,7 @@ impl Builder<'_, '_> {
         let facts = join_facts(&spec, &sides, left_width);
         let fields = JoinSpec::all_columns(kind, &schemas[0], &schemas[1]);
         let schema = Arc::new(Schema::new(fields));
-        let distributions = [0, 1].map(|s: usize| arrival(&sides[s]));
+        let distributions = [0, 1].map(|s: usize| arrival(&sides[s].facts, &sides[s].keys));
         let joining = Joining { nodes: [left.node, right.node], distributions, spec };
         let visible = match kind {
             JoinKind::Semi | JoinKind::Anti => (0..left.width).collect::<Vec<_>>(),
@@ -241,10 +241,10 @@ fn null_aware_equal([l, r]: [Expression; 2], left_width: usize) -> Expression {
 }
 
 /// Rows are where their key is when they are dealt out by just that.
-fn arrival(side: &Side) -> Distribution {
-    match &side.facts.hashed_by {
-        Some(columns) if *columns == side.keys => Distribution::Forward,
-        _ => Distribution::Hash(side.keys.clone()),
+pub(super) fn arrival(facts: &Facts, keys: &[usize]) -> Distribution {
+    match &facts.hashed_by {
+        Some(columns) if columns == keys => Distribution::Forward,
+        _ => Distribution::Hash(keys.to_vec()),
     }
 }
 
@@ -281,7 +281,7 @@ fn check_types(schemas: &[Arc<Schema>; 2], spec: &JoinSpec) -> Result<(), SqlErr
     Ok(())
 }
 
-fn has_map(data_type: &DataType) -> bool {
+pub(super) fn has_map(data_type: &DataType) -> bool {
     match data_type {
         DataType::Map(..) => true,
         DataType::List(f) => has_map(f.data_type()),

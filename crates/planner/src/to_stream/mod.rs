@@ -19,6 +19,9 @@ mod sink_tests;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod top_n;
+#[cfg(test)]
+mod top_n_tests;
 mod union;
 mod values;
 mod window;
@@ -33,6 +36,7 @@ use crate::checked::Compiler;
 use crate::{Planner, SqlError};
 use datafusion_expr::{Distinct, LogicalPlan};
 use stream::Stream;
+use top_n::Numbered;
 
 /// Plans the queries of one job into one graph.
 pub(crate) struct Builder<'p, 'a> {
@@ -58,6 +62,9 @@ impl<'p, 'a> Builder<'p, 'a> {
                 self.project(input, &p.expr, p.input.schema(), &p.schema)
             }
             LogicalPlan::Filter(f) => {
+                if let Some(numbered) = Numbered::of(f) {
+                    return self.top_n(&numbered, f);
+                }
                 let input = self.stream(&f.input)?;
                 self.filter(input, &f.predicate, f.input.schema())
             }

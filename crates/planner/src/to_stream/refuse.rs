@@ -1,6 +1,6 @@
 //! What cannot be maintained (yet), said before anything is planned, with the nearest form that can.
 
-use super::places;
+use super::{places, top_n};
 use crate::SqlError;
 use crate::TextPosition;
 use crate::bind::errors;
@@ -35,8 +35,12 @@ pub(crate) fn check(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
     }
     let clock_is_fine = !reads_tables(plan).map_err(errors::plain)?;
     let mut found: Option<SqlError> = None;
+    let mut limited: Option<*const LogicalPlan> = None;
     plan.apply_with_subqueries(|p| {
-        found = refused_shape(p)
+        limited = sort_below(p).map(std::ptr::from_ref).or(limited);
+        let is_limited = limited.is_some_and(|sort| std::ptr::eq(sort, p));
+        found = refused_shape(p, is_limited)
+            .or_else(|| refused_correlation(p))
             .map(|e| placed(e, p, query))
             .or_else(|| refused_expression(p, clock_is_fine, query))
             .or_else(|| refused_membership(p, query));
@@ -46,7 +50,28 @@ pub(crate) fn check(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
     found.map_or(Ok(()), Err)
 }
 
-fn refused_shape(plan: &LogicalPlan) -> Option<SqlError> {
+/// The ORDER BY of a LIMIT.
+fn sort_below(plan: &LogicalPlan) -> Option<&LogicalPlan> {
+    let LogicalPlan::Limit(limit) = plan else { return None };
+    let below = match limit.input.as_ref() {
+        LogicalPlan::Projection(p) => p.input.as_ref(),
+        other => other,
+    };
+    matches!(below, LogicalPlan::Sort(_)).then_some(below)
+}
+
+/// Rows of a subquery that are numbered for every row of the query around it.
+fn refused_correlation(plan: &LogicalPlan) -> Option<SqlError> {
+    let numbers =
+        matches!(plan, LogicalPlan::Limit(_) | LogicalPlan::Window(_) | LogicalPlan::Distinct(Distinct::On(_)));
+    (numbers && !plan.all_out_ref_exprs().is_empty()).then(|| {
+        unsupported("LIMIT or OVER in a subquery that refers to the query around it is not supported").with_hint(
+            "number all rows with ROW_NUMBER() OVER (PARTITION BY the compared columns ORDER BY …), keep the first and join",
+        )
+    })
+}
+
+fn refused_shape(plan: &LogicalPlan, is_limited: bool) -> Option<SqlError> {
     if let LogicalPlan::Join(join) = plan
         && join.join_constraint == JoinConstraint::Using
         && matches!(join.join_type, JoinType::Right | JoinType::Full)
@@ -58,21 +83,25 @@ fn refused_shape(plan: &LogicalPlan) -> Option<SqlError> {
                 .with_hint("write the condition with ON, and COALESCE(left.column, right.column) in SELECT"),
         );
     }
-    let known = matches!(
-        plan,
-        LogicalPlan::Projection(_)
-            | LogicalPlan::Filter(_)
-            | LogicalPlan::SubqueryAlias(_)
-            | LogicalPlan::TableScan(_)
-            | LogicalPlan::Aggregate(_)
-            | LogicalPlan::Distinct(Distinct::All(_))
-            | LogicalPlan::Union(_)
-            | LogicalPlan::Join(_)
-            | LogicalPlan::Subquery(_)
-            | LogicalPlan::Values(_)
-            | LogicalPlan::EmptyRelation(_)
-            | LogicalPlan::Extension(_)
-    );
+    let numbers = matches!(plan, LogicalPlan::Window(w) if top_n::numbering(w).is_some());
+    let known = numbers
+        || (is_limited && matches!(plan, LogicalPlan::Sort(_)))
+        || matches!(
+            plan,
+            LogicalPlan::Projection(_)
+                | LogicalPlan::Filter(_)
+                | LogicalPlan::SubqueryAlias(_)
+                | LogicalPlan::TableScan(_)
+                | LogicalPlan::Aggregate(_)
+                | LogicalPlan::Distinct(_)
+                | LogicalPlan::Limit(_)
+                | LogicalPlan::Union(_)
+                | LogicalPlan::Join(_)
+                | LogicalPlan::Subquery(_)
+                | LogicalPlan::Values(_)
+                | LogicalPlan::EmptyRelation(_)
+                | LogicalPlan::Extension(_)
+        );
     (!known).then(|| refused(plan))
 }
 
@@ -135,8 +164,18 @@ fn marks_suffice(expr: &Expr, filter: &Filter) -> bool {
     }
 }
 
-/// Refuses subqueries that did not become joins.
+/// Refuses numbers that nothing bounds, and subqueries that did not become joins.
 pub(crate) fn check_rewritten(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
+    let (mut numbered, mut bounded) = (0, 0);
+    plan.apply_with_subqueries(|p| {
+        numbered += usize::from(matches!(p, LogicalPlan::Window(_)));
+        bounded += usize::from(matches!(p, LogicalPlan::Filter(f) if top_n::Numbered::of(f).is_some()));
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .map_err(errors::plain)?;
+    if numbered > bounded {
+        return Err(at(unbounded_numbers(), places::over(query)));
+    }
     let mut found = false;
     plan.apply_with_subqueries(|p| {
         for expr in p.expressions() {
@@ -188,28 +227,31 @@ fn placed(error: SqlError, plan: &LogicalPlan, query: &Query) -> SqlError {
     at(error, place)
 }
 
-fn unsupported(message: &str) -> SqlError {
+pub(super) fn unsupported(message: &str) -> SqlError {
     SqlError::new(SqlError::UNSUPPORTED, message)
 }
 
 /// The error for a kind of plan that is not planned.
 pub(super) fn refused(plan: &LogicalPlan) -> SqlError {
     match plan {
-        LogicalPlan::Window(_) => unsupported("OVER windows are not supported yet")
-            .with_hint("aggregate over TUMBLE or HOP windows, or with GROUP BY"),
-        LogicalPlan::Sort(_) => unsupported("ORDER BY of a result that keeps changing is not supported")
-            .with_hint("order the result where it is read; a SELECT on its own may end with ORDER BY and LIMIT"),
-        LogicalPlan::Limit(_) => unsupported("LIMIT of a result that keeps changing is not supported")
-            .with_hint("a SELECT on its own may end with ORDER BY and LIMIT"),
-        LogicalPlan::Distinct(Distinct::On(_)) => {
-            unsupported("DISTINCT ON is not supported").with_hint("use SELECT DISTINCT, or GROUP BY with MIN or MAX")
+        LogicalPlan::Window(w) if top_n::numbering(w).is_some() => unbounded_numbers(),
+        LogicalPlan::Window(_) => {
+            unsupported("OVER is supported with ROW_NUMBER, RANK and DENSE_RANK alone, one per query")
+                .with_hint("aggregate over TUMBLE or HOP windows, or with GROUP BY")
         }
+        LogicalPlan::Sort(_) => unsupported("ORDER BY of a result that keeps changing is not supported")
+            .with_hint("order the result where it is read, or add a LIMIT; a SELECT on its own may end with ORDER BY"),
         LogicalPlan::Unnest(_) => unsupported("UNNEST is not supported yet"),
         LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE is not supported"),
         LogicalPlan::Subquery(_) => unsupported("this LATERAL subquery cannot be turned into a join")
             .with_hint("correlate it by equal columns, without LIMIT"),
         other => unsupported(&format!("{} is not supported", first_word(&other.display().to_string()))),
     }
+}
+
+fn unbounded_numbers() -> SqlError {
+    unsupported("ROW_NUMBER, RANK or DENSE_RANK over all rows: any row that comes may change the numbers of all others")
+        .with_hint("keep the first ones: SELECT … FROM (SELECT *, ROW_NUMBER() OVER (…) AS rn FROM t) WHERE rn <= 10")
 }
 
 fn first_word(text: &str) -> String {

@@ -1,4 +1,5 @@
 use super::join::Joining;
+use super::top_n::Numbering;
 use crate::checked::NotNull;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -21,6 +22,8 @@ pub(crate) enum Base {
     Window(Box<Windowing>),
     /// Two inputs joined, not yet a node: which columns it puts out is known when they are read.
     Join(Box<Joining>),
+    /// The first rows of partitions, not yet a node: whether their numbers are put out is known when they are read.
+    TopN(Box<Numbering>),
 }
 
 /// A [`Base::Window`].

@@ -1,0 +1,67 @@
+//! `ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) <= n` and its like, `ORDER BY … LIMIT`, `DISTINCT ON`: the first rows
+//! of every partition.
+//!
+//! # Meaning
+//! [`eddyline_plan::TopNSpec`]. Rows of equal order are told apart by their other columns, so the answer is that of the
+//! table, whatever the order in which its rows came.
+//!
+//! # Input
+//! Rows in any change mode, dealt out by the columns of the partition; in the local phase as they are.
+//!
+//! # Output
+//! At the flush: per changed partition the difference between what it put out and what it puts out now, and nothing for
+//! rows that stay. With the number among the columns, a row whose number changed is replaced; the retraction of a
+//! number comes right before the insertion in its place. The local phase puts out what is new and takes nothing back: what it
+//! sent is a row of the input all the same, and the next phase orders it out.
+//!
+//! # State
+//! | table | key | value | rows | removed when |
+//! |---|---|---|---|---|
+//! | rows (0) | partition, order, other columns | weight | append-only: those up to `last` of every partition; else all different rows | weight 0; append-only: beyond `last` |
+//! | partitions, in memory | partition | its rows in order; how late a row may be in the order and still come in | different partitions | no rows |
+//!
+//! A row is one string of bytes which orders as the rows of a partition do: the columns of the order in the row format,
+//! then all others. It is stored in this form and decoded when it is put out.
+//!
+//! The local phase keeps the same in memory alone. After a restart it sends too much at worst.
+//!
+//! # Time
+//! Watermarks pass. Nothing is forgotten by time.
+//!
+//! # Errors
+//! More rows taken back than there were, when the epoch ends.
+//!
+//! # Cost
+//! Per row: one look-up of the partition, the order columns in the row format, and if the input is append-only one
+//! comparison: rows that come too late in the order end there. Others: the row format of the whole row; at the flush a
+//! search among the rows of the partition. Per changed partition and epoch: a pass over the row numbers of its rows (4 bytes each)
+//! and over its first `last` rows.
+//!
+//! # Not done
+//! Partitions that are windows are not forgotten when they close. NULLs and zeros of FLOAT and DOUBLE are put out in their
+//! canonical form (`-0.0` as `0.0`).
+
+mod codec;
+mod operator;
+mod ranks;
+mod rows;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use crate::{Operator, OperatorError};
+use arrow::datatypes::SchemaRef;
+use eddyline_plan::TopNSpec;
+use eddyline_state::Store;
+
+const NAME: &str = "TopN";
+
+/// The operator of `spec` over `input`.
+pub(crate) fn build(
+    spec: &TopNSpec,
+    input: &SchemaRef,
+    output: &SchemaRef,
+    store: &Store,
+) -> Result<Box<dyn Operator>, OperatorError> {
+    Ok(Box::new(operator::TopN::open(spec, input, output, store)?))
+}

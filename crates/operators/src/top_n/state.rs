@@ -1,0 +1,291 @@
+use super::NAME;
+use super::codec::{Codec, Part, Place};
+use super::rows::Rows;
+use crate::OperatorError;
+use crate::aggregation::retraction;
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, Schema};
+use arrow::row::SortField;
+use eddyline_changes::hash::hash_columns;
+use eddyline_plan::TopNSpec;
+use eddyline_state::{SlotTable, StateError, Store, Table, TableId, Write};
+use hashbrown::HashSet;
+
+const ROWS: TableId = 0;
+/// First byte of every stored value.
+const VERSION: u8 = 1;
+/// Entries that are read from the store at a time.
+const SCAN_BATCH: usize = 4096;
+
+/// The rows of a partition, in order. Most partitions of most queries have one.
+#[derive(Default)]
+enum List {
+    #[default]
+    Empty,
+    One(u32),
+    Many(Vec<u32>),
+}
+
+/// The rows of all partitions.
+///
+/// Key in the store: the partition in the row format, then the row's bytes. Value: version, weight (8 bytes), lengths of the
+/// partition and of the order (4 each), little endian. Entries of a partition stand together, in order.
+pub(super) struct State {
+    /// Partitions by slot, in memory alone: they follow from the rows.
+    partitions: SlotTable,
+    lists: Vec<List>,
+    pub(super) rows: Rows,
+    /// By partition: rows whose order begins with more than this number cannot come in. `u128::MAX` lets all in.
+    pub(super) limits: Vec<u128>,
+    /// Where rows are stored, but in the local phase.
+    store: Option<Store>,
+    keys: Part,
+    /// Full keys of stored rows whose removal is not yet written.
+    gone: HashSet<Vec<u8>>,
+}
+
+impl State {
+    /// What is stored, brought into memory. `limit` says what limits a partition, given its rows.
+    pub(super) fn open(
+        spec: &TopNSpec,
+        input: &Schema,
+        store: &Store,
+        limit: impl Fn(&[u32], &Rows) -> u128,
+    ) -> Result<Self, OperatorError> {
+        let types: Vec<DataType> = spec.partition.iter().map(|c| input.field(*c).data_type().clone()).collect();
+        let fields = types.iter().enumerate().map(|(at, t)| (at, SortField::new(t.clone()))).collect();
+        let mut state = Self {
+            partitions: SlotTable::transient("partitions", &types)?,
+            lists: Vec::new(),
+            rows: Rows::default(),
+            limits: Vec::new(),
+            store: (!spec.local).then(|| store.clone()),
+            keys: Part::new(fields)?,
+            gone: HashSet::new(),
+        };
+        state.load()?;
+        for slot in 0..state.lists.len() {
+            state.limits[slot] = limit(list(&state.lists[slot]), &state.rows);
+        }
+        Ok(state)
+    }
+
+    fn load(&mut self) -> Result<(), OperatorError> {
+        let Some(store) = self.store.clone().filter(|s| !s.is_fresh()) else { return Ok(()) };
+        let mut stored: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        store.scan(ROWS, &mut |_, key, value| {
+            stored.push((key.to_vec(), value.to_vec()));
+            Ok(())
+        })?;
+        let mut slots = Vec::new();
+        for batch in stored.chunks(SCAN_BATCH) {
+            let entries = batch.iter().map(|(k, v)| Entry::parse(k, v)).collect::<Result<Vec<_>, _>>()?;
+            let columns = self.keys.decode(entries.iter().map(|e| e.partition))?;
+            let hashes = hash_columns(&columns, entries.len())?;
+            self.lookup(&columns, &hashes, &mut slots)?;
+            for (entry, slot) in entries.iter().zip(&slots) {
+                let row = self.rows.add(entry.order, entry.rest, entry.weight);
+                self.rows.set_stored(row);
+                self.lists[*slot as usize].push(row);
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds or makes the slots of partitions.
+    pub(super) fn lookup(
+        &mut self,
+        columns: &[ArrayRef],
+        hashes: &[u64],
+        slots: &mut Vec<u32>,
+    ) -> Result<(), OperatorError> {
+        self.partitions.lookup(columns, hashes, slots, &mut |_, _| Ok(()))?;
+        let room = self.partitions.slots_max();
+        self.lists.resize_with(room, List::default);
+        self.limits.resize(room, u128::MAX);
+        Ok(())
+    }
+
+    /// The rows of a partition, in order.
+    #[inline]
+    pub(super) fn list(&self, slot: u32) -> &[u32] {
+        list(&self.lists[slot as usize])
+    }
+
+    /// Gives a partition its rows.
+    pub(super) fn set_list(&mut self, slot: u32, rows: &[u32]) {
+        let list = &mut self.lists[slot as usize];
+        match (rows, list) {
+            ([], list) => *list = List::Empty,
+            ([row], list) => *list = List::One(*row),
+            (rows, List::Many(many)) => {
+                many.clear();
+                many.extend_from_slice(rows);
+            }
+            (rows, list) => *list = List::Many(rows.to_vec()),
+        }
+    }
+
+    /// Forgets rows of partitions.
+    pub(super) fn remove(&mut self, rows: &[(u32, u32)]) -> Result<(), OperatorError> {
+        if let Some(store) = self.store.clone() {
+            let stored: Vec<(u32, u32)> = rows.iter().copied().filter(|(_, row)| self.rows.is_stored(*row)).collect();
+            let keys = self.full_keys(&store, &stored)?;
+            self.gone.extend(keys.into_iter().map(|(key, _)| key));
+        }
+        rows.iter().for_each(|(_, row)| self.rows.remove(*row));
+        Ok(())
+    }
+
+    /// Forgets partitions without rows.
+    pub(super) fn remove_partitions(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
+        slots.iter().for_each(|s| self.limits[*s as usize] = u128::MAX);
+        Ok(self.partitions.remove(slots)?)
+    }
+
+    /// One column of the input, of rows of partitions.
+    pub(super) fn columns(
+        &self,
+        codec: &Codec,
+        wanted: &[usize],
+        rows: &[(u32, u32)],
+    ) -> Result<Vec<ArrayRef>, OperatorError> {
+        let needs = |place: fn(&Place) -> bool| wanted.iter().any(|c| place(&codec.places[*c]));
+        let numbers = || rows.iter().map(|(_, row)| *row);
+        let order = match needs(|p| matches!(p, Place::Order(_))) {
+            true => codec.order.decode(numbers().map(|row| self.rows.order(row)))?,
+            false => Vec::new(),
+        };
+        let rest = match needs(|p| matches!(p, Place::Rest(_))) {
+            true => codec.rest.decode(numbers().map(|row| self.rows.rest(row)))?,
+            false => Vec::new(),
+        };
+        let slots: Vec<u32> = rows.iter().map(|(slot, _)| *slot).collect();
+        wanted
+            .iter()
+            .map(|column| match codec.places[*column] {
+                Place::Partition(at) => Ok(self.partitions.key_column(at, &slots)?),
+                Place::Order(at) => Ok(order[at].clone()),
+                Place::Rest(at) => Ok(rest[at].clone()),
+            })
+            .collect()
+    }
+
+    /// The error for a row that was taken back more often than it was there.
+    pub(super) fn retraction(&self, codec: &Codec, slot: u32, row: u32) -> OperatorError {
+        let all: Vec<usize> = (0..codec.places.len()).collect();
+        match self.columns(codec, &all, &[(slot, row)]) {
+            Ok(columns) => retraction(NAME, &columns),
+            Err(error) => error,
+        }
+    }
+
+    /// Keys in the store, and the lengths of their partitions.
+    fn full_keys(&self, store: &Store, rows: &[(u32, u32)]) -> Result<Vec<(Vec<u8>, usize)>, OperatorError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let slots: Vec<u32> = rows.iter().map(|(slot, _)| *slot).collect();
+        let columns = self.partitions.keys(&slots)?;
+        let hashes = hash_columns(&columns, rows.len())?;
+        let partitions = self.keys.encode_columns(&columns)?;
+        let key = |(at, (_, row)): (usize, &(u32, u32))| {
+            let partition = partitions.row(at);
+            let key = [partition, self.rows.bytes(*row)].concat();
+            (store.full_key(ROWS, store.groups().group_of(hashes[at]), &key), partition.len())
+        };
+        Ok(rows.iter().enumerate().map(key).collect())
+    }
+
+    fn write(&mut self) -> Result<(), OperatorError> {
+        let Some(store) = self.store.clone() else { return Ok(()) };
+        let mut dirty: Vec<(u32, u32)> = Vec::new();
+        for (slot, rows) in self.lists.iter().enumerate() {
+            dirty.extend(list(rows).iter().filter(|r| self.rows.is_dirty(**r)).map(|row| (slot as u32, *row)));
+        }
+        let mut writes: Vec<Write> = self.gone.iter().cloned().map(Write::Delete).collect();
+        for ((_, row), (key, partition)) in dirty.iter().zip(self.full_keys(&store, &dirty)?) {
+            let mut value = vec![VERSION];
+            value.extend_from_slice(&self.rows.weight(*row).to_le_bytes());
+            value.extend_from_slice(&(partition as u32).to_le_bytes());
+            value.extend_from_slice(&(self.rows.order(*row).len() as u32).to_le_bytes());
+            writes.push(Write::Put(key, value));
+        }
+        store.write(writes)?;
+        self.gone.clear();
+        dirty.iter().for_each(|(_, row)| self.rows.set_stored(*row));
+        Ok(())
+    }
+}
+
+fn list(rows: &List) -> &[u32] {
+    match rows {
+        List::Empty => &[],
+        List::One(row) => std::slice::from_ref(row),
+        List::Many(rows) => rows,
+    }
+}
+
+impl List {
+    fn push(&mut self, row: u32) {
+        match self {
+            List::Empty => *self = List::One(row),
+            List::One(first) => *self = List::Many(vec![*first, row]),
+            List::Many(rows) => rows.push(row),
+        }
+    }
+}
+
+/// A stored row.
+struct Entry<'a> {
+    partition: &'a [u8],
+    order: &'a [u8],
+    rest: &'a [u8],
+    weight: i64,
+}
+
+impl<'a> Entry<'a> {
+    fn parse(key: &'a [u8], value: &[u8]) -> Result<Self, StateError> {
+        let damaged = |message: &str| StateError::Corrupt { table: "rows".into(), message: message.into() };
+        let Some((&VERSION, value)) = value.split_first() else {
+            return Err(damaged("an entry is of another version"));
+        };
+        let (words, []) = value.as_chunks::<8>() else { return Err(damaged("an entry has another length")) };
+        let [weight, lengths] = words else { return Err(damaged("an entry has another length")) };
+        let lengths = u64::from_le_bytes(*lengths);
+        let (partition, order) = ((lengths & u64::from(u32::MAX)) as usize, (lengths >> 32) as usize);
+        if partition.checked_add(order).is_none_or(|sum| sum > key.len()) {
+            return Err(damaged("an entry is shorter than its parts"));
+        }
+        let (partition, row) = key.split_at(partition);
+        let (order, rest) = row.split_at(order);
+        Ok(Self { partition, order, rest, weight: i64::from_le_bytes(*weight) })
+    }
+}
+
+impl Table for State {
+    fn name(&self) -> &str {
+        "rows"
+    }
+
+    fn persist(&mut self) -> Result<(), StateError> {
+        self.write().map_err(|e| match e {
+            OperatorError::State(e) => e,
+            other => StateError::Corrupt { table: "rows".into(), message: other.to_string() },
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn size_bytes(&self) -> usize {
+        let many = |l: &List| if let List::Many(rows) = l { rows.capacity() * 4 } else { 0 };
+        self.partitions.size_bytes()
+            + self.rows.size_bytes()
+            + self.lists.capacity() * size_of::<List>()
+            + self.lists.iter().map(many).sum::<usize>()
+            + self.limits.capacity() * 16
+            + self.gone.iter().map(|k| k.capacity() + size_of::<Vec<u8>>()).sum::<usize>()
+    }
+}
