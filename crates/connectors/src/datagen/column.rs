@@ -1,5 +1,6 @@
 //! One column: what its `fields.<name>.*` options say and the values that follow from them.
 
+use super::nested::Nested;
 use crate::nexmark::random::{Draw, mix};
 use crate::{ConnectorError, Options, parse_duration};
 use arrow::array::{
@@ -36,12 +37,12 @@ impl Fields {
         self.left.remove(&name).map(|value| (name, value))
     }
 
-    fn parsed<T: FromStr>(&mut self, column: &str, suffix: &str) -> Result<Option<T>, ConnectorError> {
+    pub(super) fn parsed<T: FromStr>(&mut self, column: &str, suffix: &str) -> Result<Option<T>, ConnectorError> {
         let Some((name, value)) = self.text(column, suffix) else { return Ok(None) };
         value.trim().parse().map(Some).map_err(|_| self.bad(&name, &value, "does not fit the column"))
     }
 
-    fn bad(&self, name: &str, value: &str, why: &str) -> ConnectorError {
+    pub(super) fn bad(&self, name: &str, value: &str, why: &str) -> ConnectorError {
         ConnectorError::Option {
             message: format!("table {}: option '{name}' = '{value}' {why}", self.table),
             hint: String::new(),
@@ -55,8 +56,9 @@ impl Fields {
             Some(unknown) => Err(ConnectorError::Option {
                 message: format!("table {}: option '{unknown}' fits no column", self.table),
                 hint: format!(
-                    "such options are fields.<column>.<one of {}>; min and max are for numbers, length and var-len \
-                     for strings and bytes, max-past for times, start and end for the kind 'sequence'",
+                    "such options are fields.<column>.<one of {}>; min and max are for numbers, length for strings, bytes, \
+                     ARRAY and MAP, var-len for strings and bytes, max-past for times, start and end for the kind \
+                     'sequence'; inside a column: fields.<array>.element.…, <map>.key.…, <map>.value.…, <row>.<field>.…",
                     SUFFIXES.join(", ")
                 ),
             }),
@@ -101,14 +103,33 @@ enum Values {
     Time {
         past_ms: i64,
     },
+    Nested(Nested),
 }
 
 impl Column {
     pub(super) fn new(fields: &mut Fields, at: usize, field: &Field, seed: u64) -> Result<Self, ConnectorError> {
+        Self::made(fields, at, field, seed, false)
+    }
+
+    /// A column inside another; the field's name is the path to it.
+    pub(super) fn inside(fields: &mut Fields, at: usize, field: &Field, seed: u64) -> Result<Self, ConnectorError> {
+        Self::made(fields, at, field, seed, true)
+    }
+
+    fn made(fields: &mut Fields, at: usize, field: &Field, seed: u64, inside: bool) -> Result<Self, ConnectorError> {
         let name = field.name();
+        let mixed_seed = mix(mix(seed).wrapping_add(at as u64));
         let kind = fields.text(name, "kind");
         let values = match kind.as_ref().map(|(_, v)| v.as_str()) {
-            None | Some("random") => random(fields, name, field.data_type())?,
+            None | Some("random") => random(fields, name, field.data_type(), mixed_seed)?,
+            Some("sequence") if inside => {
+                let option = format!("fields.{name}.kind");
+                return Err(fields.bad(
+                    &option,
+                    "sequence",
+                    "is for whole columns: what is inside ARRAY, MAP and ROW is random",
+                ));
+            }
             Some("sequence") => sequence(fields, name, field.data_type())?,
             Some(other) => {
                 return Err(fields.bad(&format!("fields.{name}.kind"), other, "is neither 'random' nor 'sequence'"));
@@ -122,7 +143,6 @@ impl Column {
                 "is not between 0 and 1",
             ));
         }
-        let mixed_seed = mix(mix(seed).wrapping_add(at as u64));
         Ok(Self { data_type: field.data_type().clone(), mixed_seed, null_rate, values })
     }
 
@@ -132,6 +152,10 @@ impl Column {
             Values::Sequence { start, end } => Some(end.abs_diff(start).saturating_add(1)),
             _ => None,
         }
+    }
+
+    pub(super) fn may_be_null(&self) -> bool {
+        self.null_rate > 0.0
     }
 
     /// The values of `rows`.
@@ -156,6 +180,7 @@ impl Column {
             Values::Bytes { length, shortest } => {
                 Arc::new(BinaryArray::from_iter_values(draws.map(|d| bytes(d, length_of(d, *shortest, *length)))))
             }
+            Values::Nested(nested) => nested.array(rows, wall_ms)?,
             Values::Time { past_ms } => {
                 let ago = |d: Draw| (d.bits(VALUE_FIELD) % (past_ms.unsigned_abs() + 1)) as i64;
                 Arc::new(TimestampMillisecondArray::from_iter_values(draws.map(|d| wall_ms - ago(d))))
@@ -196,7 +221,7 @@ impl Column {
     }
 }
 
-fn random(fields: &mut Fields, name: &str, data_type: &DataType) -> Result<Values, ConnectorError> {
+fn random(fields: &mut Fields, name: &str, data_type: &DataType, seed: u64) -> Result<Values, ConnectorError> {
     use DataType as T;
     Ok(match data_type {
         T::Boolean => Values::Boolean,
@@ -222,10 +247,13 @@ fn random(fields: &mut Fields, name: &str, data_type: &DataType) -> Result<Value
                 None => return Err(fields.bad(&option, &text, "is no duration like '10 s'")),
             },
         },
+        T::List(item) => Values::Nested(Nested::list(fields, name, item, seed)?),
+        T::Map(entries, _) => Values::Nested(Nested::map(fields, name, entries, seed)?),
+        T::Struct(parts) => Values::Nested(Nested::row(fields, name, parts, seed)?),
         other => {
             return Err(ConnectorError::Unsupported {
                 message: format!("table {}: datagen cannot make column '{name}' of type {other}", fields.table),
-                hint: "use columns of scalar types, or compute the column from them".into(),
+                hint: "compute the column from others".into(),
             });
         }
     })

@@ -1,9 +1,9 @@
 //! `'connector' = 'datagen'`: rows out of thin air, column by column, random or counted. Options are Flink's.
 //!
 //! Random values depend on the seed, the row and the column alone; only times are taken from the clock, as in Flink.
-//! Not here: ARRAY, MAP and ROW columns.
 
 mod column;
+mod nested;
 #[cfg(test)]
 mod tests;
 

@@ -1,7 +1,9 @@
 use crate::Boundedness;
 use crate::testing::{Bench, failure, lines, request, schema, source};
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StructArray};
+use arrow::datatypes::{DataType, Field, Int32Type, SchemaRef, TimeUnit};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn all_types() -> SchemaRef {
@@ -132,5 +134,80 @@ fn what_does_not_fit_is_told() {
     assert!(fail(("fields.id.kind", "sequence")).contains("needs 'fields.id.start'"));
     assert!(fail(("fields.id.null-rate", "2")).contains("not between 0 and 1"));
     let list = schema(&[("l", DataType::new_list(DataType::Int8, true))]);
-    assert!(failure(source(&[("connector", "datagen")], request(&list))).contains("cannot make column 'l'"));
+    let fail = |pair: (&str, &str)| failure(source(&[("connector", "datagen"), pair], request(&list)));
+    assert!(fail(("fields.l.element.kind", "sequence")).contains("is for whole columns"));
+    assert!(fail(("fields.l.element.max", "200")).contains("'l.element' do not fit"));
+    assert!(fail(("fields.l.length", "10001")).contains("is over 10000"));
+    let map = schema(&[("m", map_of(DataType::Int8, DataType::Utf8))]);
+    let pair = ("fields.m.key.null-rate", "0.5");
+    let error = failure(source(&[("connector", "datagen"), pair], request(&map)));
+    assert!(error.contains("never NULL"), "{error}");
+}
+
+fn map_of(key: DataType, value: DataType) -> DataType {
+    let pair = vec![Field::new("key", key, false), Field::new("value", value, true)];
+    DataType::Map(Arc::new(Field::new("entries", DataType::Struct(pair.into()), false)), false)
+}
+
+fn nested() -> SchemaRef {
+    let inner = vec![
+        Field::new("n", DataType::Int32, true),
+        Field::new("tags", DataType::new_list(DataType::Utf8, true), true),
+    ];
+    schema(&[
+        ("l", DataType::new_list(DataType::Int32, true)),
+        ("m", map_of(DataType::Int32, DataType::Utf8)),
+        ("r", DataType::Struct(inner.into())),
+    ])
+}
+
+#[test]
+fn what_is_inside_a_column_has_options_by_its_path() {
+    let options = [
+        ("number-of-rows", "200"),
+        ("fields.l.length", "4"),
+        ("fields.l.element.min", "1"),
+        ("fields.l.element.max", "2"),
+        ("fields.m.key.min", "1"),
+        ("fields.m.key.max", "2"),
+        ("fields.m.value.length", "5"),
+        ("fields.m.value.null-rate", "0.5"),
+        ("fields.r.n.max", "-1"),
+        ("fields.r.tags.length", "1"),
+        ("fields.r.tags.element.length", "2"),
+        ("fields.r.null-rate", "0.25"),
+    ];
+    let made = rows(&options, &nested(), 1);
+    assert_eq!(made, rows(&options, &nested(), 1));
+    let l: &ListArray = column(&made, "l");
+    assert!((0..200).all(|row| l.value_length(row) == 4));
+    let values: BTreeSet<i32> = l.values().as_primitive::<Int32Type>().values().iter().copied().collect();
+    assert_eq!(values, BTreeSet::from([1, 2]));
+
+    let m: &MapArray = column(&made, "m");
+    let keys = m.keys().as_primitive::<Int32Type>().values();
+    for row in m.value_offsets().windows(2) {
+        let keys = &keys[row[0] as usize..row[1] as usize];
+        assert!(matches!(keys, [1] | [2] | [1, 2] | [2, 1]), "{keys:?}");
+    }
+    let texts = m.values().as_string::<i32>();
+    assert!(texts.iter().flatten().all(|text| text.len() == 5));
+    assert!((1..texts.len()).contains(&texts.null_count()));
+
+    let r: &StructArray = column(&made, "r");
+    assert!((20..80).contains(&r.null_count()), "{}", r.null_count());
+    assert!(r.column(0).as_primitive::<Int32Type>().values().iter().all(|n| *n < 0));
+    let tags = r.column(1).as_list::<i32>();
+    assert!((0..200).all(|row| tags.value_length(row) == 1));
+    assert!(tags.values().as_string::<i32>().iter().flatten().all(|tag| tag.len() == 2));
+}
+
+#[test]
+fn collections_have_three_elements_unless_told() {
+    let made = rows(&[("number-of-rows", "50")], &nested(), 2);
+    let l: &ListArray = column(&made, "l");
+    assert!((0..50).all(|row| l.value_length(row) == 3));
+    // No key is there twice among all integers, but by a chance of a millionth.
+    let m: &MapArray = column(&made, "m");
+    assert_eq!(m.keys().len(), 150);
 }
