@@ -261,7 +261,7 @@ fn names_are_listed_described_and_dropped() {
     ran.prints(0, "table name\nflights\nlate\n");
     let described = place.query("DESCRIBE flights;", &["--format", "csv"]);
     described
-        .prints(0, "name,type,null,key,extras,watermark\nid,INT,true,,,\norigin,STRING,true,,,\nminutes,INT,true,,,\n");
+        .prints(0, "name,type,null,key,extras,watermark\nid,INT,TRUE,,,\norigin,STRING,TRUE,,,\nminutes,INT,TRUE,,,\n");
     place.query("DROP TABLE flights; SHOW TABLES;", &["--format", "csv"]).prints(0, "table name\n");
     place.query("DROP TABLE flight;", &[]).fails(2, &["ERROR 42P01: ", "did you mean flights?"]);
     place.query("CREATE TABLE IF NOT EXISTS flights (x INT) WITH ('connector' = 'print');", &[]).prints(0, "");

@@ -5,6 +5,7 @@ use crate::collect::CollectConnector;
 use eddyline_connectors::clock::SystemClock;
 use eddyline_connectors::{Clock, Registry, Rim};
 use eddyline_planner::Functions;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -41,6 +42,9 @@ struct Shared {
     shards: usize,
     functions: OnceLock<Arc<Functions>>,
     channels: AtomicU64,
+    /// Seeds of RAND and UUID: the standard library's source of chance, asked with another number every time.
+    chance: RandomState,
+    seeds: AtomicU64,
 }
 
 impl Engine {
@@ -56,6 +60,8 @@ impl Engine {
                 shards: config.shards.max(1),
                 functions: OnceLock::new(),
                 channels: AtomicU64::new(1),
+                chance: RandomState::new(),
+                seeds: AtomicU64::new(0),
             }),
         }
     }
@@ -84,6 +90,11 @@ impl Engine {
 
     pub(crate) fn functions(&self) -> Arc<Functions> {
         self.shared.functions.get_or_init(|| Arc::new(Functions::new())).clone()
+    }
+
+    /// A seed that nobody had before.
+    pub(crate) fn next_seed(&self) -> u64 {
+        self.shared.chance.hash_one(self.shared.seeds.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A number for the channel of a SELECT.

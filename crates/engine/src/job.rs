@@ -230,6 +230,7 @@ pub(crate) fn start(
         max_parallelism: settings.max_parallelism(),
         epoch_interval: settings.epoch_interval(),
         time_zone: settings.time_zone().to_owned(),
+        seed: engine.next_seed(),
         ..JobSettings::default()
     };
     let started = rim.clock.monotonic();

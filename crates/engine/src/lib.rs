@@ -19,6 +19,7 @@ mod script;
 mod session;
 pub mod settings;
 mod show;
+mod text;
 
 pub use arrow;
 pub use eddyline_changes::{ChangeBatch, Epoch, RowKind, Watermark};
@@ -34,3 +35,4 @@ pub use result::ResultTable;
 pub use script::{Observer, ScriptError};
 pub use session::{Outcome, Session};
 pub use settings::{SettingSpec, Settings};
+pub use text::texts;

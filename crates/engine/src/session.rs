@@ -7,6 +7,7 @@ use crate::job::{self, RunningJob};
 use crate::listing::Listing;
 use crate::{Engine, ScriptError, Settings, show};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
+use eddyline_functions::scalar::Moment;
 use eddyline_planner::statement::{ExplainStage, Insert, Query, Show, Statement, StatementKind};
 use eddyline_planner::{Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target};
 use std::collections::BTreeMap;
@@ -150,6 +151,7 @@ impl Session {
             shards: self.shards(),
             emit: if self.settings.emit_on_update() { Emit::OnUpdate } else { Emit::OnClose },
             dialect: Dialect::Flink,
+            moment: Moment { wall_ms: self.engine.rim().clock.wall_ms(), seed: self.engine.next_seed().into() },
             ..PlannerOptions::default()
         }
     }

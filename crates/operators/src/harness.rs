@@ -8,6 +8,7 @@ use crate::{Context, Operator, OperatorError, Rejected, build};
 use arrow::datatypes::SchemaRef;
 use eddyline_changes::table::{format_changes, parse_changes};
 use eddyline_changes::{ChangeBatch, KeyGroup, KeyGroups, Watermark};
+use eddyline_functions::scalar::Moment;
 use eddyline_plan::{ChangeMode, ChangeTraits, Node, OperatorId, OperatorSpec};
 use eddyline_state::{Backend, MemoryBackend, Store, Write};
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub struct Harness {
     shard: usize,
     operator: Box<dyn Operator>,
     watermark: Watermark,
+    moment: Moment,
     emitted: Vec<ChangeBatch>,
     rejected: BTreeMap<&'static str, u64>,
     content: BTreeMap<String, i64>,
@@ -60,6 +62,7 @@ impl Harness {
             shard,
             operator,
             watermark: Watermark::NONE,
+            moment: Moment::default(),
             emitted: Vec::new(),
             rejected: BTreeMap::new(),
             content: BTreeMap::new(),
@@ -83,7 +86,7 @@ impl Harness {
             })?;
             backend.write(writes)?;
         }
-        let Harness { node, inputs, watermark, .. } = before[0];
+        let Harness { node, inputs, watermark, moment, .. } = before[0];
         let operator = build(node, inputs, &store(&backend, groups, shard))?;
         Ok(Self {
             node: node.clone(),
@@ -93,10 +96,16 @@ impl Harness {
             shard,
             operator,
             watermark: *watermark,
+            moment: *moment,
             emitted: Vec::new(),
             rejected: BTreeMap::new(),
             content: BTreeMap::new(),
         })
+    }
+
+    /// What the operator is told of time and chance from now on.
+    pub fn stand_at(&mut self, moment: Moment) {
+        self.moment = moment;
     }
 
     /// What the operator emits.
@@ -116,7 +125,7 @@ impl Harness {
             };
             *rejected.entry(why).or_default() += rows;
         };
-        let mut context = Context::new(&mut self.emitted, self.watermark, &mut reject);
+        let mut context = Context::new(&mut self.emitted, self.watermark, self.moment, &mut reject);
         verb(self.operator.as_mut(), &mut context)
     }
 

@@ -7,6 +7,7 @@ use crate::{SqlError, fragment};
 use datafusion_common::DFSchemaRef;
 use datafusion_expr::LogicalPlan;
 use eddyline_catalog::{Catalog, Table, View};
+use eddyline_functions::scalar::Moment;
 use eddyline_plan::Dataflow;
 use sqlparser::ast::Query;
 use std::collections::BTreeMap;
@@ -43,11 +44,20 @@ pub struct PlannerOptions {
     pub dialect: Dialect,
     /// Aggregate before the exchange where the functions allow it.
     pub two_phase: bool,
+    /// When the statement is planned: the time and the lots of what is computed once, because no table is read for it.
+    pub moment: Moment,
 }
 
 impl Default for PlannerOptions {
     fn default() -> Self {
-        Self { time_zone: "UTC".into(), shards: 1, emit: Emit::default(), dialect: Dialect::default(), two_phase: true }
+        Self {
+            time_zone: "UTC".into(),
+            shards: 1,
+            emit: Emit::default(),
+            dialect: Dialect::default(),
+            two_phase: true,
+            moment: Moment::default(),
+        }
     }
 }
 

@@ -25,6 +25,8 @@ use eddyline_plan::{
     CalcSpec, ChangeMode, Dataflow, Distribution, FragmentId, Node, NodeId, OperatorSpec, SinkSpec, SourceSpec,
 };
 use eddyline_state::{Backend, Store};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -270,7 +272,8 @@ impl Builder<'_> {
         }
         let feed = self.feed(nodes, &stage_of, shard)?;
         let (counters, clock) = (self.shared.counters.clone(), self.shared.clock.clone());
-        let pipeline = Pipeline::new(stages, shard, counters, clock);
+        let random = random(self.build.settings.seed, fragment, shard);
+        let pipeline = Pipeline::new(stages, shard, counters, clock, random);
         Ok(Task { pipeline, feed, waker: Waker::from(self.shared.shard_alarm(shard)), done: false })
     }
 
@@ -416,6 +419,14 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+/// What a task draws from; no other task of the job draws the same.
+fn random(seed: u64, fragment: FragmentId, shard: usize) -> StdRng {
+    let mut bytes = [0; 32];
+    let parts = [seed, fragment as u64, shard as u64];
+    bytes.chunks_exact_mut(8).zip(parts).for_each(|(to, part)| to.copy_from_slice(&part.to_le_bytes()));
+    StdRng::from_seed(bytes)
 }
 
 /// Does the projection hand out what was decoded, as it is?

@@ -11,8 +11,11 @@ use crate::exchange::ExchangeWriter;
 use crate::metrics::Counters;
 use eddyline_changes::{Barrier, BarrierKind, ChangeBatch, StreamElement, Watermark};
 use eddyline_connectors::{Clock, ConnectorError, Position, SinkWriter};
+use eddyline_functions::scalar::Moment;
 use eddyline_operators::{Context, Operator, OperatorError, Rejected};
 use eddyline_plan::NodeId;
+use rand::Rng;
+use rand::rngs::StdRng;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -63,6 +66,9 @@ pub(crate) struct Pipeline {
     shard: usize,
     counters: Arc<Counters>,
     clock: Arc<dyn Clock>,
+    /// The time of the step at hand: all operators of the task see the same.
+    wall_ms: i64,
+    random: StdRng,
     /// Emptied buffers for what operators emit.
     buffers: Vec<Vec<ChangeBatch>>,
     /// Where the rows at hand come from.
@@ -70,8 +76,25 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(crate) fn new(stages: Vec<Stage>, shard: usize, counters: Arc<Counters>, clock: Arc<dyn Clock>) -> Self {
-        Self { stages, shard, counters, clock, buffers: Vec::new(), place: None }
+    pub(crate) fn new(
+        stages: Vec<Stage>,
+        shard: usize,
+        counters: Arc<Counters>,
+        clock: Arc<dyn Clock>,
+        random: StdRng,
+    ) -> Self {
+        let wall_ms = clock.wall_ms();
+        Self { stages, shard, counters, clock, wall_ms, random, buffers: Vec::new(), place: None }
+    }
+
+    /// A step of the task begins.
+    pub(crate) fn begin_step(&mut self) {
+        self.wall_ms = self.clock.wall_ms();
+    }
+
+    /// What one evaluation may know of time and chance.
+    pub(crate) fn moment(&mut self) -> Moment {
+        Moment { wall_ms: self.wall_ms, seed: self.random.random() }
     }
 
     /// May the task run? Not while an output is full or a sink cannot take more; then `cx` is woken when it can.
@@ -122,6 +145,7 @@ impl Pipeline {
     ) -> Result<T, RuntimeError> {
         let mut output = self.buffers.pop().unwrap_or_default();
         let begin = self.clock.monotonic();
+        let moment = self.moment();
         let stage = &mut self.stages[at];
         let counters = self.counters.node(self.shard, stage.node);
         let mut rejected = |why: Rejected, rows: u64| match why {
@@ -132,7 +156,8 @@ impl Pipeline {
             let message = "is not an operator".to_owned();
             return Err(self.fault(at, OperatorError::Spec { operator: self.stages[at].kind, message }));
         };
-        let result = verb(operator.as_mut(), &mut Context::new(&mut output, stage.watermark_in, &mut rejected));
+        let mut context = Context::new(&mut output, stage.watermark_in, moment, &mut rejected);
+        let result = verb(operator.as_mut(), &mut context);
         self.worked(at, begin);
         let result = result.map_err(|e| self.fault(at, e))?;
         for changes in output.drain(..) {

@@ -20,6 +20,8 @@ pub struct JobSettings {
     pub channel_batches: usize,
     /// The session time zone, for TIMESTAMP_LTZ text.
     pub time_zone: String,
+    /// What RAND, UUID and the like draw from.
+    pub seed: u64,
 }
 
 impl Default for JobSettings {
@@ -33,6 +35,7 @@ impl Default for JobSettings {
             batch_rows: 8192,
             channel_batches: 16,
             time_zone: "UTC".into(),
+            seed: 0,
         }
     }
 }

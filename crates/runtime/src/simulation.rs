@@ -1,7 +1,7 @@
 //! Deterministic simulation: the shards of a job in one thread, under a seeded scheduler.
 //!
 //! The seed decides which shard runs when, how long elements are on their way between tasks and, if asked for, where
-//! epochs are cut. The clock moves only when the test moves it. The same seed gives the same run, as long as the
+//! epochs are cut, and what RAND and UUID draw. The clock moves only when the test moves it. The same seed gives the same run, as long as the
 //! connectors do their work when they are polled (not on threads of their own).
 //!
 //! [`Simulation::crash`] throws all tasks away and builds new ones over the state of the last complete checkpoint.
@@ -82,6 +82,7 @@ impl Simulation {
         make: MakeOperator,
     ) -> Result<Self, RuntimeError> {
         settings.check()?;
+        let settings = JobSettings { seed, ..settings };
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let tokio = tokio.map_err(|e| RuntimeError::Thread { message: e.to_string() })?;
         let rim = Rim { tokio: tokio.handle().clone(), clock: clock.clone() };

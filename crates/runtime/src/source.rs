@@ -15,6 +15,7 @@ use arrow::datatypes::{
 use eddyline_changes::hash::hash_bytes;
 use eddyline_changes::{ChangeBatch, Watermark};
 use eddyline_connectors::{ConnectorError, Decoded, Decoder, Rim, Source, SplitReader};
+use eddyline_functions::scalar::{self, Moments};
 use eddyline_operators::OperatorError;
 use eddyline_plan::{Expression, WatermarkSpec};
 use eddyline_state::{StateError, Store, Write};
@@ -61,6 +62,8 @@ impl HeadParts {
 /// Reads a shard's splits of one source into its stage of the pipeline.
 pub(crate) struct SourceHead {
     parts: HeadParts,
+    /// What the watermark expression is bound to.
+    moments: Arc<Moments>,
     open: Vec<OpenSplit>,
     next: usize,
     additions: u64,
@@ -105,10 +108,15 @@ impl Wake for Ready {
 }
 
 impl SourceHead {
-    pub(crate) fn new(parts: HeadParts) -> Self {
+    pub(crate) fn new(mut parts: HeadParts) -> Self {
+        let moments = Arc::<Moments>::default();
+        if let Some(watermark) = &mut parts.watermark {
+            watermark.expression = Expression::new(scalar::at(watermark.expression.physical(), &moments));
+        }
         let (open, done) = (Vec::new(), Vec::new());
         let (passed_on, due_without_splits) = (EventTime::NONE, None);
-        Self { parts, open, next: 0, additions: u64::MAX, passed_on, finished: false, due_without_splits, done }
+        let (next, additions, finished) = (0, u64::MAX, false);
+        Self { parts, moments, open, next, additions, passed_on, finished, due_without_splits, done }
     }
 
     /// True when all is read and the last watermark has gone downstream.
@@ -248,7 +256,10 @@ impl SourceHead {
         let Decoded { changes, skipped, position } = decoded;
         let rows = changes.num_rows();
         let reached = match &self.parts.watermark {
-            Some(spec) if rows > 0 => reached(&spec.expression, &changes),
+            Some(spec) if rows > 0 => {
+                self.moments.set(pipeline.moment());
+                reached(&spec.expression, &changes)
+            }
             _ => Ok(None),
         };
         let now = self.parts.rim.clock.monotonic();

@@ -93,6 +93,7 @@ impl Task {
         {
             return Ok(Step::Idle);
         }
+        self.pipeline.begin_step();
         let step = match &mut self.feed {
             Feed::Channels { inputs, next } => from_channels(inputs, next, &mut self.pipeline)?,
             Feed::Sources(feed) => feed.step(&mut self.pipeline)?,

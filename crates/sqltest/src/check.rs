@@ -192,9 +192,14 @@ fn accumulated(schema: &SchemaRef, blocks: &[ChangeBatch]) -> Result<RecordBatch
 
 /// A sink in the place of the engine's: accumulates what is committed.
 #[derive(Clone, Default)]
-struct Collected(Arc<Mutex<Multiset>>);
+pub struct Collected(Arc<Mutex<Multiset>>);
 
 impl Collected {
+    /// What has been committed and not taken back: a line per row, with its multiplicity in front.
+    pub fn text(&self) -> String {
+        self.lock().difference(&Multiset::default(), usize::MAX).unwrap_or_default()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Multiset> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,6 @@
 //! A changelog for people: a line per change, in columns that grow when they must.
 
-use super::cell::{Cells, blanks, localized, sides};
+use super::cell::{Cells, blanks, shown, sides};
 use super::{RowWriter, Rows};
 use eddyline_engine::arrow::datatypes::SchemaRef;
 use std::io::{self, Write};
@@ -39,7 +39,7 @@ impl AlignedRows {
 
 impl RowWriter for AlignedRows {
     fn write(&mut self, out: &mut dyn Write, rows: Rows<'_>) -> io::Result<()> {
-        let columns = localized(rows.batch, &self.zone)?;
+        let columns = shown(rows.batch, &self.zone)?;
         let cells = columns.iter().map(Cells::new).collect::<io::Result<Vec<_>>>()?;
         let mut text = String::new();
         for (row, _) in rows.each() {

@@ -1,13 +1,21 @@
-//! Values as text, as SQL writes them: `2024-01-01 00:00:10.000`, `NULL`, `1.50`.
+//! Values as text: [`shown`] to people and in CSV as SQL writes them (`2024-01-01 00:00:10.000`, `1.0E8`, `(1, a)`), and for JSON.
 
 use super::unprintable;
+use eddyline_engine::SqlError;
 use eddyline_engine::arrow::array::{Array, ArrayRef, RecordBatch};
 use eddyline_engine::arrow::compute::cast;
 use eddyline_engine::arrow::datatypes::{DataType, Field, TimeUnit};
 use eddyline_engine::arrow::error::ArrowError;
 use eddyline_engine::arrow::util::display::{ArrayFormatter, FormatOptions};
+
 use std::fmt::Write;
 use std::io;
+
+/// Columns as text: what `CAST(value AS STRING)` gives.
+pub(crate) fn shown(batch: &RecordBatch, zone: &str) -> io::Result<Vec<ArrayRef>> {
+    let unprintable = |e: SqlError| io::Error::other(format!("a value cannot be printed: {}", e.message));
+    eddyline_engine::texts(batch, zone).map_err(unprintable)
+}
 
 /// Columns whose TIMESTAMP_LTZ values are in the session time zone, so that their text is local time.
 pub(crate) fn localized(batch: &RecordBatch, zone: &str) -> io::Result<Vec<ArrayRef>> {

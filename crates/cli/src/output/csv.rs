@@ -1,6 +1,6 @@
 //! Results as CSV (RFC 4180 with `\n`): a header, NULL as an empty field, the empty text as `""`.
 
-use super::cell::{Cells, localized};
+use super::cell::{Cells, shown};
 use super::{RowWriter, Rows};
 use eddyline_engine::arrow::datatypes::SchemaRef;
 use std::io::{self, Write};
@@ -41,7 +41,7 @@ impl CsvRows {
 impl RowWriter for CsvRows {
     fn write(&mut self, out: &mut dyn Write, rows: Rows<'_>) -> io::Result<()> {
         self.header(out)?;
-        let columns = localized(rows.batch, &self.zone)?;
+        let columns = shown(rows.batch, &self.zone)?;
         let cells = columns.iter().map(Cells::new).collect::<io::Result<Vec<_>>>()?;
         let mut line = String::new();
         for (row, kind) in rows.each() {

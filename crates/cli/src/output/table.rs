@@ -1,6 +1,6 @@
 //! A finished result in a frame.
 
-use super::cell::{Cells, blanks, localized, sides};
+use super::cell::{Cells, blanks, shown, sides};
 use super::{RowWriter, Rows};
 use eddyline_engine::arrow::array::{ArrayRef, RecordBatch};
 use eddyline_engine::arrow::datatypes::SchemaRef;
@@ -38,7 +38,7 @@ impl RowWriter for TableRows {
             let rows = left.min(batch.num_rows());
             left -= rows;
             if rows > 0 {
-                columns.push(localized(&batch.slice(0, rows), &self.zone)?);
+                columns.push(shown(&batch.slice(0, rows), &self.zone)?);
             }
         }
         self.write_frame(out, &columns)?;

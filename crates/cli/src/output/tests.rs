@@ -1,10 +1,11 @@
 use super::*;
 use eddyline_engine::RowKind::{Delete, Insert, UpdateAfter, UpdateBefore};
 use eddyline_engine::arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray, MapBuilder, StringArray,
-    StringBuilder, StructArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+    ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, IntervalMonthDayNanoArray,
+    ListArray, MapBuilder, StringArray, StringBuilder, StructArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray,
 };
-use eddyline_engine::arrow::datatypes::{DataType, Field, Int32Type, Schema};
+use eddyline_engine::arrow::datatypes::{DataType, Field, Int32Type, IntervalMonthDayNano, Schema};
 use std::sync::Arc;
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
@@ -145,6 +146,27 @@ fn local_times_are_shown_in_the_session_zone_with_their_own_digits() {
     let rows = batch(vec![("ltz", Arc::new(instant) as ArrayRef), ("ts", Arc::new(wall))]);
     let line = text(CsvRows::new(rows.schema(), "Europe/Berlin", false), &rows, None);
     assert_eq!(line, "ltz,ts\n2024-01-01 01:00:00.000,2024-01-01 00:00:00.000000\n");
+}
+
+#[test]
+fn values_are_shown_as_their_cast_to_string() {
+    let interval = IntervalMonthDayNanoArray::from(vec![IntervalMonthDayNano::new(14, 0, 0)]);
+    let row = StructArray::from(vec![(
+        Arc::new(Field::new("c0", DataType::Float64, true)),
+        Arc::new(Float64Array::from(vec![1e8])) as ArrayRef,
+    )]);
+    let rows = batch(vec![
+        ("b", Arc::new(BooleanArray::from(vec![true])) as ArrayRef),
+        ("f", Arc::new(Float64Array::from(vec![f64::INFINITY]))),
+        ("bytes", Arc::new(BinaryArray::from(vec![&b"ab"[..]]))),
+        ("l", Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1), None])]))),
+        ("r", Arc::new(row)),
+        ("i", Arc::new(interval)),
+    ]);
+    let line = text(CsvRows::new(rows.schema(), "UTC", false), &rows, None);
+    assert_eq!(line, "b,f,bytes,l,r,i\nTRUE,Infinity,ab,\"[1, NULL]\",(1.0E8),+1-02\n");
+    let table = text(TableRows::new(rows.schema(), "UTC", 1, false), &rows, None);
+    assert!(table.contains("| TRUE | Infinity | ab    | [1, NULL] | (1.0E8) | +1-02 |"), "{table}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! per row. A call with constants only is computed once.
 
 use super::Zone;
+use super::moment::{self, Moments};
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, BooleanBuilder, PrimitiveArray, PrimitiveBuilder,
     StringArray, StringBuilder,
@@ -131,6 +132,7 @@ pub(super) enum Type {
     Date,
     Timestamp3,
     TimestampLtz3,
+    Time0,
     Bytes,
 }
 
@@ -145,6 +147,7 @@ impl Type {
             Type::Date => DataType::Date32,
             Type::Timestamp3 => DataType::Timestamp(TimeUnit::Millisecond, None),
             Type::TimestampLtz3 => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+            Type::Time0 => DataType::Time32(TimeUnit::Second),
             Type::Bytes => DataType::Binary,
         }
     }
@@ -202,6 +205,8 @@ pub(super) struct Function {
     aliases: Vec<String>,
     zone: Zone,
     signature: Signature,
+    /// What a function of the moment is bound to.
+    moments: Option<Arc<Moments>>,
 }
 
 impl std::fmt::Debug for Definition {
@@ -218,12 +223,18 @@ impl Function {
             aliases: definition.aliases.iter().map(|a| (*a).to_owned()).collect(),
             zone,
             signature: Signature::user_defined(volatility(definition.name)),
+            moments: None,
         }
+    }
+
+    /// The same function, bound to moments.
+    pub(super) fn bound(&self, moments: Arc<Moments>) -> Self {
+        Self { moments: Some(moments), ..Self::new(self.definition, self.zone) }
     }
 }
 
 fn volatility(name: &str) -> Volatility {
-    if name == "rand_integer" { Volatility::Volatile } else { Volatility::Immutable }
+    if moment::of_the_moment(name) { Volatility::Volatile } else { Volatility::Immutable }
 }
 
 impl PartialEq for Function {
@@ -293,7 +304,8 @@ impl ScalarUDFImpl for Function {
             Returns::Type(t) => t.arrow(),
             Returns::From(find) => find(&Signed { types: &types, constants: args.scalar_arguments })?,
         };
-        Ok(Arc::new(Field::new(self.name, data_type, true)))
+        let nullable = !(moment::of_the_moment(self.name) && types.is_empty());
+        Ok(Arc::new(Field::new(self.name, data_type, nullable)))
     }
 
     /// `IF` is a CASE and `IFNULL` a COALESCE: then only the branch that is taken is computed.
@@ -318,7 +330,8 @@ impl ScalarUDFImpl for Function {
         let return_type = args.return_field.data_type().clone();
         let is_constant = !args.args.is_empty()
             && args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)))
-            && self.signature.volatility == Volatility::Immutable;
+            && self.signature.volatility == Volatility::Immutable
+            || moment::same_in_all_rows(self.name);
         let rows = if is_constant { 1 } else { args.number_rows };
         let mut values = Vec::with_capacity(args.args.len());
         for value in &args.args {
@@ -328,7 +341,8 @@ impl ScalarUDFImpl for Function {
             });
         }
         let nullable = args.arg_fields.iter().map(|f| f.is_nullable()).collect();
-        let call = Call { name: self.name, args: values, nullable, rows, zone: self.zone, return_type };
+        let (zone, moments) = (self.zone, self.moments.clone());
+        let call = Call { name: self.name, args: values, nullable, rows, zone, return_type, moments };
         let result = (self.definition.body)(&call)?;
         if result.data_type() != &call.return_type || result.len() != rows {
             return internal_err!("{} made {} rows of {}", self.name, result.len(), result.data_type());
@@ -403,6 +417,8 @@ pub(super) struct Call {
     pub(super) zone: Zone,
     /// Type of the result.
     pub(super) return_type: DataType,
+    /// The moment, of a function that is bound to one.
+    pub(super) moments: Option<Arc<Moments>>,
 }
 
 impl Call {

@@ -4,11 +4,9 @@ use super::call::{Call, Definition, Kind, Page, Returns, Signed, Type, numbers, 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array};
 use arrow::compute::cast;
 use arrow::compute::kernels::numeric::rem;
-use arrow::datatypes::{DataType, Decimal128Type, Field, Float64Type, Int32Type, Int64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 use arrow::error::ArrowError;
-use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Result, ScalarValue, exec_err};
-use datafusion_expr::ScalarFunctionArgs;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -84,20 +82,6 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         "The square root; NaN for a negative number. NULL if the number is NULL.",
         ("SQRT(2.25)", "1.5"),
     ),
-    Definition {
-        name: "rand_integer",
-        aliases: &[],
-        args: &[&[Int]],
-        variadic: false,
-        returns: Returns::Type(Type::Int),
-        body: rand_integer,
-        page: Page {
-            signature: "RAND_INTEGER(bound INT)",
-            result: "INT",
-            text: "A random number from 0 on, less than the bound, another one in every row. NULL if the bound is NULL.",
-            example: ("RAND_INTEGER(1)", "0"),
-        },
-    },
     double("e", &[], &[&[]], e, "E()", "Euler's number.", ("E()", "2.718281828459045")),
     Definition {
         name: "bin",
@@ -274,25 +258,6 @@ fn log(call: &Call) -> Result<ArrayRef> {
 fn sqrt(call: &Call) -> Result<ArrayRef> {
     let number = call.number::<Float64Type>(0);
     numbers::<Float64Type>(call.rows, |row| Ok(number.at(row).map(f64::sqrt)))
-}
-
-fn rand_integer(call: &Call) -> Result<ArrayRef> {
-    let random = datafusion_functions::math::random();
-    let args = ScalarFunctionArgs {
-        args: vec![],
-        arg_fields: vec![],
-        number_rows: call.rows,
-        return_field: Arc::new(Field::new("random", DataType::Float64, false)),
-        config_options: Arc::new(ConfigOptions::default()),
-    };
-    let parts = random.invoke_with_args(args)?.into_array(call.rows)?;
-    let (parts, bound) = (parts.as_primitive::<Float64Type>(), call.int(0));
-    numbers::<Int32Type>(call.rows, |row| match bound.at(row) {
-        Some(bound) if bound < 1 || bound > i64::from(i32::MAX) => {
-            exec_err!("RAND_INTEGER: the bound is from 1 to {}, not {bound}", i32::MAX)
-        }
-        bound => Ok(bound.map(|bound| (parts.value(row) * bound as f64) as i32)),
-    })
 }
 
 fn e(call: &Call) -> Result<ArrayRef> {

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `call` | what a function of ours is: a row of a table, a body over columns |
 //! | `datetime`, `time_units`, `string`, `regexp`, `json`, `conditional`, `math`, `encoding` | the functions by subject |
+//! | `moment` | what time it is, and chance: functions bound to a moment that the evaluator sets |
 //! | `parts`, `printf`, `charset` | more of strings: put together, formatted, as bytes |
 //! | `json_build` | JSON out of values |
 //! | `array`, `array_order`, `map` | collections |
 //! | `rounding`, `type_name` | CEIL and FLOOR of numbers; TYPEOF |
+//! | `series` | a limit to GENERATE_SERIES and RANGE |
 //! | `text_form` | values of types that Arrow writes otherwise as SQL's text: what `CAST(… AS STRING)` gives |
 //! | `calendar`, `date_pattern`, `instants`, `zone` | dates, Java's date patterns, time columns, time zones |
 //!
@@ -28,11 +30,13 @@ mod json_build;
 mod json_path;
 mod map;
 mod math;
+mod moment;
 mod page;
 mod parts;
 mod printf;
 mod regexp;
 mod rounding;
+mod series;
 mod string;
 mod syntax;
 #[cfg(test)]
@@ -42,10 +46,11 @@ mod time_units;
 mod type_name;
 mod zone;
 
+pub use moment::{Moment, Moments, at, depends_on_moment, is_clock, tells_time};
 pub use page::documentation;
-pub use rounding::checked_decimal;
+pub use rounding::{checked_decimal, whole_part};
 pub use syntax::syntax_planner;
-pub use text_form::text_form;
+pub use text_form::{text_form, text_of};
 
 pub use zone::Zone;
 
@@ -73,19 +78,20 @@ pub fn all(settings: &ScalarSettings) -> Vec<Arc<ScalarUDF>> {
     let mut functions = datafusion_functions::all_default_functions();
     functions.extend(datafusion_functions_nested::all_default_nested_functions());
     functions.retain(|f| !NOT_HERE.contains(&f.name()));
-    let random = datafusion_functions::math::random();
-    functions.push(Arc::new(random.as_ref().clone().with_aliases(["rand"])));
+    functions = functions.into_iter().map(series::limited).collect();
     let ours = SUBJECTS.iter().flat_map(|(_, definitions)| definitions.iter());
     functions.extend(ours.map(|d| Arc::new(ScalarUDF::from(call::Function::new(d, settings.time_zone)))));
     functions
 }
 
-/// Functions of DataFusion's that only its own file scans can compute.
-const NOT_HERE: [&str; 2] = ["input_file_name", "file_row_index"];
+/// Functions of DataFusion's that only its own file scans can compute, and those that read a clock or make randomness.
+const NOT_HERE: [&str; 7] =
+    ["input_file_name", "file_row_index", "now", "current_date", "current_time", "random", "uuid"];
 
 /// Our functions by subject.
 const SUBJECTS: &[(&str, &[call::Definition])] = &[
     ("Dates and times", datetime::FUNCTIONS),
+    ("The moment: time and chance", moment::FUNCTIONS),
     ("Units of time", time_units::FUNCTIONS),
     ("Strings", string::FUNCTIONS),
     ("Texts out of parts", parts::FUNCTIONS),

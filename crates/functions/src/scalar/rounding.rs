@@ -1,11 +1,12 @@
 //! CEIL and FLOOR of numbers, exact for decimals and integers.
 
 use super::Zone;
-use super::call::{Call, Definition, Function, Kind, Page, Returns, Signed};
+use super::call::{Call, Definition, Function, Kind, Page, Returns, Signed, Type, texts};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type};
 use datafusion_common::{Result, exec_err};
 use datafusion_expr::ScalarUDF;
+use std::fmt::Write;
 use std::sync::Arc;
 
 pub(super) const FUNCTIONS: &[Definition] = &[
@@ -101,6 +102,44 @@ const IN_RANGE: Definition = Definition {
 /// does not look.
 pub fn checked_decimal() -> ScalarUDF {
     ScalarUDF::from(Function::new(&IN_RANGE, Zone::utc()))
+}
+
+const WHOLE_PART: Definition = Definition {
+    name: "whole_part",
+    aliases: &[],
+    args: &[&[Kind::Text]],
+    variadic: false,
+    returns: Returns::Type(Type::Text),
+    body: whole_part_of,
+    page: Page { signature: "WHOLE_PART(text)", result: "STRING", text: "", example: ("", "") },
+};
+
+/// The function that CASTs of STRING to an integer begin with: `' 4.7 '` is 4.
+pub fn whole_part() -> ScalarUDF {
+    ScalarUDF::from(Function::new(&WHOLE_PART, Zone::utc()))
+}
+
+/// Texts of numbers without blanks around and without digits behind the point; other texts as they are.
+fn whole_part_of(call: &Call) -> Result<ArrayRef> {
+    let column = call.column(0)?;
+    let input = column.as_string::<i32>();
+    let is_digit = |b: u8| b.is_ascii_digit();
+    if input.value_data().iter().all(|b| is_digit(*b) || *b == b'-') {
+        return Ok(column);
+    }
+    texts(call.rows, |row, out| {
+        let Some(text) = input.is_valid(row).then(|| input.value(row)) else { return Ok(false) };
+        let trimmed = text.trim();
+        let whole = match trimmed.split_once('.') {
+            Some((whole, rest)) if rest.bytes().all(is_digit) => match whole.trim_start_matches(['+', '-']) {
+                "" if rest.is_empty() => trimmed,
+                "" if whole.len() <= 1 => "0",
+                _ => whole,
+            },
+            _ => trimmed,
+        };
+        Ok(out.write_str(whole).is_ok())
+    })
 }
 
 fn in_range(call: &Call) -> Result<ArrayRef> {

@@ -1,7 +1,7 @@
 //! Every function over constants, columns, both mixed, NULLs and no rows. Results are from Flink's documentation and
 //! by hand.
 
-use super::{ScalarSettings, Zone, all};
+use super::{Moment, Moments, ScalarSettings, Zone, all, moment};
 use arrow::array::{Array, ArrayRef, ListArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int64Type, TimeUnit};
@@ -57,7 +57,8 @@ fn longs(values: &[i64]) -> ScalarValue {
 fn function(name: &str, zone: &str) -> Arc<ScalarUDF> {
     let settings = ScalarSettings { time_zone: Zone::parse(zone).expect("zone") };
     let is_it = |f: &Arc<ScalarUDF>| f.name() == name || f.aliases().iter().any(|a| a == name);
-    all(&settings).into_iter().rfind(is_it).unwrap_or_else(|| panic!("no function {name}"))
+    let found = all(&settings).into_iter().rfind(is_it).unwrap_or_else(|| panic!("no function {name}"));
+    moment::bound(&found, &Arc::default()).map_or(found, Arc::new)
 }
 
 fn invoke(function: &ScalarUDF, args: Vec<ColumnarValue>, rows: usize) -> Result<ArrayRef> {
@@ -464,8 +465,98 @@ fn numbers() {
     check("hex", &[int(255)], "FF");
     check("hex", &[text("hello")], "68656C6C6F");
     check("e", &[], "2.718281828459045");
-    let rand = function("rand", "UTC");
-    assert_eq!(rand.name(), "random");
+}
+
+fn at_moment(name: &str, zone: &str, moment: Moment, evaluations: usize) -> Vec<String> {
+    let moments = Moments::standing_at(moment);
+    let function = moment::bound(&function(name, zone), &moments).expect("a function of the moment");
+    let mut all = Vec::new();
+    for _ in 0..evaluations {
+        all.extend(shown(&invoke(&function, vec![], 2).expect("evaluates")));
+    }
+    all
+}
+
+#[test]
+fn the_time_is_that_of_the_moment() {
+    // 22:13:20.123 UTC on Tuesday, November 14, 2023.
+    let moment = Moment { wall_ms: 1_700_000_000_123, seed: 0 };
+    let told = |name: &str, zone: &str| at_moment(name, zone, moment, 1);
+    for name in ["now", "current_timestamp", "current_row_timestamp", "proctime"] {
+        assert_eq!(told(name, "Europe/Berlin"), ["2023-11-14T22:13:20.123Z"; 2]);
+    }
+    assert_eq!(told("localtimestamp", "Europe/Berlin"), ["2023-11-14T23:13:20.123"; 2]);
+    assert_eq!(told("localtime", "Europe/Berlin"), ["23:13:20"; 2]);
+    assert_eq!(told("current_time", "-03:30"), ["18:43:20"; 2]);
+    assert_eq!(told("current_date", "Pacific/Kiritimati"), ["2023-11-15"; 2]);
+    assert_eq!(told("today", "UTC"), ["2023-11-14"; 2]);
+    let before = Moment { wall_ms: -1, seed: 0 };
+    assert_eq!(at_moment("current_date", "UTC", before, 1), ["1969-12-31"; 2]);
+    assert_eq!(at_moment("localtime", "UTC", before, 1), ["23:59:59"; 2]);
+    let unbound =
+        invoke(&all(&ScalarSettings::default()).into_iter().rfind(|f| f.name() == "now").expect("it"), vec![], 1);
+    assert!(unbound.expect_err("no clock").to_string().contains("NOW is not available here"));
+}
+
+#[test]
+fn chance_comes_from_the_seed_alone_and_every_draw_is_another() {
+    for name in ["rand", "uuid"] {
+        let drawn = |seed: u128| at_moment(name, "UTC", Moment { wall_ms: 5, seed }, 2);
+        assert_eq!(drawn(7), drawn(7));
+        let mut all: Vec<String> = [drawn(7), drawn(8)].concat();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 8, "{name}");
+    }
+    for uuid in at_moment("uuid", "UTC", Moment { wall_ms: 0, seed: 1 }, 50) {
+        let (version, variant) = (&uuid[14..15], &uuid[19..20]);
+        assert!(uuid.len() == 36 && version == "4" && "89ab".contains(variant), "{uuid}");
+    }
+    let numbers = at_moment("rand", "UTC", Moment::default(), 50);
+    assert!(numbers.iter().all(|n| (0.0..1.0).contains(&n.parse::<f64>().expect("a number"))));
+}
+
+#[test]
+fn a_series_is_not_longer_than_the_memory() {
+    let made = |name: &str, args: &[ScalarValue]| {
+        let args: Vec<_> = args.iter().cloned().map(ColumnarValue::Scalar).collect();
+        let arg_fields = args.iter().map(|a| Arc::new(Field::new("a", a.data_type(), true))).collect();
+        let function = function(name, "UTC");
+        let types: Vec<DataType> = args.iter().map(ColumnarValue::data_type).collect();
+        let return_field = Arc::new(Field::new("r", function.return_type(&types).expect("a type"), true));
+        let config_options = Arc::new(ConfigOptions::default());
+        let args = ScalarFunctionArgs { args, arg_fields, number_rows: 1, return_field, config_options };
+        function.invoke_with_args(args).and_then(|v| v.into_array(1)).map(|v| shown(&v).concat())
+    };
+    let check = |name: &str, args: &[ScalarValue], expected: &str| {
+        assert_eq!(made(name, args).expect("a series"), expected);
+    };
+    let fails = |name: &str, args: &[ScalarValue], with: &str| {
+        let error = made(name, args).expect_err("too long").to_string();
+        assert!(error.contains(with), "{error}");
+    };
+    check("range", &[int(2), int(7), int(2)], "[2, 4, 6]");
+    check("generate_series", &[int(3), int(1), int(-1)], "[3, 2, 1]");
+    check("range", &[int(3), int(1)], "[]");
+    fails("generate_series", &[int(1), int(3_000_000_000)], "GENERATE_SERIES would make 3000000000 elements");
+    fails("range", &[int(i64::MIN), int(i64::MAX)], "would make 18446744073709551616 elements");
+    fails("range", &[int(i64::MAX), int(0), int(-1)], "are the most at a time");
+    let nanosecond = ScalarValue::new_interval_mdn(0, 0, 1);
+    let (from, to) = (time("2024-01-01T00:00:00"), time("2024-01-01T00:00:01"));
+    fails("range", &[from.clone(), to.clone(), nanosecond], "would make 1000000001 elements");
+    let half = ScalarValue::new_interval_mdn(0, 0, 500_000_000);
+    check("generate_series", &[from, to, half], "[2024-01-01T00:00:00, 2024-01-01T00:00:00.500, 2024-01-01T00:00:01]");
+    let (from, to) = (date("2024-01-01"), date("2024-03-01"));
+    check("range", &[from, to, ScalarValue::new_interval_mdn(1, 0, 0)], "[2024-01-01, 2024-02-01]");
+}
+
+#[test]
+fn the_text_of_an_integer_has_no_fraction() {
+    let whole = super::whole_part();
+    let texts = [" 4.7 ", "-4.7", "+4.", ".5", "-.5", ".", "4.x", "1.2.3", "42", "", "x", "-"];
+    let column = ColumnarValue::Array(Arc::new(arrow::array::StringArray::from(texts.to_vec())));
+    let made = shown(&invoke(&whole, vec![column], texts.len()).expect("evaluates"));
+    assert_eq!(made, ["4", "-4", "+4", "0", "0", ".", "4.x", "1.2.3", "42", "", "x", "-"]);
 }
 
 #[test]

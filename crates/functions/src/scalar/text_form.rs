@@ -41,8 +41,11 @@ fn text_form_of(call: &Call) -> Result<ArrayRef> {
     text_of(&call.column(0)?, call.zone)
 }
 
-/// The texts of a column.
-pub(super) fn text_of(column: &ArrayRef, zone: Zone) -> Result<ArrayRef> {
+/// The texts of a column, in a session's time zone.
+///
+/// # Errors
+/// A value that has none, such as a time beyond the calendar.
+pub fn text_of(column: &ArrayRef, zone: Zone) -> Result<ArrayRef> {
     let rows = column.len();
     match column.data_type() {
         DataType::Boolean => {

@@ -14,7 +14,8 @@
 //! None.
 //!
 //! # Time
-//! Watermarks pass.
+//! Watermarks pass. Functions of the moment (NOW, RAND, …) are computed per batch from what the runtime says of it: all rows of
+//! a batch have one time. The planner has refused them over rows that may be taken back.
 //!
 //! # Errors
 //! What an expression cannot compute: division by zero, overflow, a cast. The projection sees only rows that the

@@ -8,6 +8,7 @@ use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
 use datafusion_physical_expr::utils::collect_columns;
 use eddyline_changes::{ChangeBatch, Weights};
+use eddyline_functions::scalar::{self, Moments};
 use eddyline_plan::CalcSpec;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub(crate) struct Calc {
     read_schema: SchemaRef,
     project: Vec<Projected>,
     output: SchemaRef,
+    /// What expressions that tell the time or draw lots are bound to; set before every batch.
+    moments: Option<Arc<Moments>>,
 }
 
 enum Projected {
@@ -46,13 +49,17 @@ impl Calc {
             .map(|column| column.index())
             .collect();
         let read: Vec<usize> = read.into_iter().collect();
-        let project = spec.project.iter().map(|e| projected(e.expression.physical(), &read));
+        let all = || spec.project.iter().map(|e| &e.expression).chain(&spec.predicate);
+        let moments = all().any(|e| scalar::depends_on_moment(e.physical())).then(Arc::<Moments>::default);
+        let bound = |e: &Arc<dyn PhysicalExpr>| moments.as_ref().map_or_else(|| e.clone(), |m| scalar::at(e, m));
+        let project = spec.project.iter().map(|e| projected(&bound(e.expression.physical()), &read));
         Ok(Self {
-            predicate: spec.predicate.as_ref().map(|p| p.physical().clone()),
+            predicate: spec.predicate.as_ref().map(|p| bound(p.physical())),
             read_schema: Arc::new(input.project(&read)?),
             project: project.collect::<Result<_, _>>()?,
             read,
             output: output.clone(),
+            moments,
         })
     }
 
@@ -106,6 +113,9 @@ fn filter_weights(weights: &Weights, mask: &BooleanArray) -> Result<Weights, Ope
 
 impl Operator for Calc {
     fn process(&mut self, _input: usize, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        if let Some(moments) = &self.moments {
+            moments.set(ctx.moment());
+        }
         let read: Vec<ArrayRef> = self.read.iter().map(|c| changes.column(*c).clone()).collect();
         let (columns, weights, count) = match self.keep(changes.rows())? {
             Kept::None => return Ok(()),

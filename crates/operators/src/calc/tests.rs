@@ -2,9 +2,10 @@ use crate::harness::Harness;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_common::ScalarValue;
 use datafusion_expr::Operator as Op;
-use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::{BinaryExpr, Column, Literal};
+use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use eddyline_changes::table::parse_changes;
+use eddyline_functions::scalar::{self, Moment, ScalarSettings};
 use eddyline_plan::{CalcSpec, Expression, NamedExpression, OperatorSpec};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -96,4 +97,45 @@ proptest! {
         h.flush().expect("flushes");
         prop_assert_eq!(h.content(), "");
     }
+}
+
+fn of_the_moment(name: &str) -> Expr {
+    let function = scalar::all(&ScalarSettings::default()).into_iter().rfind(|f| f.name() == name).expect("a function");
+    let config = Arc::new(datafusion_common::config::ConfigOptions::default());
+    Arc::new(ScalarFunctionExpr::try_new(function, vec![], &schema(), config).expect("a call"))
+}
+
+#[test]
+fn every_operator_has_a_time_of_its_own() {
+    let time = || vec![(of_the_moment("now"), "t"), (column("a", 0), "a")];
+    let (mut here, mut there) = (calc(None, time()), calc(None, time()));
+    here.stand_at(Moment { wall_ms: 1_000, seed: 0 });
+    there.stand_at(Moment { wall_ms: 5_000, seed: 0 });
+    here.process("+ 1 2 3\n+ 2 2 3").expect("processes");
+    there.process("+ 1 2 3").expect("processes");
+    here.stand_at(Moment { wall_ms: 2_000, seed: 0 });
+    here.process("+ 3 2 3").expect("processes");
+    let second = |s: u32| format!("1970-01-01T00:00:0{s}Z");
+    assert_eq!(here.flush().expect("flushes"), format!("+ {0} 1\n+ {0} 2\n+ {1} 3\n", second(1), second(2)));
+    assert_eq!(there.flush().expect("flushes"), format!("+ {} 1\n", second(5)));
+}
+
+#[test]
+fn a_filter_on_the_time_sees_the_time_of_its_batch() {
+    let instant =
+        |ms: i64| -> Expr { Arc::new(Literal::new(ScalarValue::TimestampMillisecond(Some(ms), Some("UTC".into())))) };
+    let mut h = calc(Some(binary(of_the_moment("now"), Op::Lt, instant(2_000))), vec![(column("a", 0), "a")]);
+    for ms in [1_000, 2_000, 1_999] {
+        h.stand_at(Moment { wall_ms: ms, seed: 0 });
+        h.process(&format!("+ {ms} 0 0")).expect("processes");
+    }
+    assert_eq!(h.flush().expect("flushes"), "+ 1000\n+ 1999\n");
+}
+
+#[test]
+fn two_draws_of_a_row_are_two_numbers() {
+    let less = |a: Expr, b: Expr| binary(a, Op::Eq, b);
+    let mut h = calc(None, vec![(less(of_the_moment("rand"), of_the_moment("rand")), "same"), (column("a", 0), "a")]);
+    h.process("+ 1 2 3").expect("processes");
+    assert_eq!(h.flush().expect("flushes"), "+ false 1\n");
 }

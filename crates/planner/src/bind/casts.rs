@@ -3,6 +3,7 @@
 //! | cast | here |
 //! |---|---|
 //! | BOOLEAN, FLOAT, DOUBLE, BYTES, TIME, TIMESTAMP, INTERVAL, ARRAY, MAP, ROW to STRING | the text that SQL has for the value |
+//! | STRING to an integer | blanks around and digits behind the point do not count: `' 4.7'` is 4 |
 //! | ROW to ROW | field by field, in their order, whatever their names |
 //! | numbers to times and back | refused, as Flink refuses them |
 
@@ -69,6 +70,8 @@ fn check(from: &DataType, to: &DataType) -> Result<()> {
 pub(crate) struct SqlCasts {
     /// Makes the text of a value.
     pub(crate) text_form: Arc<ScalarUDF>,
+    /// Makes the text of an integer of that of a number.
+    pub(crate) whole_part: Arc<ScalarUDF>,
 }
 
 impl AnalyzerRule for SqlCasts {
@@ -91,6 +94,10 @@ impl AnalyzerRule for SqlCasts {
 }
 
 impl SqlCasts {
+    fn is_whole_part(&self, expr: &Expr) -> bool {
+        matches!(expr, Expr::ScalarFunction(f) if f.func == self.whole_part)
+    }
+
     fn rewritten(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         expr.transform_up(|e| {
             let (inner, to, tries) = match &e {
@@ -100,6 +107,13 @@ impl SqlCasts {
             };
             let from = inner.get_type(schema)?;
             Ok(match (&from, to) {
+                (DataType::Utf8, to) if to.is_integer() && !self.is_whole_part(inner) => {
+                    let inner = Box::new(self.whole_part.call(vec![inner.as_ref().clone()]));
+                    Transformed::yes(match tries {
+                        true => Expr::TryCast(datafusion_expr::TryCast::new(inner, to.clone())),
+                        false => Expr::Cast(Cast::new(inner, to.clone())),
+                    })
+                }
                 (from, DataType::Utf8) if has_text_of_its_own(from) => {
                     Transformed::yes(self.text_form.call(vec![inner.as_ref().clone()]))
                 }

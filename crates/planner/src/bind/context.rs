@@ -39,6 +39,11 @@ impl<'p, 'a> Context<'p, 'a> {
         self.functions.text_form.clone()
     }
 
+    /// What makes the text of an integer of that of a number.
+    pub(crate) fn whole_part(&self) -> Arc<ScalarUDF> {
+        self.functions.whole_part.clone()
+    }
+
     fn view(&self, view: &eddyline_catalog::View) -> datafusion_common::Result<Arc<dyn TableSource>> {
         if self.views.borrow().contains(&view.name) {
             return Err(external(SqlError::new(SqlError::INVALID, format!("view {} is defined by itself", view.name))));

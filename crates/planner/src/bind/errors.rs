@@ -103,6 +103,9 @@ pub(crate) fn unknown_column(name: &str, relation: Option<&str>, known: &[Column
     let of_table: Vec<&Column> = known.iter().filter(of_table).collect();
     let candidates = if of_table.is_empty() { known.iter().collect() } else { of_table };
     let names = candidates.iter().map(|c| c.name.as_str()).filter(|n| !n.starts_with("__"));
+    if name.eq_ignore_ascii_case("pi") {
+        return error.with_hint("the function is called with brackets: PI()");
+    }
     match nearest(name, names.clone()) {
         Some(nearest) if nearest.eq_ignore_ascii_case(name) => {
             error.with_hint(format!("did you mean {nearest}? Names are case-sensitive"))
@@ -111,13 +114,6 @@ pub(crate) fn unknown_column(name: &str, relation: Option<&str>, known: &[Column
         None if known.is_empty() => error.with_hint("there is no table here to take it from"),
         None => error.with_hint(format!("columns are: {}", names.collect::<Vec<_>>().join(", "))),
     }
-}
-
-/// The error for a function whose value is the time of day.
-pub(crate) fn of_the_clock(name: &str) -> SqlError {
-    SqlError::new(SqlError::UNSUPPORTED, format!("{} in a query that is kept up to date", name.to_uppercase())).with_hint(
-        "its value changes without any input; use a time column of the table (event time, or a METADATA column) instead",
-    )
 }
 
 /// The name that is nearest to what was typed, if any is near.
@@ -132,11 +128,6 @@ fn nearest<'n>(typed: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n 
 fn plan_error(message: &str) -> Found {
     let line = first_line(message);
     if let Some(name) = line.strip_prefix("Invalid function '").and_then(|r| r.split('\'').next()) {
-        if name.eq_ignore_ascii_case("proctime") {
-            let error = SqlError::new(SqlError::UNSUPPORTED, "processing time (PROCTIME) is not supported yet")
-                .with_hint("leave the column out and use event time: WATERMARK FOR a TIMESTAMP(3) column");
-            return named(error, Some(name));
-        }
         let error = SqlError::new(SqlError::UNDEFINED_FUNCTION, format!("function {name} does not exist"));
         let suggestion = message
             .split("Did you mean '")

@@ -16,6 +16,8 @@ pub struct Functions {
     pub(crate) expr_planners: Vec<Arc<dyn ExprPlanner>>,
     /// Stands for casts to STRING.
     pub(crate) text_form: Arc<ScalarUDF>,
+    /// Stands before casts of STRING to an integer.
+    pub(crate) whole_part: Arc<ScalarUDF>,
 }
 
 impl Functions {
@@ -48,6 +50,7 @@ impl Functions {
             window: HashMap::new(),
             expr_planners: expr_planners(settings),
             text_form: Arc::new(eddyline_functions::scalar::text_form(settings)),
+            whole_part: Arc::new(eddyline_functions::scalar::whole_part()),
         };
         for f in eddyline_functions::scalar::all(settings) {
             let names: Vec<String> = f.aliases().iter().cloned().chain([f.name().to_owned()]).collect();

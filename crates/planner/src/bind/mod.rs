@@ -9,6 +9,7 @@
 mod casts;
 mod common_type;
 mod context;
+mod dates;
 pub(crate) mod errors;
 mod functions;
 mod literals;
@@ -77,9 +78,10 @@ fn bind_in(context: &Context<'_, '_>, query: &Query) -> Result<LogicalPlan, SqlE
     let rules: Vec<Arc<dyn datafusion_optimizer::AnalyzerRule + Send + Sync>> = vec![
         Arc::new(literals::IntegerLiterals),
         Arc::new(casts::RefusedCasts),
+        Arc::new(dates::DatesWithHours),
         Arc::new(common_type::CommonTypes),
         Arc::new(TypeCoercion::new()),
-        Arc::new(casts::SqlCasts { text_form: context.text_form() }),
+        Arc::new(casts::SqlCasts { text_form: context.text_form(), whole_part: context.whole_part() }),
     ];
     Analyzer::with_rules(rules)
         .execute_and_check(plan, context.options(), |_, _| {})

@@ -20,6 +20,7 @@ use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{BinaryExpr, Expr, LogicalPlan, Operator, Volatility};
 use datafusion_physical_expr::expressions::BinaryExpr as PhysicalBinary;
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr, create_physical_expr};
+use eddyline_functions::scalar::{self, Moments};
 use eddyline_plan::Expression;
 use std::sync::Arc;
 
@@ -77,25 +78,31 @@ fn is_arithmetic(operator: &Operator) -> bool {
 }
 
 /// Computes what is constant, as they would be computed for rows; DataFusion's own folding would
-/// wrap around and knows no session time zone.
+/// wrap around and knows no session time zone. Where the time is given, what tells the time is constant too.
 ///
 /// # Errors
 /// A constant that overflows.
-pub(crate) fn fold(plan: LogicalPlan, config: &Arc<ConfigOptions>) -> Result<LogicalPlan> {
+pub(crate) fn fold(plan: LogicalPlan, config: &Arc<ConfigOptions>, now: Option<&Arc<Moments>>) -> Result<LogicalPlan> {
     let mut props = ExecutionProps::new();
     props.config_options = Some(config.clone());
     plan.transform_up_with_subqueries(|plan| {
         let preserver = NamePreserver::new(&plan);
         plan.map_expressions(|e| {
             let name = preserver.save(&e);
-            Ok(fold_expr(e, &props)?.update_data(|e| name.restore(e)))
+            Ok(fold_expr(e, &props, now)?.update_data(|e| name.restore(e)))
         })
     })
     .map(|t| t.data)
 }
 
-fn fold_expr(expr: Expr, props: &ExecutionProps) -> Result<Transformed<Expr>> {
+fn fold_expr(expr: Expr, props: &ExecutionProps, now: Option<&Arc<Moments>>) -> Result<Transformed<Expr>> {
     expr.transform_up(|e| {
+        if let (Expr::ScalarFunction(f), Some(now)) = (&e, now)
+            && scalar::is_clock(&f.func)
+        {
+            let told = scalar::at(&physical(&e, &DFSchema::empty(), props)?, now);
+            return value_of(told.as_ref()).map(|value| Transformed::yes(Expr::Literal(value, None)));
+        }
         if !is_constant(&e)? {
             return Ok(Transformed::no(e));
         }
@@ -161,8 +168,11 @@ fn text(expr: &Expr) -> String {
 
 /// The value of an expression without columns.
 fn evaluate(expr: &Expr, props: &ExecutionProps) -> Result<ScalarValue> {
-    let compiled = physical(expr, &DFSchema::empty(), props)?;
-    let value = compiled.evaluate(&row_without_columns()?)?.into_array(1)?;
+    value_of(physical(expr, &DFSchema::empty(), props)?.as_ref())
+}
+
+fn value_of(expression: &dyn PhysicalExpr) -> Result<ScalarValue> {
+    let value = expression.evaluate(&row_without_columns()?)?.into_array(1)?;
     ScalarValue::try_from_array(&value, 0)
 }
 

@@ -39,6 +39,7 @@ use datafusion_optimizer::rewrite_set_comparison::RewriteSetComparison;
 use datafusion_optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
 use datafusion_optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion_optimizer::{Optimizer, OptimizerContext, OptimizerRule};
+use eddyline_functions::scalar::Moments;
 use std::sync::Arc;
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
@@ -76,12 +77,10 @@ impl Planner<'_> {
 
     fn run(&self, rules: Vec<Rule>, plan: LogicalPlan) -> std::result::Result<LogicalPlan, SqlError> {
         let constant = !reads_tables(&plan).map_err(errors::plain)?;
-        let mut context = OptimizerContext::new_with_config_options(self.config());
-        if !constant {
-            // The time at which a job was planned is no meaning of NOW() in a job that runs on.
-            context = context.without_query_execution_start_time();
-        }
-        let plan = crate::checked::fold(plan, &self.config()).map_err(errors::plain)?;
+        // The time at which a job was planned is no meaning of NOW() in a job that runs on.
+        let now = constant.then(|| Moments::standing_at(self.options.moment));
+        let context = OptimizerContext::new_with_config_options(self.config()).without_query_execution_start_time();
+        let plan = crate::checked::fold(plan, &self.config(), now.as_ref()).map_err(errors::plain)?;
         Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {}).map_err(errors::plain)
     }
 }

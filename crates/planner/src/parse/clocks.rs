@@ -1,13 +1,10 @@
-//! What time it is, in Flink's words and types; `OVERLAPS`; functions that Flink has and we do not.
+//! What time it is, in Flink's words; `OVERLAPS`; functions that Flink has and we do not.
 
 use super::dialect::call;
 use super::literals::string;
-use super::types;
 use super::windows::located;
 use crate::SqlError;
-use arrow::datatypes::{DataType, TimeUnit};
-use sqlparser::ast::{BinaryOperator, CastKind, Expr, Function, FunctionArguments, Ident, Spanned};
-use sqlparser::tokenizer::Span;
+use sqlparser::ast::{BinaryOperator, Expr, Function, FunctionArguments, Ident, Spanned};
 
 /// Functions of Flink that cannot be had, and what can.
 const REFUSED: [(&str, &str); 5] = [
@@ -18,42 +15,17 @@ const REFUSED: [(&str, &str); 5] = [
     ("TRY_PARSE_JSON", "there is no VARIANT: JSON_VALUE, JSON_QUERY and JSON_EXISTS read JSON in a STRING"),
 ];
 
-fn timestamp(unit: TimeUnit) -> DataType {
-    DataType::Timestamp(unit, None)
-}
-
-fn instant() -> DataType {
-    DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
-}
-
-fn now(span: Span) -> Expr {
-    call(Ident::with_span(span, "now"), vec![])
-}
-
-fn cast(expr: Expr, to: &DataType) -> Expr {
-    let data_type = types::ast_type(to);
-    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
-}
-
-fn time_of_day(span: Span) -> Expr {
-    cast(cast(now(span), &timestamp(TimeUnit::Second)), &DataType::Time32(TimeUnit::Second))
-}
-
-/// `LOCALTIMESTAMP` and `LOCALTIME` without brackets.
+/// Words that call a function without brackets.
 pub(super) fn word(expr: &mut Expr) {
     let Expr::Identifier(ident) = &*expr else { return };
-    if ident.quote_style.is_some() {
-        return;
+    if ident.quote_style.is_none()
+        && ["LOCALTIMESTAMP", "LOCALTIME"].contains(&ident.value.to_ascii_uppercase().as_str())
+    {
+        *expr = call(ident.clone(), vec![]);
     }
-    let made = match ident.value.to_ascii_uppercase().as_str() {
-        "LOCALTIMESTAMP" => cast(now(ident.span), &timestamp(TimeUnit::Millisecond)),
-        "LOCALTIME" => time_of_day(ident.span),
-        _ => return,
-    };
-    *expr = made;
 }
 
-/// Functions of the time with Flink's types, and refusals.
+/// UNIX_TIMESTAMP(), and refusals.
 ///
 /// # Errors
 /// A function that is not there.
@@ -70,17 +42,10 @@ pub(super) fn function(expr: &mut Expr) -> Result<(), SqlError> {
             .with_hint("leave the seed out");
         return Err(located(error, span));
     }
-    if arguments > 0 {
-        return Ok(());
+    if arguments == 0 && name == "UNIX_TIMESTAMP" {
+        let now = call(Ident::with_span(span, "now"), vec![]);
+        *expr = call(Ident::with_span(span, "extract"), vec![string("EPOCH"), now]);
     }
-    let made = match name.as_str() {
-        "CURRENT_ROW_TIMESTAMP" | "CURRENT_TIMESTAMP" => cast(now(span), &instant()),
-        "LOCALTIMESTAMP" => cast(now(span), &timestamp(TimeUnit::Millisecond)),
-        "CURRENT_TIME" | "LOCALTIME" => time_of_day(span),
-        "UNIX_TIMESTAMP" => call(Ident::with_span(span, "extract"), vec![string("EPOCH"), now(span)]),
-        _ => return Ok(()),
-    };
-    *expr = made;
     Ok(())
 }
 

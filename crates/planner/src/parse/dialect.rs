@@ -4,7 +4,7 @@ use super::script::is_word;
 use super::{json, literals, types};
 use sqlparser::ast::{
     Array, BinaryOperator, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, UnaryOperator, Value,
+    FunctionArguments, Ident, ObjectName, TrimWhereField, UnaryOperator, Value,
 };
 use sqlparser::dialect::Dialect;
 use sqlparser::parser::{Parser, ParserError};
@@ -104,11 +104,25 @@ impl Dialect for FlinkDialect {
                 let word = word.clone();
                 Some(literals::json(parser, &word))
             }
+            ("TRIM", Token::LParen) => trim(parser),
             ("JSON_OBJECT", Token::LParen) => Some(json::object(parser)),
             ("JSON_ARRAY", Token::LParen) => Some(json::array(parser)),
             _ => None,
         }
     }
+}
+
+/// `TRIM(BOTH FROM x)`, where nothing says what to trim; other forms are the parser's.
+fn trim(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+    let word = |at: usize, word: &str| is_word(&parser.peek_nth_token_ref(at).token, word);
+    let sides =
+        [("BOTH", TrimWhereField::Both), ("LEADING", TrimWhereField::Leading), ("TRAILING", TrimWhereField::Trailing)];
+    let (_, side) = sides.into_iter().find(|(name, _)| word(2, name) && word(3, "FROM"))?;
+    (0..4).for_each(|_| parser.advance_token());
+    Some(parser.parse_expr().and_then(|expr| {
+        parser.expect_token(&Token::RParen)?;
+        Ok(Expr::Trim { expr: Box::new(expr), trim_where: Some(side), trim_what: None, trim_characters: None })
+    }))
 }
 
 /// What DataFusion has no syntax for, behind an expression.

@@ -5,8 +5,9 @@ use super::windows::located;
 use super::{clocks, interval, literals, patterns, windows};
 use crate::SqlError;
 use sqlparser::ast::{
-    BinaryOperator, CastKind, CeilFloorKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Ident, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString, Value, VisitMut, VisitorMut,
+    AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString, Value,
+    VisitMut, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -155,6 +156,16 @@ fn check_table(factor: &TableFactor) -> Result<(), SqlError> {
     Err(located(refused(what), span))
 }
 
+/// `.field` behind an expression in brackets: the binder knows it as a text.
+fn field_by_name(access: &mut AccessExpr) {
+    if let AccessExpr::Dot(field) = access
+        && let Expr::Identifier(name) = &*field
+    {
+        let value = Value::SingleQuotedString(name.value.clone());
+        *field = Expr::Value(value.with_span(name.span));
+    }
+}
+
 fn one_form(expr: &mut Expr) -> Result<(), SqlError> {
     match expr {
         Expr::Interval(literal) => {
@@ -191,6 +202,10 @@ fn one_form(expr: &mut Expr) -> Result<(), SqlError> {
                 Expr::Function(function) => unit_argument(function),
                 _ => Ok(()),
             }
+        }
+        Expr::CompoundFieldAccess { access_chain, .. } => {
+            access_chain.iter_mut().for_each(field_by_name);
+            Ok(())
         }
         Expr::Like { pattern, escape_char, .. } => patterns::like(pattern, escape_char),
         Expr::SimilarTo { .. } => patterns::similar(expr),

@@ -3,7 +3,7 @@
 use super::Builder;
 use super::graph::{NewNode, meaning};
 use super::stream::{
-    Base, Stream, Windowing, column, column_at, columns_of, count_columns, is_cheap, is_volatile, nameless,
+    Base, Facts, Stream, Windowing, column, column_at, columns_of, count_columns, is_cheap, is_volatile, nameless,
     replace_parts, rewrite_columns, substitute,
 };
 use crate::SqlError;
@@ -14,6 +14,7 @@ use datafusion_common::DFSchema;
 use datafusion_common::cast::as_boolean_array;
 use datafusion_expr::{Expr, Operator};
 use datafusion_physical_expr::expressions::{BinaryExpr, Column};
+use eddyline_functions::scalar::{self, Moments};
 use eddyline_plan::{
     CalcSpec, ChangeMode, Expression, Input, NamedExpression, NodeId, OperatorSpec, SourceSpec, ValuesSpec,
     WindowAssignSpec,
@@ -91,6 +92,7 @@ impl Builder<'_, '_> {
         // What the filter tests was computed below, and may be used above too: compute it once.
         if columns_of(&predicate).into_iter().any(|c| !is_cheap(&input.project[c].expression))
             || input.project.iter().any(|e| is_volatile(&e.expression))
+            || draws_lots(&input.base)
         {
             input = self.settled(input)?;
         }
@@ -116,7 +118,7 @@ impl Builder<'_, '_> {
             Base::Node(id) => *id,
             Base::Source(spec) => self.source_node(spec.as_ref().clone(), &stream),
             Base::Values(values) => {
-                let values = computed(values, &stream, &schema).map_err(errors::plain)?;
+                let values = computed(values, &stream, &schema, &self.moments).map_err(errors::plain)?;
                 return Ok(self.values_node(values));
             }
             Base::Window(windowing) => self.assign_node(windowing, &stream)?,
@@ -181,16 +183,24 @@ impl Builder<'_, '_> {
     }
 }
 
+/// Does a source have a computed column of chance, which a filter in the source would draw again?
+fn draws_lots(base: &Base) -> bool {
+    let lots = |e: &Expression| is_volatile(e) && !scalar::tells_time(e.physical());
+    matches!(base, Base::Source(spec) if spec.project.iter().any(|e| lots(&e.expression)))
+}
+
 /// A retraction must be computed as the row was that it takes back.
 fn check_repeatable(expression: &Expression, input: &Stream) -> Result<(), SqlError> {
-    if input.facts.mode == ChangeMode::AppendOnly || !is_volatile(expression) {
+    check_repeatable_over(expression, &input.facts)
+}
+
+/// As [`check_repeatable`], over rows of which `facts` hold.
+pub(super) fn check_repeatable_over(expression: &Expression, facts: &Facts) -> Result<(), SqlError> {
+    if facts.mode == ChangeMode::AppendOnly || !is_volatile(expression) {
         return Ok(());
     }
     Err(SqlError::new(SqlError::UNSUPPORTED, format!("{} over rows that change", meaning(expression)))
-        .with_detail(format!(
-            "{}; a retracted row would be computed differently than it was inserted",
-            input.facts.reason
-        ))
+        .with_detail(format!("{}; a retracted row would be computed differently than it was inserted", facts.reason))
         .with_hint("compute it below the aggregate, over rows that are only inserted"))
 }
 
@@ -291,16 +301,21 @@ pub(super) fn conjunction(predicates: &[Expression]) -> Option<Expression> {
 }
 
 /// Filters and projects rows that are known now.
-fn computed(values: &ValuesSpec, stream: &Stream, schema: &Arc<Schema>) -> datafusion_common::Result<ValuesSpec> {
+fn computed(
+    values: &ValuesSpec,
+    stream: &Stream,
+    schema: &Arc<Schema>,
+    moments: &Arc<Moments>,
+) -> datafusion_common::Result<ValuesSpec> {
     let mut rows = values.rows.clone();
     for predicate in &stream.predicates {
-        let keep = predicate.evaluate(&rows)?.into_array(rows.num_rows())?;
+        let keep = scalar::at(predicate.physical(), moments).evaluate(&rows)?.into_array(rows.num_rows())?;
         rows = arrow::compute::filter_record_batch(&rows, as_boolean_array(&keep)?)?;
     }
     let columns = stream
         .project
         .iter()
-        .map(|e| e.expression.evaluate(&rows)?.into_array(rows.num_rows()))
+        .map(|e| scalar::at(e.expression.physical(), moments).evaluate(&rows)?.into_array(rows.num_rows()))
         .collect::<datafusion_common::Result<Vec<_>>>()?;
     let fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));

@@ -8,7 +8,7 @@
 
 use super::Builder;
 use super::graph::{NewNode, meaning};
-use super::stream::{Base, Facts, Stream, WindowColumns, column, column_at, columns_of, rewrite_columns};
+use super::stream::{Base, Facts, Stream, WindowColumns, column, column_at, columns_of, is_volatile, rewrite_columns};
 use crate::bind::errors;
 use crate::{Emit, SqlError};
 use arrow::datatypes::{DataType, Schema};
@@ -74,7 +74,14 @@ impl Builder<'_, '_> {
     fn residual(&self, join: &Join) -> Result<Option<Expression>, SqlError> {
         let Some(filter) = &join.filter else { return Ok(None) };
         let schema = join.left.schema().join(join.right.schema()).map_err(errors::plain)?;
-        Ok(Some(self.compiler.compile(filter, &schema)?))
+        let residual = self.compiler.compile(filter, &schema)?;
+        if is_volatile(&residual) {
+            let message = format!("{} in the condition of a join", meaning(&residual));
+            return Err(SqlError::new(SqlError::UNSUPPORTED, message)
+                .with_detail("rows of the two inputs meet at any time, and its value changes")
+                .with_hint("compute it as a column of one of the inputs, in a subquery"));
+        }
+        Ok(Some(residual))
     }
 
     /// Two keys in one type.

@@ -35,6 +35,8 @@ use crate::bind::window_assign::WindowAssign;
 use crate::checked::Compiler;
 use crate::{Planner, SqlError};
 use datafusion_expr::{Distinct, LogicalPlan};
+use eddyline_functions::scalar::Moments;
+use std::sync::Arc;
 use stream::Stream;
 use top_n::Numbered;
 
@@ -45,13 +47,16 @@ pub(crate) struct Builder<'p, 'a> {
     pub(crate) scans: Scans,
     pub(crate) graph: Graph,
     pub(crate) warnings: Vec<String>,
+    /// What is computed now is bound to them.
+    pub(crate) moments: Arc<Moments>,
 }
 
 impl<'p, 'a> Builder<'p, 'a> {
     /// A builder for queries that read tables as `scans` says.
     pub(crate) fn new(planner: &'p Planner<'a>, scans: Scans) -> Self {
         let compiler = Compiler::new(planner.config());
-        Self { planner, compiler, scans, graph: Graph::default(), warnings: Vec::new() }
+        let moments = Moments::standing_at(planner.options.moment);
+        Self { planner, compiler, scans, graph: Graph::default(), warnings: Vec::new(), moments }
     }
 
     /// The stream of a plan's rows. Columns stand where the plan's schema has them.

@@ -4,27 +4,12 @@ use super::{places, top_n};
 use crate::SqlError;
 use crate::TextPosition;
 use crate::bind::errors;
-use crate::optimize::reads_tables;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::{JoinConstraint, JoinType};
 use datafusion_expr::expr::InSubquery;
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{Distinct, Expr, ExprSchemable, Filter, LogicalPlan, Operator};
 use sqlparser::ast::Query;
-
-/// Functions whose value is the time of day: in a query that is kept up to date they would have to change results
-/// of rows that came long ago.
-const CLOCK: &[&str] = &[
-    "now",
-    "current_timestamp",
-    "current_date",
-    "current_time",
-    "localtime",
-    "localtimestamp",
-    "current_row_timestamp",
-    "proctime",
-    "today",
-];
 
 /// Refuses what `to_stream` does not plan.
 pub(crate) fn check(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
@@ -33,7 +18,6 @@ pub(crate) fn check(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
             .with_hint("leave ALL out where duplicates do not matter, or count rows with GROUP BY and join the counts")
             .at(place));
     }
-    let clock_is_fine = !reads_tables(plan).map_err(errors::plain)?;
     let mut found: Option<SqlError> = None;
     let mut limited: Option<*const LogicalPlan> = None;
     plan.apply_with_subqueries(|p| {
@@ -42,7 +26,7 @@ pub(crate) fn check(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
         found = refused_shape(p, is_limited)
             .or_else(|| refused_correlation(p))
             .map(|e| placed(e, p, query))
-            .or_else(|| refused_expression(p, clock_is_fine, query))
+            .or_else(|| refused_expression(p, query))
             .or_else(|| refused_membership(p, query));
         Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })
@@ -105,7 +89,7 @@ fn refused_shape(plan: &LogicalPlan, is_limited: bool) -> Option<SqlError> {
     (!known).then(|| refused(plan))
 }
 
-fn refused_expression(plan: &LogicalPlan, clock_is_fine: bool, query: &Query) -> Option<SqlError> {
+fn refused_expression(plan: &LogicalPlan, query: &Query) -> Option<SqlError> {
     let mut found = None;
     for expr in plan.expressions() {
         let _ = expr.apply(|e| {
@@ -114,9 +98,6 @@ fn refused_expression(plan: &LogicalPlan, clock_is_fine: bool, query: &Query) ->
                     let error = unsupported("a subquery that stands for a value must have one row at most")
                         .with_hint("make it an aggregate without GROUP BY (MAX(x), COUNT(*), …), or join with it");
                     Some(at(error, places::subquery(query)))
-                }
-                Expr::ScalarFunction(f) if !clock_is_fine && is_clock(f.name(), f.args.is_empty()) => {
-                    Some(clock(f.name(), query))
                 }
                 _ => None,
             };
@@ -196,17 +177,6 @@ pub(crate) fn check_rewritten(plan: &LogicalPlan, query: &Query) -> Result<(), S
     let error = unsupported("this subquery cannot be turned into a join")
         .with_hint("subqueries may stand in WHERE; elsewhere, join with the subquery in FROM");
     Err(at(error, places::subquery(query)))
-}
-
-fn is_clock(name: &str, no_arguments: bool) -> bool {
-    let name = name.to_lowercase();
-    CLOCK.contains(&name.as_str()) || (name == "unix_timestamp" && no_arguments)
-}
-
-fn clock(name: &str, query: &Query) -> SqlError {
-    let error = errors::of_the_clock(&format!("{name}()"));
-    let place = CLOCK.iter().chain(&["unix_timestamp"]).find_map(|n| errors::find(query, n));
-    at(error, place)
 }
 
 fn at(error: SqlError, place: Option<TextPosition>) -> SqlError {

@@ -1,7 +1,7 @@
 //! Scans become sources: one per table and job, which decodes only what somebody needs.
 
 use super::Builder;
-use super::calc::pruned;
+use super::calc::{check_repeatable_over, pruned};
 use super::graph::NewNode;
 use super::stream::{Base, Facts, Stream, column_at, rewrite_columns, substitute};
 use crate::bind::window_assign::WindowAssign;
@@ -84,6 +84,9 @@ impl Builder<'_, '_> {
         if self.planner.retracts.is_some_and(|retracts| retracts(&table)) {
             facts.mode = ChangeMode::Retract;
             facts.reason = format!("rows of {} are taken back", table.name);
+        }
+        for column in &spec.project {
+            check_repeatable_over(&column.expression, &facts)?;
         }
         if spec.watermark.is_some()
             && let Some(w) = &table.watermark

@@ -385,7 +385,7 @@ fn a_computed_time_column_has_a_watermark() {
 fn random_numbers_are_fine_over_insertions() {
     assert_snapshot!(dataflow("SELECT auction, random() AS r FROM bid"), @r"
     Sink #2 result
-      Calc #1 [auction@0 AS auction, random() AS r]
+      Calc #1 [auction@0 AS auction, rand() AS r]
         Source #0 bid [auction]
     ");
 }

@@ -20,6 +20,7 @@ impl Builder<'_, '_> {
             let mut cells = Vec::with_capacity(values.values.len());
             for row in &values.values {
                 let cell = self.compiler.compile(&row[at], &empty)?;
+                let cell = eddyline_functions::scalar::at(cell.physical(), &self.moments);
                 let cell = cell.evaluate(&one).and_then(|c| c.into_array(1)).map_err(errors::plain)?;
                 cells.push(arrow::compute::cast(&cell, field.data_type()).map_err(|e| errors::plain(e.into()))?);
             }

@@ -20,6 +20,7 @@ use arrow::datatypes::{IntervalMonthDayNano, Schema};
 use datafusion_common::ScalarValue;
 use datafusion_expr::Operator;
 use datafusion_physical_expr::expressions::{BinaryExpr, Literal};
+use eddyline_functions::scalar;
 use eddyline_plan::window::window_fields;
 use eddyline_plan::{
     AggregatePhase, ChangeMode, Expression, Input, NamedExpression, NodeId, OperatorSpec, Window, WindowAggregateSpec,
@@ -64,6 +65,9 @@ impl Builder<'_, '_> {
         if let Window::Hop { .. } = assign.window {
             facts.keys.iter_mut().for_each(|k| k.push(width));
         }
+        if !facts.event_time.contains(&time) && self.is_processing_time(&below, time) {
+            return Err(processing_time(input.field(time).name()));
+        }
         if facts.event_time.contains(&time) {
             // The last moment of a window is never before the row's time.
             facts.event_time.push(width + 2);
@@ -71,6 +75,22 @@ impl Builder<'_, '_> {
         facts.windows = None;
         let windowing = Windowing { below, window: assign.window, time };
         Ok(Stream::over(Base::Window(Box::new(windowing)), schema, facts))
+    }
+
+    /// Does a column of a stream tell when the row was computed?
+    fn is_processing_time(&self, stream: &Stream, at: usize) -> bool {
+        let expression = &stream.project[at].expression;
+        let Some(below) = column(expression) else { return scalar::tells_time(expression.physical()) };
+        let of = |project: &[NamedExpression]| scalar::tells_time(project[below].expression.physical());
+        match &stream.base {
+            Base::Source(spec) => of(&spec.project),
+            Base::Node(node) => match &self.graph.node(*node).spec {
+                OperatorSpec::Source(spec) => of(&spec.project),
+                OperatorSpec::Calc(spec) => of(&spec.project),
+                _ => false,
+            },
+            _ => false,
+        }
     }
 
     /// The window aggregate of a grouping; `None` where it is an ordinary one.
@@ -169,6 +189,13 @@ impl Builder<'_, '_> {
             of: vec![rows],
         })
     }
+}
+
+fn processing_time(column: &str) -> SqlError {
+    SqlError::new(SqlError::UNSUPPORTED, format!("windows over processing time ({column}) are not supported"))
+        .with_hint(format!(
+            "make the time of arrival event time: {column} AS CURRENT_TIMESTAMP, WATERMARK FOR {column} AS {column}"
+        ))
 }
 
 /// A grouping over a window table function, with filters and projections between.
