@@ -33,6 +33,8 @@ pub struct Simulation {
     clock: Arc<ManualClock>,
     /// Chance of an epoch cut per step.
     cut_chance: f64,
+    /// Random cuts that may still be made.
+    cuts_left: u32,
     run: Run,
     /// What the last complete checkpoint holds, per shard.
     retained: (Epoch, Vec<Arc<MemoryBackend>>),
@@ -57,6 +59,9 @@ struct Run {
     backends: Vec<Arc<MemoryBackend>>,
     ended: bool,
 }
+
+/// Random cuts until the job is idle, at most.
+const CUTS_MAX: u32 = 16;
 
 impl Simulation {
     /// A job that is ready to run.
@@ -90,12 +95,21 @@ impl Simulation {
         let fresh: Vec<_> = (0..definition.settings.shards).map(|_| Arc::new(MemoryBackend::new())).collect();
         let retained = (Epoch(0), fresh);
         let run = definition.run(&retained)?;
-        Ok(Self { definition, random: StdRng::seed_from_u64(seed), clock, cut_chance: 0.0, run, retained })
+        Ok(Self {
+            definition,
+            random: StdRng::seed_from_u64(seed),
+            clock,
+            cut_chance: 0.0,
+            cuts_left: 0,
+            run,
+            retained,
+        })
     }
 
-    /// Cuts epochs at random too, with this chance per step.
+    /// Cuts epochs at random too, with this chance per step; [`run_until_idle`](Self::run_until_idle) some times at most, because
+    /// an epoch is work for many steps, in which the next would be cut, and so on.
     pub fn with_random_cuts(mut self, chance: f64) -> Self {
-        self.cut_chance = chance.clamp(0.0, 1.0);
+        (self.cut_chance, self.cuts_left) = (chance.clamp(0.0, 1.0), CUTS_MAX);
         self
     }
 
@@ -110,7 +124,8 @@ impl Simulation {
             return Ok(false);
         }
         self.definition.tokio.block_on(tokio::task::yield_now());
-        if self.cut_chance > 0.0 && self.random.random_bool(self.cut_chance) {
+        if self.cuts_left > 0 && self.random.random_bool(self.cut_chance) {
+            self.cuts_left -= 1;
             self.run.shared.tell(Event::Cut);
         }
         let mut parts: Vec<usize> = (0..self.run.shards.len() + 2).collect();
@@ -154,6 +169,7 @@ impl Simulation {
     /// # Errors
     /// Why the job failed.
     pub fn run_until_idle(&mut self) -> Result<(), RuntimeError> {
+        self.cuts_left = if self.cut_chance > 0.0 { CUTS_MAX } else { 0 };
         while self.step()? {}
         Ok(())
     }

@@ -153,11 +153,10 @@ impl<'a> Arrived<'a> {
 
     /// The rows of every table, changes added up.
     fn tables(&self) -> Result<Tables, String> {
-        let schema = crate::random::schema();
         (0..self.tables.len())
             .map(|t| {
                 let blocks: Vec<ChangeBatch> = self.blocks(t).cloned().collect();
-                let rows = accumulated(&schema, &blocks).map_err(|e| e.to_string())?;
+                let rows = accumulated(&self.tables[t].schema, &blocks).map_err(|e| e.to_string())?;
                 Ok((self.tables[t].name.clone(), vec![rows]))
             })
             .collect()

@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub struct RandomTable {
     /// Its name.
     pub name: String,
+    /// Its columns.
+    pub schema: SchemaRef,
     /// Are rows taken back?
     pub retracts: bool,
     /// CREATE TABLE, reading the feed of the table's name.
@@ -50,7 +52,7 @@ pub fn table(rng: &mut StdRng, name: &str, retracts: bool, rows_max: usize) -> R
          WITH ('connector' = 'changes', 'feed' = '{name}'{with});"
     );
     let splits = (0..splits).map(|_| blocks(rng, retracts, rows_max)).collect();
-    RandomTable { name: name.to_owned(), retracts, ddl, splits }
+    RandomTable { name: name.to_owned(), schema: schema(), retracts, ddl, splits }
 }
 
 fn blocks(rng: &mut StdRng, retracts: bool, rows_max: usize) -> Vec<ChangeBatch> {
