@@ -3,7 +3,9 @@
 use crate::collect::{Channel, CollectConnector};
 use crate::error::{from_connector, from_runtime};
 use crate::{Engine, ScriptError, Settings};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use eddyline_changes::{ChangeBatch, Epoch, Watermark};
 use eddyline_connectors::{Boundedness, Clock, Registry, SourceRequest};
 use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SinkSpec};
@@ -80,6 +82,21 @@ pub struct ResultShape {
     pub key: Option<Vec<usize>>,
     /// The session time zone, for TIMESTAMP_LTZ.
     pub time_zone: String,
+}
+
+impl ResultShape {
+    /// The columns that are shown.
+    pub fn visible_schema(&self) -> SchemaRef {
+        crate::result::visible_schema(&self.schema, &self.presentation)
+    }
+
+    /// The columns of `rows` that are shown.
+    ///
+    /// # Errors
+    /// Rows of another result.
+    pub fn visible(&self, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        crate::result::visible(rows, &self.presentation)
+    }
 }
 
 /// What is known of a job before it says anything.
@@ -334,9 +351,9 @@ fn check_endless(table: &str, settings: &Settings, result: Option<&ResultShape>)
         return refuse(message, "bound the table by its options, or set 'execution.runtime-mode' = 'streaming'");
     }
     let Some(ResultShape { presentation, append_only, .. }) = result else { return Ok(()) };
-    if !presentation.sort.is_empty() {
+    if !presentation.sort.is_empty() && !presentation.is_limited {
         let message = format!("ORDER BY needs the end of its input, and that of table {table} does not end");
-        return refuse(message, "leave ORDER BY out, or bound the table by its options");
+        return refuse(message, "leave ORDER BY out, add a LIMIT, or bound the table by its options");
     }
     if (presentation.limit.is_some() || presentation.offset > 0) && !append_only {
         let message =

@@ -3,12 +3,13 @@
 use crate::job::ResultShape;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_planner::{Presentation, SqlError};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Accumulates changes to the table that they make.
 ///
@@ -33,14 +34,14 @@ impl ResultTable {
         Self { schema, presentation, append_only, rows: Rows::Inserted(Vec::new()) }
     }
 
-    /// The columns.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
+    /// The columns that are shown.
+    pub fn schema(&self) -> SchemaRef {
+        visible_schema(&self.schema, &self.presentation)
     }
 
     /// True when what is there is all that the LIMIT lets through, and nothing that follows can change it.
     pub fn is_full(&self) -> bool {
-        let Presentation { sort, limit: Some(limit), offset } = &self.presentation else { return false };
+        let Presentation { sort, limit: Some(limit), offset, .. } = &self.presentation else { return false };
         match &self.rows {
             Rows::Inserted(all) if sort.is_empty() && self.append_only => {
                 all.iter().map(RecordBatch::num_rows).sum::<usize>() >= limit.saturating_add(*offset)
@@ -80,18 +81,19 @@ impl ResultTable {
             Rows::Inserted(all) => all.clone(),
             Rows::Counted(counted) => vec![counted.batch(&self.schema)?],
         };
-        let Presentation { sort, limit, offset } = &self.presentation;
+        let Presentation { sort, limit, offset, .. } = &self.presentation;
         let batches = if sort.is_empty() || batches.is_empty() {
             batches
         } else {
             vec![self.sorted(&batches).map_err(unexpected)?]
         };
-        Ok(cut(batches, *offset, *limit))
+        let batches = cut(batches, *offset, *limit);
+        batches.iter().map(|b| visible(b, &self.presentation).map_err(unexpected)).collect()
     }
 
     fn sorted(&self, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
         let all = concat_batches(&batches[0].schema(), batches)?;
-        let Presentation { sort, limit, offset } = &self.presentation;
+        let Presentation { sort, limit, offset, .. } = &self.presentation;
         let columns: Vec<SortColumn> = sort
             .iter()
             .map(|s| SortColumn {
@@ -101,6 +103,20 @@ impl ResultTable {
             .collect();
         let order = lexsort_to_indices(&columns, limit.map(|l| l.saturating_add(*offset)))?;
         take_record_batch(&all, &order)
+    }
+}
+
+/// The schema without the columns that a result is only sorted by.
+pub(crate) fn visible_schema(schema: &SchemaRef, presentation: &Presentation) -> SchemaRef {
+    let shown = schema.fields().len() - presentation.hidden;
+    Arc::new(Schema::new(schema.fields()[..shown].to_vec()))
+}
+
+/// The rows without the columns that a result is only sorted by.
+pub(crate) fn visible(rows: &RecordBatch, presentation: &Presentation) -> Result<RecordBatch, ArrowError> {
+    match presentation.hidden {
+        0 => Ok(rows.clone()),
+        hidden => rows.project(&(0..rows.num_columns() - hidden).collect::<Vec<_>>()),
     }
 }
 

@@ -112,6 +112,10 @@ pub struct Presentation {
     pub limit: Option<usize>,
     /// How many rows to leave out at the beginning.
     pub offset: usize,
+    /// How many of the last columns of the result are there to sort by and not to be shown.
+    pub hidden: usize,
+    /// True when the result is kept to the rows of LIMIT and OFFSET already, at every moment.
+    pub is_limited: bool,
 }
 
 /// One column of an ORDER BY.

@@ -98,7 +98,7 @@ impl Observer for Output {
                     result.map_err(ScriptError::Job)?;
                     if let Some(table) = table {
                         let batches = table.batches().map_err(ScriptError::Job)?;
-                        self.take(table.schema(), batches);
+                        self.take(&table.schema(), batches);
                     }
                     return Ok(());
                 }

@@ -4,7 +4,7 @@ use super::interrupt::Interrupts;
 use super::report::Reporter;
 use super::view::{View, print_listing, written};
 use crate::args::{Format, RunArgs};
-use eddyline_engine::{JobEvent, Listing, Observer, Progress, RunningJob, ScriptError, SqlError};
+use eddyline_engine::{JobEvent, Listing, Observer, Presentation, Progress, RunningJob, ScriptError, SqlError};
 use std::io::{BufWriter, Stdout, Write};
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,8 @@ impl<'a> Following<'a> {
         let view = facts.result.as_ref().map(|shape| {
             let default = if shape.shows_changelog { Format::Changelog } else { Format::Table };
             let format = wanted.unwrap_or(default);
-            if format == Format::Changelog && shape.presentation != Default::default() {
+            let is_shown = |p: &Presentation| !p.is_limited && *p != Presentation::default();
+            if format == Format::Changelog && is_shown(&shape.presentation) {
                 follower.reporter.note("NOTE: ORDER BY and LIMIT are for the finished result, not for its changelog");
             }
             View::new(follower.args, format, facts, shape)

@@ -12,7 +12,7 @@ const TERMINAL_ROWS_MAX: usize = 1000;
 pub(crate) struct View {
     writer: Box<dyn RowWriter>,
     mode: Mode,
-    key: Option<Vec<usize>>,
+    shape: ResultShape,
 }
 
 enum Mode {
@@ -35,7 +35,7 @@ impl View {
             (false, true) => Mode::Rows { skip: shape.presentation.offset, left: shape.presentation.limit },
             (false, false) => Mode::Finished(ResultTable::new(shape)),
         };
-        let schema = shape.schema.clone();
+        let schema = shape.visible_schema();
         let zone = &shape.time_zone;
         let writer: Box<dyn RowWriter> = match format {
             _ if args.json => Box::new(EventRows::new(zone)),
@@ -44,7 +44,7 @@ impl View {
             Format::Table | Format::Changelog if changelog => Box::new(AlignedRows::new(schema, zone)),
             Format::Table | Format::Changelog => Box::new(TableRows::new(schema, zone, shown_max(), !args.quiet)),
         };
-        Self { writer, mode, key: shape.key.clone() }
+        Self { writer, mode, shape: shape.clone() }
     }
 
     /// Takes the changes of an epoch. Returns true when nothing more is wanted.
@@ -74,8 +74,9 @@ impl View {
                 let Some(first) = changes.first() else { return Ok(false) };
                 // An update may have its two halves in two batches.
                 let epoch = ChangeBatch::concat(&first.schema(), changes).map_err(|e| shown(&e.to_string()))?;
-                let kinds = row_kinds(&epoch, self.key.as_deref()).map_err(|e| shown(&e.to_string()))?;
-                self.writer.write(out, Rows { batch: epoch.rows(), kinds: Some(&kinds) }).map_err(written)?;
+                let kinds = row_kinds(&epoch, self.shape.key.as_deref()).map_err(|e| shown(&e.to_string()))?;
+                let rows = self.shape.visible(epoch.rows()).map_err(|e| shown(&e.to_string()))?;
+                self.writer.write(out, Rows { batch: &rows, kinds: Some(&kinds) }).map_err(written)?;
                 Ok(false)
             }
         }

@@ -40,7 +40,7 @@ fn changes_add_up_and_rows_keep_their_first_place() {
 fn order_and_limit_are_those_of_the_finished_table() {
     let by = |column, ascending, nulls_first| Sort { column, ascending, nulls_first };
     let sort = vec![by(1, false, false), by(0, true, true)];
-    let presentation = Presentation { sort, limit: Some(2), offset: 1 };
+    let presentation = Presentation { sort, limit: Some(2), offset: 1, ..Presentation::default() };
     assert_eq!(table(presentation.clone(), &["+ a 1\n+ d 9\n+ c 3\n+ b 3\n+ e NULL"]).expect("sorts"), "b3 c3");
     assert_eq!(table(presentation, &["+ a 1\n+ d 9", "- d 9\n+ c 3"]).expect("sorts"), "a1");
     let limit = Presentation { limit: Some(3), offset: 1, ..Default::default() };

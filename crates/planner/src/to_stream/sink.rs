@@ -8,7 +8,7 @@ use crate::checked::NotNull;
 use crate::{Presentation, SortColumn, SqlError, Target};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_common::ScalarValue;
-use datafusion_expr::{Expr, FetchType, LogicalPlan, SkipType};
+use datafusion_expr::{Expr, FetchType, Limit, LogicalPlan, Projection, SkipType};
 use datafusion_physical_expr::expressions::{CastExpr, Literal};
 use eddyline_catalog::{Table, sql_type};
 use eddyline_plan::{ChangeMode, Distribution, Expression, Input, NamedExpression, OperatorSpec, SinkSpec};
@@ -224,41 +224,60 @@ fn is_implicit(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// Takes ORDER BY, LIMIT and OFFSET off the top of a bare SELECT: they say how its finished result is shown.
+/// Takes ORDER BY off the top of a bare SELECT: it says how the finished result is shown. LIMIT and OFFSET of a result
+/// with an order stay in the plan, so that the result is right at every moment; without an order they are shown too.
+/// What is sorted by and is no column of the result comes behind its columns.
 pub(crate) fn presentation(plan: LogicalPlan) -> Result<(LogicalPlan, Option<Presentation>), SqlError> {
-    let mut shown = Presentation::default();
-    let mut plan = plan;
-    let mut found = false;
-    if let LogicalPlan::Limit(limit) = &plan {
-        let (Ok(SkipType::Literal(skip)), Ok(FetchType::Literal(fetch))) =
-            (limit.get_skip_type(), limit.get_fetch_type())
-        else {
-            return Err(SqlError::new(SqlError::UNSUPPORTED, "LIMIT and OFFSET must be numbers"));
-        };
-        (shown.offset, shown.limit, found) = (skip, fetch, true);
-        plan = limit.input.as_ref().clone();
+    let (limit, below) = match &plan {
+        LogicalPlan::Limit(limit) => (Some(limit), limit.input.as_ref()),
+        other => (None, other),
+    };
+    let (sort, shown) = match below {
+        LogicalPlan::Sort(sort) => (sort, None),
+        LogicalPlan::Projection(p) => match p.input.as_ref() {
+            LogicalPlan::Sort(sort) => (sort, Some(p)),
+            _ => return unsorted(&plan, limit),
+        },
+        _ => return unsorted(&plan, limit),
+    };
+    let visible: Vec<Expr> = match shown {
+        Some(p) => p.expr.clone(),
+        None => sort.input.schema().columns().into_iter().map(Expr::Column).collect(),
+    };
+    let mut columns = visible.clone();
+    let mut presentation = Presentation { is_limited: limit.is_some(), ..Presentation::default() };
+    for key in &sort.expr {
+        let known = columns.iter().position(|c| c.clone().unalias() == key.expr);
+        let column = known.unwrap_or_else(|| {
+            columns.push(key.expr.clone().alias(format!("$order{}", columns.len())));
+            columns.len() - 1
+        });
+        presentation.sort.push(SortColumn { column, ascending: key.asc, nulls_first: key.nulls_first });
     }
-    if let LogicalPlan::Sort(sort) = &plan {
-        let schema = sort.input.schema();
-        for key in &sort.expr {
-            let at = match &key.expr {
-                Expr::Column(c) => schema.maybe_index_of_column(c),
-                _ => None,
-            };
-            let Some(column) = at else { return Err(sort_by_other(&key.expr)) };
-            shown.sort.push(SortColumn { column, ascending: key.asc, nulls_first: key.nulls_first });
-        }
-        found = true;
-        plan = sort.input.as_ref().clone();
-    } else if let LogicalPlan::Projection(p) = &plan
-        && let LogicalPlan::Sort(sort) = p.input.as_ref()
-    {
-        return Err(sort_by_other(&sort.expr[0].expr));
-    }
-    Ok((plan, found.then_some(shown)))
+    presentation.hidden = columns.len() - visible.len();
+    let input = match limit {
+        Some(_) => Arc::new(LogicalPlan::Sort(sort.clone())),
+        None => sort.input.clone(),
+    };
+    let projected = match shown.is_some() || presentation.hidden > 0 {
+        true => Arc::new(LogicalPlan::Projection(Projection::try_new(columns, input).map_err(errors::plain)?)),
+        false => input,
+    };
+    let plan = match limit {
+        Some(limit) => LogicalPlan::Limit(Limit { input: projected, ..limit.clone() }),
+        None => Arc::unwrap_or_clone(projected),
+    };
+    Ok((plan, Some(presentation)))
 }
 
-fn sort_by_other(expr: &Expr) -> SqlError {
-    SqlError::new(SqlError::UNSUPPORTED, format!("ORDER BY {expr}, which is no column of the result"))
-        .with_hint("add it to the SELECT list and order by its name")
+/// A result without an order: any rows will do for a LIMIT, those that come first as a rule.
+fn unsorted(plan: &LogicalPlan, limit: Option<&Limit>) -> Result<(LogicalPlan, Option<Presentation>), SqlError> {
+    let Some(limit) = limit else { return Ok((plan.clone(), None)) };
+    let (Ok(SkipType::Literal(offset)), Ok(FetchType::Literal(fetch))) =
+        (limit.get_skip_type(), limit.get_fetch_type())
+    else {
+        return Err(SqlError::new(SqlError::UNSUPPORTED, "LIMIT and OFFSET must be numbers"));
+    };
+    let presentation = Presentation { limit: fetch, offset, ..Presentation::default() };
+    Ok((limit.input.as_ref().clone(), Some(presentation)))
 }

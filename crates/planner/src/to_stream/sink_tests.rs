@@ -161,7 +161,21 @@ fn the_order_of_a_bare_select_is_for_its_display() {
         SortColumn { column: 1, ascending: false, nulls_first: false },
         SortColumn { column: 0, ascending: true, nulls_first: true },
     ];
-    assert_eq!(job.presentation, Some(Presentation { sort, limit: Some(3), offset: 1 }));
+    let presentation = Presentation { sort, is_limited: true, ..Presentation::default() };
+    assert_eq!(job.presentation, Some(presentation));
+}
+
+#[test]
+fn what_a_result_is_sorted_by_need_not_be_shown() {
+    let sql = "SELECT auction FROM bid ORDER BY price * 2 DESC, auction LIMIT 3";
+    let job = crate::fixtures::plan(sql, &on_shards(1)).expect("planned");
+    let sort = vec![
+        SortColumn { column: 1, ascending: false, nulls_first: false },
+        SortColumn { column: 0, ascending: true, nulls_first: true },
+    ];
+    assert_eq!(job.presentation, Some(Presentation { sort, hidden: 1, is_limited: true, ..Presentation::default() }));
+    let job = crate::fixtures::plan("SELECT auction FROM bid LIMIT 3 OFFSET 1", &on_shards(1)).expect("planned");
+    assert_eq!(job.presentation, Some(Presentation { limit: Some(3), offset: 1, ..Presentation::default() }));
 }
 
 #[test]
