@@ -101,7 +101,7 @@ fn batch(schema: &SchemaRef, lines: &[String]) -> RecordBatch {
             DataType::Int64 => Arc::new(Int64Array::from_iter_values(texts.map(|t| t.parse::<i64>().expect("BIGINT")))),
             DataType::Int32 => Arc::new(Int32Array::from_iter_values(texts.map(|t| t.parse::<i32>().expect("INT")))),
             DataType::Date32 => {
-                let days = texts.map(|t| Date32Type::parse(t));
+                let days = texts.map(Date32Type::parse);
                 Arc::new(days.collect::<Date32Array>())
             }
             DataType::Decimal128(..) => {
