@@ -129,7 +129,8 @@ fn relation(rng: &mut StdRng, tables: &[&str], depth: usize) -> String {
         format!("({}) AS s{depth}", relation(rng, tables, depth - 1))
     };
     let full = depth == 1;
-    match rng.random_range(0..17) {
+    match rng.random_range(0..21) {
+        17..=20 => first_rows(rng, &from),
         10..=12 => join(rng, tables, &from, depth),
         13..=15 => subquery(rng, tables, &from, depth),
         16 => {
@@ -212,6 +213,37 @@ fn subquery(rng: &mut StdRng, tables: &[&str], from: &str, depth: usize) -> Stri
         _ => format!("(l.a > 2 OR {not}EXISTS (SELECT 1 FROM {right} AS r WHERE r.k = l.k))"),
     };
     format!("SELECT l.k AS k, l.a AS a FROM {from} AS l WHERE {condition}")
+}
+
+/// Numbered rows, LIMIT, DISTINCT ON. The order leaves rows equal only where what is put out of them is.
+fn first_rows(rng: &mut StdRng, from: &str) -> String {
+    let partition =
+        ["PARTITION BY k ", "PARTITION BY a ", "PARTITION BY UPPER(k) ", ""].choose(rng).expect("not empty");
+    let order =
+        ["a DESC, k", "k, a", "a NULLS LAST, k DESC", "a + 1, k DESC NULLS FIRST"].choose(rng).expect("not empty");
+    let bound =
+        ["n <= 2", "n = 1", "n < 4", "n BETWEEN 2 AND 3", "n >= 2 AND n <= 5", "n IN (1, 3)", "n <= 3 AND a > 0"];
+    let bound = bound.choose(rng).expect("not empty");
+    let shown = if rng.random_bool(0.5) { ", n" } else { "" };
+    match rng.random_range(0..6) {
+        0..=2 => {
+            let numbered = format!("SELECT k, a, ROW_NUMBER() OVER ({partition}ORDER BY {order}) AS n FROM {from}");
+            format!("SELECT k, a{shown} FROM ({numbered}) AS f WHERE {bound}")
+        }
+        3 => {
+            // Equal orders have equal ranks: it needs no total order.
+            let rank = ["RANK", "DENSE_RANK"].choose(rng).expect("not empty");
+            let by = ["a", "a DESC", "k"].choose(rng).expect("not empty");
+            let ranked = format!("SELECT k, a, {rank}() OVER ({partition}ORDER BY {by}) AS n FROM {from}");
+            format!("SELECT k, a{shown} FROM ({ranked}) AS f WHERE {bound}")
+        }
+        4 => {
+            let offset = ["", " OFFSET 1", " OFFSET 3"].choose(rng).expect("not empty");
+            let limit = rng.random_range(0..6);
+            format!("SELECT k, a FROM (SELECT k, a FROM {from} ORDER BY {order} LIMIT {limit}{offset}) AS f")
+        }
+        _ => format!("SELECT f.k, f.a FROM (SELECT DISTINCT ON (k) k, a FROM {from} ORDER BY k, a DESC) AS f"),
+    }
 }
 
 fn text(rng: &mut StdRng) -> &'static str {
