@@ -289,9 +289,17 @@ impl Builder<'_> {
         Ok(stage)
     }
 
+    /// Do all inputs of a node have its schema?
+    fn has_schema_of(&self, node: &Node) -> bool {
+        node.inputs.iter().all(|i| self.build.dataflow.nodes()[i.from].schema == node.schema)
+    }
+
     fn work(&self, node: &Node, shard: usize) -> Result<Work, RuntimeError> {
         match &node.spec {
-            OperatorSpec::Union | OperatorSpec::Values(_) => Ok(Work::Pass),
+            OperatorSpec::Values(_) => Ok(Work::Pass),
+            // Where an input's columns may be NULL and another's not, the room gives all the same schema: an exchange
+            // behind it joins batches of several inputs.
+            OperatorSpec::Union if self.has_schema_of(node) => Ok(Work::Pass),
             OperatorSpec::Source(spec) => self.source_work(node, spec, shard),
             OperatorSpec::Sink(spec) => {
                 let writer = self.sinks[&node.id].writer(shard, self.build.rim);
