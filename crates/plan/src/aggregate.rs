@@ -20,13 +20,15 @@ use std::sync::Arc;
 /// One aggregate: `function([DISTINCT] args) FILTER (WHERE filter)`. Arguments and filter are input columns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AggregateCall {
-    /// Canonical lower-case name (`count`, `sum`, `avg`, `min`, `max`); COUNT(*) is `count` without arguments.
+    /// Canonical lower-case name, as the module `aggregate` of the functions lists them; COUNT(*) is `count` without
+    /// arguments.
     pub function: String,
     /// Argument columns.
     pub args: Vec<usize>,
     /// Their types.
     pub arg_types: Vec<DataType>,
-    /// Only distinct arguments count. Never set for `min` and `max`, where it means nothing.
+    /// Only distinct arguments count, by a counted set beside the accumulator. Never set where it means nothing
+    /// (`min`, `max`, `bool_and`, …), nor for aggregates that keep all their values ([`ValueList::once`]).
     pub distinct: bool,
     /// A BOOLEAN column: rows where it is not TRUE do not count.
     pub filter: Option<usize>,
@@ -34,9 +36,44 @@ pub struct AggregateCall {
     pub return_type: DataType,
     /// Name of the result column.
     pub name: String,
+    /// For aggregates over a list of values (`array_agg`, `string_agg`, `first_value`, `percentile_cont`, …): how they
+    /// read it.
+    pub list: ValueList,
+}
+
+/// How an aggregate reads its values as a list. Without ORDER BY the values come in their own order, whatever order
+/// the rows came in; but `first_value` and `last_value` go by arrival then.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct ValueList {
+    /// ORDER BY; among equals the value decides.
+    pub order: Vec<ValueOrder>,
+    /// Equal values count once (DISTINCT).
+    pub once: bool,
+    /// What stands between the texts of `string_agg`.
+    pub separator: String,
+    /// Which part of the values of `percentile_cont` lies below the result: the bits of a DOUBLE from 0 to 1.
+    pub fraction_bits: u64,
+}
+
+/// One column of an ORDER BY inside an aggregate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ValueOrder {
+    /// Column of the rows.
+    pub column: usize,
+    /// Its type.
+    pub data_type: DataType,
+    /// Greatest first.
+    pub descending: bool,
+    /// NULL before everything else.
+    pub nulls_first: bool,
 }
 
 impl AggregateCall {
+    /// The columns that its accumulator reads: arguments, then those of ORDER BY.
+    pub fn columns(&self) -> impl Iterator<Item = usize> + '_ {
+        self.args.iter().copied().chain(self.list.order.iter().map(|o| o.column))
+    }
+
     /// The result column.
     pub fn field(&self) -> FieldRef {
         let nullable = self.function != "count";
@@ -151,14 +188,23 @@ impl GroupAggregateSpec {
 
 /// The columns in which call number `at` travels between phases. They are changes since the last flush.
 ///
-/// `count`: how many; `sum` and `avg`: the sum (in the type in which it is kept) and how many; `min` and `max`:
-/// the extreme value among the rows (append-only input only).
+/// | functions | columns |
+/// |---|---|
+/// | `count` | how many |
+/// | `sum`, `avg` | the sum (in the type in which it is kept), how many |
+/// | `min`, `max`, `bit_and`, `bit_or` | the result among the rows (append-only input only) |
+/// | `bool_and`, `bool_or` | how many are TRUE, how many FALSE |
+/// | `bit_xor` | the result, how many |
+/// | all others | the accumulator as it is stored: nothing is rounded on the way |
 pub fn partial_fields(at: usize, call: &AggregateCall) -> Vec<FieldRef> {
     let field = |suffix: &str, t: DataType| Arc::new(Field::new(format!("p{at}_{suffix}"), t, true));
     match call.function.as_str() {
         "count" => vec![field("count", DataType::Int64)],
         "sum" | "avg" => vec![field("sum", sum_type(&call.arg_types[0])), field("count", DataType::Int64)],
-        _ => vec![field("value", call.return_type.clone())],
+        "min" | "max" | "bit_and" | "bit_or" => vec![field("value", call.return_type.clone())],
+        "bool_and" | "bool_or" => vec![field("trues", DataType::Int64), field("falses", DataType::Int64)],
+        "bit_xor" => vec![field("value", call.return_type.clone()), field("count", DataType::Int64)],
+        _ => vec![field("state", DataType::Binary)],
     }
 }
 

@@ -18,7 +18,7 @@ mod spec;
 mod top_n;
 pub mod window;
 
-pub use aggregate::{AggregateCall, AggregatePhase, GroupAggregateSpec};
+pub use aggregate::{AggregateCall, AggregatePhase, GroupAggregateSpec, ValueList, ValueOrder};
 pub use dataflow::{
     ChangeMode, ChangeTraits, Dataflow, Distribution, Fragment, FragmentId, Input, Node, NodeId, OperatorId, PlanError,
 };

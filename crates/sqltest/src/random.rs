@@ -110,6 +110,16 @@ pub enum Shape {
 pub fn query(rng: &mut StdRng, shape: Shape, tables: &[&str]) -> String {
     match shape {
         Shape::Windowed => windowed(rng, tables),
+        Shape::Relational if rng.random_bool(0.15) => match rng.random_bool(0.6) {
+            true => {
+                let table = tables.choose(rng).expect("a table");
+                grouped_by_sets(rng, table, true)
+            }
+            false => {
+                let from = format!("({}) AS s0", relation(rng, tables, 1));
+                grouped_by_sets(rng, &from, false)
+            }
+        },
         Shape::Relational => {
             let depth = rng.random_range(1..=3);
             relation(rng, tables, depth)
@@ -295,7 +305,7 @@ fn aggregates(rng: &mut StdRng, full: bool) -> String {
     let mut out: Vec<String> = Vec::new();
     for at in 0..count {
         let column = if full { *["a", "b", "d", "m"].choose(rng).expect("not empty") } else { "a" };
-        let call = match rng.random_range(0..8) {
+        let call = match rng.random_range(0..14) {
             0 => "COUNT(*)".to_owned(),
             1 => format!("COUNT({column})"),
             2 => format!("SUM({column})"),
@@ -303,13 +313,54 @@ fn aggregates(rng: &mut StdRng, full: bool) -> String {
             4 => format!("MIN({column})"),
             5 => format!("MAX({})", if rng.random_bool(0.3) { "k" } else { column }),
             6 => format!("COUNT(DISTINCT {})", if rng.random_bool(0.5) { "k" } else { column }),
+            7..=12 => String::new(),
             _ => "SUM(DISTINCT a)".to_owned(),
         };
         let filter =
             if rng.random_bool(0.25) { format!(" FILTER (WHERE {})", condition(rng, full, 1)) } else { String::new() };
-        out.push(format!("{call}{filter} AS x{at}"));
+        let call = if call.is_empty() { exact(rng, column, &filter) } else { call + &filter };
+        out.push(format!("{call} AS x{at}"));
     }
     out.join(", ")
+}
+
+/// Aggregates whose batch answer is exact, or is made so: FLOOR cuts where no small fraction lies.
+fn exact(rng: &mut StdRng, column: &str, filter: &str) -> String {
+    let moment = |call: String| format!("FLOOR({call}{filter} * 1000 + CAST(0.123456789 AS DOUBLE))");
+    let distinct = if rng.random_bool(0.4) { "DISTINCT " } else { "" };
+    let order = if rng.random_bool(0.5) { " DESC" } else { "" };
+    let call = match rng.random_range(0..14) {
+        0 => return moment(format!("VAR_POP({column})")),
+        1 => return moment(format!("VAR_SAMP({column})")),
+        2 => return moment("COVAR_POP(a, a)".into()),
+        3 => "BOOL_AND(a > 0)".into(),
+        4 => "BOOL_OR(a > 3)".into(),
+        5 => "BIT_AND(a)".into(),
+        6 => "BIT_OR(a)".into(),
+        // DataFusion takes DISTINCT for nothing here.
+        7 => "BIT_XOR(a)".into(),
+        8 => return format!("CAST(ARRAY_AGG({distinct}k ORDER BY k{order}){filter} AS STRING)"),
+        9 => return format!("CAST(ARRAY_AGG({distinct}a ORDER BY a{order}){filter} AS STRING)"),
+        10 => format!("FIRST_VALUE(k ORDER BY a{order}, k)"),
+        11 => format!("LAST_VALUE({column} ORDER BY k, {column}{order})"),
+        12 => format!("MEDIAN({distinct}a)"),
+        _ => "APPROX_COUNT_DISTINCT(k)".into(),
+    };
+    call + filter
+}
+
+/// GROUP BY over several keys in several ways, with what tells them apart.
+fn grouped_by_sets(rng: &mut StdRng, from: &str, full: bool) -> String {
+    let sets = [
+        "ROLLUP (k, a)",
+        "CUBE (k, a)",
+        "GROUPING SETS ((k), (a), ())",
+        "GROUPING SETS ((k, a), (k), (k))",
+        "k, ROLLUP (a)",
+    ];
+    let sets = sets.choose(rng).expect("not empty");
+    let (aggregates, wher) = (aggregates(rng, full), wher(rng, full));
+    format!("SELECT k, a, GROUPING(k) AS gk, GROUPING_ID(k, a) AS ga, {aggregates} FROM {from}{wher} GROUP BY {sets}")
 }
 
 fn windowed(rng: &mut StdRng, tables: &[&str]) -> String {

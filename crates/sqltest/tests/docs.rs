@@ -53,6 +53,11 @@ fn run(name: &str) {
 }
 
 #[test]
+fn aggregates_page() {
+    run("aggregates.md");
+}
+
+#[test]
 fn statements_page() {
     run("statements.md");
 }

@@ -8,6 +8,9 @@
 //! The splitting is exact as long as no sum overflows. Values of 2⁹⁰⁰ and more are therefore summed in a second
 //! expansion, scaled down by 2²⁰⁰ (a power of two: exact); 2⁶³ values below that stay below 2⁹⁶³.
 
+use super::AggregateError;
+use super::encoding::{corrupt, take};
+
 /// Values from here on go, scaled down, into the second expansion: 2⁹⁰⁰.
 pub(super) const HUGE: f64 = f64::from_bits((1023 + 900) << 52);
 const SCALE_DOWN: f64 = f64::from_bits((1023 - 200) << 52);
@@ -22,6 +25,15 @@ pub(super) fn two_sum(a: f64, b: f64) -> (f64, f64) {
     (sum, (a - a_rounded) + (b - b_rounded))
 }
 
+/// `a * b` as the rounded product and the error of the rounding, exact unless it is beyond the range of DOUBLE.
+#[inline(always)]
+pub(super) fn two_product(a: f64, b: f64) -> (f64, f64) {
+    let product = a * b;
+    let error = a.mul_add(b, -product);
+    // What overflows has an infinite product and no error to speak of.
+    (product, if error.is_finite() { error } else { 0.0 })
+}
+
 /// The sum of any values, also infinite ones and NaN, which are counted so that they can be taken back.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct WideSum {
@@ -34,6 +46,13 @@ pub(super) struct WideSum {
 }
 
 impl WideSum {
+    /// The sum of doubles that are themselves sums of values below [`HUGE`], however large they have become.
+    pub(super) fn of(parts: &[f64]) -> Self {
+        let mut sum = Self::default();
+        parts.iter().for_each(|p| grow(&mut sum.parts, *p));
+        sum
+    }
+
     /// Adds a value `weight` times.
     pub(super) fn add(&mut self, value: f64, weight: i64) {
         let special = if value.is_nan() { 0 } else { 1 + usize::from(value < 0.0) };
@@ -72,6 +91,48 @@ impl WideSum {
             self.parts.iter().for_each(|p| grow(&mut all, p * SCALE_DOWN));
             round(&all) * SCALE_UP
         }
+    }
+
+    /// Appends it.
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        let has_specials = self.specials != [0; 3];
+        out.push(u8::from(has_specials));
+        if has_specials {
+            self.specials.iter().for_each(|w| out.extend_from_slice(&w.to_le_bytes()));
+        }
+        for parts in [&self.parts, &self.huge] {
+            // An expansion of doubles has fewer than 50 parts: 2100 bits, 53 a part.
+            out.push(parts.len() as u8);
+            parts.iter().for_each(|p| out.extend_from_slice(&p.to_le_bytes()));
+        }
+    }
+
+    /// Takes what [`save`](Self::save) wrote from the front.
+    pub(super) fn load(name: &str, input: &mut &[u8]) -> Result<Self, AggregateError> {
+        let mut sum = Self::default();
+        match take::<1>(name, input)? {
+            [0] => {}
+            [1] => {
+                for weight in &mut sum.specials {
+                    *weight = i64::from_le_bytes(take(name, input)?);
+                }
+            }
+            _ => return Err(corrupt(name)),
+        }
+        for parts in [&mut sum.parts, &mut sum.huge] {
+            let [length] = take(name, input)?;
+            for _ in 0..length {
+                parts.push(f64::from_le_bytes(take(name, input)?));
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Adds another sum.
+    pub(super) fn add_all(&mut self, other: &Self) {
+        other.parts.iter().for_each(|p| grow(&mut self.parts, *p));
+        other.huge.iter().for_each(|p| grow(&mut self.huge, *p));
+        self.specials.iter_mut().zip(other.specials).for_each(|(w, o)| *w = w.wrapping_add(o));
     }
 
     /// Memory in bytes.
@@ -156,6 +217,14 @@ mod tests {
         assert_eq!(sum.round(), f64::MAX);
         sum.add(f64::MAX, -1);
         assert_eq!(sum.round(), 1.5);
+    }
+
+    #[test]
+    fn a_sum_that_grew_large_is_taken_back_where_it_was_added() {
+        let value = HUGE * 0.75;
+        let mut sum = WideSum::of(&[value + value]);
+        sum.add(value, -2);
+        assert_eq!(sum, WideSum::default());
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! Partials are rounded to one DOUBLE: with two phases the result may differ in the last place, and what travels as
 //! a partial can not be taken back exactly.
 
-use super::encoding::{VERSION, corrupt, take, take_version};
+use super::encoding::{VERSION, take, take_version};
 use super::exact::{HUGE, WideSum, two_sum};
 use super::rows::{each, selected};
 use super::sum::Function;
@@ -88,7 +88,7 @@ impl Sums {
     fn add_wide(&mut self, at: u32, value: f64, weight: i64) {
         let slot = &mut self.slots[at as usize];
         slot.count = slot.count.wrapping_add(weight);
-        let sum = self.wide.entry(at).or_insert_with(|| WideSum::of(slot.high, slot.low));
+        let sum = self.wide.entry(at).or_insert_with(|| WideSum::of(&[slot.high, slot.low]));
         sum.add(value, weight);
         if sum.fits_two() {
             (slot.high, slot.low) = sum.as_two();
@@ -100,7 +100,7 @@ impl Sums {
 
     fn get(&self, at: u32) -> (WideSum, i64) {
         let slot = self.slots[at as usize];
-        let sum = self.wide.get(&at).cloned().unwrap_or_else(|| WideSum::of(slot.high, slot.low));
+        let sum = self.wide.get(&at).cloned().unwrap_or_else(|| WideSum::of(&[slot.high, slot.low]));
         (sum, slot.count)
     }
 
@@ -125,13 +125,6 @@ impl Sums {
 }
 
 impl WideSum {
-    fn of(high: f64, low: f64) -> Self {
-        let mut sum = Self::default();
-        sum.add(high, 1);
-        sum.add(low, 1);
-        sum
-    }
-
     /// The two doubles of a sum that [fits two](Self::fits_two).
     fn as_two(&self) -> (f64, f64) {
         match self.parts[..] {
@@ -223,38 +216,14 @@ where
         let (sum, count) = self.sums.get(slot);
         out.push(VERSION);
         out.extend_from_slice(&count.to_le_bytes());
-        let has_specials = sum.specials != [0; 3];
-        out.push(u8::from(has_specials));
-        if has_specials {
-            sum.specials.iter().for_each(|w| out.extend_from_slice(&w.to_le_bytes()));
-        }
-        for parts in [&sum.parts, &sum.huge] {
-            // An expansion of doubles has fewer than 50 parts: 2100 bits, 53 a part.
-            out.push(parts.len() as u8);
-            parts.iter().for_each(|p| out.extend_from_slice(&p.to_le_bytes()));
-        }
+        sum.save(out);
     }
 
     fn load(&mut self, slot: u32, input: &mut &[u8]) -> Result<(), AggregateError> {
         let name = self.function.name();
         take_version(name, input)?;
         let count = i64::from_le_bytes(take(name, input)?);
-        let mut sum = WideSum::default();
-        match take::<1>(name, input)? {
-            [0] => {}
-            [1] => {
-                for weight in &mut sum.specials {
-                    *weight = i64::from_le_bytes(take(name, input)?);
-                }
-            }
-            _ => return Err(corrupt(name)),
-        }
-        for parts in [&mut sum.parts, &mut sum.huge] {
-            let [length] = take(name, input)?;
-            for _ in 0..length {
-                parts.push(f64::from_le_bytes(take(name, input)?));
-            }
-        }
+        let sum = WideSum::load(name, input)?;
         self.sums.set(slot, sum, count);
         Ok(())
     }

@@ -12,22 +12,39 @@
 //! | `float_sum`, `exact` | SUM and AVG over floating point, without drift |
 //! | `extreme`, `bytes` | MIN and MAX over fixed-size values, over strings and bytes |
 //! | `multiset` | the counted multiset that MIN and MAX keep under retraction |
+//! | `moments`, `exact_sums` | variance, standard deviation, covariance, correlation, without drift |
+//! | `booleans`, `bits` | BOOL_AND and BOOL_OR; BIT_AND, BIT_OR, BIT_XOR |
+//! | `value_list` | ARRAY_AGG, STRING_AGG, COLLECT, ANY_VALUE, FIRST_VALUE and LAST_VALUE with ORDER BY |
+//! | `arrival` | FIRST_VALUE and LAST_VALUE without ORDER BY |
+//! | `percentile` | PERCENTILE_CONT, of which MEDIAN and PERCENTILE are spellings |
+//! | `state_column` | partials that are stored accumulators |
 //! | [`batch`] | the same aggregates for DataFusion's planner and batch execution |
 
+mod arrival;
 pub mod batch;
+mod bits;
+mod booleans;
 mod bytes;
 mod count;
 mod encoding;
 mod exact;
+mod exact_sums;
 mod extreme;
 mod float_sum;
+mod moments;
 mod multiset;
+mod percentile;
 mod rows;
+mod state_column;
 mod sum;
 #[cfg(test)]
 mod tests;
+mod value_list;
+#[cfg(test)]
+mod value_tests;
 
 use arrow::array::{ArrayRef, BooleanArray};
+use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use eddyline_changes::Weights;
@@ -81,11 +98,47 @@ fn sql_name(data_type: &DataType) -> String {
     }
 }
 
+/// How an aggregate reads its values as a list.
+#[derive(Debug, Clone, Default)]
+pub struct ListOptions {
+    /// The columns of ORDER BY, which follow the argument.
+    pub order: Vec<ListOrder>,
+    /// Equal values count once.
+    pub once: bool,
+    /// What stands between the texts of `string_agg`.
+    pub separator: String,
+    /// Which part of the values of `percentile_cont` lies below the result, from 0 to 1.
+    pub fraction: f64,
+}
+
+/// A column of an ORDER BY inside an aggregate.
+#[derive(Debug, Clone)]
+pub struct ListOrder {
+    /// Its type.
+    pub data_type: DataType,
+    /// Which way.
+    pub options: SortOptions,
+}
+
 /// Accumulators for `function(arg_types)` with results of `return_type`.
 ///
-/// `function` is `count` (without arguments COUNT(*)), `sum`, `avg`, `min` or `max`. With `append_only` MIN and MAX
-/// keep one value per slot and refuse negative weights; otherwise they keep a counted ordered multiset. Partials can
-/// be merged into MIN and MAX only with `append_only`.
+/// | `function` | arguments | `append_only` matters |
+/// |---|---|---|
+/// | `count` | any, or none: COUNT(*) | |
+/// | `sum`, `avg` | a number | |
+/// | `min`, `max` | anything with an order | yes |
+/// | `var_pop`, `var`, `stddev_pop`, `stddev` | DOUBLE | |
+/// | `covar_pop`, `covar_samp`, `corr` | DOUBLE, DOUBLE | |
+/// | `bool_and`, `bool_or` | BOOLEAN | |
+/// | `bit_and`, `bit_or`, `bit_xor` | an integer | yes (but `bit_xor`) |
+/// | `array_agg`, `collect` | any | |
+/// | `string_agg` | STRING | |
+/// | `any_value`, `first_value`, `last_value` | any | yes |
+/// | `percentile_cont` | FLOAT or DOUBLE | |
+///
+/// Where `append_only` matters, accumulators made with it keep one value per slot and refuse negative weights; others
+/// keep enough to take values back. Partials can be merged into those only with `append_only`. `first_value` and `last_value`
+/// without `list.order` go by arrival and are there only with `append_only`.
 ///
 /// # Errors
 /// [`AggregateError::Unknown`] for any other function or types.
@@ -94,14 +147,33 @@ pub fn accumulator(
     arg_types: &[DataType],
     return_type: &DataType,
     append_only: bool,
+    list: &ListOptions,
 ) -> Result<Box<dyn GroupedAccumulator>, AggregateError> {
+    use value_list::Made;
+    let by_arrival = list.order.is_empty();
+    let listed = |made: Made, arg: &DataType| value_list::build(made, arg, return_type, append_only, list);
+    let bits = |operation: bits::Operation, arg: &DataType| bits::build(operation, arg, append_only);
     let made = match (function, arg_types) {
         ("count", _) if *return_type == DataType::Int64 => Some(count::build()),
         ("sum", [arg]) => sum::build(sum::Function::Sum, arg, return_type),
         ("avg", [arg]) => sum::build(sum::Function::Avg, arg, return_type),
         ("min", [arg]) if arg == return_type => extreme::build(extreme::Side::Min, arg, append_only),
         ("max", [arg]) if arg == return_type => extreme::build(extreme::Side::Max, arg, append_only),
-        _ => None,
+        ("bool_and" | "bool_or", [DataType::Boolean]) => Some(booleans::build(function == "bool_and")),
+        ("bit_and", [arg]) if arg == return_type => bits(bits::Operation::And, arg),
+        ("bit_or", [arg]) if arg == return_type => bits(bits::Operation::Or, arg),
+        ("bit_xor", [arg]) if arg == return_type => bits(bits::Operation::Xor, arg),
+        ("array_agg", [arg]) => listed(Made::Array, arg),
+        ("string_agg", [arg]) => listed(Made::Text, arg),
+        ("collect", [arg]) => listed(Made::Counts, arg),
+        ("any_value", [arg]) => listed(Made::Any, arg),
+        ("first_value" | "last_value", [arg]) if by_arrival && append_only && arg == return_type => {
+            arrival::build(function == "last_value", arg)
+        }
+        ("first_value", [arg]) if !by_arrival => listed(Made::First, arg),
+        ("last_value", [arg]) if !by_arrival => listed(Made::Last, arg),
+        ("percentile_cont", [arg]) => percentile::build(arg, return_type, list),
+        (moment, args) => moments::Moment::named(moment).and_then(|m| moments::build(m, args, return_type)),
     };
     made.ok_or_else(|| AggregateError::Unknown {
         function: function.to_uppercase(),

@@ -122,7 +122,7 @@ impl<K: Ord> Multiset<K> {
     }
 
     /// Calls `entry` for all values in order.
-    pub(super) fn for_each(&self, mut entry: impl FnMut(&K, i64)) {
+    pub(super) fn for_each<'a>(&'a self, mut entry: impl FnMut(&'a K, i64)) {
         match &self.entries {
             Entries::Few(entries) => entries.iter().for_each(|(k, n)| entry(k, *n)),
             Entries::Many(entries) => entries.iter().for_each(|(k, n)| entry(k, *n)),

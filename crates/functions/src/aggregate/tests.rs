@@ -1,6 +1,6 @@
 //! Accumulators against a naive oracle: random rows, taken back and filtered, cut at random.
 
-use super::{AggregateError, GroupedAccumulator, accumulator};
+use super::{AggregateError, GroupedAccumulator, ListOptions, accumulator};
 use arrow::array::*;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
@@ -9,10 +9,10 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const SLOTS: u32 = 5;
+pub(super) const SLOTS: u32 = 5;
 
 /// A row: slot, value, weight, passes the filter.
-type Row = (u32, Option<i64>, i64, Option<bool>);
+pub(super) type Row = (u32, Option<i64>, i64, Option<bool>);
 
 /// Types that the small numbers of the rows are cast to, with the results of SUM and AVG.
 fn types() -> Vec<(DataType, Option<[DataType; 2]>)> {
@@ -65,7 +65,7 @@ fn expected(function: &str, numbers: &[i64], arg: &DataType, result: &DataType) 
     }
 }
 
-fn column(values: &[Option<i64>], data_type: &DataType) -> ArrayRef {
+pub(super) fn column(values: &[Option<i64>], data_type: &DataType) -> ArrayRef {
     let numbers: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
     let via = match data_type {
         DataType::Binary => DataType::Utf8,
@@ -85,7 +85,7 @@ fn feed(acc: &mut dyn GroupedAccumulator, rows: &[Row], arg: &DataType, star: bo
 }
 
 /// What is in each slot after all rows, as sorted lists of numbers.
-fn contents(rows: &[Row], star: bool) -> BTreeMap<u32, Vec<i64>> {
+pub(super) fn contents(rows: &[Row], star: bool) -> BTreeMap<u32, Vec<i64>> {
     let mut counts: BTreeMap<(u32, i64), i64> = BTreeMap::new();
     for (slot, value, weight, passes) in rows {
         let value = if star { Some(value.unwrap_or(0)) } else { *value };
@@ -101,7 +101,7 @@ fn contents(rows: &[Row], star: bool) -> BTreeMap<u32, Vec<i64>> {
 }
 
 /// Insertions, and retractions of some of them, shuffled: what is taken back may come before what it takes back.
-fn rows(may_retract: bool) -> impl Strategy<Value = Vec<Row>> {
+pub(super) fn rows(may_retract: bool) -> impl Strategy<Value = Vec<Row>> {
     let value = prop_oneof![1 => Just(None), 6 => (-99i64..100).prop_map(Some)];
     let passes = prop_oneof![1 => Just(None), 2 => Just(Some(false)), 9 => Just(Some(true))];
     let row = (0..SLOTS, value, 1i64..4, passes, 0i64..4);
@@ -131,7 +131,8 @@ fn check(function: &str, rows: &[Row], cuts: &[usize], append_only: bool) -> Res
         for star in if function == "count" { vec![true, false] } else { vec![false] } {
             let args = if star { vec![] } else { vec![arg.clone()] };
             let made = || {
-                let mut acc = accumulator(function, &args, &result, append_only).expect("known");
+                let mut acc =
+                    accumulator(function, &args, &result, append_only, &ListOptions::default()).expect("known");
                 acc.resize(SLOTS as usize);
                 acc
             };
@@ -210,7 +211,7 @@ proptest! {
         order in any::<u64>(),
     ) {
         let made = || {
-            let mut acc = accumulator("sum", &[DataType::Float64], &DataType::Float64, false).expect("known");
+            let mut acc = accumulator("sum", &[DataType::Float64], &DataType::Float64, false, &ListOptions::default()).expect("known");
             acc.resize(2);
             acc
         };
@@ -241,7 +242,8 @@ proptest! {
 }
 
 fn longs(function: &str, result: DataType, append_only: bool) -> Box<dyn GroupedAccumulator> {
-    let mut acc = accumulator(function, &[DataType::Int64], &result, append_only).expect("known");
+    let mut acc =
+        accumulator(function, &[DataType::Int64], &result, append_only, &ListOptions::default()).expect("known");
     acc.resize(2);
     acc
 }
@@ -285,7 +287,9 @@ fn averages_of_integers_are_truncated_toward_zero() {
 
 #[test]
 fn averages_of_decimals_are_rounded_half_up() {
-    let mut acc = accumulator("avg", &[DataType::Decimal128(4, 0)], &DataType::Decimal128(38, 6), true).expect("known");
+    let mut acc =
+        accumulator("avg", &[DataType::Decimal128(4, 0)], &DataType::Decimal128(38, 6), true, &ListOptions::default())
+            .expect("known");
     acc.resize(2);
     let average = |acc: &mut dyn GroupedAccumulator, slot: u32, values: &[i64]| {
         let rows: Vec<Row> = values.iter().map(|v| (slot, Some(*v), 1, Some(true))).collect();
@@ -335,7 +339,9 @@ fn nan_is_the_greatest_double() {
     let values: ArrayRef = Arc::new(Float64Array::from(vec![1.0, -f64::NAN, f64::INFINITY, -0.0]));
     for append_only in [true, false] {
         let result = |function: &str| {
-            let mut acc = accumulator(function, &[DataType::Float64], &DataType::Float64, append_only).expect("known");
+            let mut acc =
+                accumulator(function, &[DataType::Float64], &DataType::Float64, append_only, &ListOptions::default())
+                    .expect("known");
             acc.resize(1);
             acc.accumulate(&[0; 4], std::slice::from_ref(&values), &Weights::AllInserts, None).expect("adds");
             acc.evaluate(&[0]).expect("evaluates").as_primitive::<arrow::datatypes::Float64Type>().value(0)
@@ -364,6 +370,8 @@ fn damaged_and_foreign_bytes_are_refused() {
 
 #[test]
 fn unknown_aggregates_name_their_types() {
-    let Err(error) = accumulator("sum", &[DataType::Utf8], &DataType::Int64, true) else { panic!("SUM(STRING)") };
+    let Err(error) = accumulator("sum", &[DataType::Utf8], &DataType::Int64, true, &ListOptions::default()) else {
+        panic!("SUM(STRING)")
+    };
     assert_eq!(error.to_string(), "no aggregate SUM(Utf8)");
 }

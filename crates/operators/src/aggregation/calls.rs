@@ -1,10 +1,11 @@
 use crate::OperatorError;
 use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
+use arrow::compute::SortOptions;
 use arrow::datatypes::Int64Type;
 use eddyline_changes::{ChangeBatch, Weights};
-use eddyline_functions::aggregate::{AggregateError, GroupedAccumulator, accumulator};
-use eddyline_plan::AggregateCall;
+use eddyline_functions::aggregate::{AggregateError, GroupedAccumulator, ListOptions, ListOrder, accumulator};
 use eddyline_plan::aggregate::partial_fields;
+use eddyline_plan::{AggregateCall, ValueOrder};
 use eddyline_state::StateError;
 
 /// The accumulators of a list of aggregate calls, by slot.
@@ -20,6 +21,19 @@ struct Call {
     partials: usize,
 }
 
+fn list_options(call: &AggregateCall) -> ListOptions {
+    let order = |o: &ValueOrder| ListOrder {
+        data_type: o.data_type.clone(),
+        options: SortOptions { descending: o.descending, nulls_first: o.nulls_first },
+    };
+    ListOptions {
+        order: call.list.order.iter().map(order).collect(),
+        once: call.list.once,
+        separator: call.list.separator.clone(),
+        fraction: f64::from_bits(call.list.fraction_bits),
+    }
+}
+
 impl Calls {
     /// Empty accumulators for `calls`.
     ///
@@ -27,7 +41,8 @@ impl Calls {
     /// A function that is not known for its types.
     pub(crate) fn new(calls: &[AggregateCall], append_only: bool) -> Result<Self, OperatorError> {
         let calls = calls.iter().enumerate().map(|(at, call)| {
-            let accumulator = accumulator(&call.function, &call.arg_types, &call.return_type, append_only)?;
+            let list = list_options(call);
+            let accumulator = accumulator(&call.function, &call.arg_types, &call.return_type, append_only, &list)?;
             Ok(Call { call: call.clone(), accumulator, partials: partial_fields(at, call).len() })
         });
         Ok(Self { calls: calls.collect::<Result<_, AggregateError>>()?, slots: 0 })
@@ -44,7 +59,7 @@ impl Calls {
     /// Adds rows to all calls that are not DISTINCT.
     pub(crate) fn accumulate(&mut self, slots: &[u32], changes: &ChangeBatch) -> Result<(), OperatorError> {
         for Call { call, accumulator, .. } in self.calls.iter_mut().filter(|c| !c.call.distinct) {
-            let args: Vec<ArrayRef> = call.args.iter().map(|a| changes.column(*a).clone()).collect();
+            let args: Vec<ArrayRef> = call.columns().map(|a| changes.column(a).clone()).collect();
             let filter = call.filter.map(|f| changes.column(f).as_boolean());
             accumulator.accumulate(slots, &args, changes.weights(), filter)?;
         }
@@ -79,8 +94,8 @@ impl Calls {
         for (at, Call { call, accumulator, .. }) in self.calls.iter().enumerate() {
             if call.distinct && !distinct {
                 columns.extend(partial_fields(at, call).iter().map(|f| new_null_array(f.data_type(), slots.len())));
-            } else if matches!(call.function.as_str(), "min" | "max") {
-                // The partial of an extreme is its result, and a multiset has no other.
+            } else if matches!(call.function.as_str(), "min" | "max" | "bit_and" | "bit_or") {
+                // Their partial is their result, and what can take values back has no other.
                 columns.push(accumulator.evaluate(slots)?);
             } else {
                 columns.extend(accumulator.partials(slots)?);

@@ -32,7 +32,7 @@ struct LocalSet {
 
 impl LocalAggregate {
     pub(super) fn new(spec: &GroupAggregateSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Self, OperatorError> {
-        let extreme = |c: &&AggregateCall| matches!(c.function.as_str(), "min" | "max");
+        let extreme = |c: &&AggregateCall| matches!(c.function.as_str(), "min" | "max" | "bit_and" | "bit_or");
         if let Some(call) = spec.calls.iter().find(extreme).filter(|_| !spec.append_only) {
             return Err(OperatorError::Spec {
                 operator: "GroupAggregate",

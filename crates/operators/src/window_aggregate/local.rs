@@ -27,7 +27,7 @@ impl LocalWindowAggregate {
         input: &SchemaRef,
         output: &SchemaRef,
     ) -> Result<Self, OperatorError> {
-        let extreme = spec.calls.iter().find(|c| matches!(c.function.as_str(), "min" | "max"));
+        let extreme = spec.calls.iter().find(|c| matches!(c.function.as_str(), "min" | "max" | "bit_and" | "bit_or"));
         if let Some(call) = extreme.filter(|_| !spec.append_only) {
             return Err(OperatorError::Spec {
                 operator: NAME,

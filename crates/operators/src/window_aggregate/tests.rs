@@ -28,6 +28,7 @@ fn call(function: &str, arg: Option<usize>, distinct: bool, filter: Option<usize
         filter,
         return_type: DataType::Int64,
         name: format!("{function}{arg:?}{distinct}{filter:?}"),
+        list: Default::default(),
     }
 }
 

@@ -63,6 +63,10 @@ impl Functions {
         for f in aggregates() {
             insert(&mut functions.aggregate, vec![f.name().to_owned()], &f);
         }
+        for (name, bound) in SPELLINGS {
+            let known = functions.aggregate.get(*bound).cloned();
+            functions.aggregate.extend(known.map(|f| ((*name).to_owned(), f)));
+        }
         for f in datafusion_functions_window::all_default_window_functions() {
             let names = vec![f.name().to_owned()];
             insert(&mut functions.window, names, &super::ranks::as_bigint(f));
@@ -97,6 +101,20 @@ fn insert<F>(into: &mut HashMap<String, Arc<F>>, names: Vec<String>, function: &
         into.insert(name.to_lowercase(), function.clone());
     }
 }
+
+/// Other names of aggregates, which `aggregate_syntax` turns into these before they are looked up: here they are
+/// for SHOW FUNCTIONS.
+const SPELLINGS: &[(&str, &str)] = &[
+    ("approx_count_distinct", "count"),
+    ("every", "bool_and"),
+    ("grouping_id", "grouping"),
+    ("listagg", "string_agg"),
+    ("median", "percentile_cont"),
+    ("percentile", "percentile_cont"),
+    ("stddev_samp", "stddev"),
+    ("var_samp", "var"),
+    ("variance", "var"),
+];
 
 /// The aggregates that can be maintained. What is not here is unknown to SQL.
 fn aggregates() -> Vec<Arc<AggregateUDF>> {

@@ -6,6 +6,7 @@
 //!
 //! Not here: any rewriting for speed (`optimize`), anything about changes (`to_stream`).
 
+mod aggregate_syntax;
 mod casts;
 mod common_type;
 mod context;
@@ -34,6 +35,7 @@ use context::Context;
 use datafusion_common::config::ConfigOptions;
 use datafusion_expr::LogicalPlan;
 use datafusion_optimizer::Analyzer;
+use datafusion_optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion_optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion_sql::planner::{NullOrdering, ParserOptions, SqlToRel};
 use eddyline_catalog::View;
@@ -76,6 +78,7 @@ fn bind_in(context: &Context<'_, '_>, query: &Query) -> Result<LogicalPlan, SqlE
         .sql_statement_to_plan(statement)
         .map_err(|e| errors::of_query(e, query))?;
     let rules: Vec<Arc<dyn datafusion_optimizer::AnalyzerRule + Send + Sync>> = vec![
+        Arc::new(ResolveGroupingFunction::new()),
         Arc::new(literals::IntegerLiterals),
         Arc::new(casts::RefusedCasts),
         Arc::new(dates::DatesWithHours),

@@ -27,6 +27,11 @@ pub(crate) fn rewrite(query: &Query) -> Result<Query, SqlError> {
                 Err(e) => ControlFlow::Break(Box::new(e)),
             }
         }
+
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+            super::aggregate_syntax::rewrite(expr);
+            ControlFlow::Continue(())
+        }
     }
     let mut query = query.clone();
     match VisitMut::visit(&mut query, &mut Rewriter) {

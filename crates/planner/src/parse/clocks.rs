@@ -7,10 +7,9 @@ use crate::SqlError;
 use sqlparser::ast::{BinaryOperator, Expr, Function, FunctionArguments, Ident, Spanned};
 
 /// Functions of Flink that cannot be had, and what can.
-const REFUSED: [(&str, &str); 5] = [
+const REFUSED: [(&str, &str); 4] = [
     ("CURRENT_WATERMARK", "EXPLAIN shows the watermark of a table; late rows are counted by themselves"),
-    ("GROUP_ID", "GROUPING SETS are not there"),
-    ("GROUPING", "GROUPING SETS are not there"),
+    ("GROUP_ID", "GROUPING_ID(a, b) tells which of the keys a row is grouped by"),
     ("PARSE_JSON", "there is no VARIANT: JSON_VALUE, JSON_QUERY and JSON_EXISTS read JSON in a STRING"),
     ("TRY_PARSE_JSON", "there is no VARIANT: JSON_VALUE, JSON_QUERY and JSON_EXISTS read JSON in a STRING"),
 ];

@@ -10,9 +10,10 @@ use datafusion_common::DFSchema;
 use datafusion_expr::expr::AggregateFunctionParams;
 use datafusion_expr::{Aggregate, Expr, LogicalPlan};
 use datafusion_physical_expr::expressions::Literal;
+use eddyline_functions::aggregate::{ListOptions, ListOrder, accumulator};
 use eddyline_plan::{
     AggregateCall, AggregatePhase, ChangeMode, Expression, GroupAggregateSpec, Input, NamedExpression, NodeId,
-    OperatorSpec,
+    OperatorSpec, ValueList, ValueOrder,
 };
 
 /// A grouping over expressions of the input's output.
@@ -29,23 +30,47 @@ pub(super) struct Call {
     filter: Option<Expression>,
     distinct: bool,
     return_type: DataType,
+    /// ORDER BY, and what belongs to it; its `order` is filled in when the columns are known.
+    order: Vec<Order>,
+    list: ValueList,
+}
+
+/// A column of ORDER BY inside an aggregate.
+#[derive(Debug, Clone, PartialEq)]
+struct Order {
+    expression: Expression,
+    descending: bool,
+    nulls_first: bool,
 }
 
 impl Call {
     /// All expressions that it reads.
     pub(super) fn expressions(&self) -> impl Iterator<Item = &Expression> {
-        self.args.iter().chain(&self.filter)
+        self.args.iter().chain(&self.filter).chain(self.order.iter().map(|o| &o.expression))
     }
 
     /// The same call over other expressions.
     pub(super) fn mapped(&self, to: impl Fn(&Expression) -> Expression) -> Self {
-        Self { args: self.args.iter().map(&to).collect(), filter: self.filter.as_ref().map(&to), ..self.clone() }
+        let order = |o: &Order| Order { expression: to(&o.expression), ..o.clone() };
+        Self {
+            args: self.args.iter().map(&to).collect(),
+            filter: self.filter.as_ref().map(&to),
+            order: self.order.iter().map(order).collect(),
+            ..self.clone()
+        }
     }
 
     fn meaning(&self) -> String {
         let args: Vec<String> = self.args.iter().map(meaning).collect();
         let filter = self.filter.as_ref().map(meaning).unwrap_or_default();
-        format!("{}({} {}) filter {filter}", self.function, self.distinct, args.join(", "))
+        let order = |o: &Order| format!("{} {} {}", meaning(&o.expression), o.descending, o.nulls_first);
+        let mut out = format!("{}({} {}) filter {filter}", self.function, self.distinct, args.join(", "));
+        if self.list != ValueList::default() || !self.order.is_empty() {
+            let order: Vec<String> = self.order.iter().map(order).collect();
+            let ValueList { once, separator, fraction_bits, .. } = &self.list;
+            out += &format!(" order {} once {once} by {separator:?} at {fraction_bits}", order.join(", "));
+        }
+        out
     }
 }
 
@@ -80,6 +105,15 @@ impl Columns {
                 .collect::<datafusion_common::Result<Vec<_>>>()
                 .map_err(errors::plain)?;
             let filter = call.filter.as_ref().map(|f| columns.slot(f, "filter"));
+            let mut list = call.list.clone();
+            for order in &call.order {
+                list.order.push(ValueOrder {
+                    column: columns.slot(&order.expression, "order"),
+                    data_type: order.expression.data_type(input).map_err(errors::plain)?,
+                    descending: order.descending,
+                    nulls_first: order.nulls_first,
+                });
+            }
             columns.call_at.push(made.len());
             made.push(call);
             columns.calls.push(AggregateCall {
@@ -90,6 +124,7 @@ impl Columns {
                 return_type: call.return_type.clone(),
                 name: columns.call_name(call, &args),
                 args,
+                list,
             });
         }
         Ok(columns)
@@ -103,7 +138,7 @@ impl Columns {
         let at = self.project.len();
         let name = match expression.physical().downcast_ref::<datafusion_physical_expr::expressions::Column>() {
             Some(column) => column.name().to_owned(),
-            None if role == "argument" || role == "filter" => format!("{role}{at}"),
+            None if matches!(role, "argument" | "filter" | "order") => format!("{role}{at}"),
             None => role.to_owned(),
         };
         self.project.push(NamedExpression::new(expression.clone(), name));
@@ -114,7 +149,7 @@ impl Columns {
     fn call_name(&self, call: &Call, args: &[usize]) -> String {
         let names: Vec<&str> = args.iter().map(|a| self.project[*a].name.as_str()).collect();
         let args = if names.is_empty() { "*".to_owned() } else { names.join(", ") };
-        let distinct = if call.distinct { "distinct " } else { "" };
+        let distinct = if call.distinct || call.list.once { "distinct " } else { "" };
         let filter = if call.filter.is_some() { " filter" } else { "" };
         format!("{}({distinct}{args}){filter}", call.function)
     }
@@ -133,6 +168,9 @@ fn position_or_push(list: &mut Vec<usize>, item: usize) -> usize {
 
 impl Builder<'_, '_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Stream, SqlError> {
+        if let [Expr::GroupingSet(sets)] = aggregate.group_expr.as_slice() {
+            return self.grouping_sets(aggregate, sets);
+        }
         let input = self.stream(&aggregate.input)?;
         let grouping = self.grouping(aggregate)?;
         match self.window_aggregate(&input, &grouping)? {
@@ -158,42 +196,63 @@ impl Builder<'_, '_> {
         let names = aggregate.schema.fields();
         let mut keys = Vec::new();
         for (at, expr) in aggregate.group_expr.iter().enumerate() {
-            if matches!(expr, Expr::GroupingSet(_)) {
-                return Err(SqlError::new(SqlError::UNSUPPORTED, "GROUPING SETS, CUBE and ROLLUP are not supported")
-                    .with_hint("write one GROUP BY per grouping and combine them with UNION ALL"));
-            }
             keys.push(NamedExpression::new(self.compiler.compile(expr, below)?, names[at].name()));
         }
-        let calls = aggregate
-            .aggr_expr
-            .iter()
-            .zip(&names[keys.len()..])
-            .map(|(expr, field)| self.call(expr, below, field.data_type()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let calls = self.calls(aggregate, keys.len())?;
         Ok(Grouping { keys, calls })
+    }
+
+    /// The aggregates, whose results begin at field `first`.
+    pub(super) fn calls(&self, aggregate: &Aggregate, first: usize) -> Result<Vec<Call>, SqlError> {
+        let fields = &aggregate.schema.fields()[first..];
+        let below = aggregate.input.schema();
+        aggregate.aggr_expr.iter().zip(fields).map(|(e, field)| self.call(e, below, field.data_type())).collect()
     }
 
     fn call(&self, expr: &Expr, below: &DFSchema, return_type: &DataType) -> Result<Call, SqlError> {
         let Expr::AggregateFunction(aggregate) = expr.clone().unalias_nested().data else {
             return Err(SqlError::new(SqlError::INTERNAL, format!("{expr} is no aggregate")));
         };
-        let function = aggregate.func.name().to_lowercase();
-        let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = aggregate.params;
-        if !order_by.is_empty() || null_treatment.is_some() {
-            return Err(SqlError::new(
-                SqlError::UNSUPPORTED,
-                format!("{}: ORDER BY and IGNORE NULLS in an aggregate are not supported", function.to_uppercase()),
-            )
-            .with_hint("COUNT, SUM, AVG, MIN and MAX do not depend on an order: leave it out"));
+        let mut function = aggregate.func.name().to_lowercase();
+        let AggregateFunctionParams { mut args, distinct, filter, order_by, null_treatment } = aggregate.params;
+        let mut list = ValueList::default();
+        if matches!(function.as_str(), "string_agg" | "percentile_cont") && args.len() == 2 {
+            let constant = args.pop();
+            read_constant(&function, constant.as_ref(), &mut list)?;
+        }
+        if function == "percentile_cont" && order_by.iter().any(|o| !o.asc) {
+            list.fraction_bits = (1.0 - f64::from_bits(list.fraction_bits)).to_bits();
+        }
+        // Whose values are there and not in which order: ORDER BY x says so for percentiles.
+        let reads_order = matches!(function.as_str(), "array_agg" | "string_agg" | "first_value" | "last_value");
+        if (!order_by.is_empty() && !reads_order && function != "percentile_cont") || null_treatment.is_some() {
+            return Err(order_means_nothing(&function));
+        }
+        let mut order = Vec::new();
+        for sort in order_by.iter().filter(|_| reads_order) {
+            let expression = self.compiler.compile(&sort.expr, below)?;
+            order.push(Order { expression, descending: !sort.asc, nulls_first: sort.nulls_first });
         }
         let args = args.iter().map(|a| self.compiler.compile(a, below)).collect::<Result<Vec<_>, _>>()?;
         let filter = filter.map(|f| self.compiler.compile(&f, below)).transpose()?;
+        if distinct && reads_order && order.iter().any(|o| !args.contains(&o.expression)) {
+            let error = format!("ORDER BY of {}(DISTINCT …) over another value", function.to_uppercase());
+            let hint =
+                "equal values may stand at several places of that order: order by the argument, or leave DISTINCT out";
+            return Err(SqlError::new(SqlError::INVALID, error).with_hint(hint));
+        }
+        list.once = distinct && (reads_order || matches!(function.as_str(), "percentile_cont" | "collect"));
+        if function == "any_value" && has_minimum(return_type) {
+            function = "min".into();
+        }
         Ok(Call {
-            distinct: distinct && !matches!(function.as_str(), "min" | "max"),
+            distinct: distinct && counts_values(&function),
             args: if function == "count" && !distinct { counted(args, below.as_arrow())? } else { args },
             filter: filter.filter(|f| !is_true(f)),
             return_type: return_type.clone(),
             function,
+            order,
+            list,
         })
     }
 
@@ -205,6 +264,7 @@ impl Builder<'_, '_> {
         let below_facts = rows.output_facts();
         let rows = self.node(rows)?;
         let append_only = below_facts.mode == ChangeMode::AppendOnly;
+        check_calls(&columns.calls, append_only, &below_facts.reason)?;
         let spec = GroupAggregateSpec {
             keys: columns.keys.clone(),
             calls: columns.calls.clone(),
@@ -327,6 +387,82 @@ pub(super) fn group_meaning(grouping: &Grouping) -> String {
     let keys: Vec<String> = grouping.keys.iter().map(|k| meaning(&k.expression)).collect();
     let calls: Vec<String> = grouping.calls.iter().map(Call::meaning).collect();
     format!("group by {} compute {}", keys.join(", "), calls.join(", "))
+}
+
+/// The separator of STRING_AGG, or the fraction of PERCENTILE_CONT.
+fn read_constant(function: &str, constant: Option<&Expr>, list: &mut ValueList) -> Result<(), SqlError> {
+    let mut value = constant.cloned().map(|c| c.unalias_nested().data);
+    while let Some(Expr::Cast(cast)) = value {
+        value = Some(*cast.expr);
+    }
+    let known = if let Some(Expr::Literal(value, _)) = &value { Some(value) } else { None };
+    if function == "string_agg" {
+        let text = known.and_then(|v| v.try_as_str()).flatten();
+        list.separator = text.map(str::to_owned).ok_or_else(|| {
+            SqlError::new(SqlError::UNSUPPORTED, "the separator of STRING_AGG or LISTAGG must be a constant text")
+                .with_hint("write LISTAGG(x, ', ')")
+        })?;
+        return Ok(());
+    }
+    let fraction = known.and_then(|v| match v.cast_to(&DataType::Float64) {
+        Ok(datafusion_common::ScalarValue::Float64(fraction)) => fraction,
+        _ => None,
+    });
+    let fraction = fraction.filter(|f| (0.0..=1.0).contains(f)).ok_or_else(|| {
+        SqlError::new(SqlError::INVALID, "the fraction of PERCENTILE_CONT or PERCENTILE must be a constant from 0 to 1")
+            .with_hint("write PERCENTILE(x, 0.9), or PERCENTILE_CONT(0.9) WITHIN GROUP (ORDER BY x)")
+    })?;
+    list.fraction_bits = fraction.to_bits();
+    Ok(())
+}
+
+fn order_means_nothing(function: &str) -> SqlError {
+    let message =
+        format!("{}: ORDER BY or IGNORE NULLS in an aggregate that does not depend on it", function.to_uppercase());
+    SqlError::new(SqlError::UNSUPPORTED, message)
+        .with_hint("leave it out; ARRAY_AGG, LISTAGG, FIRST_VALUE and LAST_VALUE depend on an order")
+}
+
+/// Does DISTINCT make a difference, and does the aggregate need a counted set for it?
+fn counts_values(function: &str) -> bool {
+    matches!(
+        function,
+        "count"
+            | "sum"
+            | "avg"
+            | "bit_xor"
+            | "var"
+            | "var_pop"
+            | "stddev"
+            | "stddev_pop"
+            | "covar_samp"
+            | "covar_pop"
+            | "corr"
+    )
+}
+
+fn has_minimum(data_type: &DataType) -> bool {
+    accumulator("min", std::slice::from_ref(data_type), data_type, true, &ListOptions::default()).is_ok()
+}
+
+/// Refuses what there is no accumulator for.
+pub(super) fn check_calls(calls: &[AggregateCall], append_only: bool, reason: &str) -> Result<(), SqlError> {
+    for call in calls {
+        let name = call.function.to_uppercase();
+        let by_arrival = matches!(call.function.as_str(), "first_value" | "last_value") && call.list.order.is_empty();
+        if by_arrival && !append_only {
+            return Err(SqlError::new(SqlError::UNSUPPORTED, format!("{name} by arrival over rows that change"))
+                .with_detail(format!("{reason}; which row came first cannot be told once rows are taken back"))
+                .with_hint(format!("say what comes first: {name}(x ORDER BY ts)")));
+        }
+        let order = |o: &ValueOrder| ListOrder { data_type: o.data_type.clone(), options: Default::default() };
+        let list = ListOptions { order: call.list.order.iter().map(order).collect(), ..ListOptions::default() };
+        if let Err(error) = accumulator(&call.function, &call.arg_types, &call.return_type, append_only, &list) {
+            return Err(SqlError::new(SqlError::UNSUPPORTED, error.to_string())
+                .with_hint("cast the argument to a type that the aggregate is defined on"));
+        }
+    }
+    Ok(())
 }
 
 /// The arguments of COUNT that matter: what is never NULL counts every row, as COUNT(*) does.

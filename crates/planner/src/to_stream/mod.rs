@@ -7,6 +7,7 @@
 mod aggregate;
 mod calc;
 mod graph;
+mod grouping_sets;
 mod join;
 #[cfg(test)]
 mod join_tests;

@@ -25,10 +25,16 @@ impl Builder<'_, '_> {
             }
             streams.push(stream);
         }
+        self.united(streams)
+    }
+
+    /// All rows of all streams, which have the same types. Columns are named as in the first.
+    pub(super) fn united(&mut self, streams: Vec<Stream>) -> Result<Stream, SqlError> {
         let facts = union_facts(&streams);
         let schemas = streams.iter().map(Stream::output_schema).collect::<datafusion_common::Result<Vec<_>>>();
         let schemas = schemas.map_err(errors::plain)?;
-        let fields = union.schema.fields().iter().enumerate().map(|(at, f)| {
+        let fields = schemas.first().map(|s| s.fields().clone()).unwrap_or_default();
+        let fields = fields.iter().enumerate().map(|(at, f)| {
             let nullable = schemas.iter().any(|s| s.field(at).is_nullable());
             Field::new(f.name(), f.data_type().clone(), nullable)
         });

@@ -10,7 +10,7 @@
 //! one window together and closes when that window does.
 
 use super::Builder;
-use super::aggregate::{Columns, Grouping, group_meaning};
+use super::aggregate::{Columns, Grouping, check_calls, group_meaning};
 use super::graph::NewNode;
 use super::stream::{Base, Facts, Stream, WindowColumns, Windowing, column, column_at, columns_of, substitute};
 use crate::bind::errors;
@@ -127,6 +127,7 @@ impl Builder<'_, '_> {
         let time = columns.slot(&column_at(input.field(rows.time), rows.time), "time");
         let read = self.projected(rows.stream, columns.project.clone())?;
         let append_only = read.facts.mode == ChangeMode::AppendOnly;
+        check_calls(&columns.calls, append_only, &read.facts.reason)?;
         let below = self.node(read)?;
         let spec = WindowAggregateSpec {
             window: rows.cut,

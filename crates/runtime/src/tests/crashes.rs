@@ -158,6 +158,7 @@ fn call(function: &str, args: &[usize], distinct: bool) -> AggregateCall {
         filter: None,
         return_type: DataType::Int64,
         name: format!("{function}{}", if distinct { "_distinct" } else { "" }),
+        list: Default::default(),
     }
 }
 

@@ -3,7 +3,10 @@
 //!
 //! `sum` and `avg` are not DataFusion's: SUM of integers is a checked BIGINT, AVG of integers stays an integer and is
 //! truncated, AVG of decimals is rounded half up at six digits or more. Their accumulators are plain and short on
-//! purpose.
+//! purpose. So are those in [`listed`], which give STRING (DataFusion's STRING_AGG gives a large one) or are not there. All
+//! others are DataFusion's own.
+
+mod listed;
 
 use super::exact::WideSum;
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -15,14 +18,36 @@ use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Vo
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// All aggregates: `count`, `min` and `max` of DataFusion, `sum` and `avg` with Flink's types.
+/// All aggregates.
 pub fn batch_aggregates() -> Vec<Arc<AggregateUDF>> {
+    use datafusion_functions_aggregate as theirs;
+    let listed = |name| Arc::new(AggregateUDF::from(listed::Listed::new(name)));
     vec![
-        datafusion_functions_aggregate::count::count_udaf(),
-        datafusion_functions_aggregate::min_max::min_udaf(),
-        datafusion_functions_aggregate::min_max::max_udaf(),
+        theirs::count::count_udaf(),
+        theirs::min_max::min_udaf(),
+        theirs::min_max::max_udaf(),
         Arc::new(AggregateUDF::from(SumOrAvg::new("sum"))),
         Arc::new(AggregateUDF::from(SumOrAvg::new("avg"))),
+        theirs::variance::var_pop_udaf(),
+        theirs::variance::var_samp_udaf(),
+        theirs::stddev::stddev_pop_udaf(),
+        theirs::stddev::stddev_udaf(),
+        theirs::covariance::covar_pop_udaf(),
+        theirs::covariance::covar_samp_udaf(),
+        theirs::correlation::corr_udaf(),
+        theirs::bool_and_or::bool_and_udaf(),
+        theirs::bool_and_or::bool_or_udaf(),
+        theirs::bit_and_or_xor::bit_and_udaf(),
+        theirs::bit_and_or_xor::bit_or_udaf(),
+        theirs::bit_and_or_xor::bit_xor_udaf(),
+        theirs::array_agg::array_agg_udaf(),
+        theirs::first_last::first_value_udaf(),
+        theirs::first_last::last_value_udaf(),
+        theirs::percentile_cont::percentile_cont_udaf(),
+        theirs::grouping::grouping_udaf(),
+        listed("string_agg"),
+        listed("collect"),
+        listed("any_value"),
     ]
 }
 
