@@ -18,6 +18,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 /// What a stage does with the rows it takes.
 pub(crate) enum Work {
@@ -60,6 +61,10 @@ pub(crate) struct Place {
     pub(crate) to: Position,
 }
 
+/// The size of large state is not known without going through much of it. Measuring takes at most one part in so many of the
+/// time, so that epochs stay short.
+const MEASURE_SHARE: u32 = 20;
+
 /// All stages of a task, upstream first.
 pub(crate) struct Pipeline {
     stages: Vec<Stage>,
@@ -71,6 +76,8 @@ pub(crate) struct Pipeline {
     random: StdRng,
     /// Emptied buffers for what operators emit.
     buffers: Vec<Vec<ChangeBatch>>,
+    /// When state may be measured again: see [`MEASURE_SHARE`].
+    measure_at: Duration,
     /// Where the rows at hand come from.
     pub(crate) place: Option<Place>,
 }
@@ -84,7 +91,8 @@ impl Pipeline {
         random: StdRng,
     ) -> Self {
         let wall_ms = clock.wall_ms();
-        Self { stages, shard, counters, clock, wall_ms, random, buffers: Vec::new(), place: None }
+        let (buffers, measure_at) = (Vec::new(), Duration::ZERO);
+        Self { stages, shard, counters, clock, wall_ms, random, buffers, measure_at, place: None }
     }
 
     /// A step of the task begins.
@@ -272,7 +280,10 @@ impl Pipeline {
                     prepared.push((self.stages[at].node, commits));
                 }
             }
-            self.settle(at, barrier.kind)?;
+            self.persist(at, barrier.kind)?;
+        }
+        if barrier.kind != BarrierKind::Flush || self.clock.monotonic() >= self.measure_at {
+            self.measure();
         }
         let element = StreamElement::Barrier(barrier);
         for at in 0..self.stages.len() {
@@ -282,22 +293,30 @@ impl Pipeline {
         Ok(prepared)
     }
 
-    /// Measures an operator's state, and persists it at checkpoints.
-    fn settle(&mut self, at: usize, kind: BarrierKind) -> Result<(), RuntimeError> {
-        let stage = &mut self.stages[at];
-        let Work::Operator(operator) = &mut stage.work else { return Ok(()) };
-        let (mut rows, mut bytes) = (0, 0);
-        for table in operator.tables() {
-            if kind == BarrierKind::Checkpoint
-                && let Err(e) = table.persist()
-            {
-                return Err(self.fault(at, e.into()));
-            }
-            rows += table.len();
-            bytes += table.size_bytes();
+    /// Persists an operator's state at checkpoints.
+    fn persist(&mut self, at: usize, kind: BarrierKind) -> Result<(), RuntimeError> {
+        let Work::Operator(operator) = &mut self.stages[at].work else { return Ok(()) };
+        if kind != BarrierKind::Checkpoint {
+            return Ok(());
         }
-        self.counters.node(self.shard, stage.node).state(rows, bytes);
-        Ok(())
+        let persisted = operator.tables().into_iter().try_for_each(|table| table.persist());
+        persisted.map_err(|e| self.fault(at, e.into()))
+    }
+
+    /// Measures the state of all operators.
+    fn measure(&mut self) {
+        let begin = self.clock.monotonic();
+        for stage in &mut self.stages {
+            let Work::Operator(operator) = &mut stage.work else { continue };
+            let (mut rows, mut bytes) = (0, 0);
+            for table in operator.tables() {
+                rows += table.len();
+                bytes += table.size_bytes();
+            }
+            self.counters.node(self.shard, stage.node).state(rows, bytes);
+        }
+        let end = self.clock.monotonic();
+        self.measure_at = end + end.saturating_sub(begin) * MEASURE_SHARE;
     }
 
     /// The error of an operator, with its place.
