@@ -213,33 +213,15 @@ where
     }
 
     fn save(&self, slot: u32, out: &mut Vec<u8>) {
-        let set = &self.sets[slot as usize];
-        out.push(VERSION);
-        out.extend_from_slice(&(set.len() as u64).to_le_bytes());
-        set.for_each(|value, count| {
-            put_bytes(out, value);
-            out.extend_from_slice(&count.to_le_bytes());
-        });
+        self.sets[slot as usize].save(out);
     }
 
     fn load(&mut self, slot: u32, input: &mut &[u8]) -> Result<(), AggregateError> {
-        let name = self.side.name();
-        take_version(name, input)?;
-        let mut set = Multiset::default();
-        for _ in 0..u64::from_le_bytes(take(name, input)?) {
-            let value = take_bytes(name, input)?;
-            set.add(value, i64::from_le_bytes(take(name, input)?));
-        }
-        self.sets[slot as usize] = set;
+        self.sets[slot as usize] = Multiset::load(self.side.name(), input)?;
         Ok(())
     }
 
     fn size_bytes(&self) -> usize {
-        let mut bytes = 0;
-        for set in &self.sets {
-            bytes += size_of_val(set);
-            set.for_each(|value, _| bytes += size_of::<(Vec<u8>, i64)>() + value.capacity());
-        }
-        bytes
+        self.sets.iter().map(Multiset::size_bytes).sum()
     }
 }

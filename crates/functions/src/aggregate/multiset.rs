@@ -1,6 +1,8 @@
 //! A counted ordered multiset: how often each value is there. MIN and MAX keep one per slot when what was inserted
 //! may be taken back.
 
+use super::AggregateError;
+use super::encoding::{VERSION, put_bytes, take, take_bytes, take_version};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
@@ -128,6 +130,49 @@ impl<K: Ord> Multiset<K> {
             Entries::Many(entries) => entries.iter().for_each(|(k, n)| entry(k, *n)),
         }
     }
+}
+
+impl Multiset<Vec<u8>> {
+    /// Appends the values and their counts.
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        out.push(VERSION);
+        out.extend_from_slice(&(self.len() as u64).to_le_bytes());
+        self.for_each(|value, count| {
+            put_bytes(out, value);
+            out.extend_from_slice(&count.to_le_bytes());
+        });
+    }
+
+    /// Takes what [`save`](Self::save) appended.
+    pub(super) fn load(function: &str, input: &mut &[u8]) -> Result<Self, AggregateError> {
+        let mut set = Self::default();
+        each_saved(function, input, |value, count| {
+            set.add(value, count);
+            Ok(())
+        })?;
+        Ok(set)
+    }
+
+    /// Memory in bytes, about.
+    pub(super) fn size_bytes(&self) -> usize {
+        let mut bytes = size_of_val(self);
+        self.for_each(|value, _| bytes += size_of::<(Vec<u8>, i64)>() + value.capacity());
+        bytes
+    }
+}
+
+/// Takes the values and counts that [`Multiset::save`] appended, one by one.
+pub(super) fn each_saved(
+    function: &str,
+    input: &mut &[u8],
+    mut entry: impl FnMut(&[u8], i64) -> Result<(), AggregateError>,
+) -> Result<(), AggregateError> {
+    take_version(function, input)?;
+    for _ in 0..u64::from_le_bytes(take(function, input)?) {
+        let value = take_bytes(function, input)?;
+        entry(value, i64::from_le_bytes(take(function, input)?))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,9 +8,8 @@
 //!
 //! Where rows are only inserted, FIRST_VALUE and LAST_VALUE keep one entry.
 
-use super::encoding::{VERSION, put_bytes, take, take_bytes, take_version};
 use super::extreme::not_append_only;
-use super::multiset::Multiset;
+use super::multiset::{Multiset, each_saved};
 use super::rows::{selected, try_each};
 use super::state_column::{merge_states, states};
 use super::{AggregateError, GroupedAccumulator, ListOptions};
@@ -264,13 +263,7 @@ impl GroupedAccumulator for ValueLists {
     fn merge(&mut self, slots: &[u32], partials: &[ArrayRef]) -> Result<(), AggregateError> {
         let name = self.made.name();
         merge_states(slots, partials, |slot, input| {
-            take_version(name, input)?;
-            for _ in 0..u64::from_le_bytes(take(name, input)?) {
-                let entry = take_bytes(name, input)?;
-                let weight = i64::from_le_bytes(take(name, input)?);
-                self.add(slot, entry, weight)?;
-            }
-            Ok(())
+            each_saved(name, input, |entry, weight| self.add(slot, entry, weight))
         })
     }
 
@@ -297,33 +290,15 @@ impl GroupedAccumulator for ValueLists {
     }
 
     fn save(&self, slot: u32, out: &mut Vec<u8>) {
-        let set = &self.sets[slot as usize];
-        out.push(VERSION);
-        out.extend_from_slice(&(set.len() as u64).to_le_bytes());
-        set.for_each(|entry, count| {
-            put_bytes(out, entry);
-            out.extend_from_slice(&count.to_le_bytes());
-        });
+        self.sets[slot as usize].save(out);
     }
 
     fn load(&mut self, slot: u32, input: &mut &[u8]) -> Result<(), AggregateError> {
-        let name = self.made.name();
-        take_version(name, input)?;
-        let mut set = Multiset::default();
-        for _ in 0..u64::from_le_bytes(take(name, input)?) {
-            let entry = take_bytes(name, input)?;
-            set.add(entry, i64::from_le_bytes(take(name, input)?));
-        }
-        self.sets[slot as usize] = set;
+        self.sets[slot as usize] = Multiset::load(self.made.name(), input)?;
         Ok(())
     }
 
     fn size_bytes(&self) -> usize {
-        let mut bytes = 0;
-        for set in &self.sets {
-            bytes += size_of_val(set);
-            set.for_each(|entry, _| bytes += size_of::<(Vec<u8>, i64)>() + entry.capacity());
-        }
-        bytes
+        self.sets.iter().map(Multiset::size_bytes).sum()
     }
 }
