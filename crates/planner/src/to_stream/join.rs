@@ -8,7 +8,7 @@
 
 use super::Builder;
 use super::graph::{NewNode, meaning};
-use super::stream::{Base, Facts, Stream, WindowColumns, column, column_at, columns_of, is_volatile, rewrite_columns};
+use super::stream::{Base, Facts, Stream, WindowColumns, column, column_at, is_volatile, rewrite_columns};
 use crate::bind::errors;
 use crate::{Emit, SqlError};
 use arrow::datatypes::{DataType, Schema};
@@ -172,16 +172,7 @@ impl Builder<'_, '_> {
 
     /// The node of a join that puts out what `stream` reads, and the stream over it.
     pub(super) fn join_node(&mut self, joining: &Joining, stream: &Stream) -> (NodeId, Stream) {
-        let mut read: Vec<usize> =
-            stream.project.iter().map(|e| &e.expression).chain(&stream.predicates).flat_map(columns_of).collect();
-        read.sort_unstable();
-        read.dedup();
-        let picks: Vec<NamedExpression> = read
-            .iter()
-            .map(|c| NamedExpression::new(column_at(stream.schema.field(*c), *c), stream.schema.field(*c).name()))
-            .collect();
-        let narrowed = Stream { project: picks, predicates: vec![], ..stream.clone() };
-        let facts = narrowed.output_facts();
+        let (read, facts) = stream.read();
         let spec = JoinSpec { output: read.clone(), ..joining.spec.clone() };
         let [left, right] = joining.nodes;
         let schemas = joining.nodes.map(|n| self.graph.node(n).schema.clone());
@@ -199,16 +190,7 @@ impl Builder<'_, '_> {
             traits: facts.traits(),
             of: vec![left, right],
         });
-        let place = |e: &Expression| {
-            rewrite_columns(e, |c| {
-                let place = read.binary_search(&c).unwrap_or_default();
-                Arc::new(Column::new(schema.field(place).name(), place))
-            })
-        };
-        let project =
-            stream.project.iter().map(|e| NamedExpression::new(place(&e.expression), e.name.clone())).collect();
-        let predicates = stream.predicates.iter().map(place).collect();
-        (node, Stream { base: Base::Node(node), schema, facts, predicates, project })
+        (node, stream.over_read(node, schema, &read, facts))
     }
 }
 

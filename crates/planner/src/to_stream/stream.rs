@@ -139,6 +139,29 @@ impl Stream {
         self.facts.moved(|base| self.project.iter().position(|e| carried(&e.expression) == Some(base)))
     }
 
+    /// The columns of the base that are read, ascending, and what is known of them alone.
+    pub(crate) fn read(&self) -> (Vec<usize>, Facts) {
+        let all = self.project.iter().map(|e| &e.expression).chain(&self.predicates);
+        let mut read: Vec<usize> = all.flat_map(columns_of).collect();
+        read.sort_unstable();
+        read.dedup();
+        let facts = self.facts.moved(|base| read.binary_search(&base).ok());
+        (read, facts)
+    }
+
+    /// The same stream over a node that puts out the columns `read` alone, of which `facts` are known.
+    pub(crate) fn over_read(&self, node: NodeId, schema: SchemaRef, read: &[usize], facts: Facts) -> Self {
+        let place = |e: &Expression| {
+            rewrite_columns(e, |c| {
+                let place = read.binary_search(&c).unwrap_or_default();
+                Arc::new(Column::new(schema.field(place).name(), place))
+            })
+        };
+        let project = self.project.iter().map(|e| NamedExpression::new(place(&e.expression), e.name.clone())).collect();
+        let predicates = self.predicates.iter().map(place).collect();
+        Self { base: Base::Node(node), schema: schema.clone(), facts, predicates, project }
+    }
+
     /// An expression over the output, as one over the base.
     pub(crate) fn pushed(&self, expression: &Expression) -> Expression {
         substitute(expression, &self.project)

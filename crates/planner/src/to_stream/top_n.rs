@@ -8,7 +8,7 @@ use super::Builder;
 use super::graph::{NewNode, meaning};
 use super::join::has_map;
 use super::refuse;
-use super::stream::{Base, Facts, Stream, column_at, columns_of, rewrite_columns};
+use super::stream::{Base, Facts, Stream, column_at};
 use crate::SqlError;
 use crate::bind::ranking;
 use arrow::datatypes::Schema;
@@ -17,11 +17,9 @@ use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_expr::expr::{Sort, WindowFunction};
 use datafusion_expr::utils::{conjunction, split_conjunction};
 use datafusion_expr::{Expr, Filter, LogicalPlan, Operator, Window, WindowFunctionDefinition};
-use datafusion_physical_expr::expressions::Column;
 use eddyline_plan::{
     ChangeMode, Distribution, Input, NamedExpression, NodeId, OperatorSpec, OrderColumn, Ranking, TopNSpec,
 };
-use std::sync::Arc;
 
 /// A [`Base::TopN`]: everything but which columns are put out.
 #[derive(Debug, Clone)]
@@ -221,15 +219,7 @@ impl Builder<'_, '_> {
     /// The node of a Top-N that puts out what `stream` reads, and the stream over it.
     pub(super) fn top_n_node(&mut self, numbering: &Numbering, stream: &Stream) -> (NodeId, Stream) {
         let Numbering { below, distribution, spec } = numbering;
-        let mut read: Vec<usize> =
-            stream.project.iter().map(|e| &e.expression).chain(&stream.predicates).flat_map(columns_of).collect();
-        read.sort_unstable();
-        read.dedup();
-        let picks: Vec<NamedExpression> = read
-            .iter()
-            .map(|c| NamedExpression::new(column_at(stream.schema.field(*c), *c), stream.schema.field(*c).name()))
-            .collect();
-        let facts = Stream { project: picks, predicates: vec![], ..stream.clone() }.output_facts();
+        let (read, facts) = stream.read();
         let spec = TopNSpec { output: read.clone(), ..spec.clone() };
         let input = self.graph.node(*below).schema.clone();
         let words = top_n_meaning(&spec, &input);
@@ -243,16 +233,7 @@ impl Builder<'_, '_> {
             traits: facts.traits(),
             of: vec![*below],
         });
-        let place = |e: &eddyline_plan::Expression| {
-            rewrite_columns(e, |c| {
-                let place = read.binary_search(&c).unwrap_or_default();
-                Arc::new(Column::new(schema.field(place).name(), place))
-            })
-        };
-        let project =
-            stream.project.iter().map(|e| NamedExpression::new(place(&e.expression), e.name.clone())).collect();
-        let predicates = stream.predicates.iter().map(place).collect();
-        (node, Stream { base: Base::Node(node), schema, facts, predicates, project })
+        (node, stream.over_read(node, schema, &read, facts))
     }
 
     /// The rows that can be among the first of all: where all meet on one shard, each sends its first ones.
