@@ -15,12 +15,13 @@
 //! | `window_assign` | TABLE(TUMBLE(…)), TABLE(HOP(…)) |
 //! | `window_aggregate` | GROUP BY over windows |
 //!
-//! Beside the rooms: `aggregation` (what the two aggregates share), `event_time`, and behind the feature `harness` what
+//! Beside the rooms: `aggregation` (what the two aggregates share), `columns_read`, `event_time`, and behind the feature `harness` what
 //! drives a room in tests.
 
 mod aggregation;
 mod build;
 mod calc;
+mod columns_read;
 mod context;
 mod error;
 mod event_time;

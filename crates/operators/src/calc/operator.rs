@@ -1,16 +1,13 @@
-use crate::{Context, Operator, OperatorError};
+use crate::{Context, Operator, OperatorError, columns_read};
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::{FilterBuilder, filter};
 use arrow::datatypes::SchemaRef;
-use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
-use datafusion_physical_expr::utils::collect_columns;
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_functions::scalar::{self, Moments};
 use eddyline_plan::CalcSpec;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// See the room's front page.
@@ -42,13 +39,7 @@ enum Kept {
 
 impl Calc {
     pub(crate) fn new(spec: &CalcSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Self, OperatorError> {
-        let read: BTreeSet<usize> = spec
-            .project
-            .iter()
-            .flat_map(|e| collect_columns(e.expression.physical()))
-            .map(|column| column.index())
-            .collect();
-        let read: Vec<usize> = read.into_iter().collect();
+        let read = columns_read::columns_read(spec.project.iter().map(|e| e.expression.physical()));
         let all = || spec.project.iter().map(|e| &e.expression).chain(&spec.predicate);
         let moments = all().any(|e| scalar::depends_on_moment(e.physical())).then(Arc::<Moments>::default);
         let bound = |e: &Arc<dyn PhysicalExpr>| moments.as_ref().map_or_else(|| e.clone(), |m| scalar::at(e, m));
@@ -77,17 +68,10 @@ impl Calc {
 
 /// The expression over the columns `read`.
 fn projected(expression: &Arc<dyn PhysicalExpr>, read: &[usize]) -> Result<Projected, OperatorError> {
-    let place = |column: &Column| read.binary_search(&column.index()).expect("`read` holds all columns");
-    if let Some(column) = expression.downcast_ref::<Column>() {
-        return Ok(Projected::Pass(place(column)));
-    }
-    let moved = expression.clone().transform(|e| {
-        Ok(match e.downcast_ref::<Column>() {
-            Some(column) => Transformed::yes(Arc::new(Column::new(column.name(), place(column)))),
-            None => Transformed::no(e),
-        })
-    })?;
-    Ok(Projected::Compute(moved.data))
+    Ok(match expression.downcast_ref::<Column>() {
+        Some(column) => Projected::Pass(columns_read::place(column, read)),
+        None => Projected::Compute(columns_read::over(expression, read)?),
+    })
 }
 
 fn filter_rows(columns: Vec<ArrayRef>, mask: &BooleanArray) -> Result<Vec<ArrayRef>, OperatorError> {

@@ -1,15 +1,12 @@
 //! The condition beyond equal keys, over the columns that it reads.
 
 use crate::OperatorError;
+use crate::columns_read::{columns_read, over};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
-use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_physical_expr::PhysicalExpr;
-use datafusion_physical_expr::expressions::Column;
-use datafusion_physical_expr::utils::collect_columns;
 use eddyline_plan::Expression;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A condition over pairs of rows.
@@ -23,19 +20,10 @@ pub(super) struct Residual {
 impl Residual {
     /// `condition` over the columns `fields`.
     pub(super) fn new(condition: &Expression, fields: &[FieldRef]) -> Result<Self, OperatorError> {
-        let read: BTreeSet<usize> = collect_columns(condition.physical()).iter().map(Column::index).collect();
-        let read: Vec<usize> = read.into_iter().collect();
-        let moved = condition.physical().clone().transform(|e| {
-            Ok(match e.downcast_ref::<Column>() {
-                Some(column) => {
-                    let place = read.binary_search(&column.index()).expect("`read` holds all columns");
-                    Transformed::yes(Arc::new(Column::new(column.name(), place)))
-                }
-                None => Transformed::no(e),
-            })
-        })?;
+        let read = columns_read(std::iter::once(condition.physical()));
+        let condition = over(condition.physical(), &read)?;
         let schema = Arc::new(Schema::new(read.iter().map(|c| fields[*c].clone()).collect::<Vec<_>>()));
-        Ok(Self { condition: moved.data, read, schema })
+        Ok(Self { condition, read, schema })
     }
 
     /// For which of `rows` pairs it is true, given the columns `read`.
