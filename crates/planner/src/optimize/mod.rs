@@ -14,6 +14,7 @@
 //! | `OptimizeUnions`, `UnionsToFilter` | merge branches by comparing whole plans; equal branches are shared later, by identity |
 //! | `ExtractLeafExpressions`, `PushDownLeafProjections` | move struct accesses into scans of nested files, which our scans do not do |
 //! | `EliminateJoin` | makes an empty relation of `ON FALSE`, which `EliminateFilter` does where it matters |
+//! | `RewriteSetComparison` | takes a column of the subquery for one of the query around it where both have the same name, so `x = ANY (SELECT x FROM t …)` over `t` would be wrong; ANY and ALL are refused before |
 //! | `FilterNullJoinKeys` | a join drops rows with NULL keys without a filter below |
 
 mod numbering;
@@ -35,7 +36,6 @@ use datafusion_optimizer::eliminate_outer_join::EliminateOuterJoin;
 use datafusion_optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
 use datafusion_optimizer::optimize_projections::OptimizeProjections;
 use datafusion_optimizer::push_down_filter::PushDownFilter;
-use datafusion_optimizer::rewrite_set_comparison::RewriteSetComparison;
 use datafusion_optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
 use datafusion_optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion_optimizer::{Optimizer, OptimizerContext, OptimizerRule};
@@ -47,7 +47,6 @@ type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 /// The rules, in order.
 pub(crate) fn rules() -> Vec<Rule> {
     vec![
-        Arc::new(RewriteSetComparison::new()),
         Arc::new(SimplifyExpressions::new()),
         Arc::new(DecorrelatePredicateSubquery::new()),
         Arc::new(ScalarSubqueryToJoin::new()),

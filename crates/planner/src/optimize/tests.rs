@@ -15,6 +15,7 @@ fn every_rule_is_used_or_left_out_with_a_reason() {
     let left_out: Vec<String> =
         Optimizer::new().rules.iter().map(|r| r.name().to_owned()).filter(|n| !used.contains(n)).collect();
     assert_snapshot!(left_out.join("\n"), @r"
+    rewrite_set_comparison
     optimize_unions
     unions_to_filter
     replace_distinct_aggregate

@@ -65,6 +65,7 @@ pub(super) fn subquery(query: &Query) -> Option<TextPosition> {
         Expr::Subquery(q) => position_of(q.span()),
         Expr::InSubquery { expr, .. } => position_of(expr.span()),
         Expr::Exists { subquery, .. } => position_of(subquery.span()),
+        Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => position_of(right.span()),
         _ => None,
     };
     look(query, Look { expr, ..NOTHING })

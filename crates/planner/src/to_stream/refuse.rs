@@ -99,6 +99,12 @@ fn refused_expression(plan: &LogicalPlan, query: &Query) -> Option<SqlError> {
                         .with_hint("make it an aggregate without GROUP BY (MAX(x), COUNT(*), …), or join with it");
                     Some(at(error, places::subquery(query)))
                 }
+                Expr::SetComparison(_) => {
+                    let error = unsupported("ANY, SOME and ALL over a subquery are not supported").with_hint(
+                        "write IN for = ANY, NOT IN for <> ALL, or compare with (SELECT MIN(x) …) or (SELECT MAX(x) …)",
+                    );
+                    Some(at(error, places::subquery(query)))
+                }
                 _ => None,
             };
             Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
@@ -161,10 +167,7 @@ pub(crate) fn check_rewritten(plan: &LogicalPlan, query: &Query) -> Result<(), S
     plan.apply_with_subqueries(|p| {
         for expr in p.expressions() {
             expr.apply(|e| {
-                found |= matches!(
-                    e,
-                    Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)
-                );
+                found |= matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_));
                 Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
             })?;
         }
