@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test | slt | check | fuzz-sql`.
+//! The project's chores: `cargo xtask test | slt | check | fuzz-sql | bench-tpch`.
 //!
 //! Long random runs are commands of the SQL test crate, started from here, so that there is one place to look.
 
@@ -13,6 +13,8 @@ usage: cargo xtask COMMAND
   slt [FILTER]     only the SQL suites under sql-tests/
   fuzz-sql --seconds N [--from SEED]
                    random queries against DataFusion in batch, after every step
+  bench-tpch [--sf F] [--changes N] [--batches N] [--queries 1,2,…]
+                   TPC-H as maintained views: an update beside computing again
   check            format, lints, layers of the crates, tidiness
   layers           only the layers
   tidy             only the tidiness";
@@ -22,7 +24,7 @@ fn main() -> ExitCode {
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => test(),
         ["slt", filter @ ..] => slt(filter),
-        ["fuzz-sql", args @ ..] => fuzz_sql(args),
+        [tool @ ("fuzz-sql" | "bench-tpch"), args @ ..] => release_tool(tool, args),
         ["check"] => check(),
         ["layers"] => layers::check(),
         ["tidy"] => tidy::check(),
@@ -52,12 +54,13 @@ fn slt(filter: &[&str]) -> Result<(), String> {
     cargo(&args)
 }
 
-fn fuzz_sql(args: &[&str]) -> Result<(), String> {
+/// Runs a program of the SQL test crate, in release.
+fn release_tool(tool: &str, args: &[&str]) -> Result<(), String> {
     // Of the whole workspace, so that the features of dependencies are those of the other builds.
-    cargo(&["build", "--release", "--workspace", "--bin", "fuzz-sql"])?;
+    cargo(&["build", "--release", "--workspace", "--bin", tool])?;
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
-    let status = Command::new(format!("{target}/release/fuzz-sql")).args(args).status();
-    if status.map_err(|e| format!("fuzz-sql: {e}"))?.success() { Ok(()) } else { Err("fuzz-sql failed".to_owned()) }
+    let status = Command::new(format!("{target}/release/{tool}")).args(args).status();
+    if status.map_err(|e| format!("{tool}: {e}"))?.success() { Ok(()) } else { Err(format!("{tool} failed")) }
 }
 
 fn check() -> Result<(), String> {

@@ -199,6 +199,11 @@ impl Collected {
         self.lock().difference(&Multiset::default(), usize::MAX).unwrap_or_default()
     }
 
+    /// What there is too much (+) or too little (-) of beside `wanted`, if anything.
+    pub fn difference(&self, wanted: &Multiset) -> Option<String> {
+        self.lock().difference(wanted, 12)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Multiset> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

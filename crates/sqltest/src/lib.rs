@@ -1,6 +1,7 @@
 //! How SQL is tested: suites of files, an independent oracle, random queries.
 //!
 //! - [`suite`]: sqllogictest files over an embedded session.
+//! - [`tpch`]: tables, rows and queries of TPC-H.
 //! - [`feed`]: the connector `changes`, rows out of SQL text or pushed by a test.
 //! - [`oracle`]: the batch answer of a bound query over given rows, by DataFusion.
 //! - [`check`]: one query under simulation, compared with the oracle after every step.
@@ -17,3 +18,4 @@ pub mod oracle;
 pub mod random;
 pub mod rows;
 pub mod suite;
+pub mod tpch;

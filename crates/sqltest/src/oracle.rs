@@ -17,6 +17,9 @@ use eddyline_planner::WindowAssign;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Rows of a batch that DataFusion is given.
+const BATCH_ROWS: usize = 8192;
+
 /// Rows of every table, by name: all columns that a query sees, computed ones too.
 pub type Tables = BTreeMap<String, Vec<RecordBatch>>;
 
@@ -25,13 +28,21 @@ pub type Tables = BTreeMap<String, Vec<RecordBatch>>;
 /// # Errors
 /// A table that is not given, or whatever DataFusion says.
 pub async fn batch_answer(plan: &LogicalPlan, tables: &Tables) -> Result<Vec<RecordBatch>> {
-    let plan = plan.clone().transform_up_with_subqueries(|node| replace(node, tables))?.data;
-    let config = SessionConfig::new().with_target_partitions(1);
+    batch_answer_on(plan, tables, 1).await
+}
+
+/// The same on some threads, each table cut into as many parts.
+///
+/// # Errors
+/// As [`batch_answer`].
+pub async fn batch_answer_on(plan: &LogicalPlan, tables: &Tables, threads: usize) -> Result<Vec<RecordBatch>> {
+    let plan = plan.clone().transform_up_with_subqueries(|node| replace(node, tables, threads))?.data;
+    let config = SessionConfig::new().with_target_partitions(threads);
     let session = SessionContext::new_with_config(config);
     session.execute_logical_plan(plan).await?.collect().await
 }
 
-fn replace(node: LogicalPlan, tables: &Tables) -> Result<Transformed<LogicalPlan>> {
+fn replace(node: LogicalPlan, tables: &Tables, threads: usize) -> Result<Transformed<LogicalPlan>> {
     match node {
         LogicalPlan::TableScan(mut scan) => {
             let name = scan.table_name.table();
@@ -43,7 +54,7 @@ fn replace(node: LogicalPlan, tables: &Tables) -> Result<Transformed<LogicalPlan
                 .iter()
                 .map(|b| RecordBatch::try_new(schema.clone(), b.columns().to_vec()))
                 .collect::<std::result::Result<Vec<_>, _>>()?;
-            scan.source = provider_as_source(Arc::new(MemTable::try_new(schema, vec![rows])?));
+            scan.source = provider_as_source(Arc::new(MemTable::try_new(schema, parts(&rows, threads))?));
             Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
         }
         LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<WindowAssign>() {
@@ -52,6 +63,18 @@ fn replace(node: LogicalPlan, tables: &Tables) -> Result<Transformed<LogicalPlan
         },
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// The rows in as many parts of about one size, each in batches as DataFusion likes them.
+fn parts(rows: &[RecordBatch], threads: usize) -> Vec<Vec<RecordBatch>> {
+    let batches: Vec<RecordBatch> = rows
+        .iter()
+        .flat_map(|b| (0..b.num_rows()).step_by(BATCH_ROWS).map(|at| b.slice(at, BATCH_ROWS.min(b.num_rows() - at))))
+        .collect();
+    let mut parts: Vec<Vec<RecordBatch>> =
+        batches.chunks(batches.len().div_ceil(threads).max(1)).map(<[_]>::to_vec).collect();
+    parts.resize(threads, Vec::new());
+    parts
 }
 
 /// Window assignment by arithmetic: the `k`-th window that may hold a row begins `k` slides before the last one

@@ -1,6 +1,8 @@
-//! Expressions that compute: DataFusion physical expressions in which integer arithmetic is checked.
+//! Expressions that compute: DataFusion physical expressions in which integer arithmetic is checked and patterns
+//! of LIKE are taken apart.
 
 mod casts;
+mod like;
 mod not_null;
 #[cfg(test)]
 mod tests;
@@ -53,10 +55,11 @@ fn physical(expr: &Expr, schema: &DFSchema, props: &ExecutionProps) -> Result<Ar
             let checked: Arc<dyn PhysicalExpr> = Arc::new(checked.with_fail_on_overflow(true));
             return in_range(checked, schema.as_arrow(), props).map(Transformed::yes);
         }
-        match casts::rewritten(&e, schema.as_arrow(), props)? {
-            Some(cast) => Ok(Transformed::yes(cast)),
-            None => Ok(Transformed::no(e)),
-        }
+        let made = match casts::rewritten(&e, schema.as_arrow(), props)? {
+            None => like::prepared(&e, schema.as_arrow())?,
+            cast => cast,
+        };
+        Ok(made.map_or_else(|| Transformed::no(e), Transformed::yes))
     })?;
     Ok(checked.data)
 }

@@ -2,11 +2,18 @@
 
 use crate::fixtures::{catalog, functions, query};
 use crate::{JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target};
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch, Scalar, StringArray};
+use arrow::compute::like;
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::pretty::pretty_format_batches;
+use datafusion_common::ScalarValue;
+use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr::expressions::{Column, LikeExpr, Literal};
 use eddyline_catalog::Catalog;
 use eddyline_plan::OperatorSpec;
 use insta::assert_snapshot;
+use proptest::prelude::*;
+use std::sync::Arc;
 
 fn planned(options: &PlannerOptions, sql: &str, catalog: &Catalog) -> Result<PlannedJob, SqlError> {
     let target = Target::Result { name: "result".into(), options: Default::default() };
@@ -287,5 +294,23 @@ fn floating_point_compares_in_double() {
     ] {
         let found = row_in("UTC", expression).unwrap_or_else(|e| panic!("{expression}: {e:?}"));
         assert_eq!(found.split(' ').next(), Some(expected), "{expression}");
+    }
+}
+
+proptest! {
+    /// A pattern that was taken apart matches what Arrow's regular expression matches.
+    #[test]
+    fn like_matches_as_the_kernel_does(pattern in r"[ab%_ä\\\n]{0,8}", texts in prop::collection::vec(prop::option::of(r"[ab%_ä\n]{0,10}"), 1..20)) {
+        let schema = Schema::new(vec![Field::new("t", DataType::Utf8, true)]);
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new("t", 0));
+        let literal = Arc::new(Literal::new(ScalarValue::Utf8(Some(pattern.clone()))));
+        let expr: Arc<dyn PhysicalExpr> = Arc::new(LikeExpr::new(false, false, column, literal));
+        if let Some(prepared) = super::like::prepared(&expr, &schema).expect("a LIKE") {
+            let texts: ArrayRef = Arc::new(StringArray::from(texts));
+            let batch = RecordBatch::try_new(Arc::new(schema), vec![texts.clone()]).expect("one column");
+            let found = prepared.evaluate(&batch).and_then(|v| v.into_array(batch.num_rows())).expect("evaluates");
+            let wanted = like(&texts, &Scalar::new(StringArray::from(vec![pattern]))).expect("a pattern");
+            prop_assert_eq!(found.as_ref(), &wanted as &dyn arrow::array::Array);
+        }
     }
 }
