@@ -2,6 +2,7 @@
 
 use crate::collect::{Channel, CollectConnector};
 use crate::error::{from_connector, from_runtime};
+use crate::kept_state::KeptState;
 use crate::{Engine, ScriptError, Settings};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -284,12 +285,13 @@ fn facts(
     planned: &PlannedJob,
     is_select: bool,
 ) -> Result<JobFacts, SqlError> {
-    let endless = endless_table(registry, settings, &planned.dataflow)?;
+    let endless = endless_tables(registry, settings, &planned.dataflow)?;
     let presentation = planned.presentation.clone().unwrap_or_default();
     let result = is_select.then(|| result_shape(settings, &planned.dataflow, presentation)).flatten();
-    if let Some(table) = &endless {
+    if let Some(table) = endless.first() {
         check_endless(table, settings, result.as_ref())?;
     }
+    let unbounded = KeptState::of(&planned.dataflow, &endless).checked(settings.unbounded_state())?;
     let sinks = sinks(&planned.dataflow).map(|(_, s)| SinkPlace {
         table: s.table.clone(),
         connector: s.options.get("connector").cloned().unwrap_or_default(),
@@ -297,11 +299,11 @@ fn facts(
     });
     Ok(JobFacts {
         name: settings.pipeline_name().map_or(name, str::to_owned),
-        bounded: endless.is_none(),
+        bounded: endless.is_empty(),
         shards,
         sinks: if result.is_some() { Vec::new() } else { sinks.collect() },
         result,
-        warnings: planned.warnings.clone(),
+        warnings: planned.warnings.iter().cloned().chain(unbounded).collect(),
     })
 }
 
@@ -312,8 +314,17 @@ fn sinks(dataflow: &Dataflow) -> impl Iterator<Item = (&Node, &SinkSpec)> {
     })
 }
 
-/// The first table whose input does not end.
-fn endless_table(registry: &Registry, settings: &Settings, dataflow: &Dataflow) -> Result<Option<String>, SqlError> {
+/// What the operators of a plan keep.
+///
+/// # Errors
+/// A table that cannot be opened.
+pub(crate) fn kept_state(registry: &Registry, settings: &Settings, dataflow: &Dataflow) -> Result<KeptState, SqlError> {
+    Ok(KeptState::of(dataflow, &endless_tables(registry, settings, dataflow)?))
+}
+
+/// The tables whose input does not end.
+fn endless_tables(registry: &Registry, settings: &Settings, dataflow: &Dataflow) -> Result<Vec<String>, SqlError> {
+    let mut endless = Vec::new();
     for node in dataflow.nodes() {
         let OperatorSpec::Source(spec) = &node.spec else { continue };
         let request = SourceRequest {
@@ -325,10 +336,10 @@ fn endless_table(registry: &Registry, settings: &Settings, dataflow: &Dataflow) 
         };
         let source = registry.source(&spec.options, request).map_err(|e| from_connector(&e))?;
         if source.boundedness() == Boundedness::Unbounded {
-            return Ok(Some(spec.table.clone()));
+            endless.push(spec.table.clone());
         }
     }
-    Ok(None)
+    Ok(endless)
 }
 
 fn result_shape(settings: &Settings, dataflow: &Dataflow, presentation: Presentation) -> Option<ResultShape> {

@@ -13,6 +13,7 @@ mod ddl;
 mod engine;
 mod error;
 mod job;
+mod kept_state;
 mod listing;
 mod result;
 mod script;

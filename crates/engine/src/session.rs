@@ -101,6 +101,7 @@ impl Session {
             }
             StatementKind::Select(query) => self.select(query).map(into_outcome),
             StatementKind::Explain { stage, statement } => Ok(Outcome::Listing(self.explain(*stage, statement)?)),
+            StatementKind::ExplainState(statement) => Ok(Outcome::Listing(self.explain_state(statement)?)),
             StatementKind::Show(show) => Ok(Outcome::Listing(self.show(show)?)),
             StatementKind::Describe(name) => Ok(Outcome::Listing(self.describe(name)?)),
             StatementKind::Set { key, value } => Ok(self.set(key, value)?),
@@ -237,6 +238,20 @@ impl Session {
     /// # Errors
     /// What cannot be planned, or is no query.
     pub fn explain(&self, stage: ExplainStage, statement: &Statement) -> Result<Listing, SqlError> {
+        Ok(Listing::lines("plan", &self.explained(statement)?.explain(stage)))
+    }
+
+    /// What EXPLAIN STATE shows of a statement.
+    ///
+    /// # Errors
+    /// As [`explain`](Self::explain); a table that cannot be opened.
+    pub fn explain_state(&self, statement: &Statement) -> Result<Listing, SqlError> {
+        let planned = self.explained(statement)?;
+        let kept = job::kept_state(self.engine.registry(), &self.settings, &planned.dataflow)?;
+        Ok(Listing::lines("state", &kept.to_string()))
+    }
+
+    fn explained(&self, statement: &Statement) -> Result<PlannedJob, SqlError> {
         let outputs = match &statement.kind {
             StatementKind::Select(query) => vec![result_output(query, 0)],
             StatementKind::Insert(insert) => vec![self.insert_output(insert)?],
@@ -248,7 +263,7 @@ impl Session {
                     .with_hint("EXPLAIN a SELECT, an INSERT or a statement set"));
             }
         };
-        Ok(Listing::lines("plan", &self.plan(outputs)?.explain(stage)))
+        self.plan(outputs)
     }
 
     fn show(&self, show: &Show) -> Result<Listing, SqlError> {

@@ -1,10 +1,11 @@
 //! Drives an operator in tests: change tables in, change tables out.
 //!
 //! The harness stands where the runtime stands: it calls the verbs, keeps the watermark, collects what is emitted and counts
-//! what is rejected. It checks at every flush that no row has a negative multiplicity (invariant I4). What an
+//! what is rejected. It checks that the operator's tables are those of its layout, and at every flush that no row has a negative multiplicity (invariant I4). What an
 //! operator emits can be looked at as it comes ([`flush`](Harness::flush)) or accumulated ([`content`](Harness::content)).
 
-use crate::{Context, Operator, OperatorError, Rejected, build};
+use crate::layout::{Below, layout};
+use crate::{Bound, Context, Operator, OperatorError, Rejected, build};
 use arrow::datatypes::SchemaRef;
 use eddyline_changes::table::{format_changes, parse_changes};
 use eddyline_changes::{ChangeBatch, KeyGroup, KeyGroups, Watermark};
@@ -53,7 +54,8 @@ impl Harness {
         let schema = output_schema(&spec, inputs)?;
         let node = Node { id: 0, operator: OperatorId(1), spec, inputs: Vec::new(), schema, traits };
         let backend = Arc::new(MemoryBackend::new());
-        let operator = build(&node, inputs, &store(&backend, groups, shard))?;
+        let mut operator = build(&node, inputs, &store(&backend, groups, shard))?;
+        assert_announced(&node, inputs, operator.as_mut());
         Ok(Self {
             node,
             inputs: inputs.to_vec(),
@@ -251,6 +253,16 @@ impl Harness {
     /// Number of entries that are stored below the hot sets.
     pub fn stored(&self) -> usize {
         self.backend.len()
+    }
+}
+
+/// Every table that an operator has stands in its layout.
+fn assert_announced(node: &Node, inputs: &[SchemaRef], operator: &mut dyn Operator) {
+    let rows = Bound::Nothing(vec!["t".into()]);
+    let below: Vec<Below<'_>> = inputs.iter().map(|schema| Below { schema, rows: &rows }).collect();
+    let announced: Vec<String> = layout(node, &below, &|_| false).tables.into_iter().map(|t| t.name).collect();
+    for table in operator.tables() {
+        assert!(announced.iter().any(|name| name == table.name()), "{} is not among {announced:?}", table.name());
     }
 }
 

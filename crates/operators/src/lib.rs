@@ -15,7 +15,7 @@
 //! | `window_assign` | TABLE(TUMBLE(…)), TABLE(HOP(…)) |
 //! | `window_aggregate` | GROUP BY over windows |
 //!
-//! Beside the rooms: `aggregation` (what the two aggregates share), `columns_read`, `event_time`, and behind the feature `harness` what
+//! Beside the rooms: `aggregation` (what the two aggregates share), `columns_read`, `event_time`, `layout` (what is kept and what bounds it), and behind the feature `harness` what
 //! drives a room in tests.
 
 mod aggregation;
@@ -29,6 +29,7 @@ mod group_aggregate;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;
 mod join;
+mod layout;
 mod top_n;
 mod union;
 mod window_aggregate;
@@ -37,6 +38,7 @@ mod window_assign;
 pub use build::build;
 pub use context::{Context, Rejected};
 pub use error::OperatorError;
+pub use layout::{Bound, Layout, TEXT_BYTES, TableLayout, layouts};
 
 use eddyline_changes::{ChangeBatch, Watermark};
 use eddyline_state::Table;

@@ -57,7 +57,9 @@ pub enum StatementKind {
     StatementSet(Vec<Insert>),
     /// A query on its own.
     Select(Box<Query>),
-    /// `EXPLAIN …`.
+    /// `EXPLAIN STATE statement`: what its operators keep, and what bounds it.
+    ExplainState(Box<Statement>),
+    /// `EXPLAIN [stage] statement`.
     Explain {
         /// What to show.
         stage: ExplainStage,

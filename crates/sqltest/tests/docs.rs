@@ -78,6 +78,11 @@ fn windows_page() {
 }
 
 #[test]
+fn state_page() {
+    run("state.md");
+}
+
+#[test]
 fn time_page() {
     run("time.md");
 }

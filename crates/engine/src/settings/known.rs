@@ -98,6 +98,12 @@ pub const SETTINGS: &[SettingSpec] = &[
         ..setting("state.backend", SettingKind::Choice(&["memory"]), "memory", "Where state lives")
     },
     setting(
+        "state.unbounded",
+        SettingKind::Choice(&["warn", "error", "allow"]),
+        "warn",
+        "What becomes of a job over input that does not end whose state nothing bounds: a warning, a refusal, nothing",
+    ),
+    setting(
         "sql-client.execution.result-mode",
         SettingKind::Choice(&["table", "tableau", "changelog"]),
         "table",

@@ -26,6 +26,17 @@ pub struct Settings {
     given: BTreeMap<&'static str, String>,
 }
 
+/// What becomes of a job whose state nothing bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnboundedState {
+    /// It runs, with a warning.
+    Warn,
+    /// It is refused.
+    Error,
+    /// It runs.
+    Allow,
+}
+
 impl Settings {
     /// The defaults.
     pub fn new() -> Self {
@@ -130,6 +141,15 @@ impl Settings {
     /// `table.local-time-zone`.
     pub fn time_zone(&self) -> &str {
         self.of("table.local-time-zone")
+    }
+
+    /// `state.unbounded`.
+    pub fn unbounded_state(&self) -> UnboundedState {
+        match self.of("state.unbounded") {
+            "error" => UnboundedState::Error,
+            "allow" => UnboundedState::Allow,
+            _ => UnboundedState::Warn,
+        }
     }
 
     /// `sql-client.execution.result-mode` = `changelog`.

@@ -32,3 +32,10 @@ mod operator;
 mod tests;
 
 pub(crate) use operator::Calc;
+
+use crate::layout::{Below, Layout};
+
+/// It keeps nothing; there are not more rows than before.
+pub(crate) fn layout(input: &Below<'_>) -> Layout {
+    Layout::stateless(input.rows.clone())
+}

@@ -44,6 +44,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::aggregation::{calls_bytes, set_layouts, value_layout};
+use crate::layout::{Below, Bound, Layout, SLOT_BYTES, TableLayout, columns_bytes, names};
 use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
 use eddyline_plan::{AggregatePhase, GroupAggregateSpec};
@@ -63,4 +65,50 @@ pub(crate) fn build(
         AggregatePhase::Local => Box::new(local::LocalAggregate::new(spec, input, output)?),
         AggregatePhase::Distinct => Box::new(distinct::DistinctAggregate::open(spec, input, store)?),
     })
+}
+
+/// What the operator of `spec` keeps: a group as long as it has rows, and what its accumulators need of its values.
+pub(crate) fn layout(spec: &GroupAggregateSpec, input: &Below<'_>) -> Layout {
+    let groups = input.rows.per_key(input.schema, &spec.keys, 1);
+    let key = || names(input.schema, &spec.keys);
+    let width = columns_bytes(input.schema, spec.keys.iter().copied()) + SLOT_BYTES;
+    let table = |name: &str, key: Vec<String>, bound: Bound, entry_bytes: usize| TableLayout {
+        name: name.into(),
+        key,
+        bound,
+        entry_bytes,
+    };
+    let mut tables = Vec::new();
+    if matches!(spec.phase, AggregatePhase::Single | AggregatePhase::Global) {
+        tables.push(table("groups", key(), groups.clone(), width + 8 + calls_bytes(&spec.calls)));
+        if let Some(values) = value_layout(&spec.calls, spec.append_only) {
+            let key = [key(), vec![values.of]].concat();
+            tables.push(table("values in groups", key, input.rows.clone(), values.entry_bytes));
+        }
+    }
+    match spec.phase {
+        AggregatePhase::Single => {
+            for (at, set) in set_layouts(&spec.calls, input.schema, width).into_iter().enumerate() {
+                let columns = [spec.keys.clone(), set.args].concat();
+                let bound = input.rows.per_key(input.schema, &columns, 1);
+                let name = format!("distinct set {}", at + 1);
+                tables.push(table(&name, [key(), set.columns].concat(), bound, set.entry_bytes));
+            }
+        }
+        AggregatePhase::Distinct => {
+            let distribution = spec.distinct_distribution(input.schema);
+            let values = spec.calls.iter().filter(|c| c.distinct).map(|c| format!("value of {}", c.name));
+            let columns = [key(), values.collect()].concat();
+            let bound = match input.rows.per_key(input.schema, &distribution, 1) {
+                Bound::Keys { each, .. } => Bound::Keys { columns: columns.clone(), each },
+                bound => bound,
+            };
+            let bytes = columns_bytes(input.schema, distribution) + SLOT_BYTES + 8;
+            tables.push(table("distinct values", columns, bound, bytes));
+        }
+        AggregatePhase::Local | AggregatePhase::Global => {}
+    }
+    let way_out = "group by a TUMBLE or HOP window, whose state goes when it closes, or by columns of few values";
+    let is_partial = matches!(spec.phase, AggregatePhase::Local | AggregatePhase::Distinct);
+    Layout { tables, output: if is_partial { input.rows.clone() } else { groups }, way_out }
 }

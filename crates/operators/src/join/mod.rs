@@ -44,6 +44,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::layout::{Below, Bound, Layout, SLOT_BYTES, TableLayout, columns_bytes, names};
 use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
 use eddyline_plan::JoinSpec;
@@ -62,4 +63,37 @@ pub(crate) fn build(
         return Err(OperatorError::Spec { operator: NAME, message: format!("it has {} inputs", inputs.len()) });
     };
     Ok(Box::new(operator::Join::open(spec, [left, right], output, store)?))
+}
+
+/// Memory of a row beside its columns and its slot: weight, matches, its key and its place among the rows of the key.
+const ROW_BYTES: usize = 24;
+
+/// What the operator of `spec` keeps: the rows of both sides, until they are taken back or their time has passed.
+pub(crate) fn layout(spec: &JoinSpec, sides: [&Below<'_>; 2]) -> Layout {
+    let [left, right] = sides;
+    let table = |side: usize| {
+        let Below { schema, rows } = sides[side];
+        TableLayout {
+            name: ["left rows", "right rows"][side].into(),
+            key: names(schema, &spec.keys(side)),
+            bound: if spec.time.is_some() { Bound::Watermark } else { (*rows).clone() },
+            entry_bytes: columns_bytes(schema, 0..schema.fields().len()) + SLOT_BYTES + ROW_BYTES,
+        }
+    };
+    let tables = vec![table(0), table(1), keys(spec, sides)];
+    let output = if spec.kind.has_pairs() { left.rows.times(right.rows) } else { left.rows.clone() };
+    let way_out =
+        "join results of the same windows by window_start and window_end, or tables whose rows are taken back";
+    Layout { tables, output, way_out }
+}
+
+fn keys(spec: &JoinSpec, [left, right]: [&Below<'_>; 2]) -> TableLayout {
+    let columns = spec.keys(0);
+    let rows = left.rows.and(right.rows);
+    TableLayout {
+        name: "join keys".into(),
+        key: names(left.schema, &columns),
+        bound: if spec.time.is_some() { Bound::Watermark } else { rows.per_key(left.schema, &columns, 1) },
+        entry_bytes: columns_bytes(left.schema, columns) + SLOT_BYTES + ROW_BYTES,
+    }
 }

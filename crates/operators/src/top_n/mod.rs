@@ -49,9 +49,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::layout::{Below, Layout, TableLayout, columns_bytes, names};
 use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
-use eddyline_plan::TopNSpec;
+use eddyline_plan::{Ranking, TopNSpec};
 use eddyline_state::Store;
 
 const NAME: &str = "TopN";
@@ -64,4 +65,29 @@ pub(crate) fn build(
     store: &Store,
 ) -> Result<Box<dyn Operator>, OperatorError> {
     Ok(Box::new(operator::TopN::open(spec, input, output, store)?))
+}
+
+/// Memory of a row beside its bytes: where it lies, its weight, its place in its partition.
+const ROW_BYTES: usize = 29;
+
+/// What the operator of `spec` keeps. Rows that are equal in the order have one RANK or DENSE_RANK: nothing bounds how many
+/// they are.
+pub(crate) fn layout(spec: &TopNSpec, input: &Below<'_>) -> Layout {
+    let first = match spec.last {
+        Some(last) if spec.ranking == Ranking::RowNumber => input.rows.per_key(input.schema, &spec.partition, last),
+        _ => input.rows.clone(),
+    };
+    let width = columns_bytes(input.schema, 0..input.schema.fields().len());
+    let table = TableLayout {
+        name: "rows".into(),
+        key: names(input.schema, &spec.partition),
+        bound: if spec.append_only { first.clone() } else { input.rows.clone() },
+        entry_bytes: width + ROW_BYTES,
+    };
+    Layout {
+        tables: vec![table],
+        // Before the exchange what was sent is not taken back.
+        output: if spec.local { input.rows.clone() } else { first },
+        way_out: "keep ROW_NUMBER() <= n of rows that are only inserted, partitioned by columns of few values",
+    }
 }

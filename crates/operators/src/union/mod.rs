@@ -29,3 +29,10 @@ mod operator;
 mod tests;
 
 pub(crate) use operator::Union;
+
+use crate::layout::{Below, Bound, Layout};
+
+/// It keeps nothing; there are the rows of all inputs.
+pub(crate) fn layout(inputs: &[Below<'_>]) -> Layout {
+    Layout::stateless(inputs.iter().fold(Bound::Rows(0), |all, input| all.and(input.rows)))
+}

@@ -46,6 +46,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::aggregation::{calls_bytes, set_layouts};
+use crate::layout::{Below, Bound, Layout, SLOT_BYTES, TableLayout, columns_bytes, names};
 use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
 use eddyline_plan::{AggregatePhase, WindowAggregateSpec};
@@ -71,4 +73,29 @@ pub(crate) fn build(
         AggregatePhase::Local => Ok(Box::new(local::LocalWindowAggregate::new(spec, input, output)?)),
         AggregatePhase::Distinct => Err(wrong("has no phase Distinct")),
     }
+}
+
+/// What the operator of `spec` keeps: what the watermark has not passed.
+pub(crate) fn layout(spec: &WindowAggregateSpec, input: &Below<'_>) -> Layout {
+    let output = input.rows.clone();
+    if spec.phase == AggregatePhase::Local {
+        return Layout::stateless(output);
+    }
+    let key = || [names(input.schema, &spec.keys), vec!["slice".into()]].concat();
+    let width = columns_bytes(input.schema, spec.keys.iter().copied()) + 8 + SLOT_BYTES;
+    let table = |name: String, key: Vec<String>, entry_bytes: usize| TableLayout {
+        name,
+        key,
+        bound: Bound::Watermark,
+        entry_bytes,
+    };
+    let closed =
+        TableLayout { name: "watermark".into(), key: Vec::new(), bound: Bound::Rows(1), entry_bytes: size_of::<i64>() };
+    let slices = table("slices".into(), key(), width + calls_bytes(&spec.calls));
+    let sets = set_layouts(&spec.calls, input.schema, width)
+        .into_iter()
+        .enumerate()
+        .map(|(at, set)| table(format!("distinct set {}", at + 1), [key(), set.columns].concat(), set.entry_bytes));
+    let tables = [slices, closed].into_iter().chain(sets).collect();
+    Layout { tables, output, way_out: "" }
 }

@@ -31,3 +31,10 @@ mod operator;
 mod tests;
 
 pub(crate) use operator::WindowAssign;
+
+use crate::layout::{Below, Layout};
+
+/// It keeps nothing; a row is in a fixed number of windows at most.
+pub(crate) fn layout(input: &Below<'_>) -> Layout {
+    Layout::stateless(input.rows.clone())
+}

@@ -58,30 +58,24 @@ pub(super) fn begins_query(cursor: &Cursor<'_>) -> bool {
 /// `EXPLAIN [stage] statement`.
 fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     cursor.expect_words(&["EXPLAIN"])?;
-    let refused = [
-        "ESTIMATED_COST",
-        "JSON_EXECUTION_PLAN",
-        "PLAN_ADVICE",
-        "ANALYZE",
-        "VERBOSE",
-        "AST",
-        "STREAM",
-        "STATE",
-        "WATERMARK",
-    ];
+    let refused =
+        ["ESTIMATED_COST", "JSON_EXECUTION_PLAN", "PLAN_ADVICE", "ANALYZE", "VERBOSE", "AST", "STREAM", "WATERMARK"];
     if let Some(what) = refused.iter().find(|w| cursor.peek_word(w)) {
-        let hint = "write EXPLAIN, EXPLAIN LOGICAL, EXPLAIN OPTIMIZED or EXPLAIN CHANGELOG";
+        let hint = "write EXPLAIN, EXPLAIN LOGICAL, EXPLAIN OPTIMIZED, EXPLAIN CHANGELOG or EXPLAIN STATE";
         return Err(refuse::unsupported(&format!("EXPLAIN {what}"), hint).at(cursor.position()));
     }
-    let stage = if cursor.word("LOGICAL") {
-        ExplainStage::Logical
+    // What is kept is no stage of planning.
+    let stage = if cursor.word("STATE") {
+        None
+    } else if cursor.word("LOGICAL") {
+        Some(ExplainStage::Logical)
     } else if cursor.word("OPTIMIZED") {
-        ExplainStage::Optimized
+        Some(ExplainStage::Optimized)
     } else if cursor.word("CHANGELOG") || cursor.word("CHANGELOG_MODE") {
-        ExplainStage::Changelog
+        Some(ExplainStage::Changelog)
     } else {
         let _ = cursor.words(&["PLAN", "FOR"]) || cursor.word("DATAFLOW");
-        ExplainStage::Dataflow
+        Some(ExplainStage::Dataflow)
     };
     let position = cursor.position();
     let no_query = || {
@@ -94,7 +88,11 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     let statement = read(cursor)?;
     match statement.kind {
         StatementKind::Select(_) | StatementKind::Insert(_) | StatementKind::StatementSet(_) => {
-            Ok(StatementKind::Explain { stage, statement: Box::new(statement) })
+            let statement = Box::new(statement);
+            Ok(match stage {
+                Some(stage) => StatementKind::Explain { stage, statement },
+                None => StatementKind::ExplainState(statement),
+            })
         }
         _ => Err(no_query()),
     }

@@ -25,6 +25,7 @@ fn said(statement: &Statement) -> String {
         }
         StatementKind::Select(query) => query.to_string(),
         StatementKind::Explain { stage, statement } => format!("explain {stage:?} of {}", said(statement)),
+        StatementKind::ExplainState(statement) => format!("explain the state of {}", said(statement)),
         other => format!("{other:?}"),
     };
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -165,6 +166,7 @@ fn views_inserts_and_sets() {
         ("EXPLAIN SELECT 1", "explain Dataflow of SELECT 1"),
         ("EXPLAIN PLAN FOR INSERT INTO t SELECT 1", "explain Dataflow of into t[] at 30: SELECT 1"),
         ("EXPLAIN CHANGELOG_MODE SELECT 1", "explain Changelog of SELECT 1"),
+        ("EXPLAIN STATE SELECT 1", "explain the state of SELECT 1"),
         (
             "EXPLAIN LOGICAL STATEMENT SET BEGIN INSERT INTO a SELECT 1; END",
             "explain Logical of set of [into a[] at 49: SELECT 1]",
