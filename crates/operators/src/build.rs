@@ -1,7 +1,7 @@
 use crate::calc::Calc;
 use crate::union::Union;
 use crate::window_assign::WindowAssign;
-use crate::{Operator, OperatorError, group_aggregate, join, top_n, window_aggregate};
+use crate::{Operator, OperatorError, group_aggregate, join, set_operation, top_n, window_aggregate};
 use arrow::datatypes::SchemaRef;
 use eddyline_plan::{Node, OperatorSpec};
 use eddyline_state::Store;
@@ -22,6 +22,7 @@ pub fn build(node: &Node, inputs: &[SchemaRef], store: &Store) -> Result<Box<dyn
         OperatorSpec::WindowAssign(spec) => Box::new(WindowAssign::new(spec, input, output)),
         OperatorSpec::WindowAggregate(spec) => window_aggregate::build(spec, input, output, store)?,
         OperatorSpec::Join(spec) => join::build(spec, inputs, output, store)?,
+        OperatorSpec::SetOperation(spec) => set_operation::build(*spec, inputs, output, store)?,
         OperatorSpec::TopN(spec) => top_n::build(spec, input, output, store)?,
         OperatorSpec::Source(_) | OperatorSpec::Values(_) | OperatorSpec::Sink(_) => {
             return Err(wrong("is not an operator"));

@@ -11,6 +11,7 @@
 //! | `union` | UNION ALL |
 //! | `group_aggregate` | GROUP BY, DISTINCT |
 //! | `join` | JOIN, IN, EXISTS, INTERSECT, EXCEPT |
+//! | `set_operation` | INTERSECT ALL, EXCEPT ALL |
 //! | `top_n` | ROW_NUMBER, RANK, DENSE_RANK with bounds, LIMIT, DISTINCT ON |
 //! | `window_assign` | TABLE(TUMBLE(…)), TABLE(HOP(…)) |
 //! | `window_aggregate` | GROUP BY over windows |
@@ -30,6 +31,7 @@ mod group_aggregate;
 pub mod harness;
 mod join;
 mod layout;
+mod set_operation;
 mod top_n;
 mod union;
 mod window_aggregate;

@@ -100,6 +100,7 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
             let _ = write!(out, "{local}{} {}..{last}", t.ranking.name(), t.first);
             let _ = write!(out, " by ({}) order ({})", names(input, &t.partition), order(input, &t.order));
         }
+        OperatorSpec::SetOperation(s) => out.push_str(s.operation.name()),
         OperatorSpec::Sink(s) => {
             let _ = write!(out, "{}", s.table);
             if let Some(key) = &s.key {

@@ -1,5 +1,6 @@
 use crate::{
-    Expression, GroupAggregateSpec, JoinSpec, NamedExpression, TopNSpec, WindowAggregateSpec, WindowAssignSpec,
+    Expression, GroupAggregateSpec, JoinSpec, NamedExpression, SetOperationSpec, TopNSpec, WindowAggregateSpec,
+    WindowAssignSpec,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -28,6 +29,8 @@ pub enum OperatorSpec {
     Join(JoinSpec),
     /// The first rows of every partition: ROW_NUMBER, RANK, LIMIT, DISTINCT ON.
     TopN(TopNSpec),
+    /// INTERSECT ALL, EXCEPT ALL.
+    SetOperation(SetOperationSpec),
     /// Rows to outside.
     Sink(SinkSpec),
 }
@@ -45,6 +48,7 @@ impl OperatorSpec {
             OperatorSpec::WindowAggregate(_) => "WindowAggregate",
             OperatorSpec::Join(_) => "Join",
             OperatorSpec::TopN(_) => "TopN",
+            OperatorSpec::SetOperation(_) => "SetOperation",
             OperatorSpec::Sink(_) => "Sink",
         }
     }

@@ -25,6 +25,7 @@ pub mod statement;
 mod to_stream;
 
 pub use bind::Functions;
+pub use bind::set_operation::SetOperationAll;
 pub use bind::window_assign::WindowAssign;
 pub use error::{SqlError, TextPosition};
 pub use parse::parse;

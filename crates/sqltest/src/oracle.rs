@@ -8,12 +8,15 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::catalog::MemTable;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DataFusionError, ExprSchema, Result, ScalarValue};
+use datafusion::common::{Column, DataFusionError, ExprSchema, JoinType, NullEquality, Result, ScalarValue};
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use datafusion::functions_window::expr_fn::row_number;
+use datafusion::logical_expr::{
+    Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNodeCore, cast, lit,
+};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use eddyline_plan::Window;
-use eddyline_planner::WindowAssign;
+use eddyline_plan::{SetOperation, Window};
+use eddyline_planner::{SetOperationAll, WindowAssign};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -57,10 +60,16 @@ fn replace(node: LogicalPlan, tables: &Tables, threads: usize) -> Result<Transfo
             scan.source = provider_as_source(Arc::new(MemTable::try_new(schema, parts(&rows, threads))?));
             Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
         }
-        LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<WindowAssign>() {
-            Some(assign) => Ok(Transformed::yes(windows(assign)?)),
-            None => Ok(Transformed::no(LogicalPlan::Extension(extension))),
-        },
+        LogicalPlan::Extension(extension) => {
+            let node = extension.node.as_any();
+            if let Some(assign) = node.downcast_ref::<WindowAssign>() {
+                return Ok(Transformed::yes(windows(assign)?));
+            }
+            match node.downcast_ref::<SetOperationAll>() {
+                Some(set) => Ok(Transformed::yes(numbered_copies(set)?)),
+                None => Ok(Transformed::no(LogicalPlan::Extension(extension))),
+            }
+        }
         other => Ok(Transformed::no(other)),
     }
 }
@@ -75,6 +84,34 @@ fn parts(rows: &[RecordBatch], threads: usize) -> Vec<Vec<RecordBatch>> {
         batches.chunks(batches.len().div_ceil(threads).max(1)).map(<[_]>::to_vec).collect();
     parts.resize(threads, Vec::new());
     parts
+}
+
+/// INTERSECT ALL and EXCEPT ALL by numbers: the copies of a row are numbered on both sides, and then there are none.
+fn numbered_copies(set: &SetOperationAll) -> Result<LogicalPlan> {
+    let numbered = |plan: &LogicalPlan, side: &str| {
+        let columns: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+        let number = row_number().partition_by(columns.clone()).build()?;
+        let named = columns.iter().enumerate().map(|(at, c)| c.clone().alias_qualified(Some(side), format!("c{at}")));
+        let all =
+            named
+                .chain([Expr::Column(Column::from_name(number.schema_name().to_string()))
+                    .alias_qualified(Some(side), "number")]);
+        LogicalPlanBuilder::from(plan.clone()).window([number])?.project(all.collect::<Vec<_>>())?.build()
+    };
+    let [left, right] = set.inputs();
+    let (left, right) = (numbered(left, "l")?, numbered(right, "r")?);
+    let keys = (left.schema().columns(), right.schema().columns());
+    let join_type = match set.operation() {
+        SetOperation::IntersectAll => JoinType::LeftSemi,
+        SetOperation::ExceptAll => JoinType::LeftAnti,
+    };
+    let names = left.schema().columns().into_iter().map(Expr::Column).zip(set.schema().iter());
+    let names: Vec<Expr> =
+        names.map(|(column, (qualifier, field))| column.alias_qualified(qualifier.cloned(), field.name())).collect();
+    LogicalPlanBuilder::from(left)
+        .join_detailed(right, join_type, keys, None, NullEquality::NullEqualsNull)?
+        .project(names)?
+        .build()
 }
 
 /// Window assignment by arithmetic: the `k`-th window that may hold a row begins `k` slides before the last one

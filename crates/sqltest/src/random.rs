@@ -145,7 +145,7 @@ fn relation(rng: &mut StdRng, tables: &[&str], depth: usize) -> String {
         13..=15 => subquery(rng, tables, &from, depth),
         16 => {
             let other = relation(rng, tables, depth - 1);
-            let set = ["INTERSECT", "EXCEPT"].choose(rng).expect("not empty");
+            let set = ["INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"].choose(rng).expect("not empty");
             format!("SELECT k, a FROM {from} {set} SELECT k, a FROM ({other}) AS u3")
         }
         0..=1 => format!("SELECT {} AS k, {} FROM {from}{}", text(rng), filled(rng, full), wher(rng, full)),

@@ -15,6 +15,7 @@ pub(crate) mod errors;
 mod functions;
 mod literals;
 mod ranks;
+pub(crate) mod set_operation;
 mod syntax;
 mod table;
 mod table_source;
@@ -82,6 +83,7 @@ fn bind_in(context: &Context<'_, '_>, query: &Query) -> Result<LogicalPlan, SqlE
         Arc::new(literals::IntegerLiterals),
         Arc::new(casts::RefusedCasts),
         Arc::new(dates::DatesWithHours),
+        Arc::new(set_operation::SetOperationsAll),
         Arc::new(common_type::CommonTypes),
         Arc::new(TypeCoercion::new()),
         Arc::new(casts::SqlCasts { text_form: context.text_form(), whole_part: context.whole_part() }),

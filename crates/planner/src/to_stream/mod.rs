@@ -14,6 +14,7 @@ mod join_tests;
 mod places;
 mod refuse;
 mod scan;
+mod set_operation;
 mod sink;
 #[cfg(test)]
 mod sink_tests;
@@ -32,6 +33,7 @@ pub(crate) use refuse::{check, check_rewritten};
 pub(crate) use scan::Scans;
 pub(crate) use sink::presentation;
 
+use crate::bind::set_operation::SetOperationAll;
 use crate::bind::window_assign::WindowAssign;
 use crate::checked::Compiler;
 use crate::{Planner, SqlError};
@@ -82,10 +84,16 @@ impl<'p, 'a> Builder<'p, 'a> {
             LogicalPlan::Union(u) => self.union(u),
             LogicalPlan::Values(v) => self.values(v),
             LogicalPlan::EmptyRelation(e) => self.empty(e),
-            LogicalPlan::Extension(e) => match e.node.as_any().downcast_ref::<WindowAssign>() {
-                Some(assign) => self.window_assign(assign),
-                None => Err(refuse::refused(plan)),
-            },
+            LogicalPlan::Extension(e) => {
+                let node = e.node.as_any();
+                if let Some(assign) = node.downcast_ref::<WindowAssign>() {
+                    self.window_assign(assign)
+                } else if let Some(set) = node.downcast_ref::<SetOperationAll>() {
+                    self.set_operation(set)
+                } else {
+                    Err(refuse::refused(plan))
+                }
+            }
             other => Err(refuse::refused(other)),
         }
     }

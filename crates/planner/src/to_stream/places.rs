@@ -2,9 +2,7 @@
 
 use crate::TextPosition;
 use crate::bind::position_of;
-use sqlparser::ast::{
-    Expr, Function, LimitClause, OrderByKind, Query, SetExpr, SetOperator, SetQuantifier, Spanned, Visit, Visitor,
-};
+use sqlparser::ast::{Expr, Function, LimitClause, OrderByKind, Query, Spanned, Visit, Visitor};
 use std::ops::ControlFlow;
 
 type Found = ControlFlow<TextPosition>;
@@ -36,18 +34,6 @@ const NOTHING: Look = Look { expr: |_| None, query: |_| None };
 
 fn look(query: &Query, mut look: Look) -> Option<TextPosition> {
     query.visit(&mut look).break_value()
-}
-
-/// INTERSECT ALL or EXCEPT ALL: its right side.
-pub(super) fn set_operation_all(query: &Query) -> Option<TextPosition> {
-    fn within(set: &SetExpr) -> Option<TextPosition> {
-        let SetExpr::SetOperation { op, set_quantifier, left, right } = set else { return None };
-        if *op != SetOperator::Union && *set_quantifier == SetQuantifier::All {
-            return position_of(right.span());
-        }
-        within(left).or_else(|| within(right))
-    }
-    look(query, Look { query: |q| within(&q.body), ..NOTHING })
 }
 
 /// A function with OVER.

@@ -13,11 +13,6 @@ use sqlparser::ast::Query;
 
 /// Refuses what `to_stream` does not plan.
 pub(crate) fn check(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
-    if let Some(place) = places::set_operation_all(query) {
-        return Err(unsupported("INTERSECT ALL and EXCEPT ALL are not supported yet")
-            .with_hint("leave ALL out where duplicates do not matter, or count rows with GROUP BY and join the counts")
-            .at(place));
-    }
     let mut found: Option<SqlError> = None;
     let mut limited: Option<*const LogicalPlan> = None;
     plan.apply_with_subqueries(|p| {

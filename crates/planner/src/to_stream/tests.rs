@@ -398,3 +398,14 @@ fn intervals_print_in_words() {
     assert!(shown.contains("date_time@0 + INTERVAL '14 months' AS a"), "{shown}");
     assert!(shown.contains("date_time@0 - INTERVAL '1 days 0.5 seconds' AS b"), "{shown}");
 }
+
+#[test]
+fn copies_are_compared_where_equal_rows_meet() {
+    assert_snapshot!(dataflow_on_shards("SELECT auction FROM bid WHERE price > 1 EXCEPT ALL SELECT v FROM plain"), @r"
+    Sink #4 result
+      SetOperation #3 except all
+        [exchange by (auction)] Source #0 bid [auction] where price@1 > 1
+        [exchange by (v)] Calc #2 [CAST(v@0 AS Int64) AS v]
+          Source #1 plain [v]
+    ");
+}

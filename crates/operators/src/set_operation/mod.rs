@@ -1,0 +1,56 @@
+//! INTERSECT ALL, EXCEPT ALL.
+//!
+//! # Meaning
+//! [`eddyline_plan::SetOperation`]: of every row, so many copies as the numbers of copies in both inputs say. NULL
+//! equals NULL.
+//!
+//! # Input
+//! 0: left, 1: right, of equal column types; in any change mode, dealt out by all columns.
+//!
+//! # Output
+//! At the flush: for every row that came or went, by how many copies the result changed.
+//!
+//! # State
+//! | table | key | value | rows | removed when |
+//! |---|---|---|---|---|
+//! | rows (0) | all columns | copies in the left, copies in the right | different rows of both inputs | both are 0 |
+//!
+//! # Time
+//! Watermarks pass.
+//!
+//! # Errors
+//! More copies of a row taken back than there were, when the epoch ends.
+//!
+//! # Cost
+//! Per row: one hash over all columns and one look-up. Per changed row and epoch: one row at most.
+//!
+//! # Not done
+//! Zeros of FLOAT and DOUBLE are put out in their canonical form (`-0.0` as `0.0`).
+
+mod operator;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use crate::{Operator, OperatorError};
+use arrow::datatypes::SchemaRef;
+use eddyline_plan::SetOperationSpec;
+use eddyline_state::Store;
+
+const NAME: &str = "SetOperation";
+
+/// The operator of `spec` over a left and a right input.
+pub(crate) fn build(
+    spec: SetOperationSpec,
+    inputs: &[SchemaRef],
+    output: &SchemaRef,
+    store: &Store,
+) -> Result<Box<dyn Operator>, OperatorError> {
+    let types = |s: &SchemaRef| s.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+    match inputs {
+        [left, right] if types(left) == types(right) => {
+            Ok(Box::new(operator::SetOperation::open(spec, output, store)?))
+        }
+        _ => Err(OperatorError::Spec { operator: NAME, message: "needs two inputs of the same types".into() }),
+    }
+}

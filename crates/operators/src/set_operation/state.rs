@@ -1,0 +1,84 @@
+use crate::OperatorError;
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+use eddyline_changes::Weights;
+use eddyline_state::{SlotTable, StateError, Store, Table, TableId};
+
+const ROWS: TableId = 0;
+
+/// How many copies of a row the left and the right input have.
+pub(super) type Copies = [i64; 2];
+
+/// The different rows of both inputs, with their copies by slot.
+///
+/// Encoding of a value: copies in the left, copies in the right (8 bytes each, little endian).
+pub(super) struct Rows {
+    pub(super) table: SlotTable,
+    pub(super) copies: Vec<Copies>,
+}
+
+impl Rows {
+    pub(super) fn open(types: &[DataType], store: &Store) -> Result<Self, OperatorError> {
+        let table = SlotTable::open("rows", types, store, ROWS, types.len())?;
+        Ok(Self { table, copies: Vec::new() })
+    }
+
+    /// Finds the slots of rows; rows that are new have no copies yet.
+    pub(super) fn lookup(
+        &mut self,
+        rows: &[ArrayRef],
+        hashes: &[u64],
+        slots: &mut Vec<u32>,
+    ) -> Result<(), OperatorError> {
+        let copies = &mut self.copies;
+        self.table.lookup(rows, hashes, slots, &mut |slot, bytes| load(copies, slot, bytes))?;
+        self.copies.resize(self.table.slots_max(), [0, 0]);
+        Ok(())
+    }
+
+    /// Adds weights to the copies in input `side`.
+    pub(super) fn add(&mut self, side: usize, slots: &[u32], weights: &Weights) {
+        let rows = slots.iter().enumerate();
+        match weights {
+            Weights::AllInserts => slots.iter().for_each(|s| self.copies[*s as usize][side] += 1),
+            Weights::PerRow(w) => rows.for_each(|(row, s)| self.copies[*s as usize][side] += w[row]),
+        }
+    }
+
+    /// Marks what changed, and forgets rows that neither input has.
+    pub(super) fn settle(&mut self, touched: &[u32]) -> Result<(), OperatorError> {
+        self.table.mark_dirty(touched);
+        let gone: Vec<u32> = touched.iter().copied().filter(|s| self.copies[*s as usize] == [0, 0]).collect();
+        Ok(self.table.remove(&gone)?)
+    }
+}
+
+fn load(copies: &mut Vec<Copies>, slot: u32, bytes: &[u8]) -> Result<(), StateError> {
+    let (&[left, right], []) = bytes.as_chunks::<8>() else {
+        return Err(StateError::Corrupt { table: "rows".into(), message: "an entry has another length".into() });
+    };
+    copies.resize(copies.len().max(slot as usize + 1), [0, 0]);
+    copies[slot as usize] = [i64::from_le_bytes(left), i64::from_le_bytes(right)];
+    Ok(())
+}
+
+impl Table for Rows {
+    fn name(&self) -> &str {
+        self.table.name()
+    }
+
+    fn persist(&mut self) -> Result<(), StateError> {
+        let copies = &self.copies;
+        self.table.persist(&mut |slot, out| {
+            copies[slot as usize].iter().for_each(|c| out.extend_from_slice(&c.to_le_bytes()));
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.table.size_bytes() + self.copies.capacity() * size_of::<Copies>()
+    }
+}
