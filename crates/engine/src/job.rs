@@ -247,6 +247,7 @@ pub(crate) fn start(
         shards,
         max_parallelism: settings.max_parallelism(),
         epoch_interval: settings.epoch_interval(),
+        epoch_rows: settings.epoch_rows(),
         time_zone: settings.time_zone().to_owned(),
         seed: engine.next_seed(),
         ..JobSettings::default()

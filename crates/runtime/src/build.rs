@@ -347,7 +347,6 @@ impl Builder<'_> {
             (true, false) => Ok(Feed::Channels { inputs, next: 0 }),
             (false, true) => {
                 self.source_tasks += 1;
-                let rows_full = self.build.settings.epoch_rows / self.build.settings.shards as u64;
                 Ok(Feed::Sources(SourceFeed {
                     heads,
                     barriers: VecDeque::new(),
@@ -356,7 +355,7 @@ impl Builder<'_> {
                     shard,
                     epoch: self.build.after.next(),
                     rows: 0,
-                    rows_full: rows_full.max(1),
+                    rows_full: self.rows_full(),
                     told: Told::default(),
                     next: 0,
                     has_passed: false,
@@ -406,8 +405,13 @@ impl Builder<'_> {
             store: self.source_store(node, shard),
             rim: self.build.rim.clone(),
             alarm: self.shared.shard_alarm(shard),
-            batch_rows: self.build.settings.batch_rows,
+            batch_rows: self.build.settings.batch_rows.min(usize::try_from(self.rows_full()).unwrap_or(usize::MAX)),
         })
+    }
+
+    /// A source task's share of the rows of an epoch.
+    fn rows_full(&self) -> u64 {
+        (self.build.settings.epoch_rows / self.build.settings.shards as u64).max(1)
     }
 
     fn start_discoveries(&self) {

@@ -12,7 +12,7 @@ pub struct JobSettings {
     pub max_parallelism: u16,
     /// At the latest after this long an epoch with rows in it is cut.
     pub epoch_interval: Duration,
-    /// About this many input rows end an epoch before its time.
+    /// This many input rows end an epoch before its time; shared out among the source tasks.
     pub epoch_rows: u64,
     /// Rows per batch that decoders make.
     pub batch_rows: usize,

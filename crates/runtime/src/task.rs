@@ -166,9 +166,12 @@ fn pass_time(inputs: &[ChannelInput], at: usize, pipeline: &mut Pipeline) -> Res
 }
 
 impl SourceFeed {
-    /// A barrier that waits, or rows; after a barrier rows have their turn, so that however many epochs are cut the
+    /// A barrier that waits, or rows; a full epoch takes no more rows until it is cut; after a barrier rows have their turn, so that however many epochs are cut the
     /// input moves on.
     fn step(&mut self, pipeline: &mut Pipeline) -> Result<Step, RuntimeError> {
+        if self.told.full {
+            return self.barriers.pop_front().map_or(Ok(Step::Idle), |barrier| self.pass(barrier, pipeline));
+        }
         if !std::mem::take(&mut self.has_passed)
             && let Some(barrier) = self.barriers.pop_front()
         {

@@ -68,6 +68,12 @@ pub const SETTINGS: &[SettingSpec] = &[
         "How long an epoch may last while input keeps coming; output becomes visible at its end",
     ),
     setting(
+        "execution.epoch-rows",
+        SettingKind::Count { min: 1, max: u64::MAX },
+        "10000000",
+        "How many input rows end an epoch before its time, about; each shard waits for its share",
+    ),
+    setting(
         "execution.runtime-mode",
         SettingKind::Choice(&["streaming", "batch"]),
         "streaming",

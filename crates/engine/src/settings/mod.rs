@@ -118,6 +118,11 @@ impl Settings {
         parse_duration(self.of("execution.epoch-interval")).unwrap_or(Duration::from_millis(100))
     }
 
+    /// `execution.epoch-rows`.
+    pub fn epoch_rows(&self) -> u64 {
+        self.of("execution.epoch-rows").parse().unwrap_or(10_000_000)
+    }
+
     /// `execution.emit` = `on-update`.
     pub fn emit_on_update(&self) -> bool {
         self.of("execution.emit") == "on-update"

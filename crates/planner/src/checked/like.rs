@@ -50,7 +50,7 @@ struct Pattern {
 
 #[derive(Debug)]
 enum Part {
-    Text(Finder<'static>),
+    Text(Box<Finder<'static>>),
     /// Texts with one character of any kind between each and the next.
     WithGaps(Vec<String>),
 }
@@ -70,7 +70,7 @@ impl Pattern {
             }
         }
         let part = |mut texts: Vec<String>| match texts.len() {
-            1 => Part::Text(Finder::new(&texts.remove(0)).into_owned()),
+            1 => Part::Text(Box::new(Finder::new(&texts.remove(0)).into_owned())),
             _ => Part::WithGaps(texts),
         };
         Self { parts: parts.into_iter().map(part).collect() }
