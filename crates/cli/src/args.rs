@@ -67,6 +67,27 @@ pub(crate) struct BenchArgs {
 pub(crate) enum Suite {
     /// The Nexmark queries, each in a process of its own
     Nexmark(NexmarkArgs),
+    /// Whether views agree with each other and with their input at every moment: the bank test
+    Consistency(ConsistencyArgs),
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ConsistencyArgs {
+    /// How many transactions there are
+    #[arg(long, default_value_t = 200_000)]
+    pub(crate) transactions: u64,
+    /// How many rows an epoch has: what a reader sees changes so often
+    #[arg(long, default_value_t = 100)]
+    pub(crate) epoch_rows: u64,
+    /// Decides accounts and delays
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// On how many shards, separated by commas
+    #[arg(long, default_value = "1,2,4", value_delimiter = ',')]
+    pub(crate) shards: Vec<usize>,
+    /// Give a setting a value
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, clap::Args)]

@@ -60,6 +60,8 @@ struct Run {
     ended: bool,
 }
 
+/// One of so many steps gives what is spawned a turn.
+const SPAWNED_TURNS: u32 = 8;
 /// Random cuts until the job is idle, at most.
 const CUTS_MAX: u32 = 16;
 
@@ -123,11 +125,30 @@ impl Simulation {
         if self.run.ended {
             return Ok(false);
         }
-        self.definition.tokio.block_on(tokio::task::yield_now());
+        // Between shards that have work, what is spawned has a turn now and then, as chance has it.
+        if self.random.random_ratio(1, SPAWNED_TURNS) {
+            self.run_spawned();
+        }
         if self.cuts_left > 0 && self.random.random_bool(self.cut_chance) {
             self.cuts_left -= 1;
             self.run.shared.tell(Event::Cut);
         }
+        if self.any_part()? {
+            return Ok(true);
+        }
+        self.run_spawned();
+        if self.any_part()? {
+            return Ok(true);
+        }
+        // A shard that found nothing to do has perhaps said so to the coordinator, after its turn.
+        self.part(self.run.shards.len() + 1)
+    }
+
+    fn run_spawned(&self) {
+        self.definition.tokio.block_on(tokio::task::yield_now());
+    }
+
+    fn any_part(&mut self) -> Result<bool, RuntimeError> {
         let mut parts: Vec<usize> = (0..self.run.shards.len() + 2).collect();
         parts.shuffle(&mut self.random);
         for part in parts {
@@ -135,8 +156,7 @@ impl Simulation {
                 return Ok(true);
             }
         }
-        // A shard that found nothing to do has perhaps said so to the coordinator, after its turn.
-        self.part(self.run.shards.len() + 1)
+        Ok(false)
     }
 
     fn part(&mut self, part: usize) -> Result<bool, RuntimeError> {

@@ -1,8 +1,9 @@
 //! `eddyline bench`: the engine measured on its own machine.
 //!
-//! Each query runs in a process of its own (this program, started again with `--here`), so that peak memory is the
+//! Each Nexmark query runs in a process of its own (this program, started again with `--here`), so that peak memory is the
 //! query's and nothing is warm from the one before.
 
+mod consistency;
 mod measure;
 mod queries;
 
@@ -18,7 +19,13 @@ use std::process::{Command, Stdio};
 /// # Errors
 /// The exit code, when not all went well; what happened has been told.
 pub(crate) fn bench(args: &BenchArgs) -> Result<Exit, Exit> {
-    let Suite::Nexmark(args) = &args.suite;
+    match &args.suite {
+        Suite::Nexmark(args) => nexmark(args),
+        Suite::Consistency(args) => consistency::consistency(args),
+    }
+}
+
+fn nexmark(args: &NexmarkArgs) -> Result<Exit, Exit> {
     let queries = chosen(args).map_err(|e| tell(&format!("ERROR: {e}"), Exit::Usage))?;
     if args.here {
         return here(args, &queries);
