@@ -196,6 +196,18 @@ fn join(rng: &mut StdRng, tables: &[&str], from: &str, depth: usize) -> String {
         "l.k = r.k AND l.a + 1 = r.a",
         "l.k IS NOT DISTINCT FROM r.k",
     ];
+    if *kind != "CROSS JOIN" && rng.random_bool(0.2) {
+        let using = ["k", "a", "k, a", "a, k"].choose(rng).expect("not empty");
+        let columns = ["k, a", "k, l.a AS a, r.a AS ra", "l.k AS lk, a, r.k AS k", "*"];
+        // A column that is not common and that both have is nobody's.
+        let columns = if using.len() == 1 { "k, l.a AS a, r.k AS rk" } else { columns.choose(rng).expect("not empty") };
+        let columns = if *using == "a" { "l.k AS k, a, r.a AS ra" } else { columns };
+        let inner = |from: &str, side: &str| format!("(SELECT k, a FROM {from} AS i) AS {side}");
+        let (l, r) = (inner(from, "l"), inner(&right, "r"));
+        let on = if rng.random_bool(0.2) && columns == "*" { "NATURAL " } else { "" };
+        let using = if on.is_empty() { format!(" USING ({using})") } else { String::new() };
+        return format!("SELECT {columns} FROM {l} {on}{kind} {r}{using}");
+    }
     let on = if *kind == "CROSS JOIN" { String::new() } else { format!(" ON {}", on.choose(rng).expect("not empty")) };
     let columns = [
         "l.k AS k, r.a AS a",

@@ -32,12 +32,29 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::layout::{Below, Layout, SLOT_BYTES, TableLayout, columns_bytes, names};
 use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
 use eddyline_plan::SetOperationSpec;
 use eddyline_state::Store;
 
 const NAME: &str = "SetOperation";
+
+/// What is kept: the different rows of both inputs. The result has rows of the left alone.
+pub(crate) fn layout(left: &Below<'_>, right: &Below<'_>) -> Layout {
+    let columns: Vec<usize> = (0..left.schema.fields().len()).collect();
+    let table = TableLayout {
+        name: "rows".into(),
+        key: names(left.schema, &columns),
+        bound: left.rows.and(right.rows).per_key(left.schema, &columns, 1),
+        entry_bytes: columns_bytes(left.schema, columns) + SLOT_BYTES + size_of::<state::Copies>(),
+    };
+    Layout {
+        tables: vec![table],
+        output: left.rows.clone(),
+        way_out: "compare fewer columns, whose values are limited, or tables that take their rows back",
+    }
+}
 
 /// The operator of `spec` over a left and a right input.
 pub(crate) fn build(

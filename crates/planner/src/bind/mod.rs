@@ -22,6 +22,8 @@ mod table_source;
 #[cfg(test)]
 mod tests;
 mod types;
+mod using;
+mod using_join;
 pub(crate) mod window_assign;
 mod window_tvf;
 
@@ -73,11 +75,14 @@ fn parser_options() -> ParserOptions {
 
 fn bind_in(context: &Context<'_, '_>, query: &Query) -> Result<LogicalPlan, SqlError> {
     use datafusion_expr::planner::ContextProvider;
-    let rewritten = syntax::rewrite(query)?;
-    let statement = Statement::Query(Box::new(rewritten));
-    let plan = SqlToRel::new_with_options(context, parser_options())
-        .sql_statement_to_plan(statement)
-        .map_err(|e| errors::of_query(e, query))?;
+    let mut rewritten = syntax::rewrite(query)?;
+    let plan_of = |rewritten: Query| {
+        SqlToRel::new_with_options(context, parser_options())
+            .sql_statement_to_plan(Statement::Query(Box::new(rewritten)))
+            .map_err(|e| errors::of_query(e, query))
+    };
+    using::rewrite(&mut rewritten, &|from| plan_of(from).map(|plan| plan.schema().clone()))?;
+    let plan = plan_of(rewritten)?;
     let rules: Vec<Arc<dyn datafusion_optimizer::AnalyzerRule + Send + Sync>> = vec![
         Arc::new(ResolveGroupingFunction::new()),
         Arc::new(literals::IntegerLiterals),

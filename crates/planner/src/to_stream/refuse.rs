@@ -5,7 +5,6 @@ use crate::SqlError;
 use crate::TextPosition;
 use crate::bind::errors;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion_common::{JoinConstraint, JoinType};
 use datafusion_expr::expr::InSubquery;
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{Distinct, Expr, ExprSchemable, Filter, LogicalPlan, Operator};
@@ -51,17 +50,6 @@ fn refused_correlation(plan: &LogicalPlan) -> Option<SqlError> {
 }
 
 fn refused_shape(plan: &LogicalPlan, is_limited: bool) -> Option<SqlError> {
-    if let LogicalPlan::Join(join) = plan
-        && join.join_constraint == JoinConstraint::Using
-        && matches!(join.join_type, JoinType::Right | JoinType::Full)
-    {
-        // The binder takes the common column from the left, where it is NULL for a row of the right alone.
-        let kind = if join.join_type == JoinType::Right { "RIGHT" } else { "FULL" };
-        return Some(
-            unsupported(&format!("{kind} JOIN with USING or NATURAL"))
-                .with_hint("write the condition with ON, and COALESCE(left.column, right.column) in SELECT"),
-        );
-    }
     let numbers = matches!(plan, LogicalPlan::Window(w) if top_n::numbering(w).is_some());
     let known = numbers
         || (is_limited && matches!(plan, LogicalPlan::Sort(_)))
