@@ -12,11 +12,13 @@
 mod backend;
 mod error;
 mod memory;
+mod row_table;
 mod slot_table;
 mod store;
 
 pub use backend::{Backend, Each, Write};
 pub use error::StateError;
 pub use memory::MemoryBackend;
+pub use row_table::RowTable;
 pub use slot_table::{HashKeys, Load, SlotTable};
 pub use store::{EachEntry, Store, Table, TableId};

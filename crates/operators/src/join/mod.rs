@@ -19,6 +19,9 @@
 //! | right rows (1) | the same of the right | the same | the same | the same |
 //! | join keys, in memory | join keys | rows and total weight of each side | different keys | no rows |
 //!
+//! A side that is never retracted and whose rows are never put out alone keeps its rows as they come (tables 2 and 3): equal
+//! rows apart, without an index over what they hold, and without weights while all are 1.
+//!
 //! `matches`, how many rows of the other side match, is kept per row only where a residual condition decides;
 //! without one it is the key's total of the other side.
 //!
@@ -31,7 +34,7 @@
 //! More rows taken back than there were, when the epoch ends; a condition that fails on a pair of rows.
 //!
 //! # Cost
-//! Per row: one look-up of the key, one of the row, two hashes; per pair: one gather per output column.
+//! Per row: one look-up of the key, one of the row, two hashes (append-only: the key alone); per pair: one gather per output column.
 //!
 //! # Not done
 //! Bounds by a range of time (`a.ts BETWEEN b.ts - … AND b.ts`); an order within a key for inequalities. NULLs and zeros

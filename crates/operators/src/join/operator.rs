@@ -76,11 +76,6 @@ impl Join {
         })
     }
 
-    /// Do the totals of keys say what matches?
-    fn by_totals(&self) -> bool {
-        self.residual.is_none() && self.single.contains(&true)
-    }
-
     /// The changes whose keys can match; the others are put out alone, if at all.
     fn with_keys(
         &self,
@@ -159,8 +154,8 @@ impl Join {
             let output = output.collect::<Result<Vec<_>, _>>()?;
             let options = RecordBatchOptions::new().with_row_count(Some(pairs.rows.len()));
             let batch = RecordBatch::try_new_with_options(self.output.clone(), output, &options)?;
-            let others = &self.rows[1 - side].weights;
-            let weight = |(row, slot): (&u32, &u32)| changes.weights().at(*row as usize) * others[*slot as usize];
+            let others = &self.rows[1 - side];
+            let weight = |(row, slot): (&u32, &u32)| changes.weights().at(*row as usize) * others.weight(*slot);
             let weights: Vec<i64> = pairs.rows.iter().zip(&pairs.slots).map(weight).collect();
             let emitted = ChangeBatch::new(batch, Weights::from_vec(weights))?;
             // A row that came and went in this epoch still has a slot.
@@ -211,14 +206,14 @@ impl Join {
         let other = 1 - side;
         if self.counts(side) {
             for (row, slot) in pairs.rows.iter().zip(&pairs.slots) {
-                matches[*row as usize] += self.rows[other].weights[*slot as usize];
+                matches[*row as usize] += self.rows[other].weight(*slot);
             }
         }
         if self.counts(other) {
             let rows = &mut self.rows[other];
             for (row, slot) in pairs.rows.iter().zip(&pairs.slots) {
                 let at = *slot as usize;
-                self.touched[other].note(*slot, || (rows.weights[at], rows.matches[at]));
+                self.touched[other].note(*slot, || (rows.weight(*slot), rows.matches[at]));
                 rows.matches[at] += changes.weights().at(*row as usize);
             }
             rows.mark_dirty(&pairs.slots);
@@ -233,12 +228,12 @@ impl Join {
         hashes: &[u64],
         matches: &[i64],
     ) -> Result<(), OperatorError> {
-        let by_totals = self.by_totals();
+        let by_totals = self.keys.by_totals();
         let counts = self.counts(side);
         let (rows, keys) = (&mut self.rows[side], &mut self.keys);
         rows.lookup(changes, hashes)?;
         keys.make_room(side, rows);
-        let created: Vec<(u32, u32)> = rows.created().collect();
+        let created = rows.created();
         for (row, slot) in created {
             keys.post(side, rows, slot, self.key_slots[row as usize]);
             if counts {
@@ -248,7 +243,7 @@ impl Join {
         if self.single[side] || !self.spec.append_only[side] {
             for slot in rows.slots() {
                 let at = *slot as usize;
-                self.touched[side].note(*slot, || (rows.weights[at], rows.matches.get(at).copied().unwrap_or(0)));
+                self.touched[side].note(*slot, || (rows.weight(*slot), rows.matches.get(at).copied().unwrap_or(0)));
             }
         }
         rows.add(changes.weights());
@@ -265,7 +260,7 @@ impl Join {
     /// Puts out what stands alone and changed, and forgets rows that are gone.
     fn settle(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         for (rows, touched) in self.rows.iter().zip(&self.touched) {
-            if let Some((slot, _)) = touched.entries.iter().find(|(s, _)| rows.weights[*s as usize] < 0) {
+            if let Some((slot, _)) = touched.entries.iter().find(|(s, _)| rows.weight(*s) < 0) {
                 return Err(retraction(NAME, &rows.row(&[*slot])?));
             }
         }
@@ -287,7 +282,7 @@ impl Join {
             let is = self.keys.totals[1 - side][*key as usize] > 0;
             if is != (before[1 - side] > 0) {
                 for slot in self.keys.rows(side, *key) {
-                    touched.note(*slot, || (rows.weights[*slot as usize], 0));
+                    touched.note(*slot, || (rows.weight(*slot), 0));
                 }
             }
         }
@@ -299,7 +294,7 @@ impl Join {
         if self.residual.is_some() {
             return before.unwrap_or(rows.matches[slot as usize]) > 0;
         }
-        let key = rows.key_of[slot as usize];
+        let key = rows.key_of(slot);
         let total = match before.and_then(|_| self.touched_keys.before(key)) {
             Some(totals) => totals[1 - side],
             None => self.keys.totals[1 - side][key as usize],
@@ -314,7 +309,7 @@ impl Join {
             let was = self.is_matched(side, *slot, Some(*matches));
             let is = self.is_matched(side, *slot, None);
             let of = |matched: bool, weight: i64| if is_put_out(self.spec.kind, matched) { weight } else { 0 };
-            let (old, new) = (of(was, *weight), of(is, self.rows[side].weights[*slot as usize]));
+            let (old, new) = (of(was, *weight), of(is, self.rows[side].weight(*slot)));
             let mut push = |weight: i64, matched: bool| {
                 if weight != 0 {
                     singles.push(Single { slot: *slot, weight, matched });
@@ -366,9 +361,9 @@ impl Join {
         let mut keys = Vec::new();
         for (side, (rows, touched)) in self.rows.iter_mut().zip(&mut self.touched).enumerate() {
             let entries = touched.entries.iter().map(|(slot, _)| *slot);
-            let gone: Vec<u32> = entries.filter(|s| rows.weights[*s as usize] == 0).collect();
+            let gone: Vec<u32> = entries.filter(|s| rows.weight(*s) == 0).collect();
             for slot in &gone {
-                let key = rows.key_of[*slot as usize];
+                let key = rows.key_of(*slot);
                 self.keys.forget_row(side, key, *slot);
                 keys.push(key);
             }
@@ -390,15 +385,13 @@ impl Join {
             if self.spec.on_close && self.single[side] {
                 let single = |slot: &u32| {
                     let matched = self.is_matched(side, *slot, None);
-                    let weight = self.rows[side].weights[*slot as usize];
+                    let weight = self.rows[side].weight(*slot);
                     is_put_out(self.spec.kind, matched).then_some(Single { slot: *slot, weight, matched })
                 };
                 let singles: Vec<Single> = slots.iter().filter_map(single).collect();
                 self.emit_singles(side, &singles, ctx)?;
             }
-            for slot in &slots {
-                self.keys.forget_row(side, self.rows[side].key_of[*slot as usize], *slot);
-            }
+            keys.iter().for_each(|key| self.keys.forget_rows(side, *key));
             self.rows[side].remove(&slots)?;
         }
         self.keys.remove(keys)

@@ -12,14 +12,14 @@ pub(super) struct Postings {
     entries: Vec<u32>,
     lists: Vec<Vec<u32>>,
     free: Vec<u32>,
-    /// By row slot: its place in the list.
+    /// By row slot: its place in the list. Empty when rows are never removed one by one.
     places: Vec<u32>,
     /// Room of all lists, in rows.
     room: usize,
 }
 
 impl Postings {
-    /// Makes room for key slots `0..keys` and row slots `0..rows`.
+    /// Makes room for key slots `0..keys` and, when rows may be [removed](Self::remove), row slots `0..rows`.
     pub(super) fn resize(&mut self, keys: usize, rows: usize) {
         if self.entries.len() < keys {
             self.entries.resize(keys, NONE);
@@ -46,7 +46,9 @@ impl Postings {
             NONE => self.entries[key as usize] = row,
             list if list & LIST != 0 => {
                 let list = &mut self.lists[(list & !LIST) as usize];
-                self.places[row as usize] = list.len() as u32;
+                if let Some(place) = self.places.get_mut(row as usize) {
+                    *place = list.len() as u32;
+                }
                 self.room -= list.capacity();
                 list.push(row);
                 self.room += list.capacity();
@@ -59,7 +61,9 @@ impl Postings {
                 self.room -= self.lists[list as usize].capacity();
                 self.lists[list as usize].extend([first, row]);
                 self.room += self.lists[list as usize].capacity();
-                (self.places[first as usize], self.places[row as usize]) = (0, 1);
+                if !self.places.is_empty() {
+                    (self.places[first as usize], self.places[row as usize]) = (0, 1);
+                }
                 self.entries[key as usize] = list | LIST;
             }
         }
@@ -83,6 +87,17 @@ impl Postings {
             // Its room is kept for the next list.
             self.free.push(entry & !LIST);
             self.entries[key as usize] = NONE;
+        }
+    }
+
+    /// Takes all rows from a key.
+    pub(super) fn clear(&mut self, key: u32) {
+        // A key that only the other side has may be beyond the room of this one.
+        let Some(entry) = self.entries.get_mut(key as usize) else { return };
+        let entry = std::mem::replace(entry, NONE);
+        if entry != NONE && entry & LIST != 0 {
+            self.lists[(entry & !LIST) as usize].clear();
+            self.free.push(entry & !LIST);
         }
     }
 

@@ -6,27 +6,72 @@ use arrow::error::ArrowError;
 use eddyline_changes::hash::{combine, hash_columns};
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_plan::JoinSpec;
-use eddyline_state::{SlotTable, StateError, Store, Table};
+use eddyline_state::{RowTable, SlotTable, StateError, Store, Table, TableId};
 use std::collections::BTreeMap;
 
 /// The rows of one side: per slot the weight, and where a residual decides and the side's rows stand alone, how many
-/// rows of the other side match. Key columns of the table: the join keys, then all other columns.
+/// rows of the other side match. Columns of the table: the join keys, then all other columns.
+///
+/// Rows that may be taken back, or are put out alone, are found by what they hold. Others are added and nothing more:
+/// equal ones are kept apart, without an index, and as long as all weights are 1 without weights.
 ///
 /// Encoding of a value: weight, matches (8 bytes each, little endian).
 pub(super) struct Rows {
-    table: SlotTable,
+    table: Kept,
     /// Columns of the input in the table's order.
     stored: Vec<usize>,
     /// By column of the input, its place in the table.
     places: Vec<usize>,
     keys: usize,
-    pub(super) weights: Vec<i64>,
+    weights: SlotWeights,
     /// Empty when nobody counts matches.
     pub(super) matches: Vec<i64>,
     counts: bool,
-    /// By slot, the key slot in [`Keys`].
-    pub(super) key_of: Vec<u32>,
+    /// By slot, the key slot in [`Keys`]; empty when nobody asks.
+    key_of: Vec<u32>,
     slots: Vec<u32>,
+}
+
+enum Kept {
+    /// Different rows, found by what they hold.
+    Indexed(SlotTable),
+    /// Rows as they came.
+    Plain(RowTable),
+}
+
+/// Weights by slot.
+enum SlotWeights {
+    /// Every row is there once.
+    Ones,
+    PerSlot(Vec<i64>),
+}
+
+impl SlotWeights {
+    #[inline]
+    fn at(&self, slot: u32) -> i64 {
+        match self {
+            SlotWeights::Ones => 1,
+            SlotWeights::PerSlot(weights) => weights[slot as usize],
+        }
+    }
+
+    fn per_slot(&mut self, slots: usize) -> &mut Vec<i64> {
+        if let SlotWeights::Ones = self {
+            *self = SlotWeights::PerSlot(vec![1; slots]);
+        }
+        match self {
+            SlotWeights::PerSlot(weights) => {
+                weights.resize(weights.len().max(slots), 0);
+                weights
+            }
+            SlotWeights::Ones => unreachable!("made per slot above"),
+        }
+    }
+}
+
+/// Number of a side's table: the two kinds of tables write different keys.
+fn table_id(side: usize, is_plain: bool) -> TableId {
+    side as TableId + if is_plain { 2 } else { 0 }
 }
 
 impl Rows {
@@ -45,43 +90,89 @@ impl Rows {
         let places = (0..input.fields().len()).map(place).collect();
         let types: Vec<DataType> = stored.iter().map(|c| input.field(*c).data_type().clone()).collect();
         let name = ["left rows", "right rows"][side];
-        let table = SlotTable::open(name, &types, store, side as u16, keys.len())?;
-        let (weights, matches, key_of) = (Vec::new(), Vec::new(), Vec::new());
-        let mut rows =
-            Self { table, stored, places, keys: keys.len(), weights, matches, counts, key_of, slots: Vec::new() };
-        let (weights, matches, keys) = (&mut rows.weights, &mut rows.matches, rows.keys);
-        rows.table.scan_all(&|columns, n| row_hashes(columns, keys, n), &mut |slot, bytes| {
-            load(weights, counts.then_some(matches), slot, bytes, name)
-        })?;
+        let is_plain = spec.append_only[side] && !spec.kind.single()[side];
+        let (mut weights, mut matches) = (Vec::new(), Vec::new());
+        let mut load = |slot: u32, bytes: &[u8]| load(&mut weights, counts.then_some(&mut matches), slot, bytes, name);
+        let id = table_id(side, is_plain);
+        let table = if is_plain {
+            Kept::Plain(RowTable::open(name, &types, store, id, keys.len(), &mut load)?)
+        } else {
+            let mut table = SlotTable::open(name, &types, store, id, keys.len())?;
+            table.scan_all(&|columns, n| row_hashes(columns, keys.len(), n), &mut load)?;
+            Kept::Indexed(table)
+        };
+        let weights = match is_plain && weights.iter().all(|w| *w == 1) {
+            true => SlotWeights::Ones,
+            false => SlotWeights::PerSlot(weights),
+        };
+        let (keys, key_of, slots) = (keys.len(), Vec::new(), Vec::new());
+        let mut rows = Self { table, stored, places, keys, weights, matches, counts, key_of, slots };
         rows.make_room();
         Ok(rows)
     }
 
     fn make_room(&mut self) {
-        let slots = self.table.slots_max();
-        self.weights.resize(slots, 0);
-        self.key_of.resize(slots, 0);
+        let slots = self.slots_max();
+        if let SlotWeights::PerSlot(weights) = &mut self.weights {
+            weights.resize(slots, 0);
+        }
+        if self.finds_keys() {
+            self.key_of.resize(slots, 0);
+        }
         if self.counts {
             self.matches.resize(slots, 0);
         }
+    }
+
+    /// All slots are below this number.
+    pub(super) fn slots_max(&self) -> usize {
+        match &self.table {
+            Kept::Indexed(table) => table.slots_max(),
+            Kept::Plain(table) => table.slots_max(),
+        }
+    }
+
+    /// True when rows go one by one, or are put out alone: then one asks a row for its key.
+    pub(super) fn finds_keys(&self) -> bool {
+        matches!(self.table, Kept::Indexed(_))
+    }
+
+    /// The key slot of a row, where [`finds_keys`](Self::finds_keys).
+    #[inline]
+    pub(super) fn key_of(&self, slot: u32) -> u32 {
+        self.key_of[slot as usize]
+    }
+
+    /// How often a row is there.
+    #[inline]
+    pub(super) fn weight(&self, slot: u32) -> i64 {
+        self.weights.at(slot)
     }
 
     /// Finds or makes the slots of the rows of a batch, see [`slots`](Self::slots) and [`created`](Self::created).
     /// `hashes` are those of the join keys.
     pub(super) fn lookup(&mut self, changes: &ChangeBatch, hashes: &[u64]) -> Result<(), OperatorError> {
         let columns: Vec<ArrayRef> = self.stored.iter().map(|c| changes.column(*c).clone()).collect();
-        let rest = hash_columns(&columns[self.keys..], hashes.len())?;
-        let hashes: Vec<u64> = hashes.iter().zip(&rest).map(|(k, r)| combine(*k, *r)).collect();
         let mut slots = std::mem::take(&mut self.slots);
-        self.table.lookup(&columns, &hashes, &mut slots, &mut |_, _| Ok(()))?;
+        match &mut self.table {
+            Kept::Indexed(table) => {
+                let rest = hash_columns(&columns[self.keys..], hashes.len())?;
+                let hashes: Vec<u64> = hashes.iter().zip(&rest).map(|(k, r)| combine(*k, *r)).collect();
+                table.lookup(&columns, &hashes, &mut slots, &mut |_, _| Ok(()))?;
+            }
+            Kept::Plain(table) => table.add(&columns, changes.num_rows(), &mut slots)?,
+        }
         self.slots = slots;
         self.make_room();
         Ok(())
     }
 
     /// Of the batch that was looked up last, the rows that were not there before, and their slots.
-    pub(super) fn created(&self) -> impl Iterator<Item = (u32, u32)> {
-        self.table.created()
+    pub(super) fn created(&self) -> Vec<(u32, u32)> {
+        match &self.table {
+            Kept::Indexed(table) => table.created().collect(),
+            Kept::Plain(_) => self.slots.iter().enumerate().map(|(row, slot)| (row as u32, *slot)).collect(),
+        }
     }
 
     /// The slots of the batch that was looked up last, by row.
@@ -91,28 +182,54 @@ impl Rows {
 
     /// Adds the weights of the batch that was looked up last.
     pub(super) fn add(&mut self, weights: &Weights) {
-        crate::aggregation::add_weights(&mut self.weights, &self.slots, weights);
-        self.table.mark_dirty(&self.slots);
+        match &mut self.table {
+            Kept::Indexed(table) => {
+                let slots = table.slots_max();
+                crate::aggregation::add_weights(self.weights.per_slot(slots), &self.slots, weights);
+                table.mark_dirty(&self.slots);
+            }
+            Kept::Plain(table) => {
+                if matches!(weights, Weights::AllInserts) && matches!(self.weights, SlotWeights::Ones) {
+                    return;
+                }
+                let per_slot = self.weights.per_slot(table.slots_max());
+                for (row, slot) in self.slots.iter().enumerate() {
+                    per_slot[*slot as usize] = weights.at(row);
+                }
+            }
+        }
     }
 
     /// Says that the matches of rows changed.
     pub(super) fn mark_dirty(&mut self, slots: &[u32]) {
-        self.table.mark_dirty(slots);
+        if let Kept::Indexed(table) = &mut self.table {
+            table.mark_dirty(slots);
+        }
     }
 
     /// All rows in use.
     pub(super) fn all(&self) -> Vec<u32> {
-        self.table.slots()
+        match &self.table {
+            Kept::Indexed(table) => table.slots(),
+            Kept::Plain(table) => table.slots(),
+        }
     }
 
     /// One column of the input, of the rows `slots`.
     pub(super) fn column(&self, column: usize, slots: &[u32]) -> Result<ArrayRef, OperatorError> {
-        Ok(self.table.key_column(self.places[column], slots)?)
+        self.stored_column(self.places[column], slots)
+    }
+
+    fn stored_column(&self, place: usize, slots: &[u32]) -> Result<ArrayRef, OperatorError> {
+        Ok(match &self.table {
+            Kept::Indexed(table) => table.key_column(place, slots)?,
+            Kept::Plain(table) => table.column(place, slots)?,
+        })
     }
 
     /// The join keys of `slots`.
     pub(super) fn keys(&self, slots: &[u32]) -> Result<Vec<ArrayRef>, OperatorError> {
-        Ok((0..self.keys).map(|c| self.table.key_column(c, slots)).collect::<Result<_, _>>()?)
+        (0..self.keys).map(|c| self.stored_column(c, slots)).collect()
     }
 
     /// All columns of `slots`, in the order of the input.
@@ -122,9 +239,15 @@ impl Rows {
 
     /// Forgets rows.
     pub(super) fn remove(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
-        self.table.remove(slots)?;
+        match &mut self.table {
+            Kept::Indexed(table) => table.remove(slots)?,
+            // Weights are those of whoever is given the slot next.
+            Kept::Plain(table) => return Ok(table.remove(slots)?),
+        }
+        let all = self.slots_max();
+        let weights = self.weights.per_slot(all);
         for slot in slots {
-            self.weights[*slot as usize] = 0;
+            weights[*slot as usize] = 0;
             if self.counts {
                 self.matches[*slot as usize] = 0;
             }
@@ -164,26 +287,41 @@ fn damaged(table: &str) -> StateError {
 
 impl Table for Rows {
     fn name(&self) -> &str {
-        self.table.name()
+        match &self.table {
+            Kept::Indexed(table) => table.name(),
+            Kept::Plain(table) => table.name(),
+        }
     }
 
     fn persist(&mut self) -> Result<(), StateError> {
         let (weights, matches) = (&self.weights, &self.matches);
-        self.table.persist(&mut |slot, out| {
-            let at = slot as usize;
-            out.extend_from_slice(&weights[at].to_le_bytes());
-            out.extend_from_slice(&matches.get(at).copied().unwrap_or_default().to_le_bytes());
-        })
+        let mut encode = |slot: u32, out: &mut Vec<u8>| {
+            out.extend_from_slice(&weights.at(slot).to_le_bytes());
+            out.extend_from_slice(&matches.get(slot as usize).copied().unwrap_or_default().to_le_bytes());
+        };
+        match &mut self.table {
+            Kept::Indexed(table) => table.persist(&mut encode),
+            Kept::Plain(table) => table.persist(&mut encode),
+        }
     }
 
     fn len(&self) -> usize {
-        self.table.len()
+        match &self.table {
+            Kept::Indexed(table) => table.len(),
+            Kept::Plain(table) => table.len(),
+        }
     }
 
     fn size_bytes(&self) -> usize {
-        self.table.size_bytes()
-            + (self.weights.capacity() + self.matches.capacity()) * 8
-            + (self.key_of.capacity() + self.slots.capacity()) * 4
+        let table = match &self.table {
+            Kept::Indexed(table) => table.size_bytes(),
+            Kept::Plain(table) => table.size_bytes(),
+        };
+        let weights = match &self.weights {
+            SlotWeights::Ones => 0,
+            SlotWeights::PerSlot(weights) => weights.capacity() * 8,
+        };
+        table + weights + self.matches.capacity() * 8 + (self.key_of.capacity() + self.slots.capacity()) * 4
     }
 }
 
@@ -192,8 +330,9 @@ pub(super) struct Keys {
     table: SlotTable,
     /// The rows of each side by key.
     postings: [Postings; 2],
-    /// Σ weight of the rows of each side, by key.
+    /// Σ weight of the rows of each side, by key; empty where they decide nothing.
     pub(super) totals: [Vec<i64>; 2],
+    by_totals: bool,
     /// Where a key's time lets it go: the keys by that time.
     by_time: Option<ByTime>,
 }
@@ -211,6 +350,7 @@ impl Keys {
             table: SlotTable::transient("join keys", &types)?,
             postings: [Postings::default(), Postings::default()],
             totals: [Vec::new(), Vec::new()],
+            by_totals: spec.residual.is_none() && spec.kind.single().contains(&true),
             by_time: spec.time.map(|t| ByTime { key: t.key, slots: BTreeMap::new() }),
         };
         for (side, rows) in rows.iter_mut().enumerate() {
@@ -221,7 +361,9 @@ impl Keys {
             keys.make_room(side, rows);
             for (slot, key) in slots.iter().zip(&found) {
                 keys.post(side, rows, *slot, *key);
-                keys.totals[side][*key as usize] += rows.weights[*slot as usize];
+                if keys.by_totals {
+                    keys.totals[side][*key as usize] += rows.weight(*slot);
+                }
             }
         }
         Ok(keys)
@@ -236,7 +378,9 @@ impl Keys {
     ) -> Result<(), OperatorError> {
         let created = self.table.lookup(columns, hashes, slots, &mut |_, _| Ok(()))?;
         let room = self.table.slots_max();
-        self.totals.iter_mut().for_each(|t| t.resize(room, 0));
+        if self.by_totals {
+            self.totals.iter_mut().for_each(|t| t.resize(room, 0));
+        }
         if let Some(by_time) = &mut self.by_time
             && !created.is_empty()
         {
@@ -251,12 +395,15 @@ impl Keys {
 
     /// Makes room for the rows of a side.
     pub(super) fn make_room(&mut self, side: usize, rows: &Rows) {
-        self.postings[side].resize(self.table.slots_max(), rows.weights.len());
+        let places = if rows.finds_keys() { rows.slots_max() } else { 0 };
+        self.postings[side].resize(self.table.slots_max(), places);
     }
 
     /// Notes that a new row has the key.
     pub(super) fn post(&mut self, side: usize, rows: &mut Rows, row: u32, key: u32) {
-        rows.key_of[row as usize] = key;
+        if rows.finds_keys() {
+            rows.key_of[row as usize] = key;
+        }
         self.postings[side].add(key, row);
     }
 
@@ -269,6 +416,16 @@ impl Keys {
     /// Notes that a row of a side is gone.
     pub(super) fn forget_row(&mut self, side: usize, key: u32, row: u32) {
         self.postings[side].remove(key, row);
+    }
+
+    /// Notes that all rows of a side that have the key are gone.
+    pub(super) fn forget_rows(&mut self, side: usize, key: u32) {
+        self.postings[side].clear(key);
+    }
+
+    /// Do totals decide what stands alone?
+    pub(super) fn by_totals(&self) -> bool {
+        self.by_totals
     }
 
     /// Forgets those of `keys`, all different, that have no rows.
@@ -294,7 +451,7 @@ impl Keys {
     /// Forgets keys without rows.
     pub(super) fn remove(&mut self, keys: &[u32]) -> Result<(), OperatorError> {
         self.table.remove(keys)?;
-        for key in keys {
+        for key in keys.iter().filter(|_| self.by_totals) {
             self.totals.iter_mut().for_each(|t| t[*key as usize] = 0);
         }
         Ok(())

@@ -1,9 +1,11 @@
 //! Strings and byte strings as keys: 16 bytes a slot, and what is longer than 15 bytes in an arena beside.
 
-use super::key_column::{Created, KeyColumn};
+use super::key_column::{Created, KeyColumn, make_room};
 use crate::StateError;
-use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, StringArray};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use std::sync::Arc;
 
 /// Longest value that is kept within its view.
@@ -139,6 +141,7 @@ impl ByteKeys {
 
 impl KeyColumn for ByteKeys {
     fn resize(&mut self, slots: usize) {
+        make_room(&mut self.views, slots);
         self.views.resize(slots, 0);
     }
 
@@ -153,6 +156,7 @@ impl KeyColumn for ByteKeys {
             } else {
                 let value = &values.bytes[start..start + length];
                 let at = self.arena.len();
+                make_room(&mut self.arena, at + value.len());
                 self.arena.extend_from_slice(value);
                 long(at, value)
             };
@@ -173,17 +177,29 @@ impl KeyColumn for ByteKeys {
     }
 
     fn gather(&self, slots: &[u32]) -> Result<ArrayRef, StateError> {
-        let bytes = slots.len() * INLINE_MAX;
-        if self.is_text {
-            let mut out = StringBuilder::with_capacity(slots.len(), bytes);
-            // What was written came from a column of strings.
-            self.for_each(slots, |v| out.append_option(v.map(|v| std::str::from_utf8(v).unwrap_or_default())));
-            Ok(Arc::new(out.finish()))
-        } else {
-            let mut out = BinaryBuilder::with_capacity(slots.len(), bytes);
-            self.for_each(slots, |v| out.append_option(v));
-            Ok(Arc::new(out.finish()))
+        let mut offsets = Vec::with_capacity(slots.len() + 1);
+        offsets.push(0);
+        let (mut end, mut has_nulls) = (0usize, false);
+        for slot in slots {
+            let view = self.views[*slot as usize];
+            end += match kind(view) {
+                NULL => {
+                    has_nulls = true;
+                    0
+                }
+                LONG => place(view).1,
+                length => length.into(),
+            };
+            offsets.push(i32::try_from(end).map_err(|_| ArrowError::OffsetOverflowError(end))?);
         }
+        let mut bytes = Vec::with_capacity(end);
+        self.for_each(slots, |v| bytes.extend_from_slice(v.unwrap_or_default()));
+        let nulls = has_nulls.then(|| slots.iter().map(|s| kind(self.views[*s as usize]) != NULL).collect());
+        let offsets = OffsetBuffer::new(offsets.into());
+        Ok(match self.is_text {
+            true => Arc::new(StringArray::try_new(offsets, bytes.into(), nulls)?),
+            false => Arc::new(BinaryArray::try_new(offsets, bytes.into(), nulls)?),
+        })
     }
 
     fn clear(&mut self, slot: u32) {

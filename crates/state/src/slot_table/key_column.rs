@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 /// A row of the batch that is looked up, and the slot that was given to its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Created {
-    pub(super) row: u32,
-    pub(super) slot: u32,
+pub(crate) struct Created {
+    pub(crate) row: u32,
+    pub(crate) slot: u32,
 }
 
 /// One column of the keys of all slots. All calls work on whole batches but [`equals`](Self::equals), which is for
 /// the rare cases.
-pub(super) trait KeyColumn: Send {
+pub(crate) trait KeyColumn: Send {
     /// The batch's column in the form in which the other calls take it.
     fn prepare(&self, column: &ArrayRef) -> Result<ArrayRef, StateError> {
         Ok(column.clone())
@@ -40,7 +40,7 @@ pub(super) trait KeyColumn: Send {
 }
 
 /// A column for keys of type `data_type`. Types without a storage of their own are kept in the row format.
-pub(super) fn key_column(table: &str, data_type: &DataType) -> Result<Box<dyn KeyColumn>, StateError> {
+pub(crate) fn key_column(table: &str, data_type: &DataType) -> Result<Box<dyn KeyColumn>, StateError> {
     macro_rules! fixed {
         ($t:ty) => {
             Box::new(FixedKeys::<$t>::new(data_type))
@@ -76,6 +76,17 @@ pub(super) fn key_column(table: &str, data_type: &DataType) -> Result<Box<dyn Ke
         }
     })
 }
+
+/// Makes room for `length` elements. A long vector grows by half, not to the double: what it does not use is memory that
+/// rows could have.
+pub(crate) fn make_room<T>(values: &mut Vec<T>, length: usize) {
+    if length > values.capacity() && length >= GROWS_BY_HALF {
+        values.reserve_exact(length.max(values.capacity() + values.capacity() / 2) - values.len());
+    }
+}
+
+/// From this length on vectors grow by half.
+const GROWS_BY_HALF: usize = 1 << 16;
 
 /// The one form of values that are equal as keys: `-0.0` is `0.0`, and there is one NaN.
 pub(super) trait Canonical: Copy {
@@ -138,8 +149,10 @@ where
     T::Native: Canonical,
 {
     fn resize(&mut self, slots: usize) {
+        make_room(&mut self.values, slots);
         self.values.resize(slots, T::Native::default());
         if !self.nulls.is_empty() {
+            make_room(&mut self.nulls, slots);
             self.nulls.resize(slots, false);
         }
     }

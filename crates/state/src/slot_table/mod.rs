@@ -14,7 +14,7 @@
 //! Values are normalised where SQL calls them equal (`-0.0`, NaN), so results do not depend on who came first.
 
 mod byte_keys;
-mod key_column;
+pub(crate) mod key_column;
 
 use crate::{StateError, Store, TableId, Write};
 use arrow::array::{Array, ArrayRef, BinaryArray};
@@ -32,7 +32,7 @@ pub type Load<'a> = dyn FnMut(u32, &[u8]) -> Result<(), StateError> + 'a;
 pub type HashKeys<'a> = dyn Fn(&[ArrayRef], usize) -> Result<Vec<u64>, ArrowError> + 'a;
 
 /// First byte of every stored value.
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 /// Entries that are read from the store at a time.
 const SCAN_BATCH: usize = 4096;
 
@@ -443,7 +443,7 @@ impl SlotTable {
     }
 }
 
-fn unversioned<'a>(table: &str, value: &'a [u8]) -> Result<&'a [u8], StateError> {
+pub(crate) fn unversioned<'a>(table: &str, value: &'a [u8]) -> Result<&'a [u8], StateError> {
     match value.split_first() {
         Some((&VERSION, rest)) => Ok(rest),
         Some((version, _)) => Err(StateError::Corrupt {

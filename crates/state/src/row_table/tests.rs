@@ -1,0 +1,108 @@
+use crate::{Backend, MemoryBackend, RowTable, Store};
+use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::datatypes::{DataType, Int64Type};
+use eddyline_changes::KeyGroups;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const GROUPS: u16 = 8;
+
+fn store(backend: &Arc<MemoryBackend>) -> Store {
+    let groups = KeyGroups::new(GROUPS, 1);
+    let backend: Arc<dyn Backend> = backend.clone();
+    Store::new(backend, 7, groups, 0..GROUPS)
+}
+
+/// The table, and the values that were loaded by slot.
+fn open(backend: &Arc<MemoryBackend>) -> (RowTable, BTreeMap<u32, u8>) {
+    let mut loaded = BTreeMap::new();
+    let types = [DataType::Int64, DataType::Utf8];
+    let table = RowTable::open("rows", &types, &store(backend), 3, 1, &mut |slot, value| {
+        loaded.insert(slot, value[0]);
+        Ok(())
+    });
+    (table.expect("opens"), loaded)
+}
+
+fn add(table: &mut RowTable, rows: &[(i64, &str)]) -> Vec<u32> {
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.0)));
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.1)));
+    let mut slots = Vec::new();
+    table.add(&[numbers, texts], rows.len(), &mut slots).expect("added");
+    slots
+}
+
+fn rows(table: &RowTable) -> Vec<(i64, String)> {
+    let slots = table.slots();
+    let (numbers, texts) = (table.column(0, &slots).expect("numbers"), table.column(1, &slots).expect("texts"));
+    let (numbers, texts) = (numbers.as_primitive::<Int64Type>(), texts.as_string::<i32>());
+    let mut rows: Vec<_> = (0..slots.len()).map(|at| (numbers.value(at), texts.value(at).to_owned())).collect();
+    rows.sort();
+    rows
+}
+
+fn persist(table: &mut RowTable) {
+    table.persist(&mut |slot, out| out.push(slot as u8 + 100)).expect("persisted");
+}
+
+fn texts(rows: &[(i64, &str)]) -> Vec<(i64, String)> {
+    rows.iter().map(|(n, t)| (*n, (*t).to_owned())).collect()
+}
+
+#[test]
+fn equal_rows_are_kept_apart_through_restarts() {
+    let backend = Arc::new(MemoryBackend::new());
+    let (mut table, _) = open(&backend);
+    add(&mut table, &[(1, "a"), (1, "a"), (2, "a text that is longer than a view")]);
+    persist(&mut table);
+    let (mut table, loaded) = open(&backend);
+    assert_eq!(loaded.len(), 3);
+    add(&mut table, &[(1, "a"), (1, "a")]);
+    persist(&mut table);
+    let (table, _) = open(&backend);
+    assert_eq!(
+        rows(&table),
+        texts(&[(1, "a"), (1, "a"), (1, "a"), (1, "a"), (2, "a text that is longer than a view")])
+    );
+}
+
+#[test]
+fn what_is_removed_stays_removed_and_its_slot_is_used_again() {
+    let backend = Arc::new(MemoryBackend::new());
+    let (mut table, _) = open(&backend);
+    let slots = add(&mut table, &[(1, "a"), (1, "a"), (2, "b")]);
+    persist(&mut table);
+    let (mut table, _) = open(&backend);
+    let gone: Vec<u32> = table.slots().into_iter().take(2).collect();
+    table.remove(&gone).expect("removed");
+    // The same content in the slots of the removed rows, of which the removal is not yet written.
+    let again = add(&mut table, &[(1, "a"), (2, "b")]);
+    assert!(again.iter().all(|s| slots.contains(s)));
+    let before = rows(&table);
+    persist(&mut table);
+    let (mut table, _) = open(&backend);
+    assert_eq!(rows(&table), before);
+    let all = table.slots();
+    table.remove(&all).expect("removed");
+    persist(&mut table);
+    assert!(backend.is_empty(), "nothing is left in the store");
+    assert!(open(&backend).0.is_empty());
+}
+
+#[test]
+fn a_removal_that_was_never_written_leaves_no_trace() {
+    let backend = Arc::new(MemoryBackend::new());
+    let (mut table, _) = open(&backend);
+    let slots = add(&mut table, &[(1, "a"), (2, "b")]);
+    table.remove(&slots[..1]).expect("removed");
+    persist(&mut table);
+    assert_eq!(rows(&open(&backend).0), texts(&[(2, "b")]));
+}
+
+#[test]
+fn damage_is_told() {
+    let backend = Arc::new(MemoryBackend::new());
+    store(&backend).write(vec![crate::Write::Put(store(&backend).full_key(3, 0, b"abc"), vec![1])]).expect("written");
+    let opened = RowTable::open("rows", &[DataType::Int64], &store(&backend), 3, 1, &mut |_, _| Ok(()));
+    assert!(opened.err().is_some_and(|e| e.to_string().contains("too short")));
+}
