@@ -96,6 +96,23 @@ pub fn check(case: &Case<'_>) -> Result<(), String> {
     compare(&collected, &wanted).map_err(|e| told(format!("{e}at the end of\n{}", arrived.text())))
 }
 
+/// The batch answer of a case over all of its input.
+///
+/// # Errors
+/// It cannot be bound, or DataFusion cannot compute it.
+pub fn answer(case: &Case<'_>) -> Result<Vec<RecordBatch>, String> {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let feeds = |all: Changes, t: &RandomTable| all.with_feed(&t.name, Feed::new(t.splits.len()));
+    let registry = Registry::builtin().with(Arc::new(case.tables.iter().fold(Changes::default(), feeds)));
+    let config = EngineConfig { registry, shards: case.shards, ..EngineConfig::new(tokio.handle().clone()) };
+    let ddl: String = case.tables.iter().map(|t| format!("{}\n", t.ddl)).collect();
+    let script = format!("{ddl}{}", case.query);
+    let planned = Engine::new(config).session().plan_select(&script).map_err(|e| e.render(&script))?;
+    let mut arrived = Arrived::new(case.tables);
+    arrived.handed = case.tables.iter().map(|t| t.splits.iter().map(Vec::len).collect()).collect();
+    tokio.block_on(oracle::batch_answer(&planned.logical[0], &arrived.tables()?)).map_err(|e| e.to_string())
+}
+
 fn compare(collected: &Collected, wanted: &[RecordBatch]) -> Result<(), String> {
     let wanted = Multiset::of(wanted).map_err(|e| e.to_string())?;
     let rows = collected.lock();

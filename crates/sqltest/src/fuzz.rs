@@ -1,7 +1,8 @@
 //! One random case per seed: tables, changes, a query, the way it is cut and the number of shards.
 
-use crate::check::{Case, check};
+use crate::check::check;
 use crate::random::{self, Shape};
+use crate::shrink::Failing;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -26,6 +27,11 @@ impl Kind {
 /// # Errors
 /// What differs from the batch answer, with the seed, the query and the rows.
 pub fn run(kind: Kind, seed: u64) -> Result<(), String> {
+    check(&made(kind, seed).case())
+}
+
+/// The case of `seed`, which need not fail.
+pub fn made(kind: Kind, seed: u64) -> Failing {
     let mut rng = StdRng::seed_from_u64(seed);
     let shards = [1, 2, 4][(seed % 3) as usize];
     let (tables, shape) = match kind {
@@ -36,5 +42,5 @@ pub fn run(kind: Kind, seed: u64) -> Result<(), String> {
     };
     let names: Vec<&str> = tables.iter().map(|t| t.name.as_str()).collect();
     let query = random::query(&mut rng, shape, &names);
-    check(&Case { seed, shards, tables: &tables, query: &query, on_update: kind == Kind::WindowsEarly })
+    Failing { seed, shards, tables, query, on_update: kind == Kind::WindowsEarly }
 }

@@ -1,5 +1,6 @@
 //! How SQL is tested: suites of files, an independent oracle, random queries.
 //!
+//! - [`shrink`]: a failing case made small, and written as a file of the suites.
 //! - [`suite`]: sqllogictest files over an embedded session.
 //! - [`tpch`]: tables, rows and queries of TPC-H.
 //! - [`feed`]: the connector `changes`, rows out of SQL text or pushed by a test.
@@ -17,5 +18,6 @@ pub mod fuzz;
 pub mod oracle;
 pub mod random;
 pub mod rows;
+pub mod shrink;
 pub mod suite;
 pub mod tpch;

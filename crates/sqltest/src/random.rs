@@ -13,6 +13,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 /// A table and everything that will happen to it.
+#[derive(Clone)]
 pub struct RandomTable {
     /// Its name.
     pub name: String,

@@ -8,7 +8,7 @@ use eddyline_connectors::Registry;
 use eddyline_engine::{
     Engine, EngineConfig, JobEvent, Listing, Observer, ResultTable, RunningJob, ScriptError, Session,
 };
-use sqllogictest::{DB, DBOutput, DefaultColumnType};
+use sqllogictest::{ColumnType, DB, DBOutput, DefaultColumnType};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,6 +110,24 @@ impl Observer for Output {
             }
         }
     }
+}
+
+/// A query and its right answer as a record of a suite, rows sorted.
+///
+/// # Errors
+/// A value that cannot be written.
+pub fn record(query: &str, batches: &[RecordBatch]) -> Result<String, Failed> {
+    let mut output = Output::default();
+    if let Some(first) = batches.first() {
+        output.take(&first.schema(), batches.to_vec());
+    }
+    let DBOutput::Rows { types, rows } = output.finish()? else {
+        return Ok(format!("query T rowsort\n{query}\n----\n"));
+    };
+    let letters: String = types.iter().map(DefaultColumnType::to_char).collect();
+    let mut lines: Vec<String> = rows.iter().map(|row| row.join(" ")).collect();
+    lines.sort_unstable();
+    Ok(format!("query {letters} rowsort\n{query}\n----\n{}\n", lines.join("\n")))
 }
 
 fn letter(data_type: &DataType) -> DefaultColumnType {

@@ -1,6 +1,8 @@
 //! Random queries against the batch oracle for a while: `cargo xtask fuzz-sql --seconds N [--from SEED]`.
 
-use eddyline_sqltest::fuzz::{Kind, run};
+use eddyline_sqltest::check::check;
+use eddyline_sqltest::fuzz::{Kind, made, run};
+use eddyline_sqltest::shrink::shrink;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -18,10 +20,23 @@ fn main() -> ExitCode {
             if let Err(told) = run(kind, seed) {
                 failed += 1;
                 println!("{kind:?}, seed {seed}:\n{told}\n");
+                tell_small(kind, seed);
             }
         }
         seed += 1;
     }
     println!("seeds {from} to {seed} of {} kinds: {failed} failed", Kind::ALL.len());
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints the case made small, and writes it as a file of the suites.
+fn tell_small(kind: Kind, seed: u64) {
+    let small = shrink(&made(kind, seed), &check);
+    let Err(told) = check(&small.case()) else { return };
+    println!("made small:\n{told}");
+    let path = std::env::temp_dir().join(format!("fuzz-{kind:?}-{seed}.slt").to_lowercase());
+    match small.to_slt(&told).and_then(|slt| std::fs::write(&path, slt).map_err(|e| e.to_string())) {
+        Ok(()) => println!("written to {}\n", path.display()),
+        Err(why) => println!("not written as a file of the suites: {why}\n"),
+    }
 }
