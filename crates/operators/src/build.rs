@@ -1,5 +1,6 @@
 use crate::calc::Calc;
 use crate::union::Union;
+use crate::unnest::Unnest;
 use crate::window_assign::WindowAssign;
 use crate::{Operator, OperatorError, group_aggregate, join, set_operation, top_n, window_aggregate};
 use arrow::datatypes::SchemaRef;
@@ -22,6 +23,7 @@ pub fn build(node: &Node, inputs: &[SchemaRef], store: &Store) -> Result<Box<dyn
         OperatorSpec::WindowAssign(spec) => Box::new(WindowAssign::new(spec, input, output)),
         OperatorSpec::WindowAggregate(spec) => window_aggregate::build(spec, input, output, store)?,
         OperatorSpec::Join(spec) => join::build(spec, inputs, output, store)?,
+        OperatorSpec::Unnest(spec) => Box::new(Unnest::new(spec, input, output)),
         OperatorSpec::SetOperation(spec) => set_operation::build(*spec, inputs, output, store)?,
         OperatorSpec::TopN(spec) => top_n::build(spec, input, output, store)?,
         OperatorSpec::Source(_) | OperatorSpec::Values(_) | OperatorSpec::Sink(_) => {

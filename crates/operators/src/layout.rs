@@ -7,7 +7,7 @@
 //!
 //! Not here: what is done about it (warnings, refusals), which sources end (the caller knows).
 
-use crate::{calc, group_aggregate, join, set_operation, top_n, union, window_aggregate, window_assign};
+use crate::{calc, group_aggregate, join, set_operation, top_n, union, unnest, window_aggregate, window_assign};
 use arrow::datatypes::{DataType, Schema};
 use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SourceSpec};
 use std::fmt;
@@ -192,6 +192,7 @@ pub(crate) fn layout(node: &Node, below: &[Below<'_>], ends: &dyn Fn(&SourceSpec
         (OperatorSpec::WindowAssign(_), [input, ..]) => window_assign::layout(input),
         (OperatorSpec::WindowAggregate(spec), [input, ..]) => window_aggregate::layout(spec, input),
         (OperatorSpec::Join(spec), [left, right, ..]) => join::layout(spec, [left, right]),
+        (OperatorSpec::Unnest(_), [input, ..]) => unnest::layout(input),
         (OperatorSpec::SetOperation(_), [left, right, ..]) => set_operation::layout(left, right),
         (OperatorSpec::TopN(spec), [input, ..]) => top_n::layout(spec, input),
         (OperatorSpec::Sink(_), [input, ..]) => Layout::stateless(input.rows.clone()),

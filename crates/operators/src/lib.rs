@@ -13,6 +13,7 @@
 //! | `join` | JOIN, IN, EXISTS, INTERSECT, EXCEPT |
 //! | `set_operation` | INTERSECT ALL, EXCEPT ALL |
 //! | `top_n` | ROW_NUMBER, RANK, DENSE_RANK with bounds, LIMIT, DISTINCT ON |
+//! | `unnest` | UNNEST |
 //! | `window_assign` | TABLE(TUMBLE(…)), TABLE(HOP(…)) |
 //! | `window_aggregate` | GROUP BY over windows |
 //!
@@ -34,6 +35,7 @@ mod layout;
 mod set_operation;
 mod top_n;
 mod union;
+mod unnest;
 mod window_aggregate;
 mod window_assign;
 

@@ -100,6 +100,11 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
             let _ = write!(out, "{local}{} {}..{last}", t.ranking.name(), t.first);
             let _ = write!(out, " by ({}) order ({})", names(input, &t.partition), order(input, &t.order));
         }
+        OperatorSpec::Unnest(u) => {
+            let outer = if u.outer { "outer " } else { "" };
+            let number = if u.ordinality { " with ordinality" } else { "" };
+            let _ = write!(out, "{outer}({}){number}", names(input, &u.lists));
+        }
         OperatorSpec::SetOperation(s) => out.push_str(s.operation.name()),
         OperatorSpec::Sink(s) => {
             let _ = write!(out, "{}", s.table);

@@ -17,6 +17,7 @@ mod join;
 mod set_operation;
 mod spec;
 mod top_n;
+mod unnest;
 pub mod window;
 
 pub use aggregate::{AggregateCall, AggregatePhase, GroupAggregateSpec, ValueList, ValueOrder};
@@ -28,4 +29,5 @@ pub use join::{JoinKind, JoinSpec, TimeKey};
 pub use set_operation::{SetOperation, SetOperationSpec};
 pub use spec::{CalcSpec, OperatorSpec, SinkSpec, SourceSpec, ValuesSpec, WatermarkSpec};
 pub use top_n::{OrderColumn, Ranking, TopNSpec};
+pub use unnest::UnnestSpec;
 pub use window::{Window, WindowAggregateSpec, WindowAssignSpec};

@@ -1,6 +1,6 @@
 use crate::{
-    Expression, GroupAggregateSpec, JoinSpec, NamedExpression, SetOperationSpec, TopNSpec, WindowAggregateSpec,
-    WindowAssignSpec,
+    Expression, GroupAggregateSpec, JoinSpec, NamedExpression, SetOperationSpec, TopNSpec, UnnestSpec,
+    WindowAggregateSpec, WindowAssignSpec,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -29,6 +29,8 @@ pub enum OperatorSpec {
     Join(JoinSpec),
     /// The first rows of every partition: ROW_NUMBER, RANK, LIMIT, DISTINCT ON.
     TopN(TopNSpec),
+    /// A row for every element of a list.
+    Unnest(UnnestSpec),
     /// INTERSECT ALL, EXCEPT ALL.
     SetOperation(SetOperationSpec),
     /// Rows to outside.
@@ -48,6 +50,7 @@ impl OperatorSpec {
             OperatorSpec::WindowAggregate(_) => "WindowAggregate",
             OperatorSpec::Join(_) => "Join",
             OperatorSpec::TopN(_) => "TopN",
+            OperatorSpec::Unnest(_) => "Unnest",
             OperatorSpec::SetOperation(_) => "SetOperation",
             OperatorSpec::Sink(_) => "Sink",
         }

@@ -26,6 +26,7 @@ mod to_stream;
 
 pub use bind::Functions;
 pub use bind::set_operation::SetOperationAll;
+pub use bind::unnest::Unnest;
 pub use bind::window_assign::WindowAssign;
 pub use error::{SqlError, TextPosition};
 pub use parse::parse;

@@ -8,17 +8,20 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::catalog::MemTable;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Column, DataFusionError, ExprSchema, JoinType, NullEquality, Result, ScalarValue};
+use datafusion::common::{
+    Column, DataFusionError, ExprSchema, JoinType, NullEquality, Result, ScalarValue, UnnestOptions,
+};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::functions_nested::expr_fn::{array_length, gen_series};
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{
-    Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNodeCore, cast, lit,
+    Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNodeCore, cast, lit, when,
 };
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use eddyline_plan::{SetOperation, Window};
-use eddyline_planner::{SetOperationAll, WindowAssign};
+use eddyline_planner::{SetOperationAll, Unnest, WindowAssign};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -71,6 +74,9 @@ fn replace(node: LogicalPlan, tables: &Tables, threads: usize) -> Result<Transfo
             if let Some(assign) = node.downcast_ref::<WindowAssign>() {
                 return Ok(Transformed::yes(windows(assign)?));
             }
+            if let Some(unnest) = node.downcast_ref::<Unnest>() {
+                return Ok(Transformed::yes(unnested(unnest)?));
+            }
             match node.downcast_ref::<SetOperationAll>() {
                 Some(set) => Ok(Transformed::yes(numbered_copies(set)?)),
                 None => Ok(Transformed::no(LogicalPlan::Extension(extension))),
@@ -90,6 +96,32 @@ fn parts(rows: &[RecordBatch], threads: usize) -> Vec<Vec<RecordBatch>> {
         batches.chunks(batches.len().div_ceil(threads).max(1)).map(<[_]>::to_vec).collect();
     parts.resize(threads, Vec::new());
     parts
+}
+
+/// UNNEST by DataFusion's, which takes columns, keeps no empty lists and has no numbers: a list of them goes along.
+fn unnested(unnest: &Unnest) -> Result<LogicalPlan> {
+    let input = unnest.input();
+    let lists: Vec<Expr> = unnest
+        .lists()
+        .iter()
+        .map(|l| when(array_length(l.clone()).gt(lit(0)), l.clone()).end())
+        .collect::<Result<_>>()?;
+    let number = unnest
+        .has_ordinality()
+        .then(|| gen_series(lit(1), cast(array_length(lists[0].clone()), DataType::Int64), lit(1)));
+    let added: Vec<Expr> =
+        lists.into_iter().chain(number).enumerate().map(|(at, e)| e.alias(format!("list{at}"))).collect();
+    let columns: Vec<Column> = (0..added.len()).map(|at| Column::from_name(format!("list{at}"))).collect();
+    let below = input.schema().columns();
+    let all: Vec<Expr> = below.iter().cloned().map(Expr::Column).chain(added).collect();
+    let options = UnnestOptions::new().with_preserve_nulls(unnest.is_outer());
+    let plan = LogicalPlanBuilder::from(input.as_ref().clone()).project(all)?;
+    let plan = plan.unnest_columns_with_options(columns.clone(), options)?;
+    let named = below.into_iter().chain(columns).zip(unnest.schema().iter());
+    let named: Vec<Expr> = named
+        .map(|(c, (q, f))| cast(Expr::Column(c), f.data_type().clone()).alias_qualified(q.cloned(), f.name()))
+        .collect();
+    plan.project(named)?.build()
 }
 
 /// INTERSECT ALL and EXCEPT ALL by numbers: the copies of a row are numbered on both sides, and then there are none.

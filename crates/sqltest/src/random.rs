@@ -141,7 +141,8 @@ fn relation(rng: &mut StdRng, tables: &[&str], depth: usize) -> String {
     };
     let full = depth == 1;
     match rng.random_range(0..21) {
-        17..=20 => first_rows(rng, &from),
+        17..=19 => first_rows(rng, &from),
+        20 => unnested(rng, &from),
         10..=12 => join(rng, tables, &from, depth),
         13..=15 => subquery(rng, tables, &from, depth),
         16 => {
@@ -236,6 +237,26 @@ fn subquery(rng: &mut StdRng, tables: &[&str], from: &str, depth: usize) -> Stri
         _ => format!("(l.a > 2 OR {not}EXISTS (SELECT 1 FROM {right} AS r WHERE r.k = l.k))"),
     };
     format!("SELECT l.k AS k, l.a AS a FROM {from} AS l WHERE {condition}")
+}
+
+/// Rows once for every element of a list.
+fn unnested(rng: &mut StdRng, from: &str) -> String {
+    let from = from.rsplit_once(" AS ").map_or(from, |(query, _)| query);
+    let list = ["ARRAY[a, a + 1]", "GENERATE_SERIES(1, a)", "GENERATE_SERIES(a, a + 2)", "ARRAY[a, NULL, 3]"];
+    let list = list.choose(rng).expect("not empty");
+    let list = if rng.random_bool(0.4) { format!("CASE WHEN k <> 'x' THEN {list} END") } else { (*list).to_owned() };
+    let of = format!("(SELECT k, a, {list} AS ns FROM {from} AS i) AS l");
+    let join = |rng: &mut StdRng, number: &str, names: &str| match rng.random_bool(0.4) {
+        true => format!("{of} LEFT JOIN UNNEST(ns){number} AS e({names}) ON TRUE"),
+        false => format!("{of} CROSS JOIN UNNEST(l.ns){number} AS e({names})"),
+    };
+    let wher = ["", " WHERE n > 1", " WHERE a > 0 AND n < 4", " WHERE n IS NULL"].choose(rng).expect("not empty");
+    match rng.random_range(0..4) {
+        0 => format!("SELECT k, n AS a, a AS b FROM {}{wher}", join(rng, "", "n")),
+        1 => format!("SELECT k, n AS a, at FROM {}{wher}", join(rng, " WITH ORDINALITY", "n, at")),
+        2 => format!("SELECT k, SUM(n) AS a, COUNT(*) AS b FROM {}{wher} GROUP BY k", join(rng, "", "n")),
+        _ => format!("SELECT k, UNNEST(ns) AS a FROM {of}"),
+    }
 }
 
 /// Numbered rows, LIMIT, DISTINCT ON. The order leaves rows equal only where what is put out of them is.

@@ -1,3 +1,4 @@
+use super::unnest::UnnestPlanner;
 use super::using_join::UsingPlanner;
 use super::window_tvf::WindowTvfPlanner;
 use super::{BoundView, CatalogTable, Functions, types};
@@ -26,7 +27,7 @@ impl<'p, 'a> Context<'p, 'a> {
             planner,
             functions: planner.functions.in_zone(&planner.options.time_zone)?,
             config: planner.config(),
-            relation_planners: vec![Arc::new(WindowTvfPlanner), Arc::new(UsingPlanner)],
+            relation_planners: vec![Arc::new(WindowTvfPlanner), Arc::new(UsingPlanner), Arc::new(UnnestPlanner)],
             views: RefCell::default(),
         })
     }

@@ -22,6 +22,7 @@ mod table_source;
 #[cfg(test)]
 mod tests;
 mod types;
+pub(crate) mod unnest;
 mod using;
 mod using_join;
 pub(crate) mod window_assign;
@@ -84,6 +85,7 @@ fn bind_in(context: &Context<'_, '_>, query: &Query) -> Result<LogicalPlan, SqlE
     using::rewrite(&mut rewritten, &|from| plan_of(from).map(|plan| plan.schema().clone()))?;
     let plan = plan_of(rewritten)?;
     let rules: Vec<Arc<dyn datafusion_optimizer::AnalyzerRule + Send + Sync>> = vec![
+        Arc::new(unnest::UnnestsOverTables),
         Arc::new(ResolveGroupingFunction::new()),
         Arc::new(literals::IntegerLiterals),
         Arc::new(casts::RefusedCasts),

@@ -30,6 +30,7 @@ pub(crate) fn rewrite(query: &Query) -> Result<Query, SqlError> {
 
         fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
             super::aggregate_syntax::rewrite(expr);
+            array_as_call(expr);
             ControlFlow::Continue(())
         }
     }
@@ -40,6 +41,15 @@ pub(crate) fn rewrite(query: &Query) -> Result<Query, SqlError> {
     }
     name_expressions(&mut query.body);
     Ok(query)
+}
+
+/// `ARRAY[a, 1]` as `make_array(a, 1)`: in the literal the binder does not see columns of the query around.
+fn array_as_call(expr: &mut Expr) {
+    if let Expr::Array(array) = expr
+        && array.elem.iter().any(|e| !matches!(e, Expr::Value(_)))
+    {
+        *expr = call("make_array", std::mem::take(&mut array.elem));
+    }
 }
 
 /// `SELECT a + 1` gives a column named `EXPR$0`: the position counts from 0.

@@ -82,7 +82,7 @@ impl VisitorMut for Normaliser {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
-        flow(check_table(factor).and_then(|()| windows::normalise(factor)))
+        flow(windows::normalise(factor).and_then(|()| check_table(factor)))
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {

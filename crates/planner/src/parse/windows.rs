@@ -4,7 +4,7 @@ use super::script::position;
 use crate::SqlError;
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Spanned,
-    TableFactor,
+    TableAlias, TableFactor,
 };
 
 /// Window functions and the names of their arguments, in order.
@@ -21,6 +21,28 @@ const WINDOWS: [(&str, &[&str]); 4] = [
 /// Functions in FROM that are no windows; arguments that the window does not have.
 pub(super) fn normalise(factor: &mut TableFactor) -> Result<(), SqlError> {
     match factor {
+        TableFactor::Table { name, args: Some(args), alias, with_ordinality, .. } if gives_lists(name).is_some() => {
+            *factor = unnest(name, &args.args, alias.take(), *with_ordinality)?;
+            Ok(())
+        }
+        TableFactor::Function { name, args, alias, with_ordinality, .. } if gives_lists(name).is_some() => {
+            *factor = unnest(name, args, alias.take(), *with_ordinality)?;
+            Ok(())
+        }
+        TableFactor::Function { name, args, alias, .. } if name.to_string().eq_ignore_ascii_case("TABLE") => {
+            let [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr @ Expr::Function(_)))] = args.as_slice() else {
+                return Err(unknown(name));
+            };
+            *factor = TableFactor::TableFunction { expr: expr.clone(), alias: alias.take() };
+            normalise(factor)
+        }
+        TableFactor::TableFunction { expr: Expr::Function(function), alias }
+            if gives_lists(&function.name).is_some() =>
+        {
+            let FunctionArguments::List(list) = &function.args else { return Err(unknown(&function.name)) };
+            *factor = unnest(&function.name, &list.args, alias.take(), false)?;
+            Ok(())
+        }
         TableFactor::Table { name, args: Some(args), alias, .. } => {
             let list = FunctionArgumentList { duplicate_treatment: None, args: args.args.clone(), clauses: vec![] };
             let function = window(name, &FunctionArguments::List(list))?;
@@ -37,7 +59,6 @@ pub(super) fn normalise(factor: &mut TableFactor) -> Result<(), SqlError> {
             Err(located(error, expr.span()))
         }
         TableFactor::Function { name, .. } => Err(unknown(name)),
-        TableFactor::UNNEST { .. } => Err(SqlError::new(SqlError::UNSUPPORTED, "UNNEST is not supported")),
         TableFactor::Pivot { .. } | TableFactor::Unpivot { .. } => {
             Err(SqlError::new(SqlError::UNSUPPORTED, "PIVOT and UNPIVOT are not supported")
                 .with_hint("write one aggregate with FILTER (WHERE …) per column"))
@@ -46,9 +67,48 @@ pub(super) fn normalise(factor: &mut TableFactor) -> Result<(), SqlError> {
     }
 }
 
+/// The scalar function whose list a function in FROM unnests; UNNEST itself has lists for arguments.
+fn gives_lists(name: &ObjectName) -> Option<&'static str> {
+    let names = ["UNNEST", "GENERATE_SERIES"];
+    names.into_iter().find(|n| name.to_string().eq_ignore_ascii_case(n))
+}
+
+/// `UNNEST(list, …)`, `GENERATE_SERIES(from, to)` as UNNEST of the series.
+fn unnest(
+    name: &ObjectName,
+    arguments: &[FunctionArg],
+    alias: Option<TableAlias>,
+    with_ordinality: bool,
+) -> Result<TableFactor, SqlError> {
+    let list = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Ok(e.clone()),
+        _ => Err(located(SqlError::new(SqlError::INVALID, format!("{name}({argument})")), name.span())
+            .with_hint("write the lists, separated by commas")),
+    };
+    let mut array_exprs = arguments.iter().map(list).collect::<Result<Vec<_>, _>>()?;
+    if array_exprs.is_empty() {
+        let error = SqlError::new(SqlError::INVALID, format!("{name} has no arguments"));
+        return Err(located(error, name.span()));
+    }
+    if gives_lists(name) == Some("GENERATE_SERIES") {
+        let args = arguments.to_vec();
+        array_exprs = vec![Expr::Function(Function {
+            name: name.clone(),
+            uses_odbc_syntax: false,
+            parameters: FunctionArguments::None,
+            args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: vec![] }),
+            filter: None,
+            null_treatment: None,
+            over: None,
+            within_group: vec![],
+        })];
+    }
+    Ok(TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality })
+}
+
 fn unknown(name: &ObjectName) -> SqlError {
     let error = SqlError::new(SqlError::UNSUPPORTED, format!("table function {name} is not supported"))
-        .with_hint("functions in FROM are the windows TUMBLE and HOP");
+        .with_hint("functions in FROM are UNNEST, GENERATE_SERIES and the windows TUMBLE and HOP");
     located(error, name.span())
 }
 

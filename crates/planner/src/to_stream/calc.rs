@@ -132,6 +132,11 @@ impl Builder<'_, '_> {
                 stream = over;
                 node
             }
+            Base::Unnest(unnesting) => {
+                let (node, over) = self.unnest_node(unnesting, &stream);
+                stream = over;
+                node
+            }
         };
         let plain = stream.is_plain();
         // Other names alone are no work.

@@ -25,6 +25,7 @@ mod top_n;
 #[cfg(test)]
 mod top_n_tests;
 mod union;
+mod unnest;
 mod values;
 mod window;
 
@@ -34,6 +35,7 @@ pub(crate) use scan::Scans;
 pub(crate) use sink::presentation;
 
 use crate::bind::set_operation::SetOperationAll;
+use crate::bind::unnest::Unnest;
 use crate::bind::window_assign::WindowAssign;
 use crate::checked::Compiler;
 use crate::{Planner, SqlError};
@@ -90,6 +92,8 @@ impl<'p, 'a> Builder<'p, 'a> {
                     self.window_assign(assign)
                 } else if let Some(set) = node.downcast_ref::<SetOperationAll>() {
                     self.set_operation(set)
+                } else if let Some(unnest) = node.downcast_ref::<Unnest>() {
+                    self.unnest(unnest)
                 } else {
                     Err(refuse::refused(plan))
                 }

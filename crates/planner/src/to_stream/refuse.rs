@@ -197,7 +197,6 @@ pub(super) fn refused(plan: &LogicalPlan) -> SqlError {
         }
         LogicalPlan::Sort(_) => unsupported("ORDER BY of a result that keeps changing is not supported")
             .with_hint("order the result where it is read, or add a LIMIT; a SELECT on its own may end with ORDER BY"),
-        LogicalPlan::Unnest(_) => unsupported("UNNEST is not supported yet"),
         LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE is not supported"),
         LogicalPlan::Subquery(_) => unsupported("this LATERAL subquery cannot be turned into a join")
             .with_hint("correlate it by equal columns, without LIMIT"),

@@ -1,5 +1,6 @@
 use super::join::Joining;
 use super::top_n::Numbering;
+use super::unnest::Unnesting;
 use crate::checked::NotNull;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -24,6 +25,8 @@ pub(crate) enum Base {
     Join(Box<Joining>),
     /// The first rows of partitions, not yet a node: whether their numbers are put out is known when they are read.
     TopN(Box<Numbering>),
+    /// Elements of lists, not yet a node: which columns it puts out is known when they are read.
+    Unnest(Box<Unnesting>),
 }
 
 /// A [`Base::Window`].
