@@ -17,8 +17,8 @@
 //! | `window_assign` | TABLE(TUMBLE(…)), TABLE(HOP(…)) |
 //! | `window_aggregate` | GROUP BY over windows |
 //!
-//! Beside the rooms: `aggregation` (what the two aggregates share), `columns_read`, `event_time`, `layout` (what is kept and what bounds it), and behind the feature `harness` what
-//! drives a room in tests.
+//! Beside the rooms: `aggregation` (what the two aggregates share), `columns_read`, `event_time`, `layout` (what is kept and
+//! what bounds it), `partitions` (rows in order, by partition), and behind the feature `harness` what drives a room in tests.
 
 mod aggregation;
 mod build;
@@ -31,8 +31,12 @@ mod group_aggregate;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;
 mod join;
+<<<<<<< HEAD
 mod layout;
 mod set_operation;
+=======
+mod partitions;
+>>>>>>> 0c51645 (operators: rows kept in order by partition are a module that rooms share)
 mod top_n;
 mod union;
 mod unnest;

@@ -41,11 +41,8 @@
 //! Partitions that are windows are not forgotten when they close. NULLs and zeros of FLOAT and DOUBLE are put out in their
 //! canonical form (`-0.0` as `0.0`).
 
-mod codec;
 mod operator;
 mod ranks;
-mod rows;
-mod state;
 #[cfg(test)]
 mod tests;
 

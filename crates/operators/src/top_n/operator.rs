@@ -1,9 +1,7 @@
 use super::NAME;
-use super::codec::{Codec, Encoded};
 use super::ranks::{Change, Numbers, Ranked, Selected, Shown, differences, select};
-use super::rows::Rows;
-use super::state::State;
 use crate::aggregation::{BATCH_ROWS_MAX, columns};
+use crate::partitions::{Arrivals, Codec, Encoded, Merged, Partitions, Rows, Touched};
 use crate::{Context, Operator, OperatorError};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::datatypes::SchemaRef;
@@ -12,16 +10,13 @@ use eddyline_plan::{Ranking, TopNSpec};
 use eddyline_state::{Store, Table};
 use std::sync::Arc;
 
-/// No pending row.
-const NONE: u32 = u32::MAX;
 /// Pending rows of a partition beyond twice those that it can put out, before they are looked through.
 const PENDING_MIN: u64 = 64;
 
 /// See the room's front page.
 ///
-/// What comes in an epoch is `pending`, a chain of rows per partition. At the flush the chain is sorted, equal rows
-/// are added up, and the result is merged into the partition's rows once. Rows of an append-only input that can not be among the
-/// first are dropped before: at once, by the partition's limit, and when a chain becomes long.
+/// Rows of an append-only input that can not be among the first are dropped before the flush: at once, by the partition's
+/// limit, and when many came in a partition.
 pub(super) struct TopN {
     spec: TopNSpec,
     numbers: Numbers,
@@ -32,35 +27,19 @@ pub(super) struct TopN {
     /// The columns of the input that are put out.
     wanted: Vec<usize>,
     codec: Codec,
-    state: State,
-    pending: Vec<Pending>,
-    touched: Vec<Touched>,
-    /// By partition, one more than its place in `touched`; 0: not touched.
-    touched_at: Vec<u32>,
+    state: Partitions,
+    /// By partition: rows whose order begins with more than this number cannot come in. `u128::MAX` lets all in.
+    limits: Vec<u128>,
+    arrivals: Arrivals,
     slots: Vec<u32>,
     scratch: Scratch,
-}
-
-/// A row that came in this epoch; what it weighs, is its weight.
-struct Pending {
-    row: u32,
-    next: u32,
-}
-
-/// A partition that has pending rows.
-struct Touched {
-    slot: u32,
-    head: u32,
-    count: u64,
-    /// The count at which its pending rows are looked through.
-    prune_at: u64,
 }
 
 /// Room that is used again and again.
 #[derive(Default)]
 struct Scratch {
     came: Vec<u32>,
-    merged: Vec<u32>,
+    merged: Merged,
     old: Vec<Ranked>,
     new: Vec<Ranked>,
     changes: Vec<Change>,
@@ -73,7 +52,6 @@ struct Flushed {
     rows: Vec<(u32, u32)>,
     ranks: Vec<i64>,
     weights: Vec<i64>,
-    gone: Vec<(u32, u32)>,
     gone_partitions: Vec<u32>,
 }
 
@@ -93,9 +71,10 @@ impl TopN {
         }
         let ranking = spec.ranking;
         let numbers = Numbers { ranking, first: spec.first, last: spec.last.unwrap_or(u64::MAX) };
-        let limit = |list: &[u32], rows: &Rows| match forgets {
-            true => limit(list, rows, select(list, rows, numbers, &mut Vec::new())),
-            false => u128::MAX,
+        let state = Partitions::open(NAME, &spec.partition, input, (!spec.local).then_some(store))?;
+        let limit = |slot: usize| match (state.list(slot as u32), &state.rows) {
+            (list, rows) if forgets => limit(list, rows, select(list, rows, numbers, &mut Vec::new())),
+            _ => u128::MAX,
         };
         Ok(Self {
             numbers,
@@ -107,12 +86,11 @@ impl TopN {
             forgets,
             output: output.clone(),
             wanted: spec.output.iter().copied().filter(|c| *c < width).collect(),
-            codec: Codec::new(spec, input)?,
-            state: State::open(spec, input, store, limit)?,
+            codec: Codec::new(&spec.partition, &spec.order, input)?,
+            limits: (0..state.slots_max()).map(limit).collect(),
+            state,
             spec: spec.clone(),
-            pending: Vec::new(),
-            touched: Vec::new(),
-            touched_at: Vec::new(),
+            arrivals: Arrivals::default(),
             slots: Vec::new(),
             scratch: Scratch::default(),
         })
@@ -125,7 +103,7 @@ impl TopN {
         }
         let mut rows = Vec::new();
         for (row, slot) in self.slots.iter().enumerate() {
-            if prefix(order.row(row)) <= self.state.limits[*slot as usize] {
+            if prefix(order.row(row)) <= self.limits[*slot as usize] {
                 rows.push(row as u32);
             }
         }
@@ -133,84 +111,38 @@ impl TopN {
     }
 
     fn pend(&mut self, slot: u32, row: u32) {
-        let prune_at = if self.forgets { self.prune_at(0) } else { u64::MAX };
-        let at = &mut self.touched_at[slot as usize];
-        if *at == 0 {
-            self.touched.push(Touched { slot, head: NONE, count: 0, prune_at });
-            *at = self.touched.len() as u32;
+        let touched = self.arrivals.add(slot, row);
+        // Marked with the count at which its rows are looked through.
+        if self.forgets && touched.mark == 0 {
+            touched.mark = prune_at(self.numbers, 0);
         }
-        let place = *at as usize - 1;
-        let touched = &mut self.touched[place];
-        self.pending.push(Pending { row, next: touched.head });
-        touched.head = (self.pending.len() - 1) as u32;
-        touched.count += 1;
-        if touched.count >= touched.prune_at {
-            self.prune(place);
+        if self.forgets && touched.count >= touched.mark {
+            self.prune(slot);
         }
     }
 
-    fn prune_at(&self, kept: u64) -> u64 {
-        kept.max(self.numbers.last).saturating_mul(2).saturating_add(PENDING_MIN)
-    }
-
-    /// Forgets pending rows of a partition that others of them keep out.
-    fn prune(&mut self, place: usize) {
-        let Touched { slot, head, .. } = self.touched[place];
-        self.gather(head);
+    /// Forgets rows that came in a partition and that others of them keep out.
+    fn prune(&mut self, slot: u32) {
+        let rows = &mut self.state.rows;
         let Scratch { came, new, .. } = &mut self.scratch;
-        let selected = select(came, &self.state.rows, self.numbers, new);
-        let limit = limit(&came[..selected.rows], &self.state.rows, selected);
-        let at = &mut self.state.limits[slot as usize];
+        self.arrivals.gather(self.arrivals.of(slot), rows, came);
+        let selected = select(came, rows, self.numbers, new);
+        let limit = limit(&came[..selected.rows], rows, selected);
+        let at = &mut self.limits[slot as usize];
         *at = (*at).min(limit);
-        came.drain(selected.rows..).for_each(|row| self.state.rows.remove(row));
-        let mut head = NONE;
-        for row in came.iter() {
-            self.pending.push(Pending { row: *row, next: head });
-            head = (self.pending.len() - 1) as u32;
-        }
-        let count = came.len() as u64;
-        let prune_at = self.prune_at(count);
-        self.touched[place] = Touched { slot, head, count, prune_at };
-    }
-
-    /// Puts the rows of a chain into `scratch.came`: in order, equal ones added up into one.
-    fn gather(&mut self, head: u32) {
-        let (came, rows) = (&mut self.scratch.came, &mut self.state.rows);
-        came.clear();
-        let mut at = head;
-        while let Some(pending) = self.pending.get(at as usize) {
-            came.push(pending.row);
-            at = pending.next;
-        }
-        if came.len() > 1 {
-            came.sort_unstable_by(|a, b| rows.bytes(*a).cmp(rows.bytes(*b)));
-            came.dedup_by(|later, kept| {
-                let same = rows.bytes(*later) == rows.bytes(*kept);
-                if same {
-                    rows.add_weight(*kept, rows.weight(*later));
-                    rows.remove(*later);
-                }
-                same
-            });
-        }
-        came.retain(|row| {
-            let stays = rows.weight(*row) != 0;
-            if !stays {
-                rows.remove(*row);
-            }
-            stays
-        });
+        came.drain(selected.rows..).for_each(|row| rows.remove(row));
+        self.arrivals.replace(slot, came, prune_at(self.numbers, came.len() as u64));
     }
 
     /// Merges what came into a partition, and notes what that changes.
-    fn settle(&mut self, slot: u32, head: u32, out: &mut Flushed) -> Result<(), OperatorError> {
-        self.gather(head);
-        let list = self.state.list(slot);
-        select(list, &self.state.rows, self.numbers, &mut self.scratch.old);
-        self.merge(slot, out)?;
-        let Scratch { merged, old, new, changes, .. } = &mut self.scratch;
+    fn settle(&mut self, touched: Touched, out: &mut Flushed) -> Result<(), OperatorError> {
+        let slot = touched.slot;
+        let Scratch { came, merged, old, new, changes } = &mut self.scratch;
+        self.arrivals.gather(touched, &mut self.state.rows, came);
+        select(self.state.list(slot), &self.state.rows, self.numbers, old);
+        self.state.merge(&self.codec, slot, came, merged)?;
         let rows = &self.state.rows;
-        let selected = select(merged, rows, self.numbers, new);
+        let selected = select(&merged.rows, rows, self.numbers, new);
         changes.clear();
         differences(old, new, rows, self.shown, changes);
         for change in changes.iter().filter(|c| !self.spec.local || c.weight > 0) {
@@ -219,47 +151,13 @@ impl TopN {
             out.weights.push(change.weight);
         }
         if self.forgets {
-            out.gone.extend(merged.drain(selected.rows..).map(|row| (slot, row)));
-            self.state.limits[slot as usize] = limit(merged, rows, selected);
+            merged.gone.extend(merged.rows.drain(selected.rows..).map(|row| (slot, row)));
+            self.limits[slot as usize] = limit(&merged.rows, rows, selected);
         }
-        if merged.is_empty() {
+        if merged.rows.is_empty() {
             out.gone_partitions.push(slot);
         }
-        self.state.set_list(slot, merged);
-        Ok(())
-    }
-
-    /// Puts the rows of a partition with those that came into `scratch.merged`.
-    fn merge(&mut self, slot: u32, out: &mut Flushed) -> Result<(), OperatorError> {
-        let Scratch { came, merged, .. } = &mut self.scratch;
-        merged.clear();
-        let mut from = 0;
-        for row in came.iter() {
-            let rows = &self.state.rows;
-            let list = &self.state.list(slot)[from..];
-            let found = list.binary_search_by(|known| rows.bytes(*known).cmp(rows.bytes(*row)));
-            let (Ok(at) | Err(at)) = found;
-            merged.extend_from_slice(&list[..at]);
-            from += at;
-            let weight = rows.weight(*row);
-            if found.is_err() {
-                if weight < 0 {
-                    return Err(self.state.retraction(&self.codec, slot, *row));
-                }
-                merged.push(*row);
-                continue;
-            }
-            let known = list[at];
-            from += 1;
-            self.state.rows.remove(*row);
-            self.state.rows.add_weight(known, weight);
-            match self.state.rows.weight(known) {
-                0 => out.gone.push((slot, known)),
-                left if left < 0 => return Err(self.state.retraction(&self.codec, slot, known)),
-                _ => merged.push(known),
-            }
-        }
-        merged.extend_from_slice(&self.state.list(slot)[from..]);
+        self.state.set_list(slot, &merged.rows);
         Ok(())
     }
 
@@ -277,6 +175,11 @@ impl TopN {
         }
         Ok(())
     }
+}
+
+/// At how many rows that came those are looked through, of which `kept` stayed the last time.
+fn prune_at(numbers: Numbers, kept: u64) -> u64 {
+    kept.max(numbers.last).saturating_mul(2).saturating_add(PENDING_MIN)
 }
 
 /// The first 16 bytes of an order, as a number that orders alike.
@@ -308,7 +211,8 @@ impl Operator for TopN {
         }
         let hashes = changes.key_hashes(&self.spec.partition)?;
         self.state.lookup(&columns(&changes, &self.spec.partition), &hashes, &mut self.slots)?;
-        self.touched_at.resize(self.state.limits.len(), 0);
+        self.limits.resize(self.state.slots_max(), u128::MAX);
+        self.arrivals.make_room(self.state.slots_max());
         let order = self.codec.order.encode(&changes, None)?;
         let entering = self.entering(&order);
         let rest = self.codec.rest.encode(&changes, entering.as_ref())?;
@@ -323,15 +227,14 @@ impl Operator for TopN {
 
     fn flush(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         let mut out = Flushed::default();
-        let touched = std::mem::take(&mut self.touched);
-        for Touched { slot, head, .. } in &touched {
-            self.touched_at[*slot as usize] = 0;
-            self.settle(*slot, *head, &mut out)?;
+        for touched in self.arrivals.take() {
+            self.settle(touched, &mut out)?;
         }
-        self.pending.clear();
+        self.arrivals.clear();
         self.emit(&out, ctx)?;
-        self.state.remove(&out.gone)?;
+        self.state.remove(&std::mem::take(&mut self.scratch.merged.gone))?;
         self.state.remove_partitions(&out.gone_partitions)?;
+        out.gone_partitions.iter().for_each(|slot| self.limits[*slot as usize] = u128::MAX);
         self.state.rows.sweep();
         Ok(())
     }

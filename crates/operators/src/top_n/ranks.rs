@@ -1,6 +1,6 @@
 //! The numbers of a partition's rows, and what differs between two such lists.
 
-use super::rows::Rows;
+use crate::partitions::Rows;
 use eddyline_plan::Ranking;
 use std::cmp::Ordering;
 use std::ops::Range;

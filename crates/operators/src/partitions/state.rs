@@ -1,4 +1,3 @@
-use super::NAME;
 use super::codec::{Codec, Part, Place};
 use super::rows::Rows;
 use crate::OperatorError;
@@ -7,7 +6,6 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
 use arrow::row::SortField;
 use eddyline_changes::hash::hash_columns;
-use eddyline_plan::TopNSpec;
 use eddyline_state::{SlotTable, StateError, Store, Table, TableId, Write};
 use hashbrown::HashSet;
 
@@ -30,43 +28,50 @@ enum List {
 ///
 /// Key in the store: the partition in the row format, then the row's bytes. Value: version, weight (8 bytes), lengths of the
 /// partition and of the order (4 each), little endian. Entries of a partition stand together, in order.
-pub(super) struct State {
+pub(crate) struct Partitions {
+    /// The name of the operator, for errors.
+    operator: &'static str,
     /// Partitions by slot, in memory alone: they follow from the rows.
     partitions: SlotTable,
     lists: Vec<List>,
-    pub(super) rows: Rows,
-    /// By partition: rows whose order begins with more than this number cannot come in. `u128::MAX` lets all in.
-    pub(super) limits: Vec<u128>,
-    /// Where rows are stored, but in the local phase.
+    pub(crate) rows: Rows,
+    /// `None`: in memory alone.
     store: Option<Store>,
     keys: Part,
     /// Full keys of stored rows whose removal is not yet written.
     gone: HashSet<Vec<u8>>,
 }
 
-impl State {
-    /// What is stored, brought into memory. `limit` says what limits a partition, given its rows.
-    pub(super) fn open(
-        spec: &TopNSpec,
+/// What [`Partitions::merge`] finds.
+#[derive(Default)]
+pub(crate) struct Merged {
+    /// The rows of the partition now, in order.
+    pub(crate) rows: Vec<u32>,
+    /// Rows of partitions of which nothing is left, to be [removed](Partitions::remove).
+    pub(crate) gone: Vec<(u32, u32)>,
+}
+
+impl Partitions {
+    /// What is stored in the first table of `store`, brought into memory; without a store, nothing. `partition` are the
+    /// columns of `input` that make one.
+    pub(crate) fn open(
+        operator: &'static str,
+        partition: &[usize],
         input: &Schema,
-        store: &Store,
-        limit: impl Fn(&[u32], &Rows) -> u128,
+        store: Option<&Store>,
     ) -> Result<Self, OperatorError> {
-        let types: Vec<DataType> = spec.partition.iter().map(|c| input.field(*c).data_type().clone()).collect();
+        let types: Vec<DataType> = partition.iter().map(|c| input.field(*c).data_type().clone()).collect();
         let fields = types.iter().enumerate().map(|(at, t)| (at, SortField::new(t.clone()))).collect();
         let mut state = Self {
+            operator,
             partitions: SlotTable::transient("partitions", &types)?,
             lists: Vec::new(),
             rows: Rows::default(),
-            limits: Vec::new(),
-            store: (!spec.local).then(|| store.clone()),
+            store: store.cloned(),
             keys: Part::new(fields)?,
             gone: HashSet::new(),
         };
         state.load()?;
-        for slot in 0..state.lists.len() {
-            state.limits[slot] = limit(list(&state.lists[slot]), &state.rows);
-        }
         Ok(state)
     }
 
@@ -93,7 +98,7 @@ impl State {
     }
 
     /// Finds or makes the slots of partitions.
-    pub(super) fn lookup(
+    pub(crate) fn lookup(
         &mut self,
         columns: &[ArrayRef],
         hashes: &[u64],
@@ -102,18 +107,22 @@ impl State {
         self.partitions.lookup(columns, hashes, slots, &mut |_, _| Ok(()))?;
         let room = self.partitions.slots_max();
         self.lists.resize_with(room, List::default);
-        self.limits.resize(room, u128::MAX);
         Ok(())
+    }
+
+    /// All slots are below this number.
+    pub(crate) fn slots_max(&self) -> usize {
+        self.lists.len()
     }
 
     /// The rows of a partition, in order.
     #[inline]
-    pub(super) fn list(&self, slot: u32) -> &[u32] {
+    pub(crate) fn list(&self, slot: u32) -> &[u32] {
         list(&self.lists[slot as usize])
     }
 
     /// Gives a partition its rows.
-    pub(super) fn set_list(&mut self, slot: u32, rows: &[u32]) {
+    pub(crate) fn set_list(&mut self, slot: u32, rows: &[u32]) {
         let list = &mut self.lists[slot as usize];
         match (rows, list) {
             ([], list) => *list = List::Empty,
@@ -126,8 +135,51 @@ impl State {
         }
     }
 
+    /// Puts the rows of a partition with those that came, which [are gathered](super::Arrivals::gather), into
+    /// `merged.rows`. The partition keeps its rows until [`set_list`](Self::set_list).
+    ///
+    /// # Errors
+    /// [`OperatorError::Retraction`] for a row that was taken back more often than it was there.
+    pub(crate) fn merge(
+        &mut self,
+        codec: &Codec,
+        slot: u32,
+        came: &[u32],
+        merged: &mut Merged,
+    ) -> Result<(), OperatorError> {
+        merged.rows.clear();
+        let mut from = 0;
+        for row in came {
+            let rows = &self.rows;
+            let list = &self.list(slot)[from..];
+            let found = list.binary_search_by(|known| rows.bytes(*known).cmp(rows.bytes(*row)));
+            let (Ok(at) | Err(at)) = found;
+            merged.rows.extend_from_slice(&list[..at]);
+            from += at;
+            let weight = rows.weight(*row);
+            if found.is_err() {
+                if weight < 0 {
+                    return Err(self.retraction(codec, slot, *row));
+                }
+                merged.rows.push(*row);
+                continue;
+            }
+            let known = list[at];
+            from += 1;
+            self.rows.remove(*row);
+            self.rows.add_weight(known, weight);
+            match self.rows.weight(known) {
+                0 => merged.gone.push((slot, known)),
+                left if left < 0 => return Err(self.retraction(codec, slot, known)),
+                _ => merged.rows.push(known),
+            }
+        }
+        merged.rows.extend_from_slice(&self.list(slot)[from..]);
+        Ok(())
+    }
+
     /// Forgets rows of partitions.
-    pub(super) fn remove(&mut self, rows: &[(u32, u32)]) -> Result<(), OperatorError> {
+    pub(crate) fn remove(&mut self, rows: &[(u32, u32)]) -> Result<(), OperatorError> {
         if let Some(store) = self.store.clone() {
             let stored: Vec<(u32, u32)> = rows.iter().copied().filter(|(_, row)| self.rows.is_stored(*row)).collect();
             let keys = self.full_keys(&store, &stored)?;
@@ -138,13 +190,12 @@ impl State {
     }
 
     /// Forgets partitions without rows.
-    pub(super) fn remove_partitions(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
-        slots.iter().for_each(|s| self.limits[*s as usize] = u128::MAX);
+    pub(crate) fn remove_partitions(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
         Ok(self.partitions.remove(slots)?)
     }
 
-    /// One column of the input, of rows of partitions.
-    pub(super) fn columns(
+    /// Columns of the input, of rows of partitions.
+    pub(crate) fn columns(
         &self,
         codec: &Codec,
         wanted: &[usize],
@@ -172,10 +223,10 @@ impl State {
     }
 
     /// The error for a row that was taken back more often than it was there.
-    pub(super) fn retraction(&self, codec: &Codec, slot: u32, row: u32) -> OperatorError {
+    fn retraction(&self, codec: &Codec, slot: u32, row: u32) -> OperatorError {
         let all: Vec<usize> = (0..codec.places.len()).collect();
         match self.columns(codec, &all, &[(slot, row)]) {
-            Ok(columns) => retraction(NAME, &columns),
+            Ok(columns) => retraction(self.operator, &columns),
             Err(error) => error,
         }
     }
@@ -263,7 +314,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-impl Table for State {
+impl Table for Partitions {
     fn name(&self) -> &str {
         "rows"
     }
@@ -285,7 +336,6 @@ impl Table for State {
             + self.rows.size_bytes()
             + self.lists.capacity() * size_of::<List>()
             + self.lists.iter().map(many).sum::<usize>()
-            + self.limits.capacity() * 16
             + self.gone.iter().map(|k| k.capacity() + size_of::<Vec<u8>>()).sum::<usize>()
     }
 }

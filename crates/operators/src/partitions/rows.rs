@@ -16,10 +16,10 @@ struct Place {
 
 /// The rows, with a weight each. Numbers of removed rows are given to others.
 #[derive(Default)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     arena: Vec<u8>,
     places: Vec<Place>,
-    pub(super) weights: Vec<i64>,
+    pub(crate) weights: Vec<i64>,
     flags: Vec<u8>,
     free: Vec<u32>,
     garbage: usize,
@@ -27,7 +27,7 @@ pub(super) struct Rows {
 
 impl Rows {
     /// A new row.
-    pub(super) fn add(&mut self, order: &[u8], rest: &[u8], weight: i64) -> u32 {
+    pub(crate) fn add(&mut self, order: &[u8], rest: &[u8], weight: i64) -> u32 {
         let place =
             Place { at: self.arena.len() as u64, order: order.len() as u32, length: (order.len() + rest.len()) as u32 };
         self.arena.extend_from_slice(order);
@@ -45,50 +45,50 @@ impl Rows {
 
     /// All of a row.
     #[inline]
-    pub(super) fn bytes(&self, row: u32) -> &[u8] {
+    pub(crate) fn bytes(&self, row: u32) -> &[u8] {
         let place = &self.places[row as usize];
         &self.arena[place.at as usize..][..place.length as usize]
     }
 
     /// The order of a row.
     #[inline]
-    pub(super) fn order(&self, row: u32) -> &[u8] {
+    pub(crate) fn order(&self, row: u32) -> &[u8] {
         &self.bytes(row)[..self.places[row as usize].order as usize]
     }
 
     /// What comes after the order.
-    pub(super) fn rest(&self, row: u32) -> &[u8] {
+    pub(crate) fn rest(&self, row: u32) -> &[u8] {
         &self.bytes(row)[self.places[row as usize].order as usize..]
     }
 
     #[inline]
-    pub(super) fn weight(&self, row: u32) -> i64 {
+    pub(crate) fn weight(&self, row: u32) -> i64 {
         self.weights[row as usize]
     }
 
     /// Adds to the weight of a row.
-    pub(super) fn add_weight(&mut self, row: u32, weight: i64) {
+    pub(crate) fn add_weight(&mut self, row: u32, weight: i64) {
         self.weights[row as usize] += weight;
         self.flags[row as usize] |= DIRTY;
     }
 
     /// Must the row be written?
-    pub(super) fn is_dirty(&self, row: u32) -> bool {
+    pub(crate) fn is_dirty(&self, row: u32) -> bool {
         self.flags[row as usize] & DIRTY != 0
     }
 
     /// Was the row ever written?
-    pub(super) fn is_stored(&self, row: u32) -> bool {
+    pub(crate) fn is_stored(&self, row: u32) -> bool {
         self.flags[row as usize] & STORED != 0
     }
 
     /// Says that the row is written as it is.
-    pub(super) fn set_stored(&mut self, row: u32) {
+    pub(crate) fn set_stored(&mut self, row: u32) {
         self.flags[row as usize] = LIVE | STORED;
     }
 
     /// Forgets a row. Its bytes can be read until the next [`add`](Self::add) or [`sweep`](Self::sweep).
-    pub(super) fn remove(&mut self, row: u32) {
+    pub(crate) fn remove(&mut self, row: u32) {
         let at = row as usize;
         self.garbage += self.places[at].length as usize;
         (self.flags[at], self.weights[at]) = (0, 0);
@@ -96,7 +96,7 @@ impl Rows {
     }
 
     /// Gives the bytes of removed rows back where they are many.
-    pub(super) fn sweep(&mut self) {
+    pub(crate) fn sweep(&mut self) {
         if self.garbage < GARBAGE_MIN || self.garbage < self.arena.len() / 2 {
             return;
         }
@@ -111,12 +111,12 @@ impl Rows {
     }
 
     /// Number of rows.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.places.len() - self.free.len()
     }
 
     /// Memory in bytes, about.
-    pub(super) fn size_bytes(&self) -> usize {
+    pub(crate) fn size_bytes(&self) -> usize {
         self.arena.capacity()
             + self.places.capacity() * size_of::<Place>()
             + self.weights.capacity() * 8
