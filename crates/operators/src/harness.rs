@@ -250,6 +250,11 @@ impl Harness {
         tables.filter(|(_, entries)| *entries > 0).collect()
     }
 
+    /// Memory of all tables, about.
+    pub fn state_bytes(&mut self) -> usize {
+        self.operator.tables().iter().map(|t| t.size_bytes()).sum()
+    }
+
     /// Number of entries that are stored below the hot sets.
     pub fn stored(&self) -> usize {
         self.backend.len()

@@ -20,5 +20,5 @@ pub use backend::{Backend, Each, Write};
 pub use error::StateError;
 pub use memory::MemoryBackend;
 pub use row_table::RowTable;
-pub use slot_table::{HashKeys, Load, SlotTable};
+pub use slot_table::{HashKeys, Load, SlotTable, make_room};
 pub use store::{EachEntry, Store, Table, TableId};

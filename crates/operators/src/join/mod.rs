@@ -20,7 +20,7 @@
 //! | join keys, in memory | join keys | rows and total weight of each side | different keys | no rows |
 //!
 //! A side that is never retracted and whose rows are never put out alone keeps its rows as they come (tables 2 and 3): equal
-//! rows apart, without an index over what they hold, and without weights while all are 1.
+//! rows apart, without an index over what they hold.
 //!
 //! `matches`, how many rows of the other side match, is kept per row only where a residual condition decides;
 //! without one it is the key's total of the other side.
@@ -46,6 +46,7 @@ mod residual;
 mod state;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 use crate::layout::{Below, Bound, Layout, SLOT_BYTES, TableLayout, columns_bytes, names};
 use crate::{Operator, OperatorError};

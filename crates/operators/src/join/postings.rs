@@ -1,5 +1,7 @@
 //! Lists of row slots by key slot. A list of one, which most are, costs four bytes and nothing else.
 
+use eddyline_state::make_room;
+
 /// No rows.
 const NONE: u32 = u32::MAX;
 /// The entry is the number of a list, not a row.
@@ -22,9 +24,11 @@ impl Postings {
     /// Makes room for key slots `0..keys` and, when rows may be [removed](Self::remove), row slots `0..rows`.
     pub(super) fn resize(&mut self, keys: usize, rows: usize) {
         if self.entries.len() < keys {
+            make_room(&mut self.entries, keys);
             self.entries.resize(keys, NONE);
         }
         if self.places.len() < rows {
+            make_room(&mut self.places, rows);
             self.places.resize(rows, 0);
         }
     }

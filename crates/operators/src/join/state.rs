@@ -1,4 +1,5 @@
 use super::postings::Postings;
+use super::weights::SlotWeights;
 use crate::OperatorError;
 use arrow::array::{Array, ArrayRef, Int64Array};
 use arrow::datatypes::{DataType, Schema};
@@ -6,14 +7,14 @@ use arrow::error::ArrowError;
 use eddyline_changes::hash::{combine, hash_columns};
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_plan::JoinSpec;
-use eddyline_state::{RowTable, SlotTable, StateError, Store, Table, TableId};
+use eddyline_state::{RowTable, SlotTable, StateError, Store, Table, TableId, make_room};
 use std::collections::BTreeMap;
 
 /// The rows of one side: per slot the weight, and where a residual decides and the side's rows stand alone, how many
 /// rows of the other side match. Columns of the table: the join keys, then all other columns.
 ///
 /// Rows that may be taken back, or are put out alone, are found by what they hold. Others are added and nothing more:
-/// equal ones are kept apart, without an index, and as long as all weights are 1 without weights.
+/// equal ones are kept apart, without an index.
 ///
 /// Encoding of a value: weight, matches (8 bytes each, little endian).
 pub(super) struct Rows {
@@ -39,36 +40,6 @@ enum Kept {
     Plain(RowTable),
 }
 
-/// Weights by slot.
-enum SlotWeights {
-    /// Every row is there once.
-    Ones,
-    PerSlot(Vec<i64>),
-}
-
-impl SlotWeights {
-    #[inline]
-    fn at(&self, slot: u32) -> i64 {
-        match self {
-            SlotWeights::Ones => 1,
-            SlotWeights::PerSlot(weights) => weights[slot as usize],
-        }
-    }
-
-    fn per_slot(&mut self, slots: usize) -> &mut Vec<i64> {
-        if let SlotWeights::Ones = self {
-            *self = SlotWeights::PerSlot(vec![1; slots]);
-        }
-        match self {
-            SlotWeights::PerSlot(weights) => {
-                weights.resize(weights.len().max(slots), 0);
-                weights
-            }
-            SlotWeights::Ones => unreachable!("made per slot above"),
-        }
-    }
-}
-
 /// Number of a side's table: the two kinds of tables write different keys.
 fn table_id(side: usize, is_plain: bool) -> TableId {
     side as TableId + if is_plain { 2 } else { 0 }
@@ -91,7 +62,7 @@ impl Rows {
         let types: Vec<DataType> = stored.iter().map(|c| input.field(*c).data_type().clone()).collect();
         let name = ["left rows", "right rows"][side];
         let is_plain = spec.append_only[side] && !spec.kind.single()[side];
-        let (mut weights, mut matches) = (Vec::new(), Vec::new());
+        let (mut weights, mut matches) = (SlotWeights::default(), Vec::new());
         let mut load = |slot: u32, bytes: &[u8]| load(&mut weights, counts.then_some(&mut matches), slot, bytes, name);
         let id = table_id(side, is_plain);
         let table = if is_plain {
@@ -101,10 +72,6 @@ impl Rows {
             table.scan_all(&|columns, n| row_hashes(columns, keys.len(), n), &mut load)?;
             Kept::Indexed(table)
         };
-        let weights = match is_plain && weights.iter().all(|w| *w == 1) {
-            true => SlotWeights::Ones,
-            false => SlotWeights::PerSlot(weights),
-        };
         let (keys, key_of, slots) = (keys.len(), Vec::new(), Vec::new());
         let mut rows = Self { table, stored, places, keys, weights, matches, counts, key_of, slots };
         rows.make_room();
@@ -113,10 +80,9 @@ impl Rows {
 
     fn make_room(&mut self) {
         let slots = self.slots_max();
-        if let SlotWeights::PerSlot(weights) = &mut self.weights {
-            weights.resize(slots, 0);
-        }
+        self.weights.resize(slots);
         if self.finds_keys() {
+            make_room(&mut self.key_of, slots);
             self.key_of.resize(slots, 0);
         }
         if self.counts {
@@ -182,21 +148,13 @@ impl Rows {
 
     /// Adds the weights of the batch that was looked up last.
     pub(super) fn add(&mut self, weights: &Weights) {
+        let rows = self.slots.iter().enumerate();
         match &mut self.table {
             Kept::Indexed(table) => {
-                let slots = table.slots_max();
-                crate::aggregation::add_weights(self.weights.per_slot(slots), &self.slots, weights);
+                rows.for_each(|(row, slot)| self.weights.add(*slot, weights.at(row)));
                 table.mark_dirty(&self.slots);
             }
-            Kept::Plain(table) => {
-                if matches!(weights, Weights::AllInserts) && matches!(self.weights, SlotWeights::Ones) {
-                    return;
-                }
-                let per_slot = self.weights.per_slot(table.slots_max());
-                for (row, slot) in self.slots.iter().enumerate() {
-                    per_slot[*slot as usize] = weights.at(row);
-                }
-            }
+            Kept::Plain(_) => rows.for_each(|(row, slot)| self.weights.set(*slot, weights.at(row))),
         }
     }
 
@@ -244,10 +202,8 @@ impl Rows {
             // Weights are those of whoever is given the slot next.
             Kept::Plain(table) => return Ok(table.remove(slots)?),
         }
-        let all = self.slots_max();
-        let weights = self.weights.per_slot(all);
         for slot in slots {
-            weights[*slot as usize] = 0;
+            self.weights.set(*slot, 0);
             if self.counts {
                 self.matches[*slot as usize] = 0;
             }
@@ -263,7 +219,7 @@ fn row_hashes(columns: &[ArrayRef], keys: usize, rows: usize) -> Result<Vec<u64>
 }
 
 fn load(
-    weights: &mut Vec<i64>,
+    weights: &mut SlotWeights,
     matches: Option<&mut Vec<i64>>,
     slot: u32,
     bytes: &[u8],
@@ -272,8 +228,8 @@ fn load(
     let at = slot as usize;
     let (words, []) = bytes.as_chunks::<8>() else { return Err(damaged(table)) };
     let [weight, matched] = words else { return Err(damaged(table)) };
-    weights.resize(weights.len().max(at + 1), 0);
-    weights[at] = i64::from_le_bytes(*weight);
+    weights.resize(at + 1);
+    weights.set(slot, i64::from_le_bytes(*weight));
     if let Some(matches) = matches {
         matches.resize(matches.len().max(at + 1), 0);
         matches[at] = i64::from_le_bytes(*matched);
@@ -317,11 +273,10 @@ impl Table for Rows {
             Kept::Indexed(table) => table.size_bytes(),
             Kept::Plain(table) => table.size_bytes(),
         };
-        let weights = match &self.weights {
-            SlotWeights::Ones => 0,
-            SlotWeights::PerSlot(weights) => weights.capacity() * 8,
-        };
-        table + weights + self.matches.capacity() * 8 + (self.key_of.capacity() + self.slots.capacity()) * 4
+        table
+            + self.weights.size_bytes()
+            + self.matches.capacity() * 8
+            + (self.key_of.capacity() + self.slots.capacity()) * 4
     }
 }
 

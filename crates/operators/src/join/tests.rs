@@ -301,3 +301,34 @@ fn many_to_many_comes_in_bounded_batches() {
     assert_eq!(batches.iter().map(|b| b.num_rows()).sum::<usize>(), 90_000);
     assert!(batches.iter().all(|b| b.num_rows() <= 8192));
 }
+
+/// The memory of both sides over what their rows take as Arrow arrays.
+fn overhead(append_only: bool, text: &str, rows: usize) -> f64 {
+    let side = |key: &str, value: &str| {
+        let fields =
+            [(key, DataType::Int64), (value, DataType::Int64), ("more", DataType::Int64), ("text", DataType::Utf8)];
+        Arc::new(Schema::new(fields.map(|(name, t)| Field::new(name, t, false)).to_vec()))
+    };
+    let inputs = [side("k", "a"), side("l", "b")];
+    let spec = JoinSpec { on: vec![(0, 0)], append_only: [append_only; 2], output: vec![1], ..spec(JoinKind::Inner) };
+    let mut h = Harness::new(OperatorSpec::Join(spec), &inputs).expect("builds");
+    // Keys with one row on the left and ten on the right.
+    let lines = |from: usize, of_key: usize| -> String {
+        (from..from + 5_000).map(|n| format!("+ {} {n} {n} {text}\n", n / of_key)).collect()
+    };
+    for from in (0..rows).step_by(5_000) {
+        h.process_on(0, &lines(from, 1)).expect("processes");
+        // Other keys than those on the left, so that nothing is put out.
+        h.process_on(1, &lines(from + 10 * rows, 10)).expect("processes");
+        h.flush().expect("flushes");
+    }
+    h.state_bytes() as f64 / (2 * rows * (3 * 8 + 4 + text.len())) as f64
+}
+
+#[test]
+fn rows_of_a_hundred_bytes_take_about_twice_their_size_at_most() {
+    let text = "a_text_as_long_as_the_comments_of_an_order_may_well_be_or_an_address";
+    let (plain, indexed) = (overhead(true, text, 80_000), overhead(false, text, 80_000));
+    assert!(plain < 1.6, "{plain}");
+    assert!(indexed < 2.0, "{indexed}");
+}

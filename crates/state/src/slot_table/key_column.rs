@@ -79,7 +79,7 @@ pub(crate) fn key_column(table: &str, data_type: &DataType) -> Result<Box<dyn Ke
 
 /// Makes room for `length` elements. A long vector grows by half, not to the double: what it does not use is memory that
 /// rows could have.
-pub(crate) fn make_room<T>(values: &mut Vec<T>, length: usize) {
+pub fn make_room<T>(values: &mut Vec<T>, length: usize) {
     if length > values.capacity() && length >= GROWS_BY_HALF {
         values.reserve_exact(length.max(values.capacity() + values.capacity() / 2) - values.len());
     }

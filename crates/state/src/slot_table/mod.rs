@@ -23,6 +23,7 @@ use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use eddyline_changes::hash::hash_columns;
 use hashbrown::{HashSet, HashTable};
+pub use key_column::make_room;
 use key_column::{Created, KeyColumn, key_column};
 
 /// What is done with the stored value of a slot that was found in the store.
@@ -237,6 +238,8 @@ impl SlotTable {
                 slot
             }
             None => {
+                make_room(&mut self.hashes, self.flags.len() + 1);
+                make_room(&mut self.flags, self.hashes.len() + 1);
                 self.hashes.push(hash);
                 self.flags.push(LIVE);
                 (self.hashes.len() - 1) as u32
