@@ -31,12 +31,9 @@ mod group_aggregate;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;
 mod join;
-<<<<<<< HEAD
 mod layout;
-mod set_operation;
-=======
 mod partitions;
->>>>>>> 0c51645 (operators: rows kept in order by partition are a module that rooms share)
+mod set_operation;
 mod top_n;
 mod union;
 mod unnest;
