@@ -283,6 +283,7 @@ fn output_schema(spec: &OperatorSpec, inputs: &[SchemaRef]) -> Result<SchemaRef,
         OperatorSpec::Join(s) => s.output_schema(&inputs[0], &inputs[1]),
         OperatorSpec::TopN(s) => s.output_schema(&inputs[0]),
         OperatorSpec::Unnest(s) => s.output_schema(&inputs[0]),
+        OperatorSpec::Over(s) => s.output_schema(&inputs[0]),
         OperatorSpec::WindowAssign(s) => {
             let time = inputs[0].field(s.time).data_type();
             let windows = eddyline_plan::window::window_fields(time);

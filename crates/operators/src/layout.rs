@@ -7,7 +7,7 @@
 //!
 //! Not here: what is done about it (warnings, refusals), which sources end (the caller knows).
 
-use crate::{calc, group_aggregate, join, set_operation, top_n, union, unnest, window_aggregate, window_assign};
+use crate::{calc, group_aggregate, join, over, set_operation, top_n, union, unnest, window_aggregate, window_assign};
 use arrow::datatypes::{DataType, Schema};
 use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SourceSpec};
 use std::fmt;
@@ -195,6 +195,7 @@ pub(crate) fn layout(node: &Node, below: &[Below<'_>], ends: &dyn Fn(&SourceSpec
         (OperatorSpec::Unnest(_), [input, ..]) => unnest::layout(input),
         (OperatorSpec::SetOperation(_), [left, right, ..]) => set_operation::layout(left, right),
         (OperatorSpec::TopN(spec), [input, ..]) => top_n::layout(spec, input),
+        (OperatorSpec::Over(spec), [input, ..]) => over::layout(spec, input),
         (OperatorSpec::Sink(_), [input, ..]) => Layout::stateless(input.rows.clone()),
         // An operator without its inputs cannot be built.
         _ => Layout::stateless(Bound::Rows(0)),

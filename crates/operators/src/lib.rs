@@ -14,6 +14,7 @@
 //! | `set_operation` | INTERSECT ALL, EXCEPT ALL |
 //! | `top_n` | ROW_NUMBER, RANK, DENSE_RANK with bounds, LIMIT, DISTINCT ON |
 //! | `unnest` | UNNEST |
+//! | `over` | functions with OVER |
 //! | `window_assign` | TABLE(TUMBLE(…)), TABLE(HOP(…)) |
 //! | `window_aggregate` | GROUP BY over windows |
 //!
@@ -32,6 +33,7 @@ mod group_aggregate;
 pub mod harness;
 mod join;
 mod layout;
+mod over;
 mod partitions;
 mod set_operation;
 mod top_n;

@@ -1,6 +1,9 @@
 //! The text of a plan, as EXPLAIN and snapshots show it: sinks first, inputs indented below, exchanges marked.
 
-use crate::{AggregateCall, AggregatePhase, Dataflow, Distribution, Input, NodeId, OperatorSpec, OrderColumn, Window};
+use crate::{
+    AggregateCall, AggregatePhase, Dataflow, Distribution, Frame, FrameBound, FrameOffset, FrameUnits, Input, NodeId,
+    OperatorSpec, OrderColumn, OverCall, OverFunction, Window,
+};
 use arrow::datatypes::Schema;
 use std::collections::HashSet;
 use std::fmt::{self, Write};
@@ -106,6 +109,11 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
             let _ = write!(out, "{outer}({}){number}", names(input, &u.lists));
         }
         OperatorSpec::SetOperation(s) => out.push_str(s.operation.name()),
+        OperatorSpec::Over(o) => {
+            let _ = write!(out, "by ({}) order ({})", names(input, &o.partition), order(input, &o.order));
+            let calls: Vec<String> = o.calls.iter().map(|c| over_call(input, c)).collect();
+            let _ = write!(out, " [{}]", calls.join(", "));
+        }
         OperatorSpec::Sink(s) => {
             let _ = write!(out, "{}", s.table);
             if let Some(key) = &s.key {
@@ -128,6 +136,74 @@ fn order(input: &Schema, order: &[OrderColumn]) -> String {
         format!("{}{direction}{nulls}", input.field(o.column).name())
     };
     order.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+fn over_call(input: &Schema, call: &OverCall) -> String {
+    let function = &call.function;
+    let mut args: Vec<String> = function.columns().iter().map(|c| input.field(*c).name().clone()).collect();
+    match function {
+        OverFunction::Ntile(buckets) => args.push(buckets.to_string()),
+        OverFunction::Shift { offset, .. } => args.insert(1, offset.unsigned_abs().to_string()),
+        OverFunction::Nth { n: n @ 2.., .. } => args.push(n.to_string()),
+        OverFunction::Aggregate { call, .. } => {
+            args.truncate(call.columns().count());
+            if args.is_empty() {
+                args.push("*".into());
+            }
+            if call.distinct {
+                args[0].insert_str(0, "distinct ");
+            }
+        }
+        _ => {}
+    }
+    let filter = match function {
+        OverFunction::Collect { filter: Some(filter), .. } => {
+            args.truncate(1);
+            Some(*filter)
+        }
+        OverFunction::Aggregate { call, .. } => call.filter,
+        _ => None,
+    };
+    let mut out = format!("{}({})", function.name(), args.join(", "));
+    if let OverFunction::Shift { ignore_nulls: true, .. } | OverFunction::Nth { ignore_nulls: true, .. } = function {
+        out += " ignore nulls";
+    }
+    if let Some(filter) = filter {
+        let _ = write!(out, " filter {}", input.field(filter).name());
+    }
+    if let Some(frame) = function.frame() {
+        let _ = write!(out, " {frame}");
+    }
+    out
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = match self.units {
+            FrameUnits::Rows => "rows",
+            FrameUnits::Range => "range",
+            FrameUnits::Groups => "groups",
+        };
+        let bound = |bound: &FrameBound| match bound {
+            FrameBound::UnboundedPreceding => "unbounded preceding".to_owned(),
+            FrameBound::Preceding(offset) => format!("{} preceding", frame_offset(*offset)),
+            FrameBound::CurrentRow => "current row".into(),
+            FrameBound::Following(offset) => format!("{} following", frame_offset(*offset)),
+            FrameBound::UnboundedFollowing => "unbounded following".into(),
+        };
+        write!(f, "{units} {}..{}", bound(&self.start), bound(&self.end))
+    }
+}
+
+fn frame_offset(offset: FrameOffset) -> String {
+    match offset {
+        FrameOffset::Count(n) => n.to_string(),
+        FrameOffset::Exact(n) => n.to_string(),
+        FrameOffset::Float(bits) => f64::from_bits(bits).to_string(),
+        FrameOffset::Interval { months: 0, nanos } => format!("{}ms", nanos / 1_000_000),
+        FrameOffset::Interval { months, nanos: 0 } => format!("{months} months"),
+        FrameOffset::Interval { months, nanos } => format!("{months} months {}ms", nanos / 1_000_000),
+    }
 }
 
 fn phase(phase: AggregatePhase) -> &'static str {

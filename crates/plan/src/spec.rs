@@ -1,5 +1,5 @@
 use crate::{
-    Expression, GroupAggregateSpec, JoinSpec, NamedExpression, SetOperationSpec, TopNSpec, UnnestSpec,
+    Expression, GroupAggregateSpec, JoinSpec, NamedExpression, OverSpec, SetOperationSpec, TopNSpec, UnnestSpec,
     WindowAggregateSpec, WindowAssignSpec,
 };
 use arrow::array::RecordBatch;
@@ -33,6 +33,8 @@ pub enum OperatorSpec {
     Unnest(UnnestSpec),
     /// INTERSECT ALL, EXCEPT ALL.
     SetOperation(SetOperationSpec),
+    /// Functions over the rows around a row: OVER.
+    Over(OverSpec),
     /// Rows to outside.
     Sink(SinkSpec),
 }
@@ -52,6 +54,7 @@ impl OperatorSpec {
             OperatorSpec::TopN(_) => "TopN",
             OperatorSpec::Unnest(_) => "Unnest",
             OperatorSpec::SetOperation(_) => "SetOperation",
+            OperatorSpec::Over(_) => "Over",
             OperatorSpec::Sink(_) => "Sink",
         }
     }

@@ -140,7 +140,8 @@ fn relation(rng: &mut StdRng, tables: &[&str], depth: usize) -> String {
         format!("({}) AS s{depth}", relation(rng, tables, depth - 1))
     };
     let full = depth == 1;
-    match rng.random_range(0..21) {
+    match rng.random_range(0..25) {
+        21..=24 => around(rng, &from),
         17..=19 => first_rows(rng, &from),
         20 => unnested(rng, &from),
         10..=12 => join(rng, tables, &from, depth),
@@ -288,6 +289,104 @@ fn first_rows(rng: &mut StdRng, from: &str) -> String {
         }
         _ => format!("SELECT f.k, f.a FROM (SELECT DISTINCT ON (k) k, a FROM {from} ORDER BY k, a DESC) AS f"),
     }
+}
+
+/// Functions with OVER. Where the place of a row among its equals matters, there is one order, which leaves rows equal only if
+/// what is put out of them is.
+fn around(rng: &mut StdRng, from: &str) -> String {
+    let partition = ["PARTITION BY k ", "PARTITION BY k ", "PARTITION BY a ", "PARTITION BY a + 1, k ", ""];
+    let partition = partition.choose(rng).expect("not empty");
+    let total = ["a DESC, k", "k, a", "a NULLS LAST, k DESC", "k DESC NULLS FIRST, a"];
+    let total = total.choose(rng).expect("not empty");
+    let calls: Vec<String> = (0..rng.random_range(1..=3))
+        .map(|at| {
+            let call = match rng.random_range(0..4) {
+                0 => {
+                    format!("{} OVER ({partition}ORDER BY {total})", by_place(rng))
+                }
+                1 => {
+                    let (call, frame) = (in_frame(rng, true), frame(rng, "ROWS", true));
+                    let close = if call.starts_with("CAST(") { " AS STRING)" } else { "" };
+                    format!("{call} OVER ({partition}ORDER BY {total}{frame}){close}")
+                }
+                2 => {
+                    let rank =
+                        ["RANK()", "DENSE_RANK()", "PERCENT_RANK()", "CUME_DIST()"].choose(rng).expect("not empty");
+                    let order = ["a", "a DESC", "k", "a NULLS LAST"].choose(rng).expect("not empty");
+                    format!("{rank} OVER ({partition}ORDER BY {order})")
+                }
+                _ => {
+                    let units = *["RANGE", "GROUPS", ""].choose(rng).expect("not empty");
+                    let order = ["a", "a DESC", "a NULLS LAST", "a DESC NULLS LAST"].choose(rng).expect("not empty");
+                    let order = if units.is_empty() && rng.random_bool(0.4) { "" } else { order };
+                    let by = if order.is_empty() { String::new() } else { format!("ORDER BY {order}") };
+                    let (call, frame) = (in_frame(rng, false), frame(rng, units, false));
+                    format!("{call} OVER ({partition}{by}{frame})")
+                }
+            };
+            format!("{call} AS w{at}")
+        })
+        .collect();
+    let calls = calls.join(", ");
+    match rng.random_range(0..4) {
+        0 => format!("SELECT k, a FROM (SELECT k, a, {calls} FROM {from}) AS o WHERE w0 IS NOT NULL"),
+        _ => format!("SELECT k, a, {calls} FROM {from}"),
+    }
+}
+
+/// Functions of a row's place.
+fn by_place(rng: &mut StdRng) -> String {
+    let value = ["a", "k"].choose(rng).expect("not empty");
+    let shift = ["LAG", "LEAD"].choose(rng).expect("not empty");
+    let nulls = ["", " IGNORE NULLS", " RESPECT NULLS"].choose(rng).expect("not empty");
+    match rng.random_range(0..4) {
+        0 => "ROW_NUMBER()".into(),
+        1 => format!("NTILE({})", rng.random_range(1..5)),
+        2 => format!("{shift}({value}, {}){nulls}", rng.random_range(1..4)),
+        _ => format!("{shift}(a, {}, 7)", rng.random_range(0..3)),
+    }
+}
+
+/// Functions over a frame; `ordered`: also those that depend on the order in it.
+fn in_frame(rng: &mut StdRng, ordered: bool) -> String {
+    let filter = if rng.random_bool(0.2) { " FILTER (WHERE a > 0)" } else { "" };
+    let call = match rng.random_range(0..if ordered { 12 } else { 7 }) {
+        0 => "COUNT(*)",
+        1 => "SUM(a)",
+        2 => "AVG(a)",
+        3 => "MIN(a)",
+        4 => "MAX(k)",
+        5 => "COUNT(k)",
+        6 => "BIT_XOR(a)",
+        7 => return "FIRST_VALUE(k)".into(),
+        8 => return "LAST_VALUE(a) RESPECT NULLS".into(),
+        9 => return format!("NTH_VALUE(a, {})", rng.random_range(1..4)),
+        10 => return "LAST_VALUE(a)".into(),
+        _ => return "CAST(ARRAY_AGG(a)".into(),
+    };
+    format!("{call}{filter}")
+}
+
+/// A frame that does not end before it begins.
+fn frame(rng: &mut StdRng, units: &str, rows: bool) -> String {
+    if units.is_empty() || (rows && rng.random_bool(0.2)) {
+        return String::new();
+    }
+    let offset = |rng: &mut StdRng| rng.random_range(0..4);
+    let end = rng.random_range(0..4);
+    let end_text = match end {
+        0 => format!("{} PRECEDING", offset(rng)),
+        1 => "CURRENT ROW".to_owned(),
+        2 => format!("{} FOLLOWING", offset(rng)),
+        _ => "UNBOUNDED FOLLOWING".to_owned(),
+    };
+    let start = match rng.random_range(0..=end.min(2) + 1) {
+        0 => "UNBOUNDED PRECEDING".to_owned(),
+        1 => format!("{} PRECEDING", offset(rng)),
+        2 => "CURRENT ROW".to_owned(),
+        _ => format!("{} FOLLOWING", offset(rng)),
+    };
+    format!(" {units} BETWEEN {start} AND {end_text}")
 }
 
 fn text(rng: &mut StdRng) -> &'static str {

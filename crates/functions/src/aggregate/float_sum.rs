@@ -11,6 +11,7 @@
 use super::encoding::{VERSION, take, take_version};
 use super::exact::{HUGE, WideSum, two_sum};
 use super::rows::{each, selected};
+use super::state_column::{merge_states, states};
 use super::sum::Function;
 use super::{AggregateError, GroupedAccumulator};
 use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray};
@@ -135,6 +136,13 @@ impl WideSum {
     }
 }
 
+/// What a slot was saved as.
+fn read(name: &str, input: &mut &[u8]) -> Result<(WideSum, i64), AggregateError> {
+    take_version(name, input)?;
+    let count = i64::from_le_bytes(take(name, input)?);
+    Ok((WideSum::load(name, input)?, count))
+}
+
 struct FloatSum<T> {
     sums: Sums,
     function: Function,
@@ -185,6 +193,21 @@ where
         Ok(vec![Arc::new(sums), Arc::new(counts)])
     }
 
+    fn exact_partials(&self, slots: &[u32]) -> Result<Vec<ArrayRef>, AggregateError> {
+        Ok(states(self, slots))
+    }
+
+    fn merge_exact(&mut self, slots: &[u32], partials: &[ArrayRef]) -> Result<(), AggregateError> {
+        let name = self.function.name();
+        merge_states(slots, partials, |slot, input| {
+            let (more, added) = read(name, input)?;
+            let (mut sum, count) = self.sums.get(slot);
+            sum.add_all(&more);
+            self.sums.set(slot, sum, count.wrapping_add(added));
+            Ok(())
+        })
+    }
+
     fn evaluate(&self, slots: &[u32]) -> Result<ArrayRef, AggregateError> {
         let result = |slot: &u32| {
             let count = self.sums.slots[*slot as usize].count;
@@ -220,10 +243,7 @@ where
     }
 
     fn load(&mut self, slot: u32, input: &mut &[u8]) -> Result<(), AggregateError> {
-        let name = self.function.name();
-        take_version(name, input)?;
-        let count = i64::from_le_bytes(take(name, input)?);
-        let sum = WideSum::load(name, input)?;
+        let (sum, count) = read(self.function.name(), input)?;
         self.sums.set(slot, sum, count);
         Ok(())
     }

@@ -220,6 +220,22 @@ pub trait GroupedAccumulator: Send {
     /// Overflow.
     fn partials(&self, slots: &[u32]) -> Result<Vec<ArrayRef>, AggregateError>;
 
+    /// As [`partials`](Self::partials), with nothing rounded, for an accumulator of the same kind at the same place.
+    ///
+    /// # Errors
+    /// Overflow.
+    fn exact_partials(&self, slots: &[u32]) -> Result<Vec<ArrayRef>, AggregateError> {
+        self.partials(slots)
+    }
+
+    /// Adds what [`exact_partials`](Self::exact_partials) gave.
+    ///
+    /// # Errors
+    /// Overflow.
+    fn merge_exact(&mut self, slots: &[u32], partials: &[ArrayRef]) -> Result<(), AggregateError> {
+        self.merge(slots, partials)
+    }
+
     /// The results of `slots`.
     ///
     /// # Errors

@@ -137,7 +137,7 @@ fn check(function: &str, rows: &[Row], cuts: &[usize], append_only: bool) -> Res
                 acc
             };
             let all: Vec<u32> = (0..SLOTS).collect();
-            let (mut acc, mut merged, mut restored) = (made(), made(), made());
+            let (mut acc, mut merged, mut exact, mut restored) = (made(), made(), made(), made());
             let mut from = 0;
             for to in cuts.iter().map(|c| c % (rows.len() + 1)).chain([rows.len()]) {
                 let batch = &rows[from.min(to)..to];
@@ -147,6 +147,7 @@ fn check(function: &str, rows: &[Row], cuts: &[usize], append_only: bool) -> Res
                     let mut local = made();
                     feed(local.as_mut(), batch, &arg, star).expect("accumulates");
                     merged.merge(&all, &local.partials(&all).expect("partials")).expect("merges");
+                    exact.merge_exact(&all, &local.exact_partials(&all).expect("partials")).expect("merges");
                 }
                 // Save and load everything, half way.
                 feed(restored.as_mut(), batch, &arg, star).expect("accumulates");
@@ -167,6 +168,7 @@ fn check(function: &str, rows: &[Row], cuts: &[usize], append_only: bool) -> Res
                 prop_assert_eq!(&restored.evaluate(&[slot]).expect("evaluates"), &want, "{}", &context);
                 if append_only || !matches!(function, "min" | "max") {
                     prop_assert_eq!(&merged.evaluate(&[slot]).expect("evaluates"), &want, "{}", &context);
+                    prop_assert_eq!(&exact.evaluate(&[slot]).expect("evaluates"), &want, "{}", &context);
                 }
             }
             if !append_only {

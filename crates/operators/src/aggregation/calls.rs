@@ -34,6 +34,17 @@ fn list_options(call: &AggregateCall) -> ListOptions {
     }
 }
 
+/// An accumulator for a call.
+///
+/// # Errors
+/// A function that is not known for its types.
+pub(crate) fn accumulator_of(
+    call: &AggregateCall,
+    append_only: bool,
+) -> Result<Box<dyn GroupedAccumulator>, AggregateError> {
+    accumulator(&call.function, &call.arg_types, &call.return_type, append_only, &list_options(call))
+}
+
 impl Calls {
     /// Empty accumulators for `calls`.
     ///
@@ -41,8 +52,7 @@ impl Calls {
     /// A function that is not known for its types.
     pub(crate) fn new(calls: &[AggregateCall], append_only: bool) -> Result<Self, OperatorError> {
         let calls = calls.iter().enumerate().map(|(at, call)| {
-            let list = list_options(call);
-            let accumulator = accumulator(&call.function, &call.arg_types, &call.return_type, append_only, &list)?;
+            let accumulator = accumulator_of(call, append_only)?;
             Ok(Call { call: call.clone(), accumulator, partials: partial_fields(at, call).len() })
         });
         Ok(Self { calls: calls.collect::<Result<_, AggregateError>>()?, slots: 0 })

@@ -6,7 +6,7 @@ mod counted_set;
 mod layout;
 mod partial;
 
-pub(crate) use calls::Calls;
+pub(crate) use calls::{Calls, accumulator_of};
 pub(crate) use counted_set::{CountedSet, Transitions, call_weights, not_null_rows};
 pub(crate) use layout::{calls_bytes, set_layouts, value_layout};
 pub(crate) use partial::{PartialBatch, partial_batch};

@@ -11,6 +11,9 @@ mod codec;
 mod rows;
 mod state;
 
+/// Memory of a row beside its bytes: where it lies, its weight, its place in its partition.
+pub(crate) const ROW_BYTES: usize = 29;
+
 pub(crate) use arrivals::{Arrivals, Touched};
 pub(crate) use codec::{Codec, Encoded};
 pub(crate) use rows::Rows;

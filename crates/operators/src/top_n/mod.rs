@@ -47,6 +47,7 @@ mod ranks;
 mod tests;
 
 use crate::layout::{Below, Layout, TableLayout, columns_bytes, names};
+use crate::partitions::ROW_BYTES;
 use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
 use eddyline_plan::{Ranking, TopNSpec};
@@ -63,9 +64,6 @@ pub(crate) fn build(
 ) -> Result<Box<dyn Operator>, OperatorError> {
     Ok(Box::new(operator::TopN::open(spec, input, output, store)?))
 }
-
-/// Memory of a row beside its bytes: where it lies, its weight, its place in its partition.
-const ROW_BYTES: usize = 29;
 
 /// What the operator of `spec` keeps. Rows that are equal in the order have one RANK or DENSE_RANK: nothing bounds how many
 /// they are.

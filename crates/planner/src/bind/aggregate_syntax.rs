@@ -8,6 +8,7 @@
 //! | `APPROX_COUNT_DISTINCT(x)` | `COUNT(DISTINCT x)`: exact |
 //! | `LISTAGG(x [, s]) [WITHIN GROUP (ORDER BY y)]` | `string_agg(x, s ORDER BY y)`, `s` a comma by default |
 //! | `FIRST_VALUE(x)`, `LAST_VALUE(x)`, `ARRAY_AGG(x) IGNORE NULLS` | the same with `FILTER (WHERE x IS NOT NULL)` |
+//! | `FIRST_VALUE(x) OVER …`, `LAST_VALUE(x) OVER …` | the same with `IGNORE NULLS`, as Flink has it |
 //! | `GROUPING(x)`, `GROUPING_ID(x, y)` | `CAST(grouping(…) AS BIGINT)` |
 
 use sqlparser::ast::{
@@ -20,9 +21,6 @@ pub(super) fn rewrite(expr: &mut Expr) {
     let Expr::Function(function) = expr else { return };
     let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return };
     let name = name.value.to_ascii_uppercase();
-    if function.over.is_some() {
-        return;
-    }
     match name.as_str() {
         "EVERY" => rename(function, "bool_and"),
         "VARIANCE" | "VAR_SAMP" => rename(function, "var"),
@@ -48,6 +46,11 @@ pub(super) fn rewrite(expr: &mut Expr) {
             if take_null_treatment(function) == Some(NullTreatment::IgnoreNulls) {
                 leave_nulls_out(function);
             }
+        }
+        "FIRST_VALUE" | "LAST_VALUE" | "NTH_VALUE" | "LAG" | "LEAD" if function.over.is_some() => {
+            let ignored_by_default = matches!(name.as_str(), "FIRST_VALUE" | "LAST_VALUE");
+            let default = if ignored_by_default { NullTreatment::IgnoreNulls } else { NullTreatment::RespectNulls };
+            function.null_treatment = Some(take_null_treatment(function).unwrap_or(default));
         }
         "FIRST_VALUE" | "LAST_VALUE" => {
             order_inside(function);

@@ -12,6 +12,7 @@ mod common_type;
 mod context;
 mod dates;
 pub(crate) mod errors;
+mod frames;
 mod functions;
 mod literals;
 mod ranks;
@@ -92,6 +93,7 @@ fn bind_in(context: &Context<'_, '_>, query: &Query) -> Result<LogicalPlan, SqlE
         Arc::new(dates::DatesWithHours),
         Arc::new(set_operation::SetOperationsAll),
         Arc::new(common_type::CommonTypes),
+        Arc::new(frames::FrameDistances),
         Arc::new(TypeCoercion::new()),
         Arc::new(casts::SqlCasts { text_form: context.text_form(), whole_part: context.whole_part() }),
     ];

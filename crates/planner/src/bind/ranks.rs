@@ -1,4 +1,4 @@
-//! ROW_NUMBER, RANK and DENSE_RANK as BIGINT, which they are in SQL. DataFusion counts in UINT64.
+//! ROW_NUMBER, RANK, DENSE_RANK and NTILE as BIGINT, which they are in SQL. DataFusion counts in UINT64.
 
 use arrow::array::ArrayRef;
 use arrow::compute::{SortOptions, cast};
@@ -21,11 +21,11 @@ pub(crate) fn ranking(function: &WindowUDF) -> Option<Ranking> {
     }
 }
 
-/// The function itself, with BIGINT numbers if it numbers rows.
+/// The function itself, with BIGINT numbers if it numbers rows or buckets.
 pub(crate) fn as_bigint(function: Arc<WindowUDF>) -> Arc<WindowUDF> {
-    match ranking(&function) {
-        Some(_) => Arc::new(WindowUDF::from(BigintRank { inner: function })),
-        None => function,
+    match function.name() {
+        "row_number" | "rank" | "dense_rank" | "ntile" => Arc::new(WindowUDF::from(BigintRank { inner: function })),
+        _ => function,
     }
 }
 

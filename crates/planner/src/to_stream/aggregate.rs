@@ -60,7 +60,8 @@ impl Call {
         }
     }
 
-    fn meaning(&self) -> String {
+    /// What it means, for the operator's identity.
+    pub(super) fn meaning(&self) -> String {
         let args: Vec<String> = self.args.iter().map(meaning).collect();
         let filter = self.filter.as_ref().map(meaning).unwrap_or_default();
         let order = |o: &Order| format!("{} {} {}", meaning(&o.expression), o.descending, o.nulls_first);
@@ -209,7 +210,8 @@ impl Builder<'_, '_> {
         aggregate.aggr_expr.iter().zip(fields).map(|(e, field)| self.call(e, below, field.data_type())).collect()
     }
 
-    fn call(&self, expr: &Expr, below: &DFSchema, return_type: &DataType) -> Result<Call, SqlError> {
+    /// One aggregate over columns of `below`.
+    pub(super) fn call(&self, expr: &Expr, below: &DFSchema, return_type: &DataType) -> Result<Call, SqlError> {
         let Expr::AggregateFunction(aggregate) = expr.clone().unalias_nested().data else {
             return Err(SqlError::new(SqlError::INTERNAL, format!("{expr} is no aggregate")));
         };

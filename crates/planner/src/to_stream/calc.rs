@@ -137,6 +137,11 @@ impl Builder<'_, '_> {
                 stream = over;
                 node
             }
+            Base::Over(around) => {
+                let (node, over) = self.over_node(around, &stream);
+                stream = over;
+                node
+            }
         };
         let plain = stream.is_plain();
         // Other names alone are no work.

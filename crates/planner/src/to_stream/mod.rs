@@ -11,6 +11,9 @@ mod grouping_sets;
 mod join;
 #[cfg(test)]
 mod join_tests;
+mod over;
+#[cfg(test)]
+mod over_tests;
 mod places;
 mod refuse;
 mod scan;
@@ -84,6 +87,7 @@ impl<'p, 'a> Builder<'p, 'a> {
             LogicalPlan::Distinct(Distinct::All(input)) => self.distinct(input),
             LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Union(u) => self.union(u),
+            LogicalPlan::Window(window) => self.over(window),
             LogicalPlan::Values(v) => self.values(v),
             LogicalPlan::EmptyRelation(e) => self.empty(e),
             LogicalPlan::Extension(e) => {

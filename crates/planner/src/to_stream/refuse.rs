@@ -1,6 +1,6 @@
 //! What cannot be maintained (yet), said before anything is planned, with the nearest form that can.
 
-use super::{places, top_n};
+use super::places;
 use crate::SqlError;
 use crate::TextPosition;
 use crate::bind::errors;
@@ -50,9 +50,7 @@ fn refused_correlation(plan: &LogicalPlan) -> Option<SqlError> {
 }
 
 fn refused_shape(plan: &LogicalPlan, is_limited: bool) -> Option<SqlError> {
-    let numbers = matches!(plan, LogicalPlan::Window(w) if top_n::numbering(w).is_some());
-    let known = numbers
-        || (is_limited && matches!(plan, LogicalPlan::Sort(_)))
+    let known = (is_limited && matches!(plan, LogicalPlan::Sort(_)))
         || matches!(
             plan,
             LogicalPlan::Projection(_)
@@ -67,6 +65,7 @@ fn refused_shape(plan: &LogicalPlan, is_limited: bool) -> Option<SqlError> {
                 | LogicalPlan::Subquery(_)
                 | LogicalPlan::Values(_)
                 | LogicalPlan::EmptyRelation(_)
+                | LogicalPlan::Window(_)
                 | LogicalPlan::Extension(_)
         );
     (!known).then(|| refused(plan))
@@ -134,18 +133,8 @@ fn marks_suffice(expr: &Expr, filter: &Filter) -> bool {
     }
 }
 
-/// Refuses numbers that nothing bounds, and subqueries that did not become joins.
+/// Refuses subqueries that did not become joins.
 pub(crate) fn check_rewritten(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
-    let (mut numbered, mut bounded) = (0, 0);
-    plan.apply_with_subqueries(|p| {
-        numbered += usize::from(matches!(p, LogicalPlan::Window(_)));
-        bounded += usize::from(matches!(p, LogicalPlan::Filter(f) if top_n::Numbered::of(f).is_some()));
-        Ok(TreeNodeRecursion::Continue)
-    })
-    .map_err(errors::plain)?;
-    if numbered > bounded {
-        return Err(at(unbounded_numbers(), places::over(query)));
-    }
     let mut found = false;
     plan.apply_with_subqueries(|p| {
         for expr in p.expressions() {
@@ -190,11 +179,6 @@ pub(super) fn unsupported(message: &str) -> SqlError {
 /// The error for a kind of plan that is not planned.
 pub(super) fn refused(plan: &LogicalPlan) -> SqlError {
     match plan {
-        LogicalPlan::Window(w) if top_n::numbering(w).is_some() => unbounded_numbers(),
-        LogicalPlan::Window(_) => {
-            unsupported("OVER is supported with ROW_NUMBER, RANK and DENSE_RANK alone, one per query")
-                .with_hint("aggregate over TUMBLE or HOP windows, or with GROUP BY")
-        }
         LogicalPlan::Sort(_) => unsupported("ORDER BY of a result that keeps changing is not supported")
             .with_hint("order the result where it is read, or add a LIMIT; a SELECT on its own may end with ORDER BY"),
         LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE is not supported"),
@@ -202,11 +186,6 @@ pub(super) fn refused(plan: &LogicalPlan) -> SqlError {
             .with_hint("correlate it by equal columns, without LIMIT"),
         other => unsupported(&format!("{} is not supported", first_word(&other.display().to_string()))),
     }
-}
-
-fn unbounded_numbers() -> SqlError {
-    unsupported("ROW_NUMBER, RANK or DENSE_RANK over all rows: any row that comes may change the numbers of all others")
-        .with_hint("keep the first ones: SELECT … FROM (SELECT *, ROW_NUMBER() OVER (…) AS rn FROM t) WHERE rn <= 10")
 }
 
 fn first_word(text: &str) -> String {

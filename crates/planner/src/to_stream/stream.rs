@@ -1,4 +1,5 @@
 use super::join::Joining;
+use super::over::Around;
 use super::top_n::Numbering;
 use super::unnest::Unnesting;
 use crate::checked::NotNull;
@@ -27,6 +28,8 @@ pub(crate) enum Base {
     TopN(Box<Numbering>),
     /// Elements of lists, not yet a node: which columns it puts out is known when they are read.
     Unnest(Box<Unnesting>),
+    /// Functions over the rows around a row, not yet a node: which columns it puts out is known when they are read.
+    Over(Box<Around>),
 }
 
 /// A [`Base::Window`].

@@ -159,7 +159,8 @@ fn plain(expr: &Expr) -> &Expr {
     }
 }
 
-fn integer(expr: &Expr) -> Option<i64> {
+/// An integer that is known now.
+pub(super) fn integer(expr: &Expr) -> Option<i64> {
     let Expr::Literal(value, _) = plain(expr) else { return None };
     if !value.data_type().is_integer() {
         return None;
@@ -257,7 +258,7 @@ impl Builder<'_, '_> {
     }
 }
 
-fn order_column((column, sort): (&usize, &Sort)) -> OrderColumn {
+pub(super) fn order_column((column, sort): (&usize, &Sort)) -> OrderColumn {
     OrderColumn { column: *column, descending: !sort.asc, nulls_first: sort.nulls_first }
 }
 

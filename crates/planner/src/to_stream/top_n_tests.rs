@@ -1,4 +1,4 @@
-use crate::fixtures::{dataflow, dataflow_on_shards, explained, on_shards, refused};
+use crate::fixtures::{dataflow, dataflow_on_shards, explained, on_shards};
 use crate::statement::ExplainStage;
 use insta::assert_snapshot;
 
@@ -64,15 +64,5 @@ fn without_a_partition_every_shard_selects_its_first_rows() {
         [exchange by ()] GroupAggregate #2 global by (channel) [count(*) AS count(*)]
           [exchange by (channel)] GroupAggregate #1 local by (channel) [count(*) AS count(*)]
             Source #0 bid [channel]
-    ");
-}
-
-#[test]
-fn numbers_without_a_bound_are_refused() {
-    assert_snapshot!(refused("SELECT auction FROM (SELECT auction, RANK() OVER (PARTITION BY auction ORDER BY price) AS r FROM bid) WHERE r % 2 = 0"), @r"
-    ERROR 0A000: ROW_NUMBER, RANK or DENSE_RANK over all rows: any row that comes may change the numbers of all others
-    LINE 1: SELECT auction FROM (SELECT auction, RANK() OVER (PARTITION BY auction ORDER BY price) AS r FROM bid) WHERE r % 2 = 0
-                                                 ^
-    HINT: keep the first ones: SELECT … FROM (SELECT *, ROW_NUMBER() OVER (…) AS rn FROM t) WHERE rn <= 10
     ");
 }
