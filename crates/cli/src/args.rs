@@ -74,7 +74,7 @@ pub(crate) enum Suite {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ConsistencyArgs {
     /// How many transactions there are
-    #[arg(long, default_value_t = 200_000)]
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) transactions: u64,
     /// How many rows an epoch has: what a reader sees changes so often
     #[arg(long, default_value_t = 100)]

@@ -67,15 +67,15 @@ pub(crate) fn consistency(args: &ConsistencyArgs) -> Result<Exit, Exit> {
     for kind in [Kind::Delayed, Kind::Ordered] {
         let transactions = transactions::transactions(kind, args.transactions, args.seed);
         for files in [1, 3] {
-            let dir = tempfile::tempdir().map_err(|e| tell(&format!("cannot make a directory: {e}")))?;
+            let dir = tempfile::tempdir().map_err(|e| tell(&format!("ERROR: cannot make a directory: {e}")))?;
             transactions::write(&transactions, files, dir.path())
-                .map_err(|e| tell(&format!("cannot write {}: {e}", dir.path().display())))?;
+                .map_err(|e| tell(&format!("ERROR: cannot write {}: {e}", dir.path().display())))?;
             let mut run = |shards: usize, views: &[&str]| -> Result<(), Exit> {
                 let findings = audited(args, &transactions, dir.path(), shards, views).map_err(|e| tell(&e))?;
                 let name = if views.len() == 1 { views[0] } else { "all at once" };
                 write_row(&mut out, [kind.name(), name], files, shards, &findings).map_err(|_| Exit::Failed)?;
                 if let Some(first) = &findings.first {
-                    exit = tell(first);
+                    exit = tell(&format!("ERROR: {first}"));
                 }
                 Ok(())
             };
@@ -92,7 +92,7 @@ pub(crate) fn consistency(args: &ConsistencyArgs) -> Result<Exit, Exit> {
 }
 
 fn tell(message: &str) -> Exit {
-    let _ = writeln!(io::stderr(), "ERROR: {message}");
+    let _ = writeln!(io::stderr(), "{message}");
     Exit::Failed
 }
 
@@ -142,7 +142,7 @@ fn audited(
     shards: usize,
     views: &[&str],
 ) -> Result<Findings, String> {
-    let tokio = tokio_runtime().map_err(|e| format!("cannot start: {e}"))?;
+    let tokio = tokio_runtime().map_err(|e| format!("ERROR: cannot start: {e}"))?;
     let mut session = Engine::new(EngineConfig::new(tokio.handle().clone())).session();
     let own = [("execution.shards", shards.to_string()), ("execution.epoch-rows", args.epoch_rows.to_string())];
     let own = own.map(|(key, value)| (key.to_owned(), value));
