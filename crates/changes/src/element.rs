@@ -68,6 +68,9 @@ pub struct Barrier {
     pub epoch: Epoch,
     /// What is asked.
     pub kind: BarrierKind,
+    /// When it was cut, in milliseconds since 1970-01-01T00:00:00Z: one time for all of the epoch's end, wherever it is
+    /// computed. It never goes back from one epoch to the next.
+    pub time_ms: i64,
 }
 
 /// One element of a stream.

@@ -2,7 +2,9 @@ use crate::calc::Calc;
 use crate::union::Union;
 use crate::unnest::Unnest;
 use crate::window_assign::WindowAssign;
-use crate::{Operator, OperatorError, group_aggregate, join, over, set_operation, top_n, window_aggregate};
+use crate::{
+    Operator, OperatorError, group_aggregate, join, over, set_operation, temporal_filter, top_n, window_aggregate,
+};
 use arrow::datatypes::SchemaRef;
 use eddyline_plan::{Node, OperatorSpec};
 use eddyline_state::Store;
@@ -27,6 +29,7 @@ pub fn build(node: &Node, inputs: &[SchemaRef], store: &Store) -> Result<Box<dyn
         OperatorSpec::SetOperation(spec) => set_operation::build(*spec, inputs, output, store)?,
         OperatorSpec::TopN(spec) => top_n::build(spec, input, output, store)?,
         OperatorSpec::Over(spec) => over::build(spec, input, output, store)?,
+        OperatorSpec::TemporalFilter(spec) => temporal_filter::build(spec, input, output, store)?,
         OperatorSpec::Source(_) | OperatorSpec::Values(_) | OperatorSpec::Sink(_) => {
             return Err(wrong("is not an operator"));
         }

@@ -15,6 +15,7 @@ pub struct Context<'a> {
     output: &'a mut Vec<ChangeBatch>,
     watermark: Watermark,
     moment: Moment,
+    due_ms: Option<i64>,
     rejected: &'a mut dyn FnMut(Rejected, u64),
 }
 
@@ -27,7 +28,7 @@ impl<'a> Context<'a> {
         moment: Moment,
         rejected: &'a mut dyn FnMut(Rejected, u64),
     ) -> Self {
-        Self { output, watermark, moment, rejected }
+        Self { output, watermark, moment, due_ms: None, rejected }
     }
 
     /// Hands changes on. Empty batches are dropped.
@@ -42,9 +43,21 @@ impl<'a> Context<'a> {
         self.watermark
     }
 
-    /// The time of the batch at hand, and a seed that no other call has.
+    /// The time of the batch at hand, and a seed that no other call has. At a flush the time is that of the epoch, the same
+    /// for all operators on all shards, and never earlier than at the flush before.
     pub fn moment(&self) -> Moment {
         self.moment
+    }
+
+    /// At a flush: there will be something to put out at this time, in milliseconds since 1970, though no input comes. An
+    /// epoch will end then, or a little later. It holds until the next flush.
+    pub fn is_due_at(&mut self, time_ms: i64) {
+        self.due_ms = self.due_ms.into_iter().chain([time_ms]).min();
+    }
+
+    /// What was said to [`is_due_at`](Self::is_due_at), the earliest of it.
+    pub fn due_ms(&self) -> Option<i64> {
+        self.due_ms
     }
 
     /// Counts rows that were left out.

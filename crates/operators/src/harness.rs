@@ -25,6 +25,7 @@ pub struct Harness {
     operator: Box<dyn Operator>,
     watermark: Watermark,
     moment: Moment,
+    due_ms: Option<i64>,
     emitted: Vec<ChangeBatch>,
     rejected: BTreeMap<&'static str, u64>,
     content: BTreeMap<String, i64>,
@@ -65,6 +66,7 @@ impl Harness {
             operator,
             watermark: Watermark::NONE,
             moment: Moment::default(),
+            due_ms: None,
             emitted: Vec::new(),
             rejected: BTreeMap::new(),
             content: BTreeMap::new(),
@@ -99,6 +101,7 @@ impl Harness {
             operator,
             watermark: *watermark,
             moment: *moment,
+            due_ms: None,
             emitted: Vec::new(),
             rejected: BTreeMap::new(),
             content: BTreeMap::new(),
@@ -108,6 +111,11 @@ impl Harness {
     /// What the operator is told of time and chance from now on.
     pub fn stand_at(&mut self, moment: Moment) {
         self.moment = moment;
+    }
+
+    /// When the operator has something to put out though no input comes, as it said at the last flush.
+    pub fn due_ms(&self) -> Option<i64> {
+        self.due_ms
     }
 
     /// What the operator emits.
@@ -128,7 +136,9 @@ impl Harness {
             *rejected.entry(why).or_default() += rows;
         };
         let mut context = Context::new(&mut self.emitted, self.watermark, self.moment, &mut reject);
-        verb(self.operator.as_mut(), &mut context)
+        let result = verb(self.operator.as_mut(), &mut context);
+        self.due_ms = context.due_ms();
+        result
     }
 
     /// Applies a change table to the first input.
@@ -208,6 +218,15 @@ impl Harness {
         }
     }
 
+    /// Ends the epoch of an instance that goes on from another: what it emits is no table of its own.
+    ///
+    /// # Errors
+    /// What the operator says.
+    pub fn emitted_at_flush(&mut self) -> Result<Vec<ChangeBatch>, OperatorError> {
+        self.call(|operator, ctx| operator.flush(ctx))?;
+        Ok(std::mem::take(&mut self.emitted))
+    }
+
     /// Takes what was emitted since the last flush, or since the last call of this.
     pub fn take(&mut self) -> Vec<ChangeBatch> {
         let batches = std::mem::take(&mut self.emitted);
@@ -284,6 +303,7 @@ fn output_schema(spec: &OperatorSpec, inputs: &[SchemaRef]) -> Result<SchemaRef,
         OperatorSpec::TopN(s) => s.output_schema(&inputs[0]),
         OperatorSpec::Unnest(s) => s.output_schema(&inputs[0]),
         OperatorSpec::Over(s) => s.output_schema(&inputs[0]),
+        OperatorSpec::TemporalFilter(s) => s.output_schema(&inputs[0]),
         OperatorSpec::WindowAssign(s) => {
             let time = inputs[0].field(s.time).data_type();
             let windows = eddyline_plan::window::window_fields(time);

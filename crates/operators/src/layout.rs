@@ -7,7 +7,10 @@
 //!
 //! Not here: what is done about it (warnings, refusals), which sources end (the caller knows).
 
-use crate::{calc, group_aggregate, join, over, set_operation, top_n, union, unnest, window_aggregate, window_assign};
+use crate::{
+    calc, group_aggregate, join, over, set_operation, temporal_filter, top_n, union, unnest, window_aggregate,
+    window_assign,
+};
 use arrow::datatypes::{DataType, Schema};
 use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SourceSpec};
 use std::fmt;
@@ -19,6 +22,8 @@ pub enum Bound {
     Rows(u64),
     /// They go when the watermark has passed their time.
     Watermark,
+    /// They go when the time now has passed theirs.
+    Clock,
     /// Not more than these tables hold at one time: they end, or take their rows back.
     Tables(Vec<String>),
     /// So many for every different value of the columns, and there may always come a new one.
@@ -42,9 +47,10 @@ impl Bound {
         match self {
             Bound::Rows(_) => 0,
             Bound::Watermark => 1,
-            Bound::Tables(_) => 2,
-            Bound::Keys { .. } => 3,
-            Bound::Nothing(_) => 4,
+            Bound::Clock => 2,
+            Bound::Tables(_) => 3,
+            Bound::Keys { .. } => 4,
+            Bound::Nothing(_) => 5,
         }
     }
 
@@ -90,6 +96,7 @@ impl fmt::Display for Bound {
             Bound::Rows(1) => write!(f, "one"),
             Bound::Rows(n) => write!(f, "at most {n}"),
             Bound::Watermark => write!(f, "they go when the watermark has passed them"),
+            Bound::Clock => write!(f, "they go when the time now has passed them"),
             Bound::Tables(tables) => write!(f, "as large as the rows that {} holds at one time", tables.join(" and ")),
             Bound::Keys { columns, each } => {
                 let many = if *each == 1 { "one".to_owned() } else { format!("up to {each}") };
@@ -181,24 +188,31 @@ pub fn layouts(dataflow: &Dataflow, ends: &dyn Fn(&SourceSpec) -> bool) -> Vec<L
     known
 }
 
-/// The layout of one node over its inputs.
+/// The layout of one node over its inputs. An operator without its inputs cannot be built, and keeps nothing.
 pub(crate) fn layout(node: &Node, below: &[Below<'_>], ends: &dyn Fn(&SourceSpec) -> bool) -> Layout {
-    match (&node.spec, below) {
-        (OperatorSpec::Source(source), _) => Layout::stateless(of_source(source, node.traits.mode, ends(source))),
-        (OperatorSpec::Values(values), _) => Layout::stateless(Bound::Rows(values.rows.num_rows() as u64)),
-        (OperatorSpec::Calc(_), [input, ..]) => calc::layout(input),
-        (OperatorSpec::Union, inputs) => union::layout(inputs),
-        (OperatorSpec::GroupAggregate(spec), [input, ..]) => group_aggregate::layout(spec, input),
-        (OperatorSpec::WindowAssign(_), [input, ..]) => window_assign::layout(input),
-        (OperatorSpec::WindowAggregate(spec), [input, ..]) => window_aggregate::layout(spec, input),
-        (OperatorSpec::Join(spec), [left, right, ..]) => join::layout(spec, [left, right]),
-        (OperatorSpec::Unnest(_), [input, ..]) => unnest::layout(input),
-        (OperatorSpec::SetOperation(_), [left, right, ..]) => set_operation::layout(left, right),
-        (OperatorSpec::TopN(spec), [input, ..]) => top_n::layout(spec, input),
-        (OperatorSpec::Over(spec), [input, ..]) => over::layout(spec, input),
-        (OperatorSpec::Sink(_), [input, ..]) => Layout::stateless(input.rows.clone()),
-        // An operator without its inputs cannot be built.
-        _ => Layout::stateless(Bound::Rows(0)),
+    let nothing = Layout::stateless(Bound::Rows(0));
+    let Some(input) = below.first() else {
+        return match &node.spec {
+            OperatorSpec::Source(source) => Layout::stateless(of_source(source, node.traits.mode, ends(source))),
+            OperatorSpec::Values(values) => Layout::stateless(Bound::Rows(values.rows.num_rows() as u64)),
+            _ => nothing,
+        };
+    };
+    let second = below.get(1).unwrap_or(input);
+    match &node.spec {
+        OperatorSpec::Source(_) | OperatorSpec::Values(_) => nothing,
+        OperatorSpec::Calc(_) => calc::layout(input),
+        OperatorSpec::Union => union::layout(below),
+        OperatorSpec::GroupAggregate(spec) => group_aggregate::layout(spec, input),
+        OperatorSpec::WindowAssign(_) => window_assign::layout(input),
+        OperatorSpec::WindowAggregate(spec) => window_aggregate::layout(spec, input),
+        OperatorSpec::Join(spec) => join::layout(spec, [input, second]),
+        OperatorSpec::TopN(spec) => top_n::layout(spec, input),
+        OperatorSpec::Unnest(_) => unnest::layout(input),
+        OperatorSpec::Over(spec) => over::layout(spec, input),
+        OperatorSpec::SetOperation(_) => set_operation::layout(input, second),
+        OperatorSpec::TemporalFilter(spec) => temporal_filter::layout(spec, input),
+        OperatorSpec::Sink(_) => Layout::stateless(input.rows.clone()),
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `top_n` | ROW_NUMBER, RANK, DENSE_RANK with bounds, LIMIT, DISTINCT ON |
 //! | `unnest` | UNNEST |
 //! | `over` | functions with OVER |
+//! | `temporal_filter` | WHERE on the time now: `ts > NOW() - INTERVAL '1' HOUR` |
 //! | `window_assign` | TABLE(TUMBLE(…)), TABLE(HOP(…)) |
 //! | `window_aggregate` | GROUP BY over windows |
 //!
@@ -36,6 +37,7 @@ mod layout;
 mod over;
 mod partitions;
 mod set_operation;
+mod temporal_filter;
 mod top_n;
 mod union;
 mod unnest;

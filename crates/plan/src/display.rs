@@ -2,7 +2,7 @@
 
 use crate::{
     AggregateCall, AggregatePhase, Dataflow, Distribution, Frame, FrameBound, FrameOffset, FrameUnits, Input, NodeId,
-    OperatorSpec, OrderColumn, OverCall, OverFunction, Window,
+    OperatorSpec, OrderColumn, OverCall, OverFunction, TimeBound, Window,
 };
 use arrow::datatypes::Schema;
 use std::collections::HashSet;
@@ -114,6 +114,10 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
             let calls: Vec<String> = o.calls.iter().map(|c| over_call(input, c)).collect();
             let _ = write!(out, " [{}]", calls.join(", "));
         }
+        OperatorSpec::TemporalFilter(t) => {
+            let bounds: Vec<String> = t.bounds.iter().map(|b| time_bound(b, input)).collect();
+            let _ = write!(out, "[{}] while {}", names(input, &t.output), bounds.join(" and "));
+        }
         OperatorSpec::Sink(s) => {
             let _ = write!(out, "{}", s.table);
             if let Some(key) = &s.key {
@@ -122,6 +126,16 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
         }
     }
     out
+}
+
+/// `now < ts + 3600000ms`.
+fn time_bound(bound: &TimeBound, input: &Schema) -> String {
+    let shift = match bound.shift_ms {
+        0 => String::new(),
+        ms if ms < 0 => format!(" + {}ms", ms.unsigned_abs()),
+        ms => format!(" - {ms}ms"),
+    };
+    format!("now {} {}{shift}", bound.test.sign(), input.field(bound.column).name())
 }
 
 /// Direction and NULLs where they are not the usual ones of the dialect (NULLs are smallest).

@@ -1,6 +1,6 @@
 use crate::{
-    Expression, GroupAggregateSpec, JoinSpec, NamedExpression, OverSpec, SetOperationSpec, TopNSpec, UnnestSpec,
-    WindowAggregateSpec, WindowAssignSpec,
+    Expression, GroupAggregateSpec, JoinSpec, NamedExpression, OverSpec, SetOperationSpec, TemporalFilterSpec,
+    TopNSpec, UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -35,6 +35,8 @@ pub enum OperatorSpec {
     SetOperation(SetOperationSpec),
     /// Functions over the rows around a row: OVER.
     Over(OverSpec),
+    /// WHERE on the time now: rows come and go as it passes.
+    TemporalFilter(TemporalFilterSpec),
     /// Rows to outside.
     Sink(SinkSpec),
 }
@@ -55,6 +57,7 @@ impl OperatorSpec {
             OperatorSpec::Unnest(_) => "Unnest",
             OperatorSpec::SetOperation(_) => "SetOperation",
             OperatorSpec::Over(_) => "Over",
+            OperatorSpec::TemporalFilter(_) => "TemporalFilter",
             OperatorSpec::Sink(_) => "Sink",
         }
     }

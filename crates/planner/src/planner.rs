@@ -211,6 +211,14 @@ impl<'a> Planner<'a> {
         with_room(|| self.planned(&outputs))
     }
 
+    /// The table of a target, if it takes insertions only.
+    fn insertions_into(&self, target: &Target) -> Result<Option<String>, SqlError> {
+        let (Target::Table { table, .. }, Some(takes_retractions)) = (target, self.takes_retractions) else {
+            return Ok(None);
+        };
+        Ok((!takes_retractions(table)?).then(|| table.name.clone()))
+    }
+
     fn planned(&self, outputs: &[JobOutput]) -> Result<PlannedJob, SqlError> {
         let presented = matches!(outputs, [JobOutput { target: Target::Result { .. }, .. }]);
         let (mut logical, mut optimized, mut presentation) = (Vec::new(), Vec::new(), None);
@@ -229,6 +237,7 @@ impl<'a> Planner<'a> {
         optimized.iter().for_each(|plan| scans.look_at(plan, self.options.emit));
         let mut builder = Builder::new(self, scans);
         for (plan, output) in optimized.iter().zip(outputs) {
+            builder.insertions_into = self.insertions_into(&output.target)?;
             let stream = builder.stream(plan)?;
             builder.sink(stream, &output.target)?;
         }

@@ -6,7 +6,8 @@
 //! When is an epoch cut? At once when every source has nothing more to hand out and rows are pending (so a lone
 //! row is visible within milliseconds), but not more often than `idle_interval`; else `epoch_interval` after the
 //! first pending row, or when a source says that it has taken its share of `epoch_rows`. At most
-//! [`IN_FLIGHT_MAX`] epochs are in flight. The last epoch ends with [`BarrierKind::Stop`]: when all sources are
+//! [`IN_FLIGHT_MAX`] epochs are in flight. Where operators said when something is due (rows that come or go as time
+//! passes), an epoch is cut then, without any input, though not sooner than `epoch_interval` after the last. The last epoch ends with [`BarrierKind::Stop`]: when all sources are
 //! finished, or when somebody asked.
 
 use eddyline_changes::{Barrier, BarrierKind, Epoch};
@@ -38,8 +39,9 @@ pub(crate) type Prepared = (NodeId, Vec<Commit>);
 pub(crate) enum Event {
     /// News of source task number `task`; its rows belong to `epoch`.
     Source { task: usize, epoch: Epoch, news: SourceNews },
-    /// All tasks of a shard have passed the barrier of `epoch`.
-    Acknowledged { epoch: Epoch, prepared: Vec<Prepared> },
+    /// All tasks of a shard have passed the barrier of `epoch`; `due_ms`: when one of them has something to put out
+    /// though no input comes.
+    Acknowledged { epoch: Epoch, prepared: Vec<Prepared>, due_ms: Option<i64> },
     /// The output of `epoch` is visible.
     Committed(Epoch),
     /// Somebody asks for an epoch now.
@@ -84,10 +86,19 @@ struct SourceTask {
     finished: bool,
 }
 
+/// What clocks show.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Now {
+    pub(crate) monotonic: Duration,
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub(crate) wall_ms: i64,
+}
+
 struct InFlight {
     barrier: Barrier,
     acknowledged: usize,
     prepared: Vec<Prepared>,
+    due_ms: Option<i64>,
     committing: bool,
 }
 
@@ -98,6 +109,11 @@ pub(crate) struct Coordinator {
     cut: Epoch,
     last_cut: Duration,
     deadline: Option<Duration>,
+    /// When something is due though no input comes, as of the last epoch that all shards acknowledged.
+    due_ms: Option<i64>,
+    due_timer: Option<Duration>,
+    /// The time of the last cut.
+    time_ms: i64,
     asked: Asked,
     stopping: Option<bool>,
 }
@@ -117,6 +133,9 @@ impl Coordinator {
             cut: settings.after,
             last_cut: Duration::ZERO,
             deadline: None,
+            due_ms: None,
+            due_timer: None,
+            time_ms: i64::MIN,
             asked: Asked::default(),
             stopping: None,
             settings,
@@ -124,11 +143,13 @@ impl Coordinator {
     }
 
     /// Takes an event at time `now`; returns what is to be done, in order.
-    pub(crate) fn on(&mut self, event: Event, now: Duration) -> Vec<Action> {
+    pub(crate) fn on(&mut self, event: Event, now: Now) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Source { task, epoch, news } => self.source(task, epoch, news, now, &mut actions),
-            Event::Acknowledged { epoch, prepared } => self.acknowledged(epoch, prepared, &mut actions),
+            Event::Source { task, epoch, news } => self.source(task, epoch, news, now.monotonic, &mut actions),
+            Event::Acknowledged { epoch, prepared, due_ms } => {
+                self.acknowledged(epoch, prepared, due_ms, &mut actions);
+            }
             Event::Committed(epoch) => self.committed(epoch, &mut actions),
             Event::Cut => self.asked.cut = true,
             Event::Checkpoint => self.asked.checkpoint = true,
@@ -164,10 +185,20 @@ impl Coordinator {
         }
     }
 
-    fn acknowledged(&mut self, epoch: Epoch, mut prepared: Vec<Prepared>, actions: &mut Vec<Action>) {
+    fn acknowledged(
+        &mut self,
+        epoch: Epoch,
+        mut prepared: Vec<Prepared>,
+        due_ms: Option<i64>,
+        actions: &mut Vec<Action>,
+    ) {
         if let Some(flight) = self.in_flight.iter_mut().find(|f| f.barrier.epoch == epoch) {
             flight.acknowledged += 1;
             flight.prepared.append(&mut prepared);
+            flight.due_ms = flight.due_ms.into_iter().chain(due_ms).min();
+            if flight.acknowledged == self.settings.shards {
+                self.due_ms = flight.due_ms;
+            }
         }
         self.commit_next(actions);
     }
@@ -195,7 +226,7 @@ impl Coordinator {
         }
     }
 
-    fn decide(&mut self, now: Duration, actions: &mut Vec<Action>) {
+    fn decide(&mut self, now: Now, actions: &mut Vec<Action>) {
         if self.stopping.is_some() || self.in_flight.len() >= IN_FLIGHT_MAX {
             return;
         }
@@ -208,9 +239,24 @@ impl Coordinator {
             self.asked.checkpoint = false;
             return self.cut(BarrierKind::Checkpoint, now, actions);
         }
-        if self.asked.cut || self.is_due(now, actions) {
+        if self.asked.cut || self.is_due(now.monotonic, actions) || self.is_time(now, actions) {
             self.cut(BarrierKind::Flush, now, actions);
         }
+    }
+
+    /// Is it time for what is due without input?
+    fn is_time(&mut self, now: Now, actions: &mut Vec<Action>) -> bool {
+        let Some(due_ms) = self.due_ms else { return false };
+        let left = Duration::from_millis(due_ms.saturating_sub(now.wall_ms).try_into().unwrap_or(0));
+        let at = (now.monotonic + left).max(self.last_cut + self.settings.epoch_interval);
+        if at <= now.monotonic {
+            return true;
+        }
+        if self.due_timer.is_none_or(|timer| timer <= now.monotonic || at < timer) {
+            self.due_timer = Some(at);
+            actions.push(Action::WakeAt(at));
+        }
+        false
     }
 
     fn is_due(&mut self, now: Duration, actions: &mut Vec<Action>) -> bool {
@@ -231,17 +277,20 @@ impl Coordinator {
         false
     }
 
-    fn cut(&mut self, kind: BarrierKind, now: Duration, actions: &mut Vec<Action>) {
+    fn cut(&mut self, kind: BarrierKind, now: Now, actions: &mut Vec<Action>) {
         self.cut = self.cut.next();
-        self.last_cut = now;
+        self.last_cut = now.monotonic;
+        self.time_ms = self.time_ms.max(now.wall_ms);
         self.deadline = None;
+        self.due_ms = None;
         self.asked.cut = false;
         for source in &mut self.sources {
             source.pending = false;
             source.full = false;
         }
-        let barrier = Barrier { epoch: self.cut, kind };
-        self.in_flight.push_back(InFlight { barrier, acknowledged: 0, prepared: Vec::new(), committing: false });
+        let barrier = Barrier { epoch: self.cut, kind, time_ms: self.time_ms };
+        let (prepared, due_ms) = (Vec::new(), None);
+        self.in_flight.push_back(InFlight { barrier, acknowledged: 0, prepared, due_ms, committing: false });
         actions.push(Action::Inject(barrier));
     }
 }

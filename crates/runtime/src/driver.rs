@@ -1,6 +1,6 @@
 //! The hands of the coordinator: injects barriers, commits, sets timers; and the thread that does so for a job.
 
-use crate::coordinator::{Action, Coordinator, Event, Prepared};
+use crate::coordinator::{Action, Coordinator, Event, Now, Prepared};
 use crate::error::RuntimeError;
 use crate::job::{JobShared, JobState};
 use crate::shard::Shard;
@@ -55,7 +55,7 @@ impl Driver {
         let mut turn = Turn::Idle;
         while let Some(event) = events.pop_front() {
             turn = Turn::Worked;
-            for action in self.coordinator.on(event, self.shared.clock.monotonic()) {
+            for action in self.coordinator.on(event, self.now()) {
                 match action {
                     Action::Inject(barrier) => self.inject(barrier),
                     Action::Commit { epoch, prepared } => {
@@ -72,6 +72,10 @@ impl Driver {
             }
         }
         Ok(turn)
+    }
+
+    fn now(&self) -> Now {
+        Now { monotonic: self.shared.clock.monotonic(), wall_ms: self.shared.clock.wall_ms() }
     }
 
     fn inject(&self, barrier: Barrier) {

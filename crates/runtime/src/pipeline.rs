@@ -65,6 +65,23 @@ pub(crate) struct Place {
 /// time, so that epochs stay short.
 const MEASURE_SHARE: u32 = 20;
 
+/// What came of a barrier.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
+    /// What sinks prepared.
+    pub(crate) prepared: Vec<Prepared>,
+    /// When an operator has something to put out though no input comes.
+    pub(crate) due_ms: Option<i64>,
+}
+
+impl Passed {
+    /// With that of another task.
+    pub(crate) fn add(&mut self, mut other: Passed) {
+        self.prepared.append(&mut other.prepared);
+        self.due_ms = self.due_ms.into_iter().chain(other.due_ms).min();
+    }
+}
+
 /// All stages of a task, upstream first.
 pub(crate) struct Pipeline {
     stages: Vec<Stage>,
@@ -76,6 +93,8 @@ pub(crate) struct Pipeline {
     random: StdRng,
     /// Emptied buffers for what operators emit.
     buffers: Vec<Vec<ChangeBatch>>,
+    /// What operators said is due, since it was last asked.
+    due_ms: Option<i64>,
     /// When state may be measured again: see [`MEASURE_SHARE`].
     measure_at: Duration,
     /// Where the rows at hand come from.
@@ -92,7 +111,8 @@ impl Pipeline {
     ) -> Self {
         let wall_ms = clock.wall_ms();
         let (buffers, measure_at) = (Vec::new(), Duration::ZERO);
-        Self { stages, shard, counters, clock, wall_ms, random, buffers, measure_at, place: None }
+        let due_ms = None;
+        Self { stages, shard, counters, clock, wall_ms, random, buffers, due_ms, measure_at, place: None }
     }
 
     /// A step of the task begins.
@@ -166,6 +186,7 @@ impl Pipeline {
         };
         let mut context = Context::new(&mut output, stage.watermark_in, moment, &mut rejected);
         let result = verb(operator.as_mut(), &mut context);
+        self.due_ms = self.due_ms.into_iter().chain(context.due_ms()).min();
         self.worked(at, begin);
         let result = result.map_err(|e| self.fault(at, e))?;
         for changes in output.drain(..) {
@@ -262,11 +283,13 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The epoch ends on all inputs: flush, prepare, persist, pass the barrier on, in this order. Returns what sinks prepared.
+    /// The epoch ends on all inputs: flush, prepare, persist, pass the barrier on, in this order. Meanwhile it is the time
+    /// of the barrier.
     ///
     /// # Errors
     /// As [`take`](Self::take), or state cannot be written.
-    pub(crate) fn end_epoch(&mut self, barrier: Barrier) -> Result<Vec<Prepared>, RuntimeError> {
+    pub(crate) fn end_epoch(&mut self, barrier: Barrier) -> Result<Passed, RuntimeError> {
+        (self.wall_ms, self.due_ms) = (barrier.time_ms, None);
         for at in 0..self.stages.len() {
             if let Work::Operator(_) = self.stages[at].work {
                 self.run(at, |operator, ctx| operator.flush(ctx))?;
@@ -290,7 +313,7 @@ impl Pipeline {
             let sent = self.stages[at].outputs.iter_mut().try_for_each(|o| o.broadcast(&element));
             sent.map_err(|e| self.fault(at, e.into()))?;
         }
-        Ok(prepared)
+        Ok(Passed { prepared, due_ms: self.due_ms })
     }
 
     /// Persists an operator's state at checkpoints.

@@ -1,8 +1,9 @@
 //! A shard: one thread that runs one task of every fragment in a cooperative loop.
 
-use crate::coordinator::{Event, Prepared};
+use crate::coordinator::Event;
 use crate::error::RuntimeError;
 use crate::job::JobShared;
+use crate::pipeline::Passed;
 use crate::task::{Step, Task};
 use crate::wake::Alarm;
 use eddyline_changes::{BarrierKind, Epoch};
@@ -27,8 +28,8 @@ pub(crate) struct Shard {
     tasks: Vec<Task>,
     sources: usize,
     next_source: usize,
-    /// Tasks that have passed the barrier of an epoch, and what their sinks have prepared.
-    passed: BTreeMap<Epoch, (usize, Vec<Prepared>)>,
+    /// Tasks that have passed the barrier of an epoch, and what came of it.
+    passed: BTreeMap<Epoch, (usize, Passed)>,
     shared: Arc<JobShared>,
     alarm: Arc<Alarm>,
 }
@@ -71,15 +72,15 @@ impl Shard {
         match self.tasks[at].step()? {
             Step::Idle => Ok(None),
             Step::Worked => Ok(Some(Progress::Worked)),
-            Step::Passed(barrier, mut prepared) => {
+            Step::Passed(barrier, passed) => {
                 let (count, all) = self.passed.entry(barrier.epoch).or_default();
                 *count += 1;
-                all.append(&mut prepared);
+                all.add(passed);
                 if *count < self.tasks.len() {
                     return Ok(Some(Progress::Worked));
                 }
-                let (_, prepared) = self.passed.remove(&barrier.epoch).unwrap_or_default();
-                self.shared.tell(Event::Acknowledged { epoch: barrier.epoch, prepared });
+                let (_, Passed { prepared, due_ms }) = self.passed.remove(&barrier.epoch).unwrap_or_default();
+                self.shared.tell(Event::Acknowledged { epoch: barrier.epoch, prepared, due_ms });
                 Ok(Some(if barrier.kind == BarrierKind::Stop { Progress::Done } else { Progress::Worked }))
             }
         }

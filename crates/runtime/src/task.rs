@@ -4,11 +4,11 @@
 //! Fragments are cut by level, so a task has sources or channels as inputs, never both.
 
 use crate::channel::Channel;
-use crate::coordinator::{Event, Prepared, SourceNews};
+use crate::coordinator::{Event, SourceNews};
 use crate::error::RuntimeError;
 use crate::event_time::EventTime;
 use crate::job::JobShared;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Passed, Pipeline};
 use crate::source::{Read, SourceHead};
 use eddyline_changes::{Barrier, BarrierKind, Epoch, StreamElement};
 use eddyline_plan::NodeId;
@@ -17,12 +17,12 @@ use std::sync::Arc;
 use std::task::Waker;
 
 /// What came of a step of a task.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Step {
     /// It did something.
     Worked,
     /// It passed a barrier.
-    Passed(Barrier, Vec<Prepared>),
+    Passed(Barrier, Passed),
     /// Nothing to do, or no room.
     Idle,
 }
@@ -147,8 +147,8 @@ fn from_channels(inputs: &mut [ChannelInput], next: &mut usize, pipeline: &mut P
                 input.barrier = Some(barrier);
                 if inputs.iter().all(|i| i.barrier.is_some()) {
                     inputs.iter_mut().for_each(|i| i.barrier = None);
-                    let prepared = pipeline.end_epoch(barrier)?;
-                    return Ok(Step::Passed(barrier, prepared));
+                    let passed = pipeline.end_epoch(barrier)?;
+                    return Ok(Step::Passed(barrier, passed));
                 }
             }
         }
@@ -206,7 +206,7 @@ impl SourceFeed {
     }
 
     fn pass(&mut self, barrier: Barrier, pipeline: &mut Pipeline) -> Result<Step, RuntimeError> {
-        let prepared = pipeline.end_epoch(barrier)?;
+        let passed = pipeline.end_epoch(barrier)?;
         if barrier.kind == BarrierKind::Checkpoint {
             self.heads.iter_mut().try_for_each(|(_, h)| h.persist())?;
         }
@@ -215,7 +215,7 @@ impl SourceFeed {
         self.told.pending = false;
         self.told.full = false;
         self.has_passed = true;
-        Ok(Step::Passed(barrier, prepared))
+        Ok(Step::Passed(barrier, passed))
     }
 
     fn took(&mut self, rows: u64) {

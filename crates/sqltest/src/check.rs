@@ -3,7 +3,8 @@
 //! Blocks of the tables arrive in an order drawn from the seed; after each arrival the simulation runs until nothing
 //! more can happen, so the input so far is known exactly and the accumulated output must equal the batch answer over
 //! it. Meanwhile epochs are also cut at random places. A query that emits when windows close is compared with the
-//! batch answer's windows that the watermark has passed.
+//! batch answer's windows that the watermark has passed. A query that asks what time it is is compared with the answer at the
+//! time that the clock shows; between the arrivals the clock moves on, and at times the job dies and goes on from a checkpoint.
 
 use crate::feed::{Changes, Feed};
 use crate::oracle::{self, Tables};
@@ -13,7 +14,7 @@ use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{filter_record_batch, max, take_record_batch};
 use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 use eddyline_changes::{BarrierKind, ChangeBatch, Epoch, Watermark};
-use eddyline_connectors::clock::ManualClock;
+use eddyline_connectors::clock::{Clock, ManualClock};
 use eddyline_connectors::{Commit, Connector, ConnectorError, Options, Registry, Rim, Sink, SinkRequest, SinkWriter};
 use eddyline_engine::{Engine, EngineConfig};
 use eddyline_runtime::JobSettings;
@@ -21,6 +22,7 @@ use eddyline_runtime::simulation::Simulation;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// What is to be checked.
 pub struct Case<'a> {
@@ -38,6 +40,8 @@ pub struct Case<'a> {
 
 /// The watermark of random tables is this far behind the latest row of a split.
 const WATERMARK_DELAY_MS: i64 = 5_000;
+/// Random tables begin at this time.
+const BEGIN_MS: u64 = 1_704_067_200_000;
 
 /// Runs a case.
 ///
@@ -69,9 +73,17 @@ pub fn check(case: &Case<'_>) -> Result<(), String> {
         ..JobSettings::default()
     };
     let registry = registry.with(Arc::new(collected.clone()));
-    let simulation = Simulation::new(planned.dataflow, &registry, settings, case.seed, ManualClock::shared());
+    let clock = ManualClock::shared();
+    let asks_time = ["NOW()", "LOCALTIMESTAMP", "CURRENT_"].iter().any(|word| case.query.contains(word));
+    if asks_time {
+        clock.advance(Duration::from_millis(BEGIN_MS));
+    }
+    let simulation = Simulation::new(planned.dataflow, &registry, settings, case.seed, clock.clone());
     let mut simulation = simulation.map_err(|e| told(format!("starting: {e}")))?.with_random_cuts(0.02);
-    let logical = &planned.logical[0];
+    let answer = |tables: Tables| -> Result<Vec<RecordBatch>, String> {
+        let logical = oracle::at_time(&planned.logical[0], clock.wall_ms()).map_err(|e| e.to_string())?;
+        tokio.block_on(oracle::batch_answer(&logical, &tables)).map_err(|e| e.to_string())
+    };
     let windowed = case.query.contains("window_end") && !case.on_update;
 
     let mut arrived = Arrived::new(case.tables);
@@ -81,10 +93,17 @@ pub fn check(case: &Case<'_>) -> Result<(), String> {
             continue;
         }
         simulation.run_until_idle().map_err(|e| told(format!("running: {e}")))?;
+        if asks_time {
+            simulation.advance(Duration::from_millis(rng.random_range(0..4_000)));
+            if rng.random_bool(0.1) {
+                simulation.checkpoint();
+                simulation.run_until_idle().map_err(|e| told(format!("at a checkpoint: {e}")))?;
+                simulation.crash().map_err(|e| told(format!("after a crash: {e}")))?;
+            }
+        }
         simulation.cut_epoch();
         simulation.run_until_idle().map_err(|e| told(format!("cutting: {e}")))?;
-        let wanted =
-            tokio.block_on(oracle::batch_answer(logical, &arrived.tables()?)).map_err(|e| told(e.to_string()))?;
+        let wanted = answer(arrived.tables()?).map_err(&told)?;
         let wanted = if windowed { closed(&wanted, arrived.watermark())? } else { wanted };
         compare(&collected, &wanted).map_err(|e| told(format!("{e}over the input\n{}", arrived.text())))?;
     }
@@ -92,7 +111,7 @@ pub fn check(case: &Case<'_>) -> Result<(), String> {
     if !simulation.run_to_end().map_err(|e| told(format!("ending: {e}")))? {
         return Err(told("the job does not end although its input has".into()));
     }
-    let wanted = tokio.block_on(oracle::batch_answer(logical, &arrived.tables()?)).map_err(|e| told(e.to_string()))?;
+    let wanted = answer(arrived.tables()?).map_err(&told)?;
     compare(&collected, &wanted).map_err(|e| told(format!("{e}at the end of\n{}", arrived.text())))
 }
 

@@ -15,11 +15,13 @@ pub enum Kind {
     WindowsClosed,
     /// The same, emitted early and corrected.
     WindowsEarly,
+    /// Filters on the time now, over two tables, one of which takes rows back.
+    Timed,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Relational, Self::WindowsClosed, Self::WindowsEarly];
+    pub const ALL: [Self; 4] = [Self::Relational, Self::WindowsClosed, Self::WindowsEarly, Self::Timed];
 }
 
 /// Runs the case of `seed`.
@@ -35,8 +37,9 @@ pub fn made(kind: Kind, seed: u64) -> Failing {
     let mut rng = StdRng::seed_from_u64(seed);
     let shards = [1, 2, 4][(seed % 3) as usize];
     let (tables, shape) = match kind {
-        Kind::Relational => {
-            (vec![random::table(&mut rng, "t", true, 24), random::table(&mut rng, "u", false, 24)], Shape::Relational)
+        Kind::Relational | Kind::Timed => {
+            let shape = if kind == Kind::Timed { Shape::Timed } else { Shape::Relational };
+            (vec![random::table(&mut rng, "t", true, 24), random::table(&mut rng, "u", false, 24)], shape)
         }
         Kind::WindowsClosed | Kind::WindowsEarly => (vec![random::table(&mut rng, "t", false, 40)], Shape::Windowed),
     };

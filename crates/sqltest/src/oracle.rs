@@ -7,7 +7,7 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::catalog::MemTable;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{
     Column, DataFusionError, ExprSchema, JoinType, NullEquality, Result, ScalarValue, UnnestOptions,
 };
@@ -52,6 +52,26 @@ pub async fn batch_answer_on(plan: &LogicalPlan, tables: &Tables, threads: usize
     let state = SessionStateBuilder::new().with_config(config).with_default_features();
     let session = SessionContext::new_with_state(state.with_physical_optimizer_rules(rules).build());
     session.execute_logical_plan(plan).await?.collect().await
+}
+
+/// The query at a time (milliseconds since 1970): a constant stands where it asks what time it is. The session's zone
+/// is UTC.
+///
+/// # Errors
+/// What DataFusion says.
+pub fn at_time(plan: &LogicalPlan, now_ms: i64) -> Result<LogicalPlan> {
+    let told = |e: Expr| {
+        let Expr::ScalarFunction(call) = &e else { return Ok(Transformed::no(e)) };
+        let value = match call.func.name() {
+            "now" => ScalarValue::TimestampMillisecond(Some(now_ms), Some("UTC".into())),
+            "localtimestamp" => ScalarValue::TimestampMillisecond(Some(now_ms), None),
+            "current_date" => ScalarValue::Date32(i32::try_from(now_ms.div_euclid(86_400_000)).ok()),
+            _ => return Ok(Transformed::no(e)),
+        };
+        Ok(Transformed::yes(lit(value)))
+    };
+    let replaced = plan.clone().transform_up_with_subqueries(|node| node.map_expressions(|e| e.transform_up(told)));
+    Ok(replaced?.data)
 }
 
 fn replace(node: LogicalPlan, tables: &Tables, threads: usize) -> Result<Transformed<LogicalPlan>> {

@@ -105,12 +105,15 @@ pub enum Shape {
     Relational,
     /// An aggregate over TUMBLE or HOP windows of an append-only table.
     Windowed,
+    /// Filters on the time now, over tables, below and above joins, groupings and numbers.
+    Timed,
 }
 
 /// A query over tables of [`schema`].
 pub fn query(rng: &mut StdRng, shape: Shape, tables: &[&str]) -> String {
     match shape {
         Shape::Windowed => windowed(rng, tables),
+        Shape::Timed => timed(rng, tables),
         Shape::Relational if rng.random_bool(0.15) => match rng.random_bool(0.6) {
             true => {
                 let table = tables.choose(rng).expect("a table");
@@ -173,6 +176,62 @@ fn relation(rng: &mut StdRng, tables: &[&str], depth: usize) -> String {
                 wher(rng, full)
             )
         }
+    }
+}
+
+fn timed(rng: &mut StdRng, tables: &[&str]) -> String {
+    let (one, other) = (tables.choose(rng).expect("a table"), tables.choose(rng).expect("a table"));
+    let also = if rng.random_bool(0.3) { format!(" AND {}", condition(rng, true, 1)) } else { String::new() };
+    let time = now_compared(rng, "ts");
+    match rng.random_range(0..9) {
+        0 | 1 => format!("SELECT k, a, ts FROM {one} WHERE {time}{also}"),
+        2 => format!("SELECT k, a + 1 AS a FROM (SELECT k, a, ts FROM {one} WHERE a > -3) AS s WHERE {time}"),
+        3 => format!("SELECT k, COUNT(*) AS n, SUM(a) AS a, MAX(ts) AS m FROM {one} WHERE {time}{also} GROUP BY k"),
+        4 => {
+            let right = now_compared(rng, "r.ts");
+            let left = now_compared(rng, "l.ts");
+            format!(
+                "SELECT l.k, l.a, r.a AS ra FROM {one} AS l JOIN {other} AS r ON l.k = r.k WHERE {left} AND {right}"
+            )
+        }
+        5 => format!(
+            "SELECT k, SUM(a) AS a, MAX(ts) AS ts FROM {one} GROUP BY k HAVING {}",
+            now_compared(rng, "MAX(ts)")
+        ),
+        6 => {
+            let right = now_compared(rng, "r.ts");
+            let not = if rng.random_bool(0.5) { "NOT " } else { "" };
+            format!(
+                "SELECT l.k, l.a FROM {one} AS l WHERE {not}EXISTS (SELECT 1 FROM {other} AS r WHERE r.k = l.k AND {right})"
+            )
+        }
+        7 => {
+            let ranked =
+                format!("SELECT k, a, ts, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts DESC, a) AS n FROM {one}");
+            format!("SELECT k, ts FROM ({ranked}) AS f WHERE n <= 2 AND {time}")
+        }
+        _ => {
+            let (first, second) = (now_compared(rng, "ts"), now_compared(rng, "ts"));
+            format!(
+                "SELECT DISTINCT k FROM (SELECT k FROM {one} WHERE {first} UNION ALL SELECT k FROM {other} WHERE {second}) AS u"
+            )
+        }
+    }
+}
+
+/// A condition on the time now that is kept up.
+fn now_compared(rng: &mut StdRng, ts: &str) -> String {
+    let seconds = rng.random_range(0..8);
+    match rng.random_range(0..10) {
+        0 | 1 => format!("{ts} > NOW() - INTERVAL '{seconds}' SECOND"),
+        2 => format!("{ts} >= LOCALTIMESTAMP - INTERVAL '{seconds}' SECOND"),
+        3 => format!("CURRENT_TIMESTAMP < {ts} + INTERVAL '{seconds}' SECOND"),
+        4 => format!("{ts} <= NOW()"),
+        5 => format!("LOCALTIMESTAMP > {ts} + INTERVAL '{seconds}' SECOND"),
+        6 => format!("{ts} BETWEEN NOW() - INTERVAL '{seconds}' SECOND AND NOW()"),
+        7 => format!("NOW() BETWEEN {ts} + INTERVAL '1' SECOND AND {ts} + INTERVAL '{}' SECOND", seconds + 1),
+        8 => format!("CAST({ts} + INTERVAL '23:59:50' HOUR TO SECOND AS DATE) = CURRENT_DATE"),
+        _ => format!("NOT (CAST({ts} AS TIMESTAMP_LTZ(6)) < NOW() - INTERVAL '{seconds}.5' SECOND)"),
     }
 }
 

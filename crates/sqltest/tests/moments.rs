@@ -39,6 +39,14 @@ impl Run {
         Self { job, feed, rows, seconds: 0 }
     }
 
+    /// Lets time pass without any input.
+    fn pass(&mut self, second: u64) -> String {
+        self.job.advance(Duration::from_secs(second - self.seconds));
+        self.seconds = second;
+        self.job.run_until_idle().expect("it runs");
+        self.rows.text()
+    }
+
     /// Hands out rows of `k` at so many seconds, and returns all that has been committed.
     fn at(&mut self, second: u64, rows: &str) -> String {
         self.job.advance(Duration::from_secs(second - self.seconds));
@@ -72,14 +80,6 @@ fn computed_columns_tell_the_time_in_filters_too() {
     let mut run = Run::new(", pt AS PROCTIME()", query, 1);
     assert_eq!(run.at(10, "+ 1"), "+1 1 | 1970-01-01T00:00:10Z\n");
     assert_eq!(run.at(15, "+ 2"), "+1 1 | 1970-01-01T00:00:10Z\n");
-}
-
-#[test]
-fn an_old_row_is_filtered_out_when_it_comes() {
-    let columns = ", ts AS TO_TIMESTAMP_LTZ(k, 0)";
-    let mut run = Run::new(columns, "SELECT k FROM t WHERE ts > NOW() - INTERVAL '5' SECOND", 1);
-    assert_eq!(run.at(10, "+ 5\n+ 6"), "+1 6\n");
-    assert_eq!(run.at(15, "+ 6\n+ 11"), "+1 11\n+1 6\n");
 }
 
 #[test]
@@ -117,4 +117,89 @@ fn what_is_drawn_is_what_was_tested() {
     let rows: String = (0..100).map(|k| format!("+ {k}\n")).collect();
     let all = run.at(1, &rows);
     assert!(all.ends_with(" true\n") && all.lines().count() == 1, "{all}");
+}
+
+const TS: &str = ", ts AS TO_TIMESTAMP_LTZ(k, 0)";
+
+#[test]
+fn a_row_goes_when_its_time_is_over_without_any_input() {
+    let mut run = Run::new(TS, "SELECT k FROM t WHERE ts > NOW() - INTERVAL '5' SECOND", 1);
+    assert_eq!(run.at(10, "+ 4\n+ 5\n+ 6\n+2 9"), "+1 6\n+2 9\n");
+    assert_eq!(run.pass(11), "+2 9\n");
+    assert_eq!(run.pass(13), "+2 9\n");
+    let epochs = run.job.completed_epochs();
+    assert_eq!(run.pass(14), "");
+    assert_eq!(run.job.completed_epochs().0, epochs.0 + 1, "one epoch, when it was due");
+    assert_eq!(run.pass(1000), "");
+    assert_eq!(run.job.completed_epochs().0, epochs.0 + 1, "nothing is due any more");
+    assert_eq!(run.at(1001, "+ 1000"), "+1 1000\n");
+}
+
+#[test]
+fn a_row_comes_when_its_time_has_come() {
+    let query = "SELECT k FROM t WHERE NOW() BETWEEN ts AND ts + INTERVAL '2' SECOND";
+    let mut run = Run::new(TS, query, 1);
+    assert_eq!(run.at(10, "+ 12\n+ 13"), "");
+    assert_eq!(run.pass(12), "+1 12\n");
+    assert_eq!(run.pass(13), "+1 12\n+1 13\n");
+    // 14.000 is still between, 14.001 is not.
+    assert_eq!(run.pass(14), "+1 12\n+1 13\n");
+    assert_eq!(run.pass(15), "+1 13\n");
+    assert_eq!(run.pass(16), "");
+}
+
+#[test]
+fn what_is_computed_of_rows_of_a_time_follows() {
+    let query = "SELECT COUNT(*) AS n, MAX(k) AS k FROM t WHERE ts >= NOW() - INTERVAL '5' SECOND";
+    let mut run = Run::new(TS, query, 1);
+    assert_eq!(run.at(10, "+ 5\n+ 7\n+ 8"), "+1 3 | 8\n");
+    assert_eq!(run.pass(11), "+1 2 | 8\n");
+    assert_eq!(run.pass(13), "+1 1 | 8\n");
+    assert_eq!(run.pass(14), "+1 0 | NULL\n");
+}
+
+#[test]
+fn a_group_is_there_while_its_latest_row_is_young() {
+    let query = "SELECT MOD(k, 2) AS m, MAX(k) AS k FROM t GROUP BY MOD(k, 2) \
+                 HAVING MAX(ts) > NOW() - INTERVAL '3' SECOND";
+    let mut run = Run::new(TS, query, 1);
+    assert_eq!(run.at(10, "+ 9\n+ 8\n+ 2"), "+1 0 | 8\n+1 1 | 9\n");
+    assert_eq!(run.pass(11), "+1 1 | 9\n");
+    assert_eq!(run.at(11, "+ 10"), "+1 0 | 10\n+1 1 | 9\n");
+    assert_eq!(run.pass(12), "+1 0 | 10\n");
+    assert_eq!(run.pass(20), "");
+}
+
+#[test]
+fn a_restart_forgets_no_row_that_is_to_go_or_to_come() {
+    let query = "SELECT k FROM t WHERE ts > NOW() - INTERVAL '5' SECOND AND ts <= NOW()";
+    let mut run = Run::new(TS, query, 7);
+    assert_eq!(run.at(10, "+ 8\n+ 9\n+ 11"), "+1 8\n+1 9\n");
+    run.job.checkpoint();
+    run.job.run_until_idle().expect("it runs");
+    run.job.crash().expect("it comes back");
+    assert_eq!(run.pass(11), "+1 8\n+1 9\n", "until the first epoch nothing is known to be due");
+    assert_eq!(run.at(12, "+ 12"), "+1 11\n+1 12\n+1 8\n+1 9\n");
+    assert_eq!(run.pass(14), "+1 11\n+1 12\n");
+    assert_eq!(run.pass(17), "");
+}
+
+#[test]
+fn days_begin_at_midnight() {
+    let query = "SELECT k FROM t WHERE CAST(ts AS DATE) = CURRENT_DATE - INTERVAL '1' DAY";
+    let mut run = Run::new(TS, query, 1);
+    assert_eq!(run.at(86_399, "+ 86398\n+ 0\n+ 86400"), "");
+    assert_eq!(run.pass(86_400), "+1 0\n+1 86398\n");
+    assert_eq!(run.pass(2 * 86_400 - 1), "+1 0\n+1 86398\n");
+    assert_eq!(run.pass(2 * 86_400), "+1 86400\n");
+    assert_eq!(run.pass(3 * 86_400), "");
+}
+
+#[test]
+fn the_answer_at_the_end_of_the_input_is_that_of_its_end() {
+    let mut run = Run::new(TS, "SELECT k FROM t WHERE ts > NOW() - INTERVAL '5' SECOND", 1);
+    assert_eq!(run.at(10, "+ 6\n+ 9"), "+1 6\n+1 9\n");
+    run.feed.close();
+    assert!(run.job.run_to_end().expect("it runs"), "the job does not wait for what is due");
+    assert_eq!(run.rows.text(), "+1 6\n+1 9\n");
 }

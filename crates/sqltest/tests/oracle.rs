@@ -23,3 +23,8 @@ fn windows_equal_their_batch_answers_when_they_close() {
 fn windows_equal_their_batch_answers_at_every_moment() {
     all(Kind::WindowsEarly, 0..24);
 }
+
+#[test]
+fn filters_on_the_time_now_equal_their_batch_answers_as_it_passes() {
+    all(Kind::Timed, 0..60);
+}

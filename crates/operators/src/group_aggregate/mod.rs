@@ -108,7 +108,7 @@ pub(crate) fn layout(spec: &GroupAggregateSpec, input: &Below<'_>) -> Layout {
         }
         AggregatePhase::Local | AggregatePhase::Global => {}
     }
-    let way_out = "group by a TUMBLE or HOP window, whose state goes when it closes, or by columns of few values";
+    let way_out = "group by a TUMBLE or HOP window, whose state goes when it closes, or by columns of few values; keep young rows alone (WHERE ts > NOW() - INTERVAL '1' DAY)";
     let is_partial = matches!(spec.phase, AggregatePhase::Local | AggregatePhase::Distinct);
     Layout { tables, output: if is_partial { input.rows.clone() } else { groups }, way_out }
 }

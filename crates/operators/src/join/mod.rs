@@ -86,8 +86,7 @@ pub(crate) fn layout(spec: &JoinSpec, sides: [&Below<'_>; 2]) -> Layout {
     };
     let tables = vec![table(0), table(1), keys(spec, sides)];
     let output = if spec.kind.has_pairs() { left.rows.times(right.rows) } else { left.rows.clone() };
-    let way_out =
-        "join results of the same windows by window_start and window_end, or tables whose rows are taken back";
+    let way_out = "join results of the same windows by window_start and window_end, or young rows alone (WHERE ts > NOW() - INTERVAL '1' DAY)";
     Layout { tables, output, way_out }
 }
 

@@ -83,6 +83,6 @@ pub(crate) fn layout(spec: &TopNSpec, input: &Below<'_>) -> Layout {
         tables: vec![table],
         // Before the exchange what was sent is not taken back.
         output: if spec.local { input.rows.clone() } else { first },
-        way_out: "keep ROW_NUMBER() <= n of rows that are only inserted, partitioned by columns of few values",
+        way_out: "keep ROW_NUMBER() <= n of rows that are only inserted, partitioned by columns of few values, or of young rows alone (WHERE ts > NOW() - INTERVAL '1' DAY)",
     }
 }

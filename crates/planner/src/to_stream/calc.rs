@@ -6,12 +6,14 @@ use super::stream::{
     Base, Facts, Stream, Windowing, column, column_at, columns_of, count_columns, is_cheap, is_volatile, nameless,
     replace_parts, rewrite_columns, substitute,
 };
+use super::temporal_filter::asks_the_time;
 use crate::SqlError;
 use crate::bind::errors;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema};
 use datafusion_common::DFSchema;
 use datafusion_common::cast::as_boolean_array;
+use datafusion_expr::utils::{conjunction as conjunction_of, split_conjunction};
 use datafusion_expr::{Expr, Operator};
 use datafusion_physical_expr::expressions::{BinaryExpr, Column};
 use eddyline_functions::scalar::{self, Moments};
@@ -86,7 +88,25 @@ impl Builder<'_, '_> {
         })
     }
 
-    pub(super) fn filter(&mut self, mut input: Stream, predicate: &Expr, below: &DFSchema) -> Result<Stream, SqlError> {
+    pub(super) fn filter(&mut self, input: Stream, predicate: &Expr, below: &DFSchema) -> Result<Stream, SqlError> {
+        let (timed, rest): (Vec<Expr>, Vec<Expr>) =
+            split_conjunction(predicate).into_iter().cloned().partition(asks_the_time);
+        if timed.is_empty() || matches!(input.base, Base::Values(_)) {
+            return self.tested(input, predicate, below);
+        }
+        if let (Some(table), ChangeMode::AppendOnly) = (self.insertions_into.clone(), input.facts.mode) {
+            self.warn_of_testing_once(&timed, below, &table);
+            return self.tested(input, predicate, below);
+        }
+        let input = match conjunction_of(rest) {
+            Some(rest) => self.tested(input, &rest, below)?,
+            None => input,
+        };
+        self.temporal_filter(input, &timed, below)
+    }
+
+    /// The rows for which a predicate is true when they come.
+    fn tested(&mut self, mut input: Stream, predicate: &Expr, below: &DFSchema) -> Result<Stream, SqlError> {
         let predicate = self.compiler.compile(predicate, below)?;
         check_repeatable(&predicate, &input)?;
         // What the filter tests was computed below, and may be used above too: compute it once.
@@ -124,6 +144,11 @@ impl Builder<'_, '_> {
             Base::Window(windowing) => self.assign_node(windowing, &stream)?,
             Base::Join(joining) => {
                 let (node, over) = self.join_node(joining, &stream);
+                stream = over;
+                node
+            }
+            Base::TemporalFilter(filtering) => {
+                let (node, over) = self.temporal_filter_node(filtering, &stream);
                 stream = over;
                 node
             }

@@ -22,6 +22,9 @@ mod sink;
 #[cfg(test)]
 mod sink_tests;
 mod stream;
+mod temporal_filter;
+#[cfg(test)]
+mod temporal_filter_tests;
 #[cfg(test)]
 mod tests;
 mod top_n;
@@ -55,6 +58,8 @@ pub(crate) struct Builder<'p, 'a> {
     pub(crate) scans: Scans,
     pub(crate) graph: Graph,
     pub(crate) warnings: Vec<String>,
+    /// The table that the query at hand goes into, if it takes insertions only.
+    pub(crate) insertions_into: Option<String>,
     /// What is computed now is bound to them.
     pub(crate) moments: Arc<Moments>,
 }
@@ -64,7 +69,7 @@ impl<'p, 'a> Builder<'p, 'a> {
     pub(crate) fn new(planner: &'p Planner<'a>, scans: Scans) -> Self {
         let compiler = Compiler::new(planner.config());
         let moments = Moments::standing_at(planner.options.moment);
-        Self { planner, compiler, scans, graph: Graph::default(), warnings: Vec::new(), moments }
+        Self { planner, compiler, scans, graph: Graph::default(), warnings: Vec::new(), insertions_into: None, moments }
     }
 
     /// The stream of a plan's rows. Columns stand where the plan's schema has them.

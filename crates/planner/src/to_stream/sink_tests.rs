@@ -202,3 +202,26 @@ fn a_null_for_a_not_null_column_is_an_error() {
     ");
     assert_snapshot!(refused(&strict, &[], "VALUES (1), (NULL)"), @r"ERROR 22000: column a of table strict is NOT NULL and got a NULL");
 }
+
+#[test]
+fn a_condition_on_the_time_now_is_kept_up_where_rows_can_be_taken_back() {
+    let text = table("text", vec![column("text", DataType::Utf8)]);
+    let sql = "SELECT channel FROM bid WHERE date_time > LOCALTIMESTAMP - INTERVAL '1' HOUR AND price > 3";
+    assert_snapshot!(planned(vec![insert(&text, &[], sql)]), @r#"
+    Sink #4 text
+      Calc #3 [channel@0 AS text]
+        TemporalFilter #2 [channel] while now < key3
+          Calc #1 [price@0 AS price, channel@1 AS channel, date_time@2 AS date_time, CAST(date_time@2 + INTERVAL '3600 seconds' AS Timestamp(ms, "UTC")) AS key3]
+            Source #0 bid [price, channel, date_time] where price@0 > 3
+    "#);
+    let log = table("log", vec![column("text", DataType::Utf8)]);
+    let (catalog, options) = (catalog(vec![bid(), plain()]), on_shards(1));
+    let append_only = |t: &Table| Ok(t.name != "log");
+    let planner = Planner::new(&catalog, &options, functions()).with_sinks(&append_only);
+    let job = planner.plan(vec![insert(&log, &[], sql)]).expect("planned");
+    assert_snapshot!(job.explain(crate::statement::ExplainStage::Dataflow), @r"
+    Sink #1 log
+      Source #0 bid [text] where date_time@2 > localtimestamp() - INTERVAL '3600 seconds' AND price@0 > 3
+    WARNING: date_time > localtimestamp() - INTERVAL '3600 seconds' is tested once, when a row comes: table log takes insertions only, and no row can be taken back when its time is over
+    ");
+}

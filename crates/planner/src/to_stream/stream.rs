@@ -1,5 +1,6 @@
 use super::join::Joining;
 use super::over::Around;
+use super::temporal_filter::Filtering;
 use super::top_n::Numbering;
 use super::unnest::Unnesting;
 use crate::checked::NotNull;
@@ -24,6 +25,8 @@ pub(crate) enum Base {
     Window(Box<Windowing>),
     /// Two inputs joined, not yet a node: which columns it puts out is known when they are read.
     Join(Box<Joining>),
+    /// Rows that are there for a time, not yet a node: which columns are kept is known when they are read.
+    TemporalFilter(Box<Filtering>),
     /// The first rows of partitions, not yet a node: whether their numbers are put out is known when they are read.
     TopN(Box<Numbering>),
     /// Elements of lists, not yet a node: which columns it puts out is known when they are read.

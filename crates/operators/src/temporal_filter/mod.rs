@@ -1,0 +1,80 @@
+//! `WHERE ts > NOW() - INTERVAL '1' HOUR`: rows that are there for a time, and come and go as it passes.
+//!
+//! # Meaning
+//! [`eddyline_plan::TemporalFilterSpec`]. The bounds say of every row from which moment on it is there and until when it is,
+//! `[from, until)` in milliseconds, both computed from its columns alone. At the flush the output is that of the epoch's time.
+//!
+//! # Input
+//! Rows in any change mode; if they may be taken back, dealt out by columns, so that a row and its retraction meet.
+//!
+//! # Output
+//! At the flush: what the changes of the epoch add up to of the rows that are there now; rows whose time has come since the
+//! last epoch; retractions of those whose time is over. Rows that were there at the last flush and stay for ever pass at once.
+//!
+//! # State
+//! | table | key | value | rows | removed when |
+//! |---|---|---|---|---|
+//! | rows (0) | columns by which rows are dealt out, other output columns, from, until | weight, weight that is put out | different rows that are there and will go, or will come | weight 0; time over; time come, of rows that stay |
+//! | time (1) | none | the time of the last flush | 1 per key group | never |
+//! | due times, in memory | second or so in which something is due | rows | rows | they were due |
+//!
+//! Rows that are not dealt out are kept under a key group of this shard: only their time and place matter to them.
+//!
+//! # Time
+//! Watermarks pass; but a row may come out long after the watermark has passed it, and go. The time now is that of the
+//! epoch. It says when it has something to do next ([`Context::is_due_at`](crate::Context::is_due_at)), so that an epoch ends then.
+//!
+//! # Errors
+//! More rows taken back than there were, when the epoch ends; of rows whose time is over that is not known any more, and
+//! their changes are let go.
+//!
+//! # Cost
+//! Per row: its two times, one look-up; when something is due: per row one gather. Per epoch at most a second's worth of rows is
+//! looked at that are not due yet.
+//!
+//! # Not done
+//! Order among the rows of one second. NULLs and zeros of FLOAT and DOUBLE are put out in their canonical form (`-0.0` as `0.0`).
+
+mod due;
+mod operator;
+mod state;
+#[cfg(test)]
+mod tests;
+mod times;
+
+use crate::layout::{Below, Bound, Layout, SLOT_BYTES, TableLayout, columns_bytes};
+use crate::{Operator, OperatorError};
+use arrow::datatypes::SchemaRef;
+use eddyline_plan::TemporalFilterSpec;
+use eddyline_state::Store;
+
+const NAME: &str = "TemporalFilter";
+
+/// The operator of `spec` over `input`.
+pub(crate) fn build(
+    spec: &TemporalFilterSpec,
+    input: &SchemaRef,
+    output: &SchemaRef,
+    store: &Store,
+) -> Result<Box<dyn Operator>, OperatorError> {
+    Ok(Box::new(operator::TemporalFilter::open(spec, input, output, store)?))
+}
+
+/// Memory of a row beside its columns and its slot: from and until as a key and as numbers, weight, what is put out, when it is due.
+const ROW_BYTES: usize = 60;
+
+/// What the operator of `spec` keeps: rows whose time is not over, or has not come.
+pub(crate) fn layout(spec: &TemporalFilterSpec, input: &Below<'_>) -> Layout {
+    let mut kept = spec.by.clone().unwrap_or_default();
+    kept.extend(spec.output.iter().filter(|c| !spec.by.as_ref().is_some_and(|by| by.contains(c))));
+    let rows = TableLayout {
+        name: "rows".into(),
+        key: Vec::new(),
+        bound: Bound::Clock,
+        entry_bytes: columns_bytes(input.schema, kept) + SLOT_BYTES + ROW_BYTES,
+    };
+    let time =
+        TableLayout { name: "time".into(), key: Vec::new(), bound: Bound::Rows(1), entry_bytes: size_of::<i64>() };
+    let output = if spec.ends() { Bound::Clock } else { input.rows.clone() };
+    Layout { tables: vec![rows, time], output, way_out: "" }
+}

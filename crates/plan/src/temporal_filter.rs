@@ -1,0 +1,74 @@
+//! Filters on the time now, maintained: rows come and go as it passes.
+
+use arrow::datatypes::{Schema, SchemaRef};
+use std::sync::Arc;
+
+/// How the time now is compared with the time of a row, which is that of a column, minus a shift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TimeTest {
+    /// `now < time`.
+    Before,
+    /// `now <= time`.
+    Until,
+    /// `now > time`.
+    After,
+    /// `now >= time`.
+    From,
+}
+
+impl TimeTest {
+    /// As EXPLAIN shows it.
+    pub fn sign(self) -> &'static str {
+        match self {
+            TimeTest::Before => "<",
+            TimeTest::Until => "<=",
+            TimeTest::After => ">",
+            TimeTest::From => ">=",
+        }
+    }
+
+    /// Does a row that passes it cease to pass it one day?
+    pub fn ends(self) -> bool {
+        matches!(self, TimeTest::Before | TimeTest::Until)
+    }
+}
+
+/// `now <test> column - shift`: one end of the time in which a row is there. NULL is never there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TimeBound {
+    /// Column of the input, a TIMESTAMP: a moment in UTC.
+    pub column: usize,
+    /// What is taken off it, in milliseconds.
+    pub shift_ms: i64,
+    /// The comparison.
+    pub test: TimeTest,
+}
+
+/// The rows for which all of `bounds` hold at the time of the epoch, maintained: rows appear and are taken back as
+/// time passes, without input.
+///
+/// The time now is that of the epoch's barrier, in whole milliseconds, the same for all instances.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TemporalFilterSpec {
+    /// What the time is compared with; not empty.
+    pub bounds: Vec<TimeBound>,
+    /// True when the input is never retracted.
+    pub append_only: bool,
+    /// The columns of the input by which rows are dealt out to shards, so that a row and its retraction meet. `None`: they
+    /// stay where they are; needs `append_only`.
+    pub by: Option<Vec<usize>>,
+    /// The columns of the input that are put out.
+    pub output: Vec<usize>,
+}
+
+impl TemporalFilterSpec {
+    /// The output schema over `input`.
+    pub fn output_schema(&self, input: &Schema) -> SchemaRef {
+        Arc::new(Schema::new(self.output.iter().map(|c| input.fields()[*c].clone()).collect::<Vec<_>>()))
+    }
+
+    /// Are rows taken back because time passes?
+    pub fn ends(&self) -> bool {
+        self.bounds.iter().any(|b| b.test.ends())
+    }
+}
