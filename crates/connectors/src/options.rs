@@ -19,14 +19,21 @@ pub struct OptionSpec {
 pub struct Options {
     table: String,
     values: BTreeMap<String, String>,
-    known: BTreeSet<&'static str>,
+    known: BTreeSet<String>,
+    /// While a format reads that another is made of: the beginnings of its options' names, and what they are here.
+    written: Option<(&'static str, &'static str)>,
 }
 
 impl Options {
     /// The options of `table`.
     pub fn new(table: impl Into<String>, values: &BTreeMap<String, String>) -> Self {
-        let known = BTreeSet::from(["connector"]);
-        Self { table: table.into(), values: values.clone(), known }
+        let known = BTreeSet::from(["connector".to_owned()]);
+        Self { table: table.into(), values: values.clone(), known, written: None }
+    }
+
+    /// All options.
+    pub fn values(&self) -> &BTreeMap<String, String> {
+        &self.values
     }
 
     /// The table, for errors.
@@ -36,8 +43,26 @@ impl Options {
 
     /// The text of an option.
     pub fn text(&mut self, name: &'static str) -> Option<String> {
+        let name = self.written_name(name);
+        let value = self.values.get(&name).cloned();
         self.known.insert(name);
-        self.values.get(name).cloned()
+        value
+    }
+
+    /// Lets `read` read options whose names begin with `prefix`, such as `json.`, where the table has `written` in its
+    /// place, such as `debezium-json.`. Other options it reads under their own names.
+    pub fn renamed<T>(&mut self, prefix: &'static str, written: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.written.replace((prefix, written));
+        let read = read(self);
+        self.written = before;
+        read
+    }
+
+    fn written_name(&self, name: &str) -> String {
+        match self.written.and_then(|(prefix, written)| Some((written, name.strip_prefix(prefix)?))) {
+            Some((written, rest)) => format!("{written}{rest}"),
+            None => name.to_owned(),
+        }
     }
 
     /// The text of an option that must be there.
@@ -46,8 +71,8 @@ impl Options {
     /// It is missing.
     pub fn required(&mut self, name: &'static str) -> Result<String, ConnectorError> {
         self.text(name).ok_or_else(|| ConnectorError::Option {
-            message: format!("table {}: option '{name}' is missing", self.table),
-            hint: format!("add '{name}' = '…' to the WITH clause"),
+            message: format!("table {}: option '{}' is missing", self.table, self.written_name(name)),
+            hint: format!("add '{}' = '…' to the WITH clause", self.written_name(name)),
         })
     }
 
@@ -104,6 +129,7 @@ impl Options {
 
     /// The error for an option whose value does not fit.
     pub fn bad(&self, name: &str, value: &str, why: &str) -> ConnectorError {
+        let name = self.written_name(name);
         ConnectorError::Option {
             message: format!("table {}: option '{name}' = '{value}' {why}", self.table),
             hint: String::new(),
@@ -119,7 +145,10 @@ impl Options {
             None => Ok(()),
             Some(unknown) => Err(ConnectorError::Option {
                 message: format!("table {}: unknown option '{unknown}'", self.table),
-                hint: format!("valid options are: {}", self.known.iter().copied().collect::<Vec<_>>().join(", ")),
+                hint: format!(
+                    "valid options are: {}",
+                    self.known.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+                ),
             }),
         }
     }

@@ -4,7 +4,7 @@ use crate::filesystem::FilesystemConnector;
 use crate::nexmark::NexmarkConnector;
 use crate::print::PrintConnector;
 use crate::socket::SocketConnector;
-use crate::{ConnectorError, Options, Sink, SinkRequest, Source, SourceRequest};
+use crate::{ConnectorError, Options, Sink, SinkRequest, Source, SourceChanges, SourceRequest};
 use arrow::datatypes::DataType;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ pub trait Connector: Send + Sync {
         Vec::new()
     }
 
-    /// True when a table with these options takes rows back that it gave before: the planner must know. Sources
-    /// that only ever add rows keep the default.
-    fn retracts(&self, options: &BTreeMap<String, String>) -> bool {
+    /// What changes a table with these options hands out: the planner must know. Sources that only ever add rows
+    /// keep the default.
+    fn changes(&self, options: &BTreeMap<String, String>) -> SourceChanges {
         let _ = options;
-        false
+        SourceChanges::Inserts
     }
 
     /// A source with these options. Reads every option it knows and calls [`Options::finish`]; does no I/O, so that

@@ -20,10 +20,21 @@ pub struct SinkRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit(pub Vec<u8>);
 
+/// What changes a table can be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SinkChanges {
+    /// Rows that stay.
+    Inserts,
+    /// Rows, and the same rows taken back (as row kinds, or because it drops everything).
+    Full,
+    /// It keeps one row per value of the PRIMARY KEY: the last one written, until a deletion.
+    Upserts,
+}
+
 /// A configured table that can be written.
 pub trait Sink: Send + Sync {
-    /// True when it can take retractions (as row kinds, by key, or because it drops everything).
-    fn takes_retractions(&self) -> bool;
+    /// What it can be given.
+    fn changes(&self) -> SinkChanges;
 
     /// The writer of one shard. What it needs of the world outside the shard is in `rim`.
     ///

@@ -18,6 +18,8 @@ pub struct SourceRequest {
     pub physical: SchemaRef,
     /// Which of them to decode, in this order.
     pub projection: Vec<usize>,
+    /// The physical columns of the PRIMARY KEY; empty without one.
+    pub key: Vec<usize>,
     /// METADATA columns to add behind them: the connector's key and the column.
     pub metadata: Vec<(String, FieldRef)>,
     /// The session time zone: for TIMESTAMP_LTZ text without an offset.
@@ -30,6 +32,18 @@ impl SourceRequest {
         let physical = self.projection.iter().map(|c| self.physical.fields()[*c].clone());
         Arc::new(Schema::new(physical.chain(self.metadata.iter().map(|(_, f)| f.clone())).collect::<Vec<_>>()))
     }
+}
+
+/// What changes a table hands out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceChanges {
+    /// Rows that stay.
+    Inserts,
+    /// Rows, and the same rows taken back.
+    Full,
+    /// By the PRIMARY KEY: a row with weight +1 takes the place of the one before it, a row with weight -1 says that
+    /// there is none any more. Its other columns mean nothing.
+    Upserts,
 }
 
 /// Does the input end?
@@ -83,6 +97,12 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// The place cannot be listed, or nothing is there.
     fn splits(&self, shards: usize) -> Result<Vec<Split>, ConnectorError>;
+
+    /// True when rows of one split may take back or replace those of an earlier one. A bounded source is then read by one
+    /// shard, its splits one after the other.
+    fn is_ordered(&self) -> bool {
+        false
+    }
 
     /// How often to look for new splits; `None`: never.
     fn discovery_interval(&self) -> Option<Duration> {
@@ -152,7 +172,8 @@ pub trait Decoder: Send {
     /// A block that cannot be decoded.
     fn feed(&mut self, block: RawBlock) -> Result<(), ConnectorError>;
 
-    /// The next at most `rows_max` rows of the block; `None` when it is used up.
+    /// The next at most `rows_max` rows of the block; `None` when it is used up. Rows of one record, such as those before
+    /// and after an update, stay together: there may be one more.
     ///
     /// # Errors
     /// [`ConnectorError::Row`] for a row that cannot be decoded.

@@ -92,6 +92,7 @@ pub(crate) fn request(physical: &SchemaRef) -> SourceRequest {
     SourceRequest {
         table: "t".into(),
         physical: physical.clone(),
+        key: vec![],
         projection: (0..physical.fields().len()).collect(),
         metadata: vec![],
         time_zone: "UTC".into(),

@@ -45,6 +45,8 @@ pub struct Progress {
     pub rows_late: u64,
     /// Rows that were left out because their time column is NULL.
     pub rows_without_time: u64,
+    /// Deletions that changed nothing because their key had no row.
+    pub rows_of_unknown_keys: u64,
     /// The last epoch that is visible.
     pub epoch: Epoch,
     /// Event time up to which the input is complete.
@@ -202,6 +204,7 @@ fn progress(metrics: &JobMetrics, elapsed: Duration) -> Progress {
         rows_skipped: metrics.skipped_rows,
         rows_late: metrics.late_rows,
         rows_without_time: metrics.null_time_rows,
+        rows_of_unknown_keys: metrics.unknown_key_rows,
         epoch: metrics.completed,
         watermark: metrics.watermark,
         lag_ms: metrics.lag_ms,
@@ -332,6 +335,7 @@ fn endless_tables(registry: &Registry, settings: &Settings, dataflow: &Dataflow)
             table: spec.table.clone(),
             physical: spec.physical.clone(),
             projection: spec.projection.clone(),
+            key: spec.key.clone(),
             metadata: spec.metadata.clone(),
             time_zone: settings.time_zone().to_owned(),
         };

@@ -103,7 +103,7 @@ impl Session {
         match &statement.kind {
             StatementKind::Insert(insert) => self.insert_output(insert).map(Some),
             StatementKind::CreateTable { table, query: Some(query), .. } if self.create_table(statement)? => {
-                self.table_output(&table.name, Vec::new(), query).map(Some)
+                self.table_output(&table.name, Vec::new(), query, None).map(Some)
             }
             _ => Ok(None),
         }

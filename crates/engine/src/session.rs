@@ -7,8 +7,9 @@ use crate::job::{self, RunningJob};
 use crate::listing::Listing;
 use crate::{Engine, ScriptError, Settings, show};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
+use eddyline_connectors::{SinkChanges, SourceChanges};
 use eddyline_functions::scalar::Moment;
-use eddyline_planner::statement::{ExplainStage, Insert, Query, Show, Statement, StatementKind};
+use eddyline_planner::statement::{Conflict, ExplainStage, Insert, Query, Show, Statement, StatementKind};
 use eddyline_planner::{Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,7 +79,7 @@ impl Session {
                 let created = self.create_table(statement)?;
                 match query {
                     Some(query) if created => {
-                        self.start(vec![self.table_output(&name, Vec::new(), query)?]).map(into_outcome)
+                        self.start(vec![self.table_output(&name, Vec::new(), query, None)?]).map(into_outcome)
                     }
                     _ => Ok(Outcome::Done(created_message("table", &name, created))),
                 }
@@ -152,6 +153,7 @@ impl Session {
             shards: self.shards(),
             emit: if self.settings.emit_on_update() { Emit::OnUpdate } else { Emit::OnClose },
             dialect: Dialect::Flink,
+            require_on_conflict: self.settings.requires_on_conflict(),
             moment: Moment { wall_ms: self.engine.rim().clock.wall_ms(), seed: self.engine.next_seed().into() },
             ..PlannerOptions::default()
         }
@@ -163,18 +165,19 @@ impl Session {
     /// What cannot be bound or maintained.
     pub(crate) fn plan(&self, outputs: Vec<JobOutput>) -> Result<PlannedJob, SqlError> {
         let options = self.planner_options();
-        let takes_retractions = |table: &Table| -> Result<bool, SqlError> {
+        let takes = |table: &Table| -> Result<SinkChanges, SqlError> {
             let request = ddl::sink_request(table, self.settings.time_zone());
             let sink = self.engine.registry().sink(&table.options, request).map_err(|e| from_connector(&e))?;
-            Ok(sink.takes_retractions())
+            Ok(sink.changes())
         };
         let registry = self.engine.registry();
-        let retracts = |table: &Table| {
-            registry.connector(&table.name, &table.options).is_ok_and(|connector| connector.retracts(&table.options))
+        let gives = |table: &Table| {
+            let connector = registry.connector(&table.name, &table.options);
+            connector.map_or(SourceChanges::Inserts, |connector| connector.changes(&table.options))
         };
         Planner::new(&self.catalog, &options, self.engine.functions())
-            .with_sinks(&takes_retractions)
-            .with_sources(&retracts)
+            .with_sinks(&takes)
+            .with_sources(&gives)
             .plan(outputs)
     }
 
@@ -199,11 +202,18 @@ impl Session {
     /// # Errors
     /// An unknown table, or one that cannot be written.
     pub(crate) fn insert_output(&self, insert: &Insert) -> Result<JobOutput, SqlError> {
-        self.table_output(&insert.table, insert.columns.clone(), &insert.query).map_err(|e| e.at(insert.position))
+        self.table_output(&insert.table, insert.columns.clone(), &insert.query, insert.conflict)
+            .map_err(|e| e.at(insert.position))
     }
 
     /// A query whose rows go into a table.
-    pub(crate) fn table_output(&self, name: &str, columns: Vec<String>, query: &Query) -> Result<JobOutput, SqlError> {
+    pub(crate) fn table_output(
+        &self,
+        name: &str,
+        columns: Vec<String>,
+        query: &Query,
+        conflict: Option<Conflict>,
+    ) -> Result<JobOutput, SqlError> {
         let table = self.catalog.table(name).map_err(from_catalog)?.clone();
         let written =
             |c: &&eddyline_catalog::Column| matches!(c.source, ColumnSource::Metadata { is_virtual: false, .. });
@@ -211,7 +221,7 @@ impl Session {
             let message = format!("table {name}: METADATA column {} cannot be written", column.name);
             return Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint("declare it METADATA VIRTUAL"));
         }
-        Ok(JobOutput { query: query.clone(), target: Target::Table { table, columns } })
+        Ok(JobOutput { query: query.clone(), target: Target::Table { table, columns, conflict } })
     }
 
     /// Starts a job that writes tables.

@@ -3,7 +3,8 @@ use crate::union::Union;
 use crate::unnest::Unnest;
 use crate::window_assign::WindowAssign;
 use crate::{
-    Operator, OperatorError, group_aggregate, join, over, set_operation, temporal_filter, top_n, window_aggregate,
+    Operator, OperatorError, changelog_normalize, group_aggregate, join, over, set_operation, sink_materialize,
+    temporal_filter, top_n, window_aggregate,
 };
 use arrow::datatypes::SchemaRef;
 use eddyline_plan::{Node, OperatorSpec};
@@ -30,6 +31,8 @@ pub fn build(node: &Node, inputs: &[SchemaRef], store: &Store) -> Result<Box<dyn
         OperatorSpec::TopN(spec) => top_n::build(spec, input, output, store)?,
         OperatorSpec::Over(spec) => over::build(spec, input, output, store)?,
         OperatorSpec::TemporalFilter(spec) => temporal_filter::build(spec, input, output, store)?,
+        OperatorSpec::ChangelogNormalize(spec) => changelog_normalize::build(spec, output, store)?,
+        OperatorSpec::SinkMaterialize(spec) => sink_materialize::build(spec, output, store)?,
         OperatorSpec::Source(_) | OperatorSpec::Values(_) | OperatorSpec::Sink(_) => {
             return Err(wrong("is not an operator"));
         }

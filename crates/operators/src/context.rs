@@ -8,6 +8,8 @@ pub enum Rejected {
     Late,
     /// The time column is NULL.
     NullTime,
+    /// The deletion of a key that has no row.
+    UnknownKey,
 }
 
 /// What an operator may touch besides its own tables.

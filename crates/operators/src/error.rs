@@ -21,6 +21,18 @@ pub enum OperatorError {
         /// The row, as text.
         row: String,
     },
+    /// Two rows for one key of a table whose conflicts are errors.
+    #[error("table {table}: several rows have the key ({key}): ({kept}) and ({other}), and ON CONFLICT is DO ERROR")]
+    Conflict {
+        /// The table.
+        table: String,
+        /// The key, as text.
+        key: String,
+        /// The row that is there.
+        kept: String,
+        /// Another one.
+        other: String,
+    },
     /// An event time so far off that no window can hold it.
     #[error("{operator}: event time {time_ms} ms (from 1970-01-01 on) is out of the range of windows")]
     TimeRange {

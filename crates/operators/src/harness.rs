@@ -132,6 +132,7 @@ impl Harness {
             let why = match why {
                 Rejected::Late => "late",
                 Rejected::NullTime => "null time",
+                Rejected::UnknownKey => "unknown key",
             };
             *rejected.entry(why).or_default() += rows;
         };

@@ -8,8 +8,8 @@
 //! Not here: what is done about it (warnings, refusals), which sources end (the caller knows).
 
 use crate::{
-    calc, group_aggregate, join, over, set_operation, temporal_filter, top_n, union, unnest, window_aggregate,
-    window_assign,
+    calc, changelog_normalize, group_aggregate, join, over, set_operation, sink_materialize, temporal_filter, top_n,
+    union, unnest, window_aggregate, window_assign,
 };
 use arrow::datatypes::{DataType, Schema};
 use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SourceSpec};
@@ -212,6 +212,8 @@ pub(crate) fn layout(node: &Node, below: &[Below<'_>], ends: &dyn Fn(&SourceSpec
         OperatorSpec::Over(spec) => over::layout(spec, input),
         OperatorSpec::SetOperation(_) => set_operation::layout(input, second),
         OperatorSpec::TemporalFilter(spec) => temporal_filter::layout(spec, input),
+        OperatorSpec::ChangelogNormalize(spec) => changelog_normalize::layout(spec, input),
+        OperatorSpec::SinkMaterialize(spec) => sink_materialize::layout(spec, input),
         OperatorSpec::Sink(_) => Layout::stateless(input.rows.clone()),
     }
 }

@@ -16,15 +16,19 @@
 //! | `unnest` | UNNEST |
 //! | `over` | functions with OVER |
 //! | `temporal_filter` | WHERE on the time now: `ts > NOW() - INTERVAL '1' HOUR` |
+//! | `changelog_normalize` | tables whose rows replace each other by PRIMARY KEY |
+//! | `sink_materialize` | INSERT … ON CONFLICT DO … |
 //! | `window_assign` | TABLE(TUMBLE(…)), TABLE(HOP(…)) |
 //! | `window_aggregate` | GROUP BY over windows |
 //!
-//! Beside the rooms: `aggregation` (what the two aggregates share), `columns_read`, `event_time`, `layout` (what is kept and
-//! what bounds it), `partitions` (rows in order, by partition), and behind the feature `harness` what drives a room in tests.
+//! Beside the rooms: `aggregation` (what the two aggregates share), `columns_read`, `event_time`, `keyed_rows` (rows by a
+//! key), `layout` (what is kept and what bounds it), `partitions` (rows in order, by partition), and behind the feature
+//! `harness` what drives a room in tests.
 
 mod aggregation;
 mod build;
 mod calc;
+mod changelog_normalize;
 mod columns_read;
 mod context;
 mod error;
@@ -33,10 +37,12 @@ mod group_aggregate;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;
 mod join;
+mod keyed_rows;
 mod layout;
 mod over;
 mod partitions;
 mod set_operation;
+mod sink_materialize;
 mod temporal_filter;
 mod top_n;
 mod union;

@@ -23,6 +23,8 @@ impl fmt::Display for OperatorId {
 pub enum ChangeMode {
     /// Only insertions.
     AppendOnly,
+    /// Rows that take the place of the one with their key, and deletions that tell a key alone.
+    Upsert,
     /// Insertions, and retractions of rows that were inserted before.
     Retract,
 }

@@ -118,6 +118,12 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
             let bounds: Vec<String> = t.bounds.iter().map(|b| time_bound(b, input)).collect();
             let _ = write!(out, "[{}] while {}", names(input, &t.output), bounds.join(" and "));
         }
+        OperatorSpec::ChangelogNormalize(n) => {
+            let _ = write!(out, "by ({})", names(input, &n.key));
+        }
+        OperatorSpec::SinkMaterialize(m) => {
+            let _ = write!(out, "for {} by ({}) on conflict do {}", m.table, names(input, &m.key), m.conflict);
+        }
         OperatorSpec::Sink(s) => {
             let _ = write!(out, "{}", s.table);
             if let Some(key) = &s.key {

@@ -14,6 +14,7 @@ mod dataflow;
 mod display;
 mod expression;
 mod join;
+mod keyed;
 mod over;
 mod set_operation;
 mod spec;
@@ -28,6 +29,7 @@ pub use dataflow::{
 };
 pub use expression::{Expression, NamedExpression};
 pub use join::{JoinKind, JoinSpec, TimeKey};
+pub use keyed::{ChangelogNormalizeSpec, Conflict, SinkMaterializeSpec};
 pub use over::{Frame, FrameBound, FrameOffset, FrameUnits, OverCall, OverFunction, OverSpec};
 pub use set_operation::{SetOperation, SetOperationSpec};
 pub use spec::{CalcSpec, OperatorSpec, SinkSpec, SourceSpec, ValuesSpec, WatermarkSpec};

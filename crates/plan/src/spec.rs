@@ -1,6 +1,6 @@
 use crate::{
-    Expression, GroupAggregateSpec, JoinSpec, NamedExpression, OverSpec, SetOperationSpec, TemporalFilterSpec,
-    TopNSpec, UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
+    ChangelogNormalizeSpec, Expression, GroupAggregateSpec, JoinSpec, NamedExpression, OverSpec, SetOperationSpec,
+    SinkMaterializeSpec, TemporalFilterSpec, TopNSpec, UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -37,6 +37,10 @@ pub enum OperatorSpec {
     Over(OverSpec),
     /// WHERE on the time now: rows come and go as it passes.
     TemporalFilter(TemporalFilterSpec),
+    /// Rows told by a key, as rows that are taken back.
+    ChangelogNormalize(ChangelogNormalizeSpec),
+    /// One row per key of a table that is written.
+    SinkMaterialize(SinkMaterializeSpec),
     /// Rows to outside.
     Sink(SinkSpec),
 }
@@ -58,6 +62,8 @@ impl OperatorSpec {
             OperatorSpec::SetOperation(_) => "SetOperation",
             OperatorSpec::Over(_) => "Over",
             OperatorSpec::TemporalFilter(_) => "TemporalFilter",
+            OperatorSpec::ChangelogNormalize(_) => "ChangelogNormalize",
+            OperatorSpec::SinkMaterialize(_) => "SinkMaterialize",
             OperatorSpec::Sink(_) => "Sink",
         }
     }
@@ -75,6 +81,8 @@ pub struct SourceSpec {
     pub physical: SchemaRef,
     /// Which of them are read.
     pub projection: Vec<usize>,
+    /// The physical columns of the table's PRIMARY KEY; empty without one.
+    pub key: Vec<usize>,
     /// METADATA columns that are read: the connector's key and the column.
     pub metadata: Vec<(String, arrow::datatypes::FieldRef)>,
     /// Rows to keep of what was decoded, before `project`.

@@ -33,6 +33,7 @@ fn changelog(dataflow: &Dataflow) -> String {
     for node in dataflow.nodes().iter().rev() {
         let mode = match node.traits.mode {
             ChangeMode::AppendOnly => "append-only",
+            ChangeMode::Upsert => "upsert",
             ChangeMode::Retract => "retract",
         };
         let _ = writeln!(out, "#{} {}: {mode}{}: {}", node.id, node.spec.name(), columns(node), node.traits.reason);

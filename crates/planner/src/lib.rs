@@ -31,6 +31,6 @@ pub use bind::window_assign::WindowAssign;
 pub use error::{SqlError, TextPosition};
 pub use parse::parse;
 pub use planner::{
-    BoundQuery, Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, Retracts, SortColumn,
-    TakesRetractions, Target,
+    BoundQuery, Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn, TableGives,
+    TableTakes, Target,
 };

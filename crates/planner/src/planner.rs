@@ -7,8 +7,9 @@ use crate::{SqlError, fragment};
 use datafusion_common::DFSchemaRef;
 use datafusion_expr::LogicalPlan;
 use eddyline_catalog::{Catalog, Table, View};
+use eddyline_connectors::{SinkChanges, SourceChanges};
 use eddyline_functions::scalar::Moment;
-use eddyline_plan::Dataflow;
+use eddyline_plan::{Conflict, Dataflow};
 use sqlparser::ast::Query;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct PlannerOptions {
     pub dialect: Dialect,
     /// Aggregate before the exchange where the functions allow it.
     pub two_phase: bool,
+    /// Refuse to write several rows of a query under one PRIMARY KEY where no ON CONFLICT says what becomes of them.
+    pub require_on_conflict: bool,
     /// When the statement is planned: the time and the lots of what is computed once, because no table is read for it.
     pub moment: Moment,
 }
@@ -56,6 +59,7 @@ impl Default for PlannerOptions {
             emit: Emit::default(),
             dialect: Dialect::default(),
             two_phase: true,
+            require_on_conflict: true,
             moment: Moment::default(),
         }
     }
@@ -70,6 +74,8 @@ pub enum Target {
         table: Arc<Table>,
         /// The columns written, empty for all.
         columns: Vec<String>,
+        /// `ON CONFLICT DO …`.
+        conflict: Option<Conflict>,
     },
     /// To whoever asked: a bare SELECT.
     Result {
@@ -144,36 +150,36 @@ pub struct PlannedJob {
     pub warnings: Vec<String>,
 }
 
-/// Says whether a table can take retractions.
-pub type TakesRetractions<'a> = dyn Fn(&Table) -> Result<bool, SqlError> + 'a;
+/// Says what changes a table can be given.
+pub type TableTakes<'a> = dyn Fn(&Table) -> Result<SinkChanges, SqlError> + 'a;
 
-/// Says whether a table takes back rows that it gave before.
-pub type Retracts<'a> = dyn Fn(&Table) -> bool + 'a;
+/// Says what changes a table hands out.
+pub type TableGives<'a> = dyn Fn(&Table) -> SourceChanges + 'a;
 
 /// Plans statements over one state of the catalog. Cheap to make.
 pub struct Planner<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) options: &'a PlannerOptions,
     pub(crate) functions: Arc<Functions>,
-    pub(crate) takes_retractions: Option<&'a TakesRetractions<'a>>,
-    pub(crate) retracts: Option<&'a Retracts<'a>>,
+    pub(crate) takes: Option<&'a TableTakes<'a>>,
+    pub(crate) gives: Option<&'a TableGives<'a>>,
 }
 
 impl<'a> Planner<'a> {
     /// A planner; `functions` is made once per session ([`Functions::new`]) and shared.
     pub fn new(catalog: &'a Catalog, options: &'a PlannerOptions, functions: Arc<Functions>) -> Self {
-        Self { catalog, options, functions, takes_retractions: None, retracts: None }
+        Self { catalog, options, functions, takes: None, gives: None }
     }
 
-    /// With somebody who knows which tables can take retractions. Without, all of them can.
-    pub fn with_sinks(mut self, takes_retractions: &'a TakesRetractions<'a>) -> Self {
-        self.takes_retractions = Some(takes_retractions);
+    /// With somebody who knows what changes tables can be given. Without, all of them take any.
+    pub fn with_sinks(mut self, takes: &'a TableTakes<'a>) -> Self {
+        self.takes = Some(takes);
         self
     }
 
-    /// With somebody who knows which tables take rows back. Without, none does.
-    pub fn with_sources(mut self, retracts: &'a Retracts<'a>) -> Self {
-        self.retracts = Some(retracts);
+    /// With somebody who knows what changes tables hand out. Without, all of them only ever add rows.
+    pub fn with_sources(mut self, gives: &'a TableGives<'a>) -> Self {
+        self.gives = Some(gives);
         self
     }
 
@@ -213,10 +219,8 @@ impl<'a> Planner<'a> {
 
     /// The table of a target, if it takes insertions only.
     fn insertions_into(&self, target: &Target) -> Result<Option<String>, SqlError> {
-        let (Target::Table { table, .. }, Some(takes_retractions)) = (target, self.takes_retractions) else {
-            return Ok(None);
-        };
-        Ok((!takes_retractions(table)?).then(|| table.name.clone()))
+        let (Target::Table { table, .. }, Some(takes)) = (target, self.takes) else { return Ok(None) };
+        Ok((takes(table)? == SinkChanges::Inserts).then(|| table.name.clone()))
     }
 
     fn planned(&self, outputs: &[JobOutput]) -> Result<PlannedJob, SqlError> {

@@ -2,6 +2,7 @@
 
 use crate::TextPosition;
 use eddyline_catalog::{Table, View};
+pub use eddyline_plan::Conflict;
 pub use sqlparser::ast::Query;
 
 /// One statement of a script.
@@ -83,7 +84,7 @@ pub enum StatementKind {
     Reset(Option<String>),
 }
 
-/// `INSERT INTO table [(columns)] query`.
+/// `INSERT INTO table [(columns)] query [ON CONFLICT DO {ERROR|NOTHING|DEDUPLICATE}]`.
 #[derive(Debug, Clone)]
 pub struct Insert {
     /// The table.
@@ -94,6 +95,8 @@ pub struct Insert {
     pub columns: Vec<String>,
     /// SELECT or VALUES.
     pub query: Box<Query>,
+    /// `ON CONFLICT DO …`.
+    pub conflict: Option<Conflict>,
 }
 
 /// `LIKE source [({INCLUDING|EXCLUDING|OVERWRITING} {ALL|CONSTRAINTS|GENERATED|METADATA|OPTIONS|PARTITIONS|WATERMARKS} …)]`.

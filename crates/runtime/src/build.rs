@@ -19,7 +19,7 @@ use crate::values::ValuesSource;
 use arrow::datatypes::SchemaRef;
 use datafusion_physical_expr::expressions::Column;
 use eddyline_changes::{Epoch, KeyGroups};
-use eddyline_connectors::{ConnectorError, Registry, Rim, Sink, SinkRequest, Source, SourceRequest};
+use eddyline_connectors::{ConnectorError, Registry, Rim, Sink, SinkChanges, SinkRequest, Source, SourceRequest};
 use eddyline_operators::{Operator, OperatorError};
 use eddyline_plan::{
     CalcSpec, ChangeMode, Dataflow, Distribution, FragmentId, Node, NodeId, OperatorSpec, SinkSpec, SourceSpec,
@@ -162,6 +162,7 @@ impl Builder<'_> {
             table: spec.table.clone(),
             physical: spec.physical.clone(),
             projection: spec.projection.clone(),
+            key: spec.key.clone(),
             metadata: spec.metadata.clone(),
             time_zone: self.build.settings.time_zone.clone(),
         }
@@ -177,7 +178,7 @@ impl Builder<'_> {
         let shards = self.build.settings.shards;
         let alarms = (0..shards).map(|s| self.shared.shard_alarm(s)).collect();
         let growing = source.discovery_interval().is_some();
-        let splits = SplitTable::new(source.boundedness(), growing, timed, alarms);
+        let splits = SplitTable::new(source.boundedness(), growing, source.is_ordered(), timed, alarms);
         let progress = self.positions(node)?;
         splits.add(source.splits(shards).map_err(|e| source_fault(table, e))?, &progress);
         self.sources.insert(node.id, OpenedSource { table: table.into(), source, splits });
@@ -212,8 +213,8 @@ impl Builder<'_> {
         };
         let sink = self.build.registry.sink(&spec.options, request).map_err(|e| sink_fault(&spec.table, None, e))?;
         let retracting = node.inputs.iter().map(|i| &self.build.dataflow.nodes()[i.from].traits);
-        match retracting.into_iter().find(|t| t.mode == ChangeMode::Retract) {
-            Some(traits) if !sink.takes_retractions() => {
+        match retracting.into_iter().find(|t| t.mode != ChangeMode::AppendOnly) {
+            Some(traits) if sink.changes() == SinkChanges::Inserts => {
                 Err(RuntimeError::Retractions { table: spec.table.clone(), reason: traits.reason.clone() })
             }
             _ => Ok(sink),

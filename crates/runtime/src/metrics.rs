@@ -20,6 +20,7 @@ pub(crate) struct NodeCounters {
     busy_ns: AtomicU64,
     late: AtomicU64,
     null_time: AtomicU64,
+    unknown_key: AtomicU64,
     skipped: AtomicU64,
     state_rows: AtomicU64,
     state_bytes: AtomicU64,
@@ -34,6 +35,7 @@ impl NodeCounters {
             busy_ns: AtomicU64::new(0),
             late: AtomicU64::new(0),
             null_time: AtomicU64::new(0),
+            unknown_key: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             state_rows: AtomicU64::new(0),
             state_bytes: AtomicU64::new(0),
@@ -59,6 +61,10 @@ impl NodeCounters {
 
     pub(crate) fn null_time(&self, rows: u64) {
         self.null_time.fetch_add(rows, Relaxed);
+    }
+
+    pub(crate) fn unknown_key(&self, rows: u64) {
+        self.unknown_key.fetch_add(rows, Relaxed);
     }
 
     pub(crate) fn skipped(&self, rows: u64) {
@@ -147,6 +153,7 @@ impl Counters {
             rows_out: of(Role::Sink).map(|o| o.rows_in).sum(),
             late_rows: operators.iter().map(|o| o.late_rows).sum(),
             null_time_rows: operators.iter().map(|o| o.null_time_rows).sum(),
+            unknown_key_rows: operators.iter().map(|o| o.unknown_key_rows).sum(),
             skipped_rows: operators.iter().map(|o| o.skipped_rows).sum(),
             watermark,
             lag_ms: watermark.as_millis().map(|w| wall_ms.saturating_sub(w)),
@@ -168,6 +175,7 @@ impl Counters {
             busy: Duration::from_nanos(on(|c| &c.busy_ns)),
             late_rows: on(|c| &c.late),
             null_time_rows: on(|c| &c.null_time),
+            unknown_key_rows: on(|c| &c.unknown_key),
             skipped_rows: on(|c| &c.skipped),
             state_rows: on(|c| &c.state_rows),
             state_bytes: on(|c| &c.state_bytes),
@@ -203,6 +211,8 @@ pub struct JobMetrics {
     pub late_rows: u64,
     /// Rows left out because their time column is NULL.
     pub null_time_rows: u64,
+    /// Deletions of keys that had no row.
+    pub unknown_key_rows: u64,
     /// Rows left out because they could not be decoded and the table says to skip such rows.
     pub skipped_rows: u64,
     /// Event time that has reached all sinks.
@@ -236,6 +246,8 @@ pub struct OperatorMetrics {
     pub late_rows: u64,
     /// Rows left out for want of a time.
     pub null_time_rows: u64,
+    /// Deletions of keys that had no row.
+    pub unknown_key_rows: u64,
     /// Rows that could not be decoded and were skipped.
     pub skipped_rows: u64,
     /// Entries in its hot sets.
@@ -254,11 +266,12 @@ impl Collector for JobCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
         let metrics = self.0.snapshot(0);
         let job = [("job", self.0.name.as_str())];
-        let totals: [(&str, &str, u64); 5] = [
+        let totals: [(&str, &str, u64); 6] = [
             ("eddyline_job_input_rows", "Rows decoded by sources", metrics.rows_in),
             ("eddyline_job_output_rows", "Rows handed to sinks", metrics.rows_out),
             ("eddyline_job_late_rows", "Rows left out as late", metrics.late_rows),
             ("eddyline_job_null_time_rows", "Rows left out without a time", metrics.null_time_rows),
+            ("eddyline_job_unknown_key_rows", "Deletions of keys that had no row", metrics.unknown_key_rows),
             ("eddyline_job_skipped_rows", "Rows that could not be decoded", metrics.skipped_rows),
         ];
         for (name, help, value) in totals {

@@ -179,6 +179,7 @@ impl Pipeline {
         let mut rejected = |why: Rejected, rows: u64| match why {
             Rejected::Late => counters.late(rows),
             Rejected::NullTime => counters.null_time(rows),
+            Rejected::UnknownKey => counters.unknown_key(rows),
         };
         let Work::Operator(operator) = &mut stage.work else {
             let message = "is not an operator".to_owned();

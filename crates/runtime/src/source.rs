@@ -6,8 +6,8 @@ use crate::metrics::NodeCounters;
 use crate::pipeline::{Pipeline, Place};
 use crate::splits::{Assignment, Progress, SplitTable};
 use crate::wake::Alarm;
-use arrow::array::{Array, AsArray};
-use arrow::compute::max;
+use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::compute::{filter_record_batch, max};
 use arrow::datatypes::{
     DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType,
@@ -375,9 +375,19 @@ pub(crate) fn stored_positions(store: &Store, mut each: impl FnMut(String, Progr
     })
 }
 
-/// The largest watermark that the rows of a batch give; `None` when all are NULL.
+/// The largest watermark that the rows added by a batch give; `None` when all are NULL. Rows that are taken back say nothing
+/// of how far time has come.
 fn reached(expression: &Expression, changes: &ChangeBatch) -> Result<Option<Watermark>, OperatorError> {
-    let values = expression.evaluate(changes.rows())?.into_array(changes.num_rows())?;
+    let added;
+    let rows = match changes.weights().per_row() {
+        None => changes.rows(),
+        Some(weights) => {
+            let keep = BooleanArray::from_iter(weights.iter().map(|w| Some(*w > 0)));
+            added = filter_record_batch(changes.rows(), &keep)?;
+            &added
+        }
+    };
+    let values = expression.evaluate(rows)?.into_array(rows.num_rows())?;
     let ms = match values.data_type() {
         DataType::Timestamp(TimeUnit::Second, _) => {
             max(values.as_primitive::<TimestampSecondType>()).map(|v| v.saturating_mul(1000))

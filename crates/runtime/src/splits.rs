@@ -1,7 +1,7 @@
 //! The splits of one source: who reads which, and how far event time has come over all of them.
 //!
 //! **Assignment.** Splits of a bounded source are taken in order, one at a time per shard: whoever is done takes
-//! the next. Splits of an unbounded source need not end, so all of them are open at once, dealt out in turn.
+//! the next; where rows of one split take back or replace those of another, one shard takes them all. Splits of an unbounded source need not end, so all of them are open at once, dealt out in turn.
 //!
 //! **Watermark.** One watermark for the whole source, so that lateness does not depend on how many shards read.
 //! It is the minimum over open splits that are not idle. What has not been read yet holds it back too: ranges of
@@ -70,6 +70,8 @@ pub(crate) struct SplitTable {
     bounded: bool,
     /// New splits may turn up later.
     growing: bool,
+    /// Bounded: the splits are read one after the other, by the first shard.
+    ordered: bool,
     /// The query wants to know of event time.
     timed: bool,
     watermark: AtomicI64,
@@ -139,13 +141,20 @@ impl Partition {
 }
 
 impl SplitTable {
-    pub(crate) fn new(boundedness: Boundedness, growing: bool, timed: bool, shards: Vec<Arc<Alarm>>) -> Arc<Self> {
+    pub(crate) fn new(
+        boundedness: Boundedness,
+        growing: bool,
+        ordered: bool,
+        timed: bool,
+        shards: Vec<Arc<Alarm>>,
+    ) -> Arc<Self> {
         let bounded = boundedness == Boundedness::Bounded;
         let queues = if bounded { 1 } else { shards.len() };
         let state = State { queues: vec![VecDeque::new(); queues], ..State::default() };
         Arc::new(Self {
             bounded,
             growing: growing && !bounded,
+            ordered: ordered && bounded,
             timed,
             watermark: AtomicI64::new(Watermark::NONE.0),
             idle: AtomicBool::new(false),
@@ -187,6 +196,9 @@ impl SplitTable {
 
     /// The next split for `shard` to open.
     pub(crate) fn take(&self, shard: usize) -> Option<Assignment> {
+        if self.ordered && shard > 0 {
+            return None;
+        }
         let mut state = self.state.lock();
         let queue = if self.bounded { 0 } else { shard };
         let slot = state.queues[queue].pop_front()?;
@@ -202,6 +214,9 @@ impl SplitTable {
 
     /// True when no split will come for `shard` any more.
     pub(crate) fn is_drained(&self, shard: usize) -> bool {
+        if self.ordered && shard > 0 {
+            return true;
+        }
         let state = self.state.lock();
         !self.growing && state.queues[if self.bounded { 0 } else { shard }].is_empty()
     }

@@ -9,7 +9,7 @@ use eddyline_changes::table::{format_changes, format_changes_sorted};
 use eddyline_changes::{BarrierKind, ChangeBatch, Epoch};
 use eddyline_connectors::{
     Boundedness, Commit, Committer, Connector, ConnectorError, Decoded, Decoder, Options, Payload, Position, RawBlock,
-    Rim, Sink, SinkRequest, SinkWriter, Source, SourceRequest, Split, SplitReader,
+    Rim, Sink, SinkChanges, SinkRequest, SinkWriter, Source, SourceRequest, Split, SplitReader,
 };
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -324,8 +324,8 @@ struct CollectSink {
 }
 
 impl Sink for CollectSink {
-    fn takes_retractions(&self) -> bool {
-        !self.collection.state.lock().appends_only
+    fn changes(&self) -> SinkChanges {
+        if self.collection.state.lock().appends_only { SinkChanges::Inserts } else { SinkChanges::Full }
     }
 
     fn writer(&self, shard: usize, _rim: &Rim) -> Result<Box<dyn SinkWriter>, ConnectorError> {

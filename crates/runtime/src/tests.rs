@@ -85,6 +85,7 @@ impl Plan {
             NamedExpression::new(Expression::new(Arc::new(Column::new(f.name(), at))), f.name())
         };
         let spec = SourceSpec {
+            key: vec![],
             table: table.into(),
             options: options("script"),
             physical: schema(),

@@ -15,7 +15,9 @@ use arrow::compute::{filter_record_batch, max, take_record_batch};
 use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 use eddyline_changes::{BarrierKind, ChangeBatch, Epoch, Watermark};
 use eddyline_connectors::clock::{Clock, ManualClock};
-use eddyline_connectors::{Commit, Connector, ConnectorError, Options, Registry, Rim, Sink, SinkRequest, SinkWriter};
+use eddyline_connectors::{
+    Commit, Connector, ConnectorError, Options, Registry, Rim, Sink, SinkChanges, SinkRequest, SinkWriter,
+};
 use eddyline_engine::{Engine, EngineConfig};
 use eddyline_runtime::JobSettings;
 use eddyline_runtime::simulation::Simulation;
@@ -256,8 +258,8 @@ impl Connector for Collected {
 }
 
 impl Sink for Collected {
-    fn takes_retractions(&self) -> bool {
-        true
+    fn changes(&self) -> SinkChanges {
+        SinkChanges::Full
     }
 
     fn writer(&self, _shard: usize, _rim: &Rim) -> Result<Box<dyn SinkWriter>, ConnectorError> {

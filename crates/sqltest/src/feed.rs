@@ -16,7 +16,7 @@ use eddyline_changes::ChangeBatch;
 use eddyline_changes::table::parse_changes;
 use eddyline_connectors::{
     Boundedness, Connector, ConnectorError, Decoded, Decoder, Options, Payload, Position, RawBlock, Rim, Source,
-    SourceRequest, Split, SplitReader,
+    SourceChanges, SourceRequest, Split, SplitReader,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -92,8 +92,11 @@ impl Connector for Changes {
         "changes"
     }
 
-    fn retracts(&self, options: &BTreeMap<String, String>) -> bool {
-        options.get("retracts").is_some_and(|v| v == "true")
+    fn changes(&self, options: &BTreeMap<String, String>) -> SourceChanges {
+        match options.get("retracts").is_some_and(|v| v == "true") {
+            true => SourceChanges::Full,
+            false => SourceChanges::Inserts,
+        }
     }
 
     fn source(&self, mut options: Options, request: SourceRequest) -> Result<Arc<dyn Source>, ConnectorError> {

@@ -58,6 +58,11 @@ fn aggregates_page() {
 }
 
 #[test]
+fn changes_page() {
+    run("changes.md");
+}
+
+#[test]
 fn statements_page() {
     run("statements.md");
 }

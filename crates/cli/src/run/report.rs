@@ -108,6 +108,7 @@ impl Reporter {
             (progress.rows_skipped, "skipped: they could not be decoded"),
             (progress.rows_late, "late: they came after their window was closed, and are not in the result"),
             (progress.rows_without_time, "left out: their time column is NULL"),
+            (progress.rows_of_unknown_keys, "without effect: they delete a key that has no row"),
         ] {
             if rows > 0 {
                 self.line(&format!("NOTE: {} {what}", plural(rows, "row")));
@@ -173,6 +174,7 @@ fn counts(p: &Progress) -> serde_json::Value {
         "rows_skipped": p.rows_skipped,
         "rows_late": p.rows_late,
         "rows_without_time": p.rows_without_time,
+        "rows_of_unknown_keys": p.rows_of_unknown_keys,
         "epoch": p.epoch.0,
         "watermark": p.watermark.as_millis().map(|_| p.watermark.to_string()),
         "lag_ms": p.lag_ms,

@@ -1,6 +1,6 @@
 //! `'connector' = 'blackhole'`: drops what is written to it, retractions too. For measuring.
 
-use crate::{Commit, Connector, ConnectorError, Options, Rim, Sink, SinkRequest, SinkWriter};
+use crate::{Commit, Connector, ConnectorError, Options, Rim, Sink, SinkChanges, SinkRequest, SinkWriter};
 use eddyline_changes::{BarrierKind, ChangeBatch, Epoch};
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ impl Connector for BlackholeConnector {
 struct Blackhole;
 
 impl Sink for Blackhole {
-    fn takes_retractions(&self) -> bool {
-        true
+    fn changes(&self) -> SinkChanges {
+        SinkChanges::Full
     }
 
     fn writer(&self, _: usize, _: &Rim) -> Result<Box<dyn SinkWriter>, ConnectorError> {

@@ -16,13 +16,13 @@ mod tests;
 mod watch;
 
 use crate::format;
-use crate::{Connector, ConnectorError, Options, Sink, SinkRequest, Source, SourceRequest};
+use crate::{Connector, ConnectorError, Options, Sink, SinkChanges, SinkRequest, Source, SourceChanges, SourceRequest};
 use arrow::datatypes::{DataType, TimeUnit};
 use compression::Compression;
 use location::Location;
 use regex::Regex;
 use source::{Content, FileSource};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use watch::Watch;
@@ -89,16 +89,21 @@ impl Connector for FilesystemConnector {
         ]
     }
 
+    fn changes(&self, options: &BTreeMap<String, String>) -> SourceChanges {
+        format::source_changes(options)
+    }
+
     fn source(&self, mut options: Options, request: SourceRequest) -> Result<Arc<dyn Source>, ConnectorError> {
         let own = FileOptions::new(&mut options)?;
         let content = match own.parquet {
             true => Content::Parquet { files: Mutex::new(HashMap::new()) },
             false => Content::Bytes { format: decoding(&mut options, &request)?, compression: own.compression },
         };
+        let is_ordered = format::source_changes(options.values()) != SourceChanges::Inserts;
         options.finish()?;
         let watch = own.monitor_interval.map(|interval| (interval, Arc::new(Watch::new(interval))));
         let FileOptions { location, split_bytes, .. } = own;
-        Ok(Arc::new(FileSource { request, location, content, split_bytes, watch }))
+        Ok(Arc::new(FileSource { request, location, content, split_bytes, watch, is_ordered }))
     }
 
     fn sink(&self, mut options: Options, request: SinkRequest) -> Result<Arc<dyn Sink>, ConnectorError> {
@@ -110,12 +115,13 @@ impl Connector for FilesystemConnector {
         let (encoding, extension) = match own.parquet {
             true => (sink::Encoding::Parquet(own.parquet_compression), "parquet".to_owned()),
             false => {
-                let extension = options.text("format").unwrap_or_default();
-                (sink::Encoding::Bytes(encoding(&mut options, &request)?), extension)
+                let name = options.text("format").unwrap_or_default();
+                let extension = name.rsplit('-').next().unwrap_or_default().to_owned();
+                (encoding(&mut options, &request, &name)?, extension)
             }
         };
         options.finish()?;
-        Ok(Arc::new(sink::FileSink::new(own.location.path(), extension, request.schema, encoding, own.rolling)))
+        Ok(Arc::new(sink::FileSink::new(own.location.path(), extension, request, encoding, own.rolling)))
     }
 }
 
@@ -123,8 +129,13 @@ fn decoding(options: &mut Options, request: &SourceRequest) -> Result<Arc<dyn fo
     format::decoding(options, request).map_err(with_parquet)
 }
 
-fn encoding(options: &mut Options, request: &SinkRequest) -> Result<Arc<dyn format::EncodingFormat>, ConnectorError> {
-    format::encoding(options, &request.schema).map_err(with_parquet)
+fn encoding(options: &mut Options, request: &SinkRequest, name: &str) -> Result<sink::Encoding, ConnectorError> {
+    let key = request.key.as_deref().unwrap_or_default();
+    let format = format::encoding(options, &request.schema, key).map_err(with_parquet)?;
+    Ok(match format::sink_changes(name) {
+        SinkChanges::Inserts => sink::Encoding::Rows(format),
+        changes => sink::Encoding::Changes(format, changes),
+    })
 }
 
 /// Files know one format more than streams of bytes do.

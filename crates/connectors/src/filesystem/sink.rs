@@ -1,32 +1,39 @@
 //! The sink: files that appear when they are complete.
 //!
-//! A writer fills `.part-<uid>-<shard>-<n>.<ext>.inprogress`. A file that is full, or too old when an epoch ends, is
+//! A writer fills `.part-<time>-<uid>-<shard>-<n>.<ext>.inprogress`. A file that is full, or too old when an epoch ends, is
 //! closed and handed over with the epoch; at a checkpoint and at the end every open file is. Committing renames it to
-//! `part-<uid>-<shard>-<n>.<ext>`, which may be repeated. What is neither committed nor part of a checkpoint is
+//! `part-<time>-<uid>-<shard>-<n>.<ext>`, which may be repeated. What is neither committed nor part of a checkpoint is
 //! removed when the sink is dropped.
+//!
+//! Of a format that holds changes, an epoch is written when it ends, as its net changes.
 //!
 //! Encoding and writing happen on the shard: the system takes the bytes into its cache. Only a checkpoint waits for
 //! the disk.
 
 use super::location::external;
 use super::parquet::ParquetEncoder;
-use crate::format::EncodingFormat;
-use crate::{Clock, Commit, Committer, ConnectorError, Rim, Sink, SinkWriter};
+use crate::changelog::row_kinds;
+use crate::format::{CHANGE_FORMATS, EncodingFormat};
+use crate::{Clock, Commit, Committer, ConnectorError, Rim, Sink, SinkChanges, SinkRequest, SinkWriter};
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::SchemaRef;
-use eddyline_changes::{BarrierKind, ChangeBatch, Epoch};
+use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use eddyline_changes::{BarrierKind, ChangeBatch, Epoch, RowKind};
 use parquet::basic::Compression;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Encoded bytes are handed to the system in pieces of this size.
 const WRITE_BYTES: usize = 256 * 1024;
+
+/// Changes of an epoch are encoded in pieces of this many rows.
+const PIECE_ROWS: usize = 8192;
 
 /// When a file is complete, apart from checkpoints.
 #[derive(Debug, Clone, Copy)]
@@ -38,15 +45,22 @@ pub(super) struct Rolling {
 /// What is written into files.
 #[derive(Clone)]
 pub(super) enum Encoding {
-    Bytes(Arc<dyn EncodingFormat>),
+    /// Rows that stay.
+    Rows(Arc<dyn EncodingFormat>),
+    /// Changes, of the kind that the format holds.
+    Changes(Arc<dyn EncodingFormat>, SinkChanges),
     Parquet(Compression),
 }
 
 /// A table of files that is written.
 pub(super) struct FileSink {
-    target: Target,
+    directory: PathBuf,
+    extension: String,
+    /// What the names of this job's files begin with: when it began, so that they come behind those of jobs before it.
+    uid: OnceLock<String>,
     encoding: Encoding,
     schema: SchemaRef,
+    key: Option<Vec<usize>>,
     rolling: Rolling,
     unfinished: Arc<Unfinished>,
 }
@@ -62,28 +76,38 @@ impl FileSink {
     pub(super) fn new(
         directory: &str,
         extension: String,
-        schema: SchemaRef,
+        request: SinkRequest,
         encoding: Encoding,
         rolling: Rolling,
     ) -> Self {
-        let uid = format!("{:016x}", RandomState::new().build_hasher().finish());
-        let target = Target { directory: directory.into(), uid, extension };
-        Self { target, encoding, schema, rolling, unfinished: Arc::default() }
+        let SinkRequest { schema, key, .. } = request;
+        let (directory, uid) = (directory.into(), OnceLock::new());
+        Self { directory, extension, uid, encoding, schema, key, rolling, unfinished: Arc::default() }
     }
 }
 
 impl Sink for FileSink {
-    fn takes_retractions(&self) -> bool {
-        false
+    fn changes(&self) -> SinkChanges {
+        match &self.encoding {
+            Encoding::Changes(_, changes) => *changes,
+            _ => SinkChanges::Inserts,
+        }
     }
 
     fn writer(&self, shard: usize, rim: &Rim) -> Result<Box<dyn SinkWriter>, ConnectorError> {
-        let directory = &self.target.directory;
+        let directory = &self.directory;
+        let uid = self.uid.get_or_init(|| {
+            let random = RandomState::new().build_hasher().finish();
+            format!("{:013}-{:08x}", rim.clock.wall_ms().max(0), random as u32)
+        });
+        let target = Target { directory: directory.clone(), uid: uid.clone(), extension: self.extension.clone() };
         fs::create_dir_all(directory).map_err(|e| external(&directory.display().to_string(), e))?;
         Ok(Box::new(FileWriter {
-            target: self.target.clone(),
+            target,
             encoding: self.encoding.clone(),
             schema: self.schema.clone(),
+            key: self.key.clone(),
+            pending: Vec::new(),
             rolling: self.rolling,
             clock: rim.clock.clone(),
             unfinished: self.unfinished.clone(),
@@ -125,6 +149,9 @@ struct FileWriter {
     target: Target,
     encoding: Encoding,
     schema: SchemaRef,
+    key: Option<Vec<usize>>,
+    /// Changes of this epoch, which are written when it ends.
+    pending: Vec<ChangeBatch>,
     rolling: Rolling,
     clock: Arc<dyn Clock>,
     unfinished: Arc<Unfinished>,
@@ -154,11 +181,19 @@ enum OpenContent {
 }
 
 impl OpenContent {
-    fn write(&mut self, path: &Path, rows: &RecordBatch) -> Result<(), ConnectorError> {
+    fn write(
+        &mut self,
+        path: &Path,
+        rows: &RecordBatch,
+        kinds: Option<&[(u32, RowKind)]>,
+    ) -> Result<(), ConnectorError> {
         match self {
             OpenContent::Parquet(encoder) => encoder.write(rows),
             OpenContent::Bytes { format, buffer, .. } => {
-                format.encode(rows, buffer)?;
+                match kinds {
+                    None => format.encode(rows, buffer)?,
+                    Some(kinds) => format.encode_changes(rows, kinds, buffer)?,
+                }
                 if buffer.len() >= WRITE_BYTES { self.flush().map_err(|e| at(path, e)) } else { Ok(()) }
             }
         }
@@ -207,13 +242,53 @@ impl FileWriter {
                 let encoder = ParquetEncoder::new(&path, file, &self.schema, *compression)?;
                 OpenContent::Parquet(Box::new(encoder))
             }
-            Encoding::Bytes(format) => {
+            Encoding::Rows(format) | Encoding::Changes(format, _) => {
                 let mut buffer = Vec::with_capacity(WRITE_BYTES);
                 format.begin(&mut buffer);
                 OpenContent::Bytes { file, format: format.clone(), buffer, written_bytes: 0 }
             }
         };
         Ok(OpenFile { part, since: self.clock.monotonic(), content })
+    }
+
+    /// Appends rows, or what the kinds say of them, to the open file.
+    fn append(&mut self, rows: &RecordBatch, kinds: Option<&[(u32, RowKind)]>) -> Result<(), ConnectorError> {
+        if self.open.is_none() {
+            self.open = Some(self.begin()?);
+        }
+        if let Some(open) = &mut self.open {
+            open.content.write(&open.part.hidden, rows, kinds)?;
+            if open.content.size_bytes() >= self.rolling.size_bytes {
+                self.close()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the net changes of the epoch: what was added and taken back within it is not to be seen, and what was taken
+    /// back of a key stands before what was added, whatever the order in which shards sent it.
+    fn append_pending(&mut self) -> Result<(), ConnectorError> {
+        let pending = std::mem::take(&mut self.pending);
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let changes = ChangeBatch::concat(&self.schema, &pending)?;
+        let (changes, kinds) = match is_comparable(&self.schema) {
+            true => {
+                let net = if changes.weights().per_row().is_some() { changes.consolidate()? } else { changes };
+                let kinds = row_kinds(&net, self.key.as_deref())?;
+                (net, kinds)
+            }
+            // Rows with maps stay in the order in which they came.
+            false => {
+                let kinds = row_kinds(&changes, None)?;
+                (changes, kinds)
+            }
+        };
+        for kinds in kinds.chunks(PIECE_ROWS) {
+            self.append(changes.rows(), Some(kinds))?;
+        }
+        Ok(())
     }
 
     fn close(&mut self) -> Result<(), ConnectorError> {
@@ -229,6 +304,10 @@ impl SinkWriter for FileWriter {
         if changes.is_empty() {
             return Ok(());
         }
+        if let Encoding::Changes(..) = &self.encoding {
+            self.pending.push(changes.clone());
+            return Ok(());
+        }
         let repeated;
         let rows = match changes.weights().per_row() {
             None => changes.rows(),
@@ -237,19 +316,11 @@ impl SinkWriter for FileWriter {
                 &repeated
             }
         };
-        if self.open.is_none() {
-            self.open = Some(self.begin()?);
-        }
-        if let Some(open) = &mut self.open {
-            open.content.write(&open.part.hidden, rows)?;
-            if open.content.size_bytes() >= self.rolling.size_bytes {
-                self.close()?;
-            }
-        }
-        Ok(())
+        self.append(rows, None)
     }
 
     fn prepare(&mut self, _: Epoch, kind: BarrierKind) -> Result<Vec<Commit>, ConnectorError> {
+        self.append_pending()?;
         let old = |open: &OpenFile| self.clock.monotonic().saturating_sub(open.since) >= self.rolling.interval;
         if kind != BarrierKind::Flush || self.open.as_ref().is_some_and(old) {
             self.close()?;
@@ -266,12 +337,18 @@ impl SinkWriter for FileWriter {
     }
 }
 
+/// Can rows be compared?
+fn is_comparable(schema: &SchemaRef) -> bool {
+    let field = |field: &FieldRef| SortField::new(field.data_type().clone());
+    RowConverter::supports_fields(&schema.fields().iter().map(field).collect::<Vec<_>>())
+}
+
 /// Each row as many times as its weight says.
 fn copies(rows: &RecordBatch, weights: &[i64]) -> Result<RecordBatch, ConnectorError> {
     if weights.iter().any(|w| *w < 0) {
         return Err(ConnectorError::Unsupported {
             message: "files cannot take rows back, but the query retracts rows".into(),
-            hint: "write to a sink that takes changes, as print does, or aggregate over windows".into(),
+            hint: format!("write one of the formats that hold changes ({CHANGE_FORMATS}), or aggregate over windows"),
         });
     }
     let indices = weights.iter().enumerate().flat_map(|(row, w)| (0..*w).map(move |_| row as u32));

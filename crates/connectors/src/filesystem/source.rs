@@ -35,6 +35,8 @@ pub(super) struct FileSource {
     pub(super) content: Content,
     pub(super) split_bytes: u64,
     pub(super) watch: Option<(Duration, Arc<Watch>)>,
+    /// Rows may take back or replace earlier ones: files are read whole, one after the other.
+    pub(super) is_ordered: bool,
 }
 
 /// True when every shard can have one whole file and all have about as much to do.
@@ -109,6 +111,20 @@ impl FileSource {
     }
 }
 
+/// What paths are ordered by so that numbers in them count as numbers: `part-2` comes before `part-10`.
+fn order_of(path: &str) -> String {
+    let mut out = String::with_capacity(path.len() + 64);
+    let mut rest = path;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, number) = rest.split_at(at);
+        let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+        out.push_str(before);
+        out.push_str(&format!("{:0>20}", number[..end].trim_start_matches('0')));
+        rest = &number[end..];
+    }
+    out + rest
+}
+
 fn compression_of(option: Option<Compression>, path: &str) -> Compression {
     option.unwrap_or_else(|| Compression::of(path))
 }
@@ -139,7 +155,10 @@ impl Source for FileSource {
     /// (Parquet: into row groups), so that one big file is read by all shards: the first ranges of all files, then
     /// those that begin further and further into their file.
     fn splits(&self, shards: usize) -> Result<Vec<Split>, ConnectorError> {
-        let files = self.location.list()?;
+        let mut files = self.location.list()?;
+        if self.is_ordered {
+            files.sort_by_cached_key(|file| (order_of(&file.path), file.path.clone()));
+        }
         if let (Some((_, watch)), Content::Bytes { compression, .. }) = (&self.watch, &self.content) {
             let grows = |path: &str| compression_of(*compression, path) == Compression::None;
             return watch.splits(&files, grows);
@@ -148,14 +167,19 @@ impl Source for FileSource {
             let nothing = io::Error::new(io::ErrorKind::NotFound, "no files there");
             return Err(external(self.location.path(), nothing));
         }
-        let whole = self.watch.is_some() || one_each(&files, shards);
+        let whole = self.is_ordered || self.watch.is_some() || one_each(&files, shards);
         let mut splits = Vec::new();
         for (at, file) in files.iter().enumerate().filter(|(_, f)| f.size_bytes > 0) {
             let ranges = self.ranges(file, whole, files.len() == 1)?;
             splits.extend(ranges.into_iter().map(|(share, range)| (share, at, split(&file.path, range))));
         }
+        // Whole files all begin at 0: they keep their order.
         splits.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         Ok(splits.into_iter().map(|(.., split)| split).collect())
+    }
+
+    fn is_ordered(&self) -> bool {
+        self.is_ordered
     }
 
     fn discovery_interval(&self) -> Option<Duration> {

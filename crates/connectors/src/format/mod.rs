@@ -5,6 +5,11 @@
 //! | `csv` | a line; quoted fields may hold newlines | `csv.*` |
 //! | `json` | a line that holds one object | `json.*` |
 //! | `raw` | a line that is the one column's value | `raw.*` |
+//! | `changelog-csv`, `changelog-json` | as `csv`, `json`, with the row kind as a field | `changelog-csv.*`, … |
+//! | `upsert-csv`, `upsert-json` | as `csv`, `json`: the last row of its PRIMARY KEY, or its deletion | `upsert-csv.*`, … |
+//! | `debezium-json` | a line with a change event of Debezium | `debezium-json.*` |
+//!
+//! The last three kinds hold changes: [`source_changes`] says which.
 //!
 //! [`decoding`] and [`encoding`] read the options of a table and make a [`BytesFormat`] or an [`EncodingFormat`];
 //! they do no I/O, so they also check a table's definition. A byte reader cuts its input at record ends with
@@ -14,8 +19,10 @@
 
 mod column;
 mod csv;
+mod debezium;
 mod framing;
 mod json;
+mod marked;
 mod print;
 mod raw;
 mod rows;
@@ -24,14 +31,18 @@ mod scan;
 mod tests;
 pub mod text;
 
-use crate::{ConnectorError, Decoder, Options, SourceRequest};
+use crate::{ConnectorError, Decoder, Options, SinkChanges, SourceChanges, SourceRequest};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
+use eddyline_changes::RowKind;
+use marked::{Mark, Variant};
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
 /// The formats' names, for errors.
-pub const FORMATS: [&str; 3] = ["csv", "json", "raw"];
+pub const FORMATS: [&str; 8] =
+    ["changelog-csv", "changelog-json", "csv", "debezium-json", "json", "raw", "upsert-csv", "upsert-json"];
 
 /// Tells the line (from 1) in which the byte at a place of the input stands; `None` when it cannot be known.
 pub type LineAt = Arc<dyn Fn(u64) -> Option<u64> + Send + Sync>;
@@ -95,6 +106,67 @@ pub trait EncodingFormat: Send + Sync {
     /// # Errors
     /// A value that the format cannot express.
     fn encode(&self, rows: &RecordBatch, out: &mut Vec<u8>) -> Result<(), ConnectorError>;
+
+    /// Appends rows with what happens to them: each a row of `rows` and its kind, in the order of the changes. Only called
+    /// where [`sink_changes`] says that the format holds changes.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), and always where the format holds rows alone.
+    fn encode_changes(
+        &self,
+        rows: &RecordBatch,
+        kinds: &[(u32, RowKind)],
+        out: &mut Vec<u8>,
+    ) -> Result<(), ConnectorError> {
+        let _ = (rows, kinds, out);
+        Err(ConnectorError::Unsupported {
+            message: "the format holds rows, not changes".into(),
+            hint: format!("formats that hold changes are {CHANGE_FORMATS}"),
+        })
+    }
+}
+
+/// The formats that hold changes, for hints.
+pub const CHANGE_FORMATS: &str = "'changelog-json', 'changelog-csv', 'debezium-json', 'upsert-json' and 'upsert-csv'";
+
+/// What changes a table with these options hands out, as far as its format decides.
+pub fn source_changes(options: &BTreeMap<String, String>) -> SourceChanges {
+    match options.get("format").map(String::as_str) {
+        Some("changelog-csv" | "changelog-json") => SourceChanges::Full,
+        Some("debezium-json") if debezium::is_upsert(options) => SourceChanges::Upserts,
+        Some("debezium-json") => SourceChanges::Full,
+        Some("upsert-csv" | "upsert-json") => SourceChanges::Upserts,
+        _ => SourceChanges::Inserts,
+    }
+}
+
+/// What changes a format can write.
+pub fn sink_changes(format: &str) -> SinkChanges {
+    match format {
+        "changelog-csv" | "changelog-json" | "debezium-json" => SinkChanges::Full,
+        "upsert-csv" | "upsert-json" => SinkChanges::Upserts,
+        _ => SinkChanges::Inserts,
+    }
+}
+
+/// The marked format of this name.
+fn variant(format: &str) -> Option<Variant> {
+    let (mark, is_json) = match format {
+        "changelog-csv" => (Mark::Kind, false),
+        "changelog-json" => (Mark::Kind, true),
+        "upsert-csv" => (Mark::Deleted, false),
+        "upsert-json" => (Mark::Deleted, true),
+        _ => return None,
+    };
+    Some(Variant { mark, is_json })
+}
+
+/// The error of a table whose rows are told by a key that it does not have.
+fn key_is_missing(options: &Options, what: &str) -> ConnectorError {
+    ConnectorError::Option {
+        message: format!("table {}: '{what}' needs a PRIMARY KEY, by which rows replace each other", options.table()),
+        hint: "add PRIMARY KEY (…) NOT ENFORCED to the columns".into(),
+    }
 }
 
 /// The format that `'format'` names, for reading `request`; reads `'format'` and the format's own options.
@@ -102,21 +174,35 @@ pub trait EncodingFormat: Send + Sync {
 /// # Errors
 /// No or an unknown format, options that do not fit, columns of a type that the format cannot hold.
 pub fn decoding(options: &mut Options, request: &SourceRequest) -> Result<Arc<dyn BytesFormat>, ConnectorError> {
-    match options.required("format")?.as_str() {
+    let format = options.required("format")?;
+    if let Some(variant) = variant(&format) {
+        return marked::decoding(variant, options, request);
+    }
+    match format.as_str() {
         "csv" => csv::decoding(options, request),
+        "debezium-json" => debezium::decoding(options, request),
         "json" => json::decoding(options, request),
         "raw" => raw::decoding(options, request),
         other => Err(unknown(other, options)),
     }
 }
 
-/// The format that `'format'` names, for writing rows of `schema`.
+/// The format that `'format'` names, for writing rows of `schema`, which replace each other by `key`.
 ///
 /// # Errors
 /// As [`decoding`].
-pub fn encoding(options: &mut Options, schema: &SchemaRef) -> Result<Arc<dyn EncodingFormat>, ConnectorError> {
-    match options.required("format")?.as_str() {
+pub fn encoding(
+    options: &mut Options,
+    schema: &SchemaRef,
+    key: &[usize],
+) -> Result<Arc<dyn EncodingFormat>, ConnectorError> {
+    let format = options.required("format")?;
+    if let Some(variant) = variant(&format) {
+        return marked::encoding(variant, options, schema, key);
+    }
+    match format.as_str() {
         "csv" => csv::encoding(options, schema),
+        "debezium-json" => debezium::encoding(options, schema, key),
         "json" => json::encoding(options, schema),
         "raw" => raw::encoding(options, schema),
         other => Err(unknown(other, options)),

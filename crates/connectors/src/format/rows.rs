@@ -10,7 +10,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use eddyline_changes::ChangeBatch;
+use eddyline_changes::{ChangeBatch, Weights};
 
 /// A record must be smaller than this, so that 32-bit offsets suffice for a batch.
 const BLOCK_BYTES_MAX: usize = 1 << 30;
@@ -41,6 +41,8 @@ impl Fault {
 pub(super) enum Step {
     /// A record: its row is appended; the next one begins there.
     Row(usize),
+    /// A record of two changes: two rows are appended; the next record begins there.
+    Pair(usize),
     /// Nothing to decode: an empty line, a comment; the next record begins there.
     Nothing(usize),
 }
@@ -56,6 +58,12 @@ pub(super) trait Records: Send {
 
     /// Where the record behind the one at `at` begins.
     fn skip(&self, bytes: &[u8], at: usize) -> usize;
+
+    /// The weights of the rows read since the last call; `None` where all were inserted. Of a record that failed there is
+    /// none.
+    fn take_weights(&mut self) -> Option<Vec<i64>> {
+        None
+    }
 
     /// Called with a block at the very start of the input: where the first record begins.
     ///
@@ -78,6 +86,7 @@ pub(super) struct RowDecoder<R> {
     records: R,
     place: Place,
     schema: SchemaRef,
+    /// The columns of the schema; behind them those that only `records` looks at.
     columns: Vec<Column>,
     skips_faults: bool,
     block: Option<Block>,
@@ -97,6 +106,17 @@ impl<R: Records> RowDecoder<R> {
         place: Place,
         skips_faults: bool,
     ) -> Result<Self, ConnectorError> {
+        Self::with_columns(records, columns(request)?, request, place, skips_faults)
+    }
+
+    /// The same with the columns of `request` as they are given, and more behind them for `records` alone.
+    pub(super) fn with_columns(
+        records: R,
+        columns: Vec<Column>,
+        request: &SourceRequest,
+        place: Place,
+        skips_faults: bool,
+    ) -> Result<Self, ConnectorError> {
         let schema = request.decoded();
         if place.constants.len() != request.metadata.len() || place.constants.iter().any(|c| c.len() != 1) {
             return Err(ConnectorError::Format {
@@ -108,7 +128,7 @@ impl<R: Records> RowDecoder<R> {
                 ),
             });
         }
-        Ok(Self { records, place, schema, columns: columns(request)?, skips_faults, block: None })
+        Ok(Self { records, place, schema, columns, skips_faults, block: None })
     }
 
     /// Reads at most `rows_max` rows into the columns: how many there are, and how many were skipped.
@@ -121,6 +141,10 @@ impl<R: Records> RowDecoder<R> {
             match read.and_then(|()| self.records.read(bytes, block.at, &mut self.columns)) {
                 Ok(Step::Row(next)) => {
                     rows += 1;
+                    block.at = next;
+                }
+                Ok(Step::Pair(next)) => {
+                    rows += 2;
                     block.at = next;
                 }
                 Ok(Step::Nothing(next)) => block.at = next,
@@ -162,12 +186,18 @@ impl<R: Records> RowDecoder<R> {
         ConnectorError::Row { place, column: fault.column, value, message }
     }
 
-    fn finish(&mut self, rows: usize) -> Result<RecordBatch, ConnectorError> {
+    fn finish(&mut self, rows: usize) -> Result<ChangeBatch, ConnectorError> {
+        let visible = self.schema.fields().len() - self.place.constants.len();
+        self.columns[visible..].iter_mut().for_each(|c| c.truncate(0));
         let constants = self.place.constants.iter().map(|c| repeated(c, rows));
-        let decoded: Vec<_> = self.columns.iter_mut().map(Column::finish).collect::<Result<_, _>>()?;
+        let decoded: Vec<_> = self.columns[..visible].iter_mut().map(Column::finish).collect::<Result<_, _>>()?;
         let arrays = decoded.into_iter().map(Ok).chain(constants).collect::<Result<Vec<ArrayRef>, ConnectorError>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        Ok(RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?)
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?;
+        Ok(match self.records.take_weights() {
+            None => ChangeBatch::inserts(batch),
+            Some(weights) => ChangeBatch::new(batch, Weights::from_vec(weights))?,
+        })
     }
 }
 
@@ -218,6 +248,6 @@ impl<R: Records> Decoder for RowDecoder<R> {
             return Ok(None);
         }
         self.block = Some(block);
-        Ok(Some(Decoded { changes: ChangeBatch::inserts(self.finish(rows)?), skipped, position }))
+        Ok(Some(Decoded { changes: self.finish(rows)?, skipped, position }))
     }
 }

@@ -1,16 +1,20 @@
 //! What holds for all formats, and what the tests of each of them use.
 
+mod changes;
 mod properties;
 mod raw;
 mod text;
 
 use super::{BytesFormat, Place, decoding, encoding};
+use crate::changelog::row_kinds;
 use crate::{ConnectorError, Decoder, Options, Payload, Position, RawBlock, SourceRequest};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
+use eddyline_changes::ChangeBatch;
+use eddyline_changes::table::format_changes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,6 +26,7 @@ pub(super) fn request(schema: &SchemaRef) -> SourceRequest {
     SourceRequest {
         table: "t".into(),
         physical: schema.clone(),
+        key: vec![],
         projection: (0..schema.fields().len()).collect(),
         metadata: Vec::new(),
         time_zone: "UTC".into(),
@@ -103,6 +108,57 @@ fn decode_block(
     Ok(skipped)
 }
 
+/// The changes in `bytes`, as change tables, one per batch, and how many records were skipped.
+pub(super) fn changes_in(
+    format: &dyn BytesFormat,
+    bytes: &[u8],
+    cuts: &[usize],
+    rows_max: usize,
+) -> Result<(Vec<ChangeBatch>, u64), ConnectorError> {
+    let mut decoder = format.decoder(Place::new("in.txt"))?;
+    let (mut batches, mut skipped, mut at) = (Vec::new(), 0, 0);
+    for cut in cuts.iter().copied().chain([bytes.len()]).filter(|cut| *cut <= bytes.len()) {
+        let end =
+            if cut == bytes.len() { Some(cut) } else { format.record_end(&bytes[at.min(cut)..cut]).map(|n| at + n) };
+        let Some(end) = end.filter(|end| *end > at) else { continue };
+        let payload = Payload::Bytes(Bytes::copy_from_slice(&bytes[at..end]));
+        decoder.feed(RawBlock { payload, start: Position(at as u64), end: Position(end as u64) })?;
+        while let Some(decoded) = decoder.next(rows_max)? {
+            assert!(decoded.changes.num_rows() <= rows_max + 1);
+            skipped += decoded.skipped;
+            batches.push(decoded.changes);
+        }
+        at = end;
+    }
+    Ok((batches, skipped))
+}
+
+/// The changes in a text, as a change table.
+pub(super) fn changes(
+    pairs: &[(&str, &str)],
+    request: &SourceRequest,
+    text: &str,
+) -> Result<(String, u64), ConnectorError> {
+    let (batches, skipped) = changes_in(format_with(pairs, request).as_ref(), text.as_bytes(), &[], 1000)?;
+    Ok((batches.iter().map(format_changes).collect(), skipped))
+}
+
+/// What is written of a change table, as the changes of one epoch.
+pub(super) fn encode_changes(
+    pairs: &[(&str, &str)],
+    changes: &ChangeBatch,
+    key: &[usize],
+) -> Result<String, ConnectorError> {
+    let mut options = options(pairs);
+    let format = encoding(&mut options, &changes.schema(), key)?;
+    options.finish()?;
+    let mut out = Vec::new();
+    format.begin(&mut out);
+    let kinds = row_kinds(changes, Some(key).filter(|k| !k.is_empty()))?;
+    format.encode_changes(changes.rows(), &kinds, &mut out)?;
+    Ok(String::from_utf8(out).expect("UTF-8"))
+}
+
 pub(super) fn decode(pairs: &[(&str, &str)], schema: &SchemaRef, text: &str) -> Result<Outcome, ConnectorError> {
     let request = request(schema);
     decode_in(format_with(pairs, &request).as_ref(), &request, text.as_bytes(), &[], 1000)
@@ -110,7 +166,7 @@ pub(super) fn decode(pairs: &[(&str, &str)], schema: &SchemaRef, text: &str) -> 
 
 pub(super) fn encode(pairs: &[(&str, &str)], rows: &RecordBatch) -> Result<Vec<u8>, ConnectorError> {
     let mut options = options(pairs);
-    let format = encoding(&mut options, &rows.schema()).expect("options fit");
+    let format = encoding(&mut options, &rows.schema(), &[]).expect("options fit");
     options.finish().expect("all options are known");
     let mut out = Vec::new();
     format.begin(&mut out);
@@ -123,8 +179,9 @@ fn an_unknown_format_is_refused_with_the_list() {
     let schema = schema(&[("a", DataType::Int64)]);
     let error = decoding(&mut options(&[("format", "avro")]), &request(&schema)).err().unwrap();
     assert_eq!(error.to_string(), "table t: unknown format 'avro'");
-    assert_eq!(error.hint(), Some("formats are: csv, json, raw"));
-    let error = encoding(&mut options(&[]), &schema).err().unwrap();
+    let all = "changelog-csv, changelog-json, csv, debezium-json, json, raw, upsert-csv, upsert-json";
+    assert_eq!(error.hint(), Some(format!("formats are: {all}").as_str()));
+    let error = encoding(&mut options(&[]), &schema, &[]).err().unwrap();
     assert_eq!(error.to_string(), "table t: option 'format' is missing");
 }
 

@@ -8,7 +8,7 @@ mod line;
 mod tests;
 
 use crate::changelog::row_kinds;
-use crate::{Commit, Committer, Connector, ConnectorError, Options, Rim, Sink, SinkRequest, SinkWriter};
+use crate::{Commit, Committer, Connector, ConnectorError, Options, Rim, Sink, SinkChanges, SinkRequest, SinkWriter};
 use eddyline_changes::{BarrierKind, ChangeBatch, Epoch};
 use line::Line;
 use std::io::Write;
@@ -37,8 +37,8 @@ struct PrintSink {
 }
 
 impl Sink for PrintSink {
-    fn takes_retractions(&self) -> bool {
-        true
+    fn changes(&self) -> SinkChanges {
+        SinkChanges::Full
     }
 
     fn writer(&self, _: usize, _: &Rim) -> Result<Box<dyn SinkWriter>, ConnectorError> {

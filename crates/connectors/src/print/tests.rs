@@ -33,7 +33,7 @@ fn lines_have_row_kinds_and_come_epoch_by_epoch() {
     let sink = PrintConnector
         .sink(Options::new("t", &options(&[("print-identifier", "out")])), request(&schema, Some(vec![0])))
         .expect("sink");
-    assert!(sink.takes_retractions());
+    assert_eq!(sink.changes(), crate::SinkChanges::Full);
     let mut writer = sink.writer(0, &Bench::new().rim).expect("writer");
     writer.write(&parse_changes(&schema, "+ a 1\n+ b NULL").expect("table")).expect("write");
     writer.write(&parse_changes(&schema, "- a 1\n+ a 2\n- b NULL").expect("table")).expect("write");

@@ -8,10 +8,11 @@ mod tests;
 
 use crate::format::{self, BytesFormat, Place};
 use crate::{
-    Boundedness, Connector, ConnectorError, Decoder, Options, Payload, Position, RawBlock, Rim, Source, SourceRequest,
-    Split, SplitReader,
+    Boundedness, Connector, ConnectorError, Decoder, Options, Payload, Position, RawBlock, Rim, Source, SourceChanges,
+    SourceRequest, Split, SplitReader,
 };
 use bytes::{Bytes, BytesMut};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -31,6 +32,10 @@ pub(crate) struct SocketConnector;
 impl Connector for SocketConnector {
     fn name(&self) -> &'static str {
         "socket"
+    }
+
+    fn changes(&self, options: &BTreeMap<String, String>) -> SourceChanges {
+        format::source_changes(options)
     }
 
     fn source(&self, mut options: Options, request: SourceRequest) -> Result<Arc<dyn Source>, ConnectorError> {

@@ -9,7 +9,9 @@
 mod tests;
 
 use eddyline_changes::{BarrierKind, ChangeBatch, Epoch};
-use eddyline_connectors::{Commit, Committer, Connector, ConnectorError, Options, Rim, Sink, SinkRequest, SinkWriter};
+use eddyline_connectors::{
+    Commit, Committer, Connector, ConnectorError, Options, Rim, Sink, SinkChanges, SinkRequest, SinkWriter,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -120,8 +122,8 @@ impl Channel {
 struct CollectSink(Arc<Channel>);
 
 impl Sink for CollectSink {
-    fn takes_retractions(&self) -> bool {
-        true
+    fn changes(&self) -> SinkChanges {
+        SinkChanges::Full
     }
 
     fn writer(&self, shard: usize, _rim: &Rim) -> Result<Box<dyn SinkWriter>, ConnectorError> {

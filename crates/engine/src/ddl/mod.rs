@@ -160,6 +160,7 @@ pub(crate) fn source_request(table: &Table, time_zone: &str) -> SourceRequest {
     SourceRequest {
         table: table.name.clone(),
         projection: (0..physical.fields().len()).collect(),
+        key: key_columns(table, &physical).unwrap_or_default(),
         physical,
         metadata: metadata.collect(),
         time_zone: time_zone.to_owned(),

@@ -119,6 +119,13 @@ pub const SETTINGS: &[SettingSpec] = &[
     no_effect("table.exec.mini-batch.enabled", SettingKind::Flag, "false"),
     no_effect("table.exec.mini-batch.size", SettingKind::Count { min: 1, max: u64::MAX }, "1"),
     setting(
+        "table.exec.sink.require-on-conflict",
+        SettingKind::Flag,
+        "true",
+        "Refuse an INSERT that may write several rows under one PRIMARY KEY unless ON CONFLICT says what becomes of them; \
+         'false' writes the last one that came",
+    ),
+    setting(
         "table.local-time-zone",
         SettingKind::TimeZone,
         "UTC",

@@ -128,6 +128,11 @@ impl Settings {
         self.of("execution.emit") == "on-update"
     }
 
+    /// `table.exec.sink.require-on-conflict`.
+    pub fn requires_on_conflict(&self) -> bool {
+        self.of("table.exec.sink.require-on-conflict") == "true"
+    }
+
     /// `execution.runtime-mode` = `batch`.
     pub fn is_batch(&self) -> bool {
         self.of("execution.runtime-mode") == "batch"

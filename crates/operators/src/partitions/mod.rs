@@ -15,6 +15,6 @@ mod state;
 pub(crate) const ROW_BYTES: usize = 29;
 
 pub(crate) use arrivals::{Arrivals, Touched};
-pub(crate) use codec::{Codec, Encoded};
+pub(crate) use codec::{Codec, Encoded, Part};
 pub(crate) use rows::Rows;
 pub(crate) use state::{Merged, Partitions};

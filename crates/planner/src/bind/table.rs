@@ -54,8 +54,8 @@ impl Planner<'_> {
             catalog: &catalog,
             options: self.options,
             functions: self.functions.clone(),
-            takes_retractions: None,
-            retracts: None,
+            takes: None,
+            gives: None,
         };
         let query = parsed_query(&format!("SELECT {sql} AS expression FROM `{}`", table.name.replace('`', "``")))?;
         let bound = planner.bind(&query)?;

@@ -3,10 +3,10 @@
 use super::cursor::Cursor;
 use super::{refuse, statements};
 use crate::SqlError;
-use crate::statement::{Insert, StatementKind};
+use crate::statement::{Conflict, Insert, StatementKind};
 use sqlparser::tokenizer::Token;
 
-/// `INSERT INTO [TABLE] name [(columns)] query`.
+/// `INSERT INTO [TABLE] name [(columns)] query [ON CONFLICT DO …]`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
@@ -28,7 +28,20 @@ pub(super) fn insert(cursor: &mut Cursor<'_>) -> Result<Insert, SqlError> {
     if !statements::begins_query(cursor) {
         return Err(cursor.expected("SELECT or VALUES"));
     }
-    Ok(Insert { table, position, columns, query: cursor.query()? })
+    let query = cursor.query()?;
+    Ok(Insert { table, position, columns, query, conflict: conflict(cursor)? })
+}
+
+fn conflict(cursor: &mut Cursor<'_>) -> Result<Option<Conflict>, SqlError> {
+    if !cursor.words(&["ON", "CONFLICT"]) {
+        return Ok(None);
+    }
+    cursor.expect_words(&["DO"])?;
+    let known = [("ERROR", Conflict::Error), ("NOTHING", Conflict::Nothing), ("DEDUPLICATE", Conflict::Deduplicate)];
+    match known.into_iter().find(|(word, _)| cursor.word(word)) {
+        Some((_, conflict)) => Ok(Some(conflict)),
+        None => Err(cursor.expected("ERROR, NOTHING or DEDUPLICATE")),
+    }
 }
 
 fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<String>, SqlError> {

@@ -32,6 +32,9 @@ mod top_n;
 mod top_n_tests;
 mod union;
 mod unnest;
+mod upsert;
+#[cfg(test)]
+mod upsert_tests;
 mod values;
 mod window;
 

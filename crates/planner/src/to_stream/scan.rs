@@ -12,7 +12,7 @@ use datafusion_common::DFSchema;
 use datafusion_expr::{LogicalPlan, TableScan};
 use datafusion_physical_expr::expressions::{CastExpr, Column};
 use eddyline_catalog::{ColumnSource, Table};
-use eddyline_connectors::parse_duration;
+use eddyline_connectors::{SourceChanges, parse_duration};
 use eddyline_plan::{ChangeMode, Expression, NamedExpression, NodeId, OperatorSpec, SourceSpec, WatermarkSpec};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -78,28 +78,17 @@ impl Builder<'_, '_> {
         let wanted = scanned(scan);
         let shared = need.scans > 1;
         let columns: Vec<usize> = if shared { need.columns.into_iter().collect() } else { wanted.clone() };
-        let spec = pruned(source_spec(self.planner, &self.compiler, &table, &columns, need.watermark)?);
-
-        let mut facts = Facts::append_only(format!("rows of {} are only inserted", table.name));
-        if self.planner.retracts.is_some_and(|retracts| retracts(&table)) {
-            facts.mode = ChangeMode::Retract;
-            facts.reason = format!("rows of {} are taken back", table.name);
-        }
-        for column in &spec.project {
-            check_repeatable_over(&column.expression, &facts)?;
-        }
-        if spec.watermark.is_some()
-            && let Some(w) = &table.watermark
-        {
-            facts.event_time = columns.iter().position(|c| table.columns[*c].name == w.column).into_iter().collect();
-        }
-        let fields = columns.iter().map(|c| table.schema().fields()[*c].clone());
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let mut stream = Stream::over(Base::Source(Box::new(spec.clone())), schema, facts);
+        let gives = self.planner.gives.map_or(SourceChanges::Inserts, |gives| gives(&table));
+        let spec = source_spec(self.planner, &self.compiler, &table, &columns, need.watermark)?;
+        let mut stream = match gives {
+            SourceChanges::Upserts => self.upserts(spec, &table, &columns)?,
+            _ => source_stream(pruned(spec), &table, &columns, gives)?,
+        };
         if shared {
-            let node = self.source_node(spec, &stream);
-            stream.base = Base::Node(node);
             let place = |c: &usize| columns.iter().position(|s| s == c).unwrap_or_default();
+            if let Base::Source(spec) = &stream.base {
+                stream.base = Base::Node(self.source_node(spec.as_ref().clone(), &stream));
+            }
             stream.project = wanted.iter().map(|c| stream.project[place(c)].clone()).collect();
         }
         Ok(stream)
@@ -115,6 +104,53 @@ impl Builder<'_, '_> {
             of: vec![],
         })
     }
+}
+
+/// The stream of `columns` of a table whose rows are inserted, or inserted and taken back as they are.
+fn source_stream(spec: SourceSpec, table: &Table, columns: &[usize], gives: SourceChanges) -> Result<Stream, SqlError> {
+    let mut facts = Facts::append_only(format!("rows of {} are only inserted", table.name));
+    if gives == SourceChanges::Full {
+        facts.mode = ChangeMode::Retract;
+        facts.reason = format!("rows of {} are taken back", table.name);
+        facts.keys.extend(key_of(table, columns));
+        check_metadata(table, columns)?;
+    }
+    for column in &spec.project {
+        check_repeatable_over(&column.expression, &facts)?;
+    }
+    if spec.watermark.is_some() {
+        facts.event_time = time_column(table, columns).into_iter().collect();
+    }
+    let fields = columns.iter().map(|c| table.schema().fields()[*c].clone());
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    Ok(Stream::over(Base::Source(Box::new(spec)), schema, facts))
+}
+
+/// Where the PRIMARY KEY stands among `columns` of a table, if all of it does.
+fn key_of(table: &Table, columns: &[usize]) -> Option<Vec<usize>> {
+    let place = |name: &String| columns.iter().position(|c| table.columns[*c].name == *name);
+    let key = table.primary_key.iter().map(place).collect::<Option<Vec<usize>>>()?;
+    (!key.is_empty()).then_some(key)
+}
+
+/// Where the column of the watermark stands among `columns` of a table.
+pub(super) fn time_column(table: &Table, columns: &[usize]) -> Option<usize> {
+    let watermark = table.watermark.as_ref()?;
+    columns.iter().position(|c| table.columns[*c].name == watermark.column)
+}
+
+/// A row is taken back by another record than the one that added it, of which the METADATA is another.
+fn check_metadata(table: &Table, columns: &[usize]) -> Result<(), SqlError> {
+    let is_metadata = |c: &&usize| matches!(table.columns[**c].source, ColumnSource::Metadata { .. });
+    let Some(column) = columns.iter().find(is_metadata) else { return Ok(()) };
+    Err(SqlError::new(
+        SqlError::UNSUPPORTED,
+        format!("METADATA column {} of table {}, whose rows are taken back", table.columns[*column].name, table.name),
+    )
+    .with_detail("the record that takes a row back has other METADATA than the one that added it")
+    .with_hint(
+        "leave the column out, or let rows be told by a PRIMARY KEY: 'debezium-json.upsert' = 'true', 'upsert-json'",
+    ))
 }
 
 /// The source of `columns` of a table, reading everything that the connector has.
@@ -140,6 +176,7 @@ fn source_spec(
         options,
         projection: (0..physical.fields().len()).collect(),
         metadata: metadata.collect(),
+        key: table.primary_key.iter().filter_map(|k| physical.index_of(k).ok()).collect(),
         physical,
         predicate: None,
         project: vec![],

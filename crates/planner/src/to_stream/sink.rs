@@ -3,6 +3,7 @@
 use super::Builder;
 use super::graph::NewNode;
 use super::stream::{Facts, Stream};
+use super::upsert::is_unique;
 use crate::bind::errors;
 use crate::checked::NotNull;
 use crate::{Presentation, SortColumn, SqlError, Target};
@@ -11,7 +12,8 @@ use datafusion_common::ScalarValue;
 use datafusion_expr::{Expr, FetchType, Limit, LogicalPlan, Projection, SkipType};
 use datafusion_physical_expr::expressions::{CastExpr, Literal};
 use eddyline_catalog::{Table, sql_type};
-use eddyline_plan::{ChangeMode, Distribution, Expression, Input, NamedExpression, OperatorSpec, SinkSpec};
+use eddyline_connectors::SinkChanges;
+use eddyline_plan::{ChangeMode, Conflict, Distribution, Expression, Input, NamedExpression, OperatorSpec, SinkSpec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,68 +21,105 @@ impl Builder<'_, '_> {
     /// Adds the sink of a query's rows.
     pub(crate) fn sink(&mut self, stream: Stream, target: &Target) -> Result<(), SqlError> {
         match target {
-            Target::Table { table, columns } => {
-                self.check_changes(&stream, table)?;
+            Target::Table { table, columns, conflict } => {
+                let takes = self.takes(table)?;
+                check_changes(&stream, table, takes)?;
                 let stream = into_table(stream, table, columns)?;
                 let schema = table.sink_schema();
                 let key: Vec<usize> = table.primary_key.iter().filter_map(|k| schema.index_of(k).ok()).collect();
+                let stream = match (takes, conflict) {
+                    (SinkChanges::Upserts, _) => self.one_per_key(stream, table, &key, *conflict)?,
+                    (_, None) => stream,
+                    (_, Some(conflict)) => return Err(no_conflicts(table, *conflict)),
+                };
                 let key = (!key.is_empty()).then_some(key);
-                self.sink_node(stream, &table.name, &table.options, schema, key)
+                let place = Place { table: &table.name, options: &table.options, schema, key, takes };
+                self.sink_node(stream, place)
             }
             Target::Result { name, options } => {
                 let schema = stream.output_schema().map_err(errors::plain)?;
-                self.sink_node(stream, name, options, schema, None)
+                let place = Place { table: name, options, schema, key: None, takes: SinkChanges::Full };
+                self.sink_node(stream, place)
             }
         }
     }
 
-    /// Refuses a query that changes its results where the table takes insertions only.
-    fn check_changes(&self, stream: &Stream, table: &Table) -> Result<(), SqlError> {
-        let Some(takes_retractions) = self.planner.takes_retractions else { return Ok(()) };
-        if stream.facts.mode == ChangeMode::AppendOnly || takes_retractions(table)? {
-            return Ok(());
-        }
-        let connector = table.options.get("connector").map(String::as_str).unwrap_or("its connector");
-        Err(SqlError::new(
-            SqlError::UNSUPPORTED,
-            format!("table {} takes insertions only, but the query changes its results", table.name),
-        )
-        .with_detail(format!("{}; '{connector}' cannot take rows back", stream.facts.reason))
-        .with_hint(
-            "group by a TUMBLE or HOP window, whose results are final, or write to a connector that takes changes ('print', 'blackhole')",
-        ))
+    /// What changes a table can be given.
+    fn takes(&self, table: &Table) -> Result<SinkChanges, SqlError> {
+        self.planner.takes.map_or(Ok(SinkChanges::Full), |takes| takes(table))
     }
 
-    fn sink_node(
-        &mut self,
-        stream: Stream,
-        table: &str,
-        options: &BTreeMap<String, String>,
-        schema: SchemaRef,
-        key: Option<Vec<usize>>,
-    ) -> Result<(), SqlError> {
+    fn sink_node(&mut self, stream: Stream, place: Place<'_>) -> Result<(), SqlError> {
+        let Place { table, options, schema, key, takes } = place;
         let facts = stream.output_facts();
         let node = self.named_node(stream)?;
         let key = key.or_else(|| facts.keys.first().cloned());
-        let input = Input { from: node, distribution: arrival(&facts, key.as_deref()) };
+        let input = Input { from: node, distribution: arrival(&facts, key.as_deref(), takes) };
+        let mut traits = facts.traits();
+        if takes == SinkChanges::Upserts {
+            (traits.mode, traits.key) = (ChangeMode::Upsert, key.clone());
+            traits.reason = format!("table {table} keeps the last row of every key; {}", facts.reason);
+        }
         let spec = SinkSpec { table: table.to_owned(), options: options.clone(), schema: schema.clone(), key };
         self.graph.add(NewNode {
             meaning: format!("sink {table}"),
             spec: OperatorSpec::Sink(spec),
             inputs: vec![input],
             schema,
-            traits: facts.traits(),
+            traits,
             of: vec![node],
         });
         Ok(())
     }
 }
 
+/// Where rows are written.
+struct Place<'a> {
+    table: &'a str,
+    options: &'a BTreeMap<String, String>,
+    schema: SchemaRef,
+    key: Option<Vec<usize>>,
+    takes: SinkChanges,
+}
+
+/// Refuses a query that changes its results where the table takes insertions only.
+fn check_changes(stream: &Stream, table: &Table, takes: SinkChanges) -> Result<(), SqlError> {
+    if stream.facts.mode == ChangeMode::AppendOnly || takes != SinkChanges::Inserts {
+        return Ok(());
+    }
+    let connector = table.options.get("connector").map(String::as_str).unwrap_or("its connector");
+    let place = match table.options.get("format").filter(|_| connector == "filesystem") {
+        Some(format) => format!("'{connector}' with 'format' = '{format}'"),
+        None => format!("'{connector}'"),
+    };
+    Err(SqlError::new(
+        SqlError::UNSUPPORTED,
+        format!("table {} takes insertions only, but the query changes its results", table.name),
+    )
+    .with_detail(format!("{}; {place} cannot take rows back", stream.facts.reason))
+    .with_hint(
+        "group by a TUMBLE or HOP window, whose results are final, or write where changes can be told: files with a \
+         'format' of changelog-json, changelog-csv, debezium-json, or, with a PRIMARY KEY, upsert-json or upsert-csv; \
+         'print'; 'blackhole'",
+    ))
+}
+
+fn no_conflicts(table: &Table, conflict: Conflict) -> SqlError {
+    SqlError::new(
+        SqlError::UNSUPPORTED,
+        format!("ON CONFLICT DO {conflict}: table {} does not keep one row per key", table.name),
+    )
+    .with_detail("its rows do not replace each other, so there is no conflict")
+    .with_hint("leave ON CONFLICT out, or write a table whose rows do: 'format' = 'upsert-json' with a PRIMARY KEY")
+}
+
 /// Rows that replace each other must come to the same writer, in order: they do when they are dealt out by columns
 /// of the key, or never replaced.
-fn arrival(facts: &Facts, key: Option<&[usize]>) -> Distribution {
-    let Some(key) = key.filter(|_| facts.mode == ChangeMode::Retract) else { return Distribution::Forward };
+fn arrival(facts: &Facts, key: Option<&[usize]>, takes: SinkChanges) -> Distribution {
+    let Some(key) = key else { return Distribution::Forward };
+    let replaced = facts.mode != ChangeMode::AppendOnly || (takes == SinkChanges::Upserts && !is_unique(facts, key));
     match &facts.hashed_by {
+        _ if !replaced => Distribution::Forward,
         Some(columns) if columns.iter().all(|c| key.contains(c)) => Distribution::Forward,
         _ => Distribution::Hash(key.to_vec()),
     }

@@ -4,17 +4,18 @@ use crate::fixtures::{bid, catalog, column, functions, on_shards, plain, query, 
 use crate::{JobOutput, Planner, Presentation, SortColumn, SqlError, Target};
 use arrow::datatypes::{DataType, TimeUnit};
 use eddyline_catalog::Table;
+use eddyline_connectors::SinkChanges;
 use insta::assert_snapshot;
 use std::sync::Arc;
 
 fn insert(into: &Table, columns: &[&str], sql: &str) -> JobOutput {
     let columns = columns.iter().map(|c| (*c).to_owned()).collect();
-    JobOutput { query: query(sql), target: Target::Table { table: Arc::new(into.clone()), columns } }
+    JobOutput { query: query(sql), target: Target::Table { table: Arc::new(into.clone()), columns, conflict: None } }
 }
 
 fn job(shards: usize, outputs: Vec<JobOutput>) -> Result<String, SqlError> {
     let (catalog, options) = (catalog(vec![bid(), plain()]), on_shards(shards));
-    let append_only = |t: &Table| Ok(t.name != "log");
+    let append_only = |t: &Table| Ok(if t.name == "log" { SinkChanges::Inserts } else { SinkChanges::Full });
     let planner = Planner::new(&catalog, &options, functions()).with_sinks(&append_only);
     planner.plan(outputs).map(|j| j.dataflow.to_string())
 }
@@ -109,7 +110,7 @@ fn changes_need_a_table_that_takes_them_back() {
     assert_snapshot!(refused(&log, &[], "SELECT channel, COUNT(*) FROM bid GROUP BY channel"), @r"
     ERROR 0A000: table log takes insertions only, but the query changes its results
     DETAIL: a group of GROUP BY channel changes its result when more rows come; 'datagen' cannot take rows back
-    HINT: group by a TUMBLE or HOP window, whose results are final, or write to a connector that takes changes ('print', 'blackhole')
+    HINT: group by a TUMBLE or HOP window, whose results are final, or write where changes can be told: files with a 'format' of changelog-json, changelog-csv, debezium-json, or, with a PRIMARY KEY, upsert-json or upsert-csv; 'print'; 'blackhole'
     ");
     assert!(job(1, vec![insert(&log, &[], "SELECT channel, price FROM bid")]).is_ok());
 }
@@ -216,7 +217,7 @@ fn a_condition_on_the_time_now_is_kept_up_where_rows_can_be_taken_back() {
     "#);
     let log = table("log", vec![column("text", DataType::Utf8)]);
     let (catalog, options) = (catalog(vec![bid(), plain()]), on_shards(1));
-    let append_only = |t: &Table| Ok(t.name != "log");
+    let append_only = |t: &Table| Ok(if t.name == "log" { SinkChanges::Inserts } else { SinkChanges::Full });
     let planner = Planner::new(&catalog, &options, functions()).with_sinks(&append_only);
     let job = planner.plan(vec![insert(&log, &[], sql)]).expect("planned");
     assert_snapshot!(job.explain(crate::statement::ExplainStage::Dataflow), @r"

@@ -5,7 +5,7 @@ fn split(id: &str) -> Split {
 }
 
 fn table(boundedness: Boundedness, shards: usize, ids: &[&str]) -> Arc<SplitTable> {
-    let table = SplitTable::new(boundedness, false, true, (0..shards).map(|_| Arc::default()).collect());
+    let table = SplitTable::new(boundedness, false, false, true, (0..shards).map(|_| Arc::default()).collect());
     table.add(ids.iter().map(|i| split(i)).collect(), &HashMap::new());
     table
 }
@@ -63,7 +63,7 @@ fn progress_survives_its_encoding_and_the_further_one_counts() {
 
 #[test]
 fn finished_splits_are_not_read_again() {
-    let t = SplitTable::new(Boundedness::Bounded, false, true, vec![Arc::default()]);
+    let t = SplitTable::new(Boundedness::Bounded, false, false, true, vec![Arc::default()]);
     let done = Progress { position: Position(9), watermark: Watermark(5), finished: true };
     t.add(vec![split("f#0"), split("f#1")], &HashMap::from([("f#0".to_owned(), done)]));
     assert_eq!(t.time().watermark, Watermark(5));
@@ -72,7 +72,7 @@ fn finished_splits_are_not_read_again() {
 
 #[test]
 fn after_a_restart_a_range_that_is_behind_later_ones_holds_the_watermark() {
-    let t = SplitTable::new(Boundedness::Bounded, false, true, vec![Arc::default()]);
+    let t = SplitTable::new(Boundedness::Bounded, false, false, true, vec![Arc::default()]);
     let at = |watermark, finished| Progress { position: Position(5), watermark: Watermark(watermark), finished };
     let progress = HashMap::from([("f#0".to_owned(), at(10, false)), ("f#1".to_owned(), at(90, true))]);
     t.add(["f#0", "f#1", "f#2"].map(split).into(), &progress);
@@ -83,4 +83,18 @@ fn after_a_restart_a_range_that_is_behind_later_ones_holds_the_watermark() {
     assert_eq!(t.time().watermark, Watermark(30));
     t.finish(f0.slot);
     assert_eq!(t.time().watermark, Watermark(90), "f#2 goes on from where f#1 ended");
+}
+
+#[test]
+fn splits_that_depend_on_each_other_are_read_by_one_shard() {
+    let shards = (0..2).map(|_| Arc::default()).collect();
+    let t = SplitTable::new(Boundedness::Bounded, false, true, false, shards);
+    t.add(["a", "b"].map(|id| Split { id: id.into(), range: 0..1 }).into(), &HashMap::new());
+    assert!(t.take(1).is_none() && t.is_drained(1));
+    let first = t.take(0).expect("a split");
+    assert_eq!(first.split.id, "a");
+    assert!(!t.is_drained(0));
+    t.finish(first.slot);
+    assert_eq!(t.take(0).map(|a| a.split.id), Some("b".into()));
+    assert!(t.is_drained(0));
 }

@@ -43,6 +43,7 @@ impl Table {
             content: Content::Bytes { format, compression: self.compression },
             split_bytes: self.split_bytes,
             watch: self.interval.map(|interval| (interval, Arc::new(Watch::new(interval)))),
+            is_ordered: false,
         }
     }
 }
@@ -384,4 +385,18 @@ fn a_bad_row_is_told_with_file_and_line_also_in_a_later_range() {
     assert!(source.splits(2).expect("splits").len() > 3);
     let text = failure(Bench::new().read(&*source, 2));
     assert!(text.contains("a.json") && text.contains("37") && text.contains("column n"), "{text}");
+}
+
+#[test]
+fn files_of_changes_are_read_whole_in_the_order_of_their_numbers() {
+    let directory = tempfile::tempdir().expect("directory");
+    for (name, text) in [("part-10.csv", "+I,c\n"), ("part-2.csv", "+I,b\n"), ("part-1.csv", "+I,a\n")] {
+        std::fs::write(directory.path().join(name), text).expect("written");
+    }
+    let path = directory.path().to_str().expect("a path");
+    let pairs = [("connector", "filesystem"), ("path", path), ("format", "changelog-csv"), ("source.split-size", "1")];
+    let source = crate::testing::source(&pairs, request(&schema(&[("line", DataType::Utf8)]))).expect("a source");
+    assert!(source.is_ordered());
+    assert_eq!(ids(source.as_ref(), directory.path(), 3), ["part-1.csv#0", "part-2.csv#0", "part-10.csv#0"]);
+    assert_eq!(read(source.as_ref(), 3), "a\nb\nc\n");
 }

@@ -189,7 +189,7 @@ fn files_appear_when_their_epoch_is_committed_and_commits_may_be_repeated() {
     let directory = tempfile::tempdir().expect("directory");
     let path = directory.path().join("out");
     let (bench, sink) = (Bench::new(), sink(&path));
-    assert!(!sink.takes_retractions());
+    assert_eq!(sink.changes(), crate::SinkChanges::Inserts);
     let mut writers = [sink.writer(0, &bench.rim).expect("writer"), sink.writer(1, &bench.rim).expect("writer")];
     let mut committer = sink.committer().expect("committer").expect("one");
     for writer in &mut writers {

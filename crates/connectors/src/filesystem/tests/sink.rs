@@ -112,3 +112,49 @@ fn what_cannot_be_written_is_told() {
     let sink = sink(&file, &[("format", "csv")]).expect("sink");
     assert!(failure(sink.writer(0, &Bench::new().rim)).contains("file: "));
 }
+
+#[test]
+fn an_epoch_of_changes_is_written_as_its_net() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().to_str().expect("a path");
+    let written = |format: &str, key: Option<Vec<usize>>| {
+        let place = format!("{path}/{format}");
+        let all = [("connector", "filesystem"), ("path", place.as_str()), ("format", format)];
+        let request = SinkRequest { table: "t".into(), schema: table(), key, time_zone: "UTC".into() };
+        let mut job = Job::new(&*Registry::builtin().sink(&options(&all), request).expect("sink"));
+        job.write("+ 1 a\n+ 2 b").expect("write");
+        job.barrier(BarrierKind::Flush);
+        // What comes is sent before what goes, and what was never to be seen is not written.
+        job.write("+ 1 aa\n+ 3 c\n+ 2 bb").expect("write");
+        job.write("- 3 c\n- 1 a\n+ 4 d\n- 2 bb").expect("write");
+        job.write("- 2 b").expect("write");
+        job.barrier(BarrierKind::Stop);
+        visible(Path::new(&place)).concat()
+    };
+    assert_eq!(written("changelog-csv", Some(vec![0])), "+I,1,a\n+I,2,b\n-U,1,a\n+U,1,aa\n+I,4,d\n-D,2,b\n");
+    assert_eq!(written("upsert-csv", Some(vec![0])), "1,a,false\n2,b,false\n1,aa,false\n4,d,false\n2,,true\n");
+    assert_eq!(
+        written("debezium-json", None),
+        "{\"before\":null,\"after\":{\"id\":1,\"name\":\"a\"},\"op\":\"c\"}\n\
+         {\"before\":null,\"after\":{\"id\":2,\"name\":\"b\"},\"op\":\"c\"}\n\
+         {\"before\":null,\"after\":{\"id\":1,\"name\":\"aa\"},\"op\":\"c\"}\n\
+         {\"before\":{\"id\":1,\"name\":\"a\"},\"after\":null,\"op\":\"d\"}\n\
+         {\"before\":null,\"after\":{\"id\":4,\"name\":\"d\"},\"op\":\"c\"}\n\
+         {\"before\":{\"id\":2,\"name\":\"b\"},\"after\":null,\"op\":\"d\"}\n"
+    );
+}
+
+#[test]
+fn a_later_job_s_files_come_behind() {
+    let directory = tempfile::tempdir().expect("directory");
+    for (seconds, row) in [(0, "+ 1 first"), (5, "+ 1 second"), (100, "+ 1 third")] {
+        let sink = sink(directory.path(), &[("format", "csv")]).expect("sink");
+        let bench = Bench::new();
+        bench.clock.advance(Duration::from_secs(seconds));
+        let mut writer = sink.writer(0, &bench.rim).expect("writer");
+        writer.write(&parse_changes(&table(), row).expect("change table")).expect("write");
+        let commits = writer.prepare(Epoch(1), BarrierKind::Stop).expect("prepare");
+        sink.committer().expect("committer").expect("one").commit(Epoch(1), &commits).expect("commit");
+    }
+    assert_eq!(visible(directory.path()), ["1,first\n", "1,second\n", "1,third\n"]);
+}

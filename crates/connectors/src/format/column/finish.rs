@@ -14,7 +14,7 @@ impl Column {
     /// The rows as an array; the column is empty then, with room for as many rows again.
     pub(in crate::format) fn finish(&mut self) -> Result<ArrayRef, ConnectorError> {
         let rows = self.rows();
-        let nulls = take_nulls(&mut self.nulls, rows);
+        let nulls = take_nulls(&mut self.nulls, rows).filter(|_| self.field.is_nullable());
         let data_type = self.field.data_type();
         Ok(match &mut self.values {
             Values::Boolean(v) => {

@@ -21,6 +21,8 @@ use std::str::FromStr;
 pub(in crate::format) struct Column {
     field: FieldRef,
     nulls: Vec<u32>,
+    /// Is NULL taken, though the column be NOT NULL?
+    is_lenient: bool,
     pub(in crate::format) values: Values,
 }
 
@@ -70,6 +72,14 @@ impl Slices {
         Ok(())
     }
 
+    /// The last string; empty without any.
+    pub(in crate::format) fn last(&self) -> &[u8] {
+        match self.ends[..] {
+            [.., from, to] => &self.bytes[from as usize..to as usize],
+            _ => &[],
+        }
+    }
+
     fn truncate(&mut self, rows: usize) {
         self.ends.truncate(rows + 1);
         self.bytes.truncate(self.ends[rows] as usize);
@@ -84,6 +94,9 @@ impl Slices {
         (OffsetBuffer::new(ends.into()), Buffer::from_vec(bytes))
     }
 }
+
+/// The refusal of NULL.
+pub(in crate::format) const NULL_REFUSED: &str = "NULL in a NOT NULL column";
 
 /// Why a text is no value of a column.
 pub(in crate::format) type Refusal = String;
@@ -129,7 +142,19 @@ impl Column {
             },
             _ => return Err(unsupported(field)),
         };
-        Ok(Self { field: field.clone(), nulls: Vec::new(), values })
+        Ok(Self { field: field.clone(), nulls: Vec::new(), is_lenient: false, values })
+    }
+
+    /// The same column taking NULL even where it is NOT NULL: a place-holder stands for it, and somebody else finds out
+    /// ([`is_last_null`](Self::is_last_null)) whether that will do.
+    pub(in crate::format) fn lenient(mut self) -> Self {
+        self.is_lenient = true;
+        self
+    }
+
+    /// Is the last row NULL?
+    pub(in crate::format) fn is_last_null(&self) -> bool {
+        self.nulls.last().is_some_and(|n| *n as usize + 1 == self.rows())
     }
 
     pub(in crate::format) fn name(&self) -> &str {
@@ -193,8 +218,8 @@ impl Column {
 
     /// Appends NULL.
     pub(in crate::format) fn append_null(&mut self) -> Result<(), Refusal> {
-        if !self.field.is_nullable() {
-            return Err("NULL in a NOT NULL column".into());
+        if !self.field.is_nullable() && !self.is_lenient {
+            return Err(NULL_REFUSED.into());
         }
         self.nulls.push(self.rows() as u32);
         self.append_nothing();

@@ -8,7 +8,7 @@ use super::Syntax;
 use arrow::datatypes::SchemaRef;
 
 /// Reads one row per record.
-pub(super) struct Lines {
+pub(in crate::format) struct Lines {
     syntax: Syntax,
     names: Vec<String>,
     /// Per field of a record: the column that it goes to.
@@ -24,7 +24,7 @@ struct Field<'a> {
 }
 
 impl Lines {
-    pub(super) fn new(syntax: Syntax, physical: &SchemaRef, projection: &[usize]) -> Self {
+    pub(in crate::format) fn new(syntax: Syntax, physical: &SchemaRef, projection: &[usize]) -> Self {
         let names = physical.fields().iter().map(|f| f.name().clone()).collect();
         let targets = (0..physical.fields().len()).map(|f| projection.iter().position(|p| *p == f)).collect();
         Self { syntax, names, targets, scratch: Vec::new() }

@@ -8,13 +8,13 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 /// Writes one line per row.
-pub(super) struct Writer {
+pub(in crate::format) struct Writer {
     syntax: Syntax,
     schema: SchemaRef,
 }
 
 impl Writer {
-    pub(super) fn new(syntax: Syntax, schema: &SchemaRef) -> Self {
+    pub(in crate::format) fn new(syntax: Syntax, schema: &SchemaRef) -> Self {
         Self { syntax, schema: schema.clone() }
     }
 }

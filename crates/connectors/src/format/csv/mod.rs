@@ -26,7 +26,8 @@ use super::rows::RowDecoder;
 use super::{BytesFormat, EncodingFormat, Place};
 use crate::{ConnectorError, Decoder, Options, SourceRequest};
 use arrow::datatypes::SchemaRef;
-use decode::Lines;
+pub(super) use decode::Lines;
+pub(super) use encode::Writer;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -78,6 +79,11 @@ impl Syntax {
         })
     }
 
+    /// Does every newline end a record?
+    pub(super) fn ends_at_newlines(&self) -> bool {
+        self.quote.is_none() && self.escape.is_none()
+    }
+
     #[inline(always)]
     fn is_end(&self, b: Option<&u8>) -> bool {
         b.is_none_or(|b| *b == self.delimiter || *b == b'\n')
@@ -104,18 +110,26 @@ fn character(options: &mut Options, name: &'static str) -> Result<Option<u8>, Co
 
 /// See [`super::decoding`].
 pub(super) fn decoding(options: &mut Options, request: &SourceRequest) -> Result<Arc<dyn BytesFormat>, ConnectorError> {
-    let syntax = Syntax::read(options)?;
-    let skips_faults = options.flag("csv.ignore-parse-errors", false)?;
-    columns_are_supported("csv", options.table(), &request.physical, Support::Arrays)?;
+    let (syntax, skips_faults) = reading(options, &request.physical)?;
     Ok(Arc::new(Csv { syntax, skips_faults, request: request.clone() }))
 }
 
 /// See [`super::encoding`].
 pub(super) fn encoding(options: &mut Options, schema: &SchemaRef) -> Result<Arc<dyn EncodingFormat>, ConnectorError> {
+    Ok(Arc::new(writer(options, schema)?))
+}
+
+/// How rows of `schema` are written, and whether those that cannot be read are passed over.
+pub(super) fn reading(options: &mut Options, schema: &SchemaRef) -> Result<(Syntax, bool), ConnectorError> {
     let syntax = Syntax::read(options)?;
-    options.flag("csv.ignore-parse-errors", false)?;
+    let skips_faults = options.flag("csv.ignore-parse-errors", false)?;
     columns_are_supported("csv", options.table(), schema, Support::Arrays)?;
-    Ok(Arc::new(encode::Writer::new(syntax, schema)))
+    Ok((syntax, skips_faults))
+}
+
+/// What writes rows of `schema`.
+pub(super) fn writer(options: &mut Options, schema: &SchemaRef) -> Result<Writer, ConnectorError> {
+    Ok(Writer::new(reading(options, schema)?.0, schema))
 }
 
 struct Csv {
@@ -135,7 +149,7 @@ impl BytesFormat for Csv {
     }
 
     fn is_splittable(&self) -> bool {
-        self.syntax.quote.is_none() && self.syntax.escape.is_none()
+        self.syntax.ends_at_newlines()
     }
 
     fn record_starts(&self, input: &mut dyn Read, targets: &[u64]) -> io::Result<Vec<u64>> {

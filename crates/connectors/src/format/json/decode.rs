@@ -9,24 +9,36 @@ use arrow::datatypes::SchemaRef;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// Reads one object per line.
-pub(super) struct Objects {
+/// Reads one object per line, or objects that stand within others.
+pub(in crate::format) struct Objects {
     targets: HashMap<Vec<u8>, Target>,
     template: Template,
     /// Per column, the row (counted from 1) that has given it a value last.
     seen: Vec<u64>,
     row: u64,
     fails_on_missing: bool,
+    /// An object is all that its line holds.
+    is_line: bool,
     scratch: Vec<u8>,
 }
 
 impl Objects {
-    pub(super) fn new(physical: &SchemaRef, projection: &[usize], fails_on_missing: bool) -> Self {
+    pub(in crate::format) fn new(physical: &SchemaRef, projection: &[usize], fails_on_missing: bool) -> Self {
         let target = |at: usize| projection.iter().position(|p| *p == at).map_or(Target::Skip, Target::Column);
         let named = physical.fields().iter().enumerate();
         let targets = named.map(|(at, field)| (field.name().as_bytes().to_vec(), target(at))).collect();
         let seen = vec![0; projection.len()];
-        Self { targets, template: Template::new(), seen, row: 0, fails_on_missing, scratch: Vec::new() }
+        let template = Template::new();
+        Self { targets, template, seen, row: 0, fails_on_missing, is_line: true, scratch: Vec::new() }
+    }
+
+    /// For objects that are values of another object: whatever stands behind them is not looked at.
+    pub(in crate::format) fn nested(self) -> Self {
+        Self { is_line: false, ..self }
+    }
+
+    fn end(&self, bytes: &[u8], at: usize) -> Result<usize, Fault> {
+        if self.is_line { line_end(bytes, at) } else { Ok(at) }
     }
 
     /// The link behind `previous`, parsed: itself, its target, where the value begins.
@@ -38,15 +50,17 @@ impl Objects {
             Some(b) if *b == opening => {
                 from = skip_space(bytes, from + 1);
                 match bytes.get(from) {
-                    Some(b'}') if is_first => (Target::End, line_end(bytes, from + 1)?),
+                    Some(b'}') if is_first => (Target::End, self.end(bytes, from + 1)?),
                     _ => {
                         let key = syntax::key(bytes, from)?;
                         (self.target(&key)?, key.value)
                     }
                 }
             }
-            Some(b'}') if !is_first => (Target::End, line_end(bytes, from + 1)?),
-            _ if is_first => return Err(Fault::record("the line is no JSON object")),
+            Some(b'}') if !is_first => (Target::End, self.end(bytes, from + 1)?),
+            _ if is_first => {
+                return Err(Fault::record(if self.is_line { NO_OBJECT } else { "a row is no JSON object" }));
+            }
             _ => return Err(Fault::record("'}' or a comma is missing")),
         };
         let link = self.template.learn(previous, &bytes[at..value], target);
@@ -94,7 +108,10 @@ impl Records for Objects {
                     target
                 }
                 None => {
-                    if is_first && let Some(next) = empty_line(bytes, at) {
+                    if is_first
+                        && self.is_line
+                        && let Some(next) = empty_line(bytes, at)
+                    {
                         return Ok(Step::Nothing(next));
                     }
                     let parsed = self.parse_link(bytes, at, link, is_first)?;
@@ -130,8 +147,11 @@ impl Records for Objects {
     }
 }
 
+/// The fault of a line that is something else.
+pub(in crate::format) const NO_OBJECT: &str = "the line is no JSON object";
+
 /// Behind an object: nothing more on its line. Returns where the next line begins.
-fn line_end(bytes: &[u8], at: usize) -> Result<usize, Fault> {
+pub(in crate::format) fn line_end(bytes: &[u8], at: usize) -> Result<usize, Fault> {
     let end = skip_space(bytes, at);
     match bytes.get(end) {
         None => Ok(end),

@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use std::ops::Range;
 
 /// How a table's JSON is written.
-pub(super) struct Style {
+pub(in crate::format) struct Style {
     pub(super) separator: u8,
     pub(super) null_keys: NullKeys,
     pub(super) has_plain_decimals: bool,
@@ -24,13 +24,13 @@ pub(super) enum NullKeys {
 }
 
 /// Writes one object per row.
-pub(super) struct Writer {
+pub(in crate::format) struct Writer {
     style: Style,
     schema: SchemaRef,
 }
 
 impl Writer {
-    pub(super) fn new(style: Style, schema: &SchemaRef) -> Self {
+    pub(in crate::format) fn new(style: Style, schema: &SchemaRef) -> Self {
         Self { style, schema: schema.clone() }
     }
 }
@@ -51,7 +51,12 @@ impl EncodingFormat for Writer {
 }
 
 impl Style {
-    fn append_object(&self, columns: &[Cells<'_>], row: usize, out: &mut Vec<u8>) -> Result<(), ConnectorError> {
+    pub(in crate::format) fn append_object(
+        &self,
+        columns: &[Cells<'_>],
+        row: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ConnectorError> {
         let mut opening = b'{';
         for cells in columns.iter().filter(|c| !(self.leaves_nulls_out && c.is_null(row))) {
             out.push(opening);

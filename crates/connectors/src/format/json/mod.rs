@@ -12,7 +12,7 @@
 
 mod decode;
 mod encode;
-mod syntax;
+pub(super) mod syntax;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -23,8 +23,9 @@ use super::rows::RowDecoder;
 use super::{BytesFormat, EncodingFormat, Place};
 use crate::{ConnectorError, Decoder, Options, SourceRequest};
 use arrow::datatypes::SchemaRef;
-use decode::Objects;
-use encode::{NullKeys, Style};
+pub(super) use decode::{NO_OBJECT, Objects, line_end};
+use encode::NullKeys;
+pub(super) use encode::{Style, Writer};
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -32,26 +33,36 @@ use std::sync::Arc;
 pub(super) fn decoding(options: &mut Options, request: &SourceRequest) -> Result<Arc<dyn BytesFormat>, ConnectorError> {
     let reading = Reading::read(options)?;
     read_style(options)?;
-    columns_are_supported("json", options.table(), &request.physical, Support::All)?;
+    check_columns(options, &request.physical)?;
     Ok(Arc::new(Json { reading, request: request.clone() }))
 }
 
 /// See [`super::encoding`].
 pub(super) fn encoding(options: &mut Options, schema: &SchemaRef) -> Result<Arc<dyn EncodingFormat>, ConnectorError> {
+    Ok(Arc::new(writer(options, schema)?))
+}
+
+/// What writes rows of `schema`.
+pub(super) fn writer(options: &mut Options, schema: &SchemaRef) -> Result<Writer, ConnectorError> {
     Reading::read(options)?;
     let style = read_style(options)?;
-    columns_are_supported("json", options.table(), schema, Support::All)?;
-    Ok(Arc::new(encode::Writer::new(style, schema)))
+    check_columns(options, schema)?;
+    Ok(Writer::new(style, schema))
+}
+
+/// Refuses columns that JSON cannot hold.
+pub(super) fn check_columns(options: &Options, schema: &SchemaRef) -> Result<(), ConnectorError> {
+    columns_are_supported("json", options.table(), schema, Support::All)
 }
 
 /// Options that only matter when rows are read; a table may be both read and written.
-struct Reading {
-    skips_faults: bool,
-    fails_on_missing: bool,
+pub(super) struct Reading {
+    pub(super) skips_faults: bool,
+    pub(super) fails_on_missing: bool,
 }
 
 impl Reading {
-    fn read(options: &mut Options) -> Result<Self, ConnectorError> {
+    pub(super) fn read(options: &mut Options) -> Result<Self, ConnectorError> {
         let skips_faults = options.flag("json.ignore-parse-errors", false)?;
         let fails_on_missing = options.flag("json.fail-on-missing-field", false)?;
         if skips_faults && fails_on_missing {
@@ -62,7 +73,7 @@ impl Reading {
 }
 
 /// Options that only matter when rows are written.
-fn read_style(options: &mut Options) -> Result<Style, ConnectorError> {
+pub(super) fn read_style(options: &mut Options) -> Result<Style, ConnectorError> {
     let separator = match options.text("json.timestamp-format.standard").as_deref() {
         None | Some("SQL") => b' ',
         Some("ISO-8601") => b'T',

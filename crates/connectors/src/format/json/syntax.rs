@@ -4,10 +4,10 @@ use super::super::rows::Fault;
 use super::super::scan::string_end;
 
 /// Nesting deeper than this is refused.
-pub(super) const DEPTH_MAX: usize = 128;
+pub(in crate::format) const DEPTH_MAX: usize = 128;
 
 #[inline]
-pub(super) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+pub(in crate::format) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\t' | b'\r') = bytes.get(at) {
         at += 1;
     }
@@ -16,7 +16,7 @@ pub(super) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
 
 /// The end of the string whose first character is at `at`: where its closing quote stands, and whether it has escapes.
 #[inline]
-pub(super) fn string(bytes: &[u8], at: usize) -> Result<(usize, bool), Fault> {
+pub(in crate::format) fn string(bytes: &[u8], at: usize) -> Result<(usize, bool), Fault> {
     let end = string_end(bytes, at);
     match bytes.get(end) {
         Some(b'"') => Ok((end, false)),
@@ -36,7 +36,7 @@ fn escaped_string(bytes: &[u8], mut at: usize) -> Result<usize, Fault> {
 }
 
 /// Appends what the inside of a string stands for.
-pub(super) fn unescape(mut text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+pub(in crate::format) fn unescape(mut text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     while let Some(at) = memchr::memchr(b'\\', text) {
         out.extend_from_slice(&text[..at]);
         let escape = text.get(at + 1).ok_or_else(bad_escape)?;
@@ -86,7 +86,7 @@ fn hex4(text: &[u8]) -> Option<(u32, &[u8])> {
 
 /// Where the number at `at` ends, by the grammar of JSON.
 #[inline]
-pub(super) fn number_end(bytes: &[u8], at: usize) -> Result<usize, Fault> {
+pub(in crate::format) fn number_end(bytes: &[u8], at: usize) -> Result<usize, Fault> {
     let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
     let bad = || Fault::record("a number is not written as JSON wants it");
     let mut end = at + usize::from(bytes[at] == b'-');
@@ -113,7 +113,7 @@ pub(super) fn number_end(bytes: &[u8], at: usize) -> Result<usize, Fault> {
 }
 
 /// Where the value that begins at `at` ends.
-pub(super) fn value_end(bytes: &[u8], at: usize, depth: usize) -> Result<usize, Fault> {
+pub(in crate::format) fn value_end(bytes: &[u8], at: usize, depth: usize) -> Result<usize, Fault> {
     let at = skip_space(bytes, at);
     match bytes.get(at) {
         Some(b'"') => Ok(string(bytes, at + 1)?.0 + 1),
@@ -140,7 +140,7 @@ pub(super) fn value_end(bytes: &[u8], at: usize, depth: usize) -> Result<usize, 
     }
 }
 
-pub(super) fn literal(bytes: &[u8], at: usize, word: &[u8]) -> Result<usize, Fault> {
+pub(in crate::format) fn literal(bytes: &[u8], at: usize, word: &[u8]) -> Result<usize, Fault> {
     match bytes[at..].starts_with(word) {
         true => Ok(at + word.len()),
         false => Err(Fault::record("a value is not JSON")),
@@ -148,20 +148,20 @@ pub(super) fn literal(bytes: &[u8], at: usize, word: &[u8]) -> Result<usize, Fau
 }
 
 /// Walks over the items between brackets; the caller moves `at` behind each item.
-pub(super) struct Items {
-    pub(super) at: usize,
+pub(in crate::format) struct Items {
+    pub(in crate::format) at: usize,
     closing: u8,
     is_first: bool,
 }
 
 impl Items {
     /// Items behind the opening bracket at `at`.
-    pub(super) fn new(at: usize, closing: u8) -> Self {
+    pub(in crate::format) fn new(at: usize, closing: u8) -> Self {
         Self { at: at + 1, closing, is_first: true }
     }
 
     /// Where the next item begins; `None` behind the closing bracket.
-    pub(super) fn next(&mut self, bytes: &[u8]) -> Result<Option<usize>, Fault> {
+    pub(in crate::format) fn next(&mut self, bytes: &[u8]) -> Result<Option<usize>, Fault> {
         self.at = skip_space(bytes, self.at);
         match bytes.get(self.at) {
             Some(b) if *b == self.closing => {
@@ -184,14 +184,14 @@ impl Items {
 }
 
 /// A key as it stands in the input, and where its value begins.
-pub(super) struct Key<'a> {
-    pub(super) text: &'a [u8],
-    pub(super) is_escaped: bool,
-    pub(super) value: usize,
+pub(in crate::format) struct Key<'a> {
+    pub(in crate::format) text: &'a [u8],
+    pub(in crate::format) is_escaped: bool,
+    pub(in crate::format) value: usize,
 }
 
 /// The key that begins at `at`.
-pub(super) fn key(bytes: &[u8], at: usize) -> Result<Key<'_>, Fault> {
+pub(in crate::format) fn key(bytes: &[u8], at: usize) -> Result<Key<'_>, Fault> {
     if bytes.get(at) != Some(&b'"') {
         return Err(Fault::record("a key must be a string"));
     }
