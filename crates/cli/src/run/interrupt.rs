@@ -2,11 +2,14 @@
 
 use eddyline_engine::Interrupter;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// So many interrupts end the process whatever the job does: the first stops at a barrier, the second aborts.
 const PATIENCE: u32 = 3;
+/// Signals that follow each other so soon are one: supervisors tell a process and then its group.
+const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 /// Passes interrupts on to the job that runs.
 #[derive(Clone, Default)]
@@ -24,12 +27,16 @@ impl Interrupts {
         let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
         if let (Ok(mut interrupt), Ok(mut terminate)) = signals {
             tokio.spawn(async move {
-                for count in 1.. {
+                let (mut count, mut last) = (0, None::<Instant>);
+                loop {
                     tokio::select! {
                         _ = interrupt.recv() => {}
                         _ = terminate.recv() => {}
                     }
-                    to.pass_on(count);
+                    if last.replace(Instant::now()).is_none_or(|last| last.elapsed() > SAME_SIGNAL) {
+                        count += 1;
+                        to.pass_on(count);
+                    }
                 }
             });
         }
