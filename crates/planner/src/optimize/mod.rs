@@ -17,9 +17,13 @@
 //! | `RewriteSetComparison` | takes a column of the subquery for one of the query around it where both have the same name, so `x = ANY (SELECT x FROM t …)` over `t` would be wrong; ANY and ALL are refused before |
 //! | `FilterNullJoinKeys` | a join drops rows with NULL keys without a filter below |
 
+mod correlation;
 mod numbering;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use correlation::can_lift;
+pub(crate) use numbering::refused_correlation;
 
 use crate::bind::errors;
 use crate::{Planner, SqlError};

@@ -4,6 +4,7 @@ use super::places;
 use crate::SqlError;
 use crate::TextPosition;
 use crate::bind::errors;
+use crate::optimize;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_expr::expr::InSubquery;
 use datafusion_expr::utils::split_conjunction;
@@ -42,11 +43,9 @@ fn sort_below(plan: &LogicalPlan) -> Option<&LogicalPlan> {
 fn refused_correlation(plan: &LogicalPlan) -> Option<SqlError> {
     let numbers =
         matches!(plan, LogicalPlan::Limit(_) | LogicalPlan::Window(_) | LogicalPlan::Distinct(Distinct::On(_)));
-    (numbers && !plan.all_out_ref_exprs().is_empty()).then(|| {
-        unsupported("LIMIT or OVER in a subquery that refers to the query around it is not supported").with_hint(
-            "number all rows with ROW_NUMBER() OVER (PARTITION BY the compared columns ORDER BY …), keep the first and join",
-        )
-    })
+    let input = plan.inputs().into_iter().next().filter(|_| numbers)?;
+    let is_own = plan.expressions().iter().any(Expr::contains_outer);
+    (is_own || !optimize::can_lift(input)).then(optimize::refused_correlation)
 }
 
 fn refused_shape(plan: &LogicalPlan, is_limited: bool) -> Option<SqlError> {
