@@ -193,6 +193,11 @@ fn wrong_options_name_the_valid_ones() {
     let place = Place::new();
     let ran = place.run("CREATE TABLE t (a INT) WITH ('connector' = 'datagen', 'rows-per-secnd' = '1');", &[]);
     ran.fails(2, &["unknown option 'rows-per-secnd'", "rows-per-second", "LINE 1: CREATE TABLE t"]);
+    let second = "CREATE TABLE a (n BIGINT) WITH ('connector' = 'blackhole');\n\
+                  CREATE TABLE b (n BIGINT) WITH ('connector' = 'filesystem', 'path' = 'b', 'format' = 'csv');\n\
+                  INSERT INTO a SELECT 1;\n\
+                  INSERT INTO b SELECT COUNT(*) FROM (VALUES (1)) AS v(x) GROUP BY x;";
+    place.run(second, &[]).fails(2, &["LINE 4: INSERT INTO b", "HINT: "]);
     place.run("CREATE TABLE t (a INT) WITH ('connector' = 'kafak');", &[]).fails(2, &["'kafak'", "datagen"]);
     place.run("CREATE TABLE t (a INT);", &[]).fails(2, &["connector"]);
 }

@@ -188,7 +188,10 @@ impl Counted {
         for (at, (_, count)) in self.rows.iter().enumerate() {
             if *count < 0 {
                 let message = format!("the result takes a row away {} times more often than it was added", -count);
-                return Err(SqlError::new(SqlError::INTERNAL, message).with_hint("please report the query"));
+                return Err(SqlError::new("22000", message).with_hint(
+                    "a table that is read takes back a row that it has not handed out, as a history does that begins in the middle; \
+                     if none of them does, please report the query",
+                ));
             }
             indices.extend(std::iter::repeat_n(at as u32, *count as usize));
         }

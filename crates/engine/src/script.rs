@@ -88,7 +88,8 @@ impl Session {
             if starts_pending(statement) {
                 self.run_pending(&mut pending, observer)?;
             }
-            let waits = self.outputs_of(statement).map_err(|e| e.at(statement.position))?;
+            let waits = self.output_of(statement).map_err(|e| e.at(statement.position))?;
+            let waits = waits.map(|output| JobOutput { position: Some(statement.position), ..output });
             match waits {
                 Some(output) => self.wait(&mut pending, statement, output)?,
                 None => self.run_now(statement, observer)?,
@@ -99,7 +100,7 @@ impl Session {
 
     /// What is to be written at the end of the script; `None` for a statement that is executed at once. CREATE TABLE
     /// AS makes its table here.
-    fn outputs_of(&mut self, statement: &Statement) -> Result<Option<JobOutput>, SqlError> {
+    fn output_of(&mut self, statement: &Statement) -> Result<Option<JobOutput>, SqlError> {
         match &statement.kind {
             StatementKind::Insert(insert) => self.insert_output(insert).map(Some),
             StatementKind::CreateTable { table, query: Some(query), .. } if self.create_table(statement)? => {

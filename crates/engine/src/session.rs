@@ -221,7 +221,7 @@ impl Session {
             let message = format!("table {name}: METADATA column {} cannot be written", column.name);
             return Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint("declare it METADATA VIRTUAL"));
         }
-        Ok(JobOutput { query: query.clone(), target: Target::Table { table, columns, conflict } })
+        Ok(JobOutput { query: query.clone(), target: Target::Table { table, columns, conflict }, position: None })
     }
 
     /// Starts a job that writes tables.
@@ -321,7 +321,7 @@ fn into_outcome(job: RunningJob) -> Outcome {
 fn result_output(query: &Query, channel: u64) -> JobOutput {
     let options =
         BTreeMap::from([("connector".to_owned(), COLLECT.to_owned()), (CHANNEL.to_owned(), channel.to_string())]);
-    JobOutput { query: query.clone(), target: Target::Result { name: "result".into(), options } }
+    JobOutput { query: query.clone(), target: Target::Result { name: "result".into(), options }, position: None }
 }
 
 fn created_message(kind: &str, name: &str, created: bool) -> String {

@@ -100,7 +100,7 @@ pub(crate) fn on_shards(shards: usize) -> PlannerOptions {
 pub(crate) fn plan(sql: &str, options: &PlannerOptions) -> Result<PlannedJob, SqlError> {
     let catalog = catalog(vec![bid(), plain(), event()]);
     let target = Target::Result { name: "result".into(), options: BTreeMap::new() };
-    Planner::new(&catalog, options, functions()).plan(vec![JobOutput { query: query(sql), target }])
+    Planner::new(&catalog, options, functions()).plan(vec![JobOutput { query: query(sql), target, position: None }])
 }
 
 pub(crate) fn explained(sql: &str, options: &PlannerOptions, stage: ExplainStage) -> String {

@@ -3,7 +3,7 @@
 use crate::bind::Functions;
 use crate::deep::with_room;
 use crate::to_stream::{self, Builder, Scans};
-use crate::{SqlError, fragment};
+use crate::{SqlError, TextPosition, fragment};
 use datafusion_common::DFSchemaRef;
 use datafusion_expr::LogicalPlan;
 use eddyline_catalog::{Catalog, Table, View};
@@ -93,6 +93,17 @@ pub struct JobOutput {
     pub query: Query,
     /// Where its rows go.
     pub target: Target,
+    /// Where the statement stands, for errors that know no better place.
+    pub position: Option<TextPosition>,
+}
+
+impl JobOutput {
+    fn located(&self, error: SqlError) -> SqlError {
+        match self.position {
+            Some(position) => error.at(position),
+            None => error,
+        }
+    }
 }
 
 /// A query whose names and types are known.
@@ -223,27 +234,32 @@ impl<'a> Planner<'a> {
         Ok((takes(table)? == SinkChanges::Inserts).then(|| table.name.clone()))
     }
 
+    /// The plan optimized, when all that is in it can be maintained.
+    fn maintainable(&self, plan: LogicalPlan, query: &Query) -> Result<LogicalPlan, SqlError> {
+        to_stream::check(&plan, query)?;
+        let plan = self.optimize(plan)?;
+        to_stream::check_rewritten(&plan, query)?;
+        Ok(plan)
+    }
+
     fn planned(&self, outputs: &[JobOutput]) -> Result<PlannedJob, SqlError> {
         let presented = matches!(outputs, [JobOutput { target: Target::Result { .. }, .. }]);
         let (mut logical, mut optimized, mut presentation) = (Vec::new(), Vec::new(), None);
         for output in outputs {
-            let mut plan = self.bind(&output.query)?;
+            let mut plan = self.bind(&output.query).map_err(|e| output.located(e))?;
             logical.push(plan.clone());
             if presented {
                 (plan, presentation) = to_stream::presentation(plan)?;
             }
-            to_stream::check(&plan, &output.query)?;
-            let plan = self.optimize(plan)?;
-            to_stream::check_rewritten(&plan, &output.query)?;
-            optimized.push(plan);
+            optimized.push(self.maintainable(plan, &output.query).map_err(|e| output.located(e))?);
         }
         let mut scans = Scans::default();
         optimized.iter().for_each(|plan| scans.look_at(plan, self.options.emit));
         let mut builder = Builder::new(self, scans);
         for (plan, output) in optimized.iter().zip(outputs) {
             builder.insertions_into = self.insertions_into(&output.target)?;
-            let stream = builder.stream(plan)?;
-            builder.sink(stream, &output.target)?;
+            let sink = builder.stream(plan).and_then(|stream| builder.sink(stream, &output.target));
+            sink.map_err(|e| output.located(e))?;
         }
         let mut warnings = std::mem::take(&mut builder.warnings);
         warnings.dedup();

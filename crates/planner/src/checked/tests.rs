@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 fn planned(options: &PlannerOptions, sql: &str, catalog: &Catalog) -> Result<PlannedJob, SqlError> {
     let target = Target::Result { name: "result".into(), options: Default::default() };
-    Planner::new(catalog, options, functions()).plan(vec![JobOutput { query: query(sql), target }])
+    Planner::new(catalog, options, functions()).plan(vec![JobOutput { query: query(sql), target, position: None }])
 }
 
 fn values(job: &PlannedJob) -> &RecordBatch {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 fn insert(into: &Table, columns: &[&str], sql: &str) -> JobOutput {
     let columns = columns.iter().map(|c| (*c).to_owned()).collect();
-    JobOutput { query: query(sql), target: Target::Table { table: Arc::new(into.clone()), columns, conflict: None } }
+    let target = Target::Table { table: Arc::new(into.clone()), columns, conflict: None };
+    JobOutput { query: query(sql), target, position: None }
 }
 
 fn job(shards: usize, outputs: Vec<JobOutput>) -> Result<String, SqlError> {
@@ -157,7 +158,9 @@ fn the_order_of_a_bare_select_is_for_its_display() {
     let target = Target::Result { name: "result".into(), options: Default::default() };
     let query =
         query("SELECT channel, COUNT(*) AS n FROM bid GROUP BY channel ORDER BY n DESC, channel LIMIT 3 OFFSET 1");
-    let job = Planner::new(&catalog, &options, functions()).plan(vec![JobOutput { query, target }]).expect("planned");
+    let job = Planner::new(&catalog, &options, functions())
+        .plan(vec![JobOutput { query, target, position: None }])
+        .expect("planned");
     let sort = vec![
         SortColumn { column: 1, ascending: false, nulls_first: false },
         SortColumn { column: 0, ascending: true, nulls_first: true },
@@ -185,7 +188,7 @@ fn operators_keep_their_identity_on_any_number_of_shards() {
         let (catalog, options) = (catalog(vec![bid()]), on_shards(shards));
         let sql = "SELECT channel, COUNT(DISTINCT bidder) FROM bid GROUP BY channel";
         let target = Target::Result { name: "result".into(), options: Default::default() };
-        let outputs = vec![JobOutput { query: query(sql), target }];
+        let outputs = vec![JobOutput { query: query(sql), target, position: None }];
         let job = Planner::new(&catalog, &options, functions()).plan(outputs).expect("planned");
         job.dataflow.nodes().iter().rev().take(3).map(|n| n.operator).collect::<Vec<_>>()
     };

@@ -58,7 +58,7 @@ fn planned(sql: &str, target: Target, options: &PlannerOptions) -> Result<Planne
         _ => SourceChanges::Inserts,
     };
     let planner = Planner::new(&catalog, options, functions()).with_sinks(&takes).with_sources(&gives);
-    planner.plan(vec![JobOutput { query: query(sql), target }])
+    planner.plan(vec![JobOutput { query: query(sql), target, position: None }])
 }
 
 fn result() -> Target {
