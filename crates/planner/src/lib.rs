@@ -29,6 +29,7 @@ pub use bind::set_operation::SetOperationAll;
 pub use bind::unnest::Unnest;
 pub use bind::window_assign::WindowAssign;
 pub use error::{SqlError, TextPosition};
+pub use optimize::with_marks as subqueries_with_marks;
 pub use parse::parse;
 pub use planner::{
     BoundQuery, Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn, TableGives,

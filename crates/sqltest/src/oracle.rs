@@ -21,7 +21,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use eddyline_plan::{SetOperation, Window};
-use eddyline_planner::{SetOperationAll, Unnest, WindowAssign};
+use eddyline_planner::{SetOperationAll, Unnest, WindowAssign, subqueries_with_marks};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -48,7 +48,9 @@ pub async fn batch_answer(plan: &LogicalPlan, tables: &Tables) -> Result<Vec<Rec
 /// # Errors
 /// As [`batch_answer`].
 pub async fn batch_answer_on(plan: &LogicalPlan, tables: &Tables, threads: usize) -> Result<Vec<RecordBatch>> {
-    let plan = plan.clone().transform_up_with_subqueries(|node| replace(node, tables, threads))?.data;
+    // Its own rules take some subqueries for others, or lose their NULLs.
+    let plan = subqueries_with_marks(plan.clone())?;
+    let plan = plan.transform_up_with_subqueries(|node| replace(node, tables, threads))?.data;
     let config = SessionConfig::new().with_target_partitions(threads);
     let mut rules = PhysicalOptimizer::new().rules;
     rules.retain(|rule| !UNSOUND.contains(&rule.name()));

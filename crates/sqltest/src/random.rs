@@ -286,7 +286,31 @@ fn subquery(rng: &mut StdRng, tables: &[&str], from: &str, depth: usize) -> Stri
     let from = from.rsplit_once(" AS ").map_or(from, |(query, _)| query);
     let right = other(rng, tables, depth);
     let not = if rng.random_bool(0.5) { "NOT " } else { "" };
-    let condition = match rng.random_range(0..8) {
+    let column = if rng.random_bool(0.6) { "a" } else { "k" };
+    let compared = ["=", "<>", "<", ">=", ">"].choose(rng).expect("not empty");
+    let quantifier = ["ANY", "ALL", "SOME"].choose(rng).expect("not empty");
+    let inner = [" WHERE a > 0", " WHERE r.k = l.k", "", " WHERE r.a IS NOT NULL"].choose(rng).expect("not empty");
+    let of_values = format!("(SELECT {column} FROM {right} AS r{inner})");
+    if rng.random_bool(0.25) {
+        let value = match rng.random_range(0..4) {
+            0 => format!("l.{column} {compared} {quantifier} {of_values}"),
+            1 => format!("l.{column} {not}IN {of_values}"),
+            2 => format!("CASE WHEN l.{column} {not}IN {of_values} THEN 'yes' WHEN l.a > 0 THEN 'no' END"),
+            _ => format!("{not}EXISTS {of_values}"),
+        };
+        let from = format!("SELECT l.k AS k, l.a AS a, {value} AS v FROM {from} AS l");
+        return match rng.random_range(0..3) {
+            0 => format!("SELECT k, SUM(a) AS a, COUNT(v) AS n FROM ({from}) AS w GROUP BY k"),
+            1 => format!("SELECT CAST(v AS STRING) AS k, COUNT(*) AS a FROM ({from}) AS w GROUP BY v"),
+            _ => from,
+        };
+    }
+    let condition = match rng.random_range(0..13) {
+        8 => format!("l.{column} {compared} {quantifier} {of_values}"),
+        9 => format!("(l.a = 1 OR l.{column} {not}IN {of_values})"),
+        10 => format!("(l.k = 'x' OR l.{column} {compared} {quantifier} {of_values})"),
+        11 => format!("NOT (l.{column} {compared} {quantifier} {of_values} AND l.a > 0)"),
+        12 => format!("(l.{column} {not}IN {of_values}) IS NOT TRUE"),
         0 => format!("l.a {not}IN (SELECT a FROM {right} AS r)"),
         1 => format!("l.k {not}IN (SELECT k FROM {right} AS r WHERE a > 0)"),
         2 => format!("{not}EXISTS (SELECT 1 FROM {right} AS r WHERE r.k = l.k)"),

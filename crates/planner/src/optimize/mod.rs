@@ -14,16 +14,18 @@
 //! | `OptimizeUnions`, `UnionsToFilter` | merge branches by comparing whole plans; equal branches are shared later, by identity |
 //! | `ExtractLeafExpressions`, `PushDownLeafProjections` | move struct accesses into scans of nested files, which our scans do not do |
 //! | `EliminateJoin` | makes an empty relation of `ON FALSE`, which `EliminateFilter` does where it matters |
-//! | `RewriteSetComparison` | takes a column of the subquery for one of the query around it where both have the same name, so `x = ANY (SELECT x FROM t …)` over `t` would be wrong; ANY and ALL are refused before |
+//! | `RewriteSetComparison` | takes a column of the subquery for one of the query around it where both have the same name, so `x = ANY (SELECT x FROM t …)` over `t` would be wrong; `subqueries` does it before |
 //! | `FilterNullJoinKeys` | a join drops rows with NULL keys without a filter below |
 
 mod correlation;
 mod numbering;
+mod subqueries;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use correlation::can_lift;
 pub(crate) use numbering::refused_correlation;
+pub use subqueries::with_marks;
 
 use crate::bind::errors;
 use crate::{Planner, SqlError};
@@ -70,6 +72,7 @@ impl Planner<'_> {
     /// Rewrites a bound plan into an equal one that is cheaper to maintain.
     pub(crate) fn optimize(&self, plan: LogicalPlan) -> std::result::Result<LogicalPlan, SqlError> {
         let plan = numbering::numbered(plan, &self.functions).map_err(errors::plain)?;
+        let plan = with_marks(plan).map_err(errors::plain)?;
         self.run(rules(), plan)
     }
 

@@ -6,9 +6,7 @@ use crate::TextPosition;
 use crate::bind::errors;
 use crate::optimize;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion_expr::expr::InSubquery;
-use datafusion_expr::utils::split_conjunction;
-use datafusion_expr::{Distinct, Expr, ExprSchemable, Filter, LogicalPlan, Operator};
+use datafusion_expr::{Distinct, Expr, LogicalPlan};
 use sqlparser::ast::Query;
 
 /// Refuses what `to_stream` does not plan.
@@ -21,8 +19,7 @@ pub(crate) fn check(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
         found = refused_shape(p, is_limited)
             .or_else(|| refused_correlation(p))
             .map(|e| placed(e, p, query))
-            .or_else(|| refused_expression(p, query))
-            .or_else(|| refused_membership(p, query));
+            .or_else(|| refused_expression(p, query));
         Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })
     .map_err(errors::plain)?;
@@ -80,12 +77,6 @@ fn refused_expression(plan: &LogicalPlan, query: &Query) -> Option<SqlError> {
                         .with_hint("make it an aggregate without GROUP BY (MAX(x), COUNT(*), …), or join with it");
                     Some(at(error, places::subquery(query)))
                 }
-                Expr::SetComparison(_) => {
-                    let error = unsupported("ANY, SOME and ALL over a subquery are not supported").with_hint(
-                        "write IN for = ANY, NOT IN for <> ALL, or compare with (SELECT MIN(x) …) or (SELECT MAX(x) …)",
-                    );
-                    Some(at(error, places::subquery(query)))
-                }
                 _ => None,
             };
             Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
@@ -97,48 +88,20 @@ fn refused_expression(plan: &LogicalPlan, query: &Query) -> Option<SqlError> {
     None
 }
 
-/// `IN (SELECT …)` becomes a mark that is true or false, not NULL. That is the same where NULL and FALSE are: below
-/// AND and OR of a filter. `NOT IN` as a condition of its own minds NULLs in another way (`JoinSpec`'s anti join).
-fn refused_membership(plan: &LogicalPlan, query: &Query) -> Option<SqlError> {
-    let LogicalPlan::Filter(filter) = plan else { return None };
-    let refused = split_conjunction(&filter.predicate).into_iter().any(|conjunct| match conjunct {
-        Expr::InSubquery(_) => false,
-        Expr::Not(inner) if matches!(inner.as_ref(), Expr::InSubquery(_)) => false,
-        other => !marks_suffice(other, filter),
-    });
-    refused.then(|| {
-        let error = unsupported("NOT IN (SELECT …) over values that may be NULL, as a part of another condition")
-            .with_hint("write NOT EXISTS, or make NOT IN a condition of its own (AND), or a UNION of two queries");
-        at(error, places::subquery(query))
-    })
-}
-
-fn marks_suffice(expr: &Expr, filter: &Filter) -> bool {
-    match expr {
-        Expr::BinaryExpr(b) if matches!(b.op, Operator::And | Operator::Or) => {
-            marks_suffice(&b.left, filter) && marks_suffice(&b.right, filter)
-        }
-        Expr::InSubquery(InSubquery { negated: false, .. }) => true,
-        other => {
-            let nullable = |e: &Expr| match e {
-                Expr::InSubquery(i) => {
-                    let column = i.subquery.subquery.schema().field(0);
-                    column.is_nullable() || i.expr.nullable(filter.input.schema()).unwrap_or(true)
-                }
-                _ => false,
-            };
-            !other.exists(|e| Ok(nullable(e))).unwrap_or(true)
-        }
-    }
-}
-
 /// Refuses subqueries that did not become joins.
 pub(crate) fn check_rewritten(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
     let mut found = false;
     plan.apply_with_subqueries(|p| {
         for expr in p.expressions() {
             expr.apply(|e| {
-                found |= matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_));
+                found |= matches!(
+                    e,
+                    Expr::ScalarSubquery(_)
+                        | Expr::InSubquery(_)
+                        | Expr::Exists(_)
+                        | Expr::SetComparison(_)
+                        | Expr::OuterReferenceColumn(..)
+                );
                 Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
             })?;
         }
@@ -149,7 +112,7 @@ pub(crate) fn check_rewritten(plan: &LogicalPlan, query: &Query) -> Result<(), S
         return Ok(());
     }
     let error = unsupported("this subquery cannot be turned into a join")
-        .with_hint("subqueries may stand in WHERE; elsewhere, join with the subquery in FROM");
+        .with_hint("it may refer to the query directly around it by comparing columns in WHERE; else join with the subquery in FROM");
     Err(at(error, places::subquery(query)))
 }
 
