@@ -63,7 +63,7 @@ impl Marks {
             return Ok(Transformed::no(node));
         }
         check_references(&node)?;
-        let node = node.map_expressions(|e| e.transform_up(|e| Ok(one_row(e))))?.data;
+        let node = node.map_expressions(|e| e.transform_up(one_row))?.data;
         Ok(Transformed::yes(match node {
             LogicalPlan::Filter(filter) => self.filter(filter)?,
             LogicalPlan::Projection(p) => {
@@ -410,27 +410,89 @@ fn negations(expr: Expr) -> Result<Expr> {
     Ok(Expr::SetComparison(made))
 }
 
-/// A subquery that always has one row is a value.
-fn one_row(expr: Expr) -> Transformed<Expr> {
-    match expr {
-        Expr::Exists(e) if has_one_row(&e.subquery.subquery) => Transformed::yes(lit(!e.negated)),
-        Expr::InSubquery(i) if has_one_row(&i.subquery.subquery) => {
+/// A subquery of one row at most, an aggregate without GROUP BY, is a value and a condition. Made a join as it stands, it would
+/// have no row where it aggregates nothing.
+fn one_row(expr: Expr) -> Result<Transformed<Expr>> {
+    let Some(subquery) = membership_subquery(&expr) else { return Ok(Transformed::no(expr)) };
+    let Some((row, condition)) = single_row(&subquery.subquery)? else {
+        check_aggregates(subquery)?;
+        return Ok(Transformed::no(expr));
+    };
+    let value = |plan| Expr::ScalarSubquery(subquery_of(plan));
+    let is_there = condition.map(|plan| value(plan).is_true());
+    let (compared, without) = match &expr {
+        Expr::Exists(e) => {
+            let is_there = is_there.unwrap_or_else(|| lit(true));
+            return Ok(Transformed::yes(if e.negated { not(is_there) } else { is_there }));
+        }
+        Expr::InSubquery(i) => {
             let op = if i.negated { Operator::NotEq } else { Operator::Eq };
-            Transformed::yes(binary(*i.expr, op, Expr::ScalarSubquery(i.subquery)))
+            (binary(i.expr.as_ref().clone(), op, value(row)), i.negated)
         }
-        Expr::SetComparison(c) if has_one_row(&c.subquery.subquery) => {
-            Transformed::yes(binary(*c.expr, c.op, Expr::ScalarSubquery(c.subquery)))
+        Expr::SetComparison(c) => {
+            (binary(c.expr.as_ref().clone(), c.op, value(row)), c.quantifier == SetQuantifier::All)
         }
-        other => Transformed::no(other),
+        _ => return Ok(Transformed::no(expr)),
+    };
+    Ok(Transformed::yes(match is_there {
+        None => compared,
+        Some(is_there) => {
+            let whens = vec![(Box::new(is_there), Box::new(compared))];
+            Expr::Case(Case::new(None, whens, Some(Box::new(lit(without)))))
+        }
+    }))
+}
+
+fn membership_subquery(expr: &Expr) -> Option<&Subquery> {
+    match expr {
+        Expr::Exists(e) => Some(&e.subquery),
+        Expr::InSubquery(i) => Some(&i.subquery),
+        Expr::SetComparison(c) => Some(&c.subquery),
+        _ => None,
     }
 }
 
-/// An aggregate without GROUP BY and HAVING?
-fn has_one_row(plan: &LogicalPlan) -> bool {
-    match plan {
-        LogicalPlan::Projection(p) => has_one_row(&p.input),
-        LogicalPlan::SubqueryAlias(a) => has_one_row(&a.input),
-        LogicalPlan::Aggregate(a) => a.group_expr.is_empty(),
+/// The row of an aggregate without GROUP BY, and what HAVING says of it, each as a plan of one row.
+fn single_row(plan: &LogicalPlan) -> Result<Option<(LogicalPlan, Option<LogicalPlan>)>> {
+    Ok(match plan {
+        LogicalPlan::Aggregate(a) if a.group_expr.is_empty() => Some((plan.clone(), None)),
+        LogicalPlan::Filter(f) => match single_row(&f.input)? {
+            Some((row, None)) => {
+                let having = LogicalPlanBuilder::from(row.clone()).project([f.predicate.clone().alias("having")])?;
+                Some((row, Some(having.build()?)))
+            }
+            _ => None,
+        },
+        LogicalPlan::Projection(p) => match single_row(&p.input)? {
+            Some((row, having)) => {
+                let row = LogicalPlanBuilder::from(row).project(p.expr.clone())?.build()?;
+                Some((row, having))
+            }
+            None => None,
+        },
+        LogicalPlan::SubqueryAlias(a) => match single_row(&a.input)? {
+            Some((row, having)) => Some((LogicalPlanBuilder::from(row).alias(a.alias.clone())?.build()?, having)),
+            None => None,
+        },
+        _ => None,
+    })
+}
+
+/// Refuses what would lose the row of an aggregate over nothing.
+fn check_aggregates(subquery: &Subquery) -> Result<()> {
+    let loses_rows = |p: &LogicalPlan| match p {
+        LogicalPlan::Aggregate(a) => a.group_expr.is_empty() && refers_out(&a.input),
         _ => false,
+    };
+    if !subquery.subquery.exists(|p| Ok(loses_rows(p)))? {
+        return Ok(());
     }
+    let message = "an aggregate without GROUP BY over rows that depend on the query around it, below other things in IN, EXISTS, ANY or ALL";
+    let error =
+        SqlError::new(SqlError::UNSUPPORTED, message).with_hint("compare with the aggregate itself: x = (SELECT …)");
+    Err(DataFusionError::External(Box::new(error)))
+}
+
+fn refers_out(plan: &LogicalPlan) -> bool {
+    plan.exists(|p| Ok(p.expressions().iter().any(Expr::contains_outer))).unwrap_or(true)
 }
