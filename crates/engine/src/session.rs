@@ -155,6 +155,7 @@ impl Session {
             dialect: Dialect::Flink,
             require_on_conflict: self.settings.requires_on_conflict(),
             moment: Moment { wall_ms: self.engine.rim().clock.wall_ms(), seed: self.engine.next_seed().into() },
+            state_ttl_ms: self.settings.state_ttl_ms(),
             ..PlannerOptions::default()
         }
     }

@@ -40,6 +40,17 @@ impl Harness {
         Self::sharded(spec, inputs, KeyGroups::new(16, 1), 0)
     }
 
+    /// The only instance of an operator that forgets what was not touched for a time.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn forgetting(spec: OperatorSpec, inputs: &[SchemaRef], ttl_ms: u64) -> Result<Self, OperatorError> {
+        let mut harness = Self::new(spec, inputs)?;
+        harness.node.ttl_ms = Some(ttl_ms);
+        harness.restart()?;
+        Ok(harness)
+    }
+
     /// The instance of the operator on one of several shards, with a backend of its own.
     ///
     /// # Errors
@@ -53,7 +64,7 @@ impl Harness {
         let traits =
             ChangeTraits { mode: ChangeMode::Retract, reason: String::new(), key: None, event_time: Vec::new() };
         let schema = output_schema(&spec, inputs)?;
-        let node = Node { id: 0, operator: OperatorId(1), spec, inputs: Vec::new(), schema, traits };
+        let node = Node { id: 0, operator: OperatorId(1), spec, inputs: Vec::new(), schema, traits, ttl_ms: None };
         let backend = Arc::new(MemoryBackend::new());
         let mut operator = build(&node, inputs, &store(&backend, groups, shard))?;
         assert_announced(&node, inputs, operator.as_mut());

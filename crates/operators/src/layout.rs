@@ -24,6 +24,8 @@ pub enum Bound {
     Watermark,
     /// They go when the time now has passed theirs.
     Clock,
+    /// What was not touched for so many milliseconds is forgotten.
+    Ttl(u64),
     /// Not more than these tables hold at one time: they end, or take their rows back.
     Tables(Vec<String>),
     /// So many for every different value of the columns, and there may always come a new one.
@@ -48,9 +50,10 @@ impl Bound {
             Bound::Rows(_) => 0,
             Bound::Watermark => 1,
             Bound::Clock => 2,
-            Bound::Tables(_) => 3,
-            Bound::Keys { .. } => 4,
-            Bound::Nothing(_) => 5,
+            Bound::Ttl(_) => 3,
+            Bound::Tables(_) => 4,
+            Bound::Keys { .. } => 5,
+            Bound::Nothing(_) => 6,
         }
     }
 
@@ -97,6 +100,7 @@ impl fmt::Display for Bound {
             Bound::Rows(n) => write!(f, "at most {n}"),
             Bound::Watermark => write!(f, "they go when the watermark has passed them"),
             Bound::Clock => write!(f, "they go when the time now has passed them"),
+            Bound::Ttl(ms) => write!(f, "what was not touched for {ms} ms is forgotten"),
             Bound::Tables(tables) => write!(f, "as large as the rows that {} holds at one time", tables.join(" and ")),
             Bound::Keys { columns, each } => {
                 let many = if *each == 1 { "one".to_owned() } else { format!("up to {each}") };
@@ -182,7 +186,12 @@ pub fn layouts(dataflow: &Dataflow, ends: &dyn Fn(&SourceSpec) -> bool) -> Vec<L
             .iter()
             .map(|i| Below { schema: &dataflow.nodes()[i.from].schema, rows: &known[i.from].output })
             .collect();
-        let layout = layout(node, &below, ends);
+        let mut layout = layout(node, &below, ends);
+        if let Some(ttl_ms) = node.ttl_ms {
+            // Its output is not: what was put out for a key is not taken back when the key is forgotten.
+            let tables = layout.tables.iter_mut().filter(|t| !t.bound.is_bounded());
+            tables.for_each(|table| table.bound = Bound::Ttl(ttl_ms));
+        }
         known.push(layout);
     }
     known

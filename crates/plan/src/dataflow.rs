@@ -87,6 +87,9 @@ pub struct Node {
     pub schema: SchemaRef,
     /// What is known of what it emits.
     pub traits: ChangeTraits,
+    /// State of keys that were not touched for so long (milliseconds of the job's clock) is forgotten, where the operator can
+    /// ([`OperatorSpec::can_forget`]). `None`: never.
+    pub ttl_ms: Option<u64>,
 }
 
 /// Nodes that run in one task: connected by forward edges and equally many exchanges away from the sources, in

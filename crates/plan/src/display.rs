@@ -36,7 +36,8 @@ fn write_node(
         return writeln!(f, "{} #{id} (shared, see above)", node.spec.name());
     }
     let below: Vec<&Schema> = node.inputs.iter().map(|i| plan.nodes()[i.from].schema.as_ref()).collect();
-    writeln!(f, "{} #{id} {}", node.spec.name(), describe(&node.spec, &below))?;
+    let ttl = node.ttl_ms.map(|ms| format!(" ttl {ms}ms")).unwrap_or_default();
+    writeln!(f, "{} #{id} {}{ttl}", node.spec.name(), describe(&node.spec, &below))?;
     for input in &node.inputs {
         write_node(plan, f, input.from, depth + 1, Some((input, &plan.nodes()[input.from].schema)), shown)?;
     }

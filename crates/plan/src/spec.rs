@@ -1,6 +1,7 @@
 use crate::{
-    ChangelogNormalizeSpec, Expression, GroupAggregateSpec, JoinSpec, NamedExpression, OverSpec, SetOperationSpec,
-    SinkMaterializeSpec, TemporalFilterSpec, TopNSpec, UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
+    AggregatePhase, ChangelogNormalizeSpec, Expression, GroupAggregateSpec, JoinSpec, NamedExpression, OverSpec,
+    SetOperationSpec, SinkMaterializeSpec, TemporalFilterSpec, TopNSpec, UnnestSpec, WindowAggregateSpec,
+    WindowAssignSpec,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -46,6 +47,15 @@ pub enum OperatorSpec {
 }
 
 impl OperatorSpec {
+    /// Can it forget the state of keys that were not touched for a time?
+    pub fn can_forget(&self) -> bool {
+        match self {
+            OperatorSpec::GroupAggregate(spec) => spec.phase != AggregatePhase::Local && !spec.keys.is_empty(),
+            OperatorSpec::TopN(spec) => !spec.local && !spec.partition.is_empty(),
+            _ => false,
+        }
+    }
+
     /// The name that EXPLAIN and metrics show.
     pub fn name(&self) -> &'static str {
         match self {

@@ -47,6 +47,8 @@ pub struct PlannerOptions {
     pub two_phase: bool,
     /// Refuse to write several rows of a query under one PRIMARY KEY where no ON CONFLICT says what becomes of them.
     pub require_on_conflict: bool,
+    /// State of keys that were not touched for so long is forgotten. `None`: never.
+    pub state_ttl_ms: Option<u64>,
     /// When the statement is planned: the time and the lots of what is computed once, because no table is read for it.
     pub moment: Moment,
 }
@@ -60,6 +62,7 @@ impl Default for PlannerOptions {
             dialect: Dialect::default(),
             two_phase: true,
             require_on_conflict: true,
+            state_ttl_ms: None,
             moment: Moment::default(),
         }
     }

@@ -67,7 +67,15 @@ struct Plan {
 impl Plan {
     fn node(&mut self, spec: OperatorSpec, inputs: Vec<Input>, schema: SchemaRef, mode: ChangeMode) -> NodeId {
         let id = self.nodes.len();
-        self.nodes.push(Node { id, operator: OperatorId(id as u64 + 1), spec, inputs, schema, traits: traits(mode) });
+        self.nodes.push(Node {
+            id,
+            operator: OperatorId(id as u64 + 1),
+            spec,
+            inputs,
+            schema,
+            traits: traits(mode),
+            ttl_ms: None,
+        });
         id
     }
 

@@ -203,3 +203,14 @@ fn the_answer_at_the_end_of_the_input_is_that_of_its_end() {
     assert!(run.job.run_to_end().expect("it runs"), "the job does not wait for what is due");
     assert_eq!(run.rows.text(), "+1 6\n+1 9\n");
 }
+
+#[test]
+fn a_group_without_rows_for_the_time_to_live_begins_anew() {
+    let query = "SET 'table.exec.state.ttl' = '10 s';\nSELECT MOD(k, 2) AS m, COUNT(*) AS n, COUNT(DISTINCT k) AS d FROM t GROUP BY MOD(k, 2)";
+    let mut run = Run::new("", query, 1);
+    assert_eq!(run.at(1, "+ 2\n+ 4"), "+1 0 | 2 | 2\n");
+    assert_eq!(run.at(9, "+ 2"), "+1 0 | 3 | 2\n");
+    assert_eq!(run.at(18, "+ 2\n+ 1"), "+1 0 | 4 | 2\n+1 1 | 1 | 1\n");
+    // What was put out of a group that is forgotten stays.
+    assert_eq!(run.at(28, "+ 2\n+ 3"), "+1 0 | 1 | 1\n+1 0 | 4 | 2\n+2 1 | 1 | 1\n");
+}

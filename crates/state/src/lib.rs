@@ -11,6 +11,7 @@
 
 mod backend;
 mod error;
+mod idle;
 mod memory;
 mod row_table;
 mod slot_table;
@@ -18,6 +19,7 @@ mod store;
 
 pub use backend::{Backend, Each, Write};
 pub use error::StateError;
+pub use idle::Idle;
 pub use memory::MemoryBackend;
 pub use row_table::RowTable;
 pub use slot_table::{HashKeys, Load, SlotTable, make_room};

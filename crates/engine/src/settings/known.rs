@@ -126,6 +126,12 @@ pub const SETTINGS: &[SettingSpec] = &[
          'false' writes the last one that came",
     ),
     setting(
+        "table.exec.state.ttl",
+        SettingKind::Duration,
+        "0 ms",
+        "What was not touched for so long is forgotten, where it can be (see docs/sql/state.md); 0: never",
+    ),
+    setting(
         "table.local-time-zone",
         SettingKind::TimeZone,
         "UTC",
@@ -143,5 +149,4 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     ("state.savepoints.", "savepoints are not there yet: take the setting out"),
     ("execution.savepoint.", "savepoints are not there yet: take the setting out"),
     ("restart-strategy", "a failed job ends with its error; run it again from a shell loop or a supervisor"),
-    ("table.exec.state.ttl", "state is kept as long as the job runs; use windows to bound it"),
 ];

@@ -153,6 +153,12 @@ impl Settings {
         self.of("table.local-time-zone")
     }
 
+    /// `table.exec.state.ttl` in milliseconds, unless it is 0.
+    pub fn state_ttl_ms(&self) -> Option<u64> {
+        let ttl = parse_duration(self.of("table.exec.state.ttl"))?;
+        u64::try_from(ttl.as_millis()).ok().filter(|ms| *ms > 0)
+    }
+
     /// `state.unbounded`.
     pub fn unbounded_state(&self) -> UnboundedState {
         match self.of("state.unbounded") {
@@ -204,7 +210,9 @@ fn checked(spec: &SettingSpec, key: &str, value: &str) -> Result<String, SqlErro
             _ => refuse(format!("give a whole number from {min} to {max}")),
         },
         SettingKind::Duration => match parse_duration(value) {
-            Some(d) if d.is_zero() && !spec.without_effect => refuse("give a duration above 0, like '100 ms'".into()),
+            Some(d) if d.is_zero() && !spec.without_effect && spec.name != "table.exec.state.ttl" => {
+                refuse("give a duration above 0, like '100 ms'".into())
+            }
             Some(_) => Ok(value.to_owned()),
             None => refuse("give a duration like '100 ms' or '1 s'".into()),
         },

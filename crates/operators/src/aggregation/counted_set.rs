@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
 use arrow::buffer::NullBuffer;
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_plan::AggregateCall;
-use eddyline_state::{SlotTable, StateError, Table};
+use eddyline_state::{Idle, SlotTable, StateError, Table};
 
 /// Values that came into a set (+1) or went out of it (−1), by row of the batch.
 #[derive(Debug, Default, Clone)]
@@ -25,6 +25,8 @@ pub(crate) struct CountedSet {
     created: Vec<u32>,
     touched: Vec<u32>,
     is_touched: Vec<bool>,
+    /// When values were seen last, where they are forgotten, and the time now.
+    idle: Option<(Idle, i64)>,
 }
 
 /// Counts by slot and call.
@@ -39,7 +41,33 @@ impl CountedSet {
     /// The set of the keys of `table` for `calls` calls.
     pub(crate) fn new(table: SlotTable, calls: usize, append_only: bool) -> Self {
         let seen = if append_only && calls <= 64 { Seen::Bits(Vec::new()) } else { Seen::Counts(Vec::new()) };
-        Self { table, calls, seen, slots: Vec::new(), created: Vec::new(), touched: Vec::new(), is_touched: Vec::new() }
+        let (slots, created, touched, is_touched) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { table, calls, seen, slots, created, touched, is_touched, idle: None }
+    }
+
+    /// From now on values that are not seen for a time are forgotten; `hash` as in [`SlotTable::scan_all`].
+    pub(crate) fn forget_after(
+        &mut self,
+        ttl_ms: u64,
+        hash: &eddyline_state::HashKeys<'_>,
+    ) -> Result<(), OperatorError> {
+        self.scan_all(hash)?;
+        let mut idle = Idle::new(ttl_ms);
+        idle.adopt(self.table.slots());
+        self.idle = Some((idle, i64::MIN));
+        Ok(())
+    }
+
+    /// Tells the time. Forgets the values that were not seen for the time to live, but those of this epoch.
+    pub(crate) fn forget_idle(&mut self, now_ms: i64) -> Result<(), OperatorError> {
+        let Some((idle, now)) = &mut self.idle else { return Ok(()) };
+        *now = now_ms;
+        let (table, is_touched) = (&self.table, &self.is_touched);
+        let is_busy = |slot: u32| is_touched.get(slot as usize).is_some_and(|t| *t);
+        let gone = idle.take(now_ms, |slot| table.is_live(slot) && !is_busy(slot));
+        self.table.remove(&gone)?;
+        gone.iter().for_each(|slot| self.seen.clear(self.calls, *slot));
+        Ok(())
     }
 
     /// Counts the rows of `keys`, `weights[call][row]` times, and tells for every call what came and went.
@@ -63,6 +91,9 @@ impl CountedSet {
         if let Seen::Counts(_) = &self.seen {
             self.touch(&slots);
         }
+        if let Some((idle, now_ms)) = &mut self.idle {
+            idle.touch(slots.iter().copied(), *now_ms);
+        }
         self.table.mark_dirty(&slots);
         self.slots = slots;
         Ok(transitions)
@@ -85,10 +116,14 @@ impl CountedSet {
         let Seen::Counts(counts) = &self.seen else { return Ok(Vec::new()) };
         let of = |slot: u32| &counts[slot as usize * self.calls..][..self.calls];
         let touched = std::mem::take(&mut self.touched);
-        self.check(operator, touched.iter().copied())?;
-        let gone: Vec<u32> = touched.iter().copied().filter(|s| of(*s).iter().all(|c| *c == 0)).collect();
+        if self.idle.is_none() {
+            self.check(operator, touched.iter().copied())?;
+        }
+        // What was forgotten and is taken back then is less than none.
+        let gone: Vec<u32> = touched.iter().copied().filter(|s| of(*s).iter().all(|c| *c <= 0)).collect();
         touched.iter().for_each(|s| self.is_touched[*s as usize] = false);
         self.table.remove(&gone)?;
+        gone.iter().for_each(|slot| self.seen.clear(self.calls, *slot));
         Ok(gone)
     }
 

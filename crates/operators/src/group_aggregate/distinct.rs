@@ -1,9 +1,10 @@
 use super::state::{Groups, open_values, types};
 use crate::aggregation::{CountedSet, PartialBatch, columns, partial_batch};
 use crate::{Context, Operator, OperatorError};
-use arrow::array::{AsArray, BooleanArray, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, UInt32Array};
 use arrow::compute::{kernels::cmp::eq, take};
 use arrow::datatypes::{Int8Type, Int64Type, SchemaRef};
+use eddyline_changes::hash::hash_columns;
 use eddyline_changes::{ChangeBatch, KeyHashes};
 use eddyline_plan::GroupAggregateSpec;
 use eddyline_state::{Store, Table};
@@ -30,7 +31,12 @@ pub(super) struct DistinctAggregate {
 }
 
 impl DistinctAggregate {
-    pub(super) fn open(spec: &GroupAggregateSpec, schema: &SchemaRef, store: &Store) -> Result<Self, OperatorError> {
+    pub(super) fn open(
+        spec: &GroupAggregateSpec,
+        schema: &SchemaRef,
+        store: &Store,
+        ttl_ms: Option<u64>,
+    ) -> Result<Self, OperatorError> {
         let spec_error = |message: String| OperatorError::Spec { operator: NAME, message };
         let set = schema.index_of("set").map_err(|_| spec_error("partials without DISTINCT have no sets".into()))?;
         let distribution = spec.distinct_distribution(schema);
@@ -44,8 +50,12 @@ impl DistinctAggregate {
             })
             .collect();
         let keys: Vec<usize> = (0..spec.keys.len()).collect();
+        let mut values = open_values(spec, schema, &distribution, store)?;
+        if let Some(ttl_ms) = ttl_ms {
+            values.forget_after(ttl_ms, &|columns: &[ArrayRef], rows| hash_columns(columns, rows))?;
+        }
         Ok(Self {
-            values: open_values(spec, schema, &distribution, store)?,
+            values,
             groups: Groups::transient(spec, &types(schema, &keys))?,
             seen: (schema.fields().len() - calls.len()..schema.fields().len()).collect(),
             spec: GroupAggregateSpec { keys, ..spec.clone() },
@@ -79,6 +89,7 @@ impl DistinctAggregate {
 
 impl Operator for DistinctAggregate {
     fn process(&mut self, _input: usize, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        self.values.forget_idle(ctx.moment().wall_ms)?;
         let sets = changes.column(self.set).as_primitive::<Int8Type>();
         let passing = sets.values().iter().filter(|s| **s == 0).count();
         if passing == changes.num_rows() {
@@ -95,6 +106,7 @@ impl Operator for DistinctAggregate {
 
     fn flush(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         self.values.flush(NAME)?;
+        self.values.forget_idle(ctx.moment().wall_ms)?;
         let slots = self.groups.table.slots();
         if slots.is_empty() {
             return Ok(());

@@ -24,18 +24,21 @@
 //! first touched in an epoch, before anything is added. With no key, there is one group from the first flush on, on the shard that owns the empty key.
 //!
 //! # Time
-//! None: watermarks pass.
+//! Watermarks pass. With a time to live ([`eddyline_plan::Node::ttl_ms`]), groups and distinct values that were not touched for so
+//! long are forgotten: nothing is put out then, and the next row of the key begins a new group. When it was touched is kept in
+//! memory alone, so a restart begins its time anew.
 //!
 //! # Errors
 //! When the epoch ends: more rows or values taken back than there were; others taken back than there were, seen where an
-//! accumulator is not empty though no row is left; overflow of a result.
+//! accumulator is not empty though no row is left; overflow of a result. With a time to live, what is taken back and is not there
+//! may have been forgotten: a group of which more is taken back than there is goes, and that is no error.
 //!
 //! # Cost
 //! Per row: one look-up of the key, one pass over slots per call, one more look-up per counted set. Per changed
 //! group and epoch: two evaluations and at most two rows.
 //!
 //! # Not done
-//! Early emission of groups between flushes; expiry of idle groups.
+//! Early emission of groups between flushes.
 
 mod distinct;
 mod local;
@@ -57,13 +60,14 @@ pub(crate) fn build(
     input: &SchemaRef,
     output: &SchemaRef,
     store: &Store,
+    ttl_ms: Option<u64>,
 ) -> Result<Box<dyn Operator>, OperatorError> {
     Ok(match spec.phase {
         AggregatePhase::Single | AggregatePhase::Global => {
-            Box::new(operator::GroupAggregate::open(spec, input, output, store)?)
+            Box::new(operator::GroupAggregate::open(spec, input, output, store, ttl_ms)?)
         }
         AggregatePhase::Local => Box::new(local::LocalAggregate::new(spec, input, output)?),
-        AggregatePhase::Distinct => Box::new(distinct::DistinctAggregate::open(spec, input, store)?),
+        AggregatePhase::Distinct => Box::new(distinct::DistinctAggregate::open(spec, input, store, ttl_ms)?),
     })
 }
 
@@ -108,7 +112,7 @@ pub(crate) fn layout(spec: &GroupAggregateSpec, input: &Below<'_>) -> Layout {
         }
         AggregatePhase::Local | AggregatePhase::Global => {}
     }
-    let way_out = "group by a TUMBLE or HOP window, whose state goes when it closes, or by columns of few values; keep young rows alone (WHERE ts > NOW() - INTERVAL '1' DAY)";
+    let way_out = "group by a TUMBLE or HOP window, whose state goes when it closes, or by columns of few values; keep young rows alone (WHERE ts > NOW() - INTERVAL '1' DAY), or SET 'table.exec.state.ttl'";
     let is_partial = matches!(spec.phase, AggregatePhase::Local | AggregatePhase::Distinct);
     Layout { tables, output: if is_partial { input.rows.clone() } else { groups }, way_out }
 }

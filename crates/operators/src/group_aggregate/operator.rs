@@ -1,4 +1,4 @@
-use super::state::{Groups, open_sets, set_calls, types};
+use super::state::{Groups, open_sets, set_calls, set_hashes, types};
 use crate::aggregation::{
     BATCH_ROWS_MAX, CountedSet, add_counts, add_weights, call_weights, columns, not_null_rows, retraction,
 };
@@ -8,8 +8,9 @@ use arrow::compute::{SortOptions, concat, interleave, take};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use eddyline_changes::hash::{combine, hash_columns};
 use eddyline_changes::{ChangeBatch, Weights};
+use eddyline_functions::aggregate::AggregateError;
 use eddyline_plan::{AggregatePhase, GroupAggregateSpec};
-use eddyline_state::{Store, Table};
+use eddyline_state::{Idle, Store, Table};
 
 const NAME: &str = "GroupAggregate";
 
@@ -19,6 +20,8 @@ pub(super) struct GroupAggregate {
     output: SchemaRef,
     groups: Groups,
     sets: Vec<CountedSet>,
+    /// When groups were touched last, where they are forgotten.
+    idle: Option<Idle>,
     /// For an aggregate without keys on the shard that owns it.
     global: Option<Global>,
     slots: Vec<u32>,
@@ -48,21 +51,54 @@ impl GroupAggregate {
         input: &SchemaRef,
         output: &SchemaRef,
         store: &Store,
+        ttl_ms: Option<u64>,
     ) -> Result<Self, OperatorError> {
         let mut groups = Groups::open(spec, &types(input, &spec.keys), store)?;
-        let sets = match spec.phase {
+        let mut sets = match spec.phase {
             AggregatePhase::Single => open_sets(spec, input, store)?,
             _ => Vec::new(),
         };
         let mut touched = Touched::default();
         let owned = store.owned().contains(&store.groups().group_of(0));
         let global = if spec.keys.is_empty() && owned { Some(open_global(&mut groups, &mut touched)?) } else { None };
+        let mut idle = ttl_ms.map(Idle::new);
+        if let (Some(idle), Some(ttl_ms)) = (&mut idle, ttl_ms) {
+            idle.adopt(groups.load_all()?);
+            for (set, args) in sets.iter_mut().zip(spec.distinct_sets()) {
+                set.forget_after(ttl_ms, &set_hashes(spec.keys.len(), args.len()))?;
+            }
+        }
         let (spec, output) = (spec.clone(), output.clone());
-        Ok(Self { spec, output, groups, sets, global, slots: Vec::new(), touched })
+        Ok(Self { spec, output, groups, sets, idle, global, slots: Vec::new(), touched })
+    }
+
+    /// Forgets the groups and values that were not touched for the time to live; nothing is put out.
+    fn forget_idle(&mut self, now_ms: i64) -> Result<(), OperatorError> {
+        let Some(idle) = &mut self.idle else { return Ok(()) };
+        let (groups, touched) = (&mut self.groups, &self.touched);
+        let is_touched = |slot: u32| touched.is_touched.get(slot as usize).is_some_and(|t| *t);
+        let gone = idle.take(now_ms, |slot| groups.table.is_live(slot) && !is_touched(slot));
+        groups.remove(&gone)?;
+        self.sets.iter_mut().try_for_each(|set| set.forget_idle(now_ms))
+    }
+
+    /// Of groups that may have been forgotten meanwhile: those of which more was taken back than there is are gone.
+    fn bury(&self, alive: &mut [bool]) -> Result<(), OperatorError> {
+        let result = self.groups.calls.evaluate(&pick(&self.touched.slots, alive));
+        if !matches!(result, Err(OperatorError::Aggregate(AggregateError::Retraction { .. }))) {
+            return Ok(());
+        }
+        for (alive, slot) in alive.iter_mut().zip(&self.touched.slots).filter(|(alive, _)| **alive) {
+            match self.groups.calls.evaluate(&[*slot]) {
+                Err(OperatorError::Aggregate(AggregateError::Retraction { .. })) => *alive = false,
+                other => drop(other?),
+            }
+        }
+        Ok(())
     }
 
     /// Notes which groups this batch touches first in the epoch, with their results as they are out.
-    fn touch(&mut self) -> Result<(), OperatorError> {
+    fn touch(&mut self, now_ms: i64) -> Result<(), OperatorError> {
         let (touched, groups) = (&mut self.touched, &self.groups);
         touched.is_touched.resize(groups.table.slots_max(), false);
         let from = touched.slots.len();
@@ -70,6 +106,9 @@ impl GroupAggregate {
             if !std::mem::replace(&mut touched.is_touched[*slot as usize], true) {
                 touched.slots.push(*slot);
             }
+        }
+        if let Some(idle) = &mut self.idle {
+            idle.touch(touched.slots[from..].iter().copied(), now_ms);
         }
         let had = |slot: u32| self.global.as_ref().map_or(groups.rows[slot as usize] > 0, |g| g.emitted);
         let mut out = Vec::new();
@@ -130,6 +169,19 @@ impl GroupAggregate {
         add_counts(&mut self.groups.rows, &self.slots, changes.column(keys).as_primitive::<Int64Type>().values());
         let partials = &changes.rows().columns()[keys + 1..][..self.groups.calls.partial_columns()];
         self.groups.calls.merge(&self.slots, partials)
+    }
+
+    /// Was nothing taken back that was not there?
+    fn check(&self) -> Result<(), OperatorError> {
+        let rows = &self.groups.rows;
+        if let Some(slot) = self.touched.slots.iter().find(|s| rows[**s as usize] < 0) {
+            return Err(retraction(NAME, &self.groups.table.keys(&[*slot])?));
+        }
+        let empty: Vec<u32> = self.touched.slots.iter().copied().filter(|s| rows[*s as usize] == 0).collect();
+        match self.groups.calls.not_empty(&empty)? {
+            Some(slot) => Err(retraction(NAME, &self.groups.table.keys(&[slot])?)),
+            None => Ok(()),
+        }
     }
 
     /// What is to be emitted for the touched groups.
@@ -205,12 +257,14 @@ fn open_global(groups: &mut Groups, touched: &mut Touched) -> Result<Global, Ope
 }
 
 impl Operator for GroupAggregate {
-    fn process(&mut self, _input: usize, changes: ChangeBatch, _ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+    fn process(&mut self, _input: usize, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        let now_ms = ctx.moment().wall_ms;
+        self.forget_idle(now_ms)?;
         let hashes = changes.key_hashes(&self.spec.keys)?;
         let mut slots = std::mem::take(&mut self.slots);
         self.groups.lookup(&columns(&changes, &self.spec.keys), &hashes, &mut slots)?;
         self.slots = slots;
-        self.touch()?;
+        self.touch(now_ms)?;
         match self.spec.phase {
             AggregatePhase::Single => self.add_rows(&changes, &hashes),
             _ => self.add_partials(&changes),
@@ -218,22 +272,21 @@ impl Operator for GroupAggregate {
     }
 
     fn flush(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        self.forget_idle(ctx.moment().wall_ms)?;
         if self.touched.slots.is_empty() {
             return Ok(());
         }
-        let rows = &self.groups.rows;
-        if let Some(slot) = self.touched.slots.iter().find(|s| rows[**s as usize] < 0) {
-            return Err(retraction(NAME, &self.groups.table.keys(&[*slot])?));
-        }
-        let empty: Vec<u32> = self.touched.slots.iter().copied().filter(|s| rows[*s as usize] == 0).collect();
-        if let Some(slot) = self.groups.calls.not_empty(&empty)? {
-            return Err(retraction(NAME, &self.groups.table.keys(&[slot])?));
+        if self.idle.is_none() {
+            self.check()?;
         }
         for set in &mut self.sets {
             set.flush(NAME)?;
         }
-        let is_global = self.global.is_some();
-        let alive: Vec<bool> = self.touched.slots.iter().map(|s| is_global || rows[*s as usize] > 0).collect();
+        let (is_global, rows) = (self.global.is_some(), &self.groups.rows);
+        let mut alive: Vec<bool> = self.touched.slots.iter().map(|s| is_global || rows[*s as usize] > 0).collect();
+        if self.idle.is_some() {
+            self.bury(&mut alive)?;
+        }
         let changes = self.changes(&alive)?;
         for from in (0..changes.num_rows()).step_by(BATCH_ROWS_MAX) {
             ctx.emit(changes.slice(from, BATCH_ROWS_MAX.min(changes.num_rows() - from)));

@@ -2,6 +2,7 @@ use crate::OperatorError;
 use crate::aggregation::{Calls, CountedSet};
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
+use eddyline_changes::hash::{combine, hash_columns};
 use eddyline_plan::GroupAggregateSpec;
 use eddyline_state::{SlotTable, StateError, Store, Table, TableId};
 
@@ -20,6 +21,16 @@ impl Groups {
     /// The stored groups of an operator with keys of `types`.
     pub(super) fn open(spec: &GroupAggregateSpec, types: &[DataType], store: &Store) -> Result<Self, OperatorError> {
         Self::over(spec, SlotTable::open("groups", types, store, GROUPS, types.len())?)
+    }
+
+    /// Brings all stored groups into memory. Returns their slots.
+    pub(super) fn load_all(&mut self) -> Result<Vec<u32>, OperatorError> {
+        let (rows, calls) = (&mut self.rows, &mut self.calls);
+        self.table
+            .scan_all(&|columns, n| hash_columns(columns, n), &mut |slot, bytes| load(rows, calls, slot, bytes))?;
+        self.rows.resize(self.table.slots_max(), 0);
+        self.calls.resize(self.table.slots_max());
+        Ok(self.table.slots())
     }
 
     /// Groups in memory alone.
@@ -113,6 +124,17 @@ pub(super) fn open_sets(
             Ok(CountedSet::new(table, set_calls(spec, args).count(), spec.append_only))
         })
         .collect()
+}
+
+/// How the keys of a set of the phase `Single` are hashed: the group, then the values.
+pub(super) fn set_hashes(
+    keys: usize,
+    args: usize,
+) -> impl Fn(&[ArrayRef], usize) -> Result<Vec<u64>, arrow::error::ArrowError> {
+    move |columns, rows| {
+        let values = hash_columns(&columns[keys..keys + args], rows)?;
+        Ok(hash_columns(&columns[..keys], rows)?.iter().zip(&values).map(|(k, v)| combine(*k, *v)).collect())
+    }
 }
 
 /// The counted set of the phase `Distinct`: all sets in one, by the columns by which partials are dealt out.

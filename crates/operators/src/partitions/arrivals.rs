@@ -50,6 +50,11 @@ impl Arrivals {
         touched
     }
 
+    /// Did something come in a partition?
+    pub(crate) fn is_touched(&self, slot: u32) -> bool {
+        self.touched_at.get(slot as usize).is_some_and(|at| *at > 0)
+    }
+
     /// What came in a partition in which something came.
     pub(crate) fn of(&self, slot: u32) -> Touched {
         self.touched[self.touched_at[slot as usize] as usize - 1]

@@ -40,6 +40,8 @@ pub(crate) struct Partitions {
     keys: Part,
     /// Full keys of stored rows whose removal is not yet written.
     gone: HashSet<Vec<u8>>,
+    /// A row that is taken back and is not there was forgotten: no error.
+    pub(crate) is_lenient: bool,
 }
 
 /// What [`Partitions::merge`] finds.
@@ -70,6 +72,7 @@ impl Partitions {
             store: store.cloned(),
             keys: Part::new(fields)?,
             gone: HashSet::new(),
+            is_lenient: false,
         };
         state.load()?;
         Ok(state)
@@ -158,6 +161,10 @@ impl Partitions {
             from += at;
             let weight = rows.weight(*row);
             if found.is_err() {
+                if weight < 0 && self.is_lenient {
+                    self.rows.remove(*row);
+                    continue;
+                }
                 if weight < 0 {
                     return Err(self.retraction(codec, slot, *row));
                 }
@@ -170,12 +177,23 @@ impl Partitions {
             self.rows.add_weight(known, weight);
             match self.rows.weight(known) {
                 0 => merged.gone.push((slot, known)),
+                left if left < 0 && self.is_lenient => merged.gone.push((slot, known)),
                 left if left < 0 => return Err(self.retraction(codec, slot, known)),
                 _ => merged.rows.push(known),
             }
         }
         merged.rows.extend_from_slice(&self.list(slot)[from..]);
         Ok(())
+    }
+
+    /// All partitions.
+    pub(crate) fn slots(&self) -> Vec<u32> {
+        self.partitions.slots()
+    }
+
+    /// Is there such a partition?
+    pub(crate) fn is_live(&self, slot: u32) -> bool {
+        self.partitions.is_live(slot)
     }
 
     /// Forgets rows of partitions.

@@ -26,10 +26,11 @@
 //! The local phase keeps the same in memory alone. After a restart it sends too much at worst.
 //!
 //! # Time
-//! Watermarks pass. Nothing is forgotten by time.
+//! Watermarks pass. With a time to live ([`eddyline_plan::Node::ttl_ms`]), partitions into which no row came for so long are forgotten;
+//! nothing is put out then. (A row that comes too late in the order does not come in.) A restart begins the time anew.
 //!
 //! # Errors
-//! More rows taken back than there were, when the epoch ends.
+//! More rows taken back than there were, when the epoch ends; with a time to live they may have been forgotten, and it is none.
 //!
 //! # Cost
 //! Per row: one look-up of the partition, the order columns in the row format, and if the input is append-only one
@@ -61,8 +62,9 @@ pub(crate) fn build(
     input: &SchemaRef,
     output: &SchemaRef,
     store: &Store,
+    ttl_ms: Option<u64>,
 ) -> Result<Box<dyn Operator>, OperatorError> {
-    Ok(Box::new(operator::TopN::open(spec, input, output, store)?))
+    Ok(Box::new(operator::TopN::open(spec, input, output, store, ttl_ms)?))
 }
 
 /// What the operator of `spec` keeps. Rows that are equal in the order have one RANK or DENSE_RANK: nothing bounds how many
@@ -83,6 +85,6 @@ pub(crate) fn layout(spec: &TopNSpec, input: &Below<'_>) -> Layout {
         tables: vec![table],
         // Before the exchange what was sent is not taken back.
         output: if spec.local { input.rows.clone() } else { first },
-        way_out: "keep ROW_NUMBER() <= n of rows that are only inserted, partitioned by columns of few values, or of young rows alone (WHERE ts > NOW() - INTERVAL '1' DAY)",
+        way_out: "keep ROW_NUMBER() <= n of rows that are only inserted, partitioned by columns of few values, or of young rows alone (WHERE ts > NOW() - INTERVAL '1' DAY), or SET 'table.exec.state.ttl'",
     }
 }

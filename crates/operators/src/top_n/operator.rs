@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32
 use arrow::datatypes::SchemaRef;
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_plan::{Ranking, TopNSpec};
-use eddyline_state::{Store, Table};
+use eddyline_state::{Idle, Store, Table};
 use std::sync::Arc;
 
 /// Pending rows of a partition beyond twice those that it can put out, before they are looked through.
@@ -31,6 +31,8 @@ pub(super) struct TopN {
     /// By partition: rows whose order begins with more than this number cannot come in. `u128::MAX` lets all in.
     limits: Vec<u128>,
     arrivals: Arrivals,
+    /// When rows came in partitions last, where partitions are forgotten.
+    idle: Option<Idle>,
     slots: Vec<u32>,
     scratch: Scratch,
 }
@@ -61,6 +63,7 @@ impl TopN {
         input: &SchemaRef,
         output: &SchemaRef,
         store: &Store,
+        ttl_ms: Option<u64>,
     ) -> Result<Self, OperatorError> {
         let width = input.fields().len();
         let forgets = spec.append_only && spec.last.is_some();
@@ -71,7 +74,13 @@ impl TopN {
         }
         let ranking = spec.ranking;
         let numbers = Numbers { ranking, first: spec.first, last: spec.last.unwrap_or(u64::MAX) };
-        let state = Partitions::open(NAME, &spec.partition, input, (!spec.local).then_some(store))?;
+        let mut state = Partitions::open(NAME, &spec.partition, input, (!spec.local).then_some(store))?;
+        state.is_lenient = ttl_ms.is_some();
+        let idle = ttl_ms.map(|ttl_ms| {
+            let mut idle = Idle::new(ttl_ms);
+            idle.adopt(state.slots());
+            idle
+        });
         let limit = |slot: usize| match (state.list(slot as u32), &state.rows) {
             (list, rows) if forgets => limit(list, rows, select(list, rows, numbers, &mut Vec::new())),
             _ => u128::MAX,
@@ -91,9 +100,23 @@ impl TopN {
             state,
             spec: spec.clone(),
             arrivals: Arrivals::default(),
+            idle,
             slots: Vec::new(),
             scratch: Scratch::default(),
         })
+    }
+
+    /// Forgets the partitions in which no row came for the time to live; nothing is put out.
+    fn forget_idle(&mut self, now_ms: i64) -> Result<(), OperatorError> {
+        let Some(idle) = &mut self.idle else { return Ok(()) };
+        let gone = idle.take(now_ms, |slot| self.state.is_live(slot) && !self.arrivals.is_touched(slot));
+        for slot in &gone {
+            let rows: Vec<(u32, u32)> = self.state.list(*slot).iter().map(|row| (*slot, *row)).collect();
+            self.state.remove(&rows)?;
+            self.state.set_list(*slot, &[]);
+            self.limits[*slot as usize] = u128::MAX;
+        }
+        self.state.remove_partitions(&gone)
     }
 
     /// The rows of the batch that may come in; `None`: all.
@@ -204,7 +227,8 @@ fn limit(list: &[u32], rows: &Rows, selected: Selected) -> u128 {
 }
 
 impl Operator for TopN {
-    fn process(&mut self, _input: usize, changes: ChangeBatch, _ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+    fn process(&mut self, _input: usize, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        self.forget_idle(ctx.moment().wall_ms)?;
         if self.spec.append_only && changes.weights().per_row().is_some_and(|w| w.iter().any(|w| *w < 0)) {
             let message = "a row is taken back of an input that was said to be append-only".into();
             return Err(OperatorError::Spec { operator: NAME, message });
@@ -227,7 +251,11 @@ impl Operator for TopN {
 
     fn flush(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         let mut out = Flushed::default();
+        let now_ms = ctx.moment().wall_ms;
         for touched in self.arrivals.take() {
+            if let Some(idle) = &mut self.idle {
+                idle.touch([touched.slot], now_ms);
+            }
             self.settle(touched, &mut out)?;
         }
         self.arrivals.clear();
@@ -235,6 +263,7 @@ impl Operator for TopN {
         self.state.remove(&std::mem::take(&mut self.scratch.merged.gone))?;
         self.state.remove_partitions(&out.gone_partitions)?;
         out.gone_partitions.iter().for_each(|slot| self.limits[*slot as usize] = u128::MAX);
+        self.forget_idle(now_ms)?;
         self.state.rows.sweep();
         Ok(())
     }

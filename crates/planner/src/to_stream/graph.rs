@@ -8,6 +8,8 @@ use std::collections::HashSet;
 pub(crate) struct Graph {
     nodes: Vec<Node>,
     used: HashSet<OperatorId>,
+    /// How long state that is not touched is kept, where it can be forgotten.
+    ttl_ms: Option<u64>,
 }
 
 /// A node to be.
@@ -24,6 +26,11 @@ pub(crate) struct NewNode {
 }
 
 impl Graph {
+    /// A graph of operators that forget what was not touched for so long; `None`: never.
+    pub(crate) fn new(ttl_ms: Option<u64>) -> Self {
+        Self { ttl_ms, ..Self::default() }
+    }
+
     /// The node at a position.
     pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id]
@@ -41,6 +48,7 @@ impl Graph {
             return same.id;
         }
         let operator = self.identity(&new);
+        let ttl_ms = self.ttl_ms.filter(|_| new.spec.can_forget());
         let id = self.nodes.len();
         self.nodes.push(Node {
             id,
@@ -49,6 +57,7 @@ impl Graph {
             inputs: new.inputs,
             schema: new.schema,
             traits: new.traits,
+            ttl_ms,
         });
         id
     }

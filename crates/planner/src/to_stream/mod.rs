@@ -72,7 +72,15 @@ impl<'p, 'a> Builder<'p, 'a> {
     pub(crate) fn new(planner: &'p Planner<'a>, scans: Scans) -> Self {
         let compiler = Compiler::new(planner.config());
         let moments = Moments::standing_at(planner.options.moment);
-        Self { planner, compiler, scans, graph: Graph::default(), warnings: Vec::new(), insertions_into: None, moments }
+        Self {
+            planner,
+            compiler,
+            scans,
+            graph: Graph::new(planner.options.state_ttl_ms),
+            warnings: Vec::new(),
+            insertions_into: None,
+            moments,
+        }
     }
 
     /// The stream of a plan's rows. Columns stand where the plan's schema has them.
