@@ -408,3 +408,12 @@ fn a_reader_that_leaves_ends_the_run_quietly() {
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{sql}");
     }
 }
+
+#[test]
+fn the_shop_s_revenue_is_as_counted_by_hand() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
+    command.current_dir(&top).args(["run", "examples/shop/revenue.sql", "--format", "csv"]).env_remove("EDDYLINE_LOG");
+    let wanted = std::fs::read_to_string(top.join("examples/shop/revenue.csv")).expect("the result is there");
+    Ran::from(command.args(["--shards", "4"]).output().expect("started")).prints(0, &wanted);
+}

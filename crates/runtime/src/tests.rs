@@ -1,5 +1,6 @@
 //! Whole jobs: scripted sources, toy operators, collecting sinks.
 
+mod conflicts;
 mod crashes;
 mod epochs;
 mod exchange;

@@ -12,7 +12,7 @@ use crate::random::RandomTable;
 use crate::rows::Multiset;
 use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{filter_record_batch, max, take_record_batch};
-use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
+use arrow::datatypes::{Int64Type, SchemaRef, TimestampMillisecondType};
 use eddyline_changes::{BarrierKind, ChangeBatch, Epoch, Watermark};
 use eddyline_connectors::clock::{Clock, ManualClock};
 use eddyline_connectors::{
@@ -23,6 +23,7 @@ use eddyline_runtime::JobSettings;
 use eddyline_runtime::simulation::Simulation;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -194,7 +195,8 @@ impl<'a> Arrived<'a> {
         (0..self.tables.len())
             .map(|t| {
                 let blocks: Vec<ChangeBatch> = self.blocks(t).cloned().collect();
-                let rows = accumulated(&self.tables[t].schema, &blocks).map_err(|e| e.to_string())?;
+                let add_up = if self.tables[t].upserts { last_of_keys } else { accumulated };
+                let rows = add_up(&self.tables[t].schema, &blocks).map_err(|e| e.to_string())?;
                 Ok((self.tables[t].name.clone(), vec![rows]))
             })
             .collect()
@@ -225,6 +227,15 @@ fn accumulated(schema: &SchemaRef, blocks: &[ChangeBatch]) -> Result<RecordBatch
     let net = ChangeBatch::concat(schema, blocks)?.consolidate()?;
     let copies = (0..net.num_rows()).flat_map(|r| std::iter::repeat_n(r as u32, net.weights().at(r).max(0) as usize));
     Ok(take_record_batch(net.rows(), &UInt32Array::from_iter_values(copies))?)
+}
+
+/// The last row of every value of the column `a`, unless it was deleted; a key's rows are in the order of the blocks.
+fn last_of_keys(schema: &SchemaRef, blocks: &[ChangeBatch]) -> Result<RecordBatch, eddyline_changes::ChangeError> {
+    let all = ChangeBatch::concat(schema, blocks)?;
+    let keys = all.column(1).as_primitive::<Int64Type>();
+    let last: BTreeMap<i64, u32> = keys.values().iter().zip(0..).map(|(key, row)| (*key, row)).collect();
+    let kept = last.into_values().filter(|row| all.weights().at(*row as usize) > 0);
+    Ok(take_record_batch(all.rows(), &UInt32Array::from_iter_values(kept))?)
 }
 
 /// A sink in the place of the engine's: accumulates what is committed.

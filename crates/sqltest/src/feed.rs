@@ -12,8 +12,10 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use eddyline_changes::ChangeBatch;
 use eddyline_changes::table::parse_changes;
+use eddyline_changes::{ChangeBatch, RowKind};
+use eddyline_connectors::changelog::row_kinds;
+use eddyline_connectors::format::{self, BytesFormat, EncodingFormat, Place};
 use eddyline_connectors::{
     Boundedness, Connector, ConnectorError, Decoded, Decoder, Options, Payload, Position, RawBlock, Rim, Source,
     SourceChanges, SourceRequest, Split, SplitReader,
@@ -93,9 +95,11 @@ impl Connector for Changes {
     }
 
     fn changes(&self, options: &BTreeMap<String, String>) -> SourceChanges {
-        match options.get("retracts").is_some_and(|v| v == "true") {
-            true => SourceChanges::Full,
-            false => SourceChanges::Inserts,
+        let is_set = |name: &str| options.get(name).is_some_and(|v| v == "true");
+        match (is_set("upserts"), is_set("retracts")) {
+            (true, _) => SourceChanges::Upserts,
+            (false, true) => SourceChanges::Full,
+            (false, false) => SourceChanges::Inserts,
         }
     }
 
@@ -106,8 +110,11 @@ impl Connector for Changes {
             None => written(&mut options, &request.physical)?,
         };
         options.flag("retracts", false)?;
+        options.flag("upserts", false)?;
+        let through = options.text("through").map(|format| Through::new(&format, &request)).transpose()?;
         options.finish()?;
-        Ok(Arc::new(ChangesSource { feed, pushed, projection: request.projection.clone(), schema: request.decoded() }))
+        let (projection, schema) = (request.projection.clone(), request.decoded());
+        Ok(Arc::new(ChangesSource { feed, pushed, projection, schema, through }))
     }
 }
 
@@ -130,6 +137,50 @@ struct ChangesSource {
     pushed: bool,
     projection: Vec<usize>,
     schema: SchemaRef,
+    through: Option<Through>,
+}
+
+/// A format that rows are written in and read from on their way, to see that they arrive as they were.
+#[derive(Clone)]
+struct Through {
+    write: Arc<dyn EncodingFormat>,
+    read: Arc<dyn BytesFormat>,
+    schema: SchemaRef,
+    key: Vec<usize>,
+}
+
+impl Through {
+    fn new(format: &str, request: &SourceRequest) -> Result<Self, ConnectorError> {
+        let given = BTreeMap::from([("format".to_owned(), format.to_owned())]);
+        let options = || Options::new(&request.table, &given);
+        let write = format::encoding(&mut options(), &request.physical, &request.key)?;
+        let read = format::decoding(&mut options(), request)?;
+        Ok(Self { write, read, schema: request.decoded(), key: request.key.clone() })
+    }
+
+    /// `changes` as they come out of the format, one by one in their order: an upsert may follow another.
+    fn carry(&self, changes: &ChangeBatch) -> Result<ChangeBatch, ConnectorError> {
+        let mut bytes = Vec::new();
+        let key = (!self.key.is_empty()).then_some(self.key.as_slice());
+        let kinds = match key {
+            // Told by their key, rows are not taken back one by one.
+            Some(_) => (0..changes.num_rows() as u32)
+                .map(|row| {
+                    (row, if changes.weights().at(row as usize) > 0 { RowKind::Insert } else { RowKind::Delete })
+                })
+                .collect(),
+            None => row_kinds(changes, None)?,
+        };
+        self.write.encode_changes(changes.rows(), &kinds, &mut bytes)?;
+        let mut decoder = self.read.decoder(Place::new("through"))?;
+        let end = Position(bytes.len() as u64);
+        decoder.feed(RawBlock { payload: Payload::Bytes(bytes.into()), start: Position(0), end })?;
+        let mut all = Vec::new();
+        while let Some(decoded) = decoder.next(7)? {
+            all.push(decoded.changes);
+        }
+        Ok(ChangeBatch::concat(&self.schema, &all)?)
+    }
 }
 
 impl Source for ChangesSource {
@@ -151,7 +202,8 @@ impl Source for ChangesSource {
     }
 
     fn decoder(&self, _split: &Split) -> Result<Box<dyn Decoder>, ConnectorError> {
-        Ok(Box::new(ChangesDecoder { projection: self.projection.clone(), schema: self.schema.clone(), block: None }))
+        let (projection, schema, through) = (self.projection.clone(), self.schema.clone(), self.through.clone());
+        Ok(Box::new(ChangesDecoder { projection, schema, through, block: None }))
     }
 }
 
@@ -185,6 +237,7 @@ impl SplitReader for ChangesReader {
 struct ChangesDecoder {
     projection: Vec<usize>,
     schema: SchemaRef,
+    through: Option<Through>,
     block: Option<(ChangeBatch, Position)>,
 }
 
@@ -199,6 +252,9 @@ impl Decoder for ChangesDecoder {
 
     fn next(&mut self, _rows_max: usize) -> Result<Option<Decoded>, ConnectorError> {
         let Some((changes, position)) = self.block.take() else { return Ok(None) };
+        if let Some(through) = &self.through {
+            return Ok(Some(Decoded { changes: through.carry(&changes)?, skipped: 0, position }));
+        }
         let columns = changes.rows().project(&self.projection)?.columns().to_vec();
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(changes.num_rows()));
         let rows = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;

@@ -11,6 +11,8 @@ use rand::rngs::StdRng;
 pub enum Kind {
     /// Queries over two tables, one of which takes rows back.
     Relational,
+    /// The same, one of them a table whose rows replace each other by key.
+    Upserts,
     /// Windows over a table that only grows, emitted when they close.
     WindowsClosed,
     /// The same, emitted early and corrected.
@@ -21,7 +23,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Relational, Self::WindowsClosed, Self::WindowsEarly, Self::Timed];
+    pub const ALL: [Self; 5] = [Self::Relational, Self::Upserts, Self::WindowsClosed, Self::WindowsEarly, Self::Timed];
 }
 
 /// Runs the case of `seed`.
@@ -40,6 +42,9 @@ pub fn made(kind: Kind, seed: u64) -> Failing {
         Kind::Relational | Kind::Timed => {
             let shape = if kind == Kind::Timed { Shape::Timed } else { Shape::Relational };
             (vec![random::table(&mut rng, "t", true, 24), random::table(&mut rng, "u", false, 24)], shape)
+        }
+        Kind::Upserts => {
+            (vec![random::keyed_table(&mut rng, "t", 30), random::table(&mut rng, "u", true, 20)], Shape::Relational)
         }
         Kind::WindowsClosed | Kind::WindowsEarly => (vec![random::table(&mut rng, "t", false, 40)], Shape::Windowed),
     };

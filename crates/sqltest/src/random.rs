@@ -21,6 +21,8 @@ pub struct RandomTable {
     pub schema: SchemaRef,
     /// Are rows taken back?
     pub retracts: bool,
+    /// Do rows replace each other by the column `a`?
+    pub upserts: bool,
     /// CREATE TABLE, reading the feed of the table's name.
     pub ddl: String,
     /// What arrives, per split, in order.
@@ -47,13 +49,70 @@ const DISORDER_MS: i64 = 5_000;
 /// out of order by less than the watermark allows, so that no row is late.
 pub fn table(rng: &mut StdRng, name: &str, retracts: bool, rows_max: usize) -> RandomTable {
     let splits = rng.random_range(1..=3);
-    let with = if retracts { ", 'retracts' = 'true'" } else { "" };
+    let mut with = if retracts { ", 'retracts' = 'true'".to_owned() } else { String::new() };
+    // Of its own lots: which queries belong to a seed does not depend on how its rows travel.
+    let mut lots = rng.clone();
+    if retracts && lots.random_bool(0.3) {
+        let format = ["changelog-json", "changelog-csv", "debezium-json"].choose(&mut lots).expect("not empty");
+        let _ = write!(with, ", 'through' = '{format}'");
+    }
     let ddl = format!(
         "CREATE TABLE {name} ({COLUMNS}, WATERMARK FOR ts AS ts - INTERVAL '5' SECOND) \
          WITH ('connector' = 'changes', 'feed' = '{name}'{with});"
     );
     let splits = (0..splits).map(|_| blocks(rng, retracts, rows_max)).collect();
-    RandomTable { name: name.to_owned(), schema: schema(), retracts, ddl, splits }
+    RandomTable { name: name.to_owned(), schema: schema(), retracts, upserts: false, ddl, splits }
+}
+
+/// A table with the PRIMARY KEY `a`, whose rows replace each other. All rows of a key are in one split.
+pub fn keyed_table(rng: &mut StdRng, name: &str, rows_max: usize) -> RandomTable {
+    let schema = Arc::new(Schema::new(
+        schema().fields().iter().map(|f| f.as_ref().clone().with_nullable(f.name() != "a")).collect::<Vec<_>>(),
+    ));
+    let count = rng.random_range(1..=3);
+    let mut with = String::new();
+    if rng.random_bool(0.5) {
+        let format = ["upsert-json", "upsert-csv"].choose(rng).expect("not empty");
+        let _ = write!(with, ", 'through' = '{format}'");
+    }
+    let ddl = format!(
+        "CREATE TABLE {name} ({COLUMNS}, PRIMARY KEY (a) NOT ENFORCED) \
+         WITH ('connector' = 'changes', 'feed' = '{name}', 'upserts' = 'true'{with});"
+    );
+    let splits = (0..count).map(|split| keyed_blocks(rng, &schema, split, count, rows_max)).collect();
+    RandomTable { name: name.to_owned(), schema, retracts: true, upserts: true, ddl, splits }
+}
+
+fn keyed_blocks(rng: &mut StdRng, schema: &SchemaRef, split: i64, splits: i64, rows_max: usize) -> Vec<ChangeBatch> {
+    let mut blocks = Vec::new();
+    let mut left = rng.random_range(0..=rows_max);
+    while left > 0 {
+        let size = rng.random_range(1..=left.min(1 + rows_max / 4));
+        left -= size;
+        let mut text = String::new();
+        for _ in 0..size {
+            let key = split + splits * rng.random_range(-2..3);
+            let row = row(rng, 1_704_067_200_000);
+            let (k, rest) = split_row(&row);
+            let _ = match rng.random_bool(0.25) {
+                true => writeln!(text, "- NULL {key} NULL NULL NULL NULL"),
+                false => writeln!(text, "+ {k} {key} {rest}"),
+            };
+        }
+        blocks.push(parse_changes(schema, &text).expect("generated rows are well formed"));
+    }
+    blocks
+}
+
+/// The first column of a row, and those behind the second.
+fn split_row(row: &str) -> (&str, &str) {
+    let end = match row.strip_prefix('"') {
+        Some(quoted) => quoted.find('"').map_or(0, |at| at + 2),
+        None => row.find(' ').unwrap_or(0),
+    };
+    let (k, rest) = row.split_at(end);
+    let rest = rest.trim_start();
+    (k, rest.split_once(' ').map_or("", |(_, rest)| rest))
 }
 
 fn blocks(rng: &mut StdRng, retracts: bool, rows_max: usize) -> Vec<ChangeBatch> {

@@ -119,7 +119,7 @@ pub fn table(name: &str, columns: &str, splits: Vec<Vec<ChangeBatch>>) -> Random
     let ddl = format!(
         "CREATE TABLE {name} ({columns}) WITH ('connector' = 'changes', 'feed' = '{name}', 'retracts' = 'true');"
     );
-    RandomTable { name: name.to_owned(), schema: schema(columns), retracts: true, ddl, splits }
+    RandomTable { name: name.to_owned(), schema: schema(columns), retracts: true, upserts: false, ddl, splits }
 }
 
 /// Query `n` of 22, without ORDER BY and LIMIT, which are for display.

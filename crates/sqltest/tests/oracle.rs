@@ -15,6 +15,11 @@ fn relational_queries_equal_their_batch_answers() {
 }
 
 #[test]
+fn queries_over_rows_that_replace_each_other_equal_their_batch_answers() {
+    all(Kind::Upserts, 0..40);
+}
+
+#[test]
 fn windows_equal_their_batch_answers_when_they_close() {
     all(Kind::WindowsClosed, 0..40);
 }
