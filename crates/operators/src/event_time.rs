@@ -39,6 +39,18 @@ pub(crate) fn millis(operator: &'static str, column: &ArrayRef) -> Result<Int64A
     })
 }
 
+/// As [`millis`]; NULL, which never passes, is the last moment.
+///
+/// # Errors
+/// As [`millis`].
+pub(crate) fn millis_or_max(operator: &'static str, column: &ArrayRef) -> Result<Int64Array, OperatorError> {
+    let times = millis(operator, column)?;
+    if times.null_count() == 0 {
+        return Ok(times);
+    }
+    Ok(Int64Array::from_iter_values(times.iter().map(|t| t.unwrap_or(i64::MAX))))
+}
+
 /// As [`millis`], for times that are put into windows.
 ///
 /// # Errors

@@ -103,6 +103,9 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
             let last = t.last.map(|l| l.to_string()).unwrap_or_default();
             let _ = write!(out, "{local}{} {}..{last}", t.ranking.name(), t.first);
             let _ = write!(out, " by ({}) order ({})", names(input, &t.partition), order(input, &t.order));
+            if let Some(time) = t.closes {
+                let _ = write!(out, " when {} closes", input.field(t.partition[time.key]).name());
+            }
         }
         OperatorSpec::Unnest(u) => {
             let outer = if u.outer { "outer " } else { "" };

@@ -53,10 +53,11 @@ impl JoinKind {
     }
 }
 
-/// A join key that is a time which the watermark of both inputs passes: then no row with that key comes any more.
+/// A key (of a join, of a partition) that is a time which the watermark of all inputs passes: then no row with that key comes any
+/// more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimeKey {
-    /// Position in [`JoinSpec::on`]; a TIMESTAMP.
+    /// Position among the keys; a TIMESTAMP.
     pub key: usize,
     /// Rows with the time `t` (ms) are complete when `t + delay_ms <= watermark`.
     pub delay_ms: i64,

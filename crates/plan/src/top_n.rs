@@ -1,5 +1,6 @@
 //! The first rows of every partition of a changing table, in an order.
 
+use crate::TimeKey;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 
@@ -54,6 +55,9 @@ pub struct TopNSpec {
     pub last: Option<u64>,
     /// True when the input is never retracted: rows beyond `last` are then forgotten.
     pub append_only: bool,
+    /// A column of the partition that is a time, by position in `partition`. A partition is then put out once, when its
+    /// time is complete, and forgotten; rows that come later are left out. Needs `append_only`.
+    pub closes: Option<TimeKey>,
     /// Select before the exchange: puts out, once each, the rows that come among the first `last` of this instance.
     /// Append-only in and out; needs `append_only`, `last`, `first` = 1 and an output of all columns of the input.
     pub local: bool,

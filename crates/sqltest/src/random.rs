@@ -641,6 +641,25 @@ fn grouped_by_sets(rng: &mut StdRng, from: &str, full: bool) -> String {
     format!("SELECT k, a, GROUPING(k) AS gk, GROUPING_ID(k, a) AS ga, {aggregates} FROM {from}{wher} GROUP BY {sets}")
 }
 
+/// The first rows of windows, of rows or of groups. The order leaves rows equal only where what is put out of them is.
+fn first_of_windows(rng: &mut StdRng, window: &str) -> String {
+    let from = match rng.random_bool(0.5) {
+        true => format!("SELECT k, a, window_start, window_end FROM TABLE({window}){}", wher(rng, true)),
+        false => format!(
+            "SELECT k, SUM(a) AS a, window_start, window_end FROM TABLE({window}) GROUP BY k, window_start, window_end"
+        ),
+    };
+    let partition = ["window_start, window_end", "window_end, k", "window_start", "k, window_start, window_end"];
+    let partition = partition.choose(rng).expect("not empty");
+    let order = ["a DESC, k", "k, a", "a NULLS LAST, k DESC"].choose(rng).expect("not empty");
+    let bound = ["n <= 2", "n = 1", "n BETWEEN 2 AND 3"].choose(rng).expect("not empty");
+    let shown = if rng.random_bool(0.5) { ", n" } else { "" };
+    format!(
+        "SELECT k, a, window_start, window_end{shown} FROM \
+         (SELECT *, ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY {order}) AS n FROM ({from}) AS w) AS f WHERE {bound}"
+    )
+}
+
 fn windowed(rng: &mut StdRng, tables: &[&str]) -> String {
     let table = tables.choose(rng).expect("a table");
     let window = if rng.random_bool(0.5) {
@@ -649,6 +668,9 @@ fn windowed(rng: &mut StdRng, tables: &[&str]) -> String {
         let (slide, size) = (rng.random_range(1..=6), rng.random_range(1..=20));
         format!("HOP(TABLE {table}, DESCRIPTOR(ts), INTERVAL '{slide}' SECOND, INTERVAL '{size}' SECOND)")
     };
+    if rng.random_bool(0.25) {
+        return first_of_windows(rng, &window);
+    }
     let key = *["k", "b", "k, b", ""].choose(rng).expect("not empty");
     let keys = if key.is_empty() { String::new() } else { format!("{key}, ") };
     let aggregates = aggregates(rng, true);

@@ -1,7 +1,8 @@
 use super::postings::Postings;
 use super::weights::SlotWeights;
 use crate::OperatorError;
-use arrow::array::{Array, ArrayRef, Int64Array};
+use crate::event_time::millis_or_max;
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use eddyline_changes::hash::{combine, hash_columns};
@@ -340,7 +341,7 @@ impl Keys {
             && !created.is_empty()
         {
             let times = self.table.key_column(by_time.key, &created)?;
-            let times = millis_or_max(&times)?;
+            let times = millis_or_max(super::NAME, &times)?;
             for (slot, time) in created.iter().zip(times.values()) {
                 by_time.slots.entry(*time).or_default().push(*slot);
             }
@@ -391,7 +392,7 @@ impl Keys {
             && !gone.is_empty()
         {
             let times = self.table.key_column(by_time.key, &gone)?;
-            for (slot, time) in gone.iter().zip(millis_or_max(&times)?.values()) {
+            for (slot, time) in gone.iter().zip(millis_or_max(super::NAME, &times)?.values()) {
                 if let Some(slots) = by_time.slots.get_mut(time) {
                     slots.retain(|s| s != slot);
                     if slots.is_empty() {
@@ -484,14 +485,4 @@ impl<T: Copy> Touched<T> {
     pub(super) fn clear(&mut self) {
         self.entries.drain(..).for_each(|(slot, _)| self.at[slot as usize] = 0);
     }
-}
-
-/// Times in milliseconds; NULL, which never passes, is the last moment.
-fn millis_or_max(column: &ArrayRef) -> Result<Int64Array, OperatorError> {
-    let times = crate::event_time::millis(super::NAME, column)?;
-    if times.null_count() == 0 {
-        return Ok(times);
-    }
-    let times: Vec<i64> = times.iter().map(|t| t.unwrap_or(i64::MAX)).collect();
-    Ok(Int64Array::from(times))
 }

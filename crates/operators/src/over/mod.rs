@@ -14,13 +14,13 @@
 //! # State
 //! | table | key | value | rows | removed when |
 //! |---|---|---|---|---|
-//! | rows (0) | partition, order, other columns | weight | all different rows | weight 0, or their time has passed |
+//! | rows (0) | partition, order, other columns | weight | all different rows | weight 0 |
 //! | partitions, in memory | partition | its rows in order | different partitions | no rows |
 //!
 //! Results are not kept: what a partition put out is computed again from what it was.
 //!
 //! # Time
-//! Watermarks pass. Where the partitions are windows, they go when the watermark passes their end.
+//! Watermarks pass. Nothing is forgotten by time.
 //!
 //! # Errors
 //! More rows taken back than there were, when the epoch ends; a result that does not fit its type.
@@ -33,7 +33,7 @@
 //! `n log n`, whatever their length (see `aggregate`).
 //!
 //! # Not done
-//! Only the changed end of a partition computed anew. EXCLUDE. NULLs and zeros of FLOAT and DOUBLE are put out in their
+//! Only the changed end of a partition computed anew. Partitions that are windows are not forgotten when they close. EXCLUDE. NULLs and zeros of FLOAT and DOUBLE are put out in their
 //! canonical form (`-0.0` as `0.0`).
 
 mod aggregate;

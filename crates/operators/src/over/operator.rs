@@ -102,7 +102,7 @@ impl Over {
             codec: Codec::new(&spec.partition, &spec.order, input)?,
             calls: Calls::new(spec)?,
             results: RowConverter::new(results)?,
-            state: Partitions::open(NAME, &spec.partition, input, Some(store))?,
+            state: Partitions::open(NAME, &spec.partition, input, None, Some(store))?,
             arrivals: Arrivals::default(),
             slots: Vec::new(),
             spec: spec.clone(),

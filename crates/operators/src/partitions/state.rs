@@ -2,12 +2,16 @@ use super::codec::{Codec, Part, Place};
 use super::rows::Rows;
 use crate::OperatorError;
 use crate::aggregation::retraction;
+use crate::event_time::millis_or_max;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
 use arrow::row::SortField;
 use eddyline_changes::hash::hash_columns;
+use eddyline_plan::TimeKey;
 use eddyline_state::{SlotTable, StateError, Store, Table, TableId, Write};
 use hashbrown::HashSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 const ROWS: TableId = 0;
 /// First byte of every stored value.
@@ -38,10 +42,18 @@ pub(crate) struct Partitions {
     /// `None`: in memory alone.
     store: Option<Store>,
     keys: Part,
+    /// Where the time of partitions lets them go: the partitions by that time.
+    by_time: Option<ByTime>,
     /// Full keys of stored rows whose removal is not yet written.
     gone: HashSet<Vec<u8>>,
     /// A row that is taken back and is not there was forgotten: no error.
     pub(crate) is_lenient: bool,
+}
+
+struct ByTime {
+    /// Which column of the partition is the time.
+    key: usize,
+    slots: BTreeMap<i64, Vec<u32>>,
 }
 
 /// What [`Partitions::merge`] finds.
@@ -55,11 +67,12 @@ pub(crate) struct Merged {
 
 impl Partitions {
     /// What is stored in the first table of `store`, brought into memory; without a store, nothing. `partition` are the
-    /// columns of `input` that make one.
+    /// columns of `input` that make one, `time` is the one of them that lets them go.
     pub(crate) fn open(
         operator: &'static str,
         partition: &[usize],
         input: &Schema,
+        time: Option<TimeKey>,
         store: Option<&Store>,
     ) -> Result<Self, OperatorError> {
         let types: Vec<DataType> = partition.iter().map(|c| input.field(*c).data_type().clone()).collect();
@@ -71,6 +84,7 @@ impl Partitions {
             rows: Rows::default(),
             store: store.cloned(),
             keys: Part::new(fields)?,
+            by_time: time.map(|t| ByTime { key: t.key, slots: BTreeMap::new() }),
             gone: HashSet::new(),
             is_lenient: false,
         };
@@ -87,7 +101,7 @@ impl Partitions {
         })?;
         let mut slots = Vec::new();
         for batch in stored.chunks(SCAN_BATCH) {
-            let entries = batch.iter().map(|(k, v)| Entry::parse(k, v)).collect::<Result<Vec<_>, _>>()?;
+            let entries = batch.iter().map(|(k, v)| StoredRow::parse(k, v)).collect::<Result<Vec<_>, _>>()?;
             let columns = self.keys.decode(entries.iter().map(|e| e.partition))?;
             let hashes = hash_columns(&columns, entries.len())?;
             self.lookup(&columns, &hashes, &mut slots)?;
@@ -107,10 +121,33 @@ impl Partitions {
         hashes: &[u64],
         slots: &mut Vec<u32>,
     ) -> Result<(), OperatorError> {
-        self.partitions.lookup(columns, hashes, slots, &mut |_, _| Ok(()))?;
+        let created = self.partitions.lookup(columns, hashes, slots, &mut |_, _| Ok(()))?;
         let room = self.partitions.slots_max();
         self.lists.resize_with(room, List::default);
+        if let Some(by_time) = self.by_time.as_mut().filter(|_| !created.is_empty()) {
+            let times = millis_or_max(self.operator, &self.partitions.key_column(by_time.key, &created)?)?;
+            for (slot, time) in created.iter().zip(times.values()) {
+                by_time.slots.entry(*time).or_default().push(*slot);
+            }
+        }
         Ok(())
+    }
+
+    /// Is there a partition whose time is at most `time` (ms)?
+    pub(crate) fn has_until(&self, time: i64) -> bool {
+        self.by_time.as_ref().and_then(|b| b.slots.first_key_value()).is_some_and(|(first, _)| *first <= time)
+    }
+
+    /// Takes out the partitions whose time is at most `time` (ms); they are to be forgotten, with their rows.
+    pub(crate) fn take_until(&mut self, time: i64) -> Vec<u32> {
+        let mut taken = Vec::new();
+        while let Some(by_time) = &mut self.by_time
+            && let Some(entry) = by_time.slots.first_entry()
+            && *entry.key() <= time
+        {
+            taken.append(&mut entry.remove());
+        }
+        taken
     }
 
     /// All slots are below this number.
@@ -209,6 +246,17 @@ impl Partitions {
 
     /// Forgets partitions without rows.
     pub(crate) fn remove_partitions(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
+        if let Some(by_time) = self.by_time.as_mut().filter(|_| !slots.is_empty()) {
+            let times = millis_or_max(self.operator, &self.partitions.key_column(by_time.key, slots)?)?;
+            for (slot, time) in slots.iter().zip(times.values()) {
+                if let Entry::Occupied(mut known) = by_time.slots.entry(*time) {
+                    known.get_mut().retain(|s| s != slot);
+                    if known.get().is_empty() {
+                        known.remove();
+                    }
+                }
+            }
+        }
         Ok(self.partitions.remove(slots)?)
     }
 
@@ -306,14 +354,14 @@ impl List {
 }
 
 /// A stored row.
-struct Entry<'a> {
+struct StoredRow<'a> {
     partition: &'a [u8],
     order: &'a [u8],
     rest: &'a [u8],
     weight: i64,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> StoredRow<'a> {
     fn parse(key: &'a [u8], value: &[u8]) -> Result<Self, StateError> {
         let damaged = |message: &str| StateError::Corrupt { table: "rows".into(), message: message.into() };
         let Some((&VERSION, value)) = value.split_first() else {

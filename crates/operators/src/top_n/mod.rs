@@ -14,10 +14,12 @@
 //! number comes right before the insertion in its place. The local phase puts out what is new and takes nothing back: what it
 //! sent is a row of the input all the same, and the next phase orders it out.
 //!
+//! Where partitions are windows that close, nothing at the flush: a partition is put out when its time is complete.
+//!
 //! # State
 //! | table | key | value | rows | removed when |
 //! |---|---|---|---|---|
-//! | rows (0) | partition, order, other columns | weight | append-only: those up to `last` of every partition; else all different rows | weight 0; append-only: beyond `last` |
+//! | rows (0) | partition, order, other columns | weight | append-only: those up to `last` of every partition; else all different rows | weight 0; append-only: beyond `last`; their time is complete |
 //! | partitions, in memory | partition | its rows in order; how late a row may be in the order and still come in | different partitions | no rows |
 //!
 //! A row is one string of bytes which orders as the rows of a partition do: the columns of the order in the row format,
@@ -26,7 +28,10 @@
 //! The local phase keeps the same in memory alone. After a restart it sends too much at worst.
 //!
 //! # Time
-//! Watermarks pass. With a time to live ([`eddyline_plan::Node::ttl_ms`]), partitions into which no row came for so long are forgotten;
+//! Watermarks pass. With a time among the columns of the partition ([`eddyline_plan::TopNSpec::closes`]) a partition is
+//! forgotten when the watermark has passed it; a row that comes for it later is left out and counted as late.
+//!
+//! With a time to live ([`eddyline_plan::Node::ttl_ms`]), partitions into which no row came for so long are forgotten;
 //! nothing is put out then. (A row that comes too late in the order does not come in.) A restart begins the time anew.
 //!
 //! # Errors
@@ -39,7 +44,7 @@
 //! and over its first `last` rows.
 //!
 //! # Not done
-//! Partitions that are windows are not forgotten when they close. NULLs and zeros of FLOAT and DOUBLE are put out in their
+//! Partitions that are windows are forgotten only over rows that are not taken back. NULLs and zeros of FLOAT and DOUBLE are put out in their
 //! canonical form (`-0.0` as `0.0`).
 
 mod operator;
@@ -47,7 +52,7 @@ mod ranks;
 #[cfg(test)]
 mod tests;
 
-use crate::layout::{Below, Layout, TableLayout, columns_bytes, names};
+use crate::layout::{Below, Bound, Layout, TableLayout, columns_bytes, names};
 use crate::partitions::ROW_BYTES;
 use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
@@ -78,7 +83,11 @@ pub(crate) fn layout(spec: &TopNSpec, input: &Below<'_>) -> Layout {
     let table = TableLayout {
         name: "rows".into(),
         key: names(input.schema, &spec.partition),
-        bound: if spec.append_only { first.clone() } else { input.rows.clone() },
+        bound: match spec.append_only {
+            true if spec.closes.is_some() => Bound::Watermark,
+            true => first.clone(),
+            false => input.rows.clone(),
+        },
         entry_bytes: width + ROW_BYTES,
     };
     Layout {

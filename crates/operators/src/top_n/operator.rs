@@ -1,11 +1,12 @@
 use super::NAME;
 use super::ranks::{Change, Numbers, Ranked, Selected, Shown, differences, select};
 use crate::aggregation::{BATCH_ROWS_MAX, columns};
+use crate::event_time::millis_or_max;
 use crate::partitions::{Arrivals, Codec, Encoded, Merged, Partitions, Rows, Touched};
-use crate::{Context, Operator, OperatorError};
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use crate::{Context, Operator, OperatorError, Rejected};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::datatypes::SchemaRef;
-use eddyline_changes::{ChangeBatch, Weights};
+use eddyline_changes::{ChangeBatch, Watermark, Weights};
 use eddyline_plan::{Ranking, TopNSpec};
 use eddyline_state::{Idle, Store, Table};
 use std::sync::Arc;
@@ -57,6 +58,14 @@ struct Flushed {
     gone_partitions: Vec<u32>,
 }
 
+impl Flushed {
+    fn push(&mut self, slot: u32, change: &Change) {
+        self.rows.push((slot, change.row));
+        self.ranks.push(change.rank as i64);
+        self.weights.push(change.weight);
+    }
+}
+
 impl TopN {
     pub(super) fn open(
         spec: &TopNSpec,
@@ -72,9 +81,13 @@ impl TopN {
             let message = "rows can be selected before an exchange only if they are append-only and bounded".into();
             return Err(OperatorError::Spec { operator: NAME, message });
         }
+        if spec.closes.is_some() && !spec.append_only {
+            let message = "rows that are taken back cannot be put out once, when their time is complete".into();
+            return Err(OperatorError::Spec { operator: NAME, message });
+        }
         let ranking = spec.ranking;
         let numbers = Numbers { ranking, first: spec.first, last: spec.last.unwrap_or(u64::MAX) };
-        let mut state = Partitions::open(NAME, &spec.partition, input, (!spec.local).then_some(store))?;
+        let mut state = Partitions::open(NAME, &spec.partition, input, spec.closes, (!spec.local).then_some(store))?;
         state.is_lenient = ttl_ms.is_some();
         let idle = ttl_ms.map(|ttl_ms| {
             let mut idle = Idle::new(ttl_ms);
@@ -113,10 +126,8 @@ impl TopN {
         for slot in &gone {
             let rows: Vec<(u32, u32)> = self.state.list(*slot).iter().map(|row| (*slot, *row)).collect();
             self.state.remove(&rows)?;
-            self.state.set_list(*slot, &[]);
-            self.limits[*slot as usize] = u128::MAX;
         }
-        self.state.remove_partitions(&gone)
+        self.forget(&gone)
     }
 
     /// The rows of the batch that may come in; `None`: all.
@@ -167,11 +178,11 @@ impl TopN {
         let rows = &self.state.rows;
         let selected = select(&merged.rows, rows, self.numbers, new);
         changes.clear();
-        differences(old, new, rows, self.shown, changes);
+        if self.spec.closes.is_none() {
+            differences(old, new, rows, self.shown, changes);
+        }
         for change in changes.iter().filter(|c| !self.spec.local || c.weight > 0) {
-            out.rows.push((slot, change.row));
-            out.ranks.push(change.rank as i64);
-            out.weights.push(change.weight);
+            out.push(slot, change);
         }
         if self.forgets {
             merged.gone.extend(merged.rows.drain(selected.rows..).map(|row| (slot, row)));
@@ -182,6 +193,53 @@ impl TopN {
         }
         self.state.set_list(slot, &merged.rows);
         Ok(())
+    }
+
+    /// The rows of partitions whose time is not complete; the others are late.
+    fn on_time(&self, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<ChangeBatch, OperatorError> {
+        let Some(time) = self.spec.closes else { return Ok(changes) };
+        let times = millis_or_max(NAME, changes.column(self.spec.partition[time.key]))?;
+        let closed = ctx.watermark().0.saturating_sub(time.delay_ms);
+        if times.values().iter().all(|t| *t > closed) {
+            return Ok(changes);
+        }
+        let keep: BooleanArray = times.values().iter().map(|t| Some(*t > closed)).collect();
+        let late = (0..changes.num_rows()).filter(|row| !keep.value(*row)).map(|row| changes.weights().at(row));
+        ctx.reject(Rejected::Late, late.sum::<i64>().unsigned_abs());
+        Ok(changes.filter(&keep)?)
+    }
+
+    /// Puts out the partitions whose time is complete, and forgets them.
+    fn close(&mut self, until: i64, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        if !self.state.has_until(until) {
+            return Ok(());
+        }
+        self.flush(ctx)?;
+        let slots = self.state.take_until(until);
+        let (mut out, mut gone) = (Flushed::default(), Vec::new());
+        let Scratch { new, changes, .. } = &mut self.scratch;
+        for slot in &slots {
+            let (list, rows) = (self.state.list(*slot), &self.state.rows);
+            select(list, rows, self.numbers, new);
+            changes.clear();
+            differences(&[], new, rows, self.shown, changes);
+            changes.iter().for_each(|change| out.push(*slot, change));
+            gone.extend(list.iter().map(|row| (*slot, *row)));
+        }
+        self.emit(&out, ctx)?;
+        self.state.remove(&gone)?;
+        self.forget(&slots)?;
+        self.state.rows.sweep();
+        Ok(())
+    }
+
+    /// Forgets partitions without rows.
+    fn forget(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
+        for slot in slots {
+            self.state.set_list(*slot, &[]);
+            self.limits[*slot as usize] = u128::MAX;
+        }
+        self.state.remove_partitions(slots)
     }
 
     fn emit(&self, out: &Flushed, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
@@ -233,6 +291,10 @@ impl Operator for TopN {
             let message = "a row is taken back of an input that was said to be append-only".into();
             return Err(OperatorError::Spec { operator: NAME, message });
         }
+        let changes = self.on_time(changes, ctx)?;
+        if changes.is_empty() {
+            return Ok(());
+        }
         let hashes = changes.key_hashes(&self.spec.partition)?;
         self.state.lookup(&columns(&changes, &self.spec.partition), &hashes, &mut self.slots)?;
         self.limits.resize(self.state.slots_max(), u128::MAX);
@@ -249,6 +311,13 @@ impl Operator for TopN {
         Ok(())
     }
 
+    fn advance(&mut self, watermark: Watermark, ctx: &mut Context<'_>) -> Result<Watermark, OperatorError> {
+        if let Some(time) = self.spec.closes {
+            self.close(watermark.0.saturating_sub(time.delay_ms), ctx)?;
+        }
+        Ok(watermark)
+    }
+
     fn flush(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         let mut out = Flushed::default();
         let now_ms = ctx.moment().wall_ms;
@@ -261,8 +330,7 @@ impl Operator for TopN {
         self.arrivals.clear();
         self.emit(&out, ctx)?;
         self.state.remove(&std::mem::take(&mut self.scratch.merged.gone))?;
-        self.state.remove_partitions(&out.gone_partitions)?;
-        out.gone_partitions.iter().for_each(|slot| self.limits[*slot as usize] = u128::MAX);
+        self.forget(&out.gone_partitions)?;
         self.forget_idle(now_ms)?;
         self.state.rows.sweep();
         Ok(())

@@ -1,9 +1,9 @@
 use crate::OperatorError;
 use crate::harness::{Harness, content_text};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use eddyline_changes::KeyGroups;
+use eddyline_changes::{KeyGroups, Watermark};
 use eddyline_functions::scalar::Moment;
-use eddyline_plan::{OperatorSpec, OrderColumn, Ranking, TopNSpec};
+use eddyline_plan::{OperatorSpec, OrderColumn, Ranking, TimeKey, TopNSpec};
 use proptest::prelude::*;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
@@ -27,6 +27,7 @@ fn spec() -> TopNSpec {
         first: 1,
         last: Some(2),
         append_only: false,
+        closes: None,
         local: false,
         output: vec![0, 1, 2],
     }
@@ -135,6 +136,45 @@ fn a_retraction_without_its_insertion_is_an_error() {
     assert!(h.process("- x 1 b").is_err());
 }
 
+/// The two highest prices of windows, which are the column `at`.
+fn of_windows() -> Harness {
+    let fields = vec![
+        Field::new("at", DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, None), true),
+        Field::new("price", DataType::Int64, true),
+    ];
+    let spec =
+        TopNSpec { append_only: true, closes: Some(TimeKey { key: 0, delay_ms: -1 }), output: vec![0, 1, 2], ..spec() };
+    Harness::new(OperatorSpec::TopN(spec), &[Arc::new(Schema::new(fields))]).expect("builds")
+}
+
+#[test]
+fn windows_are_put_out_when_they_close_and_forgotten() {
+    let mut h = of_windows();
+    let at = |second: u32| format!("2024-01-01T00:00:{second:02}");
+    let end = |second: i64| Watermark(1_704_067_200_000 + second * 1000);
+    h.process(&format!("+ {0} 1\n+ {0} 3\n+ {0} 2\n+ {1} 5", at(10), at(20))).expect("processes");
+    assert_eq!(h.flush_batches().expect("flushes").len(), 0);
+    h.restart().expect("restarts");
+    h.process(&format!("+ {} 2", at(10))).expect("processes");
+    // It ends at the tenth second, so its last moment is a millisecond before.
+    h.advance(Watermark(end(10).0 - 2)).expect("advances");
+    assert_eq!(h.take().len(), 0);
+    h.advance(Watermark(end(10).0 - 1)).expect("advances");
+    let batches = h.take();
+    assert_eq!(eddyline_changes::table::format_changes(&batches[0]), format!("+ {0} 3 1\n+ {0} 2 2\n", at(10)));
+    assert_eq!(h.state(), [("rows".to_owned(), 1)]);
+    // Late, and not late.
+    h.process(&format!("+ {} 9\n+ {} 7\n+ {} 8", at(10), at(20), at(20))).expect("processes");
+    assert_eq!(h.rejected("late"), 1);
+    h.flush().expect("flushes");
+    h.restart().expect("restarts");
+    h.advance(Watermark::END).expect("advances");
+    assert_eq!(h.take().len(), 1);
+    h.persist().expect("persists");
+    let wanted = format!("+ {0} 2 2\n+ {0} 3 1\n+ {1} 7 2\n+ {1} 8 1\n", at(10), at(20));
+    assert_eq!((h.content(), h.state().len(), h.stored()), (wanted, 0, 0));
+}
+
 type Row = (Option<&'static str>, Option<i64>, &'static str);
 
 fn line((k, price, name): &Row) -> String {
@@ -218,7 +258,7 @@ fn specs() -> impl Strategy<Value = TopNSpec> {
             let partition = if partitioned { vec![0] } else { vec![] };
             let output = if shown { vec![0, 1, 2, 3] } else { vec![0, 1, 2] };
             let order = order.into_iter().collect();
-            TopNSpec { ranking, partition, order, first, last, append_only, local: false, output }
+            TopNSpec { ranking, partition, order, first, last, append_only, closes: None, local: false, output }
         },
     )
 }

@@ -35,7 +35,7 @@ pub(crate) struct Scans {
 }
 
 impl Scans {
-    /// Looks through a plan. A watermark is needed where a window aggregate waits for windows to close.
+    /// Looks through a plan. A watermark is needed where a window aggregate, or the first rows of windows, wait for windows to close.
     pub(crate) fn look_at(&mut self, plan: &LogicalPlan, emit: Emit) {
         self.look(plan, emit, false, false);
     }
@@ -50,7 +50,7 @@ impl Scans {
                 need.columns.extend(scanned(scan));
                 need.watermark |= watermark;
             }
-            LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => aggregated = true,
+            LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) | LogicalPlan::Window(_) => aggregated = true,
             LogicalPlan::Extension(e) if e.node.as_any().is::<WindowAssign>() => {
                 watermark |= aggregated && emit == Emit::OnClose;
             }

@@ -2,15 +2,16 @@
 //! DISTINCT ON).
 //!
 //! Whether the number is put out decides how much changes; that is known when the rows are read ([`Base::TopN`]).
+//! Where the partition has a column of windows that close, a window is put out when it does (with `execution.emit` = `on-close`).
 //! Without PARTITION BY all rows meet on one shard; if they are only inserted, every shard selects its first ones before.
 
 use super::Builder;
 use super::graph::{NewNode, meaning};
 use super::join::has_map;
 use super::refuse;
-use super::stream::{Base, Facts, Stream, column_at};
-use crate::SqlError;
+use super::stream::{Base, Facts, Stream, WindowColumns, column, column_at};
 use crate::bind::ranking;
+use crate::{Emit, SqlError};
 use arrow::datatypes::Schema;
 use datafusion_common::ScalarValue;
 use datafusion_common::tree_node::{Transformed, TreeNode};
@@ -18,7 +19,7 @@ use datafusion_expr::expr::{Sort, WindowFunction};
 use datafusion_expr::utils::{conjunction, split_conjunction};
 use datafusion_expr::{Expr, Filter, LogicalPlan, Operator, Window, WindowFunctionDefinition};
 use eddyline_plan::{
-    ChangeMode, Distribution, Input, NamedExpression, NodeId, OperatorSpec, OrderColumn, Ranking, TopNSpec,
+    ChangeMode, Distribution, Input, NamedExpression, NodeId, OperatorSpec, OrderColumn, Ranking, TimeKey, TopNSpec,
 };
 
 /// A [`Base::TopN`]: everything but which columns are put out.
@@ -180,6 +181,7 @@ impl Builder<'_, '_> {
         let keys = params.partition_by.iter().chain(params.order_by.iter().map(|s| &s.expr));
         let keys = keys.map(|e| self.compiler.compile(e, below)).collect::<Result<Vec<_>, _>>()?;
         let input = self.stream(&window.input)?;
+        let windows = self.closing_windows(&input);
         let side = self.side(input, keys)?;
         let schema = self.graph.node(side.node).schema.clone();
         check_types(&schema)?;
@@ -192,11 +194,12 @@ impl Builder<'_, '_> {
             first: bound(numbered.bounds.first).max(1),
             last: (numbered.bounds.last < i64::MAX).then(|| bound(numbered.bounds.last)),
             append_only: side.facts.mode == ChangeMode::AppendOnly,
+            closes: windows.as_ref().and_then(|w| closes(w, partition)),
             local: false,
             output: vec![],
         };
         let width = schema.fields().len();
-        let facts = facts(&spec, &side.facts, width);
+        let facts = facts(&spec, &side.facts, windows, width);
         let all = TopNSpec { output: (0..=width).collect(), ..spec.clone() }.output_schema(&schema);
         let distribution = super::join::arrival(&side.facts, partition);
         let numbering = Numbering { below: side.node, distribution, spec };
@@ -215,6 +218,24 @@ impl Builder<'_, '_> {
             Some(rest) => self.filter(stream, rest, filter.input.schema()),
             None => Ok(stream),
         }
+    }
+
+    /// The windows of a stream's rows, where they close and every row is in one.
+    fn closing_windows(&self, input: &Stream) -> Option<WindowColumns> {
+        let facts = input.output_facts();
+        if self.planner.options.emit != Emit::OnClose || facts.mode != ChangeMode::AppendOnly {
+            return None;
+        }
+        let Base::Window(windowing) = &input.base else { return facts.windows };
+        let width = input.schema.fields().len() - 3;
+        let place = |at: usize| input.project.iter().position(|e| column(&e.expression) == Some(at));
+        // A watermark follows the last moment of a window, so it closes.
+        input.facts.event_time.contains(&(width + 2)).then(|| WindowColumns {
+            window: windowing.window,
+            start: place(width),
+            end: place(width + 1),
+            time: place(width + 2),
+        })
     }
 
     /// The node of a Top-N that puts out what `stream` reads, and the stream over it.
@@ -271,11 +292,29 @@ fn check_types(schema: &Schema) -> Result<(), SqlError> {
     }
 }
 
+/// The column of the partition that tells when a window is complete.
+fn closes(windows: &WindowColumns, partition: &[usize]) -> Option<TimeKey> {
+    let at = |column: Option<usize>| partition.iter().position(|p| Some(*p) == column);
+    let key = |delay_ms: i64| move |key: usize| TimeKey { key, delay_ms };
+    at(windows.time)
+        .map(key(0))
+        .or_else(|| at(windows.end).map(key(-1)))
+        .or_else(|| at(windows.start).map(key(windows.window.size_ms() - 1)))
+}
+
 /// What is known of the rows; column `width` is the number.
-fn facts(spec: &TopNSpec, below: &Facts, width: usize) -> Facts {
+fn facts(spec: &TopNSpec, below: &Facts, windows: Option<WindowColumns>, width: usize) -> Facts {
     let last = spec.last.map_or_else(|| "rows".to_owned(), |l| format!("first {l}"));
-    let mut facts = Facts::append_only(format!("a row leaves the {last} when another comes before it"));
-    facts.mode = ChangeMode::Retract;
+    let mut facts = match spec.closes {
+        Some(_) => Facts::append_only(format!("the {last} of a window are handed out once, when the window closes")),
+        None => Facts::append_only(format!("a row leaves the {last} when another comes before it")),
+    };
+    if spec.closes.is_some() {
+        facts.event_time = windows.as_ref().and_then(|w| w.time).into_iter().collect();
+        facts.windows = windows;
+    } else {
+        facts.mode = ChangeMode::Retract;
+    }
     if spec.ranking == Ranking::RowNumber {
         if spec.last == Some(spec.first) {
             facts.keys.push(spec.partition.clone());

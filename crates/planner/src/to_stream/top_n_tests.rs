@@ -66,3 +66,22 @@ fn without_a_partition_every_shard_selects_its_first_rows() {
             Source #0 bid [channel]
     ");
 }
+
+#[test]
+fn the_first_rows_of_windows_wait_until_they_close() {
+    let sql = "SELECT auction, price, window_end FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY price DESC) AS rn FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(date_time), INTERVAL '10' SECOND))) WHERE rn <= 3";
+    assert_snapshot!(dataflow(sql), @r"
+    Sink #4 result
+      TopN #3 row_number 1..3 by (window_start, window_end) order (price desc) when window_end closes
+        [exchange by (window_start, window_end)] Calc #2 [auction@0 AS auction, price@1 AS price, window_start@3 AS window_start, window_end@4 AS window_end]
+          WindowAssign #1 tumble(size=10000ms, offset=0ms) on date_time
+            Source #0 bid [auction, price, date_time] watermark date_time@2 - INTERVAL '4 seconds'
+    ");
+    assert_snapshot!(changes(sql), @r"
+    #4 Sink: append-only: the first 3 of a window are handed out once, when the window closes
+    #3 TopN: append-only: the first 3 of a window are handed out once, when the window closes
+    #2 Calc: append-only: rows of bid are only inserted
+    #1 WindowAssign: append-only, event time (date_time, window_time): rows of bid are only inserted
+    #0 Source: append-only, event time (date_time): rows of bid are only inserted
+    ");
+}
