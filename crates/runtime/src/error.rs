@@ -4,6 +4,7 @@ use eddyline_connectors::ConnectorError;
 use eddyline_functions::aggregate::AggregateError;
 use eddyline_operators::OperatorError;
 use eddyline_state::StateError;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 /// What kind of trouble an error is: who must act on it.
@@ -147,8 +148,19 @@ fn of_operator(error: &OperatorError) -> ErrorClass {
         | OperatorError::TimeRange { .. } => ErrorClass::User,
         OperatorError::Aggregate(AggregateError::Corrupt(_)) => ErrorClass::Corruption,
         OperatorError::Aggregate(AggregateError::Arrow(e)) | OperatorError::Arrow(e) => of_arrow(e),
-        OperatorError::State(StateError::Corrupt { .. }) => ErrorClass::Corruption,
+        OperatorError::State(e) => of_state(e),
         _ => ErrorClass::Bug,
+    }
+}
+
+fn of_state(error: &StateError) -> ErrorClass {
+    match error {
+        StateError::Corrupt { .. } | StateError::CorruptFile { .. } => ErrorClass::Corruption,
+        StateError::Io { source, .. } if source.kind() == ErrorKind::StorageFull => ErrorClass::Resource,
+        StateError::Io { .. } => ErrorClass::External,
+        StateError::TooLarge => ErrorClass::Resource,
+        StateError::Arrow(e) => of_arrow(e),
+        StateError::KeyType { .. } => ErrorClass::Bug,
     }
 }
 

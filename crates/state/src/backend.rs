@@ -1,4 +1,5 @@
 use crate::StateError;
+use std::path::Path;
 
 /// One change to the backend. Keys are full keys (see the crate's page).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,4 +40,41 @@ pub trait Backend: Send + Sync {
 
     /// True while the store holds nothing at all: then look-ups of missing keys can be spared.
     fn is_empty(&self) -> bool;
+
+    /// A picture of what was written so far, which later writes do not change. Cheap: no entry is copied.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn freeze(&self) -> Result<Box<dyn Frozen>, StateError>;
+}
+
+/// What a [`Backend`] held at one moment. Its verbs may take long and are called off the shard's thread.
+///
+/// # Contract
+/// It outlives neither the directory of its backend nor need it be used: dropping it is enough.
+pub trait Frozen: Send {
+    /// Calls `each` with every key and value in `from..to` as they were, in key order, until it fails.
+    ///
+    /// # Errors
+    /// The store cannot be read, or `each` failed.
+    fn scan(&self, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), StateError>;
+
+    /// Puts the picture as files into the existing, empty directory `into`, which is on the file system of the backend's own
+    /// directory (files that never change are hard-linked). The backend's `open` takes such a directory.
+    ///
+    /// # Errors
+    /// The files cannot be written, or the store cannot be read.
+    fn files(&self, into: &Path) -> Result<Vec<StateFile>, StateError>;
+}
+
+/// A file of a picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateFile {
+    /// Its name in the directory.
+    pub name: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// The content under this name never changes in the life of this backend, nor in the life of one that is opened from
+    /// these files: later pictures may refer to the file instead of holding it again.
+    pub is_shared: bool,
 }

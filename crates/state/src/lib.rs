@@ -10,6 +10,7 @@
 //! Not here: what the rows mean, SQL, threads. Start at [`SlotTable`], then [`Store`].
 
 mod backend;
+mod entries_file;
 mod error;
 mod idle;
 mod memory;
@@ -17,7 +18,8 @@ mod row_table;
 mod slot_table;
 mod store;
 
-pub use backend::{Backend, Each, Write};
+pub use backend::{Backend, Each, Frozen, StateFile, Write};
+pub use entries_file::{EntriesReader, EntriesWriter};
 pub use error::StateError;
 pub use idle::Idle;
 pub use memory::MemoryBackend;

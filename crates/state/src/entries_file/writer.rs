@@ -1,0 +1,137 @@
+use super::{BLOCK, BLOCK_BYTES, BLOCK_HEAD_BYTES, FOOTER, FOOTER_BYTES, MAGIC, VERSION};
+use crate::StateError;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// Writes an entries file. See the module's page.
+#[derive(Debug)]
+pub struct EntriesWriter<W: Write> {
+    out: W,
+    path: PathBuf,
+    /// Head and payload of the block at hand.
+    block: Vec<u8>,
+    block_entries: u32,
+    last_key: Vec<u8>,
+    entries: u64,
+    blocks: u64,
+    size_bytes: u64,
+}
+
+impl EntriesWriter<BufWriter<File>> {
+    /// Creates the file at `path`, which must not exist.
+    ///
+    /// # Errors
+    /// The file cannot be created or written.
+    pub fn create(path: &Path) -> Result<Self, StateError> {
+        let file = File::create_new(path).map_err(|e| StateError::io(path, e))?;
+        Self::new(BufWriter::new(file), path)
+    }
+
+    /// Ends the file and brings it to the disk. Returns its size in bytes.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn finish_file(self) -> Result<u64, StateError> {
+        let path = self.path.clone();
+        let (out, size_bytes) = self.finish()?;
+        let file = out.into_inner().map_err(|e| StateError::io(&path, e.into_error()))?;
+        file.sync_data().map_err(|e| StateError::io(&path, e))?;
+        Ok(size_bytes)
+    }
+}
+
+impl<W: Write> EntriesWriter<W> {
+    /// Writes to `out`; errors name `path`.
+    ///
+    /// # Errors
+    /// `out` cannot be written.
+    pub fn new(out: W, path: &Path) -> Result<Self, StateError> {
+        let mut writer = Self {
+            out,
+            path: path.into(),
+            block: vec![0; BLOCK_HEAD_BYTES],
+            block_entries: 0,
+            last_key: Vec::new(),
+            entries: 0,
+            blocks: 0,
+            size_bytes: 0,
+        };
+        writer.emit(MAGIC)?;
+        writer.emit(&VERSION.to_le_bytes())?;
+        Ok(writer)
+    }
+
+    /// Appends an entry, whose key is greater than all before it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StateError> {
+        debug_assert!(self.entries == 0 || self.last_key.as_slice() < key, "keys are ascending");
+        let shared = match self.block_entries {
+            0 => 0,
+            _ => key.iter().zip(&self.last_key).take_while(|(a, b)| a == b).count(),
+        };
+        put_varint(&mut self.block, shared);
+        put_varint(&mut self.block, key.len() - shared);
+        put_varint(&mut self.block, value.len());
+        self.block.extend_from_slice(&key[shared..]);
+        self.block.extend_from_slice(value);
+        self.last_key.truncate(shared);
+        self.last_key.extend_from_slice(&key[shared..]);
+        self.block_entries += 1;
+        self.entries += 1;
+        if self.block.len() >= BLOCK_BYTES { self.end_block() } else { Ok(()) }
+    }
+
+    fn end_block(&mut self) -> Result<(), StateError> {
+        let length = u32::try_from(self.block.len() - BLOCK_HEAD_BYTES).map_err(|_| StateError::TooLarge)?;
+        self.block[0] = BLOCK;
+        self.block[1..5].copy_from_slice(&self.block_entries.to_le_bytes());
+        self.block[5..9].copy_from_slice(&length.to_le_bytes());
+        let block = std::mem::take(&mut self.block);
+        self.emit_checked(&block)?;
+        self.block = block;
+        self.block.truncate(BLOCK_HEAD_BYTES);
+        self.block_entries = 0;
+        self.blocks += 1;
+        Ok(())
+    }
+
+    /// Ends the file. Returns what was written to, and the number of bytes.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn finish(mut self) -> Result<(W, u64), StateError> {
+        if self.block_entries > 0 {
+            self.end_block()?;
+        }
+        let mut footer = Vec::with_capacity(FOOTER_BYTES);
+        footer.push(FOOTER);
+        footer.extend_from_slice(&self.entries.to_le_bytes());
+        footer.extend_from_slice(&self.blocks.to_le_bytes());
+        self.emit_checked(&footer)?;
+        self.out.flush().map_err(|e| StateError::io(&self.path, e))?;
+        Ok((self.out, self.size_bytes))
+    }
+
+    fn emit_checked(&mut self, bytes: &[u8]) -> Result<(), StateError> {
+        let checksum = xxh3_64_with_seed(bytes, self.blocks);
+        self.emit(bytes)?;
+        self.emit(&checksum.to_le_bytes())
+    }
+
+    fn emit(&mut self, bytes: &[u8]) -> Result<(), StateError> {
+        self.size_bytes += bytes.len() as u64;
+        self.out.write_all(bytes).map_err(|e| StateError::io(&self.path, e))
+    }
+}
+
+fn put_varint(out: &mut Vec<u8>, mut number: usize) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
