@@ -43,6 +43,7 @@ mod over;
 mod partitions;
 mod set_operation;
 mod sink_materialize;
+mod slots_by_time;
 mod temporal_filter;
 mod top_n;
 mod union;

@@ -1,7 +1,7 @@
 use super::postings::Postings;
 use super::weights::SlotWeights;
 use crate::OperatorError;
-use crate::event_time::millis_or_max;
+use crate::slots_by_time::SlotsByTime;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
@@ -9,7 +9,6 @@ use eddyline_changes::hash::{combine, hash_columns};
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_plan::JoinSpec;
 use eddyline_state::{RowTable, SlotTable, StateError, Store, Table, TableId, make_room};
-use std::collections::BTreeMap;
 
 /// The rows of one side: per slot the weight, and where a residual decides and the side's rows stand alone, how many
 /// rows of the other side match. Columns of the table: the join keys, then all other columns.
@@ -290,12 +289,7 @@ pub(super) struct Keys {
     pub(super) totals: [Vec<i64>; 2],
     by_totals: bool,
     /// Where a key's time lets it go: the keys by that time.
-    by_time: Option<ByTime>,
-}
-
-struct ByTime {
-    key: usize,
-    slots: BTreeMap<i64, Vec<u32>>,
+    by_time: Option<SlotsByTime>,
 }
 
 impl Keys {
@@ -307,7 +301,7 @@ impl Keys {
             postings: [Postings::default(), Postings::default()],
             totals: [Vec::new(), Vec::new()],
             by_totals: spec.residual.is_none() && spec.kind.single().contains(&true),
-            by_time: spec.time.map(|t| ByTime { key: t.key, slots: BTreeMap::new() }),
+            by_time: spec.time.map(|t| SlotsByTime::new(super::NAME, t.key)),
         };
         for (side, rows) in rows.iter_mut().enumerate() {
             let slots = rows.all();
@@ -337,14 +331,8 @@ impl Keys {
         if self.by_totals {
             self.totals.iter_mut().for_each(|t| t.resize(room, 0));
         }
-        if let Some(by_time) = &mut self.by_time
-            && !created.is_empty()
-        {
-            let times = self.table.key_column(by_time.key, &created)?;
-            let times = millis_or_max(super::NAME, &times)?;
-            for (slot, time) in created.iter().zip(times.values()) {
-                by_time.slots.entry(*time).or_default().push(*slot);
-            }
+        if let Some(by_time) = &mut self.by_time {
+            by_time.add(&self.table, &created)?;
         }
         Ok(())
     }
@@ -388,18 +376,8 @@ impl Keys {
     pub(super) fn sweep(&mut self, keys: &[u32]) -> Result<(), OperatorError> {
         let empty = |k: &&u32| self.table.is_live(**k) && (0..2).all(|side| self.rows(side, **k).is_empty());
         let gone: Vec<u32> = keys.iter().filter(empty).copied().collect();
-        if let Some(by_time) = &mut self.by_time
-            && !gone.is_empty()
-        {
-            let times = self.table.key_column(by_time.key, &gone)?;
-            for (slot, time) in gone.iter().zip(millis_or_max(super::NAME, &times)?.values()) {
-                if let Some(slots) = by_time.slots.get_mut(time) {
-                    slots.retain(|s| s != slot);
-                    if slots.is_empty() {
-                        by_time.slots.remove(time);
-                    }
-                }
-            }
+        if let Some(by_time) = &mut self.by_time {
+            by_time.remove(&self.table, &gone)?;
         }
         self.remove(&gone)
     }
@@ -420,14 +398,7 @@ impl Keys {
 
     /// Takes out the keys whose time is at most `time` (ms).
     pub(super) fn take_until(&mut self, time: i64) -> Vec<u32> {
-        let mut taken = Vec::new();
-        while let Some(by_time) = &mut self.by_time
-            && let Some(entry) = by_time.slots.first_entry()
-            && *entry.key() <= time
-        {
-            taken.append(&mut entry.remove());
-        }
-        taken
+        self.by_time.as_mut().map_or_else(Vec::new, |by_time| by_time.take_until(time))
     }
 }
 

@@ -2,7 +2,7 @@ use super::codec::{Codec, Part, Place};
 use super::rows::Rows;
 use crate::OperatorError;
 use crate::aggregation::retraction;
-use crate::event_time::millis_or_max;
+use crate::slots_by_time::SlotsByTime;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
 use arrow::row::SortField;
@@ -10,8 +10,6 @@ use eddyline_changes::hash::hash_columns;
 use eddyline_plan::TimeKey;
 use eddyline_state::{SlotTable, StateError, Store, Table, TableId, Write};
 use hashbrown::HashSet;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 const ROWS: TableId = 0;
 /// First byte of every stored value.
@@ -43,17 +41,11 @@ pub(crate) struct Partitions {
     store: Option<Store>,
     keys: Part,
     /// Where the time of partitions lets them go: the partitions by that time.
-    by_time: Option<ByTime>,
+    by_time: Option<SlotsByTime>,
     /// Full keys of stored rows whose removal is not yet written.
     gone: HashSet<Vec<u8>>,
     /// A row that is taken back and is not there was forgotten: no error.
     pub(crate) is_lenient: bool,
-}
-
-struct ByTime {
-    /// Which column of the partition is the time.
-    key: usize,
-    slots: BTreeMap<i64, Vec<u32>>,
 }
 
 /// What [`Partitions::merge`] finds.
@@ -84,7 +76,7 @@ impl Partitions {
             rows: Rows::default(),
             store: store.cloned(),
             keys: Part::new(fields)?,
-            by_time: time.map(|t| ByTime { key: t.key, slots: BTreeMap::new() }),
+            by_time: time.map(|t| SlotsByTime::new(operator, t.key)),
             gone: HashSet::new(),
             is_lenient: false,
         };
@@ -124,30 +116,20 @@ impl Partitions {
         let created = self.partitions.lookup(columns, hashes, slots, &mut |_, _| Ok(()))?;
         let room = self.partitions.slots_max();
         self.lists.resize_with(room, List::default);
-        if let Some(by_time) = self.by_time.as_mut().filter(|_| !created.is_empty()) {
-            let times = millis_or_max(self.operator, &self.partitions.key_column(by_time.key, &created)?)?;
-            for (slot, time) in created.iter().zip(times.values()) {
-                by_time.slots.entry(*time).or_default().push(*slot);
-            }
+        if let Some(by_time) = &mut self.by_time {
+            by_time.add(&self.partitions, &created)?;
         }
         Ok(())
     }
 
     /// Is there a partition whose time is at most `time` (ms)?
     pub(crate) fn has_until(&self, time: i64) -> bool {
-        self.by_time.as_ref().and_then(|b| b.slots.first_key_value()).is_some_and(|(first, _)| *first <= time)
+        self.by_time.as_ref().is_some_and(|by_time| by_time.has_until(time))
     }
 
     /// Takes out the partitions whose time is at most `time` (ms); they are to be forgotten, with their rows.
     pub(crate) fn take_until(&mut self, time: i64) -> Vec<u32> {
-        let mut taken = Vec::new();
-        while let Some(by_time) = &mut self.by_time
-            && let Some(entry) = by_time.slots.first_entry()
-            && *entry.key() <= time
-        {
-            taken.append(&mut entry.remove());
-        }
-        taken
+        self.by_time.as_mut().map_or_else(Vec::new, |by_time| by_time.take_until(time))
     }
 
     /// All slots are below this number.
@@ -246,16 +228,8 @@ impl Partitions {
 
     /// Forgets partitions without rows.
     pub(crate) fn remove_partitions(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
-        if let Some(by_time) = self.by_time.as_mut().filter(|_| !slots.is_empty()) {
-            let times = millis_or_max(self.operator, &self.partitions.key_column(by_time.key, slots)?)?;
-            for (slot, time) in slots.iter().zip(times.values()) {
-                if let Entry::Occupied(mut known) = by_time.slots.entry(*time) {
-                    known.get_mut().retain(|s| s != slot);
-                    if known.get().is_empty() {
-                        known.remove();
-                    }
-                }
-            }
+        if let Some(by_time) = &mut self.by_time {
+            by_time.remove(&self.partitions, slots)?;
         }
         Ok(self.partitions.remove(slots)?)
     }

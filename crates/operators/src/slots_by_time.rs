@@ -1,0 +1,69 @@
+//! Slots of keys that hold a time which the watermark passes: by that time, so that they are found when it is over.
+
+use crate::OperatorError;
+use crate::event_time::millis_or_max;
+use arrow::array::Int64Array;
+use eddyline_state::SlotTable;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+/// Slots of a table by the time in one of its columns.
+pub(crate) struct SlotsByTime {
+    operator: &'static str,
+    column: usize,
+    slots: BTreeMap<i64, Vec<u32>>,
+}
+
+impl SlotsByTime {
+    /// No slots; the time is in `column` of the table's keys.
+    pub(crate) fn new(operator: &'static str, column: usize) -> Self {
+        Self { operator, column, slots: BTreeMap::new() }
+    }
+
+    fn times(&self, table: &SlotTable, slots: &[u32]) -> Result<Int64Array, OperatorError> {
+        millis_or_max(self.operator, &table.key_column(self.column, slots)?)
+    }
+
+    /// Notes new slots of `table`.
+    pub(crate) fn add(&mut self, table: &SlotTable, slots: &[u32]) -> Result<(), OperatorError> {
+        if slots.is_empty() {
+            return Ok(());
+        }
+        for (slot, time) in slots.iter().zip(self.times(table, slots)?.values()) {
+            self.slots.entry(*time).or_default().push(*slot);
+        }
+        Ok(())
+    }
+
+    /// Forgets slots, which still have their keys in `table`.
+    pub(crate) fn remove(&mut self, table: &SlotTable, slots: &[u32]) -> Result<(), OperatorError> {
+        if slots.is_empty() {
+            return Ok(());
+        }
+        for (slot, time) in slots.iter().zip(self.times(table, slots)?.values()) {
+            if let Entry::Occupied(mut known) = self.slots.entry(*time) {
+                known.get_mut().retain(|s| s != slot);
+                if known.get().is_empty() {
+                    known.remove();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Is there one whose time is at most `time` (ms)?
+    pub(crate) fn has_until(&self, time: i64) -> bool {
+        self.slots.first_key_value().is_some_and(|(first, _)| *first <= time)
+    }
+
+    /// Takes out those whose time is at most `time` (ms).
+    pub(crate) fn take_until(&mut self, time: i64) -> Vec<u32> {
+        let mut taken = Vec::new();
+        while let Some(entry) = self.slots.first_entry()
+            && *entry.key() <= time
+        {
+            taken.append(&mut entry.remove());
+        }
+        taken
+    }
+}
