@@ -7,6 +7,7 @@ set -euo pipefail
 needs=(
   "cc|gcc|gcc"
   "make|make|make"
+  "c++|g++|gcc-c++"
 )
 
 missing_deb=() missing_rpm=()
@@ -17,6 +18,19 @@ done
 # The linker needs the C library's start files, which come apart from the compiler.
 if ! command -v cc >/dev/null || [ "$(cc -print-file-name=crt1.o)" = crt1.o ]; then
   missing_deb+=(libc6-dev); missing_rpm+=(glibc-devel)
+fi
+# RocksDB's bindings are made by libclang, which is a library: with the C headers of its own it is where LLVM is.
+# LIBCLANG_PATH says where it is otherwise.
+libclang=$(compgen -G "${LIBCLANG_PATH:-/nowhere}/libclang*.so*" ||
+  compgen -G "/usr/lib/llvm*/lib/libclang*.so*" ||
+  compgen -G "/usr/lib*/libclang*.so*" ||
+  compgen -G "/usr/lib*/llvm*/lib*/libclang*.so*" ||
+  compgen -G "/usr/lib/*-linux-gnu/libclang*.so*" || true)
+libclang=$(grep -v -e libclang-cpp -e libclang_rt <<<"$libclang" || true)
+headers=$(compgen -G "/usr/lib*/llvm*/lib*/clang/*/include/stddef.h" ||
+  compgen -G "/usr/lib*/clang/*/include/stddef.h" || true)
+if [ "$(uname)" = Linux ] && { [ -z "$libclang" ] || [ -z "$headers" ]; }; then
+  missing_deb+=(libclang-dev); missing_rpm+=(clang-devel)
 fi
 
 if [ ${#missing_deb[@]} -gt 0 ]; then

@@ -1,59 +1,301 @@
 //! What every backend does, and that all do the same.
 
-use eddyline_state::{Backend, Frozen, MemoryBackend, Write};
+#![expect(clippy::unwrap_used, reason = "a test, and what it needs")]
+
+use eddyline_state::{Backend, Frozen, MemoryBackend, MemoryBudget, RocksBackend, StateError, StateFile, Write};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::TempDir;
 
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
-fn all(backend: &dyn Backend) -> Entries {
+/// Everything that `scan` finds between `from` and `to`.
+fn scanned<F>(scan: F) -> Result<Entries, StateError>
+where
+    F: FnOnce(&mut dyn FnMut(&[u8], &[u8]) -> Result<(), StateError>) -> Result<(), StateError>,
+{
     let mut entries = Vec::new();
-    backend
-        .scan(&[], &[0xff; 32], &mut |key, value| {
-            entries.push((key.to_vec(), value.to_vec()));
-            Ok(())
-        })
-        .expect("the store can be read");
-    entries
+    scan(&mut |key, value| {
+        entries.push((key.to_vec(), value.to_vec()));
+        Ok(())
+    })?;
+    Ok(entries)
+}
+
+fn all(backend: &dyn Backend) -> Entries {
+    scanned(|each| backend.scan(&[], &[0xff; 32], each)).expect("the store can be read")
 }
 
 fn pictured(frozen: &dyn Frozen) -> Entries {
-    let mut entries = Vec::new();
-    frozen
-        .scan(&[], &[0xff; 32], &mut |key, value| {
-            entries.push((key.to_vec(), value.to_vec()));
-            Ok(())
-        })
-        .expect("the store can be read");
-    entries
+    scanned(|each| frozen.scan(&[], &[0xff; 32], each)).expect("the picture can be read")
+}
+
+fn directory() -> TempDir {
+    tempfile::tempdir().expect("a directory for a test")
+}
+
+fn files(frozen: &dyn Frozen, into: &Path) -> Vec<StateFile> {
+    let files = frozen.files(into).expect("the picture has files");
+    for file in &files {
+        let size_bytes = fs::metadata(into.join(&file.name)).expect("the file is there").len();
+        assert_eq!(size_bytes, file.size_bytes, "{}", file.name);
+    }
+    files
+}
+
+fn budget() -> Arc<MemoryBudget> {
+    MemoryBudget::new(0)
+}
+
+fn rocks(directory: &Path) -> RocksBackend {
+    RocksBackend::open(directory, &budget()).expect("the store can be opened")
 }
 
 fn put(key: &str, value: &str) -> Write {
     Write::Put(key.into(), value.into())
 }
 
-#[test]
-fn a_picture_does_not_change_and_can_be_opened() {
-    let backend = MemoryBackend::new();
+fn entries(entries: &[(&str, &str)]) -> Entries {
+    entries.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
+}
+
+fn a_picture_does_not_change(backend: &dyn Backend, open: &dyn Fn(&Path) -> Box<dyn Backend>) {
     backend.write(vec![put("a", "1"), put("b", "2")]).unwrap();
     let frozen = backend.freeze().unwrap();
     backend.write(vec![put("a", "3"), Write::Delete("b".into()), put("c", "4")]).unwrap();
-    let then: Entries = vec![("a".into(), "1".into()), ("b".into(), "2".into())];
+    let then = entries(&[("a", "1"), ("b", "2")]);
     assert_eq!(pictured(frozen.as_ref()), then);
-    let directory = tempfile::tempdir().unwrap();
-    let files = frozen.files(directory.path()).unwrap();
-    for file in &files {
-        assert_eq!(fs::metadata(directory.path().join(&file.name)).unwrap().len(), file.size_bytes);
-    }
-    assert_eq!(all(&MemoryBackend::open(directory.path()).unwrap()), then);
-    let now: Entries = vec![("a".into(), "3".into()), ("c".into(), "4".into())];
-    assert_eq!(all(&backend), now);
+    let directory = directory();
+    files(frozen.as_ref(), directory.path());
+    assert_eq!(all(open(directory.path()).as_ref()), then);
+    assert_eq!(all(backend), entries(&[("a", "3"), ("c", "4")]));
+}
+
+#[test]
+fn a_picture_of_memory_does_not_change() {
+    a_picture_does_not_change(&MemoryBackend::new(), &|directory| Box::new(MemoryBackend::open(directory).unwrap()));
+}
+
+#[test]
+fn a_picture_of_a_disk_does_not_change() {
+    let home = directory();
+    a_picture_does_not_change(&rocks(home.path()), &|directory| Box::new(rocks(directory)));
 }
 
 #[test]
 fn a_range_that_ends_before_it_begins_is_empty() {
-    let backend = MemoryBackend::new();
+    let home = directory();
+    for backend in [&MemoryBackend::new() as &dyn Backend, &rocks(home.path())] {
+        backend.write(vec![put("a", "1")]).unwrap();
+        backend.write(vec![Write::DeleteRange("b".into(), "a".into())]).unwrap();
+        backend.scan(b"z", b"a", &mut |_, _| panic!("nothing is there")).unwrap();
+        assert_eq!(all(backend).len(), 1);
+    }
+}
+
+#[test]
+fn a_picture_lives_when_its_store_is_closed_and_goes_when_it_is_dropped() {
+    let home = directory();
+    let backend = rocks(home.path());
     backend.write(vec![put("a", "1")]).unwrap();
-    backend.write(vec![Write::DeleteRange("b".into(), "a".into())]).unwrap();
-    backend.scan(b"z", b"a", &mut |_, _| panic!("nothing is there")).unwrap();
-    assert_eq!(all(&backend).len(), 1);
+    let frozen = backend.freeze().unwrap();
+    drop(backend);
+    assert_eq!(pictured(frozen.as_ref()), entries(&[("a", "1")]));
+    drop(frozen);
+    assert_eq!(fs::read_dir(home.path().join("pictures")).unwrap().count(), 0);
+    // Unused, too.
+    drop(rocks(home.path()).freeze().unwrap());
+    assert_eq!(all(&rocks(home.path())), entries(&[("a", "1")]));
+}
+
+#[test]
+fn files_that_did_not_change_keep_their_names() {
+    let home = directory();
+    let backend = rocks(home.path());
+    let shared = |frozen: &dyn Frozen| {
+        let into = directory();
+        let files = files(frozen, into.path());
+        let shared = files.into_iter().filter(|f| f.is_shared);
+        shared.map(|f| (f.name.clone(), fs::read(into.path().join(f.name)).unwrap())).collect::<BTreeMap<_, _>>()
+    };
+    backend.write(vec![put("a", "1")]).unwrap();
+    let first = shared(backend.freeze().unwrap().as_ref());
+    backend.write(vec![put("b", "2")]).unwrap();
+    let second = shared(backend.freeze().unwrap().as_ref());
+    assert_eq!((first.len(), second.len()), (1, 2));
+    assert!(first.iter().all(|(name, content)| second.get(name) == Some(content)));
+    // The same without a change in between.
+    assert_eq!(shared(backend.freeze().unwrap().as_ref()), second);
+}
+
+/// A store with two files of some blocks.
+fn picture_to_damage() -> TempDir {
+    let (home, into) = (directory(), directory());
+    let backend = rocks(home.path());
+    for round in 0..2u32 {
+        let key = |n: u32| format!("{n:06}/{round}").into_bytes();
+        let value = |n: u32| (0..40u32).map(|i| (n.wrapping_mul(2_654_435_761) >> (i % 24)) as u8).collect();
+        backend.write((0..3_000).map(|n| Write::Put(key(n), value(n))).collect()).unwrap();
+        drop(backend.freeze().unwrap());
+    }
+    files(backend.freeze().unwrap().as_ref(), into.path());
+    into
+}
+
+/// Opens a store and reads all of it.
+fn read_whole(directory: &Path) -> Result<Entries, StateError> {
+    let backend = RocksBackend::open(directory, &budget())?;
+    scanned(|each| backend.scan(&[], &[0xff; 32], each))
+}
+
+#[test]
+fn lost_files_are_noticed() {
+    let names: Vec<String> = {
+        let picture = picture_to_damage();
+        let names = fs::read_dir(picture.path()).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    };
+    assert!(names.len() >= 4, "{names:?}");
+    for name in names {
+        let picture = picture_to_damage();
+        fs::remove_file(picture.path().join(&name)).unwrap();
+        let error = read_whole(picture.path()).map(|_| ()).expect_err(&name);
+        assert!(error.is_corruption(), "{name}: {error}");
+        assert!(error.to_string().contains(picture.path().to_str().unwrap()), "{error}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// A flipped bit is either noticed, or in a place that holds nothing of what was written.
+    #[test]
+    fn damaged_files_are_noticed(file in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), bit in 0..8u8, cut: bool) {
+        let picture = picture_to_damage();
+        let whole = read_whole(picture.path()).unwrap();
+        let picture = picture_to_damage();
+        let mut paths: Vec<_> = fs::read_dir(picture.path()).unwrap().map(|f| f.unwrap().path()).collect();
+        paths.retain(|p| p.extension().is_some_and(|e| e == "sst"));
+        paths.sort();
+        let path = file.get(&paths);
+        let mut bytes = fs::read(path).unwrap();
+        let at = at.index(bytes.len());
+        if cut {
+            bytes.truncate(at);
+        } else {
+            bytes[at] ^= 1 << bit;
+        }
+        fs::write(path, bytes).unwrap();
+        match read_whole(picture.path()) {
+            Err(error) => prop_assert!(error.is_corruption(), "{}", error),
+            Ok(entries) => prop_assert!(!cut && entries == whole, "damage at {} of {:?} was not noticed", at, path),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Call {
+    Write(Vec<Write>),
+    Get(Vec<Vec<u8>>),
+    Scan(Vec<u8>, Vec<u8>),
+    /// Freeze; later, after `Write`s, compare the picture.
+    Freeze,
+    /// Compare the oldest picture that is still there; open it, and go on with it.
+    Rewind,
+    /// Close and open again.
+    Reopen,
+}
+
+fn key() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![vec(0..3u8, 0..4), vec(any::<u8>(), 12..20)]
+}
+
+fn write() -> impl Strategy<Value = Write> {
+    prop_oneof![
+        4 => (key(), vec(any::<u8>(), 0..8)).prop_map(|(k, v)| Write::Put(k, v)),
+        2 => key().prop_map(Write::Delete),
+        1 => (key(), key()).prop_map(|(a, b)| Write::DeleteRange(a, b)),
+    ]
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    prop_oneof![
+        6 => vec(write(), 0..12).prop_map(Call::Write),
+        3 => vec(key(), 0..6).prop_map(Call::Get),
+        2 => (key(), key()).prop_map(|(a, b)| Call::Scan(a, b)),
+        2 => Just(Call::Freeze),
+        1 => Just(Call::Rewind),
+        1 => Just(Call::Reopen),
+    ]
+}
+
+/// The reference and the store on disk, side by side.
+struct Both {
+    memory: MemoryBackend,
+    rocks: RocksBackend,
+    home: TempDir,
+    pictures: Vec<(Box<dyn Frozen>, Box<dyn Frozen>)>,
+}
+
+impl Both {
+    fn rewind(&mut self) {
+        let (memory, rocks) = self.pictures.remove(0);
+        assert_eq!(pictured(memory.as_ref()), pictured(rocks.as_ref()));
+        let (of_memory, of_rocks) = (directory(), directory());
+        files(memory.as_ref(), of_memory.path());
+        files(rocks.as_ref(), of_rocks.path());
+        self.memory = MemoryBackend::open(of_memory.path()).expect("a picture");
+        self.rocks = self::rocks(of_rocks.path());
+        self.home = of_rocks;
+        self.pictures.clear();
+    }
+
+    fn reopen(mut self) -> Self {
+        self.pictures.clear();
+        drop(self.rocks);
+        Self { rocks: rocks(self.home.path()), ..self }
+    }
+
+    fn call(mut self, call: Call) -> Self {
+        let Self { memory, rocks, .. } = &self;
+        match call {
+            Call::Write(writes) => {
+                memory.write(writes.clone()).expect("memory");
+                rocks.write(writes).expect("disk");
+            }
+            Call::Get(keys) => {
+                let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+                assert_eq!(memory.multi_get(&keys).expect("memory"), rocks.multi_get(&keys).expect("disk"));
+            }
+            Call::Scan(from, to) => {
+                let expected = scanned(|each| memory.scan(&from, &to, each)).expect("memory");
+                assert_eq!(scanned(|each| rocks.scan(&from, &to, each)).expect("disk"), expected);
+            }
+            Call::Freeze => self.pictures.push((memory.freeze().expect("memory"), rocks.freeze().expect("disk"))),
+            Call::Rewind if self.pictures.is_empty() => {}
+            Call::Rewind => self.rewind(),
+            Call::Reopen => return self.reopen(),
+        }
+        // What is known to be empty is.
+        assert!(!self.rocks.is_empty() || self.memory.is_empty());
+        self
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_store_on_disk_is_the_store_in_memory(calls in vec(call(), 0..30)) {
+        let home = directory();
+        let mut both = Both { memory: MemoryBackend::new(), rocks: rocks(home.path()), home, pictures: Vec::new() };
+        for call in calls {
+            both = both.call(call);
+        }
+        assert_eq!(all(&both.memory), all(&both.rocks));
+    }
 }

@@ -1,0 +1,198 @@
+use super::options::{database, scanning, writing};
+use super::picture::{PICTURES, Picture};
+use crate::backend::Each;
+use crate::{Backend, Frozen, MemoryBudget, StateError, Write};
+use parking_lot::{Condvar, Mutex};
+use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, ErrorKind, IteratorMode, WriteBatch};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::{fs, io};
+
+/// The file by which RocksDB finds all others.
+const CURRENT: &str = "CURRENT";
+
+/// A backend on disk. See the module's page.
+pub struct RocksBackend {
+    db: Arc<DB>,
+    directory: PathBuf,
+    is_empty: AtomicBool,
+    pictures: AtomicU64,
+    gate: Arc<Gate>,
+    /// RocksDB holds its caches itself; this keeps the budget's account.
+    _budget: Arc<MemoryBudget>,
+}
+
+impl RocksBackend {
+    /// Opens the store in `directory`, which is made if it is not there. A picture's files are such a store.
+    ///
+    /// # Errors
+    /// The directory cannot be read or written; [`StateError::CorruptFile`] if files are missing or damaged. Damage within a file
+    /// is found when the part is read.
+    pub fn open(directory: &Path, budget: &Arc<MemoryBudget>) -> Result<Self, StateError> {
+        prepare(directory)?;
+        let options = database(budget);
+        let db = DB::open_cf_with_opts(&options, directory, [(DEFAULT_COLUMN_FAMILY_NAME, options.clone())])
+            .map_err(|e| error(directory, &e))?;
+        let is_empty = match db.iterator(IteratorMode::Start).next() {
+            None => true,
+            Some(first) => first.map(|_| false).map_err(|e| error(directory, &e))?,
+        };
+        Ok(Self {
+            db: Arc::new(db),
+            directory: directory.into(),
+            is_empty: AtomicBool::new(is_empty),
+            pictures: AtomicU64::new(0),
+            gate: Arc::default(),
+            _budget: budget.clone(),
+        })
+    }
+
+    /// Where the store is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn error(&self, of: &rocksdb::Error) -> StateError {
+        error(&self.directory, of)
+    }
+}
+
+impl Drop for RocksBackend {
+    fn drop(&mut self) {
+        // The store is closed when this returns, so it can be opened again.
+        drop(self.gate.enter());
+    }
+}
+
+/// Makes the directory, removes what pictures left in it, and refuses one in which a store has lost its beginning.
+fn prepare(directory: &Path) -> Result<(), StateError> {
+    let failed = |e| StateError::io(directory, e);
+    fs::create_dir_all(directory).map_err(failed)?;
+    match fs::remove_dir_all(directory.join(PICTURES)) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
+        _ => {}
+    }
+    if !directory.join(CURRENT).exists() && fs::read_dir(directory).map_err(failed)?.next().is_some() {
+        // RocksDB would begin a new store here.
+        return Err(StateError::corrupt_file(directory, "the file CURRENT is missing"));
+    }
+    Ok(())
+}
+
+impl Backend for RocksBackend {
+    fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StateError> {
+        if self.is_empty() {
+            return Ok(vec![None; keys.len()]);
+        }
+        let family = self.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).expect("it is opened with the database");
+        let found = self.db.batched_multi_get_cf(family, keys.iter().copied(), false);
+        found.into_iter().map(|v| v.map(|v| v.map(|v| v.to_vec())).map_err(|e| self.error(&e))).collect()
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), StateError> {
+        scan(&self.db, from, to, each).map_err(|e| e.at(&self.directory))
+    }
+
+    fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
+        let mut batch = WriteBatch::default();
+        for write in writes {
+            match write {
+                Write::Put(key, value) => batch.put(key, value),
+                Write::Delete(key) => batch.delete(key),
+                Write::DeleteRange(from, to) if from < to => batch.delete_range(from, to),
+                Write::DeleteRange(..) => {}
+            }
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let _open = self.gate.enter();
+        self.db.write_opt(batch, &writing()).map_err(|e| self.error(&e))?;
+        self.is_empty.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_empty.load(Ordering::Relaxed)
+    }
+
+    fn freeze(&self) -> Result<Box<dyn Frozen>, StateError> {
+        let number = self.pictures.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(Picture::begin(&self.db, &self.directory, number, self.gate.close())?))
+    }
+}
+
+/// What goes wrong in a scan: reading, or what is done with what is read.
+pub(super) enum ScanError {
+    Read(rocksdb::Error),
+    Each(StateError),
+}
+
+impl ScanError {
+    pub(super) fn at(self, directory: &Path) -> StateError {
+        match self {
+            Self::Read(e) => error(directory, &e),
+            Self::Each(e) => e,
+        }
+    }
+}
+
+pub(super) fn scan(db: &DB, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), ScanError> {
+    if from >= to {
+        return Ok(());
+    }
+    let mut entries = db.raw_iterator_opt(scanning(from, to));
+    entries.seek_to_first();
+    while let Some((key, value)) = entries.item() {
+        each(key, value).map_err(ScanError::Each)?;
+        entries.next();
+    }
+    entries.status().map_err(ScanError::Read)
+}
+
+/// What RocksDB says, by who must act. It says it in words.
+pub(super) fn error(directory: &Path, of: &rocksdb::Error) -> StateError {
+    let message: &str = of.as_ref();
+    let system = |kind| StateError::io(directory, io::Error::new(kind, message.to_string()));
+    if message.contains("No space left on device") {
+        return system(io::ErrorKind::StorageFull);
+    }
+    match of.kind() {
+        // Files of the store that are not there are as bad as damaged ones.
+        ErrorKind::Corruption | ErrorKind::NotFound => StateError::corrupt_file(directory, message),
+        ErrorKind::IOError if message.contains("No such file") => StateError::corrupt_file(directory, message),
+        _ => system(io::ErrorKind::Other),
+    }
+}
+
+/// Keeps writes out while a picture is taken.
+#[derive(Default)]
+pub(super) struct Gate {
+    is_closed: Mutex<bool>,
+    opened: Condvar,
+}
+
+/// Opens the gate when it is dropped.
+pub(super) struct Closed(Arc<Gate>);
+
+impl Gate {
+    /// Waits until the gate is open; it stays so while the guard lives.
+    fn enter(&self) -> parking_lot::MutexGuard<'_, bool> {
+        let mut is_closed = self.is_closed.lock();
+        self.opened.wait_while(&mut is_closed, |is_closed| *is_closed);
+        is_closed
+    }
+
+    fn close(self: &Arc<Self>) -> Closed {
+        *self.enter() = true;
+        Closed(self.clone())
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        *self.0.is_closed.lock() = false;
+        self.0.opened.notify_all();
+    }
+}

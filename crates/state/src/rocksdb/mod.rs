@@ -1,0 +1,21 @@
+//! The backend on disk: RocksDB.
+//!
+//! One database per shard, without a write-ahead log: what a shard wrote since the last checkpoint is lost with it, and made again
+//! from the checkpoint. All databases of a process share one block cache and one limit of write buffers
+//! ([`MemoryBudget`](crate::MemoryBudget)).
+//!
+//! **Pictures.** A picture is RocksDB's checkpoint: the write buffer is flushed, the files are hard-linked. A thread begins with it as
+//! soon as the backend is frozen, whenever its files are asked for, in a directory `pictures/N` within the database's own.
+//! Writes wait until it is done, so they are not in it. Nothing else waits: the thread depends on no one, so no shard can wait in a
+//! circle.
+//!
+//! **What a checkpoint costs** is what files are new since the last: the flushed changes, and what compaction rewrote. So
+//! compaction is *universal*: it merges runs of about the same age and size, and rewrites an entry a few times over its whole life,
+//! not once per change of its neighbourhood. Files in which most entries are removals are compacted for that reason alone, so
+//! that the disk gets smaller when windows close.
+
+mod backend;
+mod options;
+mod picture;
+
+pub use backend::RocksBackend;
