@@ -10,7 +10,7 @@ use arrow::datatypes::SchemaRef;
 use eddyline_changes::table::{format_changes, parse_changes};
 use eddyline_changes::{ChangeBatch, KeyGroup, KeyGroups, Watermark};
 use eddyline_functions::scalar::Moment;
-use eddyline_plan::{ChangeMode, ChangeTraits, Node, OperatorId, OperatorSpec};
+use eddyline_plan::{ChangeMode, ChangeTraits, Input, Node, OperatorId, OperatorSpec, TimeToLive};
 use eddyline_state::{Backend, MemoryBackend, Store, Write};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl Harness {
     /// As [`new`](Self::new).
     pub fn forgetting(spec: OperatorSpec, inputs: &[SchemaRef], ttl_ms: u64) -> Result<Self, OperatorError> {
         let mut harness = Self::new(spec, inputs)?;
-        harness.node.ttl_ms = Some(ttl_ms);
+        harness.node.inputs.iter_mut().for_each(|input| input.ttl = Some(TimeToLive::of_setting(ttl_ms)));
         harness.restart()?;
         Ok(harness)
     }
@@ -64,7 +64,8 @@ impl Harness {
         let traits =
             ChangeTraits { mode: ChangeMode::Retract, reason: String::new(), key: None, event_time: Vec::new() };
         let schema = output_schema(&spec, inputs)?;
-        let node = Node { id: 0, operator: OperatorId(1), spec, inputs: Vec::new(), schema, traits, ttl_ms: None };
+        let below = (0..inputs.len()).map(Input::forward).collect();
+        let node = Node { id: 0, operator: OperatorId(1), spec, inputs: below, schema, traits };
         let backend = Arc::new(MemoryBackend::new());
         let mut operator = build(&node, inputs, &store(&backend, groups, shard))?;
         assert_announced(&node, inputs, operator.as_mut());

@@ -12,7 +12,7 @@ use crate::{
     union, unnest, window_aggregate, window_assign,
 };
 use arrow::datatypes::{DataType, Schema};
-use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SourceSpec};
+use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SourceSpec, TimeToLive};
 use std::fmt;
 
 /// How many rows there can be at one time, and why not more. The order is from the best known to the worst.
@@ -24,8 +24,8 @@ pub enum Bound {
     Watermark,
     /// They go when the time now has passed theirs.
     Clock,
-    /// What was not touched for so many milliseconds is forgotten.
-    Ttl(u64),
+    /// What was not touched for so long is forgotten.
+    Ttl(TimeToLive),
     /// Not more than these tables hold at one time: they end, or take their rows back.
     Tables(Vec<String>),
     /// So many for every different value of the columns, and there may always come a new one.
@@ -100,8 +100,11 @@ impl fmt::Display for Bound {
             Bound::Rows(n) => write!(f, "at most {n}"),
             Bound::Watermark => write!(f, "they go when the watermark has passed them"),
             Bound::Clock => write!(f, "they go when the time now has passed them"),
-            Bound::Ttl(ms) => write!(f, "what was not touched for {ms} ms is forgotten"),
-            Bound::Tables(tables) => write!(f, "as large as the rows that {} holds at one time", tables.join(" and ")),
+            Bound::Ttl(ttl) => write!(f, "what was not touched for {ttl} is forgotten ({})", ttl.origin),
+            Bound::Tables(tables) => {
+                let hold = if tables.len() == 1 { "holds" } else { "hold" };
+                write!(f, "as large as the rows that {} {hold} at one time", tables.join(" and "))
+            }
             Bound::Keys { columns, each } => {
                 let many = if *each == 1 { "one".to_owned() } else { format!("up to {each}") };
                 write!(f, "{many} for every different ({}), and new ones may always come", columns.join(", "))
@@ -187,10 +190,10 @@ pub fn layouts(dataflow: &Dataflow, ends: &dyn Fn(&SourceSpec) -> bool) -> Vec<L
             .map(|i| Below { schema: &dataflow.nodes()[i.from].schema, rows: &known[i.from].output })
             .collect();
         let mut layout = layout(node, &below, ends);
-        if let Some(ttl_ms) = node.ttl_ms {
+        if let Some(ttl) = node.ttl() {
             // Its output is not: what was put out for a key is not taken back when the key is forgotten.
             let tables = layout.tables.iter_mut().filter(|t| !t.bound.is_bounded());
-            tables.for_each(|table| table.bound = Bound::Ttl(ttl_ms));
+            tables.for_each(|table| table.bound = Bound::Ttl(ttl));
         }
         known.push(layout);
     }

@@ -1,4 +1,4 @@
-use crate::OperatorSpec;
+use crate::{OperatorSpec, TimeToLive};
 use arrow::datatypes::SchemaRef;
 use std::fmt;
 
@@ -58,17 +58,25 @@ pub struct Input {
     pub from: NodeId,
     /// How its rows arrive.
     pub distribution: Distribution,
+    /// When what the operator keeps of its rows is forgotten, where the operator can ([`OperatorSpec::can_forget`]). `None`:
+    /// never.
+    pub ttl: Option<TimeToLive>,
 }
 
 impl Input {
+    /// Rows that arrive in a certain way, of which all is kept.
+    pub fn new(from: NodeId, distribution: Distribution) -> Self {
+        Self { from, distribution, ttl: None }
+    }
+
     /// Rows as they are on the same shard.
     pub fn forward(from: NodeId) -> Self {
-        Self { from, distribution: Distribution::Forward }
+        Self::new(from, Distribution::Forward)
     }
 
     /// Rows dealt out by the hash of `columns`.
     pub fn hash(from: NodeId, columns: Vec<usize>) -> Self {
-        Self { from, distribution: Distribution::Hash(columns) }
+        Self::new(from, Distribution::Hash(columns))
     }
 }
 
@@ -87,9 +95,20 @@ pub struct Node {
     pub schema: SchemaRef,
     /// What is known of what it emits.
     pub traits: ChangeTraits,
-    /// State of keys that were not touched for so long (milliseconds of the job's clock) is forgotten, where the operator can
-    /// ([`OperatorSpec::can_forget`]). `None`: never.
-    pub ttl_ms: Option<u64>,
+}
+
+impl Node {
+    /// When that is forgotten which is kept of all inputs together: after the longest of their times; `None` where
+    /// anything is kept for ever.
+    pub fn ttl(&self) -> Option<TimeToLive> {
+        let all: Option<Vec<TimeToLive>> = self.inputs.iter().map(|input| input.ttl).collect();
+        all?.into_iter().max_by_key(|ttl| ttl.ms)
+    }
+
+    /// [`ttl`](Self::ttl) in milliseconds.
+    pub fn ttl_ms(&self) -> Option<u64> {
+        self.ttl().map(|ttl| ttl.ms)
+    }
 }
 
 /// Nodes that run in one task: connected by forward edges and equally many exchanges away from the sources, in

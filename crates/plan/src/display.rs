@@ -36,12 +36,21 @@ fn write_node(
         return writeln!(f, "{} #{id} (shared, see above)", node.spec.name());
     }
     let below: Vec<&Schema> = node.inputs.iter().map(|i| plan.nodes()[i.from].schema.as_ref()).collect();
-    let ttl = node.ttl_ms.map(|ms| format!(" ttl {ms}ms")).unwrap_or_default();
+    let ttl = ttl(&node.inputs);
     writeln!(f, "{} #{id} {}{ttl}", node.spec.name(), describe(&node.spec, &below))?;
     for input in &node.inputs {
         write_node(plan, f, input.from, depth + 1, Some((input, &plan.nodes()[input.from].schema)), shown)?;
     }
     Ok(())
+}
+
+/// The times to live of inputs, if there are any.
+fn ttl(inputs: &[Input]) -> String {
+    let of = |input: &Input| input.ttl.map_or_else(|| "none".to_owned(), |ttl| ttl.to_string());
+    match inputs.iter().any(|input| input.ttl.is_some()) {
+        true => format!(" ttl {}", inputs.iter().map(of).collect::<Vec<_>>().join(" and ")),
+        false => String::new(),
+    }
 }
 
 fn names(schema: &Schema, columns: &[usize]) -> String {

@@ -20,6 +20,7 @@ mod set_operation;
 mod spec;
 mod temporal_filter;
 mod top_n;
+mod ttl;
 mod unnest;
 pub mod window;
 
@@ -35,5 +36,6 @@ pub use set_operation::{SetOperation, SetOperationSpec};
 pub use spec::{CalcSpec, OperatorSpec, SinkSpec, SourceSpec, ValuesSpec, WatermarkSpec};
 pub use temporal_filter::{TemporalFilterSpec, TimeBound, TimeTest};
 pub use top_n::{OrderColumn, Ranking, TopNSpec};
+pub use ttl::{TimeToLive, TtlOrigin};
 pub use unnest::UnnestSpec;
 pub use window::{Window, WindowAggregateSpec, WindowAssignSpec};

@@ -264,6 +264,7 @@ impl<'a> Planner<'a> {
             let sink = builder.stream(plan).and_then(|stream| builder.sink(stream, &output.target));
             sink.map_err(|e| output.located(e))?;
         }
+        builder.check_hints()?;
         let mut warnings = std::mem::take(&mut builder.warnings);
         warnings.dedup();
         let dataflow = fragment::dataflow(builder.graph.into_nodes())?;

@@ -68,15 +68,7 @@ struct Plan {
 impl Plan {
     fn node(&mut self, spec: OperatorSpec, inputs: Vec<Input>, schema: SchemaRef, mode: ChangeMode) -> NodeId {
         let id = self.nodes.len();
-        self.nodes.push(Node {
-            id,
-            operator: OperatorId(id as u64 + 1),
-            spec,
-            inputs,
-            schema,
-            traits: traits(mode),
-            ttl_ms: None,
-        });
+        self.nodes.push(Node { id, operator: OperatorId(id as u64 + 1), spec, inputs, schema, traits: traits(mode) });
         id
     }
 

@@ -24,7 +24,7 @@
 //! first touched in an epoch, before anything is added. With no key, there is one group from the first flush on, on the shard that owns the empty key.
 //!
 //! # Time
-//! Watermarks pass. With a time to live ([`eddyline_plan::Node::ttl_ms`]), groups and distinct values that were not touched for so
+//! Watermarks pass. With a time to live ([`eddyline_plan::Input::ttl`]), groups and distinct values that were not touched for so
 //! long are forgotten: nothing is put out then, and the next row of the key begins a new group. When it was touched is kept in
 //! memory alone, so a restart begins its time anew.
 //!

@@ -31,7 +31,7 @@
 //! Watermarks pass. With a time among the columns of the partition ([`eddyline_plan::TopNSpec::closes`]) a partition is
 //! forgotten when the watermark has passed it; a row that comes for it later is left out and counted as late.
 //!
-//! With a time to live ([`eddyline_plan::Node::ttl_ms`]), partitions into which no row came for so long are forgotten;
+//! With a time to live ([`eddyline_plan::Input::ttl`]), partitions into which no row came for so long are forgotten;
 //! nothing is put out then. (A row that comes too late in the order does not come in.) A restart begins the time anew.
 //!
 //! # Errors

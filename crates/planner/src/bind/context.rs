@@ -1,3 +1,4 @@
+use super::state_ttl::StateTtlPlanner;
 use super::unnest::UnnestPlanner;
 use super::using_join::UsingPlanner;
 use super::window_tvf::WindowTvfPlanner;
@@ -27,7 +28,12 @@ impl<'p, 'a> Context<'p, 'a> {
             planner,
             functions: planner.functions.in_zone(&planner.options.time_zone)?,
             config: planner.config(),
-            relation_planners: vec![Arc::new(WindowTvfPlanner), Arc::new(UsingPlanner), Arc::new(UnnestPlanner)],
+            relation_planners: vec![
+                Arc::new(StateTtlPlanner),
+                Arc::new(WindowTvfPlanner),
+                Arc::new(UsingPlanner),
+                Arc::new(UnnestPlanner),
+            ],
             views: RefCell::default(),
         })
     }

@@ -17,6 +17,7 @@ mod functions;
 mod literals;
 mod ranks;
 pub(crate) mod set_operation;
+pub(crate) mod state_ttl;
 mod syntax;
 mod table;
 mod table_source;

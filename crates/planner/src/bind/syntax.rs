@@ -13,13 +13,13 @@ use std::ops::ControlFlow;
 /// Applies all rewrites to a query and everything inside it.
 ///
 /// # Errors
-/// A group window that cannot be rewritten.
+/// A group window that cannot be rewritten, a hint that names what is not there.
 pub(crate) fn rewrite(query: &Query) -> Result<Query, SqlError> {
     struct Rewriter;
     impl VisitorMut for Rewriter {
         type Break = Box<SqlError>;
         fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
-            match rewrite_group_window(select) {
+            match rewrite_group_window(select).and_then(|()| super::state_ttl::wrap(select)) {
                 Ok(()) => {
                     rename_repeated(select);
                     ControlFlow::Continue(())

@@ -171,7 +171,23 @@ fn data(arguments: &Arguments) -> Result<TableFactor> {
         SqlExpr::Function(f) if f.name.to_string().eq_ignore_ascii_case(TABLE_ARGUMENT) => single_argument(f),
         other => Some(other.clone()),
     };
-    let named = |parts: Vec<Ident>| TableFactor::Table {
+    match inner {
+        Some(SqlExpr::Identifier(name)) => Ok(table_named(vec![name])),
+        Some(SqlExpr::CompoundIdentifier(parts)) => Ok(table_named(parts)),
+        Some(SqlExpr::Subquery(subquery)) => {
+            Ok(TableFactor::Derived { lateral: false, subquery, alias: None, sample: None })
+        }
+        _ => fail(
+            SqlError::new(SqlError::INVALID, format!("{}: {value} is no table", arguments.function))
+                .with_hint("the first argument is TABLE and the name of a table, view or WITH query"),
+            arguments.position,
+        ),
+    }
+}
+
+/// A table in FROM, by its name alone.
+pub(super) fn table_named(parts: Vec<Ident>) -> TableFactor {
+    TableFactor::Table {
         name: ObjectName::from(parts),
         alias: None,
         args: None,
@@ -182,18 +198,6 @@ fn data(arguments: &Arguments) -> Result<TableFactor> {
         json_path: None,
         sample: None,
         index_hints: vec![],
-    };
-    match inner {
-        Some(SqlExpr::Identifier(name)) => Ok(named(vec![name])),
-        Some(SqlExpr::CompoundIdentifier(parts)) => Ok(named(parts)),
-        Some(SqlExpr::Subquery(subquery)) => {
-            Ok(TableFactor::Derived { lateral: false, subquery, alias: None, sample: None })
-        }
-        _ => fail(
-            SqlError::new(SqlError::INVALID, format!("{}: {value} is no table", arguments.function))
-                .with_hint("the first argument is TABLE and the name of a table, view or WITH query"),
-            arguments.position,
-        ),
     }
 }
 

@@ -168,6 +168,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn query(&mut self) -> Result<Box<Query>, SqlError> {
         let parsed = self.parser.parse_query();
         let mut query = parsed.map_err(|e| self.syntax_error(&e))?;
+        super::hints::locate(&mut query, self.tokens);
         normalise::query(&mut query)?;
         Ok(query)
     }

@@ -31,6 +31,7 @@ mod ddl;
 mod depth;
 mod dialect;
 mod dml;
+mod hints;
 mod interval;
 mod json;
 mod literals;
@@ -50,6 +51,7 @@ mod tests;
 mod types;
 mod windows;
 
+pub(crate) use hints::times_to_live;
 pub use types::{arrow_type, sql_type};
 
 use crate::SqlError;

@@ -3,7 +3,7 @@
 use super::cursor::Cursor;
 use super::script::{is_word, position};
 use crate::SqlError;
-use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// How statements begin that other engines have: words, hint.
 const STATEMENTS: [(&[&str], &str); 44] = [
@@ -83,15 +83,11 @@ pub(super) fn statement(cursor: &Cursor<'_>) -> SqlError {
 /// What is refused wherever it stands.
 ///
 /// # Errors
-/// Hints in comments, MATCH_RECOGNIZE.
+/// Hints in comments that are not carried out, MATCH_RECOGNIZE.
 pub(super) fn everywhere(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
+    super::hints::check(tokens)?;
     for (at, token) in tokens.iter().enumerate() {
         let error = match &token.token {
-            Token::Whitespace(Whitespace::MultiLineComment(text)) if text.starts_with('+') => {
-                let options = text.to_uppercase().contains("OPTIONS");
-                let hint = if options { "give the options in CREATE TABLE … WITH (…)" } else { "leave it out" };
-                unsupported("a hint in a comment", hint)
-            }
             word if is_word(word, "MATCH_RECOGNIZE") && opens_bracket(&tokens[at + 1..]) => {
                 unsupported("MATCH_RECOGNIZE", "joins, windows and aggregates are there")
             }

@@ -304,7 +304,7 @@ fn refusals() {
         ),
         (
             "SELECT /*+ OPTIONS('a'='b') */ 1",
-            "ERROR 0A000: a hint in a comment is not supported\nLINE 1: SELECT /*+ OPTIONS('a'='b') */ 1\n               ^\nHINT: give the options in CREATE TABLE … WITH (…)",
+            "ERROR 0A000: the hint OPTIONS is not supported\nLINE 1: SELECT /*+ OPTIONS('a'='b') */ 1\n                   ^\nHINT: give the options in CREATE TABLE … WITH (…)",
         ),
         (
             "SELECT * FROM (SELECT a FORM t) WHERE a > 1",
@@ -362,4 +362,17 @@ fn definition(sql: &str) -> Definition {
         StatementKind::CreateView { view, .. } => Definition::View(view),
         other => panic!("{sql}: {other:?}"),
     }
+}
+
+#[test]
+fn a_hint_that_is_wrong_is_shown_where_it_stands() {
+    let refused = |sql: &str| parse(sql).map(|_| ()).expect_err("it is refused").render(sql);
+    assert_eq!(
+        refused("SELECT -- a+b\n  /*+ STATE_TTL('t' = '1 d', 'u' = soon) */ a FROM t, u"),
+        "ERROR 42601: syntax error in a hint: expected a duration in single quotes, found soon\nLINE 2:   /*+ STATE_TTL('t' = '1 d', 'u' = soon) */ a FROM t, u\n                                           ^\nHINT: write SELECT /*+ STATE_TTL('orders' = '3 d', 'customers' = '0 s') */ …, with names of tables of FROM"
+    );
+    assert!(
+        parse("SELECT --+ a\n /* + no hint */ /*+ STATE_TTL('t' = '1 d'),\n STATE_TTL('u' = '0 s') */ a FROM t")
+            .is_ok()
+    );
 }

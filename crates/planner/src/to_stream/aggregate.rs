@@ -280,26 +280,24 @@ impl Builder<'_, '_> {
         let words = group_meaning(grouping);
         // Partials of MIN and MAX cannot be taken back, and only rows that stay are worth a phase of their own.
         let two_phase = append_only && self.planner.options.two_phase && self.planner.options.shards > 1;
+        let by = spec.keys.clone();
+        let ttl = self.kept(&OperatorSpec::GroupAggregate(spec.clone()), Input::forward(rows), &below_facts)?.ttl;
         let node = match two_phase {
-            false => self.single(spec, rows, &facts, words),
-            true => self.phases(spec, rows, columns.has_distinct(), &facts, words),
+            false => self.group_node(spec, Input { ttl, ..Input::hash(rows, by) }, &facts, words, rows),
+            true => self.phases(spec, Input { ttl, ..Input::forward(rows) }, columns.has_distinct(), &facts, words),
         };
         Ok(self.aggregated(node, facts, &columns))
-    }
-
-    fn single(&mut self, spec: GroupAggregateSpec, rows: NodeId, facts: &Facts, words: String) -> NodeId {
-        let input = Input::hash(rows, spec.keys.clone());
-        self.group_node(spec, input, facts, words, rows)
     }
 
     fn phases(
         &mut self,
         spec: GroupAggregateSpec,
-        rows: NodeId,
+        input: Input,
         distinct: bool,
         facts: &Facts,
         words: String,
     ) -> NodeId {
+        let Input { from: rows, ttl, .. } = input;
         let partials = Facts::append_only("partial results are added up");
         let local = GroupAggregateSpec { phase: AggregatePhase::Local, ..spec.clone() };
         let mut below = self.group_node(local, Input::forward(rows), &partials, format!("local {words}"), rows);
@@ -307,10 +305,16 @@ impl Builder<'_, '_> {
         if distinct {
             let by = after.distinct_distribution(&self.graph.node(below).schema);
             let spec = GroupAggregateSpec { phase: AggregatePhase::Distinct, ..after.clone() };
-            below = self.group_node(spec, Input::hash(below, by), &partials, format!("distinct {words}"), rows);
+            below = self.group_node(
+                spec,
+                Input { ttl, ..Input::hash(below, by) },
+                &partials,
+                format!("distinct {words}"),
+                rows,
+            );
         }
         let global = GroupAggregateSpec { phase: AggregatePhase::Global, ..after };
-        let input = Input::hash(below, global.keys.clone());
+        let input = Input { ttl, ..Input::hash(below, global.keys.clone()) };
         self.group_node(global, input, facts, words, rows)
     }
 

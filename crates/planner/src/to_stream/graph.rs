@@ -1,6 +1,6 @@
 use arrow::datatypes::SchemaRef;
 use eddyline_changes::hash::{combine, hash_bytes};
-use eddyline_plan::{ChangeTraits, Input, Node, NodeId, OperatorId, OperatorSpec};
+use eddyline_plan::{ChangeTraits, Input, Node, NodeId, OperatorId, OperatorSpec, TimeToLive};
 use std::collections::HashSet;
 
 /// The nodes planned so far. A node that is asked for twice is made once.
@@ -8,8 +8,8 @@ use std::collections::HashSet;
 pub(crate) struct Graph {
     nodes: Vec<Node>,
     used: HashSet<OperatorId>,
-    /// How long state that is not touched is kept, where it can be forgotten.
-    ttl_ms: Option<u64>,
+    /// When what is kept of inputs is forgotten, where it can be and no hint says otherwise.
+    ttl: Option<TimeToLive>,
 }
 
 /// A node to be.
@@ -28,7 +28,7 @@ pub(crate) struct NewNode {
 impl Graph {
     /// A graph of operators that forget what was not touched for so long; `None`: never.
     pub(crate) fn new(ttl_ms: Option<u64>) -> Self {
-        Self { ttl_ms, ..Self::default() }
+        Self { ttl: ttl_ms.map(TimeToLive::of_setting), ..Self::default() }
     }
 
     /// The node at a position.
@@ -41,14 +41,17 @@ impl Graph {
         self.nodes
     }
 
-    /// Adds a node, or finds the one that does the same.
-    pub(crate) fn add(&mut self, new: NewNode) -> NodeId {
+    /// Adds a node, or finds the one that does the same. Inputs without a time to live get that of all.
+    pub(crate) fn add(&mut self, mut new: NewNode) -> NodeId {
+        let can_forget = new.spec.can_forget();
+        for input in &mut new.inputs {
+            input.ttl = input.ttl.or(self.ttl).filter(|ttl| can_forget && ttl.ms > 0);
+        }
         let shareable = !matches!(new.spec, OperatorSpec::Sink(_));
         if shareable && let Some(same) = self.nodes.iter().find(|n| n.inputs == new.inputs && n.spec == new.spec) {
             return same.id;
         }
         let operator = self.identity(&new);
-        let ttl_ms = self.ttl_ms.filter(|_| new.spec.can_forget());
         let id = self.nodes.len();
         self.nodes.push(Node {
             id,
@@ -57,7 +60,6 @@ impl Graph {
             inputs: new.inputs,
             schema: new.schema,
             traits: new.traits,
-            ttl_ms,
         });
         id
     }

@@ -23,8 +23,7 @@ use std::sync::Arc;
 /// A [`Base::Join`]: everything but which columns are put out.
 #[derive(Debug, Clone)]
 pub(crate) struct Joining {
-    nodes: [NodeId; 2],
-    distributions: [Distribution; 2],
+    inputs: [Input; 2],
     spec: JoinSpec,
 }
 
@@ -155,8 +154,12 @@ impl Builder<'_, '_> {
         let facts = join_facts(&spec, &sides, left_width);
         let fields = JoinSpec::all_columns(kind, &schemas[0], &schemas[1]);
         let schema = Arc::new(Schema::new(fields));
-        let distributions = [0, 1].map(|s: usize| arrival(&sides[s].facts, &sides[s].keys));
-        let joining = Joining { nodes: [left.node, right.node], distributions, spec };
+        let operator = OperatorSpec::Join(spec.clone());
+        let [left, right] = &sides;
+        let mut input =
+            |side: &Side| self.kept(&operator, Input::new(side.node, arrival(&side.facts, &side.keys)), &side.facts);
+        let inputs = [input(left)?, input(right)?];
+        let joining = Joining { inputs, spec };
         let visible = match kind {
             JoinKind::Semi | JoinKind::Anti => (0..left.width).collect::<Vec<_>>(),
             JoinKind::Mark => (0..left.width).chain([left_width]).collect(),
@@ -174,21 +177,16 @@ impl Builder<'_, '_> {
     pub(super) fn join_node(&mut self, joining: &Joining, stream: &Stream) -> (NodeId, Stream) {
         let (read, facts) = stream.read();
         let spec = JoinSpec { output: read.clone(), ..joining.spec.clone() };
-        let [left, right] = joining.nodes;
-        let schemas = joining.nodes.map(|n| self.graph.node(n).schema.clone());
+        let nodes = [0, 1].map(|s: usize| joining.inputs[s].from);
+        let schemas = nodes.map(|n| self.graph.node(n).schema.clone());
         let schema = spec.output_schema(&schemas[0], &schemas[1]);
         let node = self.graph.add(NewNode {
             meaning: join_meaning(&spec, &schemas[0], &schemas[1]),
             spec: OperatorSpec::Join(spec),
-            inputs: joining
-                .nodes
-                .iter()
-                .zip(&joining.distributions)
-                .map(|(from, distribution)| Input { from: *from, distribution: distribution.clone() })
-                .collect(),
+            inputs: joining.inputs.to_vec(),
             schema: schema.clone(),
             traits: facts.traits(),
-            of: vec![left, right],
+            of: nodes.to_vec(),
         });
         (node, stream.over_read(node, schema, &read, facts))
     }

@@ -21,6 +21,7 @@ mod set_operation;
 mod sink;
 #[cfg(test)]
 mod sink_tests;
+mod state_ttl;
 mod stream;
 mod temporal_filter;
 #[cfg(test)]
@@ -44,12 +45,14 @@ pub(crate) use scan::Scans;
 pub(crate) use sink::presentation;
 
 use crate::bind::set_operation::SetOperationAll;
+use crate::bind::state_ttl::{Hint, StateTtl};
 use crate::bind::unnest::Unnest;
 use crate::bind::window_assign::WindowAssign;
 use crate::checked::Compiler;
 use crate::{Planner, SqlError};
 use datafusion_expr::{Distinct, LogicalPlan};
 use eddyline_functions::scalar::Moments;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use stream::Stream;
 use top_n::Numbered;
@@ -63,6 +66,8 @@ pub(crate) struct Builder<'p, 'a> {
     pub(crate) warnings: Vec<String>,
     /// The table that the query at hand goes into, if it takes insertions only.
     pub(crate) insertions_into: Option<String>,
+    /// The STATE_TTL hints that were met, and whether an operator does what they say.
+    hints: BTreeMap<Arc<Hint>, bool>,
     /// What is computed now is bound to them.
     pub(crate) moments: Arc<Moments>,
 }
@@ -79,6 +84,7 @@ impl<'p, 'a> Builder<'p, 'a> {
             graph: Graph::new(planner.options.state_ttl_ms),
             warnings: Vec::new(),
             insertions_into: None,
+            hints: BTreeMap::new(),
             moments,
         }
     }
@@ -114,6 +120,8 @@ impl<'p, 'a> Builder<'p, 'a> {
                     self.set_operation(set)
                 } else if let Some(unnest) = node.downcast_ref::<Unnest>() {
                     self.unnest(unnest)
+                } else if let Some(ttl) = node.downcast_ref::<StateTtl>() {
+                    self.hinted(ttl)
                 } else {
                     Err(refuse::refused(plan))
                 }

@@ -22,15 +22,14 @@ use datafusion_expr::{
 };
 use eddyline_catalog::sql_type;
 use eddyline_plan::{
-    AggregateCall, ChangeMode, Distribution, Expression, Frame, FrameBound, FrameOffset, FrameUnits, Input,
-    NamedExpression, NodeId, OperatorSpec, OverCall, OverFunction, OverSpec,
+    AggregateCall, ChangeMode, Expression, Frame, FrameBound, FrameOffset, FrameUnits, Input, NamedExpression, NodeId,
+    OperatorSpec, OverCall, OverFunction, OverSpec,
 };
 
 /// A [`Base::Over`]: everything but which columns are put out.
 #[derive(Debug, Clone)]
 pub(crate) struct Around {
-    below: NodeId,
-    distribution: Distribution,
+    input: Input,
     spec: OverSpec,
     meaning: String,
 }
@@ -59,7 +58,9 @@ impl Builder<'_, '_> {
             }
         }
         let mut stream = self.stream(&window.input)?;
+        let ttl = stream.facts.ttl.clone();
         for group in &groups {
+            stream.facts.ttl.clone_from(&ttl);
             let fields = group.iter().map(|at| (calls[*at], &window.schema.fields()[width + at])).collect::<Vec<_>>();
             stream = self.over_group(stream, below, &fields)?;
         }
@@ -127,8 +128,9 @@ impl Builder<'_, '_> {
         let facts = facts(&spec, &side.facts, width);
         let all = OverSpec { output: (0..width + spec.calls.len()).collect(), ..spec.clone() }.output_schema(&schema);
         let visible = (0..side.width).chain(width..all.fields().len());
-        let distribution = arrival(&side.facts, &spec.partition);
-        let around = Around { below: side.node, distribution, spec, meaning: words };
+        let input = Input::new(side.node, arrival(&side.facts, &spec.partition));
+        let input = self.kept(&OperatorSpec::Over(spec.clone()), input, &side.facts)?;
+        let around = Around { input, spec, meaning: words };
         let mut stream = Stream::over(Base::Over(Box::new(around)), all.clone(), facts);
         stream.project =
             visible.map(|at| NamedExpression::new(column_at(all.field(at), at), all.field(at).name())).collect();
@@ -137,17 +139,18 @@ impl Builder<'_, '_> {
 
     /// The node that puts out what `stream` reads, and the stream over it.
     pub(super) fn over_node(&mut self, around: &Around, stream: &Stream) -> (NodeId, Stream) {
-        let Around { below, distribution, spec, meaning } = around;
+        let Around { input, spec, meaning } = around;
+        let below = input.from;
         let (read, facts) = stream.read();
         let spec = OverSpec { output: read.clone(), ..spec.clone() };
-        let schema = spec.output_schema(&self.graph.node(*below).schema);
+        let schema = spec.output_schema(&self.graph.node(below).schema);
         let node = self.graph.add(NewNode {
             meaning: meaning.clone(),
             spec: OperatorSpec::Over(spec),
-            inputs: vec![Input { from: *below, distribution: distribution.clone() }],
+            inputs: vec![input.clone()],
             schema: schema.clone(),
             traits: facts.traits(),
-            of: vec![*below],
+            of: vec![below],
         });
         (node, stream.over_read(node, schema, &read, facts))
     }

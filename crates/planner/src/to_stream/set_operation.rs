@@ -34,10 +34,13 @@ impl Builder<'_, '_> {
         let [left, right] = streams.map(|stream| self.node(stream));
         let nodes = [left?, right?];
         let inputs = nodes.iter().zip(&below);
+        let spec = OperatorSpec::SetOperation(SetOperationSpec { operation });
+        let inputs = inputs.map(|(from, f)| self.kept(&spec, Input::new(*from, arrival(f, &columns)), f));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let node = self.graph.add(NewNode {
             meaning: operation.name().into(),
-            spec: OperatorSpec::SetOperation(SetOperationSpec { operation }),
-            inputs: inputs.map(|(from, facts)| Input { from: *from, distribution: arrival(facts, &columns) }).collect(),
+            spec,
+            inputs,
             schema: schema.clone(),
             traits: facts.traits(),
             of: nodes.to_vec(),

@@ -54,7 +54,7 @@ impl Builder<'_, '_> {
         let facts = stream.output_facts();
         let node = self.named_node(stream)?;
         let key = key.or_else(|| facts.keys.first().cloned());
-        let input = Input { from: node, distribution: arrival(&facts, key.as_deref(), takes) };
+        let input = Input::new(node, arrival(&facts, key.as_deref(), takes));
         let mut traits = facts.traits();
         if takes == SinkChanges::Upserts {
             (traits.mode, traits.key) = (ChangeMode::Upsert, key.clone());

@@ -3,6 +3,7 @@ use super::over::Around;
 use super::temporal_filter::Filtering;
 use super::top_n::Numbering;
 use super::unnest::Unnesting;
+use crate::bind::state_ttl::Hint;
 use crate::checked::NotNull;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -65,6 +66,8 @@ pub(crate) struct Facts {
     /// The columns by whose hash the rows are dealt out to shards.
     pub(crate) hashed_by: Option<Vec<usize>>,
     pub(crate) windows: Option<WindowColumns>,
+    /// What the query says about keeping these rows.
+    pub(crate) ttl: Option<Arc<Hint>>,
 }
 
 impl Facts {
@@ -77,6 +80,7 @@ impl Facts {
             event_time: vec![],
             hashed_by: None,
             windows: None,
+            ttl: None,
         }
     }
 
@@ -105,6 +109,7 @@ impl Facts {
                 end: w.end.and_then(&to),
                 time: w.time.and_then(&to),
             }),
+            ttl: self.ttl.clone(),
         }
     }
 }

@@ -79,7 +79,7 @@ impl Builder<'_, '_> {
         let node = self.graph.add(NewNode {
             meaning: format!("while now {}", bounds.join(" and ")),
             spec: OperatorSpec::TemporalFilter(spec),
-            inputs: vec![Input { from: *below, distribution: distribution.clone() }],
+            inputs: vec![Input::new(*below, distribution.clone())],
             schema: schema.clone(),
             traits: facts.traits(),
             of: vec![*below],

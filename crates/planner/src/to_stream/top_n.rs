@@ -19,14 +19,13 @@ use datafusion_expr::expr::{Sort, WindowFunction};
 use datafusion_expr::utils::{conjunction, split_conjunction};
 use datafusion_expr::{Expr, Filter, LogicalPlan, Operator, Window, WindowFunctionDefinition};
 use eddyline_plan::{
-    ChangeMode, Distribution, Input, NamedExpression, NodeId, OperatorSpec, OrderColumn, Ranking, TimeKey, TopNSpec,
+    ChangeMode, Input, NamedExpression, NodeId, OperatorSpec, OrderColumn, Ranking, TimeKey, TopNSpec,
 };
 
 /// A [`Base::TopN`]: everything but which columns are put out.
 #[derive(Debug, Clone)]
 pub(crate) struct Numbering {
-    below: NodeId,
-    distribution: Distribution,
+    input: Input,
     spec: TopNSpec,
 }
 
@@ -201,8 +200,9 @@ impl Builder<'_, '_> {
         let width = schema.fields().len();
         let facts = facts(&spec, &side.facts, windows, width);
         let all = TopNSpec { output: (0..=width).collect(), ..spec.clone() }.output_schema(&schema);
-        let distribution = super::join::arrival(&side.facts, partition);
-        let numbering = Numbering { below: side.node, distribution, spec };
+        let input = Input::new(side.node, super::join::arrival(&side.facts, partition));
+        let input = self.kept(&OperatorSpec::TopN(spec.clone()), input, &side.facts)?;
+        let numbering = Numbering { input, spec };
         let mut stream = Stream::over(Base::TopN(Box::new(numbering)), all.clone(), facts);
         let visible = (0..side.width).chain([width]);
         stream.project = visible
@@ -240,20 +240,21 @@ impl Builder<'_, '_> {
 
     /// The node of a Top-N that puts out what `stream` reads, and the stream over it.
     pub(super) fn top_n_node(&mut self, numbering: &Numbering, stream: &Stream) -> (NodeId, Stream) {
-        let Numbering { below, distribution, spec } = numbering;
+        let Numbering { input, spec } = numbering;
+        let below = input.from;
         let (read, facts) = stream.read();
         let spec = TopNSpec { output: read.clone(), ..spec.clone() };
-        let input = self.graph.node(*below).schema.clone();
-        let words = top_n_meaning(&spec, &input);
-        let schema = spec.output_schema(&input);
-        let from = self.preselected(*below, &spec, &words);
+        let rows = self.graph.node(below).schema.clone();
+        let words = top_n_meaning(&spec, &rows);
+        let schema = spec.output_schema(&rows);
+        let from = self.preselected(below, &spec, &words);
         let node = self.graph.add(NewNode {
             meaning: words,
             spec: OperatorSpec::TopN(spec),
-            inputs: vec![Input { from, distribution: distribution.clone() }],
+            inputs: vec![Input { from, ..input.clone() }],
             schema: schema.clone(),
             traits: facts.traits(),
-            of: vec![*below],
+            of: vec![below],
         });
         (node, stream.over_read(node, schema, &read, facts))
     }

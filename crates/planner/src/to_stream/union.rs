@@ -60,6 +60,7 @@ fn union_facts(streams: &[Stream]) -> Facts {
         None => Facts::append_only("all inputs of the union are append-only"),
     };
     if let Some(first) = all.first() {
+        facts.ttl = first.ttl.clone().filter(|ttl| all.iter().all(|f| f.ttl.as_ref() == Some(ttl)));
         let everywhere = |c: &&usize| all.iter().all(|f| f.event_time.contains(c));
         facts.event_time = first.event_time.iter().filter(everywhere).copied().collect();
     }

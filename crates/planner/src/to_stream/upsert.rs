@@ -103,6 +103,9 @@ impl Builder<'_, '_> {
             return Ok(stream);
         }
         let from = self.named_node(stream)?;
+        let spec = SinkMaterializeSpec { table: table.name.clone(), key: key.to_vec(), conflict };
+        let spec = OperatorSpec::SinkMaterialize(spec);
+        let input = self.kept(&spec, Input::hash(from, key.to_vec()), &facts)?;
         let schema = self.graph.node(from).schema.clone();
         let mut facts = Facts::append_only(match conflict {
             Conflict::Deduplicate => "of several rows with one key the last one that came is written",
@@ -111,11 +114,10 @@ impl Builder<'_, '_> {
         });
         (facts.mode, facts.keys) = (ChangeMode::Retract, vec![key.to_vec()]);
         facts.hashed_by = Some(key.to_vec());
-        let spec = SinkMaterializeSpec { table: table.name.clone(), key: key.to_vec(), conflict };
         let node = self.graph.add(NewNode {
             meaning: format!("one row per key of {} on conflict do {conflict}", table.name),
-            spec: OperatorSpec::SinkMaterialize(spec),
-            inputs: vec![Input::hash(from, key.to_vec())],
+            spec,
+            inputs: vec![input],
             schema: schema.clone(),
             traits: facts.traits(),
             of: vec![from],
