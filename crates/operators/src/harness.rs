@@ -29,6 +29,7 @@ pub struct Harness {
     emitted: Vec<ChangeBatch>,
     rejected: BTreeMap<&'static str, u64>,
     content: BTreeMap<String, i64>,
+    is_tight: bool,
 }
 
 impl Harness {
@@ -82,6 +83,7 @@ impl Harness {
             emitted: Vec::new(),
             rejected: BTreeMap::new(),
             content: BTreeMap::new(),
+            is_tight: false,
         })
     }
 
@@ -117,7 +119,21 @@ impl Harness {
             emitted: Vec::new(),
             rejected: BTreeMap::new(),
             content: BTreeMap::new(),
+            is_tight: false,
         })
+    }
+
+    /// From now on memory is always short: when an epoch has ended, every table leaves a third of what it has to the backend, but at least
+    /// an entry.
+    pub fn tight(self, is_tight: bool) -> Self {
+        Self { is_tight, ..self }
+    }
+
+    fn evict(&mut self) -> Result<(), OperatorError> {
+        if self.is_tight {
+            self.operator.tables().into_iter().try_for_each(|table| table.evict(table.taken_bytes() / 3 + 1))?;
+        }
+        Ok(())
     }
 
     /// What the operator is told of time and chance from now on.
@@ -218,6 +234,7 @@ impl Harness {
             let negative = self.content.iter().find(|(_, weight)| **weight < 0);
             assert_eq!(negative, None, "no row has a negative multiplicity");
         }
+        self.evict()?;
         Ok(batches)
     }
 
@@ -237,6 +254,7 @@ impl Harness {
     /// What the operator says.
     pub fn emitted_at_flush(&mut self) -> Result<Vec<ChangeBatch>, OperatorError> {
         self.call(|operator, ctx| operator.flush(ctx))?;
+        self.evict()?;
         Ok(std::mem::take(&mut self.emitted))
     }
 

@@ -28,5 +28,5 @@ pub use idle::Idle;
 pub use memory::MemoryBackend;
 pub use memory_budget::{HotShare, MEMORY_BUDGET_MIN, MemoryBudget};
 pub use row_table::RowTable;
-pub use slot_table::{HashKeys, Load, SlotTable, make_room};
+pub use slot_table::{Encode, HashKeys, Load, SlotTable, make_room};
 pub use store::{EachEntry, Store, Table, TableId};

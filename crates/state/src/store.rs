@@ -25,6 +25,23 @@ pub trait Table {
     }
     /// Memory of the hot set in bytes, about.
     fn size_bytes(&self) -> usize;
+    /// How much of [`size_bytes`](Self::size_bytes) entries take: the rest is room that others left, and that the next will take.
+    fn taken_bytes(&self) -> usize {
+        self.size_bytes()
+    }
+    /// Makes room of about `bytes` that entries take, by leaving them to the backend alone. Nothing happens in a table whose
+    /// owner needs all of it in memory.
+    ///
+    /// # Contract
+    /// Called when an epoch has ended: after the flush, before the next changes. What the operator puts out does not depend
+    /// on it.
+    ///
+    /// # Errors
+    /// The backend cannot be written.
+    fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
+        let _ = bytes;
+        Ok(())
+    }
 }
 
 /// An operator's corner of a shard's backend.

@@ -27,6 +27,8 @@ pub(crate) struct CountedSet {
     is_touched: Vec<bool>,
     /// When values were seen last, where they are forgotten, and the time now.
     idle: Option<(Idle, i64)>,
+    /// Not all values need be in memory.
+    is_lazy: bool,
 }
 
 /// Counts by slot and call.
@@ -42,7 +44,12 @@ impl CountedSet {
     pub(crate) fn new(table: SlotTable, calls: usize, append_only: bool) -> Self {
         let seen = if append_only && calls <= 64 { Seen::Bits(Vec::new()) } else { Seen::Counts(Vec::new()) };
         let (slots, created, touched, is_touched) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { table, calls, seen, slots, created, touched, is_touched, idle: None }
+        Self { table, calls, seen, slots, created, touched, is_touched, idle: None, is_lazy: false }
+    }
+
+    /// The set, of which not all values need be in memory: its owner finds them by [`count`](Self::count) alone.
+    pub(crate) fn lazy(self) -> Self {
+        Self { is_lazy: true, ..self }
     }
 
     /// From now on values that are not seen for a time are forgotten; `hash` as in [`SlotTable::scan_all`].
@@ -170,6 +177,7 @@ impl CountedSet {
 
     /// Brings everything into the hot set; `hash` as in [`SlotTable::scan_all`].
     pub(crate) fn scan_all(&mut self, hash: &eddyline_state::HashKeys<'_>) -> Result<(), OperatorError> {
+        self.is_lazy = false;
         let (calls, name) = (self.calls, self.table.name().to_owned());
         let seen = &mut self.seen;
         Ok(self.table.scan_all(hash, &mut |slot, bytes| seen.load(&name, calls, slot, bytes))?)
@@ -295,6 +303,21 @@ impl Table for CountedSet {
             Seen::Counts(counts) => counts.capacity(),
         };
         self.table.size_bytes() + seen * 8
+    }
+
+    fn taken_bytes(&self) -> usize {
+        self.table.taken_bytes(self.size_bytes())
+    }
+
+    fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
+        if !self.is_lazy {
+            return Ok(());
+        }
+        let count = self.table.count_of(bytes, self.taken_bytes());
+        let (seen, calls) = (&mut self.seen, self.calls);
+        let gone = self.table.evict(count, &mut |slot, out| seen.save(calls, slot, out))?;
+        gone.iter().for_each(|slot| seen.clear(calls, *slot));
+        Ok(())
     }
 }
 

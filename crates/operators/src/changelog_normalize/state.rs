@@ -48,6 +48,22 @@ impl Table for State {
         self.table.persist(&mut |slot, out| out.extend_from_slice(arena.bytes(rows[slot as usize])))
     }
 
+    fn taken_bytes(&self) -> usize {
+        let arena = self.arena.size_bytes();
+        arena + self.table.taken_bytes(self.size_bytes() - arena)
+    }
+
+    fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
+        let count = self.table.count_of(bytes, self.taken_bytes());
+        let (arena, rows) = (&self.arena, &self.rows);
+        let gone = self.table.evict(count, &mut |slot, out| out.extend_from_slice(arena.bytes(rows[slot as usize])))?;
+        for slot in gone {
+            self.arena.remove(std::mem::replace(&mut self.rows[slot as usize], NONE));
+        }
+        self.arena.sweep();
+        Ok(())
+    }
+
     fn len(&self) -> usize {
         self.table.len()
     }

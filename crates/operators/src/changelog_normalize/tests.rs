@@ -128,8 +128,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn the_output_is_the_table(steps in steps()) {
-        let mut h = room();
+    fn the_output_is_the_table(steps in steps(), tight: bool) {
+        let mut h = room().tight(tight);
         let mut table: BTreeMap<u8, u8> = BTreeMap::new();
         for step in steps.iter().chain([&Step::Flush]) {
             match step {

@@ -15,16 +15,20 @@ pub(super) struct Groups {
     pub(super) table: SlotTable,
     pub(super) rows: Vec<i64>,
     pub(super) calls: Calls,
+    /// Not all groups need be in memory.
+    is_lazy: bool,
 }
 
 impl Groups {
     /// The stored groups of an operator with keys of `types`.
     pub(super) fn open(spec: &GroupAggregateSpec, types: &[DataType], store: &Store) -> Result<Self, OperatorError> {
-        Self::over(spec, SlotTable::open("groups", types, store, GROUPS, types.len())?)
+        let groups = Self::over(spec, SlotTable::open("groups", types, store, GROUPS, types.len())?)?;
+        Ok(Self { is_lazy: !types.is_empty(), ..groups })
     }
 
     /// Brings all stored groups into memory. Returns their slots.
     pub(super) fn load_all(&mut self) -> Result<Vec<u32>, OperatorError> {
+        self.is_lazy = false;
         let (rows, calls) = (&mut self.rows, &mut self.calls);
         self.table
             .scan_all(&|columns, n| hash_columns(columns, n), &mut |slot, bytes| load(rows, calls, slot, bytes))?;
@@ -39,7 +43,7 @@ impl Groups {
     }
 
     fn over(spec: &GroupAggregateSpec, table: SlotTable) -> Result<Self, OperatorError> {
-        Ok(Self { table, rows: Vec::new(), calls: Calls::new(&spec.calls, spec.append_only)? })
+        Ok(Self { table, rows: Vec::new(), calls: Calls::new(&spec.calls, spec.append_only)?, is_lazy: false })
     }
 
     /// Finds the slots of `keys`, with new groups for keys that have none.
@@ -93,10 +97,7 @@ impl Table for Groups {
 
     fn persist(&mut self) -> Result<(), StateError> {
         let (rows, calls) = (&self.rows, &self.calls);
-        self.table.persist(&mut |slot, out| {
-            out.extend_from_slice(&rows[slot as usize].to_le_bytes());
-            calls.save(slot, out);
-        })
+        self.table.persist(&mut |slot, out| save(rows, calls, slot, out))
     }
 
     fn len(&self) -> usize {
@@ -106,6 +107,27 @@ impl Table for Groups {
     fn size_bytes(&self) -> usize {
         self.table.size_bytes() + self.rows.capacity() * 8 + self.calls.size_bytes()
     }
+
+    fn taken_bytes(&self) -> usize {
+        self.table.taken_bytes(self.size_bytes())
+    }
+
+    fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
+        if !self.is_lazy {
+            return Ok(());
+        }
+        let count = self.table.count_of(bytes, self.taken_bytes());
+        let (rows, calls) = (&mut self.rows, &mut self.calls);
+        let gone = self.table.evict(count, &mut |slot, out| save(rows, calls, slot, out))?;
+        calls.clear(&gone);
+        gone.iter().for_each(|slot| rows[*slot as usize] = 0);
+        Ok(())
+    }
+}
+
+fn save(rows: &[i64], calls: &Calls, slot: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&rows[slot as usize].to_le_bytes());
+    calls.save(slot, out);
 }
 
 /// The counted sets of the phase `Single`, in the order of `GroupAggregateSpec::distinct_sets`.
@@ -121,7 +143,7 @@ pub(super) fn open_sets(
             let types = types(input, &[spec.keys.as_slice(), args].concat());
             let (name, id) = (format!("distinct set {}", at + 1), at as TableId + 1);
             let table = SlotTable::open(&name, &types, store, id, spec.keys.len())?;
-            Ok(CountedSet::new(table, set_calls(spec, args).count(), spec.append_only))
+            Ok(CountedSet::new(table, set_calls(spec, args).count(), spec.append_only).lazy())
         })
         .collect()
 }
@@ -146,7 +168,7 @@ pub(super) fn open_values(
 ) -> Result<CountedSet, OperatorError> {
     let table =
         SlotTable::open("distinct values", &types(partial, distribution), store, GROUPS + 1, distribution.len())?;
-    Ok(CountedSet::new(table, spec.calls.iter().filter(|c| c.distinct).count(), spec.append_only))
+    Ok(CountedSet::new(table, spec.calls.iter().filter(|c| c.distinct).count(), spec.append_only).lazy())
 }
 
 /// The numbers of the DISTINCT calls over `args`.

@@ -257,9 +257,9 @@ fn keys() -> impl Strategy<Value = Vec<usize>> {
 
 proptest! {
     #[test]
-    fn accumulated_output_is_the_batch_answer(keys in keys(), steps in steps(), append_only: bool) {
+    fn accumulated_output_is_the_batch_answer(keys in keys(), steps in steps(), append_only: bool, tight: bool) {
         let spec = spec(&keys, calls(true, true), append_only);
-        let mut h = single(&spec);
+        let mut h = single(&spec).tight(tight);
         let mut live = Vec::new();
         for step in &steps {
             match step {
@@ -295,9 +295,10 @@ proptest! {
         append_only: bool,
         distinct: bool,
         dealt in prop::collection::vec(0usize..2, 64),
+        tight: bool,
     ) {
         let spec = spec(&keys, calls(append_only, distinct), append_only);
-        let mut pipeline = Pipeline::new(&spec);
+        let mut pipeline = Pipeline::new(&spec, tight);
         let mut live = Vec::new();
         let mut dealt = dealt.into_iter().cycle();
         for step in &steps {
@@ -342,13 +343,14 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    fn new(spec: &GroupAggregateSpec) -> Self {
+    fn new(spec: &GroupAggregateSpec, tight: bool) -> Self {
         let groups = KeyGroups::new(16, 2);
         let keys: Vec<usize> = (0..spec.keys.len()).collect();
         let two = |spec: GroupAggregateSpec, input: &SchemaRef| -> Vec<Harness> {
             let one = |shard| {
                 Harness::sharded(OperatorSpec::GroupAggregate(spec.clone()), std::slice::from_ref(input), groups, shard)
                     .expect("builds")
+                    .tight(tight)
             };
             vec![one(0), one(1)]
         };

@@ -62,6 +62,10 @@ fn load(copies: &mut Vec<Copies>, slot: u32, bytes: &[u8]) -> Result<(), StateEr
     Ok(())
 }
 
+fn save(copies: Copies, out: &mut Vec<u8>) {
+    copies.iter().for_each(|c| out.extend_from_slice(&c.to_le_bytes()));
+}
+
 impl Table for Rows {
     fn name(&self) -> &str {
         self.table.name()
@@ -69,9 +73,19 @@ impl Table for Rows {
 
     fn persist(&mut self) -> Result<(), StateError> {
         let copies = &self.copies;
-        self.table.persist(&mut |slot, out| {
-            copies[slot as usize].iter().for_each(|c| out.extend_from_slice(&c.to_le_bytes()));
-        })
+        self.table.persist(&mut |slot, out| save(copies[slot as usize], out))
+    }
+
+    fn taken_bytes(&self) -> usize {
+        self.table.taken_bytes(self.size_bytes())
+    }
+
+    fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
+        let count = self.table.count_of(bytes, self.taken_bytes());
+        let copies = &mut self.copies;
+        let gone = self.table.evict(count, &mut |slot, out| save(copies[slot as usize], out))?;
+        gone.iter().for_each(|slot| copies[*slot as usize] = [0, 0]);
+        Ok(())
     }
 
     fn len(&self) -> usize {

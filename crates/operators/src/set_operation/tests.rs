@@ -139,9 +139,9 @@ proptest! {
 
     /// Properties 1 to 5 of a room.
     #[test]
-    fn it_equals_its_batch_answer(intersect in any::<bool>(), steps in steps()) {
+    fn it_equals_its_batch_answer(intersect in any::<bool>(), steps in steps(), tight: bool) {
         let operation = if intersect { SetOperation::IntersectAll } else { SetOperation::ExceptAll };
-        let mut h = room(operation);
+        let mut h = room(operation).tight(tight);
         let mut tables: [Vec<Row>; 2] = [vec![], vec![]];
         let everything = (0..80).flat_map(|_| [Step::Retract(0, 0), Step::Retract(1, 0)]);
         for step in steps.into_iter().chain(everything).chain([Step::Flush, Step::Restart]) {

@@ -98,6 +98,14 @@ fn load(arena: &mut Arena, list: &mut List, mut bytes: &[u8]) -> Result<(), Stat
     Ok(())
 }
 
+fn save(arena: &Arena, list: &List, out: &mut Vec<u8>) {
+    for row in list.rows() {
+        let bytes = arena.bytes(*row);
+        out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        out.extend_from_slice(bytes);
+    }
+}
+
 impl Table for State {
     fn name(&self) -> &str {
         self.table.name()
@@ -105,13 +113,23 @@ impl Table for State {
 
     fn persist(&mut self) -> Result<(), StateError> {
         let (arena, lists) = (&self.arena, &self.lists);
-        self.table.persist(&mut |slot, out| {
-            for row in lists[slot as usize].rows() {
-                let bytes = arena.bytes(*row);
-                out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-                out.extend_from_slice(bytes);
-            }
-        })
+        self.table.persist(&mut |slot, out| save(arena, &lists[slot as usize], out))
+    }
+
+    fn taken_bytes(&self) -> usize {
+        let arena = self.arena.size_bytes();
+        arena + self.table.taken_bytes(self.size_bytes() - arena)
+    }
+
+    fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
+        let count = self.table.count_of(bytes, self.taken_bytes());
+        let (arena, lists) = (&self.arena, &self.lists);
+        for slot in self.table.evict(count, &mut |slot, out| save(arena, &lists[slot as usize], out))? {
+            let rows = std::mem::take(&mut self.lists[slot as usize]);
+            rows.rows().iter().for_each(|row| self.arena.remove(*row));
+        }
+        self.arena.sweep();
+        Ok(())
     }
 
     fn len(&self) -> usize {

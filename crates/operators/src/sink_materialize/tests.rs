@@ -136,8 +136,8 @@ fn lines(rows: &[(u8, u8)]) -> BTreeMap<u8, Vec<String>> {
 proptest! {
     /// Of a model that is cut in epochs of one change each: every change is an epoch, so the order is known.
     #[test]
-    fn there_is_one_row_of_those_with_the_key(steps in steps(), first in any::<bool>()) {
-        let mut h = room(if first { Conflict::Nothing } else { Conflict::Deduplicate });
+    fn there_is_one_row_of_those_with_the_key(steps in steps(), first in any::<bool>(), tight: bool) {
+        let mut h = room(if first { Conflict::Nothing } else { Conflict::Deduplicate }).tight(tight);
         let mut rows: Vec<(u8, u8)> = Vec::new();
         for step in steps {
             let change = match step {

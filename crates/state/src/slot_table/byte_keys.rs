@@ -221,4 +221,8 @@ impl KeyColumn for ByteKeys {
     fn size_bytes(&self) -> usize {
         self.views.capacity() * size_of::<View>() + self.arena.capacity()
     }
+
+    fn heap_bytes(&self) -> usize {
+        self.arena.capacity()
+    }
 }

@@ -37,6 +37,10 @@ pub(crate) trait KeyColumn: Send {
     fn clear_all(&mut self);
     /// Memory in bytes, about.
     fn size_bytes(&self) -> usize;
+    /// How much of it does not grow with the number of slots.
+    fn heap_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// A column for keys of type `data_type`. Types without a storage of their own are kept in the row format.
@@ -314,5 +318,9 @@ impl KeyColumn for RowKeys {
 
     fn size_bytes(&self) -> usize {
         self.rows.size_bytes()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.rows.heap_bytes()
     }
 }

@@ -29,6 +29,9 @@ use key_column::{Created, KeyColumn, key_column};
 /// What is done with the stored value of a slot that was found in the store.
 pub type Load<'a> = dyn FnMut(u32, &[u8]) -> Result<(), StateError> + 'a;
 
+/// Appends what belongs to a slot to the bytes that are stored.
+pub type Encode<'a> = dyn FnMut(u32, &mut Vec<u8>) + 'a;
+
 /// How an owner hashes keys: columns and number of rows in, one hash per row out.
 pub type HashKeys<'a> = dyn Fn(&[ArrayRef], usize) -> Result<Vec<u64>, ArrowError> + 'a;
 
@@ -40,6 +43,11 @@ const SCAN_BATCH: usize = 4096;
 const LIVE: u8 = 1;
 const DIRTY: u8 = 2;
 const STORED: u8 = 4;
+/// Used since the hand of [`SlotTable::evict`] came by.
+const TOUCHED: u8 = 8;
+
+/// Entries that are written to the store at a time.
+const WRITE_BATCH: usize = 4096;
 
 #[derive(Clone, Copy)]
 struct Entry {
@@ -83,6 +91,8 @@ pub struct SlotTable {
     types: Vec<DataType>,
     /// True when no key can be in the store that is not here.
     complete: bool,
+    /// Where [`evict`](Self::evict) goes on.
+    hand: u32,
 }
 
 impl SlotTable {
@@ -125,6 +135,7 @@ impl SlotTable {
             converter: None,
             types: types.to_vec(),
             complete: true,
+            hand: 0,
         })
     }
 
@@ -315,7 +326,7 @@ impl SlotTable {
         if self.home.is_none() {
             return;
         }
-        slots.iter().for_each(|s| self.flags[*s as usize] |= DIRTY);
+        slots.iter().for_each(|s| self.flags[*s as usize] |= DIRTY | TOUCHED);
     }
 
     /// Takes the keys of `slots`, which are all in use and different, out of the table. The slots will be given to other keys.
@@ -328,17 +339,74 @@ impl SlotTable {
             let full = self.full_keys(home, &stored)?;
             self.gone.extend(full);
         }
-        for slot in slots {
-            let hash = self.hashes[*slot as usize];
-            debug_assert!(self.flags[*slot as usize] & LIVE != 0, "slot {slot} is in use");
-            if let Ok(entry) = self.index.find_entry(hash, |e| e.slot == *slot) {
-                entry.remove();
-            }
-            self.flags[*slot as usize] = 0;
-            self.columns.iter_mut().for_each(|c| c.clear(*slot));
-            self.free.push(*slot);
-        }
+        slots.iter().for_each(|slot| self.forget(*slot));
         Ok(())
+    }
+
+    fn forget(&mut self, slot: u32) {
+        let hash = self.hashes[slot as usize];
+        debug_assert!(self.flags[slot as usize] & LIVE != 0, "slot {slot} is in use");
+        if let Ok(entry) = self.index.find_entry(hash, |e| e.slot == slot) {
+            entry.remove();
+        }
+        self.flags[slot as usize] = 0;
+        self.columns.iter_mut().for_each(|c| c.clear(slot));
+        self.free.push(slot);
+    }
+
+    /// Takes about `count` keys out of the hot set that are in the store as they are, those first that were not marked dirty for the longest
+    /// time (second chance: a hand goes round and passes over what was used since it came by). When there are not enough,
+    /// what changed is written before. Returns the slots, which will be given to other keys: the owner clears what is its own.
+    ///
+    /// # Contract
+    /// The owner's use of the slots at hand has ended, and everything that it must not lose is marked dirty. It finds keys by
+    /// [`lookup`](Self::lookup) alone.
+    ///
+    /// # Errors
+    /// The store cannot be written; then nothing was taken out.
+    pub fn evict(&mut self, count: usize, encode: &mut Encode<'_>) -> Result<Vec<u32>, StateError> {
+        let mut gone = Vec::new();
+        if self.home.is_none() {
+            return Ok(gone);
+        }
+        self.turn(count, &mut gone);
+        if gone.len() < count && !self.is_empty() {
+            self.persist(encode)?;
+            self.turn(count, &mut gone);
+        }
+        self.complete &= gone.is_empty();
+        Ok(gone)
+    }
+
+    /// Turns the hand until `gone` has `count` slots, at most twice round.
+    fn turn(&mut self, count: usize, gone: &mut Vec<u32>) {
+        for _ in 0..2 * self.flags.len() {
+            if gone.len() >= count {
+                return;
+            }
+            let slot = self.hand;
+            self.hand = if slot as usize + 1 < self.flags.len() { slot + 1 } else { 0 };
+            let flags = &mut self.flags[slot as usize];
+            if *flags & TOUCHED != 0 {
+                *flags &= !TOUCHED;
+            } else if *flags & (LIVE | DIRTY) == LIVE {
+                self.forget(slot);
+                gone.push(slot);
+            }
+        }
+    }
+
+    /// How much of `size_bytes`, which a table and the columns beside it take, is taken by keys that are there: the rest is room that others
+    /// left, and that the next will take.
+    pub fn taken_bytes(&self, size_bytes: usize) -> usize {
+        let heap: usize = self.columns.iter().map(|c| c.heap_bytes()).sum();
+        let by_slot = size_bytes.saturating_sub(heap) as u128;
+        heap + (by_slot * self.len() as u128 / self.hashes.capacity().max(1) as u128) as usize
+    }
+
+    /// How many keys to [`evict`](Self::evict) so that `bytes` of `taken_bytes` become room.
+    pub fn count_of(&self, bytes: usize, taken_bytes: usize) -> usize {
+        (bytes as u128 * self.len() as u128).div_ceil(taken_bytes.max(1) as u128) as usize
     }
 
     /// Forgets all keys of a table in memory alone; keeps its room.
@@ -355,21 +423,26 @@ impl SlotTable {
     /// Writes what changed since the last time. `encode` appends what belongs to a slot.
     ///
     /// # Errors
-    /// The store cannot be written; then nothing was, and it can be tried again.
-    pub fn persist(&mut self, encode: &mut dyn FnMut(u32, &mut Vec<u8>)) -> Result<(), StateError> {
+    /// The store cannot be written; then a part was, and it can be tried again.
+    pub fn persist(&mut self, encode: &mut Encode<'_>) -> Result<(), StateError> {
         let Some(home) = &self.home else { return Ok(()) };
-        let dirty: Vec<u32> = (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & DIRTY != 0).collect();
-        let full = self.full_keys(home, &dirty)?;
-        let mut writes: Vec<Write> = self.gone.iter().cloned().map(Write::Delete).collect();
-        for (slot, key) in dirty.iter().zip(full) {
-            let mut value = vec![VERSION];
-            encode(*slot, &mut value);
-            writes.push(Write::Put(key, value));
-        }
-        home.store.write(writes)?;
+        // What is new comes after what is gone.
+        let gone: Vec<Write> = self.gone.iter().cloned().map(Write::Delete).collect();
+        home.store.write(gone)?;
         self.gone.clear();
-        for slot in dirty {
-            self.flags[slot as usize] = LIVE | STORED;
+        let dirty: Vec<u32> = (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & DIRTY != 0).collect();
+        for slots in dirty.chunks(WRITE_BATCH) {
+            let keys = self.full_keys(home, slots)?;
+            let put = |(slot, key): (&u32, Vec<u8>)| {
+                let mut value = vec![VERSION];
+                encode(*slot, &mut value);
+                Write::Put(key, value)
+            };
+            home.store.write(slots.iter().zip(keys).map(put).collect())?;
+            for slot in slots {
+                let flags = &mut self.flags[*slot as usize];
+                *flags = (*flags & !DIRTY) | STORED;
+            }
         }
         Ok(())
     }

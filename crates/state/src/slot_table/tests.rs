@@ -61,6 +61,21 @@ impl Numbers {
             .expect("persists");
     }
 
+    fn evict(&mut self, count: usize) -> usize {
+        let values = &mut self.values;
+        let encode = &mut |slot: u32, out: &mut Vec<u8>| out.extend_from_slice(&values[slot as usize].to_le_bytes());
+        let gone = self.table.evict(count, encode).expect("evicts");
+        gone.iter().for_each(|slot| values[*slot as usize] = 0);
+        gone.len()
+    }
+
+    /// The keys in the hot set.
+    fn hot(&self) -> Vec<Key> {
+        let keys = self.table.keys(&self.table.slots()).expect("keys");
+        let numbers: &Int64Array = keys[0].as_any().downcast_ref().expect("numbers");
+        numbers.iter().map(|n| (n, None)).collect()
+    }
+
     fn content(&mut self, poor: bool) -> BTreeMap<Key, i64> {
         let values = &mut self.values;
         self.table
@@ -100,6 +115,7 @@ enum Step {
     Persist,
     Reopen,
     Scan,
+    Evict(usize),
 }
 
 fn key() -> impl Strategy<Value = Key> {
@@ -120,6 +136,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Persist),
         1 => Just(Step::Reopen),
         1 => Just(Step::Scan),
+        3 => (0..8usize).prop_map(Step::Evict),
     ];
     proptest::collection::vec(step, 0..40)
 }
@@ -145,6 +162,12 @@ proptest! {
                     table = Numbers::open(&backend);
                 }
                 Step::Scan => prop_assert_eq!(&table.content(poor), &model),
+                Step::Evict(count) => {
+                    let before = table.table.len();
+                    let gone = table.evict(count);
+                    prop_assert_eq!(gone, count.min(before));
+                    prop_assert_eq!(table.table.len(), before - gone);
+                }
             }
         }
         prop_assert_eq!(&table.content(poor), &model);
@@ -152,6 +175,26 @@ proptest! {
         table.persist();
         prop_assert_eq!(backend.len(), model.len());
     }
+}
+
+#[test]
+fn what_was_used_lately_stays() {
+    let backend = Arc::new(MemoryBackend::new());
+    let mut table = Numbers::open(&backend);
+    let keys: Vec<Key> = (0..100).map(|n| (Some(n), None)).collect();
+    table.add(&keys, false, 1);
+    // All were used once: the hand goes round, and takes the first it comes to.
+    assert_eq!(table.evict(40), 40);
+    table.add(&keys[50..60], false, 1);
+    assert_eq!(table.evict(40), 40);
+    assert_eq!(table.table.len(), 20);
+    let hot: Vec<Key> = table.hot();
+    assert!(keys[50..60].iter().all(|key| hot.contains(key)), "{hot:?}");
+    assert_eq!(backend.len(), 100);
+    // Room that was made is used before more is taken.
+    let slots = table.table.slots_max();
+    table.add(&(200..280).map(|n| (Some(n), None)).collect::<Vec<Key>>(), false, 1);
+    assert_eq!(table.table.slots_max(), slots);
 }
 
 #[test]
