@@ -2,10 +2,28 @@
 
 use crate::OperatorError;
 use crate::event_time::millis_or_max;
-use arrow::array::Int64Array;
-use eddyline_state::SlotTable;
+use arrow::array::{ArrayRef, Int64Array};
+use eddyline_state::{RowTable, SlotTable, StateError};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+
+/// A table whose slots hold columns.
+pub(crate) trait Columns {
+    /// One column of `slots`.
+    fn column_of(&self, column: usize, slots: &[u32]) -> Result<ArrayRef, StateError>;
+}
+
+impl Columns for SlotTable {
+    fn column_of(&self, column: usize, slots: &[u32]) -> Result<ArrayRef, StateError> {
+        self.key_column(column, slots)
+    }
+}
+
+impl Columns for RowTable {
+    fn column_of(&self, column: usize, slots: &[u32]) -> Result<ArrayRef, StateError> {
+        self.column(column, slots)
+    }
+}
 
 /// Slots of a table by the time in one of its columns.
 pub(crate) struct SlotsByTime {
@@ -20,12 +38,12 @@ impl SlotsByTime {
         Self { operator, column, slots: BTreeMap::new() }
     }
 
-    fn times(&self, table: &SlotTable, slots: &[u32]) -> Result<Int64Array, OperatorError> {
-        millis_or_max(self.operator, &table.key_column(self.column, slots)?)
+    fn times(&self, table: &impl Columns, slots: &[u32]) -> Result<Int64Array, OperatorError> {
+        millis_or_max(self.operator, &table.column_of(self.column, slots)?)
     }
 
     /// Notes new slots of `table`.
-    pub(crate) fn add(&mut self, table: &SlotTable, slots: &[u32]) -> Result<(), OperatorError> {
+    pub(crate) fn add(&mut self, table: &impl Columns, slots: &[u32]) -> Result<(), OperatorError> {
         if slots.is_empty() {
             return Ok(());
         }
@@ -36,7 +54,7 @@ impl SlotsByTime {
     }
 
     /// Forgets slots, which still have their keys in `table`.
-    pub(crate) fn remove(&mut self, table: &SlotTable, slots: &[u32]) -> Result<(), OperatorError> {
+    pub(crate) fn remove(&mut self, table: &impl Columns, slots: &[u32]) -> Result<(), OperatorError> {
         if slots.is_empty() {
             return Ok(());
         }

@@ -19,6 +19,7 @@ mod rocksdb;
 mod row_table;
 mod slot_table;
 mod store;
+mod tag_index;
 
 pub use self::rocksdb::RocksBackend;
 pub use backend::{Backend, Each, Frozen, StateFile, Write};
@@ -27,6 +28,7 @@ pub use error::StateError;
 pub use idle::Idle;
 pub use memory::MemoryBackend;
 pub use memory_budget::{HotShare, MEMORY_BUDGET_MIN, MemoryBudget};
-pub use row_table::RowTable;
+pub use row_table::{RowTable, RowTableSpec};
 pub use slot_table::{Encode, HashKeys, Load, SlotTable, make_room};
 pub use store::{EachEntry, Store, Table, TableId};
+pub use tag_index::{TagIndex, tag_of};

@@ -1,43 +1,106 @@
-use super::postings::Postings;
-use super::weights::SlotWeights;
+use super::chains::{Chains, List, NONE, Shape};
+use super::counts::Counts;
 use crate::OperatorError;
 use crate::slots_by_time::SlotsByTime;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use eddyline_changes::hash::{combine, hash_columns};
-use eddyline_changes::{ChangeBatch, Weights};
+use eddyline_changes::ChangeBatch;
 use eddyline_plan::JoinSpec;
-use eddyline_state::{RowTable, SlotTable, StateError, Store, Table, TableId, make_room};
+use eddyline_state::{RowTable, RowTableSpec, StateError, Store, Table, TableId, tag_of};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// Mark of a row that changed in this epoch.
+const TOUCHED: u8 = 0;
+/// Mark of the head of a key that came in this epoch.
+const FRESH: u8 = 1;
+/// Mark of a row whose key began or ceased to match in this epoch.
+const FLIPPED: u8 = 2;
 
 /// The rows of one side: per slot the weight, and where a residual decides and the side's rows stand alone, how many
 /// rows of the other side match. Columns of the table: the join keys, then all other columns.
 ///
-/// Rows that may be taken back, or are put out alone, are found by what they hold. Others are added and nothing more:
-/// equal ones are kept apart, without an index.
+/// Rows that may be taken back are found by their key and what they hold. Others are added and nothing more: equal ones are
+/// kept apart.
 ///
 /// Encoding of a value: weight, matches (8 bytes each, little endian).
-pub(super) struct Rows {
-    table: Kept,
+pub(super) struct Side {
+    table: RowTable,
     /// Columns of the input in the table's order.
     stored: Vec<usize>,
     /// By column of the input, its place in the table.
     places: Vec<usize>,
     keys: usize,
-    weights: SlotWeights,
+    is_plain: bool,
+    counts: Counts,
     /// Empty when nobody counts matches.
     pub(super) matches: Vec<i64>,
-    counts: bool,
-    /// By slot, the key slot in [`Keys`]; empty when nobody asks.
-    key_of: Vec<u32>,
+    counts_matches: bool,
+    chains: Chains,
+    /// Where a key's time lets it go: the heads by that time.
+    by_time: Option<SlotsByTime>,
+    /// Whether what the other side puts out depends on which keys are here.
+    is_followed: bool,
+    /// Heads of the keys that came in this epoch, where it is followed.
+    fresh: Vec<u32>,
     slots: Vec<u32>,
+    /// Rows that changed in this epoch.
+    pub(super) touched: Vec<Before>,
 }
 
-enum Kept {
-    /// Different rows, found by what they hold.
-    Indexed(SlotTable),
-    /// Rows as they came.
-    Plain(RowTable),
+/// What a row was before this epoch.
+#[derive(Clone, Copy)]
+pub(super) struct Before {
+    pub(super) slot: u32,
+    pub(super) weight: i64,
+    pub(super) matches: i64,
+}
+
+/// A batch as the table takes it.
+struct Arrived<'a> {
+    /// In the table's order: as they came, and prepared.
+    raw: Vec<ArrayRef>,
+    columns: Vec<ArrayRef>,
+    /// Of the join keys.
+    hashes: &'a [u64],
+    keys: usize,
+    /// Of whole rows, once somebody asked.
+    contents: Option<Vec<u64>>,
+}
+
+impl Arrived<'_> {
+    fn contents(&mut self) -> Result<&[u64], OperatorError> {
+        if self.contents.is_none() {
+            let rest = hash_columns(&self.raw[self.keys..], self.hashes.len())?;
+            self.contents = Some(self.hashes.iter().zip(&rest).map(|(k, r)| combine(*k, *r)).collect());
+        }
+        Ok(self.contents.as_deref().unwrap_or_default())
+    }
+}
+
+/// Rows that go, by key.
+#[derive(Default)]
+pub(super) struct Departures {
+    /// Key by key.
+    rows: Vec<u32>,
+    keys: Vec<DepartingKey>,
+}
+
+struct DepartingKey {
+    head: u32,
+    tag: u32,
+    rows: Range<usize>,
+    /// No row of the key stays.
+    is_whole: bool,
+}
+
+impl Departures {
+    /// The heads of keys of which no row stays, ascending.
+    pub(super) fn whole(&self) -> impl Iterator<Item = u32> {
+        self.keys.iter().filter(|k| k.is_whole).map(|k| k.head)
+    }
 }
 
 /// Number of a side's table: the two kinds of tables write different keys.
@@ -45,15 +108,9 @@ fn table_id(side: usize, is_plain: bool) -> TableId {
     side as TableId + if is_plain { 2 } else { 0 }
 }
 
-impl Rows {
-    /// The stored rows of side `side`, all brought into memory. `counts` says that matches are counted.
-    pub(super) fn open(
-        spec: &JoinSpec,
-        side: usize,
-        input: &Schema,
-        counts: bool,
-        store: &Store,
-    ) -> Result<Self, OperatorError> {
+impl Side {
+    /// The stored rows of side `side`, all brought into memory.
+    pub(super) fn open(spec: &JoinSpec, side: usize, input: &Schema, store: &Store) -> Result<Self, OperatorError> {
         let keys = spec.keys(side);
         let mut stored = keys.clone();
         stored.extend((0..input.fields().len()).filter(|c| !keys.contains(c)));
@@ -61,133 +118,419 @@ impl Rows {
         let places = (0..input.fields().len()).map(place).collect();
         let types: Vec<DataType> = stored.iter().map(|c| input.field(*c).data_type().clone()).collect();
         let name = ["left rows", "right rows"][side];
-        let is_plain = spec.append_only[side] && !spec.kind.single()[side];
-        let (mut weights, mut matches) = (SlotWeights::default(), Vec::new());
-        let mut load = |slot: u32, bytes: &[u8]| load(&mut weights, counts.then_some(&mut matches), slot, bytes, name);
-        let id = table_id(side, is_plain);
-        let table = if is_plain {
-            Kept::Plain(RowTable::open(name, &types, store, id, keys.len(), &mut load)?)
-        } else {
-            let mut table = SlotTable::open(name, &types, store, id, keys.len())?;
-            table.scan_all(&|columns, n| row_hashes(columns, keys.len(), n), &mut load)?;
-            Kept::Indexed(table)
+        let single = spec.kind.single();
+        let counts_matches = single[side] && spec.residual.is_some();
+        let is_plain = spec.append_only[side];
+        let (mut counts, mut matches) = (Counts::default(), Vec::new());
+        let mut load =
+            |slot: u32, bytes: &[u8]| load(&mut counts, counts_matches.then_some(&mut matches), slot, bytes, name);
+        let table = RowTableSpec {
+            name,
+            types: &types,
+            id: table_id(side, is_plain),
+            distribution: keys.len(),
+            is_distinct: !is_plain,
         };
-        let (keys, key_of, slots) = (keys.len(), Vec::new(), Vec::new());
-        let mut rows = Self { table, stored, places, keys, weights, matches, counts, key_of, slots };
-        rows.make_room();
+        let table = RowTable::open(table, store, &mut load)?;
+        let mut rows = Self {
+            table,
+            stored,
+            places,
+            keys: keys.len(),
+            is_plain,
+            counts,
+            matches,
+            counts_matches,
+            chains: Chains::default(),
+            by_time: spec.time.map(|t| SlotsByTime::new(super::NAME, t.key)),
+            is_followed: spec.residual.is_none() && single[1 - side],
+            fresh: Vec::new(),
+            slots: Vec::new(),
+            touched: Vec::new(),
+        };
+        rows.link_all()?;
         Ok(rows)
     }
 
-    fn make_room(&mut self) {
-        let slots = self.slots_max();
-        self.weights.resize(slots);
-        if self.finds_keys() {
-            make_room(&mut self.key_of, slots);
-            self.key_of.resize(slots, 0);
+    /// Links the rows that were there when the table was opened.
+    fn link_all(&mut self) -> Result<(), OperatorError> {
+        self.make_room();
+        for slots in self.table.slots().chunks(LINK_BATCH) {
+            let columns = self.keys(slots)?;
+            let hashes = hash_columns(&columns, slots.len())?;
+            let columns = self.table.prepare(0, &columns)?;
+            let heads = self.seat(&columns, &hashes, |row| slots[row as usize])?;
+            let contents = if self.is_plain { Vec::new() } else { self.contents(slots)? };
+            for (row, (head, slot)) in heads.iter().zip(slots).enumerate().filter(|(_, (h, s))| h != s) {
+                self.link(*head, *slot, contents.get(row).copied().unwrap_or_default())?;
+            }
         }
-        if self.counts {
+        self.fresh.drain(..).for_each(|head| self.table.unmark(head, FRESH));
+        Ok(())
+    }
+
+    fn make_room(&mut self) {
+        let slots = self.table.slots_max();
+        self.counts.resize(slots);
+        self.chains.resize(slots);
+        if self.counts_matches {
             self.matches.resize(slots, 0);
         }
-    }
-
-    /// All slots are below this number.
-    pub(super) fn slots_max(&self) -> usize {
-        match &self.table {
-            Kept::Indexed(table) => table.slots_max(),
-            Kept::Plain(table) => table.slots_max(),
-        }
-    }
-
-    /// True when rows go one by one, or are put out alone: then one asks a row for its key.
-    pub(super) fn finds_keys(&self) -> bool {
-        matches!(self.table, Kept::Indexed(_))
-    }
-
-    /// The key slot of a row, where [`finds_keys`](Self::finds_keys).
-    #[inline]
-    pub(super) fn key_of(&self, slot: u32) -> u32 {
-        self.key_of[slot as usize]
     }
 
     /// How often a row is there.
     #[inline]
     pub(super) fn weight(&self, slot: u32) -> i64 {
-        self.weights.at(slot)
+        self.counts.weight(slot)
     }
 
-    /// Finds or makes the slots of the rows of a batch, see [`slots`](Self::slots) and [`created`](Self::created).
-    /// `hashes` are those of the join keys.
-    pub(super) fn lookup(&mut self, changes: &ChangeBatch, hashes: &[u64]) -> Result<(), OperatorError> {
-        let columns: Vec<ArrayRef> = self.stored.iter().map(|c| changes.column(*c).clone()).collect();
-        let mut slots = std::mem::take(&mut self.slots);
-        match &mut self.table {
-            Kept::Indexed(table) => {
-                let rest = hash_columns(&columns[self.keys..], hashes.len())?;
-                let hashes: Vec<u64> = hashes.iter().zip(&rest).map(|(k, r)| combine(*k, *r)).collect();
-                table.lookup(&columns, &hashes, &mut slots, &mut |_, _| Ok(()))?;
-            }
-            Kept::Plain(table) => table.add(&columns, changes.num_rows(), &mut slots)?,
+    /// For every key the head of its rows, or [`NONE`].
+    pub(super) fn find(&self, keys: &[ArrayRef], hashes: &[u64]) -> Result<Vec<u32>, OperatorError> {
+        let keys = self.table.prepare(0, keys)?;
+        let mut heads: Vec<u32> =
+            hashes.iter().map(|h| self.chains.head(tag_of(*h), |_| true).unwrap_or(NONE)).collect();
+        let mut wrong = Vec::new();
+        if heads.contains(&NONE) {
+            let found = heads.iter().enumerate().filter(|(_, h)| **h != NONE);
+            let mut pairs: Vec<(u32, u32)> = found.map(|(row, head)| (row as u32, *head)).collect();
+            let mut others = Vec::new();
+            self.table.matches(0..self.keys, &keys, &mut pairs, &mut others);
+            wrong.extend(others.iter().map(|(row, _)| *row));
+        } else {
+            self.table.mismatches(0..self.keys, &keys, &heads, &mut wrong);
         }
+        for row in wrong {
+            let is_meant = |head: u32| self.table.equals(0..self.keys, &keys, row, head);
+            heads[row as usize] = self.chains.head(tag_of(hashes[row as usize]), is_meant).unwrap_or(NONE);
+        }
+        Ok(heads)
+    }
+
+    /// As [`find`](Self::find), for keys whose hashes are not at hand.
+    pub(super) fn find_all(&self, keys: &[ArrayRef], rows: usize) -> Result<Vec<u32>, OperatorError> {
+        self.find(keys, &hash_columns(keys, rows)?)
+    }
+
+    /// Is a head the only row of its key?
+    #[inline]
+    pub(super) fn is_only(&self, head: u32) -> bool {
+        self.chains.are_single() || matches!(self.chains.shape(head), Shape::One)
+    }
+
+    /// Appends the rows of a head's key.
+    pub(super) fn rows_of(&self, head: u32, rows: &mut Vec<u32>) {
+        self.chains.rows(head, rows);
+    }
+
+    /// Finds or makes the slots of the rows of a batch, and adds their weights. `hashes` are those of the join keys, `matches` those of
+    /// rows that were not there before, where they are counted.
+    pub(super) fn add(
+        &mut self,
+        changes: &ChangeBatch,
+        hashes: &[u64],
+        matches: &[i64],
+        touches: bool,
+    ) -> Result<(), OperatorError> {
+        let raw: Vec<ArrayRef> = self.stored.iter().map(|c| changes.column(*c).clone()).collect();
+        let columns = self.table.prepare(0, &raw)?;
+        let arrived = Arrived { raw, columns, hashes, keys: self.keys, contents: None };
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.clear();
+        self.table.begin();
+        if self.is_plain { self.add_rows(&arrived, &mut slots) } else { self.look_up(arrived, &mut slots) }?;
         self.slots = slots;
-        self.make_room();
+        if self.counts_matches {
+            self.table.created().for_each(|(row, slot)| self.matches[slot as usize] = matches[row as usize]);
+        }
+        for at in 0..self.slots.len() {
+            let slot = self.slots[at];
+            if touches {
+                self.touch(slot);
+            }
+            let before = self.counts.weight(slot);
+            self.counts.set_weight(slot, before + changes.weights().at(at));
+        }
+        if !self.is_plain {
+            self.table.mark_dirty(&self.slots);
+        }
         Ok(())
     }
 
-    /// Of the batch that was looked up last, the rows that were not there before, and their slots.
-    pub(super) fn created(&self) -> Vec<(u32, u32)> {
-        match &self.table {
-            Kept::Indexed(table) => table.created().collect(),
-            Kept::Plain(_) => self.slots.iter().enumerate().map(|(row, slot)| (row as u32, *slot)).collect(),
+    /// Rows of a side that is never retracted: every one in a slot of its own.
+    fn add_rows(&mut self, arrived: &Arrived<'_>, slots: &mut Vec<u32>) -> Result<(), OperatorError> {
+        slots.extend((0..arrived.hashes.len() as u32).map(|row| self.table.create(row)));
+        self.table.write(&arrived.columns);
+        self.make_room();
+        let heads = self.seat(&arrived.columns[..self.keys], arrived.hashes, |row| slots[row as usize])?;
+        for (head, slot) in heads.into_iter().zip(slots.iter().copied()).filter(|(h, s)| h != s) {
+            self.link(head, slot, 0)?;
         }
+        Ok(())
     }
 
-    /// The slots of the batch that was looked up last, by row.
-    pub(super) fn slots(&self) -> &[u32] {
-        &self.slots
+    /// The head of every row's key; a key that is not there gets the row's slot as its head.
+    fn seat(
+        &mut self,
+        keys: &[ArrayRef],
+        hashes: &[u64],
+        slot: impl Fn(u32) -> u32,
+    ) -> Result<Vec<u32>, OperatorError> {
+        let mut came = Vec::new();
+        let mut heads = Vec::with_capacity(hashes.len());
+        for (row, hash) in hashes.iter().enumerate() {
+            let tag = tag_of(*hash);
+            heads.push(self.chains.head(tag, |_| true).unwrap_or_else(|| {
+                let slot = slot(row as u32);
+                self.chains.insert(tag, slot);
+                came.push(slot);
+                slot
+            }));
+        }
+        let mut wrong = Vec::new();
+        self.table.mismatches(0..self.keys, keys, &heads, &mut wrong);
+        for row in wrong {
+            let tag = tag_of(hashes[row as usize]);
+            let is_meant = |head: u32| self.table.equals(0..self.keys, keys, row, head);
+            heads[row as usize] = self.chains.head(tag, is_meant).unwrap_or_else(|| {
+                let slot = slot(row);
+                self.chains.insert(tag, slot);
+                came.push(slot);
+                slot
+            });
+        }
+        self.note_keys(&came)?;
+        Ok(heads)
     }
 
-    /// Adds the weights of the batch that was looked up last.
-    pub(super) fn add(&mut self, weights: &Weights) {
-        let rows = self.slots.iter().enumerate();
-        match &mut self.table {
-            Kept::Indexed(table) => {
-                rows.for_each(|(row, slot)| self.weights.add(*slot, weights.at(row)));
-                table.mark_dirty(&self.slots);
+    /// Notes keys that came.
+    fn note_keys(&mut self, heads: &[u32]) -> Result<(), OperatorError> {
+        if self.is_followed {
+            for head in heads {
+                self.table.mark(*head, FRESH);
             }
-            Kept::Plain(_) => rows.for_each(|(row, slot)| self.weights.set(*slot, weights.at(row))),
+            self.fresh.extend_from_slice(heads);
         }
+        if let Some(by_time) = &mut self.by_time {
+            by_time.add(&self.table, heads)?;
+        }
+        Ok(())
+    }
+
+    /// Rows of a side that may be retracted. Rows of new keys get slots first; then every other row is compared with the rows of its key,
+    /// a step of all chains at a time; last, those that were not found get slots, equal ones the same.
+    fn look_up(&mut self, mut arrived: Arrived<'_>, slots: &mut Vec<u32>) -> Result<(), OperatorError> {
+        slots.resize(arrived.hashes.len(), NONE);
+        let heads = self.seat_new(&arrived, slots)?;
+        let (mut seek, mut missing) = (Vec::new(), Vec::new());
+        for row in 0..slots.len() as u32 {
+            if slots[row as usize] != NONE {
+                continue;
+            }
+            match self.chains.shape(heads[row as usize]) {
+                Shape::List(list) => {
+                    let content = tag_of(arrived.contents()?[row as usize]);
+                    match self.find_in_list(list, content, row, &arrived) {
+                        Some(slot) => slots[row as usize] = slot,
+                        None => missing.push(row),
+                    }
+                }
+                _ => seek.push((row, heads[row as usize])),
+            }
+        }
+        let mut others = Vec::new();
+        while !seek.is_empty() {
+            self.table.matches(self.keys..self.stored.len(), &arrived.columns[self.keys..], &mut seek, &mut others);
+            seek.drain(..).for_each(|(row, slot)| slots[row as usize] = slot);
+            for (row, slot) in others.drain(..) {
+                match self.chains.behind(slot) {
+                    Some(next) => seek.push((row, next)),
+                    None => missing.push(row),
+                }
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { self.add_missing(missing, &heads, arrived, slots) }
+    }
+
+    /// Gives slots to the first rows of keys that are not there. Returns the heads of all.
+    fn seat_new(&mut self, arrived: &Arrived<'_>, slots: &mut [u32]) -> Result<Vec<u32>, OperatorError> {
+        let mut heads = Vec::with_capacity(slots.len());
+        let mut came = Vec::new();
+        for (row, hash) in arrived.hashes.iter().enumerate() {
+            let tag = tag_of(*hash);
+            heads.push(self.chains.head(tag, |_| true).unwrap_or_else(|| {
+                slots[row] = self.table.create(row as u32);
+                self.chains.insert(tag, slots[row]);
+                came.push(slots[row]);
+                slots[row]
+            }));
+        }
+        self.table.write(&arrived.columns);
+        let keys = &arrived.columns[..self.keys];
+        let mut wrong = Vec::new();
+        self.table.mismatches(0..self.keys, keys, &heads, &mut wrong);
+        for row in wrong {
+            let tag = tag_of(arrived.hashes[row as usize]);
+            let found = self.chains.head(tag, |head| self.table.equals(0..self.keys, keys, row, head));
+            heads[row as usize] = match found {
+                Some(head) => head,
+                None => {
+                    let slot = self.table.create(row);
+                    self.table.write(&arrived.columns);
+                    self.chains.insert(tag, slot);
+                    came.push(slot);
+                    slots[row as usize] = slot;
+                    slot
+                }
+            };
+        }
+        self.make_room();
+        self.note_keys(&came)?;
+        Ok(heads)
+    }
+
+    fn find_in_list(&self, list: u32, content: u32, row: u32, arrived: &Arrived<'_>) -> Option<u32> {
+        let equals = |slot| self.table.equals(self.keys..self.stored.len(), &arrived.columns[self.keys..], row, slot);
+        match self.chains.list(list) {
+            List::Indexed(rows) => rows.find(content, equals),
+            List::Plain(rows) => rows.iter().copied().find(|slot| equals(*slot)),
+        }
+    }
+
+    fn add_missing(
+        &mut self,
+        mut missing: Vec<u32>,
+        heads: &[u32],
+        mut arrived: Arrived<'_>,
+        slots: &mut [u32],
+    ) -> Result<(), OperatorError> {
+        missing.sort_unstable();
+        arrived.contents()?;
+        let contents = arrived.contents.unwrap_or_default();
+        let mut firsts: HashMap<u64, u32> = HashMap::with_capacity(missing.len());
+        let (mut again, mut created) = (Vec::new(), Vec::new());
+        for row in missing {
+            let content = contents[row as usize];
+            match firsts.get(&content) {
+                Some(slot) => again.push((row, *slot)),
+                None => {
+                    slots[row as usize] = self.table.create(row);
+                    firsts.insert(content, slots[row as usize]);
+                    created.push(row);
+                }
+            }
+        }
+        self.table.write(&arrived.columns);
+        self.make_room();
+        for row in created {
+            self.link(heads[row as usize], slots[row as usize], contents[row as usize])?;
+        }
+        let mut others = Vec::new();
+        self.table.matches(0..self.stored.len(), &arrived.columns, &mut again, &mut others);
+        again.into_iter().for_each(|(row, slot)| slots[row as usize] = slot);
+        // Different rows of the same hash.
+        for (row, _) in others {
+            let mut of_key = Vec::new();
+            self.chains.rows(heads[row as usize], &mut of_key);
+            let same = |slot: &u32| self.table.equals(0..self.stored.len(), &arrived.columns, row, *slot);
+            let found = of_key.into_iter().find(same);
+            slots[row as usize] = match found {
+                Some(slot) => slot,
+                None => {
+                    let slot = self.table.create(row);
+                    self.table.write(&arrived.columns);
+                    self.make_room();
+                    self.link(heads[row as usize], slot, contents[row as usize])?;
+                    slot
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// Adds a row to a head's key. `content` is the hash of the whole row, where rows are looked up.
+    fn link(&mut self, head: u32, slot: u32, content: u64) -> Result<(), OperatorError> {
+        let list = match self.chains.shape(head) {
+            Shape::List(list) => list,
+            _ if self.chains.chain(head, slot, self.table.slots_max(), &mut self.counts) => return Ok(()),
+            _ => {
+                let mut rows = Vec::new();
+                self.chains.rows(head, &mut rows);
+                let tagged = self.tagged(&rows)?;
+                self.chains.make_list(head, &tagged, !self.is_plain, &mut self.counts)
+            }
+        };
+        self.chains.push(list, slot, tag_of(content));
+        Ok(())
+    }
+
+    /// Rows, with the tags of what they hold where that is asked for.
+    fn tagged(&self, rows: &[u32]) -> Result<Vec<(u32, u32)>, OperatorError> {
+        if self.is_plain {
+            return Ok(rows.iter().map(|row| (*row, 0)).collect());
+        }
+        Ok(rows.iter().zip(self.contents(rows)?).map(|(row, hash)| (*row, tag_of(hash))).collect())
+    }
+
+    /// The hashes of whole rows.
+    fn contents(&self, slots: &[u32]) -> Result<Vec<u64>, OperatorError> {
+        let columns: Vec<ArrayRef> =
+            (0..self.stored.len()).map(|c| self.table.column(c, slots)).collect::<Result<_, _>>()?;
+        Ok(row_hashes(&columns, self.keys, slots.len())?)
+    }
+
+    /// Notes what a row was, if it is touched for the first time.
+    #[inline]
+    pub(super) fn touch(&mut self, slot: u32) {
+        if !self.table.mark(slot, TOUCHED) {
+            let matches = self.matches.get(slot as usize).copied().unwrap_or_default();
+            self.touched.push(Before { slot, weight: self.counts.weight(slot), matches });
+        }
+    }
+
+    /// Notes that the key of a row began or ceased to match.
+    pub(super) fn flip(&mut self, slot: u32) {
+        self.touch(slot);
+        self.table.mark(slot, FLIPPED);
+    }
+
+    /// Did the key of a row begin or cease to match?
+    pub(super) fn is_flipped(&self, slot: u32) -> bool {
+        self.table.is_marked(slot, FLIPPED)
+    }
+
+    /// Heads of keys that are here now and were not before this epoch, or the other way round; `gone` are the rows that go.
+    pub(super) fn turned_keys(&self, gone: &Departures) -> Vec<u32> {
+        let whole: Vec<u32> = gone.whole().collect();
+        let came = self.fresh.iter().copied().filter(|head| whole.binary_search(head).is_err());
+        let went = whole.iter().copied().filter(|head| !self.table.is_marked(*head, FRESH));
+        came.chain(went).collect()
+    }
+
+    /// What changed in this epoch is settled.
+    pub(super) fn settle(&mut self) {
+        for before in self.touched.drain(..) {
+            self.table.unmark(before.slot, TOUCHED);
+            self.table.unmark(before.slot, FLIPPED);
+        }
+        self.fresh.drain(..).for_each(|head| self.table.unmark(head, FRESH));
+        // What an epoch of many changes took is not kept for those of few.
+        self.touched.shrink_to(KEPT_ROOM);
+        self.fresh.shrink_to(KEPT_ROOM);
     }
 
     /// Says that the matches of rows changed.
     pub(super) fn mark_dirty(&mut self, slots: &[u32]) {
-        if let Kept::Indexed(table) = &mut self.table {
-            table.mark_dirty(slots);
-        }
-    }
-
-    /// All rows in use.
-    pub(super) fn all(&self) -> Vec<u32> {
-        match &self.table {
-            Kept::Indexed(table) => table.slots(),
-            Kept::Plain(table) => table.slots(),
-        }
+        self.table.mark_dirty(slots);
     }
 
     /// One column of the input, of the rows `slots`.
     pub(super) fn column(&self, column: usize, slots: &[u32]) -> Result<ArrayRef, OperatorError> {
-        self.stored_column(self.places[column], slots)
-    }
-
-    fn stored_column(&self, place: usize, slots: &[u32]) -> Result<ArrayRef, OperatorError> {
-        Ok(match &self.table {
-            Kept::Indexed(table) => table.key_column(place, slots)?,
-            Kept::Plain(table) => table.column(place, slots)?,
-        })
+        Ok(self.table.column(self.places[column], slots)?)
     }
 
     /// The join keys of `slots`.
     pub(super) fn keys(&self, slots: &[u32]) -> Result<Vec<ArrayRef>, OperatorError> {
-        (0..self.keys).map(|c| self.stored_column(c, slots)).collect()
+        (0..self.keys).map(|c| Ok(self.table.column(c, slots)?)).collect()
     }
 
     /// All columns of `slots`, in the order of the input.
@@ -195,22 +538,73 @@ impl Rows {
         (0..self.places.len()).map(|c| self.column(c, slots)).collect()
     }
 
-    /// Forgets rows.
-    pub(super) fn remove(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
-        match &mut self.table {
-            Kept::Indexed(table) => table.remove(slots)?,
-            // Weights are those of whoever is given the slot next.
-            Kept::Plain(table) => return Ok(table.remove(slots)?),
+    /// Touched rows of weight 0, by key.
+    pub(super) fn departing(&self) -> Result<Departures, OperatorError> {
+        let touched = self.touched.iter().map(|b| b.slot);
+        self.departures(&touched.filter(|slot| self.weight(*slot) == 0).collect::<Vec<_>>())
+    }
+
+    /// Different rows that go, by key.
+    pub(super) fn departures(&self, gone: &[u32]) -> Result<Departures, OperatorError> {
+        if gone.is_empty() {
+            return Ok(Departures::default());
         }
-        for slot in slots {
-            self.weights.set(*slot, 0);
-            if self.counts {
+        let keys = self.keys(gone)?;
+        let hashes = hash_columns(&keys, gone.len())?;
+        let heads = self.find(&keys, &hashes)?;
+        let mut order: Vec<usize> = (0..gone.len()).collect();
+        order.sort_unstable_by_key(|row| heads[*row]);
+        let mut departures =
+            Departures { rows: order.iter().map(|row| gone[*row]).collect(), keys: Vec::with_capacity(gone.len()) };
+        for (at, row) in order.iter().enumerate() {
+            match departures.keys.last_mut() {
+                Some(key) if key.head == heads[*row] => key.rows.end = at + 1,
+                _ => {
+                    let (head, tag) = (heads[*row], tag_of(hashes[*row]));
+                    departures.keys.push(DepartingKey { head, tag, rows: at..at + 1, is_whole: false });
+                }
+            }
+        }
+        for key in &mut departures.keys {
+            key.is_whole = key.rows.len() == self.chains.len(key.head, &self.counts);
+        }
+        Ok(departures)
+    }
+
+    /// Forgets rows.
+    pub(super) fn remove(&mut self, gone: &Departures) -> Result<(), OperatorError> {
+        for key in &gone.keys {
+            let rows = &gone.rows[key.rows.clone()];
+            match self.chains.shape(key.head) {
+                _ if key.is_whole => self.chains.remove(key.tag, key.head),
+                Shape::List(list) => {
+                    let tagged = self.tagged(rows)?;
+                    self.chains.take_from_list(key.tag, key.head, list, &tagged);
+                }
+                _ => self.chains.take_from_chain(key.tag, key.head, rows, &mut self.counts),
+            }
+        }
+        self.chains.clear(&gone.rows);
+        self.table.remove(&gone.rows)?;
+        for slot in &gone.rows {
+            self.counts.clear(*slot);
+            if self.counts_matches {
                 self.matches[*slot as usize] = 0;
             }
         }
         Ok(())
     }
+
+    /// Takes out the heads of keys whose time is at most `time` (ms).
+    pub(super) fn take_until(&mut self, time: i64) -> Vec<u32> {
+        self.by_time.as_mut().map_or_else(Vec::new, |by_time| by_time.take_until(time))
+    }
 }
+
+/// Room for changed rows that is kept from epoch to epoch.
+const KEPT_ROOM: usize = 1024;
+/// Rows that are linked at a time when a table is opened.
+const LINK_BATCH: usize = 8192;
 
 /// Hashes of rows whose first `keys` columns are the join keys.
 fn row_hashes(columns: &[ArrayRef], keys: usize, rows: usize) -> Result<Vec<u64>, ArrowError> {
@@ -219,7 +613,7 @@ fn row_hashes(columns: &[ArrayRef], keys: usize, rows: usize) -> Result<Vec<u64>
 }
 
 fn load(
-    weights: &mut SlotWeights,
+    counts: &mut Counts,
     matches: Option<&mut Vec<i64>>,
     slot: u32,
     bytes: &[u8],
@@ -228,8 +622,8 @@ fn load(
     let at = slot as usize;
     let (words, []) = bytes.as_chunks::<8>() else { return Err(damaged(table)) };
     let [weight, matched] = words else { return Err(damaged(table)) };
-    weights.resize(at + 1);
-    weights.set(slot, i64::from_le_bytes(*weight));
+    counts.resize(at + 1);
+    counts.set_weight(slot, i64::from_le_bytes(*weight));
     if let Some(matches) = matches {
         matches.resize(matches.len().max(at + 1), 0);
         matches[at] = i64::from_le_bytes(*matched);
@@ -241,174 +635,17 @@ fn damaged(table: &str) -> StateError {
     StateError::Corrupt { table: table.into(), message: "an entry has not the length of a weight and a count".into() }
 }
 
-impl Table for Rows {
-    fn name(&self) -> &str {
-        match &self.table {
-            Kept::Indexed(table) => table.name(),
-            Kept::Plain(table) => table.name(),
-        }
-    }
-
-    fn persist(&mut self) -> Result<(), StateError> {
-        let (weights, matches) = (&self.weights, &self.matches);
-        let mut encode = |slot: u32, out: &mut Vec<u8>| {
-            out.extend_from_slice(&weights.at(slot).to_le_bytes());
-            out.extend_from_slice(&matches.get(slot as usize).copied().unwrap_or_default().to_le_bytes());
-        };
-        match &mut self.table {
-            Kept::Indexed(table) => table.persist(&mut encode),
-            Kept::Plain(table) => table.persist(&mut encode),
-        }
-    }
-
-    fn len(&self) -> usize {
-        match &self.table {
-            Kept::Indexed(table) => table.len(),
-            Kept::Plain(table) => table.len(),
-        }
-    }
-
-    fn size_bytes(&self) -> usize {
-        let table = match &self.table {
-            Kept::Indexed(table) => table.size_bytes(),
-            Kept::Plain(table) => table.size_bytes(),
-        };
-        table
-            + self.weights.size_bytes()
-            + self.matches.capacity() * 8
-            + (self.key_of.capacity() + self.slots.capacity()) * 4
-    }
-}
-
-/// The join keys of both sides, in memory alone: they follow from the rows.
-pub(super) struct Keys {
-    table: SlotTable,
-    /// The rows of each side by key.
-    postings: [Postings; 2],
-    /// Σ weight of the rows of each side, by key; empty where they decide nothing.
-    pub(super) totals: [Vec<i64>; 2],
-    by_totals: bool,
-    /// Where a key's time lets it go: the keys by that time.
-    by_time: Option<SlotsByTime>,
-}
-
-impl Keys {
-    /// The keys of rows that are in the state already.
-    pub(super) fn open(spec: &JoinSpec, left: &Schema, rows: &mut [Rows; 2]) -> Result<Self, OperatorError> {
-        let types: Vec<DataType> = spec.on.iter().map(|(l, _)| left.field(*l).data_type().clone()).collect();
-        let mut keys = Self {
-            table: SlotTable::transient("join keys", &types)?,
-            postings: [Postings::default(), Postings::default()],
-            totals: [Vec::new(), Vec::new()],
-            by_totals: spec.residual.is_none() && spec.kind.single().contains(&true),
-            by_time: spec.time.map(|t| SlotsByTime::new(super::NAME, t.key)),
-        };
-        for (side, rows) in rows.iter_mut().enumerate() {
-            let slots = rows.all();
-            let columns = rows.keys(&slots)?;
-            let mut found = Vec::new();
-            keys.lookup(&columns, &hash_columns(&columns, slots.len())?, &mut found)?;
-            keys.make_room(side, rows);
-            for (slot, key) in slots.iter().zip(&found) {
-                keys.post(side, rows, *slot, *key);
-                if keys.by_totals {
-                    keys.totals[side][*key as usize] += rows.weight(*slot);
-                }
-            }
-        }
-        Ok(keys)
-    }
-
-    /// Finds or makes the slots of keys.
-    pub(super) fn lookup(
-        &mut self,
-        columns: &[ArrayRef],
-        hashes: &[u64],
-        slots: &mut Vec<u32>,
-    ) -> Result<(), OperatorError> {
-        let created = self.table.lookup(columns, hashes, slots, &mut |_, _| Ok(()))?;
-        let room = self.table.slots_max();
-        if self.by_totals {
-            self.totals.iter_mut().for_each(|t| t.resize(room, 0));
-        }
-        if let Some(by_time) = &mut self.by_time {
-            by_time.add(&self.table, &created)?;
-        }
-        Ok(())
-    }
-
-    /// Makes room for the rows of a side.
-    pub(super) fn make_room(&mut self, side: usize, rows: &Rows) {
-        let places = if rows.finds_keys() { rows.slots_max() } else { 0 };
-        self.postings[side].resize(self.table.slots_max(), places);
-    }
-
-    /// Notes that a new row has the key.
-    pub(super) fn post(&mut self, side: usize, rows: &mut Rows, row: u32, key: u32) {
-        if rows.finds_keys() {
-            rows.key_of[row as usize] = key;
-        }
-        self.postings[side].add(key, row);
-    }
-
-    /// The rows of a side that have a key.
-    #[inline]
-    pub(super) fn rows(&self, side: usize, key: u32) -> &[u32] {
-        self.postings[side].rows(key)
-    }
-
-    /// Notes that a row of a side is gone.
-    pub(super) fn forget_row(&mut self, side: usize, key: u32, row: u32) {
-        self.postings[side].remove(key, row);
-    }
-
-    /// Notes that all rows of a side that have the key are gone.
-    pub(super) fn forget_rows(&mut self, side: usize, key: u32) {
-        self.postings[side].clear(key);
-    }
-
-    /// Do totals decide what stands alone?
-    pub(super) fn by_totals(&self) -> bool {
-        self.by_totals
-    }
-
-    /// Forgets those of `keys`, all different, that have no rows.
-    pub(super) fn sweep(&mut self, keys: &[u32]) -> Result<(), OperatorError> {
-        let empty = |k: &&u32| self.table.is_live(**k) && (0..2).all(|side| self.rows(side, **k).is_empty());
-        let gone: Vec<u32> = keys.iter().filter(empty).copied().collect();
-        if let Some(by_time) = &mut self.by_time {
-            by_time.remove(&self.table, &gone)?;
-        }
-        self.remove(&gone)
-    }
-
-    /// Forgets keys without rows.
-    pub(super) fn remove(&mut self, keys: &[u32]) -> Result<(), OperatorError> {
-        self.table.remove(keys)?;
-        for key in keys.iter().filter(|_| self.by_totals) {
-            self.totals.iter_mut().for_each(|t| t[*key as usize] = 0);
-        }
-        Ok(())
-    }
-
-    /// Those of `keys` that are still in use.
-    pub(super) fn in_use(&self, keys: &[u32]) -> Vec<u32> {
-        keys.iter().copied().filter(|k| self.table.is_live(*k)).collect()
-    }
-
-    /// Takes out the keys whose time is at most `time` (ms).
-    pub(super) fn take_until(&mut self, time: i64) -> Vec<u32> {
-        self.by_time.as_mut().map_or_else(Vec::new, |by_time| by_time.take_until(time))
-    }
-}
-
-impl Table for Keys {
+impl Table for Side {
     fn name(&self) -> &str {
         self.table.name()
     }
 
     fn persist(&mut self) -> Result<(), StateError> {
-        Ok(())
+        let (counts, matches) = (&self.counts, &self.matches);
+        self.table.persist(&mut |slot: u32, out: &mut Vec<u8>| {
+            out.extend_from_slice(&counts.weight(slot).to_le_bytes());
+            out.extend_from_slice(&matches.get(slot as usize).copied().unwrap_or_default().to_le_bytes());
+        })
     }
 
     fn len(&self) -> usize {
@@ -417,43 +654,11 @@ impl Table for Keys {
 
     fn size_bytes(&self) -> usize {
         self.table.size_bytes()
-            + self.postings.iter().map(Postings::size_bytes).sum::<usize>()
-            + self.totals.iter().map(|t| t.capacity() * 8).sum::<usize>()
-    }
-}
-
-/// What changed in an epoch: slots in the order in which they were touched first, and what they were before.
-pub(super) struct Touched<T> {
-    /// By slot, one more than the position in `entries`; 0: not touched.
-    at: Vec<u32>,
-    pub(super) entries: Vec<(u32, T)>,
-}
-
-impl<T: Copy> Touched<T> {
-    pub(super) fn new() -> Self {
-        Self { at: Vec::new(), entries: Vec::new() }
-    }
-
-    /// Notes what a slot was, if it is touched for the first time.
-    #[inline]
-    pub(super) fn note(&mut self, slot: u32, before: impl FnOnce() -> T) {
-        if self.at.len() <= slot as usize {
-            self.at.resize(slot as usize + 1, 0);
-        }
-        let at = &mut self.at[slot as usize];
-        if *at == 0 {
-            self.entries.push((slot, before()));
-            *at = self.entries.len() as u32;
-        }
-    }
-
-    /// What a slot was, if it was touched.
-    pub(super) fn before(&self, slot: u32) -> Option<T> {
-        let at = self.at.get(slot as usize).copied().unwrap_or_default();
-        at.checked_sub(1).map(|at| self.entries[at as usize].1)
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.entries.drain(..).for_each(|(slot, _)| self.at[slot as usize] = 0);
+            + self.counts.size_bytes()
+            + self.matches.capacity() * 8
+            + self.chains.size_bytes()
+            + self.slots.capacity() * 4
+            + self.fresh.capacity() * 4
+            + self.touched.capacity() * size_of::<Before>()
     }
 }

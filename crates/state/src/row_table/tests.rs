@@ -1,4 +1,4 @@
-use crate::{Backend, MemoryBackend, RowTable, Store};
+use crate::{Backend, MemoryBackend, RowTable, RowTableSpec, Store};
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Int64Type};
 use eddyline_changes::KeyGroups;
@@ -17,7 +17,8 @@ fn store(backend: &Arc<MemoryBackend>) -> Store {
 fn open(backend: &Arc<MemoryBackend>) -> (RowTable, BTreeMap<u32, u8>) {
     let mut loaded = BTreeMap::new();
     let types = [DataType::Int64, DataType::Utf8];
-    let table = RowTable::open("rows", &types, &store(backend), 3, 1, &mut |slot, value| {
+    let spec = RowTableSpec { name: "rows", types: &types, id: 3, distribution: 1, is_distinct: false };
+    let table = RowTable::open(spec, &store(backend), &mut |slot, value| {
         loaded.insert(slot, value[0]);
         Ok(())
     });
@@ -103,6 +104,8 @@ fn a_removal_that_was_never_written_leaves_no_trace() {
 fn damage_is_told() {
     let backend = Arc::new(MemoryBackend::new());
     store(&backend).write(vec![crate::Write::Put(store(&backend).full_key(3, 0, b"abc"), vec![1])]).expect("written");
-    let opened = RowTable::open("rows", &[DataType::Int64], &store(&backend), 3, 1, &mut |_, _| Ok(()));
+    let spec =
+        RowTableSpec { name: "rows", types: &[DataType::Int64], id: 3, distribution: 1, is_distinct: false };
+    let opened = RowTable::open(spec, &store(&backend), &mut |_, _| Ok(()));
     assert!(opened.err().is_some_and(|e| e.to_string().contains("too short")));
 }

@@ -29,6 +29,16 @@ pub(crate) trait KeyColumn: Send {
     fn mismatches(&self, column: &ArrayRef, slots: &[u32], rows: &mut Vec<u32>);
     /// Whether the value of `row` is that of `slot`.
     fn equals(&self, column: &ArrayRef, row: usize, slot: u32) -> bool;
+    /// Keeps the pairs of a row and a slot whose values are equal, in their order, and appends the others to `others`.
+    fn matches(&self, column: &ArrayRef, pairs: &mut Vec<(u32, u32)>, others: &mut Vec<(u32, u32)>) {
+        pairs.retain(|pair| {
+            let is_equal = self.equals(column, pair.0 as usize, pair.1);
+            if !is_equal {
+                others.push(*pair);
+            }
+            is_equal
+        });
+    }
     /// The values of `slots`.
     fn gather(&self, slots: &[u32]) -> Result<ArrayRef, StateError>;
     /// Forgets the value of a slot.
@@ -81,16 +91,16 @@ pub(crate) fn key_column(table: &str, data_type: &DataType) -> Result<Box<dyn Ke
     })
 }
 
-/// Makes room for `length` elements. A long vector grows by half, not to the double: what it does not use is memory that
+/// Makes room for `length` elements. A long vector grows by a fifth, not to the double: what it does not use is memory that
 /// rows could have.
 pub fn make_room<T>(values: &mut Vec<T>, length: usize) {
-    if length > values.capacity() && length >= GROWS_BY_HALF {
-        values.reserve_exact(length.max(values.capacity() + values.capacity() / 2) - values.len());
+    if length > values.capacity() && length >= GROWS_BY_A_FIFTH {
+        values.reserve_exact(length.max(values.capacity() + values.capacity() / 5) - values.len());
     }
 }
 
-/// From this length on vectors grow by half.
-const GROWS_BY_HALF: usize = 1 << 16;
+/// From this length on vectors grow by a fifth.
+const GROWS_BY_A_FIFTH: usize = 1 << 16;
 
 /// The one form of values that are equal as keys: `-0.0` is `0.0`, and there is one NaN.
 pub(super) trait Canonical: Copy {
