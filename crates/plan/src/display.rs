@@ -103,6 +103,9 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
             if let Some(r) = &j.residual {
                 let _ = write!(out, " if {r}");
             }
+            if let Some(range) = &j.range {
+                let _ = write!(out, " by range {} {} {}", range.left, range.compare.sign(), range.right);
+            }
             if let Some(time) = j.time {
                 let _ = write!(out, " until {}", input.field(j.on[time.key].0).name());
             }

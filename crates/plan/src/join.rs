@@ -63,6 +63,64 @@ pub struct TimeKey {
     pub delay_ms: i64,
 }
 
+/// How two values compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Compare {
+    /// `<`
+    Less,
+    /// `<=`
+    LessEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterEqual,
+}
+
+impl Compare {
+    /// The same with the values in the other places.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        match self {
+            Compare::Less => Compare::Greater,
+            Compare::LessEqual => Compare::GreaterEqual,
+            Compare::Greater => Compare::Less,
+            Compare::GreaterEqual => Compare::LessEqual,
+        }
+    }
+
+    /// The sign.
+    pub fn sign(self) -> &'static str {
+        match self {
+            Compare::Less => "<",
+            Compare::LessEqual => "<=",
+            Compare::Greater => ">",
+            Compare::GreaterEqual => ">=",
+        }
+    }
+}
+
+/// A condition of a join that compares a value of the left with one of the right: pairs are found by range.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// Over the columns of the left input.
+    pub left: Expression,
+    /// How the left's value compares with the right's.
+    pub compare: Compare,
+    /// Over the columns of the right input; of the same type, one that is [taken](Self::takes).
+    pub right: Expression,
+    /// There is no other condition beyond the keys.
+    pub is_all: bool,
+}
+
+impl Comparison {
+    /// Can rows be kept in the order of values of this type?
+    pub fn takes(data_type: &DataType) -> bool {
+        data_type.is_integer()
+            || data_type.is_floating() && *data_type != DataType::Float16
+            || matches!(data_type, DataType::Date32 | DataType::Timestamp(..) | DataType::Decimal128(..))
+    }
+}
+
 /// `left JOIN right`, maintained.
 ///
 /// Rows match when all pairs of `on` are equal and `residual` is true. Both inputs are dealt out to shards by their
@@ -77,6 +135,8 @@ pub struct JoinSpec {
     pub null_equal: bool,
     /// BOOLEAN over the columns of the left, then those of the right input.
     pub residual: Option<Expression>,
+    /// A comparison that `residual` asks for, by which rows of keys with many are found.
+    pub range: Option<Comparison>,
     /// Which inputs are never retracted.
     pub append_only: [bool; 2],
     /// What lets state go, if anything does.

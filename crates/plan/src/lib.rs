@@ -29,7 +29,7 @@ pub use dataflow::{
     ChangeMode, ChangeTraits, Dataflow, Distribution, Fragment, FragmentId, Input, Node, NodeId, OperatorId, PlanError,
 };
 pub use expression::{Expression, NamedExpression};
-pub use join::{JoinKind, JoinSpec, TimeKey};
+pub use join::{Compare, Comparison, JoinKind, JoinSpec, TimeKey};
 pub use keyed::{ChangelogNormalizeSpec, Conflict, SinkMaterializeSpec};
 pub use over::{Frame, FrameBound, FrameOffset, FrameUnits, OverCall, OverFunction, OverSpec};
 pub use set_operation::{SetOperation, SetOperationSpec};

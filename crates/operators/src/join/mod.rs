@@ -24,6 +24,9 @@
 //!
 //! A side that is never retracted keeps its rows as they come (tables 2 and 3): equal rows apart, and nobody looks for them.
 //!
+//! With a comparison ([`JoinSpec::range`]), rows of a key with more than 16 also stand in the order of the compared value, in memory:
+//! 16 to 43 bytes a row.
+//!
 //! `matches`, how many rows of the other side match, is kept per row only where a residual condition decides;
 //! without one a row matches when the other side has its key.
 //!
@@ -40,12 +43,14 @@
 //! a look-up among them); per pair: one gather per output column.
 //!
 //! # Not done
-//! Bounds by a range of time (`a.ts BETWEEN b.ts - … AND b.ts`); an order within a key for inequalities. NULLs and zeros
+//! Bounds by a range of time (`a.ts BETWEEN b.ts - … AND b.ts`); of two comparisons (BETWEEN) the first alone finds pairs by range. NULLs and zeros
 //! of FLOAT and DOUBLE are kept in their canonical form (`-0.0` as `0.0`).
 
 mod chains;
 mod counts;
 mod operator;
+mod order;
+mod ranged;
 mod residual;
 mod singles;
 mod state;

@@ -1,5 +1,6 @@
 use super::NAME;
 use super::chains::NONE;
+use super::ranged::Ranging;
 use super::residual::Residual;
 use super::singles::is_put_out;
 use super::state::{Departures, Side};
@@ -23,14 +24,28 @@ pub(super) struct Join {
     pub(super) single: [bool; 2],
     pub(super) residual: Option<Residual>,
     pub(super) sides: [Side; 2],
+    /// How the rows of a side are met by ranges of the other.
+    ranging: [Option<Ranging>; 2],
     pairs: Pairs,
 }
 
 /// Pairs that were found: rows of the batch and slots of the other side.
 #[derive(Default)]
-struct Pairs {
-    rows: Vec<u32>,
-    slots: Vec<u32>,
+pub(super) struct Pairs {
+    pub(super) rows: Vec<u32>,
+    pub(super) slots: Vec<u32>,
+    /// How often the batch's row counts, where that is not its weight; else empty.
+    pub(super) factors: Vec<i64>,
+}
+
+impl Pairs {
+    /// Every pair's row of the batch, its slot, and how often the row counts.
+    fn each(&self, changes: &ChangeBatch) -> impl Iterator<Item = (u32, u32, i64)> {
+        self.rows.iter().zip(&self.slots).enumerate().map(|(at, (row, slot))| {
+            let factor = self.factors.get(at).copied();
+            (*row, *slot, factor.unwrap_or_else(|| changes.weights().at(*row as usize)))
+        })
+    }
 }
 
 impl Join {
@@ -46,6 +61,7 @@ impl Join {
             spec: spec.clone(),
             output: output.clone(),
             left_width: inputs[0].fields().len(),
+            ranging: [0, 1].map(|side| Ranging::of(spec, side, inputs[0].fields().len())),
             key_columns: [spec.keys(0), spec.keys(1)],
             single: spec.kind.single(),
             residual,
@@ -92,10 +108,14 @@ impl Join {
         }
         let heads = self.sides[1 - side].find(&columns(changes, &self.key_columns[side]), hashes)?;
         let mut pairs = std::mem::take(&mut self.pairs);
-        let mut of_key = Vec::new();
+        let (mut of_key, mut ranged) = (Vec::new(), Vec::new());
         for (row, head) in heads.iter().enumerate().filter(|(_, head)| **head != NONE) {
             let mut found: &[u32] = std::slice::from_ref(head);
             if !self.sides[1 - side].is_only(*head) {
+                if self.ranging[side].is_some() && self.sides[1 - side].is_ordered(*head) {
+                    ranged.push((*head, row));
+                    continue;
+                }
                 of_key.clear();
                 self.sides[1 - side].rows_of(*head, &mut of_key);
                 found = &of_key;
@@ -112,6 +132,14 @@ impl Join {
         }
         self.emit_pairs(side, changes, &mut pairs, &mut matches, ctx)?;
         self.pairs = pairs;
+        if let Some(ranging) = self.ranging[side]
+            && !ranged.is_empty()
+        {
+            let values = self.sides[side].values(changes)?;
+            // A row whose value is NULL matches nothing.
+            let value = |(head, row): (u32, usize)| values[row].map(|value| (head, value, row as u32));
+            self.pair_ranges(side, changes, ranged.into_iter().filter_map(value).collect(), ranging, &mut matches, ctx)?;
+        }
         Ok(matches)
     }
 
@@ -120,7 +148,7 @@ impl Join {
         self.single[side] && self.residual.is_some()
     }
 
-    fn emit_pairs(
+    pub(super) fn emit_pairs(
         &mut self,
         side: usize,
         changes: &ChangeBatch,
@@ -140,14 +168,14 @@ impl Join {
             let options = RecordBatchOptions::new().with_row_count(Some(pairs.rows.len()));
             let batch = RecordBatch::try_new_with_options(self.output.clone(), output, &options)?;
             let others = &self.sides[1 - side];
-            let weight = |(row, slot): (&u32, &u32)| changes.weights().at(*row as usize) * others.weight(*slot);
-            let weights: Vec<i64> = pairs.rows.iter().zip(&pairs.slots).map(weight).collect();
+            let weights = pairs.each(changes).map(|(_, slot, factor)| factor * others.weight(slot)).collect();
             let emitted = ChangeBatch::new(batch, Weights::from_vec(weights))?;
             // A row that came and went in this epoch still has a slot.
             ctx.emit(without_zeros(emitted)?);
         }
         pairs.rows.clear();
         pairs.slots.clear();
+        pairs.factors.clear();
         Ok(())
     }
 
@@ -158,10 +186,9 @@ impl Join {
         let read = residual.read.iter().map(|c| self.pair_column(side, changes, &rows, &pairs.slots, *c));
         let mask = residual.test(read.collect::<Result<_, _>>()?, rows.len())?;
         if mask.true_count() < mask.len() {
-            for list in [&mut pairs.rows, &mut pairs.slots] {
-                let mut at = 0..;
-                list.retain(|_| at.next().is_some_and(|at| mask.value(at)));
-            }
+            keep(&mut pairs.rows, &mask);
+            keep(&mut pairs.slots, &mask);
+            keep(&mut pairs.factors, &mask);
         }
         Ok(())
     }
@@ -196,9 +223,9 @@ impl Join {
         }
         if self.counts(other) {
             let others = &mut self.sides[other];
-            for (row, slot) in pairs.rows.iter().zip(&pairs.slots) {
-                others.touch(*slot);
-                others.matches[*slot as usize] += changes.weights().at(*row as usize);
+            for (_, slot, factor) in pairs.each(changes) {
+                others.touch(slot);
+                others.matches[slot as usize] += factor;
             }
             others.mark_dirty(&pairs.slots);
         }
@@ -262,6 +289,12 @@ impl Join {
         }
         Ok(())
     }
+}
+
+/// Keeps what the mask says.
+fn keep<T>(list: &mut Vec<T>, mask: &BooleanArray) {
+    let mut at = 0..;
+    list.retain(|_| at.next().is_some_and(|at| mask.value(at)));
 }
 
 fn without_zeros(changes: ChangeBatch) -> Result<ChangeBatch, OperatorError> {

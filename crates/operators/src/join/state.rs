@@ -1,5 +1,6 @@
 use super::chains::{Chains, List, NONE, Shape};
 use super::counts::Counts;
+use super::order::{Order, Ordered, Place};
 use crate::OperatorError;
 use crate::slots_by_time::SlotsByTime;
 use arrow::array::ArrayRef;
@@ -39,6 +40,9 @@ pub(super) struct Side {
     pub(super) matches: Vec<i64>,
     counts_matches: bool,
     chains: Chains,
+    order: Option<Order>,
+    /// By list of `chains`, where there is an order: its rows in it.
+    ordered: Vec<Ordered>,
     /// Where a key's time lets it go: the heads by that time.
     by_time: Option<SlotsByTime>,
     /// Whether what the other side puts out depends on which keys are here.
@@ -68,9 +72,15 @@ struct Arrived<'a> {
     keys: usize,
     /// Of whole rows, once somebody asked.
     contents: Option<Vec<u64>>,
+    /// What rows are ordered by, if they are.
+    values: Vec<Option<i128>>,
 }
 
 impl Arrived<'_> {
+    fn value(&self, row: u32) -> Option<i128> {
+        self.values.get(row as usize).copied().flatten()
+    }
+
     fn contents(&mut self) -> Result<&[u64], OperatorError> {
         if self.contents.is_none() {
             let rest = hash_columns(&self.raw[self.keys..], self.hashes.len())?;
@@ -142,6 +152,8 @@ impl Side {
             matches,
             counts_matches,
             chains: Chains::default(),
+            order: spec.range.as_ref().map(|r| Order::new([&r.left, &r.right][side], input)).transpose()?,
+            ordered: Vec::new(),
             by_time: spec.time.map(|t| SlotsByTime::new(super::NAME, t.key)),
             is_followed: spec.residual.is_none() && single[1 - side],
             fresh: Vec::new(),
@@ -161,8 +173,10 @@ impl Side {
             let columns = self.table.prepare(0, &columns)?;
             let heads = self.seat(&columns, &hashes, |row| slots[row as usize])?;
             let contents = if self.is_plain { Vec::new() } else { self.contents(slots)? };
+            let values = self.values_of(slots)?;
             for (row, (head, slot)) in heads.iter().zip(slots).enumerate().filter(|(_, (h, s))| h != s) {
-                self.link(*head, *slot, contents.get(row).copied().unwrap_or_default())?;
+                let content = contents.get(row).copied().unwrap_or_default();
+                self.link(*head, *slot, content, values.get(row).copied().flatten())?;
             }
         }
         self.fresh.drain(..).for_each(|head| self.table.unmark(head, FRESH));
@@ -233,7 +247,8 @@ impl Side {
     ) -> Result<(), OperatorError> {
         let raw: Vec<ArrayRef> = self.stored.iter().map(|c| changes.column(*c).clone()).collect();
         let columns = self.table.prepare(0, &raw)?;
-        let arrived = Arrived { raw, columns, hashes, keys: self.keys, contents: None };
+        let values = self.values(changes)?;
+        let arrived = Arrived { raw, columns, hashes, keys: self.keys, contents: None, values };
         let mut slots = std::mem::take(&mut self.slots);
         slots.clear();
         self.table.begin();
@@ -262,8 +277,10 @@ impl Side {
         self.table.write(&arrived.columns);
         self.make_room();
         let heads = self.seat(&arrived.columns[..self.keys], arrived.hashes, |row| slots[row as usize])?;
-        for (head, slot) in heads.into_iter().zip(slots.iter().copied()).filter(|(h, s)| h != s) {
-            self.link(head, slot, 0)?;
+        for (row, (head, slot)) in heads.into_iter().zip(slots.iter().copied()).enumerate() {
+            if head != slot {
+                self.link(head, slot, 0, arrived.value(row as u32))?;
+            }
         }
         Ok(())
     }
@@ -405,7 +422,7 @@ impl Side {
     ) -> Result<(), OperatorError> {
         missing.sort_unstable();
         arrived.contents()?;
-        let contents = arrived.contents.unwrap_or_default();
+        let contents = arrived.contents.take().unwrap_or_default();
         let mut firsts: HashMap<u64, u32> = HashMap::with_capacity(missing.len());
         let (mut again, mut created) = (Vec::new(), Vec::new());
         for row in missing {
@@ -422,7 +439,7 @@ impl Side {
         self.table.write(&arrived.columns);
         self.make_room();
         for row in created {
-            self.link(heads[row as usize], slots[row as usize], contents[row as usize])?;
+            self.link(heads[row as usize], slots[row as usize], contents[row as usize], arrived.value(row))?;
         }
         let mut others = Vec::new();
         self.table.matches(0..self.stored.len(), &arrived.columns, &mut again, &mut others);
@@ -439,7 +456,7 @@ impl Side {
                     let slot = self.table.create(row);
                     self.table.write(&arrived.columns);
                     self.make_room();
-                    self.link(heads[row as usize], slot, contents[row as usize])?;
+                    self.link(heads[row as usize], slot, contents[row as usize], arrived.value(row))?;
                     slot
                 }
             };
@@ -447,8 +464,8 @@ impl Side {
         Ok(())
     }
 
-    /// Adds a row to a head's key. `content` is the hash of the whole row, where rows are looked up.
-    fn link(&mut self, head: u32, slot: u32, content: u64) -> Result<(), OperatorError> {
+    /// Adds a row to a head's key. `content` is the hash of the whole row, where rows are looked up, `value` what it is ordered by.
+    fn link(&mut self, head: u32, slot: u32, content: u64, value: Option<i128>) -> Result<(), OperatorError> {
         let list = match self.chains.shape(head) {
             Shape::List(list) => list,
             _ if self.chains.chain(head, slot, self.table.slots_max(), &mut self.counts) => return Ok(()),
@@ -456,11 +473,67 @@ impl Side {
                 let mut rows = Vec::new();
                 self.chains.rows(head, &mut rows);
                 let tagged = self.tagged(&rows)?;
-                self.chains.make_list(head, &tagged, !self.is_plain, &mut self.counts)
+                let list = self.chains.make_list(head, &tagged, !self.is_plain, &mut self.counts);
+                self.put_in_order(list, &rows)?;
+                list
             }
         };
         self.chains.push(list, slot, tag_of(content));
+        if let (Some(value), Some(ordered)) = (value, self.ordered.get_mut(list as usize)) {
+            ordered.insert(value, slot);
+        }
         Ok(())
+    }
+
+    /// Begins the order of a new list.
+    fn put_in_order(&mut self, list: u32, rows: &[u32]) -> Result<(), OperatorError> {
+        let values = self.values_of(rows)?;
+        let Some(order) = &self.order else { return Ok(()) };
+        while self.ordered.len() <= list as usize {
+            self.ordered.push(order.none());
+        }
+        let ordered = &mut self.ordered[list as usize];
+        *ordered = order.none();
+        for (row, value) in rows.iter().zip(values) {
+            value.into_iter().for_each(|value| ordered.insert(value, *row));
+        }
+        Ok(())
+    }
+
+    /// Takes rows out of the order of a list.
+    fn take_from_order(&mut self, list: u32, rows: &[u32]) -> Result<(), OperatorError> {
+        let values = self.values_of(rows)?;
+        if let Some(ordered) = self.ordered.get_mut(list as usize) {
+            for (row, value) in rows.iter().zip(values) {
+                value.into_iter().for_each(|value| ordered.remove(value, *row));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the rows of a batch are ordered by; nothing without an order.
+    pub(super) fn values(&self, changes: &ChangeBatch) -> Result<Vec<Option<i128>>, OperatorError> {
+        let Some(order) = &self.order else { return Ok(Vec::new()) };
+        order.values(order.read.iter().map(|c| changes.column(*c).clone()).collect(), changes.num_rows())
+    }
+
+    /// What rows are ordered by; nothing without an order.
+    fn values_of(&self, slots: &[u32]) -> Result<Vec<Option<i128>>, OperatorError> {
+        let Some(order) = &self.order else { return Ok(Vec::new()) };
+        let columns = order.read.iter().map(|c| self.column(*c, slots)).collect::<Result<_, _>>()?;
+        order.values(columns, slots.len())
+    }
+
+    /// Are the rows of a head's key in order?
+    pub(super) fn is_ordered(&self, head: u32) -> bool {
+        self.order.is_some() && matches!(self.chains.shape(head), Shape::List(_))
+    }
+
+    /// Appends the rows of a head's key, which are in order, between two places.
+    pub(super) fn between(&self, head: u32, from: Option<Place>, to: Option<Place>, rows: &mut Vec<u32>) {
+        if let Shape::List(list) = self.chains.shape(head) {
+            self.ordered[list as usize].between(from, to, rows);
+        }
     }
 
     /// Rows, with the tags of what they hold where that is asked for.
@@ -576,8 +649,15 @@ impl Side {
         for key in &gone.keys {
             let rows = &gone.rows[key.rows.clone()];
             match self.chains.shape(key.head) {
+                Shape::List(list) if key.is_whole => {
+                    if let (Some(ordered), Some(order)) = (self.ordered.get_mut(list as usize), &self.order) {
+                        *ordered = order.none();
+                    }
+                    self.chains.remove(key.tag, key.head);
+                }
                 _ if key.is_whole => self.chains.remove(key.tag, key.head),
                 Shape::List(list) => {
+                    self.take_from_order(list, rows)?;
                     let tagged = self.tagged(rows)?;
                     self.chains.take_from_list(key.tag, key.head, list, &tagged);
                 }
@@ -658,6 +738,7 @@ impl Table for Side {
             + self.matches.capacity() * 8
             + self.chains.size_bytes()
             + self.slots.capacity() * 4
+            + self.ordered.iter().map(Ordered::size_bytes).sum::<usize>()
             + self.fresh.capacity() * 4
             + self.touched.capacity() * size_of::<Before>()
     }

@@ -7,6 +7,7 @@
 //! with `execution.emit` = `on-close` an outer join waits until then to say that a row matches nothing.
 
 use super::Builder;
+use super::comparison::comparison;
 use super::graph::{NewNode, meaning};
 use super::stream::{Base, Facts, Stream, WindowColumns, column, column_at, is_volatile, rewrite_columns};
 use crate::bind::errors;
@@ -140,11 +141,13 @@ impl Builder<'_, '_> {
         let append_only = [0, 1].map(|s: usize| sides[s].facts.mode == ChangeMode::AppendOnly);
         let time = time_key(left, right).filter(|_| append_only == [true, true]);
         let waits = kind.single() != [false, false] && kind != JoinKind::Semi;
+        let range = residual.as_ref().and_then(|r| comparison(r, &schemas[0], &schemas[1]));
         let spec = JoinSpec {
             kind,
             on: left.keys.iter().copied().zip(right.keys.iter().copied()).collect(),
             null_equal,
             residual,
+            range,
             append_only,
             time,
             on_close: time.is_some() && waits && self.planner.options.emit == Emit::OnClose,

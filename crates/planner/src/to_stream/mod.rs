@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod calc;
+mod comparison;
 mod graph;
 mod grouping_sets;
 mod join;

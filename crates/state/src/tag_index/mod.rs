@@ -80,7 +80,7 @@ impl TagIndex {
     pub fn insert(&mut self, tag: u32, number: u32) {
         debug_assert!(number < u32::MAX);
         if (self.len + 1) * 8 > self.homes * FULL {
-            let step = if self.homes < 4096 { self.homes / 4 + 2 } else { self.homes / 8 };
+            let step = if self.homes < 64 { self.homes / 4 + 2 } else { self.homes / 8 };
             self.rebuild(self.homes + step);
         }
         let mut at = self.home(tag);
