@@ -25,7 +25,7 @@ pub fn build(node: &Node, inputs: &[SchemaRef], store: &Store) -> Result<Box<dyn
         OperatorSpec::GroupAggregate(spec) => group_aggregate::build(spec, input, output, store, node.ttl_ms())?,
         OperatorSpec::WindowAssign(spec) => Box::new(WindowAssign::new(spec, input, output)),
         OperatorSpec::WindowAggregate(spec) => window_aggregate::build(spec, input, output, store)?,
-        OperatorSpec::Join(spec) => join::build(spec, inputs, output, store)?,
+        OperatorSpec::Join(spec) => join::build(spec, node, inputs, store)?,
         OperatorSpec::Unnest(spec) => Box::new(Unnest::new(spec, input, output)),
         OperatorSpec::SetOperation(spec) => set_operation::build(*spec, inputs, output, store)?,
         OperatorSpec::TopN(spec) => top_n::build(spec, input, output, store, node.ttl_ms())?,

@@ -190,7 +190,14 @@ pub fn layouts(dataflow: &Dataflow, ends: &dyn Fn(&SourceSpec) -> bool) -> Vec<L
             .map(|i| Below { schema: &dataflow.nodes()[i.from].schema, rows: &known[i.from].output })
             .collect();
         let mut layout = layout(node, &below, ends);
-        if let Some(ttl) = node.ttl() {
+        if matches!(node.spec, OperatorSpec::Join(_)) {
+            // Each side has its own.
+            for (table, ttl) in layout.tables.iter_mut().zip(node.inputs.iter().map(|input| input.ttl)) {
+                if let Some(ttl) = ttl.filter(|_| !table.bound.is_bounded()) {
+                    table.bound = Bound::Ttl(ttl);
+                }
+            }
+        } else if let Some(ttl) = node.ttl() {
             // Its output is not: what was put out for a key is not taken back when the key is forgotten.
             let tables = layout.tables.iter_mut().filter(|t| !t.bound.is_bounded());
             tables.for_each(|table| table.bound = Bound::Ttl(ttl));

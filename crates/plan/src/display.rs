@@ -104,7 +104,7 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
                 let _ = write!(out, " if {r}");
             }
             if let Some(range) = &j.range {
-                let _ = write!(out, " by range {} {} {}", range.left, range.compare.sign(), range.right);
+                let _ = write!(out, " by range of {} and {}", range.left, range.right);
             }
             if let Some(time) = j.time {
                 let _ = write!(out, " until {}", input.field(j.on[time.key].0).name());

@@ -87,16 +87,6 @@ impl Compare {
             Compare::GreaterEqual => Compare::LessEqual,
         }
     }
-
-    /// The sign.
-    pub fn sign(self) -> &'static str {
-        match self {
-            Compare::Less => "<",
-            Compare::LessEqual => "<=",
-            Compare::Greater => ">",
-            Compare::GreaterEqual => ">=",
-        }
-    }
 }
 
 /// A condition of a join that compares a value of the left with one of the right: pairs are found by range.

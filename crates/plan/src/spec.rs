@@ -52,6 +52,8 @@ impl OperatorSpec {
         match self {
             OperatorSpec::GroupAggregate(spec) => spec.phase != AggregatePhase::Local && !spec.keys.is_empty(),
             OperatorSpec::TopN(spec) => !spec.local && !spec.partition.is_empty(),
+            // Windows have a bound of their own.
+            OperatorSpec::Join(spec) => spec.time.is_none(),
             _ => false,
         }
     }

@@ -27,13 +27,22 @@
 //! With a comparison ([`JoinSpec::range`]), rows of a key with more than 16 also stand in the order of the compared value, in memory:
 //! 16 to 43 bytes a row.
 //!
-//! `matches`, how many rows of the other side match, is kept per row only where a residual condition decides;
-//! without one a row matches when the other side has its key.
+//! `matches`, how many rows of the other side match, is kept per row only where a residual condition decides or rows are forgotten;
+//! otherwise a row matches when the other side has its key.
 //!
 //! Rows with a NULL key match nothing: they are put out at once or dropped, and never kept.
 //!
 //! # Time
 //! With a [`TimeKey`](eddyline_plan::TimeKey), rows go when the watermark passes their time. Otherwise watermarks pass.
+//!
+//! With a time to live ([`eddyline_plan::Input::ttl`], of each side its own), rows that were not written for so long are forgotten:
+//! nothing is put out then, and what comes later does not meet them. No row ever gets a negative multiplicity by that:
+//! - The changes of a side that forgets and is retracted are gathered until the flush and added up. Of what is taken back, no more
+//!   than there is has any effect; so what was put out of a pair is the product of its weights, and what was forgotten of it.
+//! - What a row matched it goes on to have matched: how often is counted by row, and forgetting counts nothing down. So a row
+//!   whose matches are forgotten does not stand alone again, and is not taken back as one that does.
+//!
+//! When a row was written is kept in memory alone (9 bytes a row), so a restart begins its time anew.
 //!
 //! # Errors
 //! More rows taken back than there were, when the epoch ends; a condition that fails on a pair of rows.
@@ -60,22 +69,23 @@ mod tests;
 use crate::layout::{Below, Bound, Layout, TableLayout, columns_bytes, names};
 use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
-use eddyline_plan::JoinSpec;
+use eddyline_plan::{JoinSpec, Node};
 use eddyline_state::Store;
 
 const NAME: &str = "Join";
 
-/// The operator of `spec` over a left and a right input.
+/// The operator of `spec` at a node over a left and a right input.
 pub(crate) fn build(
     spec: &JoinSpec,
+    node: &Node,
     inputs: &[SchemaRef],
-    output: &SchemaRef,
     store: &Store,
 ) -> Result<Box<dyn Operator>, OperatorError> {
-    let [left, right] = inputs else {
+    let ([left, right], [l, r]) = (inputs, node.inputs.as_slice()) else {
         return Err(OperatorError::Spec { operator: NAME, message: format!("it has {} inputs", inputs.len()) });
     };
-    Ok(Box::new(operator::Join::open(spec, [left, right], output, store)?))
+    let ttl_ms = [l, r].map(|input| input.ttl.map(|ttl| ttl.ms));
+    Ok(Box::new(operator::Join::open(spec, ttl_ms, [left, right], &node.schema, store)?))
 }
 
 /// Memory of a row beside its columns: weight, state, its place behind another of its key, its share of the index.

@@ -3,7 +3,7 @@ use super::chains::NONE;
 use super::ranged::Ranging;
 use super::residual::Residual;
 use super::singles::is_put_out;
-use super::state::{Departures, Side};
+use super::state::{Departures, Keeping, Side};
 use crate::aggregation::{BATCH_ROWS_MAX, columns, not_null_rows, retraction};
 use crate::{Context, Operator, OperatorError};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
@@ -17,15 +17,22 @@ use eddyline_state::{Store, Table};
 pub(super) struct Join {
     pub(super) spec: JoinSpec,
     pub(super) output: SchemaRef,
+    inputs: [SchemaRef; 2],
     left_width: usize,
     /// The key columns of each side.
     key_columns: [Vec<usize>; 2],
     /// Of which sides rows are put out alone.
     pub(super) single: [bool; 2],
-    pub(super) residual: Option<Residual>,
+    residual: Option<Residual>,
     pub(super) sides: [Side; 2],
     /// How the rows of a side are met by ranges of the other.
     ranging: [Option<Ranging>; 2],
+    /// Of which sides matches are counted row by row.
+    pub(super) counted: [bool; 2],
+    /// Changes of this epoch, of sides whose rows may have been forgotten before they are taken back.
+    gathered: [Vec<ChangeBatch>; 2],
+    /// Of which sides changes are gathered.
+    gathers: [bool; 2],
     pairs: Pairs,
 }
 
@@ -51,21 +58,39 @@ impl Pairs {
 impl Join {
     pub(super) fn open(
         spec: &JoinSpec,
+        ttl_ms: [Option<u64>; 2],
         inputs: [&SchemaRef; 2],
         output: &SchemaRef,
         store: &Store,
     ) -> Result<Self, OperatorError> {
         let fields = JoinSpec::all_columns(JoinKind::Inner, inputs[0], inputs[1]);
         let residual = spec.residual.as_ref().map(|r| Residual::new(r, &fields)).transpose()?;
+        // Windows go by their own time.
+        let ttl_ms = if spec.time.is_some() { [None, None] } else { ttl_ms };
+        let counts = residual.is_some() || ttl_ms != [None, None];
+        let counted = spec.kind.single().map(|single| single && counts);
+        let side = |side: usize| {
+            let keeping = Keeping {
+                side,
+                counts_matches: counted[side],
+                is_followed: counted == [false, false] && spec.kind.single()[1 - side],
+                ttl_ms: ttl_ms[side],
+            };
+            Side::open(spec, keeping, inputs[side], store)
+        };
         Ok(Self {
             spec: spec.clone(),
             output: output.clone(),
+            inputs: inputs.map(Clone::clone),
             left_width: inputs[0].fields().len(),
             ranging: [0, 1].map(|side| Ranging::of(spec, side, inputs[0].fields().len())),
             key_columns: [spec.keys(0), spec.keys(1)],
             single: spec.kind.single(),
             residual,
-            sides: [Side::open(spec, 0, inputs[0], store)?, Side::open(spec, 1, inputs[1], store)?],
+            sides: [side(0)?, side(1)?],
+            counted,
+            gathered: Default::default(),
+            gathers: [0, 1].map(|side| ttl_ms[side].is_some() && !spec.append_only[side]),
             pairs: Pairs::default(),
         })
     }
@@ -102,8 +127,8 @@ impl Join {
         hashes: &[u64],
         ctx: &mut Context<'_>,
     ) -> Result<Vec<i64>, OperatorError> {
-        let mut matches = vec![0; if self.counts(side) { changes.num_rows() } else { 0 }];
-        if !self.spec.kind.has_pairs() && self.residual.is_none() {
+        let mut matches = vec![0; if self.counted[side] { changes.num_rows() } else { 0 }];
+        if !self.spec.kind.has_pairs() && self.counted == [false, false] {
             return Ok(matches);
         }
         let heads = self.sides[1 - side].find(&columns(changes, &self.key_columns[side]), hashes)?;
@@ -141,11 +166,6 @@ impl Join {
             self.pair_ranges(side, changes, ranged.into_iter().filter_map(value).collect(), ranging, &mut matches, ctx)?;
         }
         Ok(matches)
-    }
-
-    /// Are matches of the rows of a side counted one by one?
-    fn counts(&self, side: usize) -> bool {
-        self.single[side] && self.residual.is_some()
     }
 
     pub(super) fn emit_pairs(
@@ -216,12 +236,12 @@ impl Join {
 
     fn count_matches(&mut self, side: usize, changes: &ChangeBatch, pairs: &Pairs, matches: &mut [i64]) {
         let other = 1 - side;
-        if self.counts(side) {
+        if self.counted[side] {
             for (row, slot) in pairs.rows.iter().zip(&pairs.slots) {
                 matches[*row as usize] += self.sides[other].weight(*slot);
             }
         }
-        if self.counts(other) {
+        if self.counted[other] {
             let others = &mut self.sides[other];
             for (_, slot, factor) in pairs.each(changes) {
                 others.touch(slot);
@@ -229,6 +249,26 @@ impl Join {
             }
             others.mark_dirty(&pairs.slots);
         }
+    }
+
+    /// Adds what was gathered of a side, and joins what has an effect.
+    fn take_gathered(&mut self, side: usize, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        let now_ms = ctx.moment().wall_ms;
+        for changes in std::mem::take(&mut self.gathered[side]) {
+            let hashes = changes.key_hashes(&self.key_columns[side])?;
+            self.sides[side].add(&changes, &hashes, true, now_ms)?;
+        }
+        for effect in self.sides[side].effects()?.chunks(BATCH_ROWS_MAX) {
+            let slots: Vec<u32> = effect.iter().map(|(slot, _)| *slot).collect();
+            let options = RecordBatchOptions::new().with_row_count(Some(slots.len()));
+            let rows = self.sides[side].row(&slots)?;
+            let rows = RecordBatch::try_new_with_options(self.inputs[side].clone(), rows, &options)?;
+            let changes = ChangeBatch::new(rows, Weights::from_vec(effect.iter().map(|(_, weight)| *weight).collect()))?;
+            let hashes = changes.key_hashes(&self.key_columns[side])?;
+            let matches = self.pair(side, &changes, &hashes, ctx)?;
+            self.sides[side].count_came(&slots, &matches);
+        }
+        Ok(())
     }
 
     /// Puts out what stands alone and changed, and forgets rows that are gone.
@@ -241,7 +281,7 @@ impl Join {
         let gone = [self.sides[0].departing()?, self.sides[1].departing()?];
         let single = self.single;
         for side in (0..2).filter(|side| single[*side]) {
-            if self.residual.is_none() {
+            if !self.counted[side] {
                 self.flip_rows(side, &gone[1 - side])?;
             }
             if !self.spec.on_close {
@@ -313,10 +353,18 @@ impl Operator for Join {
         if changes.is_empty() {
             return Ok(());
         }
+        let now_ms = ctx.moment().wall_ms;
+        self.sides.iter_mut().try_for_each(|side| side.forget_idle(now_ms))?;
+        if self.gathers[input] {
+            self.gathered[input].push(changes);
+            return Ok(());
+        }
         let hashes = changes.key_hashes(&self.key_columns[input])?;
         let matches = self.pair(input, &changes, &hashes, ctx)?;
         let touches = self.single[input] || !self.spec.append_only[input];
-        self.sides[input].add(&changes, &hashes, &matches, touches)
+        self.sides[input].add(&changes, &hashes, touches, now_ms)?;
+        self.sides[input].count_new(&matches);
+        Ok(())
     }
 
     fn advance(&mut self, watermark: Watermark, ctx: &mut Context<'_>) -> Result<Watermark, OperatorError> {
@@ -332,7 +380,12 @@ impl Operator for Join {
     }
 
     fn flush(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
-        self.settle(ctx)
+        for side in 0..2 {
+            self.take_gathered(side, ctx)?;
+        }
+        self.settle(ctx)?;
+        let now_ms = ctx.moment().wall_ms;
+        self.sides.iter_mut().try_for_each(|side| side.forget_idle(now_ms))
     }
 
     fn tables(&mut self) -> Vec<&mut dyn Table> {

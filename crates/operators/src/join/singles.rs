@@ -30,7 +30,7 @@ pub(super) fn is_put_out(kind: JoinKind, matched: bool) -> bool {
 impl Join {
     /// Whether rows of a side match anything; `gone` are the rows of the other side that go.
     fn are_matched(&self, side: usize, slots: &[u32], gone: Option<&Departures>) -> Result<Vec<bool>, OperatorError> {
-        if self.residual.is_some() {
+        if self.counted[side] {
             return Ok(slots.iter().map(|slot| self.sides[side].matches[*slot as usize] > 0).collect());
         }
         let keys = self.sides[side].keys(slots)?;
@@ -47,7 +47,7 @@ impl Join {
         let matched = self.are_matched(side, &slots, Some(gone))?;
         for (before, is) in rows.touched.iter().zip(matched) {
             let slot = before.slot;
-            let was = if self.residual.is_some() { before.matches > 0 } else { is != rows.is_flipped(slot) };
+            let was = if self.counted[side] { before.matches > 0 } else { is != rows.is_flipped(slot) };
             let of = |matched: bool, weight: i64| if is_put_out(self.spec.kind, matched) { weight } else { 0 };
             let (old, new) = (of(was, before.weight), of(is, rows.weight(slot)));
             let mut push = |weight: i64, matched: bool| {

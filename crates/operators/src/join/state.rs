@@ -9,7 +9,7 @@ use arrow::error::ArrowError;
 use eddyline_changes::hash::{combine, hash_columns};
 use eddyline_changes::ChangeBatch;
 use eddyline_plan::JoinSpec;
-use eddyline_state::{RowTable, RowTableSpec, StateError, Store, Table, TableId, tag_of};
+use eddyline_state::{Idle, RowTable, RowTableSpec, StateError, Store, Table, TableId, tag_of};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -19,6 +19,9 @@ const TOUCHED: u8 = 0;
 const FRESH: u8 = 1;
 /// Mark of a row whose key began or ceased to match in this epoch.
 const FLIPPED: u8 = 2;
+
+/// Mark of a row that came in this epoch, where changes are gathered.
+const CAME: u8 = 3;
 
 /// The rows of one side: per slot the weight, and where a residual decides and the side's rows stand alone, how many
 /// rows of the other side match. Columns of the table: the join keys, then all other columns.
@@ -49,9 +52,22 @@ pub(super) struct Side {
     is_followed: bool,
     /// Heads of the keys that came in this epoch, where it is followed.
     fresh: Vec<u32>,
+    /// Where rows are forgotten that were not written for a time: when they were.
+    idle: Option<Idle>,
     slots: Vec<u32>,
     /// Rows that changed in this epoch.
     pub(super) touched: Vec<Before>,
+}
+
+/// What a side keeps beside its rows.
+pub(super) struct Keeping {
+    pub(super) side: usize,
+    /// How many rows each row matches.
+    pub(super) counts_matches: bool,
+    /// Which keys came in an epoch.
+    pub(super) is_followed: bool,
+    /// When rows are forgotten that are not written.
+    pub(super) ttl_ms: Option<u64>,
 }
 
 /// What a row was before this epoch.
@@ -119,8 +135,14 @@ fn table_id(side: usize, is_plain: bool) -> TableId {
 }
 
 impl Side {
-    /// The stored rows of side `side`, all brought into memory.
-    pub(super) fn open(spec: &JoinSpec, side: usize, input: &Schema, store: &Store) -> Result<Self, OperatorError> {
+    /// The stored rows of a side, all brought into memory.
+    pub(super) fn open(
+        spec: &JoinSpec,
+        keeping: Keeping,
+        input: &Schema,
+        store: &Store,
+    ) -> Result<Self, OperatorError> {
+        let Keeping { side, counts_matches, is_followed, ttl_ms } = keeping;
         let keys = spec.keys(side);
         let mut stored = keys.clone();
         stored.extend((0..input.fields().len()).filter(|c| !keys.contains(c)));
@@ -128,8 +150,6 @@ impl Side {
         let places = (0..input.fields().len()).map(place).collect();
         let types: Vec<DataType> = stored.iter().map(|c| input.field(*c).data_type().clone()).collect();
         let name = ["left rows", "right rows"][side];
-        let single = spec.kind.single();
-        let counts_matches = single[side] && spec.residual.is_some();
         let is_plain = spec.append_only[side];
         let (mut counts, mut matches) = (Counts::default(), Vec::new());
         let mut load =
@@ -155,11 +175,15 @@ impl Side {
             order: spec.range.as_ref().map(|r| Order::new([&r.left, &r.right][side], input)).transpose()?,
             ordered: Vec::new(),
             by_time: spec.time.map(|t| SlotsByTime::new(super::NAME, t.key)),
-            is_followed: spec.residual.is_none() && single[1 - side],
+            is_followed,
+            idle: ttl_ms.map(Idle::new),
             fresh: Vec::new(),
             slots: Vec::new(),
             touched: Vec::new(),
         };
+        if let Some(idle) = &mut rows.idle {
+            idle.adopt(rows.table.slots());
+        }
         rows.link_all()?;
         Ok(rows)
     }
@@ -236,14 +260,13 @@ impl Side {
         self.chains.rows(head, rows);
     }
 
-    /// Finds or makes the slots of the rows of a batch, and adds their weights. `hashes` are those of the join keys, `matches` those of
-    /// rows that were not there before, where they are counted.
+    /// Finds or makes the slots of the rows of a batch, and adds their weights. `hashes` are those of the join keys.
     pub(super) fn add(
         &mut self,
         changes: &ChangeBatch,
         hashes: &[u64],
-        matches: &[i64],
         touches: bool,
+        now_ms: i64,
     ) -> Result<(), OperatorError> {
         let raw: Vec<ArrayRef> = self.stored.iter().map(|c| changes.column(*c).clone()).collect();
         let columns = self.table.prepare(0, &raw)?;
@@ -254,8 +277,8 @@ impl Side {
         self.table.begin();
         if self.is_plain { self.add_rows(&arrived, &mut slots) } else { self.look_up(arrived, &mut slots) }?;
         self.slots = slots;
-        if self.counts_matches {
-            self.table.created().for_each(|(row, slot)| self.matches[slot as usize] = matches[row as usize]);
+        if let Some(idle) = &mut self.idle {
+            idle.touch(self.slots.iter().copied(), now_ms);
         }
         for at in 0..self.slots.len() {
             let slot = self.slots[at];
@@ -269,6 +292,50 @@ impl Side {
             self.table.mark_dirty(&self.slots);
         }
         Ok(())
+    }
+
+    /// The rows of the last batch that were not there before match so many rows, by row of the batch.
+    pub(super) fn count_new(&mut self, matches: &[i64]) {
+        if self.counts_matches {
+            self.table.created().for_each(|(row, slot)| self.matches[slot as usize] = matches[row as usize]);
+        }
+    }
+
+    /// Rows that came in this epoch match so many rows, where `slots` are not older.
+    pub(super) fn count_came(&mut self, slots: &[u32], matches: &[i64]) {
+        for (slot, matches) in slots.iter().zip(matches) {
+            if self.table.is_marked(*slot, CAME) {
+                self.matches[*slot as usize] = *matches;
+            }
+        }
+    }
+
+    /// What the changes of this epoch come to, by row: of what is taken back no more than there was, because the rest was
+    /// forgotten.
+    pub(super) fn effects(&mut self) -> Result<Vec<(u32, i64)>, OperatorError> {
+        let mut effects = Vec::new();
+        for before in &self.touched {
+            let now = self.counts.weight(before.slot).max(0);
+            self.counts.set_weight(before.slot, now);
+            if before.weight == 0 {
+                self.table.mark(before.slot, CAME);
+            }
+            if now != before.weight {
+                effects.push((before.slot, now - before.weight));
+            }
+        }
+        Ok(effects)
+    }
+
+    /// Forgets the rows that were not written for the time to live; nothing is put out.
+    pub(super) fn forget_idle(&mut self, now_ms: i64) -> Result<(), OperatorError> {
+        if !self.touched.is_empty() {
+            return Ok(());
+        }
+        let Some(idle) = &mut self.idle else { return Ok(()) };
+        let gone = idle.take(now_ms, |slot| self.table.is_live(slot));
+        let gone = self.departures(&gone)?;
+        self.remove(&gone)
     }
 
     /// Rows of a side that is never retracted: every one in a slot of its own.
@@ -584,6 +651,7 @@ impl Side {
         for before in self.touched.drain(..) {
             self.table.unmark(before.slot, TOUCHED);
             self.table.unmark(before.slot, FLIPPED);
+            self.table.unmark(before.slot, CAME);
         }
         self.fresh.drain(..).for_each(|head| self.table.unmark(head, FRESH));
         // What an epoch of many changes took is not kept for those of few.
@@ -739,6 +807,7 @@ impl Table for Side {
             + self.chains.size_bytes()
             + self.slots.capacity() * 4
             + self.ordered.iter().map(Ordered::size_bytes).sum::<usize>()
+            + self.idle.as_ref().map_or(0, Idle::size_bytes)
             + self.fresh.capacity() * 4
             + self.touched.capacity() * size_of::<Before>()
     }

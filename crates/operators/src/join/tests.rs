@@ -5,6 +5,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion_expr::Operator;
 use datafusion_physical_expr::expressions::{BinaryExpr, Column};
 use eddyline_changes::{ChangeBatch, Watermark};
+use eddyline_functions::scalar::Moment;
 use eddyline_plan::{Compare, Comparison, Expression, JoinKind, JoinSpec, OperatorSpec, TimeKey};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -306,6 +307,121 @@ proptest! {
         }
         if append_only == [false, false] {
             prop_assert_eq!(h.content(), "");
+            prop_assert_eq!((h.state().len(), h.stored()), (0, 0));
+        }
+    }
+}
+
+fn forgetting(kind: JoinKind, append_only: [bool; 2], ttl_ms: u64) -> Harness {
+    let spec = JoinSpec { append_only, ..spec(kind) };
+    Harness::forgetting(OperatorSpec::Join(spec), &[left(), right()], ttl_ms).expect("builds")
+}
+
+/// The net change of an epoch at a time.
+fn at(h: &mut Harness, wall_ms: i64, side: usize, rows: &str) -> String {
+    h.stand_at(Moment { wall_ms, seed: 0 });
+    h.process_on(side, rows).expect("processes");
+    h.flush().expect("flushes")
+}
+
+#[test]
+fn rows_that_are_not_written_for_their_time_are_forgotten() {
+    for append_only in [[false, false], [true, true]] {
+        let mut h = forgetting(JoinKind::Inner, append_only, 10);
+        at(&mut h, 100, 0, "+ x 1");
+        at(&mut h, 105, 0, "+ x 2");
+        assert_eq!(at(&mut h, 109, 1, "+ 10 x"), "+ x 1 10 x\n+ x 2 10 x\n");
+        // The first went; what was put out with it stays.
+        assert_eq!(at(&mut h, 110, 1, "+ 11 x"), "+ x 2 11 x\n");
+        // A restart begins the time anew.
+        h.restart().expect("restarts");
+        at(&mut h, 150, 0, "+ z 7");
+        assert_eq!(at(&mut h, 159, 1, "+ 12 x"), "+ x 2 12 x\n");
+        assert_eq!(at(&mut h, 160, 0, "+ x 3"), "+ x 3 12 x\n", "all that was there at the restart went");
+    }
+}
+
+#[test]
+fn what_takes_back_a_forgotten_row_has_no_effect() {
+    let mut h = forgetting(JoinKind::Inner, [false, false], 10);
+    at(&mut h, 100, 0, "+ x 1");
+    assert_eq!(at(&mut h, 109, 1, "+ 10 x"), "+ x 1 10 x\n");
+    assert_eq!(at(&mut h, 110, 0, "- x 1"), "");
+    // Not more is taken back than there is.
+    assert_eq!(at(&mut h, 111, 0, "+ x 1"), "+ x 1 10 x\n");
+    assert_eq!(at(&mut h, 112, 0, "-2 x 1\n+ x 3"), "+ x 3 10 x\n- x 1 10 x\n");
+    assert_eq!(at(&mut h, 113, 0, "- x 3"), "- x 3 10 x\n");
+    assert_eq!(at(&mut h, 130, 0, "- x 3"), "");
+    assert_eq!(h.state().len(), 0);
+}
+
+#[test]
+fn a_row_whose_matches_are_forgotten_stays_matched() {
+    let mut h = forgetting(JoinKind::Left, [false, false], 10);
+    assert_eq!(at(&mut h, 100, 0, "+ x 1\n+ y 2"), "+ x 1 NULL NULL\n+ y 2 NULL NULL\n");
+    assert_eq!(at(&mut h, 101, 1, "+ 10 x"), "+ x 1 10 x\n- x 1 NULL NULL\n");
+    // Written again, the left row outlives the right one.
+    assert_eq!(at(&mut h, 109, 0, "+ x 1"), "+ x 1 10 x\n");
+    h.restart().expect("restarts");
+    assert_eq!(at(&mut h, 200, 1, "- 11 y"), "");
+    at(&mut h, 205, 0, "+ x 1");
+    assert_eq!(at(&mut h, 211, 1, "- 10 x"), "", "the right row is forgotten");
+    assert_eq!(at(&mut h, 212, 1, "+ 12 x"), "+3 x 1 12 x\n", "and the left one is not taken back as one that stands alone");
+    assert_eq!(at(&mut h, 213, 1, "- 12 x"), "-3 x 1 12 x\n");
+    assert_eq!(at(&mut h, 214, 0, "-3 x 1"), "");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever is forgotten, no row of the output is there less often than not at all (the harness checks); as long as nothing is,
+    /// the output is the batch answer; and nothing is left of input that was taken back.
+    #[test]
+    fn forgetting_takes_nothing_back(
+        kind in proptest::sample::select(KINDS.to_vec()),
+        residual: bool,
+        keyless: bool,
+        append_only in proptest::sample::select(vec![[false, false], [false, true], [true, false]]),
+        waits in proptest::collection::vec(0..4i64, 1..20),
+        steps in steps(),
+    ) {
+        let ttl_ms = 12;
+        let spec = JoinSpec {
+            residual: residual.then(a_below_b),
+            on: if keyless { vec![] } else { vec![(0, 1)] },
+            append_only,
+            ..spec(kind)
+        };
+        let mut h = Harness::forgetting(OperatorSpec::Join(spec.clone()), &[left(), right()], ttl_ms).expect("builds");
+        let mut tables: [Vec<Row>; 2] = [vec![], vec![]];
+        let (mut wall_ms, mut waits) = (0, waits.into_iter().cycle());
+        let everything = (0..2).flat_map(|side| (0..300).map(move |_| Step::Retract(side, 0)));
+        for step in steps.into_iter().chain(everything).chain([Step::Flush, Step::Restart]) {
+            match step {
+                Step::Insert(side, row, copies) => {
+                    h.process_on(side, &format!("+{copies} {}", line(side, &row))).expect("processes");
+                    tables[side].extend(std::iter::repeat_n(row, copies));
+                }
+                Step::Retract(side, _) if append_only[side] || tables[side].is_empty() => {}
+                Step::Retract(side, n) => {
+                    let at = n % tables[side].len();
+                    let row = tables[side].swap_remove(at);
+                    h.process_on(side, &format!("- {}", line(side, &row))).expect("processes");
+                }
+                Step::Flush | Step::Restart => {
+                    h.flush().expect("flushes");
+                    if wall_ms < ttl_ms as i64 {
+                        prop_assert_eq!(h.content(), answer(&spec, &tables));
+                    }
+                    if matches!(step, Step::Restart) {
+                        h.restart().expect("restarts");
+                    }
+                    wall_ms += waits.next().unwrap_or_default();
+                    h.stand_at(Moment { wall_ms, seed: 0 });
+                }
+            }
+        }
+        if append_only == [false, false] {
             prop_assert_eq!((h.state().len(), h.stored()), (0, 0));
         }
     }

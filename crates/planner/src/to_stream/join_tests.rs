@@ -15,7 +15,7 @@ fn a_join_puts_out_only_what_is_read() {
     assert_snapshot!(plan("SELECT a.price + b.price FROM bid AS a JOIN bid AS b ON a.auction = b.bidder AND a.price < b.price"), @r"
     Sink #5 result
       Calc #4 [price@0 + price@1 AS EXPR$0]
-        Join #3 inner on (auction = bidder) if price@1 < price@3
+        Join #3 inner on (auction = bidder) if price@1 < price@3 by range of price@1 and price@1
           [exchange by (auction)] Calc #1 [auction@0 AS auction, price@2 AS price]
             Source #0 bid [auction, bidder, price]
           [exchange by (bidder)] Calc #2 [bidder@1 AS bidder, price@2 AS price]
@@ -87,4 +87,23 @@ fn membership_is_a_semi_join_and_not_in_minds_nulls() {
         [exchange by ()] Calc #2 [CAST(v@0 AS Int64) AS plain.v]
           Source #1 plain [v]
     ");
+}
+
+#[test]
+fn comparisons_of_both_sides_find_pairs_by_range() {
+    // The left's value may stand on the right, and may be a cast or a time give or take a constant.
+    for (condition, range) in [
+        ("b.price >= a.price", " by range of price@1 and price@1"),
+        ("a.auction = b.auction AND b.price * 2 > 5 AND a.price > b.price", " by range of price@"),
+        ("CAST(a.price AS DECIMAL(20, 2)) < CAST(b.price AS DECIMAL(20, 2))", " by range of CAST(price@"),
+        ("a.date_time > b.date_time - INTERVAL '1' HOUR", " by range of date_time@"),
+    ] {
+        let plan = plan(&format!("SELECT a.bidder FROM bid AS a JOIN bid AS b ON {condition}"));
+        assert!(plan.contains(range), "{plan}");
+    }
+    // What could fail is not computed before rows meet; what is no order of the two sides finds nothing.
+    for condition in ["a.price / a.auction > b.price", "a.price > b.price + a.auction", "a.price <> b.price"] {
+        let plan = plan(&format!("SELECT a.bidder FROM bid AS a JOIN bid AS b ON {condition}"));
+        assert!(!plan.contains("by range"), "{plan}");
+    }
 }
