@@ -55,8 +55,11 @@
 //! Bounds by a range of time (`a.ts BETWEEN b.ts - … AND b.ts`); of two comparisons (BETWEEN) the first alone finds pairs by range. NULLs and zeros
 //! of FLOAT and DOUBLE are kept in their canonical form (`-0.0` as `0.0`).
 
+mod arrival;
 mod chains;
 mod counts;
+mod departure;
+mod epoch;
 mod operator;
 mod order;
 mod ranged;

@@ -1,9 +1,10 @@
 use super::NAME;
 use super::chains::NONE;
+use super::departure::Departures;
 use super::ranged::Ranging;
 use super::residual::Residual;
 use super::singles::is_put_out;
-use super::state::{Departures, Keeping, Side};
+use super::state::{Keeping, Side};
 use crate::aggregation::{BATCH_ROWS_MAX, columns, not_null_rows, retraction};
 use crate::{Context, Operator, OperatorError};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
@@ -163,7 +164,14 @@ impl Join {
             let values = self.sides[side].values(changes)?;
             // A row whose value is NULL matches nothing.
             let value = |(head, row): (u32, usize)| values[row].map(|value| (head, value, row as u32));
-            self.pair_ranges(side, changes, ranged.into_iter().filter_map(value).collect(), ranging, &mut matches, ctx)?;
+            self.pair_ranges(
+                side,
+                changes,
+                ranged.into_iter().filter_map(value).collect(),
+                ranging,
+                &mut matches,
+                ctx,
+            )?;
         }
         Ok(matches)
     }
@@ -258,12 +266,13 @@ impl Join {
             let hashes = changes.key_hashes(&self.key_columns[side])?;
             self.sides[side].add(&changes, &hashes, true, now_ms)?;
         }
-        for effect in self.sides[side].effects()?.chunks(BATCH_ROWS_MAX) {
+        for effect in self.sides[side].effects().chunks(BATCH_ROWS_MAX) {
             let slots: Vec<u32> = effect.iter().map(|(slot, _)| *slot).collect();
             let options = RecordBatchOptions::new().with_row_count(Some(slots.len()));
             let rows = self.sides[side].row(&slots)?;
             let rows = RecordBatch::try_new_with_options(self.inputs[side].clone(), rows, &options)?;
-            let changes = ChangeBatch::new(rows, Weights::from_vec(effect.iter().map(|(_, weight)| *weight).collect()))?;
+            let changes =
+                ChangeBatch::new(rows, Weights::from_vec(effect.iter().map(|(_, weight)| *weight).collect()))?;
             let hashes = changes.key_hashes(&self.key_columns[side])?;
             let matches = self.pair(side, &changes, &hashes, ctx)?;
             self.sides[side].count_came(&slots, &matches);
@@ -380,7 +389,8 @@ impl Operator for Join {
     }
 
     fn flush(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
-        for side in 0..2 {
+        let gathers = self.gathers;
+        for side in (0..2).filter(|side| gathers[*side]) {
             self.take_gathered(side, ctx)?;
         }
         self.settle(ctx)?;

@@ -1,10 +1,13 @@
 //! Rows of a key in the order of the value that a condition compares, so that those that match are found by range.
 
+use super::chains::Shape;
+use super::state::Side;
 use crate::OperatorError;
 use crate::columns_read::{columns_read, over};
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::*;
 use datafusion_physical_expr::PhysicalExpr;
+use eddyline_changes::ChangeBatch;
 use eddyline_plan::Expression;
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -145,4 +148,57 @@ fn range<V: Ord + Copy>(
         false => Bound::Excluded((of(p.value), 0)),
     });
     all.range((from, to)).map(|(_, row)| *row)
+}
+
+impl Side {
+    /// Begins the order of a new list.
+    pub(super) fn put_in_order(&mut self, list: u32, rows: &[u32]) -> Result<(), OperatorError> {
+        let values = self.values_of(rows)?;
+        let Some(order) = &self.order else { return Ok(()) };
+        while self.ordered.len() <= list as usize {
+            self.ordered.push(order.none());
+        }
+        let ordered = &mut self.ordered[list as usize];
+        *ordered = order.none();
+        for (row, value) in rows.iter().zip(values) {
+            value.into_iter().for_each(|value| ordered.insert(value, *row));
+        }
+        Ok(())
+    }
+
+    /// Takes rows out of the order of a list.
+    pub(super) fn take_from_order(&mut self, list: u32, rows: &[u32]) -> Result<(), OperatorError> {
+        let values = self.values_of(rows)?;
+        if let Some(ordered) = self.ordered.get_mut(list as usize) {
+            for (row, value) in rows.iter().zip(values) {
+                value.into_iter().for_each(|value| ordered.remove(value, *row));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the rows of a batch are ordered by; nothing without an order.
+    pub(super) fn values(&self, changes: &ChangeBatch) -> Result<Vec<Option<i128>>, OperatorError> {
+        let Some(order) = &self.order else { return Ok(Vec::new()) };
+        order.values(order.read.iter().map(|c| changes.column(*c).clone()).collect(), changes.num_rows())
+    }
+
+    /// What rows are ordered by; nothing without an order.
+    pub(super) fn values_of(&self, slots: &[u32]) -> Result<Vec<Option<i128>>, OperatorError> {
+        let Some(order) = &self.order else { return Ok(Vec::new()) };
+        let columns = order.read.iter().map(|c| self.column(*c, slots)).collect::<Result<_, _>>()?;
+        order.values(columns, slots.len())
+    }
+
+    /// Are the rows of a head's key in order?
+    pub(super) fn is_ordered(&self, head: u32) -> bool {
+        self.order.is_some() && matches!(self.chains.shape(head), Shape::List(_))
+    }
+
+    /// Appends the rows of a head's key, which are in order, between two places.
+    pub(super) fn between(&self, head: u32, from: Option<Place>, to: Option<Place>, rows: &mut Vec<u32>) {
+        if let Shape::List(list) = self.chains.shape(head) {
+            self.ordered[list as usize].between(from, to, rows);
+        }
+    }
 }

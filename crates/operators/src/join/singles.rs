@@ -1,8 +1,8 @@
 //! What is put out of a row alone: with NULLs for the other side, as one that matches or does not, or with its mark.
 
 use super::chains::NONE;
+use super::departure::Departures;
 use super::operator::Join;
-use super::state::Departures;
 use crate::aggregation::BATCH_ROWS_MAX;
 use crate::{Context, OperatorError};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
@@ -69,11 +69,8 @@ impl Join {
     pub(super) fn standing(&self, side: usize, slots: &[u32]) -> Result<Vec<Single>, OperatorError> {
         let rows = slots.iter().zip(self.are_matched(side, slots, None)?);
         let rows = rows.filter(|(_, matched)| is_put_out(self.spec.kind, *matched));
-        let single = |(slot, matched): (&u32, bool)| Single {
-            slot: *slot,
-            weight: self.sides[side].weight(*slot),
-            matched,
-        };
+        let single =
+            |(slot, matched): (&u32, bool)| Single { slot: *slot, weight: self.sides[side].weight(*slot), matched };
         Ok(rows.map(single).collect())
     }
 

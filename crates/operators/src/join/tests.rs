@@ -366,7 +366,11 @@ fn a_row_whose_matches_are_forgotten_stays_matched() {
     assert_eq!(at(&mut h, 200, 1, "- 11 y"), "");
     at(&mut h, 205, 0, "+ x 1");
     assert_eq!(at(&mut h, 211, 1, "- 10 x"), "", "the right row is forgotten");
-    assert_eq!(at(&mut h, 212, 1, "+ 12 x"), "+3 x 1 12 x\n", "and the left one is not taken back as one that stands alone");
+    assert_eq!(
+        at(&mut h, 212, 1, "+ 12 x"),
+        "+3 x 1 12 x\n",
+        "and the left one is not taken back as one that stands alone"
+    );
     assert_eq!(at(&mut h, 213, 1, "- 12 x"), "-3 x 1 12 x\n");
     assert_eq!(at(&mut h, 214, 0, "-3 x 1"), "");
 }

@@ -55,7 +55,10 @@ fn is_safe(value: &Arc<dyn PhysicalExpr>) -> bool {
     }
     if let Some(sum) = value.downcast_ref::<BinaryExpr>() {
         let by_constant = sum.right().is::<Literal>() && is_safe(sum.left());
-        let is_interval = sum.right().downcast_ref::<Literal>().is_some_and(|l| matches!(l.value().data_type(), DataType::Interval(_)));
+        let is_interval = sum
+            .right()
+            .downcast_ref::<Literal>()
+            .is_some_and(|l| matches!(l.value().data_type(), DataType::Interval(_)));
         return by_constant && is_interval && matches!(sum.op(), Operator::Plus | Operator::Minus);
     }
     value.is::<Column>()

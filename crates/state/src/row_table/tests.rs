@@ -104,8 +104,7 @@ fn a_removal_that_was_never_written_leaves_no_trace() {
 fn damage_is_told() {
     let backend = Arc::new(MemoryBackend::new());
     store(&backend).write(vec![crate::Write::Put(store(&backend).full_key(3, 0, b"abc"), vec![1])]).expect("written");
-    let spec =
-        RowTableSpec { name: "rows", types: &[DataType::Int64], id: 3, distribution: 1, is_distinct: false };
+    let spec = RowTableSpec { name: "rows", types: &[DataType::Int64], id: 3, distribution: 1, is_distinct: false };
     let opened = RowTable::open(spec, &store(&backend), &mut |_, _| Ok(()));
     assert!(opened.err().is_some_and(|e| e.to_string().contains("too short")));
 }
