@@ -102,7 +102,8 @@ pub(super) fn wrap(select: &mut Select) -> std::result::Result<(), SqlError> {
     for ttl in times_to_live(&std::mem::take(&mut select.optimizer_hints))? {
         let is_alias = named(select, &|names| names[0] == ttl.name);
         let is_name = |names: &[String]| names.contains(&ttl.name);
-        let is_meant = |names: &[String]| if is_alias { names[0] == ttl.name } else { is_name(names) };
+        // What another hint has marked has no names any more.
+        let is_meant = |names: &[String]| if is_alias { names.first() == Some(&ttl.name) } else { is_name(names) };
         if !is_alias && !named(select, &is_name) {
             let mut known = Vec::new();
             let mut note = |factor: &mut TableFactor| known.extend(names(factor).into_iter().take(1));

@@ -93,7 +93,7 @@ fn membership_is_a_semi_join_and_not_in_minds_nulls() {
 fn comparisons_of_both_sides_find_pairs_by_range() {
     // The left's value may stand on the right, and may be a cast or a time give or take a constant.
     for (condition, range) in [
-        ("b.price >= a.price", " by range of price@1 and price@1"),
+        ("b.price >= a.price", " by range of price@1 and price@0"),
         ("a.auction = b.auction AND b.price * 2 > 5 AND a.price > b.price", " by range of price@"),
         ("CAST(a.price AS DECIMAL(20, 2)) < CAST(b.price AS DECIMAL(20, 2))", " by range of CAST(price@"),
         ("a.date_time > b.date_time - INTERVAL '1' HOUR", " by range of date_time@"),
