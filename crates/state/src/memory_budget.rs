@@ -17,37 +17,51 @@ const REMAINS_PERCENT: usize = 90;
 
 /// The memory for the state of a process. See the module's page.
 pub struct MemoryBudget {
-    size_bytes: usize,
+    size_bytes: AtomicUsize,
     hot_bytes: AtomicUsize,
     pub(crate) cache: Cache,
     pub(crate) write_buffers: WriteBufferManager,
-    pub(crate) write_buffer_bytes: usize,
 }
 
 impl MemoryBudget {
     /// A budget of `size_bytes`, at least [`MEMORY_BUDGET_MIN`].
     pub fn new(size_bytes: usize) -> Arc<Self> {
         let size_bytes = size_bytes.max(MEMORY_BUDGET_MIN);
-        let cache = Cache::new_lru_cache(size_bytes / 4);
-        // What the write buffers take is taken off the cache.
-        let write_buffers = size_bytes / 8;
+        let (cached, buffered) = (size_bytes / 4, size_bytes / 8);
+        let cache = Cache::new_lru_cache(cached);
         Arc::new(Self {
-            size_bytes,
+            size_bytes: AtomicUsize::new(size_bytes),
             hot_bytes: AtomicUsize::new(0),
-            write_buffers: WriteBufferManager::new_write_buffer_manager_with_cache(write_buffers, false, cache.clone()),
+            // What the write buffers take is taken off the cache.
+            write_buffers: WriteBufferManager::new_write_buffer_manager_with_cache(buffered, false, cache.clone()),
             cache,
-            write_buffer_bytes: (write_buffers / 2).clamp(1 << 20, 64 << 20),
         })
+    }
+
+    /// Changes the budget to `size_bytes`, at least [`MEMORY_BUDGET_MIN`].
+    pub fn resize(&self, size_bytes: usize) {
+        let size_bytes = size_bytes.max(MEMORY_BUDGET_MIN);
+        if self.size_bytes.swap(size_bytes, Ordering::Relaxed) != size_bytes {
+            // A clone is the same cache.
+            self.cache.clone().set_capacity(size_bytes / 4);
+            self.write_buffers.set_buffer_size(size_bytes / 8);
+        }
     }
 
     /// The whole budget.
     pub fn size_bytes(&self) -> usize {
-        self.size_bytes
+        self.size_bytes.load(Ordering::Relaxed)
     }
 
     /// What hot sets may take.
     pub fn hot_bytes_max(&self) -> usize {
-        self.size_bytes - self.size_bytes / 4
+        let size_bytes = self.size_bytes();
+        size_bytes - size_bytes / 4
+    }
+
+    /// The write buffer of one database.
+    pub(crate) fn write_buffer_bytes(&self) -> usize {
+        (self.size_bytes() / 16).clamp(1 << 20, 64 << 20)
     }
 
     /// What hot sets take.
@@ -64,7 +78,7 @@ impl MemoryBudget {
 impl std::fmt::Debug for MemoryBudget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemoryBudget")
-            .field("size_bytes", &self.size_bytes)
+            .field("size_bytes", &self.size_bytes())
             .field("hot_bytes", &self.hot_bytes())
             .finish()
     }
@@ -106,5 +120,39 @@ impl HotShare {
 impl Drop for HotShare {
     fn drop(&mut self) {
         self.tell(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_over_gives_in_proportion() {
+        let budget = MemoryBudget::new(400 << 20);
+        assert_eq!(budget.hot_bytes_max(), 300 << 20);
+        let (mut one, mut two) = (HotShare::new(&budget), HotShare::new(&budget));
+        assert_eq!(one.tell(200 << 20), 0);
+        assert_eq!(two.tell(100 << 20), 0);
+        // Together 400 MiB: nine tenths of 300 are to remain.
+        let give = one.tell(300 << 20);
+        assert!(give.abs_diff((300 << 20) * 130 / 400) < 1 << 20, "{give}");
+        let give = two.tell(100 << 20);
+        assert!(give.abs_diff((100 << 20) * 130 / 400) < 1 << 20, "{give}");
+        drop(one);
+        assert_eq!((two.tell(100 << 20), budget.hot_bytes()), (0, 100 << 20));
+        drop(two);
+        assert_eq!(budget.hot_bytes(), 0);
+    }
+
+    #[test]
+    fn a_budget_can_change() {
+        let budget = MemoryBudget::new(64 << 20);
+        let mut share = HotShare::new(&budget);
+        assert_eq!(share.tell(40 << 20), 0);
+        budget.resize(32 << 20);
+        assert!(share.tell(40 << 20) > 16 << 20);
+        budget.resize(0);
+        assert_eq!(budget.size_bytes(), MEMORY_BUDGET_MIN);
     }
 }

@@ -197,6 +197,74 @@ proptest! {
     }
 }
 
+/// Names and sizes of the files of a picture, and how many bytes of them are in none that was there before.
+fn account(frozen: &dyn Frozen, known: &mut BTreeMap<String, u64>) -> (u64, u64) {
+    let into = directory();
+    let files = files(frozen, into.path());
+    let total = files.iter().map(|f| f.size_bytes).sum();
+    let new = files.iter().filter(|f| !(f.is_shared && known.contains_key(&f.name))).map(|f| f.size_bytes).sum();
+    *known = files.into_iter().map(|f| (f.name, f.size_bytes)).collect();
+    (total, new)
+}
+
+/// Text that does not shrink by compression.
+fn noise(seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..64).map(next).collect()
+}
+
+#[test]
+fn a_small_change_makes_a_small_checkpoint() {
+    const ENTRIES: u64 = 100_000;
+    let home = directory();
+    let backend = rocks(home.path());
+    let key = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes().to_vec();
+    for from in (0..ENTRIES).step_by(4096) {
+        let to = ENTRIES.min(from + 4096);
+        backend.write((from..to).map(|n| Write::Put(key(n), noise(n))).collect()).unwrap();
+    }
+    let mut known = BTreeMap::new();
+    account(backend.freeze().unwrap().as_ref(), &mut known);
+    let mut written = Vec::new();
+    for round in 1..=90u64 {
+        // One in a hundred, all over the place.
+        let changed = (0..ENTRIES / 100).map(|i| (i * 7_919 + round * 104_729) % ENTRIES);
+        backend.write(changed.map(|n| Write::Put(key(n), noise(n ^ round << 32))).collect()).unwrap();
+        let (total, new) = account(backend.freeze().unwrap().as_ref(), &mut known);
+        written.push(new * 1000 / total);
+    }
+    // Meanwhile the files of the first load were merged.
+    let written = &mut written[30..];
+    written.sort_unstable();
+    let (mean, median) = (written.iter().sum::<u64>() / written.len() as u64, written[written.len() / 2]);
+    println!("new bytes per mille of all: mean {mean}, median {median}, most {}", written[written.len() - 1]);
+    assert!(mean <= 50 && median <= 20, "mean {mean}, median {median} per mille");
+}
+
+#[test]
+fn the_disk_gets_smaller_when_windows_close() {
+    const KEYS: u64 = 10_000;
+    let home = directory();
+    let backend = rocks(home.path());
+    let key = |window: u64, n: u64| [window.to_be_bytes(), (n * 0x9e37_79b9_7f4a).to_be_bytes()].concat();
+    let mut known = BTreeMap::new();
+    let mut most = 0;
+    for window in 0..30u64 {
+        backend.write((0..KEYS).map(|n| Write::Put(key(window, n), noise(n ^ window << 40))).collect()).unwrap();
+        if let Some(closed) = window.checked_sub(2) {
+            backend.write((0..KEYS).map(|n| Write::Delete(key(closed, n))).collect()).unwrap();
+        }
+        let (total, _) = account(backend.freeze().unwrap().as_ref(), &mut known);
+        most = most.max(total);
+    }
+    // Two windows are open, a third is written and another removed; all 30 are 26 MB.
+    assert!(most < 10_000_000, "{most} bytes");
+}
+
 #[derive(Debug, Clone)]
 enum Call {
     Write(Vec<Write>),

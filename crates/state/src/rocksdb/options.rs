@@ -53,7 +53,7 @@ fn tables(budget: &MemoryBudget) -> BlockBasedOptions {
 
 fn memory(options: &mut Options, budget: &MemoryBudget) {
     options.set_write_buffer_manager(&budget.write_buffers);
-    options.set_write_buffer_size(budget.write_buffer_bytes);
+    options.set_write_buffer_size(budget.write_buffer_bytes());
     options.set_max_write_buffer_number(3);
     // One thread writes.
     options.set_allow_concurrent_memtable_write(false);
