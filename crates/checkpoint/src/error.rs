@@ -1,0 +1,87 @@
+use std::path::Path;
+
+/// What can go wrong with checkpoints. Paths are those of files, or keys within an object store.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// A location that is none.
+    #[error("checkpoint location '{location}': {message}")]
+    Location {
+        /// As it was given.
+        location: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A file or directory cannot be read or written.
+    #[error("{path}: {error}")]
+    Io {
+        /// Which.
+        path: String,
+        /// The system's word.
+        #[source]
+        error: std::io::Error,
+    },
+    /// The object store refused, or cannot be reached.
+    #[error("{path}: {error}")]
+    Store {
+        /// The object.
+        path: String,
+        /// The store's word.
+        #[source]
+        error: object_store::Error,
+    },
+    /// Bytes that are not those that were written.
+    #[error("{path} is damaged: {message}")]
+    Corrupt {
+        /// The file.
+        path: String,
+        /// What does not fit.
+        message: String,
+    },
+    /// A file of another version of the format.
+    #[error("{path} is of version {version} of the format; this program reads version {}", crate::manifest::VERSION)]
+    Version {
+        /// The file.
+        path: String,
+        /// What it says it is.
+        version: u32,
+    },
+    /// The checkpoint is there already: another process runs the same job.
+    #[error("{path} is there already: another process writes checkpoints of this job")]
+    Taken {
+        /// The manifest.
+        path: String,
+    },
+}
+
+impl CheckpointError {
+    pub(crate) fn io(path: &Path, error: std::io::Error) -> Self {
+        Self::Io { path: path.display().to_string(), error }
+    }
+
+    pub(crate) fn corrupt(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Corrupt { path: path.into(), message: message.into() }
+    }
+
+    /// True when what is stored is at fault, and not the way to it: then another checkpoint may do.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Corrupt { .. } | Self::Version { .. } => true,
+            Self::Io { error, .. } => {
+                matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::UnexpectedEof)
+            }
+            Self::Store { error, .. } => matches!(error, object_store::Error::NotFound { .. }),
+            _ => false,
+        }
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Location { .. } => Some("give a directory, or a URL such as s3://bucket/path"),
+            Self::Taken { .. } => Some("end the other process, or give this job another name (SET 'pipeline.name')"),
+            Self::Version { .. } => Some("run the version of the program that wrote it"),
+            Self::Io { error, .. } if error.kind() == std::io::ErrorKind::StorageFull => Some("free some disk space"),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Durable checkpoints of a job: what its shards froze, as files in a directory or an object store, and a **manifest**
+//! that says which files make a checkpoint.
+//!
+//! ```text
+//! <location>/<job>/checkpoints/0000000012/manifest      what the checkpoint is made of; written last
+//! <location>/<job>/checkpoints/0000000012/0/CURRENT     files of shard 0 that belong to this checkpoint alone
+//! <location>/<job>/shared/<life>-12-0-000017.sst        files that later checkpoints may refer to
+//! <location>/<job>/history                              the last attempts, also those that failed
+//! ```
+//!
+//! Why this is right:
+//! - A checkpoint is there when its manifest is; the manifest is created atomically after everything it names is there,
+//!   with the size and checksum of each file. What a crash leaves behind without a manifest is never read, and is
+//!   swept away when the job is opened the next time.
+//! - Names are never given twice: the life of the process that wrote a shared file is part of its name. So
+//!   a process that was thought to be dead cannot spoil what its successor wrote; and because a manifest is only created where
+//!   none is, of two that go on from the same checkpoint one fails ([`CheckpointError::Taken`]).
+//! - A file is deleted only when no retained manifest names it, after the manifests that did are gone.
+//!
+//! Not here: what the state means, when a checkpoint is due, what sinks commit. Start at [`CheckpointStore`].
+
+mod error;
+mod history;
+mod manifest;
+mod place;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use error::CheckpointError;
+pub use history::{Attempt, Outcome};
+pub use manifest::{CheckpointId, HeldCommit, KeptFile, Kind, Manifest, OperatorFact, ShardState};
+pub use place::Place;
+pub use store::{CheckpointStore, Draft, Found, ShardPicture, Swept};

@@ -1,0 +1,191 @@
+//! The manifest: what a checkpoint is made of.
+//!
+//! It is a JSON text in one line, a newline, and the xxh3 hash of the text in hexadecimal: readable by people and other programs, and
+//! damage to any of its bytes is seen.
+
+use crate::CheckpointError;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeSet;
+use std::fmt;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The version of the format that is written, and the only one that is read.
+pub(crate) const VERSION: u32 = 1;
+
+/// Number of a checkpoint among those of its job, counted from 1; savepoints are counted with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CheckpointId(pub u64);
+
+impl CheckpointId {
+    /// The one after it.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for CheckpointId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Who asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The engine, to go on from after a failure. Goes when newer ones are retained.
+    Checkpoint,
+    /// A person. Stays until a person deletes it; depends on nothing else.
+    Savepoint,
+}
+
+/// What a checkpoint is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this format.
+    pub version: u32,
+    /// Version of the program that wrote it.
+    pub program: String,
+    /// The job's name.
+    pub job: String,
+    /// Tells this job's lineage from others of the same name; kept from one checkpoint to the next.
+    pub lineage: String,
+    /// Its number.
+    pub id: CheckpointId,
+    /// Who asked for it.
+    pub kind: Kind,
+    /// The epoch that it ends.
+    pub epoch: u64,
+    /// When its barrier was cut, in milliseconds since 1970-01-01T00:00:00Z.
+    pub time_ms: i64,
+    /// The input was at its end: there is nothing to go on with.
+    pub finished: bool,
+    /// Number of key groups, fixed for the life of the state.
+    pub max_parallelism: u16,
+    /// Which operators have state in it.
+    pub operators: Vec<OperatorFact>,
+    /// The state, by shard.
+    pub shards: Vec<ShardState>,
+    /// What sinks have prepared up to here and may not have committed yet.
+    pub commits: Vec<HeldCommit>,
+}
+
+/// An operator whose state a checkpoint holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorFact {
+    /// Its stable id, as in state keys.
+    #[serde(with = "hex")]
+    pub id: u64,
+    /// What it is, as EXPLAIN shows it.
+    pub name: String,
+}
+
+/// The state of one shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardState {
+    /// The backend whose files these are.
+    pub backend: String,
+    /// Its files.
+    pub files: Vec<KeptFile>,
+}
+
+/// A file of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptFile {
+    /// Its name, as the backend knows it.
+    pub name: String,
+    /// Where it is, from the job's directory.
+    pub key: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// xxh3 of its content.
+    #[serde(with = "hex")]
+    pub xxh3: u64,
+    /// Its content never changes under its name: later checkpoints may refer to it.
+    pub is_shared: bool,
+}
+
+/// What a sink has prepared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldCommit {
+    /// The sink's stable id.
+    #[serde(with = "hex")]
+    pub operator: u64,
+    /// The table that is written.
+    pub table: String,
+    /// The epoch that it belongs to.
+    pub epoch: u64,
+    /// The sink's own words.
+    #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
+    pub commit: Vec<u8>,
+}
+
+impl Manifest {
+    /// All its files.
+    pub fn files(&self) -> impl Iterator<Item = &KeptFile> {
+        self.shards.iter().flat_map(|s| &s.files)
+    }
+
+    /// Where its files are.
+    pub(crate) fn keys(&self) -> BTreeSet<&str> {
+        self.files().map(|f| f.key.as_str()).collect()
+    }
+
+    /// Size of all state.
+    pub fn size_bytes(&self) -> u64 {
+        self.files().map(|f| f.size_bytes).sum()
+    }
+
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut text = serde_json::to_vec(self)?;
+        let hash = xxh3_64(&text);
+        text.extend_from_slice(format!("\n{hash:016x}\n").as_bytes());
+        Ok(text)
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote into `path`.
+    ///
+    /// # Errors
+    /// Damage, another version.
+    pub(crate) fn decode(path: &str, bytes: &[u8]) -> Result<Self, CheckpointError> {
+        let corrupt = |message: String| CheckpointError::corrupt(path, message);
+        let end = bytes.iter().position(|b| *b == b'\n').ok_or_else(|| corrupt("it has no checksum".into()))?;
+        let (text, rest) = bytes.split_at(end);
+        if rest != format!("\n{:016x}\n", xxh3_64(text)).as_bytes() {
+            return Err(corrupt("its checksum does not fit its content".into()));
+        }
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let Version { version } = serde_json::from_slice(text).map_err(|e| corrupt(e.to_string()))?;
+        if version != VERSION {
+            return Err(CheckpointError::Version { path: path.into(), version });
+        }
+        serde_json::from_slice(text).map_err(|e| corrupt(e.to_string()))
+    }
+}
+
+/// 64-bit numbers as text: not every reader of JSON knows whole numbers of that size.
+mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format!("{value:016x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        u64::from_str_radix(&String::deserialize(from)?, 16).map_err(D::Error::custom)
+    }
+}
+
+fn to_base64<S: Serializer>(value: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&BASE64_STANDARD.encode(value))
+}
+
+fn from_base64<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+    BASE64_STANDARD.decode(String::deserialize(from)?).map_err(serde::de::Error::custom)
+}

@@ -1,0 +1,349 @@
+//! Where checkpoints are kept: a local directory, or an object store. All calls block; none is made on a shard's thread.
+//!
+//! In a directory, files are hard links where that is possible (state files never change), and what must be durable is
+//! synced: each file, then the directories that name it, then what refers to it.
+
+use crate::CheckpointError;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use object_store::buffered::BufWriter;
+use object_store::path::Path as Key;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Handle;
+use url::Url;
+
+/// Files that are on their way to or from an object store at the same time.
+const TRANSFERS: usize = 4;
+/// Bytes that are read from a file at a time on their way to an object store.
+const TRANSFER_BYTES: usize = 1 << 20;
+
+/// A directory, or a prefix of an object store. Clones mean the same.
+#[derive(Clone)]
+pub struct Place(Inner);
+
+#[derive(Clone)]
+enum Inner {
+    Local(PathBuf),
+    Remote { store: Arc<dyn ObjectStore>, root: Key, tokio: Handle },
+}
+
+/// A file on its way into a place.
+pub(crate) struct Transfer<'a> {
+    pub(crate) key: String,
+    pub(crate) path: &'a Path,
+    /// The file never changes: a link will do.
+    pub(crate) may_link: bool,
+}
+
+impl Place {
+    /// What a path or URL means: `file:///…` and plain paths, `s3://`, `gs://`, `az://`, `abfss://` and so on, with
+    /// credentials and the like from `environment` (`AWS_ACCESS_KEY_ID`, `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME`, …).
+    ///
+    /// # Errors
+    /// [`CheckpointError::Location`].
+    pub fn parse(
+        location: &str,
+        environment: impl Iterator<Item = (String, String)>,
+        tokio: &Handle,
+    ) -> Result<Self, CheckpointError> {
+        let wrong = |message: String| CheckpointError::Location { location: location.into(), message };
+        if location.is_empty() {
+            return Err(wrong("is empty".into()));
+        }
+        if !location.contains("://") {
+            return std::path::absolute(location).map(Self::local).map_err(|e| wrong(e.to_string()));
+        }
+        let url = Url::parse(location).map_err(|e| wrong(e.to_string()))?;
+        if url.scheme() == "file" {
+            return url.to_file_path().map(Self::local).map_err(|()| wrong("is no path of this machine".into()));
+        }
+        let options = environment.map(|(name, value)| (name.to_ascii_lowercase(), value));
+        let (store, root) = object_store::parse_url_opts(&url, options).map_err(|e| wrong(e.to_string()))?;
+        Ok(Self(Inner::Remote { store: store.into(), root, tokio: tokio.clone() }))
+    }
+
+    /// A local directory, which need not be there yet.
+    pub fn local(root: PathBuf) -> Self {
+        Self(Inner::Local(root))
+    }
+
+    /// An object store.
+    pub fn remote(store: Arc<dyn ObjectStore>, tokio: &Handle) -> Self {
+        Self(Inner::Remote { store, root: Key::default(), tokio: tokio.clone() })
+    }
+
+    /// An object store in memory, for tests.
+    pub fn memory(tokio: &Handle) -> Self {
+        Self::remote(Arc::new(object_store::memory::InMemory::new()), tokio)
+    }
+
+    /// The directory, when it is one.
+    pub fn directory(&self) -> Option<&Path> {
+        match &self.0 {
+            Inner::Local(root) => Some(root),
+            Inner::Remote { .. } => None,
+        }
+    }
+
+    /// A place within.
+    pub(crate) fn child(&self, name: &str) -> Self {
+        Self(match &self.0 {
+            Inner::Local(root) => Inner::Local(root.join(name)),
+            Inner::Remote { store, root, tokio } => {
+                Inner::Remote { store: store.clone(), root: below(root, name), tokio: tokio.clone() }
+            }
+        })
+    }
+
+    /// The full name of `key`, for errors and people.
+    pub(crate) fn name_of(&self, key: &str) -> String {
+        match &self.0 {
+            Inner::Local(root) => root.join(key).display().to_string(),
+            Inner::Remote { store, root, .. } => format!("{store}/{}", below(root, key)),
+        }
+    }
+
+    /// Writes `content`: it is there whole or not at all, and durable. If `fresh`, nothing may be there yet.
+    pub(crate) fn put(&self, key: &str, content: Vec<u8>, fresh: bool) -> Result<(), CheckpointError> {
+        match &self.0 {
+            Inner::Local(root) => put_local(&root.join(key), &content, fresh),
+            Inner::Remote { store, root, tokio } => {
+                let path = below(root, key);
+                let mode = if fresh { PutMode::Create } else { PutMode::Overwrite };
+                let put = store.put_opts(&path, PutPayload::from(content), PutOptions::from(mode));
+                match tokio.block_on(put) {
+                    Ok(_) => Ok(()),
+                    Err(object_store::Error::AlreadyExists { .. }) => {
+                        Err(CheckpointError::Taken { path: self.name_of(key) })
+                    }
+                    Err(error) => Err(self.fault(key, error)),
+                }
+            }
+        }
+    }
+
+    /// Brings files here. They are durable when this returns.
+    pub(crate) fn put_files(&self, files: &[Transfer<'_>]) -> Result<(), CheckpointError> {
+        match &self.0 {
+            Inner::Local(root) => {
+                let mut directories: Vec<PathBuf> = Vec::new();
+                for file in files {
+                    let to = root.join(&file.key);
+                    directories.extend(to.parent().map(Path::to_path_buf));
+                    copy(file.path, &to, file.may_link)?;
+                    File::open(&to).and_then(|f| f.sync_all()).map_err(|e| CheckpointError::io(&to, e))?;
+                }
+                directories.sort();
+                directories.dedup();
+                directories.iter().try_for_each(|d| sync_directory(d))
+            }
+            Inner::Remote { store, root, tokio } => tokio.block_on(async {
+                let uploads = files.iter().map(|file| async move {
+                    let key = below(root, &file.key);
+                    upload(store.clone(), key, file.path).await.map_err(|e| match e {
+                        UploadError::Read(e) => CheckpointError::io(file.path, e),
+                        UploadError::Store(e) => self.fault(&file.key, e),
+                    })
+                });
+                futures::stream::iter(uploads).buffer_unordered(TRANSFERS).try_collect().await
+            }),
+        }
+    }
+
+    /// Reads the whole of a small file.
+    pub(crate) fn get(&self, key: &str) -> Result<Bytes, CheckpointError> {
+        match &self.0 {
+            Inner::Local(root) => {
+                let path = root.join(key);
+                fs::read(&path).map(Bytes::from).map_err(|e| CheckpointError::io(&path, e))
+            }
+            Inner::Remote { store, root, tokio } => {
+                let get = async { store.get(&below(root, key)).await?.bytes().await };
+                tokio.block_on(get).map_err(|e| self.fault(key, e))
+            }
+        }
+    }
+
+    /// Brings a file from here to `to`.
+    pub(crate) fn fetch(&self, key: &str, to: &Path, may_link: bool) -> Result<(), CheckpointError> {
+        match &self.0 {
+            Inner::Local(root) => copy(&root.join(key), to, may_link),
+            Inner::Remote { store, root, tokio } => {
+                let mut file = File::create(to).map_err(|e| CheckpointError::io(to, e))?;
+                tokio.block_on(async {
+                    let got = store.get(&below(root, key)).await.map_err(|e| self.fault(key, e))?;
+                    let mut stream = got.into_stream();
+                    while let Some(bytes) = stream.try_next().await.map_err(|e| self.fault(key, e))? {
+                        file.write_all(&bytes).map_err(|e| CheckpointError::io(to, e))?;
+                    }
+                    Ok(())
+                })
+            }
+        }
+    }
+
+    /// All files whose key begins with the directory `below`, with their sizes; unordered.
+    pub(crate) fn list(&self, directory: &str) -> Result<Vec<(String, u64)>, CheckpointError> {
+        match &self.0 {
+            Inner::Local(root) => {
+                let mut found = Vec::new();
+                walk(root, Path::new(directory), &mut found)?;
+                Ok(found)
+            }
+            Inner::Remote { store, root, tokio } => {
+                let prefix = below(root, directory);
+                let listed: Result<Vec<_>, _> = tokio.block_on(store.list(Some(&prefix)).try_collect());
+                let listed = listed.map_err(|e| self.fault(directory, e))?;
+                let key = |path: &Key| {
+                    let parts: Option<Vec<String>> =
+                        path.prefix_match(root).map(|parts| parts.map(|p| p.as_ref().to_owned()).collect());
+                    parts.map(|p| p.join("/"))
+                };
+                Ok(listed.into_iter().filter_map(|m| Some((key(&m.location)?, m.size))).collect())
+            }
+        }
+    }
+
+    /// Deletes a file, if it is there.
+    pub(crate) fn delete(&self, key: &str) -> Result<(), CheckpointError> {
+        match &self.0 {
+            Inner::Local(root) => {
+                let path = root.join(key);
+                match fs::remove_file(&path) {
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => Err(CheckpointError::io(&path, e)),
+                    _ => {
+                        // Directories that are empty now go too; that others are not is no fault.
+                        let above = path.ancestors().skip(1).take_while(|d| *d != root);
+                        above.take_while(|d| fs::remove_dir(d).is_ok()).count();
+                        Ok(())
+                    }
+                }
+            }
+            Inner::Remote { store, root, tokio } => match tokio.block_on(store.delete(&below(root, key))) {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                Err(e) => Err(self.fault(key, e)),
+            },
+        }
+    }
+
+    fn fault(&self, key: &str, error: object_store::Error) -> CheckpointError {
+        CheckpointError::Store { path: self.name_of(key), error }
+    }
+}
+
+fn below(root: &Key, key: &str) -> Key {
+    key.split('/').filter(|part| !part.is_empty()).fold(root.clone(), |path, part| path.join(part))
+}
+
+fn put_local(path: &Path, content: &[u8], fresh: bool) -> Result<(), CheckpointError> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    make_directories(parent)?;
+    let mut hidden = path.as_os_str().to_owned();
+    hidden.push(".new");
+    let hidden = PathBuf::from(hidden);
+    let written = File::create(&hidden).and_then(|mut file| {
+        file.write_all(content)?;
+        file.sync_all()
+    });
+    let named = written.and_then(|()| match fresh {
+        // Unlike a rename, a link does not take the place of what is there.
+        true => fs::hard_link(&hidden, path).and_then(|()| fs::remove_file(&hidden)),
+        false => fs::rename(&hidden, path),
+    });
+    match named {
+        Ok(()) => sync_directory(parent),
+        Err(e) if fresh && e.kind() == io::ErrorKind::AlreadyExists => {
+            Err(CheckpointError::Taken { path: path.display().to_string() })
+        }
+        Err(e) => Err(CheckpointError::io(path, e)),
+    }
+}
+
+fn copy(from: &Path, to: &Path, may_link: bool) -> Result<(), CheckpointError> {
+    if let Some(parent) = to.parent() {
+        make_directories(parent)?;
+    }
+    if may_link {
+        match fs::hard_link(from, to) {
+            Ok(()) => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(CheckpointError::io(from, e)),
+            // Another file system, or one without links.
+            Err(_) => {}
+        }
+    }
+    fs::copy(from, to).map(drop).map_err(|e| {
+        let path = if e.kind() == io::ErrorKind::NotFound { from } else { to };
+        CheckpointError::io(path, e)
+    })
+}
+
+/// Makes a directory and those above it, durably.
+fn make_directories(directory: &Path) -> Result<(), CheckpointError> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = directory.parent() {
+        make_directories(parent)?;
+    }
+    match fs::create_dir(directory) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {}
+        Err(e) => return Err(CheckpointError::io(directory, e)),
+    }
+    directory.parent().map_or(Ok(()), sync_directory)
+}
+
+fn sync_directory(directory: &Path) -> Result<(), CheckpointError> {
+    File::open(directory).and_then(|d| d.sync_all()).map_err(|e| CheckpointError::io(directory, e))
+}
+
+fn walk(root: &Path, directory: &Path, found: &mut Vec<(String, u64)>) -> Result<(), CheckpointError> {
+    let path = root.join(directory);
+    let entries = match fs::read_dir(&path) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(CheckpointError::io(&path, e)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|e| CheckpointError::io(&path, e))?;
+        let (key, metadata) = (directory.join(entry.file_name()), entry.metadata());
+        let metadata = metadata.map_err(|e| CheckpointError::io(&entry.path(), e))?;
+        if metadata.is_dir() {
+            walk(root, &key, found)?;
+        } else if let Some(key) = key.to_str() {
+            found.push((key.to_owned(), metadata.len()));
+        }
+    }
+    Ok(())
+}
+
+enum UploadError {
+    Read(io::Error),
+    Store(object_store::Error),
+}
+
+async fn upload(store: Arc<dyn ObjectStore>, key: Key, path: &Path) -> Result<(), UploadError> {
+    let mut file = tokio::fs::File::open(path).await.map_err(UploadError::Read)?;
+    let mut writer = BufWriter::new(store, key);
+    let mut piece = vec![0; TRANSFER_BYTES];
+    // An object appears when the writer is shut down, and not before.
+    loop {
+        let count = file.read(&mut piece).await.map_err(UploadError::Read)?;
+        if count == 0 {
+            return writer.shutdown().await.map_err(into_store);
+        }
+        writer.write_all(&piece[..count]).await.map_err(into_store)?;
+    }
+}
+
+fn into_store(error: io::Error) -> UploadError {
+    match error.downcast::<object_store::Error>() {
+        Ok(error) => UploadError::Store(error),
+        Err(error) => UploadError::Store(object_store::Error::Generic { store: "upload", source: Box::new(error) }),
+    }
+}
