@@ -42,6 +42,9 @@ pub(crate) struct RunArgs {
     /// No progress, no notes, no summary
     #[arg(long)]
     pub(crate) quiet: bool,
+    /// Begin without state when a job has checkpoints but none of them is whole
+    #[arg(long)]
+    pub(crate) allow_fresh: bool,
 }
 
 /// How the result of a SELECT is printed.

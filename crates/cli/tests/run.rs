@@ -246,7 +246,7 @@ fn settings_come_from_files_arguments_and_set() {
     place.run(sql, &["--config", "none.toml"]).fails(2, &["none.toml"]);
     place.run(sql, &["--set", "parallelism.default=many"]).fails(2, &["cannot be 'many'"]);
     place.run(sql, &["--set", "novalue"]).fails(2, &["KEY=VALUE"]);
-    place.run("\n SET 'state.backend' = 'rocksdb';", &[]).fails(2, &["LINE 2:  SET", "HINT: "]);
+    place.run("\n SET 'state.backend' = 'forst';", &[]).fails(2, &["LINE 2:  SET", "HINT: "]);
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub use clock::Clock;
 pub use error::ConnectorError;
 pub use options::{OptionSpec, Options, parse_duration, parse_size};
 pub use registry::{Connector, Registry};
-pub use sink::{Commit, Committer, Sink, SinkChanges, SinkRequest, SinkWriter};
+pub use sink::{Commit, Committer, Delivery, Sink, SinkChanges, SinkRequest, SinkWriter};
 pub use source::{
     Boundedness, Decoded, Decoder, Payload, Position, RawBlock, Rim, Source, SourceChanges, SourceRequest, Split,
     SplitReader,

@@ -14,6 +14,8 @@ pub struct SinkRequest {
     pub key: Option<Vec<usize>>,
     /// The session time zone.
     pub time_zone: String,
+    /// For a job that keeps checkpoints: what tells its output from that of others, the same over all restarts.
+    pub lineage: Option<String>,
 }
 
 /// Something that was prepared and can be committed: opaque, kept in the checkpoint until it was.
@@ -31,10 +33,24 @@ pub enum SinkChanges {
     Upserts,
 }
 
+/// How often a row reaches the world outside when a job fails and goes on from its last checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Once: what writers prepare stays invisible until it is committed, which waits for the checkpoint.
+    ExactlyOnce,
+    /// Once or more often: rows are visible with their epoch, and those since the last checkpoint come again.
+    AtLeastOnce,
+}
+
 /// A configured table that can be written.
 pub trait Sink: Send + Sync {
     /// What it can be given.
     fn changes(&self) -> SinkChanges;
+
+    /// How often a row arrives over a failure.
+    fn delivery(&self) -> Delivery {
+        Delivery::AtLeastOnce
+    }
 
     /// The writer of one shard. What it needs of the world outside the shard is in `rim`.
     ///
@@ -90,4 +106,13 @@ pub trait Committer: Send {
     /// # Errors
     /// It cannot; trying again is allowed.
     fn commit(&mut self, epoch: Epoch, commits: &[Commit]) -> Result<(), ConnectorError>;
+
+    /// Removes what earlier runs of the job have prepared and never committed. Called when a job begins, after what its checkpoint
+    /// holds was committed and before anything is written.
+    ///
+    /// # Errors
+    /// The place cannot be reached.
+    fn clear(&mut self) -> Result<(), ConnectorError> {
+        Ok(())
+    }
 }

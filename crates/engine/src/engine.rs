@@ -1,13 +1,19 @@
 //! The engine: what all sessions share.
 
-use crate::Session;
 use crate::collect::CollectConnector;
+use crate::{Session, Settings};
 use eddyline_connectors::clock::SystemClock;
 use eddyline_connectors::{Clock, Registry, Rim};
 use eddyline_planner::Functions;
+use eddyline_runtime::{CheckpointSettings, StateBackend};
+use eddyline_state::MemoryBudget;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+
+/// What the state of all jobs may take.
+const MEMORY_BUDGET_BYTES: usize = 1 << 30;
 
 /// What an engine is made of.
 pub struct EngineConfig {
@@ -19,13 +25,28 @@ pub struct EngineConfig {
     pub clock: Option<Arc<dyn Clock>>,
     /// How many shards a job has unless `execution.shards` says otherwise.
     pub shards: usize,
+    /// The environment: credentials of object stores, by their usual names.
+    pub environment: BTreeMap<String, String>,
+    /// A job that has checkpoints, none of them whole, begins without its state.
+    pub allow_fresh: bool,
+    /// What names the checkpoints of a job without a `pipeline.name`: what is run, so that it finds them again.
+    pub program: Option<String>,
 }
 
 impl EngineConfig {
     /// All built-in connectors, the machine's clock, a shard per core.
     pub fn new(tokio: tokio::runtime::Handle) -> Self {
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { registry: Registry::builtin(), tokio, clock: None, shards }
+        let environment = BTreeMap::new();
+        Self {
+            registry: Registry::builtin(),
+            tokio,
+            clock: None,
+            shards,
+            environment,
+            allow_fresh: false,
+            program: None,
+        }
     }
 }
 
@@ -40,7 +61,11 @@ struct Shared {
     collect: Arc<CollectConnector>,
     rim: Rim,
     shards: usize,
+    environment: BTreeMap<String, String>,
+    allow_fresh: bool,
+    program: Option<String>,
     functions: OnceLock<Arc<Functions>>,
+    memory_budget: OnceLock<Arc<MemoryBudget>>,
     channels: AtomicU64,
     /// Seeds of RAND and UUID: the standard library's source of chance, asked with another number every time.
     chance: RandomState,
@@ -58,7 +83,11 @@ impl Engine {
                 collect,
                 rim: Rim { tokio: config.tokio, clock },
                 shards: config.shards.max(1),
+                environment: config.environment,
+                allow_fresh: config.allow_fresh,
+                program: config.program,
                 functions: OnceLock::new(),
+                memory_budget: OnceLock::new(),
                 channels: AtomicU64::new(1),
                 chance: RandomState::new(),
                 seeds: AtomicU64::new(0),
@@ -86,6 +115,26 @@ impl Engine {
 
     pub(crate) fn shards(&self) -> usize {
         self.shared.shards
+    }
+
+    /// What is run, when it has a name.
+    pub(crate) fn program(&self) -> Option<&str> {
+        self.shared.program.as_deref()
+    }
+
+    /// The checkpoints of a job under these settings.
+    pub(crate) fn checkpoints(&self, settings: &Settings) -> Option<CheckpointSettings> {
+        let allow_fresh = self.shared.allow_fresh;
+        Some(CheckpointSettings { allow_fresh, ..settings.checkpoints(&self.shared.environment)? })
+    }
+
+    /// Where the state of a job lives under these settings.
+    pub(crate) fn state_backend(&self, settings: &Settings) -> StateBackend {
+        if !settings.uses_rocksdb() {
+            return StateBackend::Memory;
+        }
+        let budget = self.shared.memory_budget.get_or_init(|| MemoryBudget::new(MEMORY_BUDGET_BYTES));
+        StateBackend::RocksDb(budget.clone())
     }
 
     pub(crate) fn functions(&self) -> Arc<Functions> {

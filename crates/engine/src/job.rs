@@ -238,13 +238,25 @@ pub(crate) fn start(
     planned: PlannedJob,
     channel_number: Option<u64>,
 ) -> Result<RunningJob, ScriptError> {
-    let facts = facts(engine.registry(), settings, shards, name, &planned, channel_number.is_some())?;
+    let mut facts = facts(engine.registry(), settings, shards, name, &planned, channel_number.is_some())?;
     let (sender, events) = channel();
     let channel = channel_number.map(|number| ResultChannel {
         connector: engine.collect().clone(),
         channel: engine.collect().open(number, sender.clone()),
     });
     let rim = engine.rim();
+    // Who looks at a result asks again after a failure.
+    let checkpoints = if channel_number.is_none() { engine.checkpoints(settings) } else { None };
+    if checkpoints.is_some()
+        && settings.pipeline_name().is_none()
+        && let Some(program) = engine.program()
+    {
+        // One program may have several jobs, with a table each.
+        facts.name = match facts.sinks.as_slice() {
+            [sink] => format!("{program}.{}", sink.table),
+            _ => program.to_owned(),
+        };
+    }
     let job_settings = JobSettings {
         name: facts.name.clone(),
         shards,
@@ -253,6 +265,9 @@ pub(crate) fn start(
         epoch_rows: settings.epoch_rows(),
         time_zone: settings.time_zone().to_owned(),
         seed: engine.next_seed(),
+        checkpoints,
+        restart: settings.restart_strategy(),
+        backend: engine.state_backend(settings),
         ..JobSettings::default()
     };
     let started = rim.clock.monotonic();

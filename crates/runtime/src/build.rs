@@ -1,6 +1,7 @@
 //! From a plan to tasks: opens sources and sinks, makes the channels, and gives every shard one task per fragment.
 
 use crate::channel::Channel;
+use crate::coordinator::checkpoints::CheckpointTimes;
 use crate::coordinator::{Coordinator, CoordinatorSettings};
 use crate::discovery::Discovery;
 use crate::driver::NamedCommitter;
@@ -19,7 +20,9 @@ use crate::values::ValuesSource;
 use arrow::datatypes::SchemaRef;
 use datafusion_physical_expr::expressions::Column;
 use eddyline_changes::{Epoch, KeyGroups};
-use eddyline_connectors::{ConnectorError, Registry, Rim, Sink, SinkChanges, SinkRequest, Source, SourceRequest};
+use eddyline_connectors::{
+    ConnectorError, Delivery, Registry, Rim, Sink, SinkChanges, SinkRequest, Source, SourceRequest,
+};
 use eddyline_operators::{Operator, OperatorError};
 use eddyline_plan::{
     CalcSpec, ChangeMode, Dataflow, Distribution, FragmentId, Node, NodeId, OperatorSpec, SinkSpec, SourceSpec,
@@ -28,7 +31,7 @@ use eddyline_state::{Backend, Store};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -44,12 +47,16 @@ pub(crate) struct Build<'a> {
     pub(crate) rim: &'a Rim,
     /// Makes operators: [`eddyline_operators::build`], but in tests of this crate.
     pub(crate) make: MakeOperator,
+    /// What is measured, over all restarts.
+    pub(crate) counters: Arc<Counters>,
     /// One per shard; may hold state from before.
     pub(crate) backends: Vec<Arc<dyn Backend>>,
     /// Channels of the simulation: elements arrive when they are released.
     pub(crate) delayed: bool,
     /// The last epoch that is complete already.
     pub(crate) after: Epoch,
+    /// What tells the files of this job from those of others; `None` for a job that keeps no checkpoints.
+    pub(crate) lineage: Option<String>,
 }
 
 /// A job that is ready to run.
@@ -57,6 +64,8 @@ pub(crate) struct Built {
     pub(crate) shared: Arc<JobShared>,
     pub(crate) shards: Vec<Shard>,
     pub(crate) committers: BTreeMap<NodeId, NamedCommitter>,
+    /// Sinks whose commits wait for checkpoints.
+    pub(crate) exactly_once: BTreeSet<NodeId>,
     pub(crate) channels: Vec<Arc<Channel>>,
     source_tasks: usize,
     after: Epoch,
@@ -64,13 +73,19 @@ pub(crate) struct Built {
 
 impl Built {
     /// The coordinator of the job. Epochs that are cut because sources are idle keep `idle_interval` apart.
-    pub(crate) fn coordinator(&self, settings: &JobSettings, idle_interval: Duration) -> Coordinator {
+    pub(crate) fn coordinator(
+        &self,
+        settings: &JobSettings,
+        idle_interval: Duration,
+        checkpoints: Option<CheckpointTimes>,
+    ) -> Coordinator {
         Coordinator::new(CoordinatorSettings {
             shards: settings.shards,
             source_tasks: self.source_tasks,
             epoch_interval: settings.epoch_interval,
             idle_interval,
             after: self.after,
+            checkpoints,
         })
     }
 }
@@ -107,8 +122,8 @@ struct Builder<'a> {
 /// Tables that cannot be opened, plans that cannot run, state that cannot be read.
 pub(crate) fn build(build: Build<'_>) -> Result<Built, RuntimeError> {
     let shards = build.settings.shards;
-    let counters = Counters::new(&build.settings.name, build.dataflow, shards);
-    let shared = JobShared::new(build.rim.clock.clone(), counters, shards);
+    let keeps = build.lineage.is_some();
+    let shared = JobShared::new(build.rim.clock.clone(), build.counters.clone(), shards, keeps);
     let groups = KeyGroups::new(build.settings.max_parallelism, shards as u16);
     let fragment_of = (0..build.dataflow.nodes().len()).map(|n| build.dataflow.fragment_of(n)).collect();
     let mut builder = Builder {
@@ -127,7 +142,10 @@ pub(crate) fn build(build: Build<'_>) -> Result<Built, RuntimeError> {
     let channels = builder.edges.iter().flat_map(|e| e.channels.iter().flatten().cloned()).collect();
     builder.start_discoveries();
     let after = builder.build.after;
-    Ok(Built { shared: builder.shared, shards, committers, channels, source_tasks: builder.source_tasks, after })
+    let exactly_once = builder.sinks.iter().filter(|(_, s)| s.delivery() == Delivery::ExactlyOnce);
+    let exactly_once = exactly_once.map(|(node, _)| *node).collect();
+    let (shared, source_tasks) = (builder.shared, builder.source_tasks);
+    Ok(Built { shared, shards, committers, exactly_once, channels, source_tasks, after })
 }
 
 impl Builder<'_> {
@@ -210,6 +228,7 @@ impl Builder<'_> {
             schema: spec.schema.clone(),
             key: spec.key.clone(),
             time_zone: self.build.settings.time_zone.clone(),
+            lineage: self.build.lineage.clone(),
         };
         let sink = self.build.registry.sink(&spec.options, request).map_err(|e| sink_fault(&spec.table, None, e))?;
         let retracting = node.inputs.iter().map(|i| &self.build.dataflow.nodes()[i.from].traits);
@@ -253,7 +272,7 @@ impl Builder<'_> {
     fn shard(&mut self, shard: usize) -> Result<Shard, RuntimeError> {
         let fragments = 0..self.build.dataflow.fragments().len();
         let tasks = fragments.map(|f| self.task(f, shard)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Shard::new(shard, tasks, self.shared.clone()))
+        Ok(Shard::new(shard, tasks, self.build.backends[shard].clone(), self.shared.clone()))
     }
 
     fn task(&mut self, fragment: FragmentId, shard: usize) -> Result<Task, RuntimeError> {
@@ -274,7 +293,7 @@ impl Builder<'_> {
         let feed = self.feed(nodes, &stage_of, shard)?;
         let (counters, clock) = (self.shared.counters.clone(), self.shared.clock.clone());
         let random = random(self.build.settings.seed, fragment, shard);
-        let pipeline = Pipeline::new(stages, shard, counters, clock, random);
+        let pipeline = Pipeline::new(stages, shard, counters, clock, self.shared.keeps, random);
         Ok(Task { pipeline, feed, waker: Waker::from(self.shared.shard_alarm(shard)), done: false })
     }
 

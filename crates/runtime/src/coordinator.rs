@@ -1,7 +1,8 @@
 //! The coordinator: a state machine that cuts epochs and says when they are complete.
 //!
 //! Event in, actions out; no I/O, no clock, no threads. The driver ([`crate::driver`]) carries the actions out.
-//! The order is always: barrier cut → all shards acknowledged → committed, in the order of epochs → complete.
+//! The order is always: barrier cut → all shards acknowledged → committed, in the order of epochs → complete. Where the job
+//! keeps checkpoints, what exactly-once sinks have prepared waits for the next of them: see [`checkpoints`].
 //!
 //! When is an epoch cut? At once when every source has nothing more to hand out and rows are pending (so a lone
 //! row is visible within milliseconds), but not more often than `idle_interval`; else `epoch_interval` after the
@@ -10,7 +11,11 @@
 //! passes), an epoch is cut then, without any input, though not sooner than `epoch_interval` after the last. The last epoch ends with [`BarrierKind::Stop`]: when all sources are
 //! finished, or when somebody asked.
 
+pub(crate) mod checkpoints;
+
+use checkpoints::{CheckpointTimes, Checkpoints, Held, Next};
 use eddyline_changes::{Barrier, BarrierKind, Epoch};
+use eddyline_checkpoint::CheckpointId;
 use eddyline_connectors::Commit;
 use eddyline_plan::NodeId;
 use std::collections::VecDeque;
@@ -44,6 +49,12 @@ pub(crate) enum Event {
     Acknowledged { epoch: Epoch, prepared: Vec<Prepared>, due_ms: Option<i64> },
     /// The output of `epoch` is visible.
     Committed(Epoch),
+    /// The checkpoint is durable.
+    Kept(CheckpointId),
+    /// The checkpoint could not be made durable; why was told where it happened.
+    KeepFailed(CheckpointId),
+    /// What was held for the checkpoint is visible.
+    HeldCommitted(CheckpointId),
     /// Somebody asks for an epoch now.
     Cut,
     /// Somebody asks for a checkpoint.
@@ -62,13 +73,23 @@ pub(crate) enum Action {
     Commit { epoch: Epoch, prepared: Vec<Prepared> },
     /// The epoch is complete.
     Complete(Barrier),
+    /// Make the frozen state durable, together with what is held; then say [`Event::Kept`] or [`Event::KeepFailed`].
+    Keep { id: CheckpointId, barrier: Barrier, held: Vec<Held> },
+    /// Commit what was held, then say [`Event::HeldCommitted`].
+    CommitHeld { id: CheckpointId, held: Vec<Held> },
+    /// The checkpoint is complete: older ones may go.
+    Checkpointed { id: CheckpointId, barrier: Barrier },
+    /// The checkpoint of this epoch takes longer than it should.
+    Slow(Epoch),
     /// Say [`Event::Timer`] at this time.
     WakeAt(Duration),
     /// The last epoch is complete. `finished`: the input was at its end.
     End { finished: bool },
+    /// The last checkpoint could not be made: the job cannot end well.
+    Fail(CheckpointId),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct CoordinatorSettings {
     pub(crate) shards: usize,
     pub(crate) source_tasks: usize,
@@ -76,6 +97,8 @@ pub(crate) struct CoordinatorSettings {
     pub(crate) idle_interval: Duration,
     /// The last epoch that is complete already.
     pub(crate) after: Epoch,
+    /// `None`: the job keeps no checkpoints.
+    pub(crate) checkpoints: Option<CheckpointTimes>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -116,6 +139,7 @@ pub(crate) struct Coordinator {
     time_ms: i64,
     asked: Asked,
     stopping: Option<bool>,
+    checkpoints: Option<Checkpoints>,
 }
 
 #[derive(Default)]
@@ -126,8 +150,9 @@ struct Asked {
 }
 
 impl Coordinator {
-    pub(crate) fn new(settings: CoordinatorSettings) -> Self {
+    pub(crate) fn new(mut settings: CoordinatorSettings) -> Self {
         Self {
+            checkpoints: settings.checkpoints.take().map(Checkpoints::new),
             sources: vec![SourceTask::default(); settings.source_tasks],
             in_flight: VecDeque::new(),
             cut: settings.after,
@@ -142,6 +167,11 @@ impl Coordinator {
         }
     }
 
+    /// It is stopping because the input is at its end.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.stopping == Some(true)
+    }
+
     /// Takes an event at time `now`; returns what is to be done, in order.
     pub(crate) fn on(&mut self, event: Event, now: Now) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -151,11 +181,15 @@ impl Coordinator {
                 self.acknowledged(epoch, prepared, due_ms, &mut actions);
             }
             Event::Committed(epoch) => self.committed(epoch, &mut actions),
+            Event::Kept(id) => self.next(|c| c.kept(id), &mut actions),
+            Event::KeepFailed(id) => self.keep_failed(id, now.monotonic, &mut actions),
+            Event::HeldCommitted(id) => self.held_committed(id, now.monotonic, &mut actions),
             Event::Cut => self.asked.cut = true,
             Event::Checkpoint => self.asked.checkpoint = true,
             Event::Stop => self.asked.stop = true,
             Event::Timer => {}
         }
+        self.report_slow(now.monotonic, &mut actions);
         self.decide(now, &mut actions);
         actions
     }
@@ -209,7 +243,10 @@ impl Coordinator {
             && !flight.committing
         {
             flight.committing = true;
-            let prepared = std::mem::take(&mut flight.prepared);
+            let mut prepared = std::mem::take(&mut flight.prepared);
+            if let Some(checkpoints) = &mut self.checkpoints {
+                checkpoints.hold(flight.barrier.epoch, &mut prepared);
+            }
             actions.push(Action::Commit { epoch: flight.barrier.epoch, prepared });
         }
     }
@@ -218,11 +255,42 @@ impl Coordinator {
         if self.in_flight.front().is_none_or(|f| f.barrier.epoch != epoch) {
             return;
         }
-        let Some(flight) = self.in_flight.pop_front() else { return };
-        actions.push(Action::Complete(flight.barrier));
+        let Some(InFlight { barrier, .. }) = self.in_flight.pop_front() else { return };
+        actions.push(Action::Complete(barrier));
+        if self.checkpoints.is_some() && barrier.kind != BarrierKind::Flush {
+            self.next(|c| c.acknowledged(barrier), actions);
+        } else if let Some(finished) = self.stopping
+            && barrier.kind == BarrierKind::Stop
+        {
+            return actions.push(Action::End { finished });
+        }
+        self.commit_next(actions);
+    }
+
+    fn next(&mut self, step: impl FnOnce(&mut Checkpoints) -> Option<Next>, actions: &mut Vec<Action>) {
+        match self.checkpoints.as_mut().and_then(step) {
+            Some(Next::Keep { id, barrier, held }) => actions.push(Action::Keep { id, barrier, held }),
+            Some(Next::Commit { id, held }) => actions.push(Action::CommitHeld { id, held }),
+            None => {}
+        }
+    }
+
+    fn held_committed(&mut self, id: CheckpointId, now: Duration, actions: &mut Vec<Action>) {
+        let Some(checkpoints) = &mut self.checkpoints else { return };
+        let (Some(barrier), next) = checkpoints.committed(id, now) else { return };
+        actions.push(Action::Checkpointed { id, barrier });
         match self.stopping {
-            Some(finished) if flight.barrier.kind == BarrierKind::Stop => actions.push(Action::End { finished }),
-            _ => self.commit_next(actions),
+            Some(finished) if barrier.kind == BarrierKind::Stop => actions.push(Action::End { finished }),
+            _ => self.next(|_| next, actions),
+        }
+    }
+
+    fn keep_failed(&mut self, id: CheckpointId, now: Duration, actions: &mut Vec<Action>) {
+        let Some(checkpoints) = &mut self.checkpoints else { return };
+        let (Some(barrier), next) = checkpoints.failed(id, now) else { return };
+        match barrier.kind {
+            BarrierKind::Stop => actions.push(Action::Fail(id)),
+            _ => self.next(|_| next, actions),
         }
     }
 
@@ -235,13 +303,28 @@ impl Coordinator {
             self.stopping = Some(finished);
             return self.cut(BarrierKind::Stop, now, actions);
         }
-        if self.asked.checkpoint && self.in_flight.iter().all(|f| f.barrier.kind != BarrierKind::Checkpoint) {
+        if self.is_time_for_checkpoint(now.monotonic, actions) {
             self.asked.checkpoint = false;
             return self.cut(BarrierKind::Checkpoint, now, actions);
         }
         if self.asked.cut || self.is_due(now.monotonic, actions) || self.is_time(now, actions) {
             self.cut(BarrierKind::Flush, now, actions);
         }
+    }
+
+    fn is_time_for_checkpoint(&mut self, now: Duration, actions: &mut Vec<Action>) -> bool {
+        let Some(checkpoints) = &mut self.checkpoints else { return false };
+        let mut wake_at = None;
+        let is_due = checkpoints.is_due(now, &mut wake_at) || (self.asked.checkpoint && checkpoints.is_free());
+        actions.extend(wake_at.map(Action::WakeAt));
+        is_due
+    }
+
+    fn report_slow(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        let mut wake_at = None;
+        let slow = self.checkpoints.as_mut().and_then(|c| c.slow(now, &mut wake_at));
+        actions.extend(slow.map(Action::Slow));
+        actions.extend(wake_at.map(Action::WakeAt));
     }
 
     /// Is it time for what is due without input?
@@ -289,6 +372,9 @@ impl Coordinator {
             source.full = false;
         }
         let barrier = Barrier { epoch: self.cut, kind, time_ms: self.time_ms };
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.cut(barrier, now.monotonic);
+        }
         let (prepared, due_ms) = (Vec::new(), None);
         self.in_flight.push_back(InFlight { barrier, acknowledged: 0, prepared, due_ms, committing: false });
         actions.push(Action::Inject(barrier));

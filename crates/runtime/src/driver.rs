@@ -1,9 +1,11 @@
 //! The hands of the coordinator: injects barriers, commits, sets timers; and the thread that does so for a job.
 
+use crate::coordinator::checkpoints::Held;
 use crate::coordinator::{Action, Coordinator, Event, Now, Prepared};
 use crate::error::RuntimeError;
 use crate::job::{JobShared, JobState};
-use crate::shard::Shard;
+use crate::keeper::{Keeper, Task};
+use crate::life::Ready;
 use eddyline_changes::{Barrier, BarrierKind, Epoch};
 use eddyline_connectors::{Commit, Committer};
 use eddyline_plan::NodeId;
@@ -30,11 +32,64 @@ pub(crate) enum Turn {
 /// The committer of one sink node, with the table's name.
 pub(crate) type NamedCommitter = (String, Box<dyn Committer>);
 
+/// How the keeper is reached.
+pub(crate) enum Keeping {
+    /// It works on a thread of its own.
+    Thread { tasks: crossbeam_channel::Sender<Task>, thread: JoinHandle<()> },
+    /// Its tasks are done when somebody says so (simulation).
+    Queue { tasks: VecDeque<Task>, keeper: Box<Keeper> },
+}
+
+impl Keeping {
+    /// A keeper on a thread of its own.
+    ///
+    /// # Errors
+    /// The machine gave no thread.
+    pub(crate) fn spawn(mut keeper: Keeper) -> Result<Self, RuntimeError> {
+        let (tasks, receive) = crossbeam_channel::unbounded::<Task>();
+        let shared = keeper.shared.clone();
+        let work = move || {
+            guard("checkpoints", &shared, || {
+                receive.iter().try_for_each(|task| {
+                    keeper.work(task);
+                    Ok(())
+                })
+            })
+        };
+        Ok(Self::Thread { tasks, thread: thread("checkpoints".into(), work)? })
+    }
+
+    fn add(&mut self, task: Task) {
+        match self {
+            // It is there as long as this sender is; had it panicked, the job would be failing already.
+            Self::Thread { tasks, .. } => drop(tasks.send(task)),
+            Self::Queue { tasks, .. } => tasks.push_back(task),
+        }
+    }
+
+    /// Does one task that waits; false when there is none.
+    pub(crate) fn step(&mut self) -> bool {
+        match self {
+            Self::Thread { .. } => false,
+            Self::Queue { tasks, keeper } => tasks.pop_front().map(|task| keeper.work(task)).is_some(),
+        }
+    }
+
+    /// Waits until all tasks are done.
+    fn finish(self) {
+        if let Self::Thread { tasks, thread } = self {
+            drop(tasks);
+            join(vec![thread]);
+        }
+    }
+}
+
 /// Carries out what the coordinator decides.
 pub(crate) struct Driver {
     shared: Arc<JobShared>,
     coordinator: Coordinator,
     committers: BTreeMap<NodeId, NamedCommitter>,
+    pub(crate) keeping: Option<Keeping>,
 }
 
 impl Driver {
@@ -42,8 +97,9 @@ impl Driver {
         shared: Arc<JobShared>,
         coordinator: Coordinator,
         committers: BTreeMap<NodeId, NamedCommitter>,
+        keeping: Option<Keeping>,
     ) -> Self {
-        Self { shared, coordinator, committers }
+        Self { shared, coordinator, committers, keeping }
     }
 
     /// Takes all events that wait, and does what follows from them.
@@ -63,6 +119,33 @@ impl Driver {
                         events.push_front(Event::Committed(epoch));
                     }
                     Action::Complete(barrier) => self.shared.completed(barrier),
+                    Action::Keep { id, barrier, held } => {
+                        let snapshots = self.shared.take_snapshots(barrier.epoch);
+                        let finished = barrier.kind == BarrierKind::Stop && self.coordinator.is_at_end();
+                        self.keep(Task::Keep { id, barrier, held, snapshots, finished });
+                    }
+                    Action::CommitHeld { id, held } => {
+                        for Held { epoch, prepared } in held {
+                            self.commit(epoch, vec![prepared])?;
+                        }
+                        events.push_front(Event::HeldCommitted(id));
+                    }
+                    Action::Checkpointed { barrier, .. } => {
+                        self.shared.checkpointed(barrier);
+                        self.keep(Task::Sweep);
+                    }
+                    Action::Slow(epoch) => {
+                        let waiting = self.shared.without_snapshot(epoch);
+                        tracing::warn!(
+                            epoch = epoch.0,
+                            ?waiting,
+                            "checkpoint takes longer than execution.checkpointing.timeout"
+                        );
+                    }
+                    Action::Fail(id) => {
+                        let message = format!("checkpoint {id}, the last one, could not be made");
+                        return Err(self.shared.checkpoint_failure().unwrap_or(RuntimeError::Plan { message }));
+                    }
                     Action::WakeAt(at) => {
                         let timer: Arc<JobShared> = self.shared.clone();
                         self.shared.clock.wake_at(at, Waker::from(Arc::new(crate::job::Timer(timer))));
@@ -72,6 +155,12 @@ impl Driver {
             }
         }
         Ok(turn)
+    }
+
+    fn keep(&mut self, task: Task) {
+        if let Some(keeping) = &mut self.keeping {
+            keeping.add(task);
+        }
     }
 
     fn now(&self) -> Now {
@@ -116,51 +205,34 @@ impl Driver {
     }
 }
 
-/// Runs `shards` and the coordinator in threads of their own until the job ends.
-///
-/// # Errors
-/// The machine gave no thread; then nothing runs.
-pub(crate) fn spawn(mut driver: Driver, shards: Vec<Shard>) -> Result<(), RuntimeError> {
-    let shared = driver.shared.clone();
-    let mut threads: Vec<JoinHandle<()>> = Vec::with_capacity(shards.len());
-    for (at, mut shard) in shards.into_iter().enumerate() {
+/// Runs a job until it ends or fails: its shards in threads of their own, the coordinator in this one. Returns whether the input
+/// was at its end (`None`: it was cut off), and why it failed.
+pub(crate) fn run(ready: Ready) -> (Option<bool>, Option<RuntimeError>) {
+    let Ready { built, mut driver } = ready;
+    let shared = built.shared.clone();
+    let mut threads: Vec<JoinHandle<()>> = Vec::with_capacity(built.shards.len());
+    for (at, mut shard) in built.shards.into_iter().enumerate() {
         let job = shared.clone();
         let run = move || guard(&format!("shard {at}"), &job, move || shard.run_to_end());
         match thread(format!("shard-{at}"), run) {
             Ok(handle) => threads.push(handle),
-            Err(e) => return Err(give_up(&shared, threads, e)),
+            Err(e) => shared.fail(e),
         }
     }
-    let coordinate = shared.clone();
-    let (send, receive) = crossbeam_channel::bounded::<Vec<JoinHandle<()>>>(1);
-    let run = move || {
-        let threads = receive.recv().unwrap_or_default();
-        let mut finished = None;
-        guard("coordinator", &coordinate, || driver.run_to_end().map(|f| finished = f));
-        join(threads);
-        drop(driver);
-        coordinate.end(finished);
-    };
-    match thread("coordinator".into(), run) {
-        Ok(_) => {
-            shared.counters.set_state(JobState::Running);
-            // The coordinator has just been started and receives first thing.
-            let _ = send.send(threads);
-            Ok(())
-        }
-        Err(e) => Err(give_up(&shared, threads, e)),
+    let mut finished = None;
+    guard("coordinator", &shared, || driver.run_to_end().map(|f| finished = f));
+    join(threads);
+    // The last sweep too.
+    if let Some(keeping) = driver.keeping.take() {
+        keeping.finish();
     }
+    drop(driver);
+    (finished, shared.error())
 }
 
-fn thread(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, RuntimeError> {
+pub(crate) fn thread(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, RuntimeError> {
     let spawned = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(run);
     spawned.map_err(|e| RuntimeError::Thread { message: e.to_string() })
-}
-
-fn give_up(shared: &JobShared, threads: Vec<JoinHandle<()>>, error: RuntimeError) -> RuntimeError {
-    shared.fail(error.clone());
-    join(threads);
-    error
 }
 
 fn join(threads: Vec<JoinHandle<()>>) {

@@ -1,5 +1,6 @@
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
+use eddyline_checkpoint::CheckpointError;
 use eddyline_connectors::ConnectorError;
 use eddyline_functions::aggregate::AggregateError;
 use eddyline_operators::OperatorError;
@@ -86,6 +87,52 @@ pub enum RuntimeError {
         #[source]
         error: Arc<OperatorError>,
     },
+    /// A checkpoint cannot be written or read.
+    #[error("checkpoint: {error}")]
+    Checkpoint {
+        /// What happened.
+        #[source]
+        error: Arc<CheckpointError>,
+    },
+    /// The state below the hot sets cannot be written or read.
+    #[error("state: {error}")]
+    State {
+        /// What happened.
+        #[source]
+        error: Arc<StateError>,
+    },
+    /// There are checkpoints, but none that the job could begin at.
+    #[error("no checkpoint of the job is whole: {}", .faults.join("; "))]
+    NoCheckpoint {
+        /// What is wrong with each, newest first.
+        faults: Vec<String>,
+    },
+    /// The checkpoint is of a job with other operators.
+    #[error("the state of job '{job}' is that of another query: {}", other_state(.dropped, .added))]
+    OtherState {
+        /// The job's name.
+        job: String,
+        /// Operators of the checkpoint that the query has no more.
+        dropped: Vec<String>,
+        /// Operators of the query that the checkpoint has not.
+        added: Vec<String>,
+    },
+    /// A checkpoint holds output that a sink has prepared, but the query writes that table no more.
+    #[error(
+        "output that was prepared for table {table} is not committed yet, but the query does not write it any more"
+    )]
+    HeldOutput {
+        /// The table.
+        table: String,
+    },
+    /// Another process works at the job.
+    #[error("job '{job}' is run by another process (it holds {path})")]
+    Locked {
+        /// The job's name.
+        job: String,
+        /// The lock.
+        path: String,
+    },
     /// The machine gave no thread.
     #[error("cannot start a thread: {message}")]
     Thread {
@@ -110,6 +157,12 @@ impl RuntimeError {
             RuntimeError::Retractions { .. } => ErrorClass::Unsupported,
             RuntimeError::Plan { .. } | RuntimeError::Panic { .. } => ErrorClass::Bug,
             RuntimeError::Thread { .. } => ErrorClass::Resource,
+            RuntimeError::Checkpoint { error } => of_checkpoint(error),
+            RuntimeError::State { error } => of_state(error),
+            RuntimeError::NoCheckpoint { .. } => ErrorClass::Corruption,
+            RuntimeError::OtherState { .. } | RuntimeError::HeldOutput { .. } | RuntimeError::Locked { .. } => {
+                ErrorClass::User
+            }
             RuntimeError::Source { error, .. } | RuntimeError::Sink { error, .. } => of_connector(error),
             RuntimeError::Operator { error, .. } => of_operator(error),
         }
@@ -123,6 +176,16 @@ impl RuntimeError {
                 Some("write to a sink that takes updates, or aggregate over windows, whose results are final")
             }
             RuntimeError::Thread { .. } => Some("use fewer shards, or raise the limit of threads"),
+            RuntimeError::Checkpoint { error } => error.hint(),
+            RuntimeError::NoCheckpoint { .. } => {
+                Some("bring the files back from a copy, or begin afresh, without the state, with --allow-fresh")
+            }
+            RuntimeError::OtherState { .. } | RuntimeError::HeldOutput { .. } => Some(
+                "run the query as it was, or give the changed one another name (SET 'pipeline.name') to begin afresh",
+            ),
+            RuntimeError::Locked { .. } => {
+                Some("end the other process, or give this job another name (SET 'pipeline.name')")
+            }
             RuntimeError::Plan { .. } | RuntimeError::Panic { .. } => {
                 Some("this is a bug in Eddyline; please report it")
             }
@@ -162,6 +225,24 @@ fn of_state(error: &StateError) -> ErrorClass {
         StateError::Arrow(e) => of_arrow(e),
         StateError::KeyType { .. } => ErrorClass::Bug,
     }
+}
+
+fn of_checkpoint(error: &CheckpointError) -> ErrorClass {
+    match error {
+        CheckpointError::Location { .. } | CheckpointError::Taken { .. } => ErrorClass::User,
+        CheckpointError::Corrupt { .. } | CheckpointError::Version { .. } => ErrorClass::Corruption,
+        CheckpointError::Io { error, .. } if error.kind() == ErrorKind::StorageFull => ErrorClass::Resource,
+        CheckpointError::Io { .. } | CheckpointError::Store { .. } => ErrorClass::External,
+    }
+}
+
+fn other_state(dropped: &[String], added: &[String]) -> String {
+    let list = |what: &str, names: &[String]| match names {
+        [] => None,
+        names => Some(format!("{what} {}", names.join(", "))),
+    };
+    let parts = [list("it has no more", dropped), list("the state knows nothing of", added)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn of_datafusion(error: &DataFusionError) -> ErrorClass {

@@ -1,22 +1,23 @@
 //! A job as its owner sees it: states, handle, outcome; and what its threads share.
 
-use crate::build::{Build, MakeOperator, build};
+use crate::build::MakeOperator;
 use crate::coordinator::Event;
-use crate::driver::{Driver, spawn};
 use crate::error::RuntimeError;
+use crate::life::{Definition, Life};
 use crate::metrics::{Counters, JobCollector, JobMetrics};
 use crate::settings::JobSettings;
 use crate::wake::Alarm;
 use eddyline_changes::{Barrier, BarrierKind, Epoch};
 use eddyline_connectors::{Clock, Registry, Rim};
 use eddyline_plan::Dataflow;
-use eddyline_state::{Backend, MemoryBackend};
-use parking_lot::{Condvar, Mutex};
+use eddyline_state::Frozen;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake};
 use std::time::Duration;
 
 /// Where a job stands in its life.
@@ -26,6 +27,8 @@ pub enum JobState {
     Created,
     /// Running.
     Running,
+    /// It failed and waits to be started again.
+    Restarting,
     /// The last barrier is on its way.
     Finishing,
     /// All input is read and all output committed.
@@ -38,8 +41,11 @@ pub enum JobState {
 
 impl JobState {
     pub(crate) fn from_number(number: u8) -> Self {
-        use JobState::{Created, Failed, Finished, Finishing, Running, Stopped};
-        [Created, Running, Finishing, Finished, Stopped, Failed].get(usize::from(number)).copied().unwrap_or(Failed)
+        use JobState::{Created, Failed, Finished, Finishing, Restarting, Running, Stopped};
+        [Created, Running, Restarting, Finishing, Finished, Stopped, Failed]
+            .get(usize::from(number))
+            .copied()
+            .unwrap_or(Failed)
     }
 
     /// Nothing will happen any more.
@@ -59,18 +65,41 @@ pub struct JobSummary {
     pub metrics: JobMetrics,
 }
 
-/// What the threads of a job share.
+/// What the threads of a job share, from a start to a failure or the end.
 pub(crate) struct JobShared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Arc<Counters>,
-    started: Duration,
+    /// The job keeps checkpoints.
+    pub(crate) keeps: bool,
     aborted: AtomicBool,
     error: Mutex<Option<RuntimeError>>,
     events: Mutex<Vec<Event>>,
     coordinator: Arc<Alarm>,
     shards: Vec<Port>,
-    outcome: Mutex<Outcome>,
-    ended: Condvar,
+    /// What shards have frozen, by epoch, until the checkpoint is made of it.
+    snapshots: Mutex<BTreeMap<Epoch, Vec<Snapshot>>>,
+    checkpoints: Mutex<CheckpointNews>,
+}
+
+/// What a shard leaves for a checkpoint when it has passed its barrier.
+pub(crate) struct Snapshot {
+    pub(crate) shard: usize,
+    pub(crate) picture: Box<dyn Frozen>,
+    /// When the last task had passed the barrier.
+    pub(crate) passed_at: Duration,
+    /// From the first task to the last.
+    pub(crate) alignment: Duration,
+    /// The time spent writing state back.
+    pub(crate) sync: Duration,
+    /// The task that was last.
+    pub(crate) last_task: String,
+}
+
+/// What became of checkpoints.
+#[derive(Default)]
+struct CheckpointNews {
+    last: Epoch,
+    failure: Option<RuntimeError>,
 }
 
 /// What comes to a shard from the coordinator.
@@ -81,27 +110,43 @@ struct Port {
     waiting: AtomicUsize,
 }
 
-#[derive(Default)]
-struct Outcome {
-    result: Option<Result<JobSummary, RuntimeError>>,
-    checkpoint: Epoch,
-    wakers: Vec<Waker>,
-}
-
 impl JobShared {
-    pub(crate) fn new(clock: Arc<dyn Clock>, counters: Arc<Counters>, shards: usize) -> Arc<Self> {
+    pub(crate) fn new(clock: Arc<dyn Clock>, counters: Arc<Counters>, shards: usize, keeps: bool) -> Arc<Self> {
         Arc::new(Self {
-            started: clock.monotonic(),
             clock,
             counters,
+            keeps,
             aborted: AtomicBool::new(false),
             error: Mutex::default(),
             events: Mutex::default(),
             coordinator: Arc::default(),
             shards: (0..shards).map(|_| Port::default()).collect(),
-            outcome: Mutex::default(),
-            ended: Condvar::new(),
+            snapshots: Mutex::default(),
+            checkpoints: Mutex::default(),
         })
+    }
+
+    /// Does state become durable at this barrier?
+    pub(crate) fn persists(&self, kind: BarrierKind) -> bool {
+        self.keeps && kind != BarrierKind::Flush
+    }
+
+    pub(crate) fn add_snapshot(&self, epoch: Epoch, snapshot: Snapshot) {
+        self.snapshots.lock().entry(epoch).or_default().push(snapshot);
+    }
+
+    /// The shards whose state is not frozen yet at an epoch.
+    pub(crate) fn without_snapshot(&self, epoch: Epoch) -> Vec<usize> {
+        let snapshots = self.snapshots.lock();
+        let there: Vec<usize> = snapshots.get(&epoch).into_iter().flatten().map(|s| s.shard).collect();
+        (0..self.shards.len()).filter(|shard| !there.contains(shard)).collect()
+    }
+
+    /// What all shards have frozen at an epoch, by shard.
+    pub(crate) fn take_snapshots(&self, epoch: Epoch) -> Vec<Snapshot> {
+        let mut snapshots = self.snapshots.lock().remove(&epoch).unwrap_or_default();
+        snapshots.sort_by_key(|s| s.shard);
+        snapshots
     }
 
     pub(crate) fn shard_alarm(&self, shard: usize) -> Arc<Alarm> {
@@ -143,14 +188,24 @@ impl JobShared {
     pub(crate) fn completed(&self, barrier: Barrier) {
         self.counters.set_completed(barrier.epoch);
         tracing::debug!(epoch = barrier.epoch.0, kind = ?barrier.kind, "epoch complete");
-        if barrier.kind == BarrierKind::Checkpoint {
-            self.outcome.lock().checkpoint = barrier.epoch;
-        }
     }
 
-    /// The last checkpoint that is complete.
+    pub(crate) fn checkpointed(&self, barrier: Barrier) {
+        self.checkpoints.lock().last = barrier.epoch;
+    }
+
+    /// The epoch of the last checkpoint that is complete.
     pub(crate) fn checkpoint(&self) -> Epoch {
-        self.outcome.lock().checkpoint
+        self.checkpoints.lock().last
+    }
+
+    pub(crate) fn checkpoint_failed(&self, error: RuntimeError) {
+        self.checkpoints.lock().failure = Some(error);
+    }
+
+    /// Why the last checkpoint that failed did.
+    pub(crate) fn checkpoint_failure(&self) -> Option<RuntimeError> {
+        self.checkpoints.lock().failure.clone()
     }
 
     /// Ends the job with an error; the first one counts.
@@ -173,24 +228,6 @@ impl JobShared {
     pub(crate) fn is_aborted(&self) -> bool {
         self.aborted.load(SeqCst)
     }
-
-    /// All threads are gone. `finished`: the last epoch is complete, with the input at its end or not.
-    pub(crate) fn end(&self, finished: Option<bool>) {
-        let state = match (self.error(), finished) {
-            (Some(_), _) => JobState::Failed,
-            (None, Some(true)) => JobState::Finished,
-            (None, _) => JobState::Stopped,
-        };
-        self.counters.set_state(state);
-        let elapsed = self.clock.monotonic().saturating_sub(self.started);
-        let metrics = self.counters.snapshot(self.clock.wall_ms());
-        tracing::info!(?state, ?elapsed, rows_in = metrics.rows_in, rows_out = metrics.rows_out, "job ended");
-        let result = self.error().map_or(Ok(JobSummary { state, elapsed, metrics }), Err);
-        let mut outcome = self.outcome.lock();
-        outcome.result = Some(result);
-        outcome.wakers.drain(..).for_each(Waker::wake);
-        self.ended.notify_all();
-    }
 }
 
 /// Tells the coordinator that time has passed.
@@ -205,13 +242,15 @@ impl Wake for Timer {
 /// A running job. Clones mean the same job; dropping them does not end it.
 #[derive(Clone)]
 pub struct JobHandle {
-    shared: Arc<JobShared>,
+    life: Arc<Life>,
 }
 
-/// Starts a job: opens sources and sinks, builds the tasks, starts one thread per shard and one for the coordinator.
+/// Starts a job: finds its last checkpoint, opens sources and sinks, builds the tasks, starts one thread per shard and one for
+/// the coordinator. Blocks until that is done; not to be called on a thread that runs asynchronous tasks.
 ///
 /// # Errors
-/// Settings that do not fit, tables that cannot be opened, plans that cannot run; then nothing was started.
+/// Settings that do not fit, tables that cannot be opened, plans that cannot run, checkpoints that cannot be read; then
+/// nothing was started.
 pub fn start(
     dataflow: Dataflow,
     registry: &Registry,
@@ -229,41 +268,40 @@ pub(crate) fn start_with(
     make: MakeOperator,
 ) -> Result<JobHandle, RuntimeError> {
     settings.check()?;
-    let backends = (0..settings.shards).map(|_| Arc::new(MemoryBackend::new()) as Arc<dyn Backend>).collect();
-    let (delayed, after) = (false, Epoch(0));
-    let parts = Build { dataflow: &dataflow, registry, settings: &settings, rim: &rim, make, backends, delayed, after };
-    let built = build(parts)?;
-    tracing::info!(job = settings.name, shards = settings.shards, fragments = dataflow.fragments().len(), "job starts");
-    let shared = built.shared.clone();
-    let coordinator = built.coordinator(&settings, settings.epoch_interval / 20);
-    spawn(Driver::new(shared.clone(), coordinator, built.committers), built.shards)?;
-    Ok(JobHandle { shared })
+    let registry = registry.clone();
+    let life = crate::life::begin(Definition { dataflow, registry, settings, rim, make })?;
+    Ok(JobHandle { life })
 }
 
 impl JobHandle {
     /// Where the job stands.
     pub fn state(&self) -> JobState {
-        self.shared.counters.state()
+        self.life.counters.state()
     }
 
     /// What it has done so far.
     pub fn metrics(&self) -> JobMetrics {
-        self.shared.counters.snapshot(self.shared.clock.wall_ms())
+        self.life.counters.snapshot(self.life.clock.wall_ms())
     }
 
     /// Adds the job's metrics to a Prometheus registry.
     pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
-        registry.register_collector(Box::new(JobCollector(self.shared.counters.clone())));
+        registry.register_collector(Box::new(JobCollector(self.life.counters.clone())));
     }
 
     /// Ends the job at a barrier: what was read is computed, committed, and then it ends.
     pub fn stop(&self) {
-        self.shared.tell(Event::Stop);
+        self.life.stop();
+    }
+
+    /// Makes a checkpoint now; of no effect for a job that keeps none.
+    pub fn checkpoint(&self) {
+        self.life.tell(Event::Checkpoint);
     }
 
     /// Ends the job at once. What was not committed yet never becomes visible.
     pub fn cancel(&self) {
-        self.shared.abort();
+        self.life.cancel();
     }
 
     /// Waits until the job is over.
@@ -271,37 +309,24 @@ impl JobHandle {
     /// # Errors
     /// Why it failed.
     pub fn wait(self) -> Result<JobSummary, RuntimeError> {
-        let mut outcome = self.shared.outcome.lock();
-        loop {
-            if let Some(result) = &outcome.result {
-                return result.clone();
-            }
-            self.shared.ended.wait(&mut outcome);
-        }
+        self.life.wait()
     }
 
     /// As [`wait`](Self::wait), for async callers.
     pub fn ended(&self) -> JobEnd {
-        JobEnd { shared: self.shared.clone() }
+        JobEnd { life: self.life.clone() }
     }
 }
 
 /// Resolves when a job is over.
 pub struct JobEnd {
-    shared: Arc<JobShared>,
+    life: Arc<Life>,
 }
 
 impl Future for JobEnd {
     type Output = Result<JobSummary, RuntimeError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut outcome = self.shared.outcome.lock();
-        match &outcome.result {
-            Some(result) => Poll::Ready(result.clone()),
-            None => {
-                outcome.wakers.push(cx.waker().clone());
-                Poll::Pending
-            }
-        }
+        self.life.poll_end(cx)
     }
 }

@@ -18,8 +18,10 @@
 //! | `coordinator.rs`, `driver.rs` | when epochs are cut and complete; the hands of that |
 //! | `simulation.rs` | the same shards in one thread under a seed |
 //!
-//! Not here: SQL, the catalog, operators, connectors. State lives in memory; a checkpoint goes into the shards'
-//! memory backends, which is what the simulation restarts from.
+//! A job that keeps checkpoints goes on from the last one after a failure: [`life`](self) is its beginning, restarts and end, the
+//! keeper makes what shards froze durable, recovery finds where to begin.
+//!
+//! Not here: SQL, the catalog, operators, connectors, how checkpoints are stored.
 
 mod build;
 mod channel;
@@ -30,8 +32,12 @@ mod error;
 mod event_time;
 mod exchange;
 mod job;
+mod keeper;
+mod life;
 mod metrics;
 mod pipeline;
+mod recovery;
+mod restart;
 mod settings;
 mod shard;
 pub mod simulation;
@@ -48,4 +54,5 @@ mod wake;
 pub use error::{ErrorClass, RuntimeError};
 pub use job::{JobEnd, JobHandle, JobState, JobSummary, start};
 pub use metrics::{JobMetrics, OperatorMetrics};
-pub use settings::JobSettings;
+pub use restart::RestartStrategy;
+pub use settings::{CheckpointSettings, JobSettings, StateBackend};

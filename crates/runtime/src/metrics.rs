@@ -90,6 +90,7 @@ pub(crate) struct Counters {
     state: AtomicU8,
     cut: AtomicU64,
     completed: AtomicU64,
+    restarts: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -117,6 +118,7 @@ impl Counters {
             state: AtomicU8::new(JobState::Created as u8),
             cut: AtomicU64::new(0),
             completed: AtomicU64::new(0),
+            restarts: AtomicU64::new(0),
         })
     }
 
@@ -140,6 +142,10 @@ impl Counters {
         self.completed.store(epoch.0, Relaxed);
     }
 
+    pub(crate) fn restarted(&self) {
+        self.restarts.fetch_add(1, Relaxed);
+    }
+
     /// Everything as of now. `wall_ms` is the wall clock, against which lag is told.
     pub(crate) fn snapshot(&self, wall_ms: i64) -> JobMetrics {
         let operators: Vec<OperatorMetrics> = (0..self.nodes.len()).map(|n| self.operator(n)).collect();
@@ -149,6 +155,7 @@ impl Counters {
             state: self.state(),
             epoch: Epoch(self.cut.load(Relaxed)),
             completed: Epoch(self.completed.load(Relaxed)),
+            restarts: self.restarts.load(Relaxed),
             rows_in: of(Role::Source).map(|o| o.rows_in).sum(),
             rows_out: of(Role::Sink).map(|o| o.rows_in).sum(),
             late_rows: operators.iter().map(|o| o.late_rows).sum(),
@@ -215,6 +222,8 @@ pub struct JobMetrics {
     pub unknown_key_rows: u64,
     /// Rows left out because they could not be decoded and the table says to skip such rows.
     pub skipped_rows: u64,
+    /// How often it failed and was started again.
+    pub restarts: u64,
     /// Event time that has reached all sinks.
     pub watermark: Watermark,
     /// Wall clock less watermark in milliseconds; `None` without a watermark or at its end.

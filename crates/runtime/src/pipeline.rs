@@ -72,6 +72,8 @@ pub(crate) struct Passed {
     pub(crate) prepared: Vec<Prepared>,
     /// When an operator has something to put out though no input comes.
     pub(crate) due_ms: Option<i64>,
+    /// The time spent writing state back.
+    pub(crate) sync: Duration,
 }
 
 impl Passed {
@@ -79,6 +81,7 @@ impl Passed {
     pub(crate) fn add(&mut self, mut other: Passed) {
         self.prepared.append(&mut other.prepared);
         self.due_ms = self.due_ms.into_iter().chain(other.due_ms).min();
+        self.sync += other.sync;
     }
 }
 
@@ -88,6 +91,8 @@ pub(crate) struct Pipeline {
     shard: usize,
     counters: Arc<Counters>,
     clock: Arc<dyn Clock>,
+    /// The job keeps checkpoints.
+    keeps: bool,
     /// The time of the step at hand: all operators of the task see the same.
     wall_ms: i64,
     random: StdRng,
@@ -107,12 +112,18 @@ impl Pipeline {
         shard: usize,
         counters: Arc<Counters>,
         clock: Arc<dyn Clock>,
+        keeps: bool,
         random: StdRng,
     ) -> Self {
         let wall_ms = clock.wall_ms();
         let (buffers, measure_at) = (Vec::new(), Duration::ZERO);
         let due_ms = None;
-        Self { stages, shard, counters, clock, wall_ms, random, buffers, due_ms, measure_at, place: None }
+        Self { stages, shard, counters, clock, keeps, wall_ms, random, buffers, due_ms, measure_at, place: None }
+    }
+
+    /// What the task does, for people: its last operator.
+    pub(crate) fn name(&self) -> String {
+        self.stages.last().map_or_else(String::new, |stage| format!("{} #{}", stage.kind, stage.node))
     }
 
     /// A step of the task begins.
@@ -304,8 +315,12 @@ impl Pipeline {
                     prepared.push((self.stages[at].node, commits));
                 }
             }
-            self.persist(at, barrier.kind)?;
         }
+        let begin = self.clock.monotonic();
+        if self.keeps && barrier.kind != BarrierKind::Flush {
+            (0..self.stages.len()).try_for_each(|at| self.persist(at))?;
+        }
+        let sync = self.clock.monotonic().saturating_sub(begin);
         if barrier.kind != BarrierKind::Flush || self.clock.monotonic() >= self.measure_at {
             self.measure();
         }
@@ -314,15 +329,12 @@ impl Pipeline {
             let sent = self.stages[at].outputs.iter_mut().try_for_each(|o| o.broadcast(&element));
             sent.map_err(|e| self.fault(at, e.into()))?;
         }
-        Ok(Passed { prepared, due_ms: self.due_ms })
+        Ok(Passed { prepared, due_ms: self.due_ms, sync })
     }
 
-    /// Persists an operator's state at checkpoints.
-    fn persist(&mut self, at: usize, kind: BarrierKind) -> Result<(), RuntimeError> {
+    /// Writes an operator's state back.
+    fn persist(&mut self, at: usize) -> Result<(), RuntimeError> {
         let Work::Operator(operator) = &mut self.stages[at].work else { return Ok(()) };
-        if kind != BarrierKind::Checkpoint {
-            return Ok(());
-        }
         let persisted = operator.tables().into_iter().try_for_each(|table| table.persist());
         persisted.map_err(|e| self.fault(at, e.into()))
     }

@@ -1,8 +1,84 @@
 use crate::RuntimeError;
+use crate::restart::RestartStrategy;
+use eddyline_state::{Backend, MEMORY_BUDGET_MIN, MemoryBackend, MemoryBudget, RocksBackend, StateError};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// How a job runs. Plain values; who makes them reads files, environment and arguments.
+/// What holds state below the hot sets.
+#[derive(Debug, Clone, Default)]
+pub enum StateBackend {
+    /// Memory: everything is written at each checkpoint.
+    #[default]
+    Memory,
+    /// RocksDB: only what has changed is written. Within a budget that all jobs of the process share.
+    RocksDb(Arc<MemoryBudget>),
+}
+
+impl StateBackend {
+    /// Its name, in settings and manifests.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Memory => MEMORY,
+            Self::RocksDb(_) => ROCKSDB,
+        }
+    }
+
+    /// A backend over the files of a picture.
+    pub(crate) fn open(&self, directory: &Path) -> Result<Arc<dyn Backend>, StateError> {
+        match self {
+            Self::Memory => Ok(Arc::new(MemoryBackend::open(directory)?)),
+            Self::RocksDb(budget) => Ok(Arc::new(RocksBackend::open(directory, budget)?)),
+        }
+    }
+
+    /// An empty backend, whose files, if it has any, are in a directory that is not there yet.
+    pub(crate) fn create(&self, directory: &Path) -> Result<Arc<dyn Backend>, StateError> {
+        match self {
+            Self::Memory => Ok(Arc::new(MemoryBackend::new())),
+            Self::RocksDb(budget) => Ok(Arc::new(RocksBackend::open(directory, budget)?)),
+        }
+    }
+}
+
+const MEMORY: &str = "memory";
+const ROCKSDB: &str = "rocksdb";
+
+/// Opens the files of a picture that a backend of this name has made; `None`: there is no such backend.
+pub(crate) fn open_named(name: &str, directory: &Path) -> Option<Result<Arc<dyn Backend>, StateError>> {
+    let backend = match name {
+        MEMORY => StateBackend::Memory,
+        // It is read once and closed.
+        ROCKSDB => StateBackend::RocksDb(MemoryBudget::new(MEMORY_BUDGET_MIN)),
+        _ => return None,
+    };
+    Some(backend.open(directory))
+}
+
+/// Where and when a job's checkpoints are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointSettings {
+    /// A directory, or the URL of one in an object store.
+    pub location: String,
+    /// Credentials and the like of the object store, by their names in the environment.
+    pub environment: BTreeMap<String, String>,
+    /// From the start of a checkpoint to the start of the next; `None`: only when somebody asks, and at the end.
+    pub interval: Option<Duration>,
+    /// From the end of a checkpoint to the start of the next, at least.
+    pub min_pause: Duration,
+    /// A checkpoint that takes longer is reported.
+    pub timeout: Duration,
+    /// How many of them are kept.
+    pub retained: usize,
+    /// Where the live state is, when it is not beside the checkpoints.
+    pub local: Option<PathBuf>,
+    /// Begin afresh when there are checkpoints but none is whole.
+    pub allow_fresh: bool,
+}
+
+/// How a job runs. Plain values; who makes them reads files, environment and arguments.
+#[derive(Debug, Clone)]
 pub struct JobSettings {
     /// The job's name, as logs, threads and metrics show it.
     pub name: String,
@@ -22,6 +98,12 @@ pub struct JobSettings {
     pub time_zone: String,
     /// What RAND, UUID and the like draw from.
     pub seed: u64,
+    /// What holds state below the hot sets.
+    pub backend: StateBackend,
+    /// Checkpoints; `None`: the job keeps none and begins afresh each time.
+    pub checkpoints: Option<CheckpointSettings>,
+    /// What becomes of the job when it fails; only with checkpoints.
+    pub restart: RestartStrategy,
 }
 
 impl Default for JobSettings {
@@ -36,6 +118,9 @@ impl Default for JobSettings {
             channel_batches: 16,
             time_zone: "UTC".into(),
             seed: 0,
+            backend: StateBackend::default(),
+            checkpoints: None,
+            restart: RestartStrategy::default(),
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use crate::coordinator::Event;
 use crate::error::RuntimeError;
-use crate::job::JobShared;
+use crate::job::{JobShared, Snapshot};
 use crate::pipeline::Passed;
 use crate::task::{Step, Task};
 use crate::wake::Alarm;
-use eddyline_changes::{BarrierKind, Epoch};
+use eddyline_changes::{Barrier, BarrierKind, Epoch};
+use eddyline_state::Backend;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What came of a step of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,19 +31,27 @@ pub(crate) struct Shard {
     sources: usize,
     next_source: usize,
     /// Tasks that have passed the barrier of an epoch, and what came of it.
-    passed: BTreeMap<Epoch, (usize, Passed)>,
+    passed: BTreeMap<Epoch, PassedTasks>,
+    backend: Arc<dyn Backend>,
     shared: Arc<JobShared>,
     alarm: Arc<Alarm>,
 }
 
+struct PassedTasks {
+    count: usize,
+    /// When the first did.
+    since: Duration,
+    all: Passed,
+}
+
 impl Shard {
-    /// `tasks` in the order of fragments, upstream first.
-    pub(crate) fn new(index: usize, mut tasks: Vec<Task>, shared: Arc<JobShared>) -> Self {
+    /// `tasks` in the order of fragments, upstream first; `backend` holds their state.
+    pub(crate) fn new(index: usize, mut tasks: Vec<Task>, backend: Arc<dyn Backend>, shared: Arc<JobShared>) -> Self {
         tasks.reverse();
         // Sources are of the lowest level, so they stand together.
         let sources = tasks.iter().position(Task::is_source).unwrap_or(tasks.len());
         let alarm = shared.shard_alarm(index);
-        Self { index, tasks, sources, next_source: 0, passed: BTreeMap::new(), shared, alarm }
+        Self { index, tasks, sources, next_source: 0, passed: BTreeMap::new(), backend, shared, alarm }
     }
 
     /// Does one bounded piece of work. Never blocks.
@@ -73,17 +83,40 @@ impl Shard {
             Step::Idle => Ok(None),
             Step::Worked => Ok(Some(Progress::Worked)),
             Step::Passed(barrier, passed) => {
-                let (count, all) = self.passed.entry(barrier.epoch).or_default();
-                *count += 1;
-                all.add(passed);
-                if *count < self.tasks.len() {
+                let since = self.shared.clock.monotonic();
+                let entry = self.passed.entry(barrier.epoch);
+                let tasks = entry.or_insert_with(|| PassedTasks { count: 0, since, all: Passed::default() });
+                tasks.count += 1;
+                tasks.all.add(passed);
+                if tasks.count < self.tasks.len() {
                     return Ok(Some(Progress::Worked));
                 }
-                let (_, Passed { prepared, due_ms }) = self.passed.remove(&barrier.epoch).unwrap_or_default();
-                self.shared.tell(Event::Acknowledged { epoch: barrier.epoch, prepared, due_ms });
+                self.acknowledge(barrier, at)?;
                 Ok(Some(if barrier.kind == BarrierKind::Stop { Progress::Done } else { Progress::Worked }))
             }
         }
+    }
+
+    /// All tasks have passed the barrier, the one at `last` as the last one.
+    fn acknowledge(&mut self, barrier: Barrier, last: usize) -> Result<(), RuntimeError> {
+        let Some(PassedTasks { since, all, .. }) = self.passed.remove(&barrier.epoch) else { return Ok(()) };
+        if self.shared.persists(barrier.kind) {
+            let passed_at = self.shared.clock.monotonic();
+            let picture = self.backend.freeze().map_err(|e| RuntimeError::State { error: Arc::new(e) })?;
+            let now = self.shared.clock.monotonic();
+            let snapshot = Snapshot {
+                shard: self.index,
+                picture,
+                passed_at,
+                alignment: passed_at.saturating_sub(since),
+                sync: all.sync + now.saturating_sub(passed_at),
+                last_task: format!("{} on shard {}", self.tasks[last].pipeline.name(), self.index),
+            };
+            self.shared.add_snapshot(barrier.epoch, snapshot);
+        }
+        let Passed { prepared, due_ms, .. } = all;
+        self.shared.tell(Event::Acknowledged { epoch: barrier.epoch, prepared, due_ms });
+        Ok(())
     }
 
     /// Runs until the last barrier, or until the job is aborted.

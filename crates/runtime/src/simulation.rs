@@ -4,22 +4,27 @@
 //! epochs are cut, and what RAND and UUID draw. The clock moves only when the test moves it. The same seed gives the same run, as long as the
 //! connectors do their work when they are polled (not on threads of their own).
 //!
-//! [`Simulation::crash`] throws all tasks away and builds new ones over the state of the last complete checkpoint.
+//! [`Simulation::crash`] throws all tasks away and builds new ones over the state of the last complete checkpoint. Checkpoints are
+//! made in earnest, of files in an object store, but the store is in memory and its work a step like others: between any
+//! two steps of making a checkpoint the job can crash.
 
 use crate::build::{Build, MakeOperator, build};
 use crate::channel::Channel;
 use crate::coordinator::Event;
-use crate::driver::{Driver, Turn};
+use crate::driver::{Driver, Keeping, Turn};
 use crate::error::RuntimeError;
 use crate::job::{JobShared, JobState};
-use crate::metrics::JobMetrics;
-use crate::settings::JobSettings;
+use crate::keeper::Fault;
+use crate::life::{Definition, Durable, final_state};
+use crate::metrics::{Counters, JobMetrics};
+use crate::recovery::recover;
+use crate::settings::{CheckpointSettings, JobSettings};
 use crate::shard::{Progress, Shard};
 use eddyline_changes::Epoch;
+use eddyline_checkpoint::{CheckpointStore, Place};
 use eddyline_connectors::clock::ManualClock;
 use eddyline_connectors::{Clock, Registry, Rim};
 use eddyline_plan::Dataflow;
-use eddyline_state::{Backend, MemoryBackend, StateError, Write};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -28,7 +33,7 @@ use std::time::Duration;
 
 /// A job under simulation.
 pub struct Simulation {
-    definition: Definition,
+    world: World,
     random: StdRng,
     clock: Arc<ManualClock>,
     /// Chance of an epoch cut per step.
@@ -36,17 +41,15 @@ pub struct Simulation {
     /// Random cuts that may still be made.
     cuts_left: u32,
     run: Run,
-    /// What the last complete checkpoint holds, per shard.
-    retained: (Epoch, Vec<Arc<MemoryBackend>>),
 }
 
-struct Definition {
-    dataflow: Dataflow,
-    registry: Registry,
-    settings: JobSettings,
-    rim: Rim,
-    make: MakeOperator,
-    // Keeps the handle in `rim` alive; polled in every step.
+/// What survives a crash.
+struct World {
+    job: Definition,
+    durable: Durable,
+    // Removes the live state in the end.
+    _directory: tempfile::TempDir,
+    // Keeps the handle in the rim alive; polled in every step.
     tokio: tokio::runtime::Runtime,
 }
 
@@ -56,7 +59,8 @@ struct Run {
     shards: Vec<Option<Shard>>,
     driver: Driver,
     channels: Vec<Arc<Channel>>,
-    backends: Vec<Arc<MemoryBackend>>,
+    /// The epoch of the checkpoint that it began at.
+    after: Epoch,
     ended: bool,
 }
 
@@ -64,6 +68,8 @@ struct Run {
 const SPAWNED_TURNS: u32 = 8;
 /// Random cuts until the job is idle, at most.
 const CUTS_MAX: u32 = 16;
+/// Checkpoints that are kept.
+const RETAINED: usize = 2;
 
 impl Simulation {
     /// A job that is ready to run.
@@ -93,19 +99,10 @@ impl Simulation {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let tokio = tokio.map_err(|e| RuntimeError::Thread { message: e.to_string() })?;
         let rim = Rim { tokio: tokio.handle().clone(), clock: clock.clone() };
-        let definition = Definition { dataflow, registry: registry.clone(), settings, rim, make, tokio };
-        let fresh: Vec<_> = (0..definition.settings.shards).map(|_| Arc::new(MemoryBackend::new())).collect();
-        let retained = (Epoch(0), fresh);
-        let run = definition.run(&retained)?;
-        Ok(Self {
-            definition,
-            random: StdRng::seed_from_u64(seed),
-            clock,
-            cut_chance: 0.0,
-            cuts_left: 0,
-            run,
-            retained,
-        })
+        let job = Definition { dataflow, registry: registry.clone(), settings, rim, make };
+        let world = World::new(job, tokio)?;
+        let run = world.run()?;
+        Ok(Self { world, random: StdRng::seed_from_u64(seed), clock, cut_chance: 0.0, cuts_left: 0, run })
     }
 
     /// Cuts epochs at random too, with this chance per step; [`run_until_idle`](Self::run_until_idle) some times at most, because
@@ -145,11 +142,11 @@ impl Simulation {
     }
 
     fn run_spawned(&self) {
-        self.definition.tokio.block_on(tokio::task::yield_now());
+        self.world.tokio.block_on(tokio::task::yield_now());
     }
 
     fn any_part(&mut self) -> Result<bool, RuntimeError> {
-        let mut parts: Vec<usize> = (0..self.run.shards.len() + 2).collect();
+        let mut parts: Vec<usize> = (0..self.run.shards.len() + 3).collect();
         parts.shuffle(&mut self.random);
         for part in parts {
             if self.part(part)? {
@@ -165,8 +162,10 @@ impl Simulation {
             self.run.step_shard(part)
         } else if part == shards {
             Ok(self.run.deliver(&mut self.random))
+        } else if part == shards + 1 {
+            self.run.turn()
         } else {
-            self.run.turn(&mut self.retained)
+            Ok(self.run.driver.keeping.as_mut().is_some_and(Keeping::step))
         };
         outcome.inspect_err(|e| {
             self.run.shared.fail(e.clone());
@@ -235,9 +234,9 @@ impl Simulation {
         self.metrics().completed
     }
 
-    /// The last checkpoint that is complete.
+    /// The epoch of the last checkpoint that is complete.
     pub fn completed_checkpoint(&self) -> Epoch {
-        self.retained.0
+        self.run.shared.checkpoint().max(self.run.after)
     }
 
     /// Where the job stands.
@@ -258,30 +257,55 @@ impl Simulation {
     pub fn crash(&mut self) -> Result<(), RuntimeError> {
         self.run.shared.abort();
         self.run.shards.clear();
-        self.run = self.definition.run(&self.retained)?;
+        self.run = self.world.run()?;
         Ok(())
     }
 }
 
-impl Definition {
-    fn run(&self, retained: &(Epoch, Vec<Arc<MemoryBackend>>)) -> Result<Run, RuntimeError> {
-        let copies = retained.1.iter().map(|b| copy(b)).collect::<Result<Vec<_>, _>>();
-        let backends = copies.map_err(|e| RuntimeError::Plan { message: e.to_string() })?;
-        let built = build(Build {
-            dataflow: &self.dataflow,
-            registry: &self.registry,
-            settings: &self.settings,
-            rim: &self.rim,
-            make: self.make,
-            backends: backends.iter().map(|b| b.clone() as Arc<dyn Backend>).collect(),
+impl World {
+    fn new(job: Definition, tokio: tokio::runtime::Runtime) -> Result<Self, RuntimeError> {
+        let temporary = std::env::temp_dir();
+        let directory = tempfile::tempdir_in(&temporary).map_err(|e| Fault::Io(temporary, e))?;
+        let settings = CheckpointSettings {
+            location: "memory".into(),
+            environment: Default::default(),
+            interval: None,
+            min_pause: Duration::ZERO,
+            timeout: Duration::MAX,
+            retained: RETAINED,
+            local: None,
+            allow_fresh: false,
+        };
+        let durable = Durable { place: Place::memory(tokio.handle()), live: directory.path().into(), settings };
+        Ok(Self { job, durable, _directory: directory, tokio })
+    }
+
+    fn run(&self) -> Result<Run, RuntimeError> {
+        let Definition { dataflow, registry, settings, rim, make } = &self.job;
+        let store = CheckpointStore::new(&self.durable.place, &settings.name);
+        let lineage = store.lineage().map_err(Fault::Store)?;
+        let recovered = recover(&store, &self.durable.live.join("state"), dataflow, settings, false)?;
+        let counters = Counters::new(&settings.name, dataflow, settings.shards);
+        let mut built = build(Build {
+            dataflow,
+            registry,
+            settings,
+            rim,
+            make: *make,
+            counters,
+            backends: recovered.backends.clone(),
             delayed: true,
-            after: retained.0,
+            after: recovered.after(),
+            lineage: Some(lineage.clone()),
         })?;
+        self.job.settle(&mut built, &recovered)?;
+        let keeper = Box::new(self.job.keeper(&self.durable, store, lineage, &built, &recovered));
+        let keeping = Some(Keeping::Queue { tasks: Default::default(), keeper });
+        let driver = self.job.driver(&mut built, Some(&self.durable), keeping, recovered.last, Duration::ZERO);
         let shared = built.shared.clone();
         shared.counters.set_state(JobState::Running);
-        let driver = Driver::new(shared.clone(), built.coordinator(&self.settings, Duration::ZERO), built.committers);
         let shards: Vec<Option<Shard>> = built.shards.into_iter().map(Some).collect();
-        Ok(Run { shared, shards, driver, channels: built.channels, backends, ended: false })
+        Ok(Run { shared, shards, driver, channels: built.channels, after: recovered.after(), ended: false })
     }
 }
 
@@ -306,14 +330,8 @@ impl Run {
         true
     }
 
-    fn turn(&mut self, retained: &mut (Epoch, Vec<Arc<MemoryBackend>>)) -> Result<bool, RuntimeError> {
-        let turn = self.driver.turn()?;
-        let checkpoint = self.shared.checkpoint();
-        if checkpoint > retained.0 {
-            let copies = self.backends.iter().map(|b| copy(b)).collect::<Result<Vec<_>, _>>();
-            *retained = (checkpoint, copies.map_err(|e| RuntimeError::Plan { message: e.to_string() })?);
-        }
-        match turn {
+    fn turn(&mut self) -> Result<bool, RuntimeError> {
+        match self.driver.turn()? {
             Turn::Idle => Ok(false),
             Turn::Worked => Ok(true),
             Turn::Ended { finished } => {
@@ -327,19 +345,7 @@ impl Run {
         if !self.ended {
             self.ended = true;
             self.shards.iter_mut().for_each(|s| *s = None);
-            self.shared.end(finished);
+            self.shared.counters.set_state(final_state(self.shared.error().as_ref(), finished));
         }
     }
-}
-
-/// Everything in a store, in a store of its own.
-fn copy(from: &MemoryBackend) -> Result<Arc<MemoryBackend>, StateError> {
-    let mut writes = Vec::new();
-    from.scan(&[], &[0xff; 32], &mut |key, value| {
-        writes.push(Write::Put(key.to_vec(), value.to_vec()));
-        Ok(())
-    })?;
-    let to = MemoryBackend::new();
-    to.write(writes)?;
-    Ok(Arc::new(to))
 }

@@ -207,7 +207,7 @@ impl SourceFeed {
 
     fn pass(&mut self, barrier: Barrier, pipeline: &mut Pipeline) -> Result<Step, RuntimeError> {
         let passed = pipeline.end_epoch(barrier)?;
-        if barrier.kind == BarrierKind::Checkpoint {
+        if self.shared.persists(barrier.kind) {
             self.heads.iter_mut().try_for_each(|(_, h)| h.persist())?;
         }
         self.epoch = barrier.epoch.next();

@@ -8,8 +8,8 @@ use arrow::datatypes::SchemaRef;
 use eddyline_changes::table::{format_changes, format_changes_sorted};
 use eddyline_changes::{BarrierKind, ChangeBatch, Epoch};
 use eddyline_connectors::{
-    Boundedness, Commit, Committer, Connector, ConnectorError, Decoded, Decoder, Options, Payload, Position, RawBlock,
-    Rim, Sink, SinkChanges, SinkRequest, SinkWriter, Source, SourceRequest, Split, SplitReader,
+    Boundedness, Commit, Committer, Connector, ConnectorError, Decoded, Decoder, Delivery, Options, Payload, Position,
+    RawBlock, Rim, Sink, SinkChanges, SinkRequest, SinkWriter, Source, SourceRequest, Split, SplitReader,
 };
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -215,7 +215,7 @@ struct Collected {
     next: u64,
     prepared: BTreeMap<u64, Vec<ChangeBatch>>,
     committed: Vec<(Epoch, usize, ChangeBatch)>,
-    /// Commit at checkpoints and at the end only.
+    /// Commits wait for checkpoints.
     durable: bool,
     appends_only: bool,
     /// Writes that may still be made; `None`: any number.
@@ -231,7 +231,7 @@ impl Collection {
         Arc::default()
     }
 
-    /// What is written becomes visible at checkpoints (and at the end), not at every epoch.
+    /// What is written becomes visible when it is part of a checkpoint, once.
     pub fn durable(self: Arc<Self>) -> Arc<Self> {
         self.state.lock().durable = true;
         self
@@ -328,6 +328,10 @@ impl Sink for CollectSink {
         if self.collection.state.lock().appends_only { SinkChanges::Inserts } else { SinkChanges::Full }
     }
 
+    fn delivery(&self) -> Delivery {
+        if self.collection.state.lock().durable { Delivery::ExactlyOnce } else { Delivery::AtLeastOnce }
+    }
+
     fn writer(&self, shard: usize, _rim: &Rim) -> Result<Box<dyn SinkWriter>, ConnectorError> {
         Ok(Box::new(CollectWriter { collection: self.collection.clone(), shard, written: Vec::new() }))
     }
@@ -363,9 +367,9 @@ impl SinkWriter for CollectWriter {
         Ok(())
     }
 
-    fn prepare(&mut self, _epoch: Epoch, kind: BarrierKind) -> Result<Vec<Commit>, ConnectorError> {
+    fn prepare(&mut self, _epoch: Epoch, _kind: BarrierKind) -> Result<Vec<Commit>, ConnectorError> {
         let mut state = self.collection.state.lock();
-        if self.written.is_empty() || (state.durable && kind == BarrierKind::Flush) {
+        if self.written.is_empty() {
             return Ok(Vec::new());
         }
         state.next += 1;

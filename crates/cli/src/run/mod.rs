@@ -31,7 +31,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Exit> {
     let reporter = Reporter::new(args);
     let sql = read_script(&args.file).map_err(|e| reporter.usage(&e))?;
     let tokio = tokio_runtime().map_err(|e| reporter.usage(&format!("cannot start: {e}")))?;
-    let engine = Engine::new(EngineConfig::new(tokio.handle().clone()));
+    let engine = Engine::new(EngineConfig {
+        environment: std::env::vars().collect(),
+        allow_fresh: args.allow_fresh,
+        program: args.file.file_stem().and_then(|name| name.to_str()).filter(|name| *name != "-").map(str::to_owned),
+        ..EngineConfig::new(tokio.handle().clone())
+    });
     let mut session = engine.session();
     apply_settings(args, &mut session).map_err(|e| reporter.error(&e, None))?;
 

@@ -2,19 +2,23 @@
 //!
 //! A writer fills `.part-<time>-<uid>-<shard>-<n>.<ext>.inprogress`. A file that is full, or too old when an epoch ends, is
 //! closed and handed over with the epoch; at a checkpoint and at the end every open file is. Committing renames it to
-//! `part-<time>-<uid>-<shard>-<n>.<ext>`, which may be repeated. What is neither committed nor part of a checkpoint is
+//! `part-<time>-<uid>-<shard>-<n>.<ext>`, which may be repeated. What is neither committed nor handed over is
 //! removed when the sink is dropped.
+//!
+//! Of a job that keeps checkpoints, what is handed over is synced, because it may be committed after a crash, from what the checkpoint
+//! says; the uid begins with the job's lineage, so that what an earlier run has handed over and no checkpoint holds can be
+//! told from the files of others, and is removed.
 //!
 //! Of a format that holds changes, an epoch is written when it ends, as its net changes.
 //!
-//! Encoding and writing happen on the shard: the system takes the bytes into its cache. Only a checkpoint waits for
-//! the disk.
+//! Encoding and writing happen on the shard: the system takes the bytes into its cache. Only what a checkpoint will hold waits
+//! for the disk.
 
 use super::location::external;
 use super::parquet::ParquetEncoder;
 use crate::changelog::row_kinds;
 use crate::format::{CHANGE_FORMATS, EncodingFormat};
-use crate::{Clock, Commit, Committer, ConnectorError, Rim, Sink, SinkChanges, SinkRequest, SinkWriter};
+use crate::{Clock, Commit, Committer, ConnectorError, Delivery, Rim, Sink, SinkChanges, SinkRequest, SinkWriter};
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{FieldRef, SchemaRef};
@@ -62,6 +66,8 @@ pub(super) struct FileSink {
     schema: SchemaRef,
     key: Option<Vec<usize>>,
     rolling: Rolling,
+    /// Of a job that keeps checkpoints.
+    lineage: Option<String>,
     unfinished: Arc<Unfinished>,
 }
 
@@ -70,6 +76,8 @@ struct Target {
     directory: PathBuf,
     uid: String,
     extension: String,
+    /// What is handed over may be committed after a crash.
+    is_durable: bool,
 }
 
 impl FileSink {
@@ -80,9 +88,9 @@ impl FileSink {
         encoding: Encoding,
         rolling: Rolling,
     ) -> Self {
-        let SinkRequest { schema, key, .. } = request;
+        let SinkRequest { schema, key, lineage, .. } = request;
         let (directory, uid) = (directory.into(), OnceLock::new());
-        Self { directory, extension, uid, encoding, schema, key, rolling, unfinished: Arc::default() }
+        Self { directory, extension, uid, encoding, schema, key, rolling, lineage, unfinished: Arc::default() }
     }
 }
 
@@ -94,13 +102,23 @@ impl Sink for FileSink {
         }
     }
 
+    fn delivery(&self) -> Delivery {
+        Delivery::ExactlyOnce
+    }
+
     fn writer(&self, shard: usize, rim: &Rim) -> Result<Box<dyn SinkWriter>, ConnectorError> {
         let directory = &self.directory;
         let uid = self.uid.get_or_init(|| {
-            let random = RandomState::new().build_hasher().finish();
-            format!("{:013}-{:08x}", rim.clock.wall_ms().max(0), random as u32)
+            let random = RandomState::new().build_hasher().finish() as u32;
+            let lineage = self.lineage.as_deref().unwrap_or_default();
+            format!("{:013}-{lineage}{random:08x}", rim.clock.wall_ms().max(0))
         });
-        let target = Target { directory: directory.clone(), uid: uid.clone(), extension: self.extension.clone() };
+        let target = Target {
+            directory: directory.clone(),
+            uid: uid.clone(),
+            extension: self.extension.clone(),
+            is_durable: self.lineage.is_some(),
+        };
         fs::create_dir_all(directory).map_err(|e| external(&directory.display().to_string(), e))?;
         Ok(Box::new(FileWriter {
             target,
@@ -119,7 +137,8 @@ impl Sink for FileSink {
     }
 
     fn committer(&self) -> Result<Option<Box<dyn Committer>>, ConnectorError> {
-        Ok(Some(Box::new(Renamer { unfinished: self.unfinished.clone() })))
+        let (directory, lineage) = (self.directory.clone(), self.lineage.clone());
+        Ok(Some(Box::new(Renamer { directory, lineage, unfinished: self.unfinished.clone() })))
     }
 }
 
@@ -230,7 +249,7 @@ fn at(path: &Path, e: io::Error) -> ConnectorError {
 
 impl FileWriter {
     fn begin(&mut self) -> Result<OpenFile, ConnectorError> {
-        let Target { directory, uid, extension } = &self.target;
+        let Target { directory, uid, extension, .. } = &self.target;
         let name = format!("part-{uid}-{}-{}.{extension}", self.shard, self.files);
         let part = Part { hidden: directory.join(format!(".{name}.inprogress")), visible: directory.join(&name) };
         self.files += 1;
@@ -326,12 +345,13 @@ impl SinkWriter for FileWriter {
             self.close()?;
         }
         let parts = std::mem::take(&mut self.complete);
-        if kind == BarrierKind::Checkpoint {
+        if self.target.is_durable && !parts.is_empty() {
             for (part, file) in &parts {
                 file.sync_all().map_err(|e| at(&part.hidden, e))?;
-                // From here on it belongs to the checkpoint.
+                // From here on it belongs to a checkpoint to come.
                 self.unfinished.lock().remove(&part.hidden);
             }
+            sync_directory(&self.target.directory)?;
         }
         Ok(parts.iter().map(|(part, _)| part.commit()).collect())
     }
@@ -369,6 +389,8 @@ impl Part {
 }
 
 struct Renamer {
+    directory: PathBuf,
+    lineage: Option<String>,
     unfinished: Arc<Unfinished>,
 }
 
@@ -387,6 +409,33 @@ impl Committer for Renamer {
             }
             self.unfinished.lock().remove(&hidden);
         }
+        // The checkpoint that holds these commits may go when this returns.
+        if self.lineage.is_some() && !commits.is_empty() { sync_directory(&self.directory) } else { Ok(()) }
+    }
+
+    fn clear(&mut self) -> Result<(), ConnectorError> {
+        let Some(lineage) = &self.lineage else { return Ok(()) };
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(at(&self.directory, e)),
+        };
+        for entry in entries {
+            let path = entry.map_err(|e| at(&self.directory, e))?.path();
+            if path.file_name().and_then(|n| n.to_str()).is_some_and(|name| is_unfinished_of(name, lineage)) {
+                fs::remove_file(&path).map_err(|e| at(&path, e))?;
+            }
+        }
         Ok(())
     }
+}
+
+/// Is it the name of a file that a job of this lineage has not finished? See [`FileWriter::begin`].
+fn is_unfinished_of(name: &str, lineage: &str) -> bool {
+    let uid = name.strip_prefix(".part-").filter(|n| n.ends_with(".inprogress")).and_then(|n| n.split('-').nth(1));
+    uid.is_some_and(|uid| uid.len() == lineage.len() + 8 && uid.starts_with(lineage))
+}
+
+fn sync_directory(directory: &Path) -> Result<(), ConnectorError> {
+    File::open(directory).and_then(|d| d.sync_all()).map_err(|e| at(directory, e))
 }

@@ -13,7 +13,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 fn request(schema: &SchemaRef, key: Option<Vec<usize>>) -> SinkRequest {
-    SinkRequest { table: "t".into(), schema: schema.clone(), key, time_zone: "UTC".into() }
+    SinkRequest { table: "t".into(), schema: schema.clone(), key, time_zone: "UTC".into(), lineage: None }
 }
 
 fn text(commits: &[Commit]) -> String {

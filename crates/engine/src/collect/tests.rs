@@ -44,7 +44,7 @@ fn schema() -> Arc<Schema> {
 }
 
 fn request() -> SinkRequest {
-    SinkRequest { table: "result".into(), schema: schema(), key: None, time_zone: "UTC".into() }
+    SinkRequest { table: "result".into(), schema: schema(), key: None, time_zone: "UTC".into(), lineage: None }
 }
 
 fn changes(text: &str) -> ChangeBatch {

@@ -171,7 +171,7 @@ pub(crate) fn source_request(table: &Table, time_zone: &str) -> SourceRequest {
 pub(crate) fn sink_request(table: &Table, time_zone: &str) -> SinkRequest {
     let schema = table.sink_schema();
     let key = key_columns(table, &schema);
-    SinkRequest { table: table.name.clone(), schema, key, time_zone: time_zone.to_owned() }
+    SinkRequest { table: table.name.clone(), schema, key, time_zone: time_zone.to_owned(), lineage: None }
 }
 
 fn key_columns(table: &Table, schema: &SchemaRef) -> Option<Vec<usize>> {

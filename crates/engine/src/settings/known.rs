@@ -56,6 +56,24 @@ const fn no_effect(name: &'static str, kind: SettingKind, default: &'static str)
 /// Every setting there is, by name.
 pub const SETTINGS: &[SettingSpec] = &[
     setting(
+        "execution.checkpointing.interval",
+        SettingKind::Duration,
+        "10 s",
+        "From the start of a checkpoint to the start of the next; files of a sink appear with them. 0: only at the end",
+    ),
+    setting(
+        "execution.checkpointing.min-pause",
+        SettingKind::Duration,
+        "0 ms",
+        "From the end of a checkpoint to the start of the next, at least",
+    ),
+    setting(
+        "execution.checkpointing.timeout",
+        SettingKind::Duration,
+        "10 min",
+        "A checkpoint that takes longer is reported, with the shards that it waits for; the job goes on",
+    ),
+    setting(
         "execution.emit",
         SettingKind::Choice(&["on-close", "on-update"]),
         "on-close",
@@ -94,15 +112,78 @@ pub const SETTINGS: &[SettingSpec] = &[
         "128",
         "Number of key groups: the greatest number of shards that a job's state can be dealt out to",
     ),
-    setting("pipeline.name", SettingKind::Text, "", "Name of the job, as progress and SHOW JOBS show it"),
+    setting(
+        "pipeline.name",
+        SettingKind::Text,
+        "",
+        "Name of the job, as progress, SHOW JOBS and its checkpoints show it",
+    ),
+    setting(
+        "restart-strategy.type",
+        SettingKind::Choice(&["none", "fixed-delay", "exponential-delay"]),
+        "exponential-delay",
+        "What becomes of a job that keeps checkpoints when it fails, unless SQL or data are at fault",
+    ),
+    setting(
+        "restart-strategy.fixed-delay.attempts",
+        SettingKind::Count { min: 0, max: u32::MAX as u64 },
+        "3",
+        "How often a job is started again, with 'fixed-delay'",
+    ),
+    setting("restart-strategy.fixed-delay.delay", SettingKind::Duration, "1 s", "After what time, with 'fixed-delay'"),
+    setting(
+        "restart-strategy.exponential-delay.initial-backoff",
+        SettingKind::Duration,
+        "1 s",
+        "After what time a job is started again the first time, with 'exponential-delay'; then half as long again each time",
+    ),
+    setting(
+        "restart-strategy.exponential-delay.max-backoff",
+        SettingKind::Duration,
+        "1 min",
+        "The longest time before a job is started again, with 'exponential-delay'",
+    ),
+    setting(
+        "restart-strategy.exponential-delay.reset-backoff-threshold",
+        SettingKind::Duration,
+        "1 h",
+        "After a job ran well for so long the time is the first one again, with 'exponential-delay'",
+    ),
     SettingSpec {
         alias: Some("table.sql-dialect"),
         ..setting("sql.dialect", SettingKind::Choice(&["flink"]), "flink", "How SQL text is read")
     },
     SettingSpec {
         alias: Some("state.backend.type"),
-        ..setting("state.backend", SettingKind::Choice(&["memory"]), "memory", "Where state lives")
+        ..setting(
+            "state.backend",
+            SettingKind::Choice(&["auto", "memory", "rocksdb"]),
+            "auto",
+            "Where state lives: in memory, or in RocksDB below what fits memory; 'auto': in RocksDB when checkpoints are made",
+        )
     },
+    SettingSpec {
+        alias: Some("execution.checkpointing.dir"),
+        ..setting(
+            "state.checkpoints.dir",
+            SettingKind::Text,
+            "",
+            "Where checkpoints of INSERT jobs are kept: a directory, or a URL such as s3://bucket/path; empty: none are made",
+        )
+    },
+    setting(
+        "state.checkpoints.num-retained",
+        SettingKind::Count { min: 1, max: 1000 },
+        "2",
+        "How many checkpoints of a job are kept: when the last one is damaged, the job goes on from the one before",
+    ),
+    setting(
+        "state.local-dir",
+        SettingKind::Text,
+        "",
+        "Where the live state of jobs with checkpoints is; empty: beside the checkpoints, or in the temporary directory when \
+         those are in an object store",
+    ),
     setting(
         "state.unbounded",
         SettingKind::Choice(&["warn", "error", "allow"]),
@@ -143,10 +224,13 @@ pub const SETTINGS: &[SettingSpec] = &[
 pub(super) const REFUSED: &[(&str, &str)] = &[
     (
         "execution.checkpointing.",
-        "checkpoints are not there yet: take the setting out; a job starts from its inputs again",
+        "there are .interval, .min-pause, .timeout and .dir; checkpoints are always exactly-once, aligned and incremental",
     ),
-    ("state.checkpoints.", "checkpoints are not there yet: take the setting out"),
+    ("state.checkpoints.", "there are .dir and .num-retained"),
     ("state.savepoints.", "savepoints are not there yet: take the setting out"),
     ("execution.savepoint.", "savepoints are not there yet: take the setting out"),
-    ("restart-strategy", "a failed job ends with its error; run it again from a shell loop or a supervisor"),
+    (
+        "restart-strategy",
+        "there are restart-strategy.type = 'none', 'fixed-delay' and 'exponential-delay', and their settings",
+    ),
 ];

@@ -15,7 +15,9 @@ use arrow::array::timezone::Tz;
 use eddyline_catalog::edit_distance;
 use eddyline_connectors::parse_duration;
 use eddyline_planner::SqlError;
+use eddyline_runtime::{CheckpointSettings, RestartStrategy};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The settings of a session: what differs from the defaults.
@@ -25,6 +27,14 @@ pub struct Settings {
     /// What RESET goes back to, where that is not the default.
     given: BTreeMap<&'static str, String>,
 }
+
+/// Durations for which nought means something.
+const ZERO: &[&str] = &[
+    "execution.checkpointing.interval",
+    "execution.checkpointing.min-pause",
+    "restart-strategy.fixed-delay.delay",
+    "table.exec.state.ttl",
+];
 
 /// What becomes of a job whose state nothing bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +153,51 @@ impl Settings {
         self.of("pipeline.max-parallelism").parse().unwrap_or(128)
     }
 
+    /// What the settings say of checkpoints; `None` when none are to be made. Credentials come from `environment`.
+    pub fn checkpoints(&self, environment: &BTreeMap<String, String>) -> Option<CheckpointSettings> {
+        let location = Some(self.of("state.checkpoints.dir")).filter(|dir| !dir.is_empty())?;
+        Some(CheckpointSettings {
+            location: location.to_owned(),
+            environment: environment.clone(),
+            interval: Some(self.duration("execution.checkpointing.interval")).filter(|i| !i.is_zero()),
+            min_pause: self.duration("execution.checkpointing.min-pause"),
+            timeout: self.duration("execution.checkpointing.timeout"),
+            retained: self.of("state.checkpoints.num-retained").parse().unwrap_or(2),
+            local: Some(self.of("state.local-dir")).filter(|dir| !dir.is_empty()).map(PathBuf::from),
+            allow_fresh: false,
+        })
+    }
+
+    /// `state.backend`: does state live in RocksDB?
+    pub fn uses_rocksdb(&self) -> bool {
+        match self.of("state.backend") {
+            "auto" => !self.of("state.checkpoints.dir").is_empty(),
+            backend => backend == "rocksdb",
+        }
+    }
+
+    /// `restart-strategy.type` and what belongs to it.
+    pub fn restart_strategy(&self) -> RestartStrategy {
+        match self.of("restart-strategy.type") {
+            "none" => RestartStrategy::None,
+            "fixed-delay" => RestartStrategy::FixedDelay {
+                attempts: self.of("restart-strategy.fixed-delay.attempts").parse().unwrap_or(3),
+                delay: self.duration("restart-strategy.fixed-delay.delay"),
+            },
+            _ => RestartStrategy::ExponentialDelay {
+                initial: self.duration("restart-strategy.exponential-delay.initial-backoff"),
+                max: self.duration("restart-strategy.exponential-delay.max-backoff"),
+                factor: 1.5,
+                reset_after: self.duration("restart-strategy.exponential-delay.reset-backoff-threshold"),
+            },
+        }
+    }
+
+    /// The value of a duration, which was checked when it was set.
+    fn duration(&self, name: &'static str) -> Duration {
+        parse_duration(self.of(name)).unwrap_or_default()
+    }
+
     /// `pipeline.name`, unless it is empty.
     pub fn pipeline_name(&self) -> Option<&str> {
         Some(self.of("pipeline.name")).filter(|n| !n.is_empty())
@@ -210,7 +265,7 @@ fn checked(spec: &SettingSpec, key: &str, value: &str) -> Result<String, SqlErro
             _ => refuse(format!("give a whole number from {min} to {max}")),
         },
         SettingKind::Duration => match parse_duration(value) {
-            Some(d) if d.is_zero() && !spec.without_effect && spec.name != "table.exec.state.ttl" => {
+            Some(d) if d.is_zero() && !spec.without_effect && !ZERO.contains(&spec.name) => {
                 refuse("give a duration above 0, like '100 ms'".into())
             }
             Some(_) => Ok(value.to_owned()),
@@ -243,7 +298,6 @@ fn canonical_choice(spec: &SettingSpec, lower: &str, words: &'static [&'static s
 fn choice_hint(spec: &SettingSpec, lower: &str, words: &[&str]) -> String {
     let all = words.iter().map(|w| format!("'{w}'")).collect::<Vec<_>>().join(" or ");
     match (spec.name, lower) {
-        ("state.backend", "rocksdb") => format!("state that is larger than memory is not there yet; give {all}"),
         ("sql.dialect", "postgres") => format!("the dialect of Postgres is not there yet; give {all}"),
         ("execution.runtime-mode", "automatic") => {
             format!("bounded input ends a job in either mode; give {all}")

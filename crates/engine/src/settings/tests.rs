@@ -51,14 +51,14 @@ fn values_are_checked() {
         ("execution.emit", "never", "give 'on-close' or 'on-update'"),
         ("table.local-time-zone", "Mars/Olympus", "give a zone like 'UTC', 'Europe/Berlin' or '+02:00'"),
         ("table.exec.mini-batch.enabled", "yes", "give 'true' or 'false'"),
-        ("state.backend", "rocksdb", "state that is larger than memory is not there yet; give 'memory'"),
+        ("state.backend", "forst", "give 'auto' or 'memory' or 'rocksdb'"),
         ("sql.dialect", "postgres", "the dialect of Postgres is not there yet; give 'flink'"),
     ] {
         let error = refused(key, value);
         assert_eq!(error.message, format!("setting '{key}' cannot be '{value}'"));
         assert_eq!(error.hint.as_deref(), Some(hint), "{key}");
     }
-    let error = refused("execution.checkpointing.interval", "10 s");
+    let error = refused("execution.checkpointing.mode", "at_least_once");
     assert_eq!((error.sqlstate, error.hint.is_some()), (SqlError::UNSUPPORTED, true));
 }
 

@@ -3,15 +3,46 @@ use super::*;
 const MS: Duration = Duration::from_millis(1);
 
 fn coordinator(shards: usize, source_tasks: usize) -> Coordinator {
-    let (epoch_interval, idle_interval) = (100 * MS, 5 * MS);
-    Coordinator::new(CoordinatorSettings { shards, source_tasks, epoch_interval, idle_interval, after: Epoch(0) })
+    made(shards, source_tasks, None)
+}
+
+fn made(shards: usize, source_tasks: usize, checkpoints: Option<CheckpointTimes>) -> Coordinator {
+    let (epoch_interval, idle_interval, after) = (100 * MS, 5 * MS, Epoch(0));
+    Coordinator::new(CoordinatorSettings { shards, source_tasks, epoch_interval, idle_interval, after, checkpoints })
+}
+
+/// Of a job whose sink 7 is exactly-once and whose sink 8 is not.
+fn with_checkpoints(interval: Option<Duration>) -> Coordinator {
+    with_timeout(interval, Duration::MAX)
+}
+
+fn with_timeout(interval: Option<Duration>, timeout: Duration) -> Coordinator {
+    let (min_pause, after) = (50 * MS, CheckpointId(3));
+    made(1, 1, Some(CheckpointTimes { interval, min_pause, timeout, after, exactly_once: [7].into() }))
+}
+
+fn barrier(epoch: u64, kind: BarrierKind) -> Barrier {
+    Barrier { epoch: Epoch(epoch), kind, time_ms: 0 }
+}
+
+fn wrote(epoch: u64, nodes: &[NodeId]) -> Event {
+    let prepared = nodes.iter().map(|node| (*node, vec![Commit(vec![epoch as u8])])).collect();
+    Event::Acknowledged { epoch: Epoch(epoch), prepared, due_ms: None }
+}
+
+fn held(epoch: u64) -> Held {
+    Held { epoch: Epoch(epoch), prepared: (7, vec![Commit(vec![epoch as u8])]) }
 }
 
 /// An event at a time after the start, which is at 0. The times of barriers are left out.
 fn on(c: &mut Coordinator, event: Event, at: Duration) -> Vec<Action> {
     let mut actions = timed(c, event, at, at.as_millis() as i64);
     for action in &mut actions {
-        if let Action::Inject(barrier) | Action::Complete(barrier) = action {
+        if let Action::Inject(barrier)
+        | Action::Complete(barrier)
+        | Action::Keep { barrier, .. }
+        | Action::Checkpointed { barrier, .. } = action
+        {
             barrier.time_ms = 0;
         }
     }
@@ -82,14 +113,102 @@ fn commits_go_in_the_order_of_epochs_and_flights_are_limited() {
 }
 
 #[test]
-fn one_checkpoint_at_a_time() {
-    let mut c = coordinator(1, 1);
-    let barrier = |epoch| Barrier { epoch: Epoch(epoch), kind: BarrierKind::Checkpoint, time_ms: 0 };
-    assert_eq!(on(&mut c, Event::Checkpoint, MS), [Action::Inject(barrier(1))]);
-    assert_eq!(on(&mut c, Event::Checkpoint, MS), []);
-    on(&mut c, acknowledged(1), MS);
-    let after = on(&mut c, Event::Committed(Epoch(1)), MS);
-    assert_eq!(after, [Action::Complete(barrier(1)), Action::Inject(barrier(2))]);
+fn exactly_once_output_waits_for_the_checkpoint_and_the_other_does_not() {
+    let mut c = with_checkpoints(None);
+    on(&mut c, Event::Cut, MS);
+    let commits = |epoch| Action::Commit { epoch: Epoch(epoch), prepared: vec![(8, vec![Commit(vec![epoch as u8])])] };
+    assert_eq!(on(&mut c, wrote(1, &[7, 8]), MS), [commits(1)]);
+    let complete = |epoch, kind| Action::Complete(barrier(epoch, kind));
+    assert_eq!(on(&mut c, Event::Committed(Epoch(1)), MS), [complete(1, BarrierKind::Flush)]);
+    let checkpoint = barrier(2, BarrierKind::Checkpoint);
+    assert_eq!(on(&mut c, Event::Checkpoint, MS), [Action::Inject(checkpoint)]);
+    assert_eq!(on(&mut c, wrote(2, &[7, 8]), MS), [commits(2)]);
+    let id = CheckpointId(4);
+    let keep = Action::Keep { id, barrier: checkpoint, held: vec![held(1), held(2)] };
+    let done = on(&mut c, Event::Committed(Epoch(2)), MS);
+    assert_eq!(done, [complete(2, BarrierKind::Checkpoint), keep]);
+    // Epochs go on while it is made.
+    on(&mut c, Event::Cut, MS);
+    on(&mut c, wrote(3, &[7]), MS);
+    assert_eq!(on(&mut c, Event::Committed(Epoch(3)), MS), [complete(3, BarrierKind::Flush)]);
+    assert_eq!(on(&mut c, Event::Kept(id), MS), [Action::CommitHeld { id, held: vec![held(1), held(2)] }]);
+    assert_eq!(on(&mut c, Event::HeldCommitted(id), MS), [Action::Checkpointed { id, barrier: checkpoint }]);
+}
+
+#[test]
+fn what_a_failed_checkpoint_held_goes_into_the_next() {
+    let mut c = with_checkpoints(None);
+    on(&mut c, Event::Checkpoint, MS);
+    on(&mut c, wrote(1, &[7]), MS);
+    on(&mut c, Event::Committed(Epoch(1)), MS);
+    on(&mut c, Event::Cut, MS);
+    on(&mut c, wrote(2, &[7]), MS);
+    on(&mut c, Event::Committed(Epoch(2)), MS);
+    assert_eq!(on(&mut c, Event::KeepFailed(CheckpointId(4)), MS), []);
+    on(&mut c, Event::Checkpoint, MS);
+    on(&mut c, wrote(3, &[]), MS);
+    let keep = on(&mut c, Event::Committed(Epoch(3)), MS).pop();
+    let (id, barrier) = (CheckpointId(5), barrier(3, BarrierKind::Checkpoint));
+    assert_eq!(keep, Some(Action::Keep { id, barrier, held: vec![held(1), held(2)] }));
+}
+
+#[test]
+fn checkpoints_keep_their_distance_and_need_a_reason() {
+    let mut c = with_checkpoints(Some(1000 * MS));
+    assert_eq!(on(&mut c, Event::Timer, Duration::ZERO), [], "nothing has changed");
+    assert_eq!(on(&mut c, Event::Cut, 10 * MS), [flush(1)]);
+    assert_eq!(on(&mut c, Event::Timer, 10 * MS), [Action::WakeAt(1000 * MS)]);
+    on(&mut c, wrote(1, &[]), 20 * MS);
+    on(&mut c, Event::Committed(Epoch(1)), 20 * MS);
+    assert_eq!(on(&mut c, Event::Timer, 999 * MS), []);
+    let next = on(&mut c, Event::Timer, 1000 * MS);
+    assert_eq!(next, [Action::Inject(barrier(2, BarrierKind::Checkpoint))]);
+    on(&mut c, Event::Cut, 1100 * MS);
+    on(&mut c, wrote(2, &[]), 1200 * MS);
+    on(&mut c, Event::Committed(Epoch(2)), 1200 * MS);
+    on(&mut c, wrote(3, &[]), 1200 * MS);
+    on(&mut c, Event::Committed(Epoch(3)), 1200 * MS);
+    assert_eq!(on(&mut c, Event::Timer, 2100 * MS), [], "one is being made");
+    on(&mut c, Event::Kept(CheckpointId(4)), 2500 * MS);
+    let done = on(&mut c, Event::HeldCommitted(CheckpointId(4)), 2500 * MS);
+    assert_eq!(done.last(), Some(&Action::WakeAt(2550 * MS)), "a pause after the last");
+    let next = on(&mut c, Event::Timer, 2550 * MS);
+    assert_eq!(next, [Action::Inject(barrier(4, BarrierKind::Checkpoint))]);
+}
+
+#[test]
+fn a_slow_checkpoint_is_told_once() {
+    let mut c = with_timeout(None, 5000 * MS);
+    let begun = on(&mut c, Event::Checkpoint, MS);
+    assert_eq!(begun, [Action::Inject(barrier(1, BarrierKind::Checkpoint))]);
+    assert_eq!(on(&mut c, Event::Timer, 2 * MS), [Action::WakeAt(5001 * MS)]);
+    assert_eq!(on(&mut c, Event::Timer, 5001 * MS), [Action::Slow(Epoch(1))]);
+    assert_eq!(on(&mut c, Event::Timer, 9000 * MS), []);
+}
+
+#[test]
+fn a_job_ends_with_a_checkpoint_after_the_one_under_way() {
+    for is_kept in [true, false] {
+        let mut c = with_checkpoints(None);
+        on(&mut c, Event::Checkpoint, MS);
+        on(&mut c, wrote(1, &[7]), MS);
+        on(&mut c, Event::Committed(Epoch(1)), MS);
+        on(&mut c, Event::Stop, MS);
+        on(&mut c, wrote(2, &[7]), MS);
+        let stop = barrier(2, BarrierKind::Stop);
+        assert_eq!(on(&mut c, Event::Committed(Epoch(2)), MS), [Action::Complete(stop)], "it waits");
+        let (first, last) = (CheckpointId(4), CheckpointId(5));
+        on(&mut c, Event::Kept(first), MS);
+        let next = on(&mut c, Event::HeldCommitted(first), MS).pop();
+        assert_eq!(next, Some(Action::Keep { id: last, barrier: stop, held: vec![held(2)] }));
+        if is_kept {
+            assert_eq!(on(&mut c, Event::Kept(last), MS), [Action::CommitHeld { id: last, held: vec![held(2)] }]);
+            let end = on(&mut c, Event::HeldCommitted(last), MS);
+            assert_eq!(end, [Action::Checkpointed { id: last, barrier: stop }, Action::End { finished: false }]);
+        } else {
+            assert_eq!(on(&mut c, Event::KeepFailed(last), MS), [Action::Fail(last)]);
+        }
+    }
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn metadata_columns_stand_behind_the_others() {
 }
 
 fn sink(path: &Path) -> Arc<dyn Sink> {
-    let request = SinkRequest { table: "t".into(), schema: table(), key: None, time_zone: "UTC".into() };
+    let request = SinkRequest { table: "t".into(), schema: table(), key: None, time_zone: "UTC".into(), lineage: None };
     Registry::builtin().sink(&options(&parquet(path)), request).expect("sink")
 }
 

@@ -15,7 +15,7 @@ fn sink(path: &Path, more: &[(&str, &str)]) -> Result<Arc<dyn Sink>, ConnectorEr
     let path = path.to_str().expect("a path");
     let mut all = vec![("connector", "filesystem"), ("path", path)];
     all.extend(more);
-    let request = SinkRequest { table: "t".into(), schema: table(), key: None, time_zone: "UTC".into() };
+    let request = SinkRequest { table: "t".into(), schema: table(), key: None, time_zone: "UTC".into(), lineage: None };
     Registry::builtin().sink(&options(&all), request)
 }
 
@@ -120,7 +120,7 @@ fn an_epoch_of_changes_is_written_as_its_net() {
     let written = |format: &str, key: Option<Vec<usize>>| {
         let place = format!("{path}/{format}");
         let all = [("connector", "filesystem"), ("path", place.as_str()), ("format", format)];
-        let request = SinkRequest { table: "t".into(), schema: table(), key, time_zone: "UTC".into() };
+        let request = SinkRequest { table: "t".into(), schema: table(), key, time_zone: "UTC".into(), lineage: None };
         let mut job = Job::new(&*Registry::builtin().sink(&options(&all), request).expect("sink"));
         job.write("+ 1 a\n+ 2 b").expect("write");
         job.barrier(BarrierKind::Flush);
@@ -157,4 +157,42 @@ fn a_later_job_s_files_come_behind() {
         sink.committer().expect("committer").expect("one").commit(Epoch(1), &commits).expect("commit");
     }
     assert_eq!(visible(directory.path()), ["1,first\n", "1,second\n", "1,third\n"]);
+}
+
+/// A sink of a job that keeps checkpoints.
+fn durable(path: &Path, lineage: &str) -> Arc<dyn Sink> {
+    let path = path.to_str().expect("a path");
+    let all =
+        [("connector", "filesystem"), ("path", path), ("format", "csv"), ("sink.rolling-policy.file-size", "1 b")];
+    let lineage = Some(lineage.to_owned());
+    let request = SinkRequest { table: "t".into(), schema: table(), key: None, time_zone: "UTC".into(), lineage };
+    Registry::builtin().sink(&options(&all), request).expect("sink")
+}
+
+#[test]
+fn what_was_handed_over_survives_a_crash_and_what_was_not_is_removed() {
+    let directory = tempfile::tempdir().expect("directory");
+    let rows = |text: &str| parse_changes(&table(), text).expect("change table");
+    let crash = |lineage: &str, held: &str, lost: &str| {
+        let sink = durable(directory.path(), lineage);
+        let mut writer = sink.writer(0, &Bench::new().rim).expect("writer");
+        writer.write(&rows(held)).expect("write");
+        let commits = writer.prepare(Epoch(1), BarrierKind::Flush).expect("prepare");
+        writer.write(&rows(lost)).expect("write");
+        writer.prepare(Epoch(2), BarrierKind::Checkpoint).expect("prepare");
+        // Nothing is dropped in order by kill -9; what was handed over stays even so.
+        commits
+    };
+    let (ours, theirs) = (crash("11112222", "+ 1 held", "+ 2 lost"), crash("33334444", "+ 3 theirs", "+ 4 theirs"));
+    assert_eq!(visible(directory.path()), Vec::<String>::new());
+    let mut committer = durable(directory.path(), "11112222").committer().expect("committer").expect("one");
+    // Once more does nothing.
+    (0..2).for_each(|_| committer.commit(Epoch(1), &ours).expect("commit"));
+    committer.clear().expect("clear");
+    assert_eq!(visible(directory.path()), ["1,held\n"]);
+    assert_eq!(std::fs::read_dir(directory.path()).expect("directory").count(), 3, "theirs are not touched");
+    let mut committer = durable(directory.path(), "33334444").committer().expect("committer").expect("one");
+    committer.commit(Epoch(1), &theirs).expect("commit");
+    committer.clear().expect("clear");
+    assert_eq!(std::fs::read_dir(directory.path()).expect("directory").count(), 2);
 }

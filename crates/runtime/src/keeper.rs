@@ -1,0 +1,216 @@
+//! The keeper makes checkpoints durable: it turns frozen state into files, stores them, and sweeps out older ones. It works on
+//! a thread of its own, one task after the other, so that neither shards nor the coordinator wait for a disk or a network.
+
+use crate::coordinator::Event;
+use crate::coordinator::checkpoints::Held;
+use crate::error::RuntimeError;
+use crate::job::{JobShared, Snapshot};
+use eddyline_changes::{Barrier, BarrierKind};
+use eddyline_checkpoint::{
+    Attempt, CheckpointError, CheckpointId, CheckpointStore, Draft, HeldCommit, Kind, Manifest, OperatorFact, Outcome,
+    ShardPicture,
+};
+use eddyline_plan::NodeId;
+use eddyline_state::StateError;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the last checkpoint of a job is tried.
+const LAST_TRIES: u32 = 3;
+/// The time between the tries.
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A sink whose commits stand in checkpoints.
+#[derive(Debug, Clone)]
+pub(crate) struct HeldSink {
+    pub(crate) operator: u64,
+    pub(crate) table: String,
+}
+
+/// What there is to do.
+pub(crate) enum Task {
+    /// Make this durable, and tell the coordinator.
+    Keep { id: CheckpointId, barrier: Barrier, held: Vec<Held>, snapshots: Vec<Snapshot>, finished: bool },
+    /// Older checkpoints may go.
+    Sweep,
+}
+
+/// See the module's page.
+pub(crate) struct Keeper {
+    pub(crate) store: CheckpointStore,
+    /// For files on their way.
+    pub(crate) directory: PathBuf,
+    pub(crate) lineage: String,
+    /// The checkpoint whose shared files the live state goes on from.
+    pub(crate) base: Option<Manifest>,
+    pub(crate) operators: Vec<OperatorFact>,
+    pub(crate) sinks: BTreeMap<NodeId, HeldSink>,
+    pub(crate) max_parallelism: u16,
+    pub(crate) backend: &'static str,
+    pub(crate) retained: usize,
+    pub(crate) shared: Arc<JobShared>,
+}
+
+impl Keeper {
+    /// Does one task.
+    pub(crate) fn work(&mut self, task: Task) {
+        match task {
+            Task::Keep { id, barrier, held, snapshots, finished } => {
+                let event = match self.keep(id, barrier, &held, &snapshots, finished) {
+                    true => Event::Kept(id),
+                    false => Event::KeepFailed(id),
+                };
+                self.shared.tell(event);
+            }
+            Task::Sweep => {
+                if let Err(error) = self.store.sweep(self.retained) {
+                    tracing::warn!(%error, "older checkpoints cannot be deleted; it is tried again at the next");
+                }
+            }
+        }
+    }
+
+    fn keep(
+        &mut self,
+        id: CheckpointId,
+        barrier: Barrier,
+        held: &[Held],
+        snapshots: &[Snapshot],
+        finished: bool,
+    ) -> bool {
+        let begin = self.shared.clock.monotonic();
+        let mut attempt = attempt(id, barrier, snapshots);
+        let tries = if barrier.kind == BarrierKind::Stop { LAST_TRIES } else { 1 };
+        let mut result = self.try_keep(id, barrier, held, snapshots, finished);
+        for _ in 1..tries {
+            if matches!(result, Ok(_) | Err(Fault::Store(CheckpointError::Taken { .. }))) {
+                break;
+            }
+            std::thread::sleep(LAST_PAUSE);
+            result = self.try_keep(id, barrier, held, snapshots, finished);
+        }
+        attempt.async_ms = millis(self.shared.clock.monotonic().saturating_sub(begin));
+        let is_kept = result.is_ok();
+        match result {
+            Ok((manifest, new_bytes)) => {
+                (attempt.new_bytes, attempt.total_bytes) = (new_bytes, manifest.size_bytes());
+                let (sync_ms, async_ms) = (attempt.sync_ms, attempt.async_ms);
+                tracing::info!(%id, epoch = barrier.epoch.0, new_bytes, sync_ms, async_ms, "checkpoint complete");
+                self.base = Some(manifest);
+            }
+            Err(fault) => {
+                tracing::warn!(%id, epoch = barrier.epoch.0, error = %fault, slowest = attempt.slowest, "checkpoint failed");
+                attempt.outcome = Outcome::Failed(fault.to_string());
+                if let Fault::Store(error @ CheckpointError::Taken { .. }) = fault {
+                    // Somebody else goes on with the job: nothing of ours may become visible any more.
+                    self.shared.fail(RuntimeError::Checkpoint { error: Arc::new(error) });
+                } else {
+                    self.shared.checkpoint_failed(fault.into());
+                }
+            }
+        }
+        if let Err(error) = self.store.remember(attempt) {
+            tracing::warn!(%error, "the history of checkpoints cannot be written");
+        }
+        is_kept
+    }
+
+    fn try_keep(
+        &self,
+        id: CheckpointId,
+        barrier: Barrier,
+        held: &[Held],
+        snapshots: &[Snapshot],
+        finished: bool,
+    ) -> Result<(Manifest, u64), Fault> {
+        let directory = self.directory.join(id.to_string());
+        remove_directory(&directory)?;
+        let mut shards = Vec::with_capacity(snapshots.len());
+        for (shard, snapshot) in snapshots.iter().enumerate() {
+            let into = directory.join(shard.to_string());
+            std::fs::create_dir_all(&into).map_err(|e| Fault::Io(into.clone(), e))?;
+            let files = snapshot.picture.files(&into).map_err(Fault::State)?;
+            shards.push(ShardPicture { backend: self.backend.into(), directory: into, files });
+        }
+        let draft = Draft {
+            id,
+            kind: Kind::Checkpoint,
+            epoch: barrier.epoch.0,
+            time_ms: barrier.time_ms,
+            finished,
+            max_parallelism: self.max_parallelism,
+            operators: self.operators.clone(),
+            shards,
+            commits: held.iter().flat_map(|held| self.commits(held)).collect(),
+        };
+        let kept = self.store.keep(draft, &self.lineage, self.base.as_ref()).map_err(Fault::Store)?;
+        remove_directory(&directory)?;
+        Ok(kept)
+    }
+
+    fn commits(&self, held: &Held) -> Vec<HeldCommit> {
+        let (node, commits) = &held.prepared;
+        let Some(HeldSink { operator, table }) = self.sinks.get(node) else { return Vec::new() };
+        let commit = |commit: &eddyline_connectors::Commit| HeldCommit {
+            operator: *operator,
+            table: table.clone(),
+            epoch: held.epoch.0,
+            commit: commit.0.clone(),
+        };
+        commits.iter().map(commit).collect()
+    }
+}
+
+fn attempt(id: CheckpointId, barrier: Barrier, snapshots: &[Snapshot]) -> Attempt {
+    let slowest = snapshots.iter().max_by_key(|s| s.passed_at);
+    Attempt {
+        id,
+        kind: Kind::Checkpoint,
+        epoch: barrier.epoch.0,
+        start_ms: barrier.time_ms,
+        alignment_ms: snapshots.iter().map(|s| millis(s.alignment)).max().unwrap_or(0),
+        sync_ms: snapshots.iter().map(|s| millis(s.sync)).max().unwrap_or(0),
+        async_ms: 0,
+        new_bytes: 0,
+        total_bytes: 0,
+        slowest: slowest.map(|s| s.last_task.clone()),
+        outcome: Outcome::Complete,
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+pub(crate) fn remove_directory(directory: &Path) -> Result<(), Fault> {
+    match std::fs::remove_dir_all(directory) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Fault::Io(directory.to_owned(), e)),
+        _ => Ok(()),
+    }
+}
+
+/// Why a checkpoint was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("{}: {}", .0.display(), .1)]
+    Io(PathBuf, std::io::Error),
+    #[error(transparent)]
+    State(StateError),
+    #[error(transparent)]
+    Store(CheckpointError),
+}
+
+impl From<Fault> for RuntimeError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Io(path, error) => {
+                let error = CheckpointError::Io { path: path.display().to_string(), error };
+                RuntimeError::Checkpoint { error: Arc::new(error) }
+            }
+            Fault::State(error) => RuntimeError::State { error: Arc::new(error) },
+            Fault::Store(error) => RuntimeError::Checkpoint { error: Arc::new(error) },
+        }
+    }
+}

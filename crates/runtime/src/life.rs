@@ -1,0 +1,384 @@
+//! The life of a job: it begins at its last checkpoint, runs, fails, begins again, and ends.
+//!
+//! One thread sees to it: it builds the tasks, carries out what the coordinator decides, and when the job fails it waits
+//! and builds them anew. Nothing of a failed run is used again but what its checkpoints hold.
+
+use crate::build::{Build, Built, MakeOperator, build};
+use crate::coordinator::Event;
+use crate::coordinator::checkpoints::CheckpointTimes;
+use crate::driver::{Driver, Keeping, run};
+use crate::error::RuntimeError;
+use crate::job::{JobShared, JobState, JobSummary};
+use crate::keeper::{Fault, HeldSink, Keeper, remove_directory};
+use crate::metrics::Counters;
+use crate::recovery::{Recovered, fresh, operator_facts, recover};
+use crate::restart::Restarts;
+use crate::settings::{CheckpointSettings, JobSettings};
+use eddyline_changes::Epoch;
+use eddyline_checkpoint::{CheckpointId, CheckpointStore, Place};
+use eddyline_connectors::{Clock, Commit, Registry, Rim};
+use eddyline_plan::{Dataflow, NodeId, OperatorSpec};
+use parking_lot::{Condvar, Mutex};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::hash::Hasher;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use xxhash_rust::xxh3::Xxh3Default;
+
+/// What a job is.
+pub(crate) struct Definition {
+    pub(crate) dataflow: Dataflow,
+    pub(crate) registry: Registry,
+    pub(crate) settings: JobSettings,
+    pub(crate) rim: Rim,
+    /// Makes operators: [`eddyline_operators::build`], but in tests of this crate.
+    pub(crate) make: MakeOperator,
+}
+
+/// Where a job's checkpoints and its live state are.
+pub(crate) struct Durable {
+    pub(crate) place: Place,
+    pub(crate) live: PathBuf,
+    pub(crate) settings: CheckpointSettings,
+}
+
+/// What its owner sees of a job, over all restarts.
+pub(crate) struct Life {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) counters: Arc<Counters>,
+    started: Duration,
+    state: Mutex<State>,
+    /// Somebody asked for the end.
+    asked: Condvar,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    run: Option<Arc<JobShared>>,
+    stop: bool,
+    cancelled: bool,
+    result: Option<Result<JobSummary, RuntimeError>>,
+    wakers: Vec<Waker>,
+}
+
+impl Life {
+    pub(crate) fn stop(&self) {
+        self.state.lock().stop = true;
+        self.asked.notify_all();
+        self.tell(Event::Stop);
+    }
+
+    pub(crate) fn cancel(&self) {
+        let mut state = self.state.lock();
+        state.cancelled = true;
+        self.asked.notify_all();
+        if let Some(run) = &state.run {
+            run.abort();
+        }
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        if let Some(run) = &self.state.lock().run {
+            run.tell(event);
+        }
+    }
+
+    pub(crate) fn wait(&self) -> Result<JobSummary, RuntimeError> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(result) = &state.result {
+                return result.clone();
+            }
+            self.ended.wait(&mut state);
+        }
+    }
+
+    pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<JobSummary, RuntimeError>> {
+        let mut state = self.state.lock();
+        match &state.result {
+            Some(result) => Poll::Ready(result.clone()),
+            None => {
+                state.wakers.push(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// A run begins. What was asked of the job meanwhile is asked of the run.
+    fn begin(&self, run: &Arc<JobShared>) {
+        let mut state = self.state.lock();
+        if state.stop {
+            run.tell(Event::Stop);
+        }
+        if state.cancelled {
+            run.abort();
+        }
+        state.run = Some(run.clone());
+        self.counters.set_state(JobState::Running);
+    }
+
+    /// Waits before the job is started again. False when somebody asked for its end.
+    fn pause(&self, time: Duration) -> bool {
+        self.counters.set_state(JobState::Restarting);
+        self.counters.restarted();
+        let mut state = self.state.lock();
+        state.run = None;
+        if !state.stop && !state.cancelled {
+            self.asked.wait_for(&mut state, time);
+        }
+        !state.cancelled && !state.stop
+    }
+
+    /// The job is over. `finished`: the last epoch is complete, with the input at its end or not.
+    fn end(&self, error: Option<RuntimeError>, finished: Option<bool>) {
+        let job_state = final_state(error.as_ref(), finished);
+        self.counters.set_state(job_state);
+        let elapsed = self.clock.monotonic().saturating_sub(self.started);
+        let metrics = self.counters.snapshot(self.clock.wall_ms());
+        tracing::info!(state = ?job_state, ?elapsed, rows_in = metrics.rows_in, rows_out = metrics.rows_out, "job ended");
+        let mut state = self.state.lock();
+        state.result = Some(error.map_or(Ok(JobSummary { state: job_state, elapsed, metrics }), Err));
+        state.wakers.drain(..).for_each(Waker::wake);
+        self.ended.notify_all();
+    }
+}
+
+/// Where a job stands whose threads are gone.
+pub(crate) fn final_state(error: Option<&RuntimeError>, finished: Option<bool>) -> JobState {
+    match (error, finished) {
+        (Some(_), _) => JobState::Failed,
+        (None, Some(true)) => JobState::Finished,
+        (None, _) => JobState::Stopped,
+    }
+}
+
+/// Begins a job on a thread of its own; returns when it runs, or could not be built.
+pub(crate) fn begin(definition: Definition) -> Result<Arc<Life>, RuntimeError> {
+    let counters = Counters::new(&definition.settings.name, &definition.dataflow, definition.settings.shards);
+    let life = Arc::new(Life {
+        clock: definition.rim.clock.clone(),
+        counters,
+        started: definition.rim.clock.monotonic(),
+        state: Mutex::default(),
+        asked: Condvar::new(),
+        ended: Condvar::new(),
+    });
+    let (send, receive) = crossbeam_channel::bounded(1);
+    let told = life.clone();
+    crate::driver::thread("coordinator".into(), move || {
+        let prepared = definition.durable().and_then(|durable| {
+            let lock = durable.as_ref().map(|d| lock(&definition.settings.name, &d.live)).transpose()?;
+            let ready = definition.prepare(&told.counters, durable.as_ref(), true)?;
+            Ok((durable, lock, ready))
+        });
+        match prepared {
+            Ok((durable, _lock, ready)) => {
+                told.begin(&ready.built.shared);
+                // Who asked waits for it.
+                let _ = send.send(Ok(()));
+                drop(send);
+                live(&told, &definition, durable.as_ref(), ready);
+            }
+            Err(e) => {
+                let _ = send.send(Err(e));
+            }
+        }
+    })?;
+    let gone = || RuntimeError::Panic { thread: "coordinator".into(), message: "while the job was built".into() };
+    receive.recv().unwrap_or_else(|_| Err(gone()))?;
+    Ok(life)
+}
+
+fn live(life: &Arc<Life>, definition: &Definition, durable: Option<&Durable>, first: Ready) {
+    let mut restarts = Restarts::new(definition.settings.restart.clone());
+    let mut next = Ok(first);
+    loop {
+        let begun = life.clock.monotonic();
+        let (finished, error) = match next {
+            Ok(ready) => run(ready),
+            Err(e) => (None, Some(e)),
+        };
+        let Some(error) = error else { return life.end(None, finished) };
+        let ran = life.clock.monotonic().saturating_sub(begun);
+        let Some(pause) = durable.and_then(|_| restarts.after(&error, ran)) else {
+            return life.end(Some(error), finished);
+        };
+        tracing::warn!(job = definition.settings.name, %error, ?pause, "job failed; it is started again");
+        if !life.pause(pause) {
+            return life.end(Some(error), None);
+        }
+        next = definition.prepare(&life.counters, durable, false).inspect(|ready| life.begin(&ready.built.shared));
+    }
+}
+
+/// A job that is built and ready to run.
+pub(crate) struct Ready {
+    pub(crate) built: Built,
+    pub(crate) driver: Driver,
+}
+
+impl Definition {
+    /// Where checkpoints and live state are; `None` for a job that keeps none.
+    fn durable(&self) -> Result<Option<Durable>, RuntimeError> {
+        let Some(settings) = &self.settings.checkpoints else { return Ok(None) };
+        let environment = settings.environment.iter().map(|(k, v)| (k.clone(), v.clone()));
+        let place = Place::parse(&settings.location, environment, &self.rim.tokio).map_err(Fault::Store)?;
+        let beside = || CheckpointStore::new(&place, &self.settings.name).live_directory();
+        let live = settings.local.as_ref().map(|local| local.join(self.local_name()));
+        let live =
+            live.or_else(beside).unwrap_or_else(|| std::env::temp_dir().join("eddyline").join(self.local_name()));
+        Ok(Some(Durable { place, live, settings: settings.clone() }))
+    }
+
+    /// A name for the job's live state that no other job has, also not one of the same name with checkpoints elsewhere.
+    fn local_name(&self) -> String {
+        let mut hash = Xxh3Default::new();
+        hash.write(self.settings.checkpoints.as_ref().map_or("", |c| &c.location).as_bytes());
+        hash.write(&[0]);
+        hash.write(self.settings.name.as_bytes());
+        format!("{:016x}", hash.finish())
+    }
+
+    /// Builds the job, with the state of its last checkpoint. `may_be_fresh`: this is the start, at which the user may have
+    /// allowed to begin without state.
+    pub(crate) fn prepare(
+        &self,
+        counters: &Arc<Counters>,
+        durable: Option<&Durable>,
+        may_be_fresh: bool,
+    ) -> Result<Ready, RuntimeError> {
+        let store = durable.map(|d| CheckpointStore::new(&d.place, &self.settings.name));
+        let (recovered, lineage) = match (durable, &store) {
+            (Some(durable), Some(store)) => {
+                let lineage = store.lineage().map_err(Fault::Store)?;
+                let allow_fresh = may_be_fresh && durable.settings.allow_fresh;
+                let state = durable.live.join("state");
+                (recover(store, &state, &self.dataflow, &self.settings, allow_fresh)?, Some(lineage))
+            }
+            _ => {
+                let (manifest, is_same, last) = (None, false, CheckpointId(0));
+                (Recovered { backends: fresh(&self.settings, None)?, manifest, is_same, last }, None)
+            }
+        };
+        let mut built = build(Build {
+            dataflow: &self.dataflow,
+            registry: &self.registry,
+            settings: &self.settings,
+            rim: &self.rim,
+            make: self.make,
+            counters: counters.clone(),
+            backends: recovered.backends.clone(),
+            delayed: false,
+            after: recovered.after(),
+            lineage: lineage.clone(),
+        })?;
+        self.settle(&mut built, &recovered)?;
+        let keeping = match (durable, store, lineage) {
+            (Some(durable), Some(store), Some(lineage)) => {
+                let keeper = self.keeper(durable, store, lineage, &built, &recovered);
+                Some(Keeping::spawn(keeper)?)
+            }
+            _ => None,
+        };
+        let driver = self.driver(&mut built, durable, keeping, recovered.last, self.settings.epoch_interval / 20);
+        tracing::info!(
+            job = self.settings.name,
+            shards = self.settings.shards,
+            fragments = self.dataflow.fragments().len(),
+            from = recovered.manifest.map(|m| m.id.0),
+            "job starts"
+        );
+        Ok(Ready { built, driver })
+    }
+
+    pub(crate) fn driver(
+        &self,
+        built: &mut Built,
+        durable: Option<&Durable>,
+        keeping: Option<Keeping>,
+        last: CheckpointId,
+        idle_interval: Duration,
+    ) -> Driver {
+        let times = durable.map(|durable| CheckpointTimes {
+            interval: durable.settings.interval,
+            min_pause: durable.settings.min_pause,
+            timeout: durable.settings.timeout,
+            after: last,
+            exactly_once: built.exactly_once.clone(),
+        });
+        let coordinator = built.coordinator(&self.settings, idle_interval, times);
+        Driver::new(built.shared.clone(), coordinator, std::mem::take(&mut built.committers), keeping)
+    }
+
+    pub(crate) fn keeper(
+        &self,
+        durable: &Durable,
+        store: CheckpointStore,
+        lineage: String,
+        built: &Built,
+        recovered: &Recovered,
+    ) -> Keeper {
+        Keeper {
+            store,
+            directory: durable.live.join("pictures"),
+            lineage,
+            base: recovered.manifest.clone().filter(|_| recovered.is_same),
+            operators: operator_facts(&self.dataflow),
+            sinks: self.held_sinks(),
+            max_parallelism: self.settings.max_parallelism,
+            backend: self.settings.backend.name(),
+            retained: durable.settings.retained,
+            shared: built.shared.clone(),
+        }
+    }
+
+    fn held_sinks(&self) -> BTreeMap<NodeId, HeldSink> {
+        let held = |n: &eddyline_plan::Node| match &n.spec {
+            OperatorSpec::Sink(spec) => Some((n.id, HeldSink { operator: n.operator.0, table: spec.table.clone() })),
+            _ => None,
+        };
+        self.dataflow.nodes().iter().filter_map(held).collect()
+    }
+
+    /// Commits what the checkpoint holds, in case that the job died before it was, and removes what will never be.
+    pub(crate) fn settle(&self, built: &mut Built, recovered: &Recovered) -> Result<(), RuntimeError> {
+        let mut held: BTreeMap<(u64, u64), Vec<Commit>> = BTreeMap::new();
+        for commit in recovered.manifest.iter().flat_map(|m| &m.commits) {
+            if !self.dataflow.nodes().iter().any(|n| n.operator.0 == commit.operator) {
+                return Err(RuntimeError::HeldOutput { table: commit.table.clone() });
+            }
+            held.entry((commit.operator, commit.epoch)).or_default().push(Commit(commit.commit.clone()));
+        }
+        for (node, (table, committer)) in &mut built.committers {
+            let operator = self.dataflow.nodes()[*node].operator.0;
+            let fault = |e| RuntimeError::Sink { table: table.clone(), shard: None, error: Arc::new(e) };
+            for ((_, epoch), commits) in held.range((operator, 0)..=(operator, u64::MAX)) {
+                committer.commit(Epoch(*epoch), commits).map_err(fault)?;
+            }
+            committer.clear().map_err(fault)?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the lock of a job's live directory, for as long as the file is open.
+fn lock(job: &str, live: &Path) -> Result<File, RuntimeError> {
+    let path = live.join("lock");
+    let fault = |e| RuntimeError::from(Fault::Io(path.clone(), e));
+    std::fs::create_dir_all(live).map_err(fault)?;
+    let file = File::create(&path).map_err(fault)?;
+    match file.try_lock() {
+        Ok(()) => {
+            remove_directory(&live.join("pictures"))?;
+            Ok(file)
+        }
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(RuntimeError::Locked { job: job.to_owned(), path: path.display().to_string() })
+        }
+        Err(std::fs::TryLockError::Error(e)) => Err(fault(e)),
+    }
+}

@@ -1,0 +1,193 @@
+//! Where a job begins: at its newest checkpoint that is whole, or afresh.
+//!
+//! A checkpoint that is damaged is passed over, saying so. When there are checkpoints and none is whole, the job does not
+//! start, unless it is told to begin afresh: a job that silently forgot its state would give wrong results.
+
+use crate::error::RuntimeError;
+use crate::keeper::{Fault, remove_directory};
+use crate::settings::{JobSettings, StateBackend, open_named};
+use eddyline_changes::{Epoch, KeyGroups};
+use eddyline_checkpoint::{CheckpointId, CheckpointStore, Found, Manifest};
+use eddyline_plan::{Dataflow, OperatorSpec};
+use eddyline_state::{Backend, MemoryBackend, StateError, Write};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Entries that are written at a time when state moves between shards.
+const MOVED_ENTRIES: usize = 10_000;
+
+/// What a job begins with.
+pub(crate) struct Recovered {
+    /// The state, by shard.
+    pub(crate) backends: Vec<Arc<dyn Backend>>,
+    /// The checkpoint that it is of; `None`: afresh.
+    pub(crate) manifest: Option<Manifest>,
+    /// The files of the live state are those of the checkpoint: the next one may refer to them.
+    pub(crate) is_same: bool,
+    /// The last number that was given to a checkpoint.
+    pub(crate) last: CheckpointId,
+}
+
+impl Recovered {
+    /// The last epoch that is complete.
+    pub(crate) fn after(&self) -> Epoch {
+        self.manifest.as_ref().map_or(Epoch(0), |m| Epoch(m.epoch))
+    }
+}
+
+/// Empty state.
+pub(crate) fn fresh(settings: &JobSettings, live: Option<&Path>) -> Result<Vec<Arc<dyn Backend>>, RuntimeError> {
+    (0..settings.shards).map(|shard| open(&settings.backend, live, shard)).collect()
+}
+
+/// Finds the newest checkpoint that is whole and brings its state to `live`, a directory that is this job's alone.
+///
+/// # Errors
+/// [`RuntimeError::NoCheckpoint`], [`RuntimeError::OtherState`], or the place cannot be reached.
+pub(crate) fn recover(
+    store: &CheckpointStore,
+    live: &Path,
+    dataflow: &Dataflow,
+    settings: &JobSettings,
+    allow_fresh: bool,
+) -> Result<Recovered, RuntimeError> {
+    remove_directory(live)?;
+    std::fs::create_dir_all(live).map_err(|e| Fault::Io(live.to_owned(), e))?;
+    let found = store.list().map_err(Fault::Store)?;
+    let last = found.first().map_or(CheckpointId(0), |f| f.id);
+    let mut faults = Vec::new();
+    for Found { id, manifest } in found {
+        let attempt = manifest.map_err(Fault::Store).and_then(|manifest| {
+            let restored = restore(store, &manifest, live, settings)?;
+            Ok((manifest, restored))
+        });
+        match attempt {
+            Ok((manifest, (backends, is_same))) => {
+                check_operators(&manifest, dataflow)?;
+                tracing::info!(%id, epoch = manifest.epoch, bytes = manifest.size_bytes(), "state restored");
+                return Ok(Recovered { backends, manifest: Some(manifest), is_same, last });
+            }
+            Err(fault) if is_damage(&fault) => {
+                tracing::warn!(%id, error = %fault, "checkpoint is damaged; the one before it is tried");
+                faults.push(format!("checkpoint {id}: {fault}"));
+                remove_directory(live)?;
+                std::fs::create_dir_all(live).map_err(|e| Fault::Io(live.to_owned(), e))?;
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    if !faults.is_empty() && !allow_fresh {
+        return Err(RuntimeError::NoCheckpoint { faults });
+    }
+    Ok(Recovered { backends: fresh(settings, Some(live))?, manifest: None, is_same: false, last })
+}
+
+fn is_damage(fault: &Fault) -> bool {
+    match fault {
+        Fault::Store(error) => error.is_damage(),
+        Fault::State(error) => error.is_corruption(),
+        Fault::Io(..) => false,
+    }
+}
+
+type Restored = (Vec<Arc<dyn Backend>>, bool);
+
+fn restore(
+    store: &CheckpointStore,
+    manifest: &Manifest,
+    live: &Path,
+    settings: &JobSettings,
+) -> Result<Restored, Fault> {
+    let kind = &settings.backend;
+    let is_same = manifest.shards.len() == settings.shards
+        && manifest.max_parallelism == settings.max_parallelism
+        && manifest.shards.iter().all(|s| s.backend == kind.name());
+    for shard in 0..manifest.shards.len() {
+        let directory = if is_same { directory_of(live, shard) } else { live.join(format!("from-{shard}")) };
+        std::fs::create_dir_all(&directory).map_err(|e| Fault::Io(directory.clone(), e))?;
+        store.fetch(manifest, shard, &directory, None).map_err(Fault::Store)?;
+    }
+    if is_same {
+        let backends =
+            (0..settings.shards).map(|shard| kind.open(&directory_of(live, shard))).collect::<Result<_, _>>();
+        return Ok((backends.map_err(Fault::State)?, true));
+    }
+    let groups = KeyGroups::new(manifest.max_parallelism, settings.shards as u16);
+    let to = (0..settings.shards).map(|shard| open(kind, Some(live), shard)).collect::<Result<Vec<_>, _>>();
+    let to = to.map_err(|e| Fault::Io(live.to_owned(), std::io::Error::other(e.to_string())))?;
+    for (shard, state) in manifest.shards.iter().enumerate() {
+        let directory = live.join(format!("from-{shard}"));
+        let unknown = || {
+            let message = format!("state of backend '{}', which is not known", state.backend);
+            StateError::Corrupt { table: store.name_of(manifest.id), message }
+        };
+        let from = open_named(&state.backend, &directory).unwrap_or_else(|| Err(unknown())).map_err(Fault::State)?;
+        spread(from.as_ref(), &to, groups).map_err(Fault::State)?;
+        drop(from);
+        remove_directory(&directory)?;
+    }
+    Ok((to, false))
+}
+
+/// Copies every entry to the shard that owns its key group now.
+fn spread(from: &dyn Backend, to: &[Arc<dyn Backend>], groups: KeyGroups) -> Result<(), StateError> {
+    let mut writes: Vec<Vec<Write>> = to.iter().map(|_| Vec::new()).collect();
+    from.scan(&[], &[0xff; 32], &mut |key, value| {
+        let group = key.get(10..12).and_then(|b| b.try_into().ok()).map(u16::from_be_bytes);
+        let group = group.filter(|g| *g < groups.groups()).ok_or_else(|| StateError::Corrupt {
+            table: "all".into(),
+            message: format!("a key of {} bytes belongs to no key group", key.len()),
+        })?;
+        let shard = (0..to.len()).find(|s| groups.range_of(*s).contains(&group)).unwrap_or(0);
+        writes[shard].push(Write::Put(key.to_vec(), value.to_vec()));
+        match writes[shard].len() {
+            MOVED_ENTRIES.. => to[shard].write(std::mem::take(&mut writes[shard])),
+            _ => Ok(()),
+        }
+    })?;
+    to.iter().zip(writes).try_for_each(|(to, writes)| to.write(writes))
+}
+
+/// State belongs to operators by their ids: a job that was changed has others.
+fn check_operators(manifest: &Manifest, dataflow: &Dataflow) -> Result<(), RuntimeError> {
+    let now: BTreeMap<u64, String> =
+        dataflow.nodes().iter().map(|n| (n.operator.0, format!("{} #{}", n.spec.name(), n.id))).collect();
+    let then: BTreeMap<u64, &str> = manifest.operators.iter().map(|o| (o.id, o.name.as_str())).collect();
+    let dropped: Vec<String> =
+        then.iter().filter(|(id, _)| !now.contains_key(id)).map(|(_, name)| (*name).to_owned()).collect();
+    let added: Vec<String> =
+        now.iter().filter(|(id, _)| !then.contains_key(id)).map(|(_, name)| name.clone()).collect();
+    if dropped.is_empty() && added.is_empty() {
+        return Ok(());
+    }
+    Err(RuntimeError::OtherState { job: manifest.job.clone(), dropped, added })
+}
+
+/// The operators of a dataflow, as a manifest names them.
+pub(crate) fn operator_facts(dataflow: &Dataflow) -> Vec<eddyline_checkpoint::OperatorFact> {
+    let fact = |n: &eddyline_plan::Node| eddyline_checkpoint::OperatorFact {
+        id: n.operator.0,
+        name: match &n.spec {
+            OperatorSpec::Source(spec) => format!("{} {}", n.spec.name(), spec.table),
+            OperatorSpec::Sink(spec) => format!("{} {}", n.spec.name(), spec.table),
+            _ => format!("{} #{}", n.spec.name(), n.id),
+        },
+    };
+    dataflow.nodes().iter().map(fact).collect()
+}
+
+fn directory_of(live: &Path, shard: usize) -> std::path::PathBuf {
+    live.join(format!("shard-{shard}"))
+}
+
+fn open(kind: &StateBackend, live: Option<&Path>, shard: usize) -> Result<Arc<dyn Backend>, RuntimeError> {
+    match live {
+        // Nothing reaches a disk.
+        None => Ok(Arc::new(MemoryBackend::new())),
+        Some(live) => {
+            let directory = directory_of(live, shard);
+            kind.create(&directory).map_err(|e| RuntimeError::State { error: Arc::new(e) })
+        }
+    }
+}
