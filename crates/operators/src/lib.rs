@@ -41,6 +41,7 @@ mod keyed_rows;
 mod layout;
 mod over;
 mod partitions;
+mod row_list;
 mod set_operation;
 mod sink_materialize;
 mod slots_by_time;

@@ -2,6 +2,7 @@ use super::codec::{Codec, Part, Place};
 use super::rows::Rows;
 use crate::OperatorError;
 use crate::aggregation::retraction;
+use crate::row_list::RowList;
 use crate::slots_by_time::SlotsByTime;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
@@ -17,15 +18,6 @@ const VERSION: u8 = 1;
 /// Entries that are read from the store at a time.
 const SCAN_BATCH: usize = 4096;
 
-/// The rows of a partition, in order. Most partitions of most queries have one.
-#[derive(Default)]
-enum List {
-    #[default]
-    Empty,
-    One(u32),
-    Many(Vec<u32>),
-}
-
 /// The rows of all partitions.
 ///
 /// Key in the store: the partition in the row format, then the row's bytes. Value: version, weight (8 bytes), lengths of the
@@ -35,7 +27,8 @@ pub(crate) struct Partitions {
     operator: &'static str,
     /// Partitions by slot, in memory alone: they follow from the rows.
     partitions: SlotTable,
-    lists: Vec<List>,
+    /// The rows of every partition, in order.
+    lists: Vec<RowList>,
     pub(crate) rows: Rows,
     /// `None`: in memory alone.
     store: Option<Store>,
@@ -115,7 +108,7 @@ impl Partitions {
     ) -> Result<(), OperatorError> {
         let created = self.partitions.lookup(columns, hashes, slots, &mut |_, _| Ok(()))?;
         let room = self.partitions.slots_max();
-        self.lists.resize_with(room, List::default);
+        self.lists.resize_with(room, RowList::default);
         if let Some(by_time) = &mut self.by_time {
             by_time.add(&self.partitions, &created)?;
         }
@@ -140,21 +133,12 @@ impl Partitions {
     /// The rows of a partition, in order.
     #[inline]
     pub(crate) fn list(&self, slot: u32) -> &[u32] {
-        list(&self.lists[slot as usize])
+        self.lists[slot as usize].rows()
     }
 
     /// Gives a partition its rows.
     pub(crate) fn set_list(&mut self, slot: u32, rows: &[u32]) {
-        let list = &mut self.lists[slot as usize];
-        match (rows, list) {
-            ([], list) => *list = List::Empty,
-            ([row], list) => *list = List::One(*row),
-            (rows, List::Many(many)) => {
-                many.clear();
-                many.extend_from_slice(rows);
-            }
-            (rows, list) => *list = List::Many(rows.to_vec()),
-        }
+        self.lists[slot as usize].set(rows);
     }
 
     /// Puts the rows of a partition with those that came, which [are gathered](super::Arrivals::gather), into
@@ -292,7 +276,7 @@ impl Partitions {
         let Some(store) = self.store.clone() else { return Ok(()) };
         let mut dirty: Vec<(u32, u32)> = Vec::new();
         for (slot, rows) in self.lists.iter().enumerate() {
-            dirty.extend(list(rows).iter().filter(|r| self.rows.is_dirty(**r)).map(|row| (slot as u32, *row)));
+            dirty.extend(rows.rows().iter().filter(|r| self.rows.is_dirty(**r)).map(|row| (slot as u32, *row)));
         }
         let mut writes: Vec<Write> = self.gone.iter().cloned().map(Write::Delete).collect();
         for ((_, row), (key, partition)) in dirty.iter().zip(self.full_keys(&store, &dirty)?) {
@@ -306,24 +290,6 @@ impl Partitions {
         self.gone.clear();
         dirty.iter().for_each(|(_, row)| self.rows.set_stored(*row));
         Ok(())
-    }
-}
-
-fn list(rows: &List) -> &[u32] {
-    match rows {
-        List::Empty => &[],
-        List::One(row) => std::slice::from_ref(row),
-        List::Many(rows) => rows,
-    }
-}
-
-impl List {
-    fn push(&mut self, row: u32) {
-        match self {
-            List::Empty => *self = List::One(row),
-            List::One(first) => *self = List::Many(vec![*first, row]),
-            List::Many(rows) => rows.push(row),
-        }
     }
 }
 
@@ -371,11 +337,10 @@ impl Table for Partitions {
     }
 
     fn size_bytes(&self) -> usize {
-        let many = |l: &List| if let List::Many(rows) = l { rows.capacity() * 4 } else { 0 };
         self.partitions.size_bytes()
             + self.rows.size_bytes()
-            + self.lists.capacity() * size_of::<List>()
-            + self.lists.iter().map(many).sum::<usize>()
+            + self.lists.capacity() * size_of::<RowList>()
+            + self.lists.iter().map(RowList::allocated_bytes).sum::<usize>()
             + self.gone.iter().map(|k| k.capacity() + size_of::<Vec<u8>>()).sum::<usize>()
     }
 }

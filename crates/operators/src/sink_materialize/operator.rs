@@ -1,7 +1,8 @@
 use super::NAME;
-use super::state::{List, State};
+use super::state::State;
 use crate::aggregation::{columns, retraction};
 use crate::keyed_rows::{Arena, Layout, RowChange};
+use crate::row_list::RowList;
 use crate::{Context, Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
 use eddyline_changes::ChangeBatch;
@@ -126,7 +127,7 @@ fn net(came: &mut Vec<RowChange>, arena: &Arena, removed: &mut Vec<u32>) {
 }
 
 /// Takes the last row with the bytes of `row` out of a list.
-fn take(list: &mut List, arena: &Arena, row: u32) -> Option<u32> {
+fn take(list: &mut RowList, arena: &Arena, row: u32) -> Option<u32> {
     let at = list.rows().iter().rposition(|known| arena.bytes(*known) == arena.bytes(row))?;
     list.remove(at)
 }

@@ -1,63 +1,18 @@
 use crate::OperatorError;
 use crate::keyed_rows::Arena;
+use crate::row_list::RowList;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use eddyline_state::{SlotTable, StateError, Store, Table, TableId};
 
 const ROWS: TableId = 0;
 
-/// The rows of a key, in the order in which they came. Most keys have one.
-#[derive(Debug, Default)]
-pub(super) enum List {
-    #[default]
-    Empty,
-    One(u32),
-    Many(Vec<u32>),
-}
-
-impl List {
-    pub(super) fn rows(&self) -> &[u32] {
-        match self {
-            List::Empty => &[],
-            List::One(row) => std::slice::from_ref(row),
-            List::Many(rows) => rows,
-        }
-    }
-
-    pub(super) fn push(&mut self, row: u32) {
-        match self {
-            List::Empty => *self = List::One(row),
-            List::One(first) => *self = List::Many(vec![*first, row]),
-            List::Many(rows) => rows.push(row),
-        }
-    }
-
-    /// Takes the row at a place out.
-    pub(super) fn remove(&mut self, at: usize) -> Option<u32> {
-        match self {
-            List::Many(rows) if at < rows.len() => {
-                let row = rows.remove(at);
-                if let [last] = rows[..] {
-                    *self = List::One(last);
-                }
-                Some(row)
-            }
-            List::One(row) if at == 0 => {
-                let row = *row;
-                *self = List::Empty;
-                Some(row)
-            }
-            _ => None,
-        }
-    }
-}
-
 /// All rows of every key. Encoding of a value: per row the length of its bytes (4 bytes, little endian) and its bytes.
 pub(super) struct State {
     pub(super) table: SlotTable,
     pub(super) arena: Arena,
-    /// By slot.
-    pub(super) lists: Vec<List>,
+    /// By slot: the rows of a key, in the order in which they came.
+    pub(super) lists: Vec<RowList>,
 }
 
 impl State {
@@ -75,15 +30,15 @@ impl State {
     ) -> Result<(), OperatorError> {
         let (arena, lists) = (&mut self.arena, &mut self.lists);
         self.table.lookup(keys, hashes, slots, &mut |slot, bytes| {
-            lists.resize_with(lists.len().max(slot as usize + 1), List::default);
+            lists.resize_with(lists.len().max(slot as usize + 1), RowList::default);
             load(arena, &mut lists[slot as usize], bytes)
         })?;
-        self.lists.resize_with(self.table.slots_max(), List::default);
+        self.lists.resize_with(self.table.slots_max(), RowList::default);
         Ok(())
     }
 }
 
-fn load(arena: &mut Arena, list: &mut List, mut bytes: &[u8]) -> Result<(), StateError> {
+fn load(arena: &mut Arena, list: &mut RowList, mut bytes: &[u8]) -> Result<(), StateError> {
     while !bytes.is_empty() {
         let row = bytes.split_first_chunk::<4>().and_then(|(length, rest)| {
             let length = u32::from_le_bytes(*length) as usize;
@@ -137,10 +92,9 @@ impl Table for State {
     }
 
     fn size_bytes(&self) -> usize {
-        let many = |list: &List| if let List::Many(rows) = list { rows.capacity() * 4 } else { 0 };
         self.table.size_bytes()
             + self.arena.size_bytes()
-            + self.lists.capacity() * size_of::<List>()
-            + self.lists.iter().map(many).sum::<usize>()
+            + self.lists.capacity() * size_of::<RowList>()
+            + self.lists.iter().map(RowList::allocated_bytes).sum::<usize>()
     }
 }
