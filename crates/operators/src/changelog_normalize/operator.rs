@@ -1,6 +1,6 @@
-use super::state::State;
+use super::state::Last;
 use crate::aggregation::columns;
-use crate::keyed_rows::{Layout, NONE, RowChange};
+use crate::keyed_rows::{KeyedRows, Layout, NONE, RowChange};
 use crate::{Context, Operator, OperatorError, Rejected};
 use arrow::datatypes::SchemaRef;
 use eddyline_changes::{ChangeBatch, Watermark};
@@ -10,7 +10,7 @@ use eddyline_state::{Store, Table};
 /// See the room's front page.
 pub(super) struct ChangelogNormalize {
     layout: Layout,
-    state: State,
+    state: KeyedRows<Last>,
     /// Slots of keys that came since the last time changes were put out, each once.
     touched: Vec<u32>,
     /// By slot: what came last.
@@ -33,7 +33,7 @@ impl ChangelogNormalize {
         store: &Store,
     ) -> Result<Self, OperatorError> {
         let layout = Layout::new(&spec.key, schema)?;
-        let state = State::open(&layout.key_types(), store)?;
+        let state = KeyedRows::open(&layout.key_types(), store)?;
         Ok(Self { layout, state, touched: Vec::new(), pending: Vec::new(), slots: Vec::new() })
     }
 
@@ -44,7 +44,7 @@ impl ChangelogNormalize {
         let is_there = match *pending {
             Pending::Nothing => {
                 self.touched.push(slot);
-                self.state.rows[slot as usize] != NONE
+                self.state.kept[slot as usize].0 != NONE
             }
             Pending::Row(row) => {
                 self.state.arena.remove(row);
@@ -59,10 +59,10 @@ impl ChangelogNormalize {
     /// Puts out what differs from before.
     fn settle(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         let (mut changes, mut gone, mut dirty) = (Vec::new(), Vec::new(), Vec::new());
-        let State { table, arena, rows } = &mut self.state;
+        let KeyedRows { table, arena, kept } = &mut self.state;
         let touched = std::mem::take(&mut self.touched);
         for slot in touched {
-            let before = rows[slot as usize];
+            let before = kept[slot as usize].0;
             let after = match std::mem::replace(&mut self.pending[slot as usize], Pending::Nothing) {
                 Pending::Row(row) => row,
                 Pending::Nothing | Pending::Deletion => NONE,
@@ -73,7 +73,7 @@ impl ChangelogNormalize {
             }
             let some = [(before, -1), (after, 1)].into_iter().filter(|(row, _)| *row != NONE);
             changes.extend(some.map(|(row, weight)| RowChange { slot, row, weight }));
-            rows[slot as usize] = after;
+            kept[slot as usize] = Last(after);
             if after == NONE { gone.push(slot) } else { dirty.push(slot) }
         }
         self.layout.emit(table, arena, &changes, ctx)?;
@@ -89,7 +89,7 @@ impl Operator for ChangelogNormalize {
     fn process(&mut self, _input: usize, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         let hashes = changes.key_hashes(&self.layout.key)?;
         self.state.lookup(&columns(&changes, &self.layout.key), &hashes, &mut self.slots)?;
-        self.pending.resize(self.state.rows.len(), Pending::Nothing);
+        self.pending.resize(self.state.kept.len(), Pending::Nothing);
         let rest = self.layout.encode(&changes)?;
         let mut unknown = 0;
         for row in 0..changes.num_rows() {

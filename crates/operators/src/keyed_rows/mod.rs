@@ -2,8 +2,10 @@
 //! keys and rows. The key's columns are those of a [`SlotTable`]; the bytes hold the other columns in the row format.
 
 mod arena;
+mod table;
 
 pub(crate) use arena::Arena;
+pub(crate) use table::{Kept, KeyedRows};
 
 use crate::aggregation::BATCH_ROWS_MAX;
 use crate::partitions::{Encoded, Part};

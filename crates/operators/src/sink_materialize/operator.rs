@@ -1,7 +1,6 @@
 use super::NAME;
-use super::state::State;
 use crate::aggregation::{columns, retraction};
-use crate::keyed_rows::{Arena, Layout, RowChange};
+use crate::keyed_rows::{Arena, KeyedRows, Layout, RowChange};
 use crate::row_list::RowList;
 use crate::{Context, Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
@@ -14,7 +13,7 @@ use std::cmp::Ordering;
 pub(super) struct SinkMaterialize {
     spec: SinkMaterializeSpec,
     layout: Layout,
-    state: State,
+    state: KeyedRows<RowList>,
     /// What came in this epoch, in the order in which it came.
     pending: Vec<RowChange>,
     slots: Vec<u32>,
@@ -33,7 +32,7 @@ struct Flushed {
 impl SinkMaterialize {
     pub(super) fn open(spec: &SinkMaterializeSpec, schema: &SchemaRef, store: &Store) -> Result<Self, OperatorError> {
         let layout = Layout::new(&spec.key, schema)?;
-        let state = State::open(&layout.key_types(), store)?;
+        let state = KeyedRows::open(&layout.key_types(), store)?;
         Ok(Self { spec: spec.clone(), layout, state, pending: Vec::new(), slots: Vec::new() })
     }
 
@@ -43,17 +42,17 @@ impl SinkMaterialize {
         net(came, &self.state.arena, &mut out.removed);
         for change in came.iter().filter(|change| change.weight < 0) {
             for _ in 0..change.weight.unsigned_abs() {
-                let removed = take(&mut self.state.lists[slot as usize], &self.state.arena, change.row);
+                let removed = take(&mut self.state.kept[slot as usize], &self.state.arena, change.row);
                 out.removed.push(removed.ok_or_else(|| self.retraction(slot))?);
             }
             out.removed.push(change.row);
         }
         for change in came.iter().filter(|change| change.weight > 0) {
-            self.state.lists[slot as usize].push(change.row);
+            self.state.kept[slot as usize].push(change.row);
             for _ in 1..change.weight {
                 let copy = self.state.arena.bytes(change.row).to_vec();
                 let copy = self.state.arena.add(&copy);
-                self.state.lists[slot as usize].push(copy);
+                self.state.kept[slot as usize].push(copy);
             }
         }
         if self.spec.conflict == Conflict::Error {
@@ -75,7 +74,7 @@ impl SinkMaterialize {
 
     /// The row of a key that is written.
     fn shown(&self, slot: u32) -> Option<u32> {
-        let rows = self.state.lists[slot as usize].rows();
+        let rows = self.state.kept[slot as usize].rows();
         match self.spec.conflict {
             Conflict::Deduplicate => rows.last().copied(),
             Conflict::Nothing | Conflict::Error => rows.first().copied(),
@@ -84,8 +83,8 @@ impl SinkMaterialize {
 
     /// Refuses different rows with one key.
     fn check(&self, slot: u32) -> Result<(), OperatorError> {
-        let State { table, arena, lists } = &self.state;
-        let rows = lists[slot as usize].rows();
+        let KeyedRows { table, arena, kept } = &self.state;
+        let rows = kept[slot as usize].rows();
         let Some(first) = rows.first() else { return Ok(()) };
         let Some(other) = rows.iter().find(|row| arena.bytes(**row) != arena.bytes(*first)) else { return Ok(()) };
         let (key, kept) = self.layout.text(table, arena, slot, *first)?;
@@ -154,7 +153,7 @@ impl Operator for SinkMaterialize {
             came.extend_from_slice(changes);
             self.settle(changes[0].slot, &mut came, &mut out)?;
         }
-        let State { table, arena, .. } = &mut self.state;
+        let KeyedRows { table, arena, .. } = &mut self.state;
         self.layout.emit(table, arena, &out.changes, ctx)?;
         out.removed.iter().for_each(|row| arena.remove(*row));
         table.mark_dirty(&out.dirty);

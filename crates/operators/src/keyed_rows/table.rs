@@ -1,0 +1,97 @@
+use super::Arena;
+use crate::OperatorError;
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+use eddyline_state::{SlotTable, StateError, Store, Table, TableId};
+
+const ROWS: TableId = 0;
+
+/// What is kept of a key: numbers of rows in the arena.
+pub(crate) trait Kept: Default {
+    /// Takes up what [`save`](Self::save) has written.
+    ///
+    /// # Errors
+    /// Bytes that it has not written.
+    fn load(&mut self, arena: &mut Arena, bytes: &[u8]) -> Result<(), StateError>;
+
+    /// Writes its rows.
+    fn save(&self, arena: &Arena, out: &mut Vec<u8>);
+
+    /// Its rows.
+    fn rows(&self) -> &[u32];
+
+    /// Memory beside itself.
+    fn allocated_bytes(&self) -> usize;
+}
+
+/// The rows of every key, in the first table of the store.
+pub(crate) struct KeyedRows<K> {
+    pub(crate) table: SlotTable,
+    pub(crate) arena: Arena,
+    /// By slot.
+    pub(crate) kept: Vec<K>,
+}
+
+impl<K: Kept> KeyedRows<K> {
+    /// Rows whose keys have these types.
+    pub(crate) fn open(types: &[DataType], store: &Store) -> Result<Self, OperatorError> {
+        let table = SlotTable::open("rows", types, store, ROWS, types.len())?;
+        Ok(Self { table, arena: Arena::default(), kept: Vec::new() })
+    }
+
+    /// Finds the slots of `keys`, with new ones for keys that have none.
+    pub(crate) fn lookup(
+        &mut self,
+        keys: &[ArrayRef],
+        hashes: &[u64],
+        slots: &mut Vec<u32>,
+    ) -> Result<(), OperatorError> {
+        let Self { table, arena, kept } = self;
+        table.lookup(keys, hashes, slots, &mut |slot, bytes| load(kept, arena, slot, bytes))?;
+        kept.resize_with(table.slots_max(), K::default);
+        Ok(())
+    }
+}
+
+fn load<K: Kept>(kept: &mut Vec<K>, arena: &mut Arena, slot: u32, bytes: &[u8]) -> Result<(), StateError> {
+    kept.resize_with(kept.len().max(slot as usize + 1), K::default);
+    kept[slot as usize].load(arena, bytes)
+}
+
+impl<K: Kept> Table for KeyedRows<K> {
+    fn name(&self) -> &str {
+        self.table.name()
+    }
+
+    fn persist(&mut self) -> Result<(), StateError> {
+        let Self { table, arena, kept } = self;
+        table.persist(&mut |slot, out| kept[slot as usize].save(arena, out))
+    }
+
+    fn taken_bytes(&self) -> usize {
+        let arena = self.arena.size_bytes();
+        arena + self.table.taken_bytes(self.size_bytes() - arena)
+    }
+
+    fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
+        let count = self.table.count_of(bytes, self.taken_bytes());
+        let (arena, kept) = (&self.arena, &self.kept);
+        for slot in self.table.evict(count, &mut |slot, out| kept[slot as usize].save(arena, out))? {
+            let kept = std::mem::take(&mut self.kept[slot as usize]);
+            kept.rows().iter().for_each(|row| self.arena.remove(*row));
+        }
+        self.arena.sweep();
+        Ok(())
+    }
+
+    fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.table.size_bytes()
+            + self.arena.size_bytes()
+            + self.kept.capacity() * size_of::<K>()
+            + self.kept.iter().map(Kept::allocated_bytes).sum::<usize>()
+    }
+}
