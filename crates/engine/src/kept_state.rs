@@ -3,8 +3,8 @@
 //! What operators keep they say themselves ([`eddyline_operators::layouts`]). Here it is put into words.
 
 use crate::settings::UnboundedState;
-use eddyline_operators::{Bound, TableLayout, layouts};
-use eddyline_plan::{Dataflow, NodeId};
+use eddyline_operators::{Bound, TableLayout, layouts, ttl_of};
+use eddyline_plan::{Dataflow, NodeId, TimeToLive};
 use eddyline_planner::SqlError;
 use std::fmt;
 
@@ -18,6 +18,7 @@ struct Kept {
     node: NodeId,
     operator: &'static str,
     table: TableLayout,
+    ttl: Option<TimeToLive>,
     way_out: &'static str,
 }
 
@@ -27,9 +28,9 @@ impl KeptState {
         let layouts = layouts(dataflow, &|source| !endless.contains(&source.table));
         let nodes = dataflow.nodes().iter().zip(layouts);
         let tables = nodes.flat_map(|(node, layout)| {
-            let way_out = layout.way_out;
-            let kept = move |table| Kept { node: node.id, operator: node.spec.name(), table, way_out };
-            layout.tables.into_iter().map(kept)
+            let (way_out, operator) = (layout.way_out, node.spec.name());
+            let kept = move |(at, table)| Kept { node: node.id, operator, table, ttl: ttl_of(node, at), way_out };
+            layout.tables.into_iter().enumerate().map(kept)
         });
         Self(tables.collect())
     }
@@ -56,15 +57,19 @@ impl KeptState {
 
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Kept { node, operator, table, .. } = self;
+        let Kept { node, operator, table, ttl, .. } = self;
         write!(f, "{operator} #{node} keeps {}", table.name)?;
         if !table.key.is_empty() {
             write!(f, " by ({})", table.key.join(", "))?;
         }
         let size = table.entry_bytes;
         match &table.bound {
-            Bound::Rows(1) => write!(f, ", one of about {size} bytes"),
-            bound => write!(f, ", about {size} bytes each: {bound}"),
+            Bound::Rows(1) => write!(f, ", one of about {size} bytes")?,
+            bound => write!(f, ", about {size} bytes each: {bound}")?,
+        }
+        match ttl {
+            Some(ttl) if !matches!(table.bound, Bound::Ttl(_)) => write!(f, "; {}", Bound::Ttl(*ttl)),
+            _ => Ok(()),
         }
     }
 }

@@ -27,12 +27,12 @@ pub fn build(node: &Node, inputs: &[SchemaRef], store: &Store) -> Result<Box<dyn
         OperatorSpec::WindowAggregate(spec) => window_aggregate::build(spec, input, output, store)?,
         OperatorSpec::Join(spec) => join::build(spec, node, inputs, store)?,
         OperatorSpec::Unnest(spec) => Box::new(Unnest::new(spec, input, output)),
-        OperatorSpec::SetOperation(spec) => set_operation::build(*spec, inputs, output, store)?,
+        OperatorSpec::SetOperation(spec) => set_operation::build(*spec, inputs, output, store, node.ttl_ms())?,
         OperatorSpec::TopN(spec) => top_n::build(spec, input, output, store, node.ttl_ms())?,
-        OperatorSpec::Over(spec) => over::build(spec, input, output, store)?,
+        OperatorSpec::Over(spec) => over::build(spec, input, output, store, node.ttl_ms())?,
         OperatorSpec::TemporalFilter(spec) => temporal_filter::build(spec, input, output, store)?,
-        OperatorSpec::ChangelogNormalize(spec) => changelog_normalize::build(spec, output, store)?,
-        OperatorSpec::SinkMaterialize(spec) => sink_materialize::build(spec, output, store)?,
+        OperatorSpec::ChangelogNormalize(spec) => changelog_normalize::build(spec, output, store, node.ttl_ms())?,
+        OperatorSpec::SinkMaterialize(spec) => sink_materialize::build(spec, output, store, node.ttl_ms())?,
         OperatorSpec::Source(_) | OperatorSpec::Values(_) | OperatorSpec::Sink(_) => {
             return Err(wrong("is not an operator"));
         }

@@ -141,6 +141,18 @@ impl Harness {
         self.moment = moment;
     }
 
+    /// The net change of an epoch at a time, with rows of input 0, if any.
+    ///
+    /// # Panics
+    /// The operator fails.
+    pub fn epoch_at(&mut self, wall_ms: i64, rows: &str) -> String {
+        self.stand_at(Moment { wall_ms, seed: 0 });
+        if !rows.is_empty() {
+            self.process(rows).expect("processes");
+        }
+        self.flush().expect("flushes")
+    }
+
     /// When the operator has something to put out though no input comes, as it said at the last flush.
     pub fn due_ms(&self) -> Option<i64> {
         self.due_ms

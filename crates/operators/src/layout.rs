@@ -190,21 +190,23 @@ pub fn layouts(dataflow: &Dataflow, ends: &dyn Fn(&SourceSpec) -> bool) -> Vec<L
             .map(|i| Below { schema: &dataflow.nodes()[i.from].schema, rows: &known[i.from].output })
             .collect();
         let mut layout = layout(node, &below, ends);
-        if matches!(node.spec, OperatorSpec::Join(_)) {
-            // Each side has its own.
-            for (table, ttl) in layout.tables.iter_mut().zip(node.inputs.iter().map(|input| input.ttl)) {
-                if let Some(ttl) = ttl.filter(|_| !table.bound.is_bounded()) {
-                    table.bound = Bound::Ttl(ttl);
-                }
-            }
-        } else if let Some(ttl) = node.ttl() {
+        for (at, table) in layout.tables.iter_mut().enumerate().filter(|(_, table)| !table.bound.is_bounded()) {
             // Its output is not: what was put out for a key is not taken back when the key is forgotten.
-            let tables = layout.tables.iter_mut().filter(|t| !t.bound.is_bounded());
-            tables.for_each(|table| table.bound = Bound::Ttl(ttl));
+            if let Some(ttl) = ttl_of(node, at) {
+                table.bound = Bound::Ttl(ttl);
+            }
         }
         known.push(layout);
     }
     known
+}
+
+/// When what is in table `at` of the layout of a node is forgotten: a join has a table for each side, with a time of its own.
+pub fn ttl_of(node: &Node, at: usize) -> Option<TimeToLive> {
+    match &node.spec {
+        OperatorSpec::Join(_) => node.inputs.get(at).and_then(|input| input.ttl),
+        _ => node.ttl(),
+    }
 }
 
 /// The layout of one node over its inputs. An operator without its inputs cannot be built, and keeps nothing.

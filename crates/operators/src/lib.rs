@@ -55,7 +55,7 @@ mod window_assign;
 pub use build::build;
 pub use context::{Context, Rejected};
 pub use error::OperatorError;
-pub use layout::{Bound, Layout, TEXT_BYTES, TableLayout, layouts};
+pub use layout::{Bound, Layout, TEXT_BYTES, TableLayout, layouts, ttl_of};
 
 use eddyline_changes::{ChangeBatch, Watermark};
 use eddyline_state::Table;

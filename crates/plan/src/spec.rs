@@ -54,6 +54,10 @@ impl OperatorSpec {
             OperatorSpec::TopN(spec) => !spec.local && !spec.partition.is_empty(),
             // Windows have a bound of their own.
             OperatorSpec::Join(spec) => spec.time.is_none(),
+            OperatorSpec::Over(spec) => !spec.partition.is_empty(),
+            OperatorSpec::SetOperation(_) | OperatorSpec::ChangelogNormalize(_) | OperatorSpec::SinkMaterialize(_) => {
+                true
+            }
             _ => false,
         }
     }

@@ -214,3 +214,42 @@ fn a_group_without_rows_for_the_time_to_live_begins_anew() {
     // What was put out of a group that is forgotten stays.
     assert_eq!(run.at(28, "+ 2\n+ 3"), "+1 0 | 1 | 1\n+1 0 | 4 | 2\n+2 1 | 1 | 1\n");
 }
+
+#[test]
+fn a_partition_of_over_without_rows_for_the_time_to_live_begins_anew() {
+    let query =
+        "SET 'table.exec.state.ttl' = '10 s';\nSELECT k, SUM(k) OVER (PARTITION BY MOD(k, 2) ORDER BY k) AS s FROM t";
+    let mut run = Run::new("", query, 1);
+    assert_eq!(run.at(1, "+ 2\n+ 3"), "+1 2 | 2\n+1 3 | 3\n");
+    assert_eq!(run.at(9, "+ 4"), "+1 2 | 2\n+1 3 | 3\n+1 4 | 6\n");
+    // What was put out of a partition that is forgotten stays.
+    assert_eq!(run.at(12, "+ 5\n+ 6"), "+1 2 | 2\n+1 3 | 3\n+1 4 | 6\n+1 5 | 5\n+1 6 | 12\n");
+    assert_eq!(run.at(13, "- 3"), "+1 2 | 2\n+1 3 | 3\n+1 4 | 6\n+1 5 | 5\n+1 6 | 12\n");
+    assert_eq!(run.at(14, "- 5"), "+1 2 | 2\n+1 3 | 3\n+1 4 | 6\n+1 6 | 12\n");
+}
+
+#[test]
+fn copies_that_both_inputs_had_are_forgotten_together() {
+    let query =
+        "SET 'table.exec.state.ttl' = '10 s';\nSELECT MOD(k, 10) AS k FROM t EXCEPT ALL SELECT k FROM t WHERE k < 2";
+    let mut run = Run::new("", query, 1);
+    assert_eq!(run.at(1, "+ 1\n+ 11\n+ 5"), "+1 1\n+1 5\n");
+    assert_eq!(run.at(10, "+ 15"), "+1 1\n+2 5\n");
+    // Of 1 nothing is known, neither how often it was on the left nor on the right; of 5 it is.
+    assert_eq!(run.at(12, "- 1\n- 11\n- 5"), "+1 1\n+1 5\n");
+    assert_eq!(run.at(13, "+ 11\n- 15"), "+2 1\n");
+}
+
+#[test]
+fn a_hint_says_for_how_long_one_input_is_remembered() {
+    let query = "SET 'table.exec.state.ttl' = '10 s';\n\
+                 SELECT /*+ STATE_TTL('kept' = '0 s') */ kept.m, SUM(kept.n) AS n FROM \
+                 (SELECT /*+ STATE_TTL('t' = '20 s') */ MOD(k, 2) AS m, COUNT(*) AS n FROM t GROUP BY MOD(k, 2)) AS kept \
+                 GROUP BY kept.m";
+    let mut run = Run::new("", query, 1);
+    assert_eq!(run.at(1, "+ 2"), "+1 0 | 1\n");
+    assert_eq!(run.at(20, "+ 4"), "+1 0 | 2\n");
+    // The counts below begin anew, and the sum goes on.
+    assert_eq!(run.at(40, "+ 6"), "+1 0 | 3\n");
+    assert_eq!(run.at(41, "+ 8"), "+1 0 | 4\n");
+}

@@ -21,7 +21,11 @@
 //!
 //! # Time
 //! Watermarks pass, behind what came before them. A row that is taken back may be older than the watermark: windows that are
-//! closed do not open again for it. Nothing is forgotten by time.
+//! closed do not open again for it.
+//!
+//! With a time to live ([`eddyline_plan::Input::ttl`]), keys for which no row came for so long are forgotten; nothing is put out
+//! then. The next row of the key replaces none: it stands beside what was put out. A row that is equal to the one before
+//! touches the key, though nothing is put out for it. A restart begins the time anew.
 //!
 //! # Errors
 //! None. The deletion of a key that has no row changes nothing and is counted, as Flink does: a reader that begins in the
@@ -57,7 +61,11 @@ pub(crate) fn layout(spec: &ChangelogNormalizeSpec, input: &Below<'_>) -> Layout
         bound: rows.clone(),
         entry_bytes: columns_bytes(input.schema, 0..input.schema.fields().len()) + SLOT_BYTES + ROW_BYTES,
     };
-    Layout { tables: vec![table], output: rows, way_out: "delete rows at the source when they are no longer needed" }
+    Layout {
+        tables: vec![table],
+        output: rows,
+        way_out: "delete rows at the source when they are no longer needed, or SET 'table.exec.state.ttl'",
+    }
 }
 
 /// The operator of `spec` over rows of `schema`.
@@ -65,6 +73,7 @@ pub(crate) fn build(
     spec: &ChangelogNormalizeSpec,
     schema: &SchemaRef,
     store: &Store,
+    ttl_ms: Option<u64>,
 ) -> Result<Box<dyn Operator>, OperatorError> {
-    Ok(Box::new(operator::ChangelogNormalize::open(spec, schema, store)?))
+    Ok(Box::new(operator::ChangelogNormalize::open(spec, schema, store, ttl_ms)?))
 }

@@ -31,9 +31,11 @@ impl ChangelogNormalize {
         spec: &ChangelogNormalizeSpec,
         schema: &SchemaRef,
         store: &Store,
+        ttl_ms: Option<u64>,
     ) -> Result<Self, OperatorError> {
         let layout = Layout::new(&spec.key, schema)?;
-        let state = KeyedRows::open(&layout.key_types(), store)?;
+        let mut state = KeyedRows::open(&layout.key_types(), store)?;
+        ttl_ms.map_or(Ok(()), |ttl_ms| state.forget_after(ttl_ms))?;
         Ok(Self { layout, state, touched: Vec::new(), pending: Vec::new(), slots: Vec::new() })
     }
 
@@ -58,8 +60,10 @@ impl ChangelogNormalize {
 
     /// Puts out what differs from before.
     fn settle(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        let now_ms = ctx.moment().wall_ms;
+        self.state.touch(&self.touched, now_ms);
         let (mut changes, mut gone, mut dirty) = (Vec::new(), Vec::new(), Vec::new());
-        let KeyedRows { table, arena, kept } = &mut self.state;
+        let KeyedRows { table, arena, kept, .. } = &mut self.state;
         let touched = std::mem::take(&mut self.touched);
         for slot in touched {
             let before = kept[slot as usize].0;
@@ -81,12 +85,15 @@ impl ChangelogNormalize {
         table.mark_dirty(&dirty);
         table.remove(&gone)?;
         arena.sweep();
-        Ok(())
+        self.state.forget_idle(now_ms)
     }
 }
 
 impl Operator for ChangelogNormalize {
     fn process(&mut self, _input: usize, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        if self.touched.is_empty() {
+            self.state.forget_idle(ctx.moment().wall_ms)?;
+        }
         let hashes = changes.key_hashes(&self.layout.key)?;
         self.state.lookup(&columns(&changes, &self.layout.key), &hashes, &mut self.slots)?;
         self.pending.resize(self.state.kept.len(), Pending::Nothing);

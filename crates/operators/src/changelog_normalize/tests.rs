@@ -161,3 +161,21 @@ proptest! {
         prop_assert_eq!(h.stored(), 0);
     }
 }
+
+#[test]
+fn a_key_for_which_no_row_came_for_a_time_is_new() {
+    let spec = OperatorSpec::ChangelogNormalize(ChangelogNormalizeSpec { key: vec![1] });
+    let mut h = Harness::forgetting(spec, &[input()], 10).expect("builds");
+    assert_eq!(h.epoch_at(100, "+ a 1 1\n+ b 2 1"), "+ a 1 1\n+ b 2 1\n");
+    // An equal row touches its key.
+    assert_eq!(h.epoch_at(108, "+ a 1 1"), "");
+    assert_eq!(h.epoch_at(112, "+ a 1 2\n+ b 2 2"), "+ a 1 2\n+ b 2 2\n- a 1 1\n", "nothing is known of b");
+    // A restart gives what is there its whole time once more.
+    h.restart().expect("restarts");
+    assert_eq!(h.epoch_at(121, "+ b 2 3"), "+ b 2 3\n- b 2 2\n");
+    // The deletion of what was forgotten changes nothing.
+    assert_eq!(h.epoch_at(131, "- NULL 2 NULL"), "");
+    assert_eq!(h.state(), vec![]);
+    h.restart().expect("restarts");
+    assert_eq!(h.stored(), 0);
+}

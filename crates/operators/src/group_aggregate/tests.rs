@@ -3,7 +3,6 @@ use arrow::array::UInt32Array;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use eddyline_changes::table::parse_changes;
 use eddyline_changes::{ChangeBatch, KeyGroups};
-use eddyline_functions::scalar::Moment;
 use eddyline_plan::{AggregateCall, AggregatePhase, GroupAggregateSpec, OperatorSpec};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -421,31 +420,22 @@ fn forgetting(keys: &[usize], calls: Vec<AggregateCall>, append_only: bool) -> H
     Harness::forgetting(spec, &[schema()], 10).expect("builds")
 }
 
-/// The net change of an epoch at a time.
-fn at(h: &mut Harness, wall_ms: i64, rows: &str) -> String {
-    h.stand_at(Moment { wall_ms, seed: 0 });
-    if !rows.is_empty() {
-        h.process(rows).expect("processes");
-    }
-    h.flush().expect("flushes")
-}
-
 #[test]
 fn a_group_that_was_not_touched_for_its_time_begins_anew() {
     let mut h = forgetting(&[0], vec![call("count", None, false, None), call("sum", Some(2), false, None)], true);
-    assert_eq!(at(&mut h, 100, "+ x 1 5 true\n+ y 1 7 true"), "+ x 1 5\n+ y 1 7\n");
-    assert_eq!(at(&mut h, 109, "+ x 1 1 true"), "+ x 2 6\n- x 1 5\n");
+    assert_eq!(h.epoch_at(100, "+ x 1 5 true\n+ y 1 7 true"), "+ x 1 5\n+ y 1 7\n");
+    assert_eq!(h.epoch_at(109, "+ x 1 1 true"), "+ x 2 6\n- x 1 5\n");
     // y was touched at 100, x at 109. What was put out of y stays.
-    assert_eq!(at(&mut h, 110, "+ y 1 2 true"), "+ y 1 2\n");
-    assert_eq!(at(&mut h, 118, "+ x 1 1 true"), "+ x 3 7\n- x 2 6\n");
-    assert_eq!(at(&mut h, 200, ""), "");
+    assert_eq!(h.epoch_at(110, "+ y 1 2 true"), "+ y 1 2\n");
+    assert_eq!(h.epoch_at(118, "+ x 1 1 true"), "+ x 3 7\n- x 2 6\n");
+    assert_eq!(h.epoch_at(200, ""), "");
     assert_eq!(h.state(), []);
     // A restart gives what is there its whole time once more.
-    at(&mut h, 300, "+ z 1 1 true");
+    h.epoch_at(300, "+ z 1 1 true");
     h.restart().expect("restarts");
-    assert_eq!(at(&mut h, 309, ""), "");
-    assert_eq!(at(&mut h, 312, "+ z 1 1 true"), "+ z 2 2\n- z 1 1\n");
-    at(&mut h, 400, "");
+    assert_eq!(h.epoch_at(309, ""), "");
+    assert_eq!(h.epoch_at(312, "+ z 1 1 true"), "+ z 2 2\n- z 1 1\n");
+    h.epoch_at(400, "");
     assert_eq!(h.state(), []);
     h.restart().expect("restarts");
     assert_eq!(h.stored(), 0);
@@ -455,12 +445,12 @@ fn a_group_that_was_not_touched_for_its_time_begins_anew() {
 fn what_is_forgotten_can_be_taken_back_without_an_error() {
     let calls = || vec![call("count", None, false, None), call("min", Some(2), false, None)];
     let mut h = forgetting(&[0], calls(), false);
-    at(&mut h, 100, "+ x 1 5 true\n+ y 1 7 true");
-    assert_eq!(at(&mut h, 110, "- x 1 5 true"), "");
+    h.epoch_at(100, "+ x 1 5 true\n+ y 1 7 true");
+    assert_eq!(h.epoch_at(110, "- x 1 5 true"), "");
     // A new row of the group, and one that was forgotten is taken back: nothing can be said of the group.
-    assert_eq!(at(&mut h, 111, "+2 y 1 9 true\n- y 1 7 true"), "");
-    assert_eq!(at(&mut h, 112, "+ y 1 8 true"), "+ y 1 8\n");
-    assert_eq!(at(&mut h, 113, "- y 1 8 true"), "- y 1 8\n");
+    assert_eq!(h.epoch_at(111, "+2 y 1 9 true\n- y 1 7 true"), "");
+    assert_eq!(h.epoch_at(112, "+ y 1 8 true"), "+ y 1 8\n");
+    assert_eq!(h.epoch_at(113, "- y 1 8 true"), "- y 1 8\n");
     assert_eq!(h.state(), []);
 }
 
@@ -468,12 +458,12 @@ fn what_is_forgotten_can_be_taken_back_without_an_error() {
 fn distinct_values_are_forgotten_each_for_itself() {
     for append_only in [true, false] {
         let mut h = forgetting(&[0], vec![call("count", Some(2), true, None)], append_only);
-        assert_eq!(at(&mut h, 100, "+ x 1 5 true\n+ x 1 6 true"), "+ x 2\n");
-        assert_eq!(at(&mut h, 105, "+ x 1 5 true"), "");
+        assert_eq!(h.epoch_at(100, "+ x 1 5 true\n+ x 1 6 true"), "+ x 2\n");
+        assert_eq!(h.epoch_at(105, "+ x 1 5 true"), "");
         // 6 was not seen for ten milliseconds and counts again; 5 was.
-        assert_eq!(at(&mut h, 112, "+ x 1 6 true\n+ x 1 5 true"), "+ x 3\n- x 2\n");
-        at(&mut h, 200, "");
+        assert_eq!(h.epoch_at(112, "+ x 1 6 true\n+ x 1 5 true"), "+ x 3\n- x 2\n");
+        h.epoch_at(200, "");
         assert_eq!(h.state(), []);
-        assert_eq!(at(&mut h, 201, "+ x 1 5 true"), "+ x 1\n");
+        assert_eq!(h.epoch_at(201, "+ x 1 5 true"), "+ x 1\n");
     }
 }

@@ -20,10 +20,13 @@
 //! Results are not kept: what a partition put out is computed again from what it was.
 //!
 //! # Time
-//! Watermarks pass. Nothing is forgotten by time.
+//! Watermarks pass. With a time to live ([`eddyline_plan::Input::ttl`]), partitions in which no row came or was taken back for so
+//! long are forgotten, with all their rows; nothing is put out then, and the next row begins a new partition. A restart begins
+//! the time anew.
 //!
 //! # Errors
-//! More rows taken back than there were, when the epoch ends; a result that does not fit its type.
+//! More rows taken back than there were, when the epoch ends (with a time to live they may have been forgotten, and are let
+//! go); a result that does not fit its type.
 //!
 //! # Cost
 //! Per row: one look-up of the partition, the row format of the row, at the flush a search among the rows of the partition.
@@ -62,8 +65,9 @@ pub(crate) fn build(
     input: &SchemaRef,
     output: &SchemaRef,
     store: &Store,
+    ttl_ms: Option<u64>,
 ) -> Result<Box<dyn Operator>, OperatorError> {
-    Ok(Box::new(operator::Over::open(spec, input, output, store)?))
+    Ok(Box::new(operator::Over::open(spec, input, output, store, ttl_ms)?))
 }
 
 /// What the operator of `spec` keeps.
@@ -78,6 +82,6 @@ pub(crate) fn layout(spec: &OverSpec, input: &Below<'_>) -> Layout {
     Layout {
         tables: vec![table],
         output: input.rows.clone(),
-        way_out: "aggregate with GROUP BY below OVER, or keep ROW_NUMBER() <= n",
+        way_out: "aggregate with GROUP BY below OVER, or keep ROW_NUMBER() <= n, or give OVER a PARTITION BY and SET 'table.exec.state.ttl'",
     }
 }

@@ -92,8 +92,13 @@ impl Over {
         input: &SchemaRef,
         output: &SchemaRef,
         store: &Store,
+        ttl_ms: Option<u64>,
     ) -> Result<Self, OperatorError> {
         let width = input.fields().len();
+        let mut state = Partitions::open(NAME, &spec.partition, input, None, Some(store))?;
+        if let Some(ttl_ms) = ttl_ms {
+            state.forget_after(ttl_ms);
+        }
         let results = spec.calls.iter().map(|c| SortField::new(c.return_type.clone())).collect();
         Ok(Self {
             output: output.clone(),
@@ -102,11 +107,17 @@ impl Over {
             codec: Codec::new(&spec.partition, &spec.order, input)?,
             calls: Calls::new(spec)?,
             results: RowConverter::new(results)?,
-            state: Partitions::open(NAME, &spec.partition, input, None, Some(store))?,
+            state,
             arrivals: Arrivals::default(),
             slots: Vec::new(),
             spec: spec.clone(),
         })
+    }
+
+    /// Forgets the partitions in which no row came for the time to live; nothing is put out.
+    fn forget_idle(&mut self, now_ms: i64) -> Result<(), OperatorError> {
+        let gone = self.state.forget_idle(now_ms, &self.arrivals)?;
+        self.state.remove_partitions(&gone)
     }
 
     /// Merges what came into a partition.
@@ -220,7 +231,8 @@ impl Over {
 }
 
 impl Operator for Over {
-    fn process(&mut self, _input: usize, changes: ChangeBatch, _ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+    fn process(&mut self, _input: usize, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        self.forget_idle(ctx.moment().wall_ms)?;
         let hashes = changes.key_hashes(&self.spec.partition)?;
         self.state.lookup(&columns(&changes, &self.spec.partition), &hashes, &mut self.slots)?;
         self.arrivals.make_room(self.state.slots_max());
@@ -236,7 +248,9 @@ impl Operator for Over {
     fn flush(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         let (mut came, mut merged, mut changed) = (Vec::new(), Merged::default(), Changed::new());
         let mut empty = Vec::new();
+        let now_ms = ctx.moment().wall_ms;
         for touched in self.arrivals.take() {
+            self.state.touch(touched.slot, now_ms);
             self.merge(touched, &mut came, &mut merged, &mut changed)?;
             if self.state.list(touched.slot).is_empty() {
                 empty.push(touched.slot);
@@ -250,6 +264,7 @@ impl Operator for Over {
         self.arrivals.clear();
         self.state.remove(&merged.gone)?;
         self.state.remove_partitions(&empty)?;
+        self.forget_idle(now_ms)?;
         self.state.rows.sweep();
         Ok(())
     }

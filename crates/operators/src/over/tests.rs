@@ -427,3 +427,26 @@ proptest! {
         prop_assert_eq!((h.state().len(), h.stored()), (0, 0));
     }
 }
+
+#[test]
+fn a_partition_in_which_no_row_came_for_a_time_begins_anew() {
+    let spec = OperatorSpec::Over(spec(vec![OverFunction::RowNumber, sum(so_far())]));
+    let mut h = Harness::forgetting(spec, &[input()], 10).expect("builds");
+    assert_eq!(h.epoch_at(100, "+ x 1 5\n+ y 1 7"), "+ x 1 5 1 5\n+ y 1 7 1 7\n");
+    assert_eq!(h.epoch_at(109, "+ x 2 1"), "+ x 2 1 2 6\n");
+    // y was touched at 100, x at 109. What was put out of y stays.
+    assert_eq!(h.epoch_at(110, "+ y 2 2\n+ x 3 1"), "+ x 3 1 3 7\n+ y 2 2 1 2\n");
+    assert_eq!(h.epoch_at(200, ""), "");
+    assert_eq!(h.state(), []);
+    // What was forgotten is taken back, and a row that is there.
+    assert_eq!(h.epoch_at(201, "- x 3 1\n+ x 4 1"), "+ x 4 1 1 1\n");
+    assert_eq!(h.epoch_at(202, "-2 x 4 1"), "- x 4 1 1 1\n");
+    assert_eq!(h.state(), []);
+    // A restart gives what is there its whole time once more.
+    h.epoch_at(300, "+ z 1 1");
+    h.restart().expect("restarts");
+    assert_eq!(h.epoch_at(309, "+ z 2 1"), "+ z 2 1 2 2\n");
+    h.epoch_at(400, "");
+    h.restart().expect("restarts");
+    assert_eq!(h.stored(), 0);
+}

@@ -1,3 +1,4 @@
+use super::Arrivals;
 use super::codec::{Codec, Part, Place};
 use super::rows::Rows;
 use crate::OperatorError;
@@ -9,7 +10,7 @@ use arrow::datatypes::{DataType, Schema};
 use arrow::row::SortField;
 use eddyline_changes::hash::hash_columns;
 use eddyline_plan::TimeKey;
-use eddyline_state::{SlotTable, StateError, Store, Table, TableId, Write};
+use eddyline_state::{Idle, SlotTable, StateError, Store, Table, TableId, Write};
 use hashbrown::HashSet;
 
 const ROWS: TableId = 0;
@@ -37,8 +38,9 @@ pub(crate) struct Partitions {
     by_time: Option<SlotsByTime>,
     /// Full keys of stored rows whose removal is not yet written.
     gone: HashSet<Vec<u8>>,
-    /// A row that is taken back and is not there was forgotten: no error.
-    pub(crate) is_lenient: bool,
+    /// Where partitions are forgotten that were not touched for a time. Then a row that is taken back and is not there was
+    /// forgotten: no error.
+    idle: Option<Idle>,
 }
 
 /// What [`Partitions::merge`] finds.
@@ -71,7 +73,7 @@ impl Partitions {
             keys: Part::new(fields)?,
             by_time: time.map(|t| SlotsByTime::new(operator, t.key)),
             gone: HashSet::new(),
-            is_lenient: false,
+            idle: None,
         };
         state.load()?;
         Ok(state)
@@ -125,6 +127,34 @@ impl Partitions {
         self.by_time.as_mut().map_or_else(Vec::new, |by_time| by_time.take_until(time))
     }
 
+    /// From now on partitions that are not [touched](Self::touch) for so long are forgotten. What is there already has all
+    /// its time.
+    pub(crate) fn forget_after(&mut self, ttl_ms: u64) {
+        let mut idle = Idle::new(ttl_ms);
+        idle.adopt(self.partitions.slots());
+        self.idle = Some(idle);
+    }
+
+    /// Notes that rows came in a partition.
+    pub(crate) fn touch(&mut self, slot: u32, now_ms: i64) {
+        if let Some(idle) = &mut self.idle {
+            idle.touch([slot], now_ms);
+        }
+    }
+
+    /// Forgets the rows of partitions that were not touched for the time to live, but those in which rows came in this
+    /// epoch. Returns the partitions, which are to be [removed](Self::remove_partitions).
+    pub(crate) fn forget_idle(&mut self, now_ms: i64, arrivals: &Arrivals) -> Result<Vec<u32>, OperatorError> {
+        let Some(idle) = &mut self.idle else { return Ok(Vec::new()) };
+        let gone = idle.take(now_ms, |slot| self.partitions.is_live(slot) && !arrivals.is_touched(slot));
+        for slot in &gone {
+            let rows: Vec<(u32, u32)> = self.list(*slot).iter().map(|row| (*slot, *row)).collect();
+            self.remove(&rows)?;
+            self.lists[*slot as usize].set(&[]);
+        }
+        Ok(gone)
+    }
+
     /// All slots are below this number.
     pub(crate) fn slots_max(&self) -> usize {
         self.lists.len()
@@ -164,7 +194,7 @@ impl Partitions {
             from += at;
             let weight = rows.weight(*row);
             if found.is_err() {
-                if weight < 0 && self.is_lenient {
+                if weight < 0 && self.idle.is_some() {
                     self.rows.remove(*row);
                     continue;
                 }
@@ -180,23 +210,13 @@ impl Partitions {
             self.rows.add_weight(known, weight);
             match self.rows.weight(known) {
                 0 => merged.gone.push((slot, known)),
-                left if left < 0 && self.is_lenient => merged.gone.push((slot, known)),
+                left if left < 0 && self.idle.is_some() => merged.gone.push((slot, known)),
                 left if left < 0 => return Err(self.retraction(codec, slot, known)),
                 _ => merged.rows.push(known),
             }
         }
         merged.rows.extend_from_slice(&self.list(slot)[from..]);
         Ok(())
-    }
-
-    /// All partitions.
-    pub(crate) fn slots(&self) -> Vec<u32> {
-        self.partitions.slots()
-    }
-
-    /// Is there such a partition?
-    pub(crate) fn is_live(&self, slot: u32) -> bool {
-        self.partitions.is_live(slot)
     }
 
     /// Forgets rows of partitions.
@@ -341,6 +361,7 @@ impl Table for Partitions {
             + self.rows.size_bytes()
             + self.lists.capacity() * size_of::<RowList>()
             + self.lists.iter().map(RowList::allocated_bytes).sum::<usize>()
+            + self.idle.as_ref().map_or(0, Idle::size_bytes)
             + self.gone.iter().map(|k| k.capacity() + size_of::<Vec<u8>>()).sum::<usize>()
     }
 }

@@ -16,10 +16,13 @@
 //! | rows (0) | all columns | copies in the left, copies in the right | different rows of both inputs | both are 0 |
 //!
 //! # Time
-//! Watermarks pass.
+//! Watermarks pass. With a time to live ([`eddyline_plan::Input::ttl`], the longer of both inputs), rows that did not change in
+//! either input for so long are forgotten; nothing is put out then, and the row begins anew when it comes again. A restart
+//! begins the time anew.
 //!
 //! # Errors
-//! More copies of a row taken back than there were, when the epoch ends.
+//! More copies of a row taken back than there were, when the epoch ends; with a time to live they may have been forgotten, and
+//! are let go.
 //!
 //! # Cost
 //! Per row: one hash over all columns and one look-up. Per changed row and epoch: one row at most.
@@ -52,7 +55,7 @@ pub(crate) fn layout(left: &Below<'_>, right: &Below<'_>) -> Layout {
     Layout {
         tables: vec![table],
         output: left.rows.clone(),
-        way_out: "compare fewer columns, whose values are limited, or tables that take their rows back",
+        way_out: "compare fewer columns, whose values are limited, or tables that take their rows back, or SET 'table.exec.state.ttl'",
     }
 }
 
@@ -62,11 +65,12 @@ pub(crate) fn build(
     inputs: &[SchemaRef],
     output: &SchemaRef,
     store: &Store,
+    ttl_ms: Option<u64>,
 ) -> Result<Box<dyn Operator>, OperatorError> {
     let types = |s: &SchemaRef| s.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
     match inputs {
         [left, right] if types(left) == types(right) => {
-            Ok(Box::new(operator::SetOperation::open(spec, output, store)?))
+            Ok(Box::new(operator::SetOperation::open(spec, output, store, ttl_ms)?))
         }
         _ => Err(OperatorError::Spec { operator: NAME, message: "needs two inputs of the same types".into() }),
     }

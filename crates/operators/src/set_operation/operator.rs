@@ -24,13 +24,20 @@ pub(super) struct SetOperation {
 }
 
 impl SetOperation {
-    pub(super) fn open(spec: SetOperationSpec, output: &SchemaRef, store: &Store) -> Result<Self, OperatorError> {
+    pub(super) fn open(
+        spec: SetOperationSpec,
+        output: &SchemaRef,
+        store: &Store,
+        ttl_ms: Option<u64>,
+    ) -> Result<Self, OperatorError> {
         let types: Vec<_> = output.fields().iter().map(|f| f.data_type().clone()).collect();
+        let mut rows = Rows::open(&types, store)?;
+        ttl_ms.map_or(Ok(()), |ttl_ms| rows.forget_after(ttl_ms))?;
         Ok(Self {
             spec,
             output: output.clone(),
             columns: (0..types.len()).collect(),
-            rows: Rows::open(&types, store)?,
+            rows,
             slots: Vec::new(),
             touched: Vec::new(),
             before: Vec::new(),
@@ -63,7 +70,10 @@ impl SetOperation {
 }
 
 impl Operator for SetOperation {
-    fn process(&mut self, input: usize, changes: ChangeBatch, _ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+    fn process(&mut self, input: usize, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        if self.touched.is_empty() {
+            self.rows.forget_idle(ctx.moment().wall_ms)?;
+        }
         let hashes = changes.key_hashes(&self.columns)?;
         let mut slots = std::mem::take(&mut self.slots);
         self.rows.lookup(changes.rows().columns(), &hashes, &mut slots)?;
@@ -74,6 +84,8 @@ impl Operator for SetOperation {
     }
 
     fn flush(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        let now_ms = ctx.moment().wall_ms;
+        self.rows.let_go(&self.touched, now_ms);
         let negative = |s: &&u32| self.rows.copies[**s as usize].iter().any(|c| *c < 0);
         if let Some(slot) = self.touched.iter().find(negative) {
             return Err(retraction(NAME, &self.rows.table.keys(&[*slot])?));
@@ -87,7 +99,7 @@ impl Operator for SetOperation {
         self.touched.iter().for_each(|s| self.is_touched[*s as usize] = false);
         self.touched.clear();
         self.before.clear();
-        Ok(())
+        self.rows.forget_idle(now_ms)
     }
 
     fn tables(&mut self) -> Vec<&mut dyn Table> {

@@ -2,7 +2,8 @@ use crate::OperatorError;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use eddyline_changes::Weights;
-use eddyline_state::{SlotTable, StateError, Store, Table, TableId};
+use eddyline_changes::hash::hash_columns;
+use eddyline_state::{Idle, SlotTable, StateError, Store, Table, TableId};
 
 const ROWS: TableId = 0;
 
@@ -15,12 +16,13 @@ pub(super) type Copies = [i64; 2];
 pub(super) struct Rows {
     pub(super) table: SlotTable,
     pub(super) copies: Vec<Copies>,
+    idle: Option<Idle>,
 }
 
 impl Rows {
     pub(super) fn open(types: &[DataType], store: &Store) -> Result<Self, OperatorError> {
         let table = SlotTable::open("rows", types, store, ROWS, types.len())?;
-        Ok(Self { table, copies: Vec::new() })
+        Ok(Self { table, copies: Vec::new(), idle: None })
     }
 
     /// Finds the slots of rows; rows that are new have no copies yet.
@@ -34,6 +36,35 @@ impl Rows {
         self.table.lookup(rows, hashes, slots, &mut |slot, bytes| load(copies, slot, bytes))?;
         self.copies.resize(self.table.slots_max(), [0, 0]);
         Ok(())
+    }
+
+    /// From now on rows that do not change in either input for so long are forgotten. What is there already has all its time.
+    pub(super) fn forget_after(&mut self, ttl_ms: u64) -> Result<(), OperatorError> {
+        let copies = &mut self.copies;
+        let hash = |columns: &[ArrayRef], n| hash_columns(columns, n);
+        self.table.scan_all(&hash, &mut |slot, bytes| load(copies, slot, bytes))?;
+        self.copies.resize(self.table.slots_max(), [0, 0]);
+        let mut idle = Idle::new(ttl_ms);
+        idle.adopt(self.table.slots());
+        self.idle = Some(idle);
+        Ok(())
+    }
+
+    /// Forgets the rows that did not change for the time to live. No change of this epoch may be pending.
+    pub(super) fn forget_idle(&mut self, now_ms: i64) -> Result<(), OperatorError> {
+        let Some(idle) = &mut self.idle else { return Ok(()) };
+        let gone = idle.take(now_ms, |slot| self.table.is_live(slot));
+        gone.iter().for_each(|slot| self.copies[*slot as usize] = [0, 0]);
+        Ok(self.table.remove(&gone)?)
+    }
+
+    /// Where rows are forgotten: copies that are taken back and are not there are let go.
+    pub(super) fn let_go(&mut self, touched: &[u32], now_ms: i64) {
+        let Some(idle) = &mut self.idle else { return };
+        idle.touch(touched.iter().copied(), now_ms);
+        for slot in touched {
+            self.copies[*slot as usize].iter_mut().for_each(|copies| *copies = (*copies).max(0));
+        }
     }
 
     /// Adds weights to the copies in input `side`.
@@ -81,6 +112,10 @@ impl Table for Rows {
     }
 
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
+        // Whoever forgets must know all that there is.
+        if self.idle.is_some() {
+            return Ok(());
+        }
         let count = self.table.count_of(bytes, self.taken_bytes());
         let copies = &mut self.copies;
         let gone = self.table.evict(count, &mut |slot, out| save(copies[slot as usize], out))?;
@@ -93,6 +128,8 @@ impl Table for Rows {
     }
 
     fn size_bytes(&self) -> usize {
-        self.table.size_bytes() + self.copies.capacity() * size_of::<Copies>()
+        self.table.size_bytes()
+            + self.copies.capacity() * size_of::<Copies>()
+            + self.idle.as_ref().map_or(0, Idle::size_bytes)
     }
 }

@@ -170,3 +170,40 @@ proptest! {
         prop_assert_eq!((h.state().len(), h.stored()), (0, 0));
     }
 }
+
+#[test]
+fn a_row_that_did_not_change_for_a_time_begins_anew() {
+    let spec = |operation| OperatorSpec::SetOperation(SetOperationSpec { operation });
+    let forgetting = |operation| Harness::forgetting(spec(operation), &[input(), input()], 10).expect("builds");
+    let right = |h: &mut Harness, rows: &str| h.process_on(1, rows).expect("processes");
+
+    let mut h = forgetting(SetOperation::ExceptAll);
+    right(&mut h, "+ x 1\n+ y 1");
+    assert_eq!(h.epoch_at(100, "+2 x 1\n+ y 1\n+ z 1"), "+ x 1\n+ z 1\n");
+    // A change of either input touches a row.
+    right(&mut h, "+ z 1");
+    assert_eq!(h.epoch_at(106, "+ y 1"), "+ y 1\n- z 1\n");
+    // x is forgotten, with what the right has of it; y and z are not.
+    assert_eq!(h.epoch_at(111, "+ x 1\n+ y 1"), "+ x 1\n+ y 1\n");
+    assert_eq!(h.epoch_at(115, "+ z 1"), "+ z 1\n");
+    h.epoch_at(200, "");
+    assert_eq!(h.state(), []);
+    // What is taken back and was forgotten is let go, and owed to nobody.
+    right(&mut h, "- x 1\n- y 1");
+    assert_eq!(h.epoch_at(201, "-2 x 1"), "");
+    assert_eq!(h.state(), []);
+    assert_eq!(h.epoch_at(202, "+ x 1"), "+ x 1\n");
+    assert_eq!(h.epoch_at(203, "-2 x 1"), "- x 1\n");
+
+    let mut h = forgetting(SetOperation::IntersectAll);
+    right(&mut h, "+2 x 1");
+    assert_eq!(h.epoch_at(100, "+2 x 1"), "+2 x 1\n");
+    // A restart gives what is there its whole time once more.
+    h.restart().expect("restarts");
+    assert_eq!(h.epoch_at(105, "- x 1"), "- x 1\n");
+    assert_eq!(h.epoch_at(114, "+ x 1"), "+ x 1\n");
+    assert_eq!(h.epoch_at(124, "+ x 1"), "", "the right has forgotten it too");
+    h.epoch_at(200, "");
+    h.restart().expect("restarts");
+    assert_eq!(h.stored(), 0);
+}

@@ -23,10 +23,12 @@
 //! rows is the one that came last.
 //!
 //! # Time
-//! Watermarks pass. Nothing is forgotten by time.
+//! Watermarks pass. With a time to live ([`eddyline_plan::Input::ttl`]), keys for which no row came or was taken back for so long
+//! are forgotten; nothing is put out then, so what was written stays until another row of the key is. A restart begins the
+//! time anew.
 //!
 //! # Errors
-//! More rows taken back than there were. With `ERROR`, different rows with one key when the epoch ends: Flink waits for
+//! More rows taken back than there were; with a time to live they may have been forgotten, and are let go. With `ERROR`, different rows with one key when the epoch ends: Flink waits for
 //! a watermark, to give changes time to arrive; here an epoch is complete.
 //!
 //! # Cost
@@ -64,7 +66,7 @@ pub(crate) fn layout(spec: &SinkMaterializeSpec, input: &Below<'_>) -> Layout {
     Layout {
         tables: vec![table],
         output: input.rows.per_key(input.schema, &spec.key, 1),
-        way_out: "let the PRIMARY KEY of the table hold the key of the query, so that no rows need to be kept",
+        way_out: "let the PRIMARY KEY of the table hold the key of the query, so that no rows need to be kept, or SET 'table.exec.state.ttl'",
     }
 }
 
@@ -73,6 +75,7 @@ pub(crate) fn build(
     spec: &SinkMaterializeSpec,
     schema: &SchemaRef,
     store: &Store,
+    ttl_ms: Option<u64>,
 ) -> Result<Box<dyn Operator>, OperatorError> {
-    Ok(Box::new(operator::SinkMaterialize::open(spec, schema, store)?))
+    Ok(Box::new(operator::SinkMaterialize::open(spec, schema, store, ttl_ms)?))
 }

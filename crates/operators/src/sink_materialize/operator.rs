@@ -30,9 +30,15 @@ struct Flushed {
 }
 
 impl SinkMaterialize {
-    pub(super) fn open(spec: &SinkMaterializeSpec, schema: &SchemaRef, store: &Store) -> Result<Self, OperatorError> {
+    pub(super) fn open(
+        spec: &SinkMaterializeSpec,
+        schema: &SchemaRef,
+        store: &Store,
+        ttl_ms: Option<u64>,
+    ) -> Result<Self, OperatorError> {
         let layout = Layout::new(&spec.key, schema)?;
-        let state = KeyedRows::open(&layout.key_types(), store)?;
+        let mut state = KeyedRows::open(&layout.key_types(), store)?;
+        ttl_ms.map_or(Ok(()), |ttl_ms| state.forget_after(ttl_ms))?;
         Ok(Self { spec: spec.clone(), layout, state, pending: Vec::new(), slots: Vec::new() })
     }
 
@@ -43,7 +49,12 @@ impl SinkMaterialize {
         for change in came.iter().filter(|change| change.weight < 0) {
             for _ in 0..change.weight.unsigned_abs() {
                 let removed = take(&mut self.state.kept[slot as usize], &self.state.arena, change.row);
-                out.removed.push(removed.ok_or_else(|| self.retraction(slot))?);
+                match removed {
+                    Some(row) => out.removed.push(row),
+                    // It may have been forgotten.
+                    None if self.state.forgets() => break,
+                    None => return Err(self.retraction(slot)),
+                }
             }
             out.removed.push(change.row);
         }
@@ -83,7 +94,7 @@ impl SinkMaterialize {
 
     /// Refuses different rows with one key.
     fn check(&self, slot: u32) -> Result<(), OperatorError> {
-        let KeyedRows { table, arena, kept } = &self.state;
+        let KeyedRows { table, arena, kept, .. } = &self.state;
         let rows = kept[slot as usize].rows();
         let Some(first) = rows.first() else { return Ok(()) };
         let Some(other) = rows.iter().find(|row| arena.bytes(**row) != arena.bytes(*first)) else { return Ok(()) };
@@ -132,7 +143,10 @@ fn take(list: &mut RowList, arena: &Arena, row: u32) -> Option<u32> {
 }
 
 impl Operator for SinkMaterialize {
-    fn process(&mut self, _input: usize, changes: ChangeBatch, _ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+    fn process(&mut self, _input: usize, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        if self.pending.is_empty() {
+            self.state.forget_idle(ctx.moment().wall_ms)?;
+        }
         let hashes = changes.key_hashes(&self.layout.key)?;
         self.state.lookup(&columns(&changes, &self.layout.key), &hashes, &mut self.slots)?;
         let rest = self.layout.encode(&changes)?;
@@ -159,7 +173,9 @@ impl Operator for SinkMaterialize {
         table.mark_dirty(&out.dirty);
         table.remove(&out.gone)?;
         arena.sweep();
-        Ok(())
+        let now_ms = ctx.moment().wall_ms;
+        self.state.touch(&out.dirty, now_ms);
+        self.state.forget_idle(now_ms)
     }
 
     fn tables(&mut self) -> Vec<&mut dyn Table> {

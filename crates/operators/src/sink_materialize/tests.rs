@@ -208,3 +208,22 @@ proptest! {
         prop_assert_eq!(h.stored(), 0);
     }
 }
+
+#[test]
+fn a_key_that_was_not_touched_for_a_time_is_new() {
+    let spec = SinkMaterializeSpec { table: "t".into(), key: vec![0], conflict: Conflict::Deduplicate };
+    let mut h = Harness::forgetting(OperatorSpec::SinkMaterialize(spec), &[input()], 10).expect("builds");
+    assert_eq!(h.epoch_at(100, "+ laptop 1\n+ phone 1"), "+ laptop 1\n+ phone 1\n");
+    assert_eq!(h.epoch_at(105, "+ laptop 2"), "+ laptop 2\n- laptop 1\n");
+    // Of phone nothing is known: its new row is written, and the old one need not be taken back.
+    assert_eq!(h.epoch_at(110, "+ phone 2\n- phone 1"), "+ phone 2\n");
+    assert_eq!(h.epoch_at(111, "- laptop 2"), "+ laptop 1\n- laptop 2\n");
+    assert_eq!(h.epoch_at(119, "-2 phone 2"), "- phone 2\n");
+    // A restart gives what is there its whole time once more.
+    h.restart().expect("restarts");
+    assert_eq!(h.epoch_at(128, "+ laptop 3"), "+ laptop 3\n- laptop 1\n");
+    assert_eq!(h.epoch_at(200, "-2 laptop 3"), "");
+    assert_eq!(h.state(), vec![]);
+    h.restart().expect("restarts");
+    assert_eq!(h.stored(), 0);
+}

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchO
 use arrow::datatypes::SchemaRef;
 use eddyline_changes::{ChangeBatch, Watermark, Weights};
 use eddyline_plan::{Ranking, TopNSpec};
-use eddyline_state::{Idle, Store, Table};
+use eddyline_state::{Store, Table};
 use std::sync::Arc;
 
 /// Pending rows of a partition beyond twice those that it can put out, before they are looked through.
@@ -32,8 +32,6 @@ pub(super) struct TopN {
     /// By partition: rows whose order begins with more than this number cannot come in. `u128::MAX` lets all in.
     limits: Vec<u128>,
     arrivals: Arrivals,
-    /// When rows came in partitions last, where partitions are forgotten.
-    idle: Option<Idle>,
     slots: Vec<u32>,
     scratch: Scratch,
 }
@@ -88,12 +86,9 @@ impl TopN {
         let ranking = spec.ranking;
         let numbers = Numbers { ranking, first: spec.first, last: spec.last.unwrap_or(u64::MAX) };
         let mut state = Partitions::open(NAME, &spec.partition, input, spec.closes, (!spec.local).then_some(store))?;
-        state.is_lenient = ttl_ms.is_some();
-        let idle = ttl_ms.map(|ttl_ms| {
-            let mut idle = Idle::new(ttl_ms);
-            idle.adopt(state.slots());
-            idle
-        });
+        if let Some(ttl_ms) = ttl_ms {
+            state.forget_after(ttl_ms);
+        }
         let limit = |slot: usize| match (state.list(slot as u32), &state.rows) {
             (list, rows) if forgets => limit(list, rows, select(list, rows, numbers, &mut Vec::new())),
             _ => u128::MAX,
@@ -113,7 +108,6 @@ impl TopN {
             state,
             spec: spec.clone(),
             arrivals: Arrivals::default(),
-            idle,
             slots: Vec::new(),
             scratch: Scratch::default(),
         })
@@ -121,12 +115,7 @@ impl TopN {
 
     /// Forgets the partitions in which no row came for the time to live; nothing is put out.
     fn forget_idle(&mut self, now_ms: i64) -> Result<(), OperatorError> {
-        let Some(idle) = &mut self.idle else { return Ok(()) };
-        let gone = idle.take(now_ms, |slot| self.state.is_live(slot) && !self.arrivals.is_touched(slot));
-        for slot in &gone {
-            let rows: Vec<(u32, u32)> = self.state.list(*slot).iter().map(|row| (*slot, *row)).collect();
-            self.state.remove(&rows)?;
-        }
+        let gone = self.state.forget_idle(now_ms, &self.arrivals)?;
         self.forget(&gone)
     }
 
@@ -322,9 +311,7 @@ impl Operator for TopN {
         let mut out = Flushed::default();
         let now_ms = ctx.moment().wall_ms;
         for touched in self.arrivals.take() {
-            if let Some(idle) = &mut self.idle {
-                idle.touch([touched.slot], now_ms);
-            }
+            self.state.touch(touched.slot, now_ms);
             self.settle(touched, &mut out)?;
         }
         self.arrivals.clear();

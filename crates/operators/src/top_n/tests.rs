@@ -2,7 +2,6 @@ use crate::OperatorError;
 use crate::harness::{Harness, content_text};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use eddyline_changes::{KeyGroups, Watermark};
-use eddyline_functions::scalar::Moment;
 use eddyline_plan::{OperatorSpec, OrderColumn, Ranking, TimeKey, TopNSpec};
 use proptest::prelude::*;
 use std::cmp::{Ordering, Reverse};
@@ -361,34 +360,25 @@ fn rows_move_with_their_partitions_when_a_job_is_rescaled() {
     assert_eq!(kept, 40);
 }
 
-/// The net change of an epoch at a time.
-fn at(h: &mut Harness, wall_ms: i64, rows: &str) -> String {
-    h.stand_at(Moment { wall_ms, seed: 0 });
-    if !rows.is_empty() {
-        h.process(rows).expect("processes");
-    }
-    h.flush().expect("flushes")
-}
-
 #[test]
 fn a_partition_in_which_no_row_came_for_a_time_begins_anew() {
     for append_only in [true, false] {
         let spec = OperatorSpec::TopN(TopNSpec { append_only, last: Some(1), ..spec() });
         let mut h = Harness::forgetting(spec, &[input()], 10).expect("builds");
-        assert_eq!(at(&mut h, 100, "+ x 5 a\n+ y 5 a"), "+ x 5 a\n+ y 5 a\n");
-        assert_eq!(at(&mut h, 106, "+ x 6 b"), "+ x 6 b\n- x 5 a\n");
-        assert_eq!(at(&mut h, 112, "+ x 1 c\n+ y 1 c"), "+ y 1 c\n", "y is new, x is not");
-        at(&mut h, 200, "");
+        assert_eq!(h.epoch_at(100, "+ x 5 a\n+ y 5 a"), "+ x 5 a\n+ y 5 a\n");
+        assert_eq!(h.epoch_at(106, "+ x 6 b"), "+ x 6 b\n- x 5 a\n");
+        assert_eq!(h.epoch_at(112, "+ x 1 c\n+ y 1 c"), "+ y 1 c\n", "y is new, x is not");
+        h.epoch_at(200, "");
         assert_eq!(h.state(), []);
         if !append_only {
             // What was forgotten is taken back, and a row that is there.
-            assert_eq!(at(&mut h, 201, "- x 6 b\n+ x 2 d"), "+ x 2 d\n");
-            assert_eq!(at(&mut h, 202, "- x 2 d\n- x 2 d"), "- x 2 d\n");
+            assert_eq!(h.epoch_at(201, "- x 6 b\n+ x 2 d"), "+ x 2 d\n");
+            assert_eq!(h.epoch_at(202, "- x 2 d\n- x 2 d"), "- x 2 d\n");
         }
-        at(&mut h, 300, "+ z 1 a");
+        h.epoch_at(300, "+ z 1 a");
         h.restart().expect("restarts");
-        assert_eq!(at(&mut h, 305, "+ z 2 b"), "+ z 2 b\n- z 1 a\n");
-        at(&mut h, 400, "");
+        assert_eq!(h.epoch_at(305, "+ z 2 b"), "+ z 2 b\n- z 1 a\n");
+        h.epoch_at(400, "");
         h.restart().expect("restarts");
         assert_eq!(h.stored(), 0);
     }

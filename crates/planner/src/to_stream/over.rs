@@ -18,7 +18,7 @@ use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::expr::{AggregateFunction, NullTreatment, Sort, WindowFunction, WindowFunctionParams};
 use datafusion_expr::type_coercion::binary::type_union_resolution;
 use datafusion_expr::{
-    Expr, ExprSchemable, Window, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
+    Expr, ExprSchemable, LogicalPlan, Window, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
 };
 use eddyline_catalog::sql_type;
 use eddyline_plan::{
@@ -43,6 +43,13 @@ enum Planned {
 impl Builder<'_, '_> {
     /// The stream of the rows of `window.input`, with one column more per function.
     pub(super) fn over(&mut self, window: &Window) -> Result<Stream, SqlError> {
+        let mut stream = self.windows(window)?;
+        stream.facts.ttl = None;
+        Ok(stream)
+    }
+
+    /// The same, with the hint for what is below all windows of the query block: each of them keeps its rows.
+    fn windows(&mut self, window: &Window) -> Result<Stream, SqlError> {
         let below = window.input.schema();
         let width = below.fields().len();
         let calls = window.window_expr.iter().map(window_function).collect::<Result<Vec<_>, _>>()?;
@@ -57,13 +64,17 @@ impl Builder<'_, '_> {
                 None => groups.push(vec![at]),
             }
         }
-        let mut stream = self.stream(&window.input)?;
+        let mut stream = match window.input.as_ref() {
+            LogicalPlan::Window(below) => self.windows(below)?,
+            other => self.stream(other)?,
+        };
         let ttl = stream.facts.ttl.clone();
         for group in &groups {
             stream.facts.ttl.clone_from(&ttl);
             let fields = group.iter().map(|at| (calls[*at], &window.schema.fields()[width + at])).collect::<Vec<_>>();
             stream = self.over_group(stream, below, &fields)?;
         }
+        stream.facts.ttl = ttl;
         let made: Vec<usize> = groups.concat();
         let place = |at: usize| match at.checked_sub(width) {
             Some(call) => width + made.iter().position(|m| *m == call).unwrap_or_default(),

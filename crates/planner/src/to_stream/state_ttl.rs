@@ -6,7 +6,7 @@ use crate::SqlError;
 use crate::bind::state_ttl::StateTtl;
 use eddyline_plan::{Input, OperatorSpec, TimeToLive};
 
-const CAN_FORGET: &str = "leave the hint out; GROUP BY, DISTINCT, joins and the first rows of partitions can forget";
+const CAN_FORGET: &str = "leave the hint out; GROUP BY, DISTINCT, joins, INTERSECT, EXCEPT, and the first rows of partitions and OVER with PARTITION BY can forget";
 
 impl Builder<'_, '_> {
     /// The rows of an input that a hint names.
