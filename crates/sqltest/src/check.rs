@@ -19,6 +19,7 @@ use eddyline_connectors::{
     Commit, Connector, ConnectorError, Options, Registry, Rim, Sink, SinkChanges, SinkRequest, SinkWriter,
 };
 use eddyline_engine::{Engine, EngineConfig};
+use eddyline_planner::PlannedJob;
 use eddyline_runtime::JobSettings;
 use eddyline_runtime::simulation::Simulation;
 use rand::rngs::StdRng;
@@ -26,17 +27,19 @@ use rand::{Rng, SeedableRng};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Runtime;
 
 /// What is to be checked.
-pub struct Case<'a> {
+#[derive(Clone)]
+pub struct Case {
     /// Decides cuts, interleaving and sizes.
     pub seed: u64,
     /// Number of shards.
     pub shards: usize,
     /// The tables; their blocks arrive in random order, each split in its own.
-    pub tables: &'a [RandomTable],
+    pub tables: Vec<RandomTable>,
     /// A SELECT over them.
-    pub query: &'a str,
+    pub query: String,
     /// True when windows emit early and are corrected (`execution.emit` = `on-update`).
     pub on_update: bool,
 }
@@ -46,27 +49,48 @@ const WATERMARK_DELAY_MS: i64 = 5_000;
 /// Random tables begin at this time.
 const BEGIN_MS: u64 = 1_704_067_200_000;
 
+impl Case {
+    /// The case as a script: settings, tables, query.
+    fn script(&self) -> String {
+        let emit = if self.on_update { "SET 'execution.emit' = 'on-update';\n" } else { "" };
+        let ddl: String = self.tables.iter().map(|t| format!("{}\n", t.ddl)).collect();
+        format!("{emit}{ddl}{}", self.query)
+    }
+
+    /// The connectors, with one that hands out what is fed.
+    fn registry(&self, feeds: &[Feed]) -> Registry {
+        let feeds = self.tables.iter().zip(feeds);
+        let changes = feeds.fold(Changes::default(), |all, (table, feed)| all.with_feed(&table.name, feed.clone()));
+        Registry::builtin().with(Arc::new(changes))
+    }
+
+    fn planned(&self, tokio: &Runtime, registry: &Registry) -> Result<PlannedJob, String> {
+        let config = EngineConfig {
+            registry: registry.clone(),
+            shards: self.shards,
+            ..EngineConfig::new(tokio.handle().clone())
+        };
+        let script = self.script();
+        Engine::new(config).session().plan_select(&script).map_err(|e| e.render(&script))
+    }
+}
+
+fn tokio() -> Result<Runtime, String> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())
+}
+
 /// Runs a case.
 ///
 /// # Errors
 /// What differs, with the seed, the query and the rows; or why it could not be planned or run.
-pub fn check(case: &Case<'_>) -> Result<(), String> {
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+pub fn check(case: &Case) -> Result<(), String> {
+    let tokio = tokio()?;
     let feeds: Vec<Feed> = case.tables.iter().map(|t| Feed::new(t.splits.len())).collect();
-    let mut changes = Changes::default();
-    for (table, feed) in case.tables.iter().zip(&feeds) {
-        changes = changes.with_feed(&table.name, feed.clone());
-    }
-    let collected = Collected::default();
-    let registry = Registry::builtin().with(Arc::new(changes));
-    let config =
-        EngineConfig { registry: registry.clone(), shards: case.shards, ..EngineConfig::new(tokio.handle().clone()) };
-    let mut session = Engine::new(config).session();
-    let emit = if case.on_update { "SET 'execution.emit' = 'on-update';\n" } else { "" };
-    let ddl: String = case.tables.iter().map(|t| format!("{}\n", t.ddl)).collect();
-    let script = format!("{emit}{ddl}{}", case.query);
+    let registry = case.registry(&feeds);
+    let script = case.script();
     let told = |what: String| format!("{what}\nseed {} on {} shards:\n{script}", case.seed, case.shards);
-    let planned = session.plan_select(&script).map_err(|e| told(format!("planning: {}", e.render(&script))))?;
+    let planned = case.planned(&tokio, &registry).map_err(|e| told(format!("planning: {e}")))?;
+    let collected = Collected::default();
 
     let mut rng = StdRng::seed_from_u64(case.seed);
     let settings = JobSettings {
@@ -89,7 +113,7 @@ pub fn check(case: &Case<'_>) -> Result<(), String> {
     };
     let windowed = case.query.contains("window_end") && !case.on_update;
 
-    let mut arrived = Arrived::new(case.tables);
+    let mut arrived = Arrived::new(&case.tables);
     while let Some((table, split, block)) = arrived.next(&mut rng) {
         feeds[table].push(split, block);
         if rng.random_bool(0.3) {
@@ -122,15 +146,11 @@ pub fn check(case: &Case<'_>) -> Result<(), String> {
 ///
 /// # Errors
 /// It cannot be bound, or DataFusion cannot compute it.
-pub fn answer(case: &Case<'_>) -> Result<Vec<RecordBatch>, String> {
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-    let feeds = |all: Changes, t: &RandomTable| all.with_feed(&t.name, Feed::new(t.splits.len()));
-    let registry = Registry::builtin().with(Arc::new(case.tables.iter().fold(Changes::default(), feeds)));
-    let config = EngineConfig { registry, shards: case.shards, ..EngineConfig::new(tokio.handle().clone()) };
-    let ddl: String = case.tables.iter().map(|t| format!("{}\n", t.ddl)).collect();
-    let script = format!("{ddl}{}", case.query);
-    let planned = Engine::new(config).session().plan_select(&script).map_err(|e| e.render(&script))?;
-    let mut arrived = Arrived::new(case.tables);
+pub fn answer(case: &Case) -> Result<Vec<RecordBatch>, String> {
+    let tokio = tokio()?;
+    let feeds: Vec<Feed> = case.tables.iter().map(|t| Feed::new(t.splits.len())).collect();
+    let planned = case.planned(&tokio, &case.registry(&feeds))?;
+    let mut arrived = Arrived::new(&case.tables);
     arrived.handed = case.tables.iter().map(|t| t.splits.iter().map(Vec::len).collect()).collect();
     tokio.block_on(oracle::batch_answer(&planned.logical[0], &arrived.tables()?)).map_err(|e| e.to_string())
 }

@@ -1,8 +1,7 @@
 //! One random case per seed: tables, changes, a query, the way it is cut and the number of shards.
 
-use crate::check::check;
+use crate::check::{Case, check};
 use crate::random::{self, Shape};
-use crate::shrink::Failing;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -31,11 +30,11 @@ impl Kind {
 /// # Errors
 /// What differs from the batch answer, with the seed, the query and the rows.
 pub fn run(kind: Kind, seed: u64) -> Result<(), String> {
-    check(&made(kind, seed).case())
+    check(&made(kind, seed))
 }
 
 /// The case of `seed`, which need not fail.
-pub fn made(kind: Kind, seed: u64) -> Failing {
+pub fn made(kind: Kind, seed: u64) -> Case {
     let mut rng = StdRng::seed_from_u64(seed);
     let shards = [1, 2, 4][(seed % 3) as usize];
     let (tables, shape) = match kind {
@@ -50,5 +49,5 @@ pub fn made(kind: Kind, seed: u64) -> Failing {
     };
     let names: Vec<&str> = tables.iter().map(|t| t.name.as_str()).collect();
     let query = random::query(&mut rng, shape, &names);
-    Failing { seed, shards, tables, query, on_update: kind == Kind::WindowsEarly }
+    Case { seed, shards, tables, query, on_update: kind == Kind::WindowsEarly }
 }

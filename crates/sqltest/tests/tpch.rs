@@ -49,7 +49,7 @@ fn maintained(query: &str, shards: usize, sf: f64) -> Result<(), Failed> {
     let mut rng = StdRng::seed_from_u64(shards as u64);
     let tables: Vec<RandomTable> =
         tpch::tables_of(query).map(|(name, columns)| arriving(&mut rng, name, columns, sf)).collect();
-    Ok(check(&Case { seed: shards as u64, shards, tables: &tables, query, on_update: false })?)
+    Ok(check(&Case { seed: shards as u64, shards, tables, query: query.to_owned(), on_update: false })?)
 }
 
 fn main() {

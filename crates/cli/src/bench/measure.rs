@@ -1,8 +1,8 @@
 //! One query, run in this process and measured.
 
-use super::queries;
+use super::{queries, run_here};
 use crate::args::NexmarkArgs;
-use eddyline_engine::{Engine, EngineConfig, JobEvent, Listing, Observer, Progress, RunningJob, ScriptError, SqlError};
+use eddyline_engine::{JobEvent, Listing, Observer, Progress, RunningJob, ScriptError, SqlError};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -61,20 +61,10 @@ impl Measurement {
 /// # Errors
 /// What the engine says, with the script that it says it of.
 pub(crate) fn measure(args: &NexmarkArgs, name: &str, query: &str) -> Result<Measurement, String> {
-    let tokio = crate::run::tokio_runtime().map_err(|e| format!("cannot start: {e}"))?;
-    let mut session = Engine::new(EngineConfig::new(tokio.handle().clone())).session();
-    let sql = queries::script(args, query);
     let shards = args.shards.map(|n| ("execution.shards".to_owned(), n.to_string()));
-    for (key, value) in args.settings.iter().cloned().chain(shards) {
-        session.settings_mut().set(&key, &value).map_err(|e| e.render(""))?;
-    }
     let mut stopwatch = Stopwatch::default();
-    session.run_script(&sql, &mut stopwatch).map_err(|e| match e {
-        ScriptError::Statement(e) | ScriptError::Job(e) => e.render(&sql),
-        ScriptError::Aborted | ScriptError::Stopped => "stopped".to_owned(),
-    })?;
+    run_here(args.settings.iter().cloned().chain(shards), &queries::script(args, query), &mut stopwatch)?;
     let (progress, cpu) = stopwatch.read.ok_or("no job ran")?;
-    tokio.shutdown_background();
     Ok(Measurement {
         query: name.to_owned(),
         rows: progress.rows_in,

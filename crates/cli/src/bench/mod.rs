@@ -9,7 +9,8 @@ mod queries;
 
 use crate::args::{BenchArgs, NexmarkArgs, Suite};
 use crate::exit::Exit;
-use crate::run::grouped;
+use crate::run::{grouped, tokio_runtime};
+use eddyline_engine::{Engine, EngineConfig, Observer, ScriptError};
 use measure::Measurement;
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
@@ -52,6 +53,25 @@ fn nexmark(args: &NexmarkArgs) -> Result<Exit, Exit> {
 fn tell(message: &str, exit: Exit) -> Exit {
     let _ = writeln!(io::stderr(), "{message}");
     exit
+}
+
+/// Runs a script in this process.
+fn run_here(
+    settings: impl Iterator<Item = (String, String)>,
+    sql: &str,
+    observer: &mut dyn Observer,
+) -> Result<(), String> {
+    let tokio = tokio_runtime().map_err(|e| format!("cannot start: {e}"))?;
+    let mut session = Engine::new(EngineConfig::new(tokio.handle().clone())).session();
+    for (key, value) in settings {
+        session.settings_mut().set(&key, &value).map_err(|e| e.render(""))?;
+    }
+    session.run_script(sql, observer).map_err(|e| match e {
+        ScriptError::Statement(e) | ScriptError::Job(e) => e.render(sql),
+        ScriptError::Aborted | ScriptError::Stopped => "stopped".to_owned(),
+    })?;
+    tokio.shutdown_background();
+    Ok(())
 }
 
 fn chosen(args: &NexmarkArgs) -> Result<Vec<(&'static str, &'static str)>, String> {

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 /// Prints the case made small, and writes it as a file of the suites.
 fn tell_small(kind: Kind, seed: u64) {
     let small = shrink(&made(kind, seed), &check);
-    let Err(told) = check(&small.case()) else { return };
+    let Err(told) = check(&small) else { return };
     println!("made small:\n{told}");
     let path = std::env::temp_dir().join(format!("fuzz-{kind:?}-{seed}.slt").to_lowercase());
     match small.to_slt(&told).and_then(|slt| std::fs::write(&path, slt).map_err(|e| e.to_string())) {

@@ -12,46 +12,20 @@ use eddyline_changes::table::{format_changes, parse_changes};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-/// A case that fails.
-#[derive(Clone)]
-pub struct Failing {
-    /// As in [`Case`].
-    pub seed: u64,
-    /// As in [`Case`].
-    pub shards: usize,
-    /// As in [`Case`].
-    pub tables: Vec<RandomTable>,
-    /// As in [`Case`].
-    pub query: String,
-    /// As in [`Case`].
-    pub on_update: bool,
-}
-
 /// Runs a case, as [`crate::check::check`] does.
-pub type Check<'a> = dyn Fn(&Case<'_>) -> Result<(), String> + 'a;
+pub type Check<'a> = dyn Fn(&Case) -> Result<(), String> + 'a;
 
 /// How long one case is made smaller at most.
 const TIME_MAX: Duration = Duration::from_secs(120);
 
-impl Failing {
-    /// As it is checked.
-    pub fn case(&self) -> Case<'_> {
-        Case {
-            seed: self.seed,
-            shards: self.shards,
-            tables: &self.tables,
-            query: &self.query,
-            on_update: self.on_update,
-        }
-    }
-
+impl Case {
     /// The case as a file of the SQL suites, with the right answer. Rows arrive at once there: what only goes wrong on the
     /// way is not seen by it.
     ///
     /// # Errors
     /// The case cannot be bound, or has no batch answer.
     pub fn to_slt(&self, told: &str) -> Result<String, String> {
-        let rows = answer(&self.case())?;
+        let rows = answer(self)?;
         let mut out = String::new();
         let first = told.lines().next().unwrap_or_default();
         let _ = writeln!(out, "# Found by random queries with seed {} on {} shards: {first}\n", self.seed, self.shards);
@@ -82,8 +56,8 @@ fn written(table: &RandomTable) -> String {
 }
 
 /// The smallest case that was found to fail as `failing` does, by `check`.
-pub fn shrink(failing: &Failing, check: &Check<'_>) -> Failing {
-    let Err(told) = check(&failing.case()) else { return failing.clone() };
+pub fn shrink(failing: &Case, check: &Check<'_>) -> Case {
+    let Err(told) = check(failing) else { return failing.clone() };
     let mut shrinking =
         Shrinking { best: failing.clone(), fault: fault(&told), check, until: Instant::now() + TIME_MAX };
     while shrinking.fewer_shards()
@@ -101,7 +75,7 @@ fn fault(told: &str) -> String {
 }
 
 struct Shrinking<'a> {
-    best: Failing,
+    best: Case,
     fault: String,
     check: &'a Check<'a>,
     until: Instant,
@@ -109,11 +83,11 @@ struct Shrinking<'a> {
 
 impl Shrinking<'_> {
     /// Takes `candidate` if it fails in the same way.
-    fn take(&mut self, candidate: Failing) -> bool {
+    fn take(&mut self, candidate: Case) -> bool {
         if Instant::now() > self.until {
             return false;
         }
-        let fails = (self.check)(&candidate.case()).is_err_and(|told| fault(&told) == self.fault);
+        let fails = (self.check)(&candidate).is_err_and(|told| fault(&told) == self.fault);
         if fails {
             self.best = candidate;
         }
@@ -121,7 +95,7 @@ impl Shrinking<'_> {
     }
 
     fn fewer_shards(&mut self) -> bool {
-        self.best.shards > 1 && self.take(Failing { shards: 1, ..self.best.clone() })
+        self.best.shards > 1 && self.take(Case { shards: 1, ..self.best.clone() })
     }
 
     fn shorter_query(&mut self) -> bool {
@@ -129,7 +103,7 @@ impl Shrinking<'_> {
         let names: Vec<String> = self.best.tables.iter().map(|t| t.name.clone()).collect();
         loop {
             let queries = tokens::shorter(&self.best.query, &names);
-            let found = queries.into_iter().any(|query| self.take(Failing { query, ..self.best.clone() }));
+            let found = queries.into_iter().any(|query| self.take(Case { query, ..self.best.clone() }));
             if !found {
                 return shorter;
             }

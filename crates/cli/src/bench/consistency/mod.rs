@@ -13,11 +13,12 @@ mod ledger;
 mod tests;
 mod transactions;
 
+use super::{run_here, tell};
 use crate::args::ConsistencyArgs;
 use crate::exit::Exit;
-use crate::run::{grouped, tokio_runtime};
+use crate::run::grouped;
 use audit::{Audit, Findings, SEEN};
-use eddyline_engine::{Engine, EngineConfig, JobEvent, Listing, Observer, RunningJob, ScriptError};
+use eddyline_engine::{JobEvent, Listing, Observer, RunningJob, ScriptError};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
@@ -67,15 +68,17 @@ pub(crate) fn consistency(args: &ConsistencyArgs) -> Result<Exit, Exit> {
     for kind in [Kind::Delayed, Kind::Ordered] {
         let transactions = transactions::transactions(kind, args.transactions, args.seed);
         for files in [1, 3] {
-            let dir = tempfile::tempdir().map_err(|e| tell(&format!("ERROR: cannot make a directory: {e}")))?;
+            let dir =
+                tempfile::tempdir().map_err(|e| tell(&format!("ERROR: cannot make a directory: {e}"), Exit::Failed))?;
             transactions::write(&transactions, files, dir.path())
-                .map_err(|e| tell(&format!("ERROR: cannot write {}: {e}", dir.path().display())))?;
+                .map_err(|e| tell(&format!("ERROR: cannot write {}: {e}", dir.path().display()), Exit::Failed))?;
             let mut run = |shards: usize, views: &[&str]| -> Result<(), Exit> {
-                let findings = audited(args, &transactions, dir.path(), shards, views).map_err(|e| tell(&e))?;
+                let findings =
+                    audited(args, &transactions, dir.path(), shards, views).map_err(|e| tell(&e, Exit::Failed))?;
                 let name = if views.len() == 1 { views[0] } else { "all at once" };
                 write_row(&mut out, [kind.name(), name], files, shards, &findings).map_err(|_| Exit::Failed)?;
                 if let Some(first) = &findings.first {
-                    exit = tell(&format!("ERROR: {first}"));
+                    exit = tell(&format!("ERROR: {first}"), Exit::Failed);
                 }
                 Ok(())
             };
@@ -89,11 +92,6 @@ pub(crate) fn consistency(args: &ConsistencyArgs) -> Result<Exit, Exit> {
         }
     }
     Ok(exit)
-}
-
-fn tell(message: &str) -> Exit {
-    let _ = writeln!(io::stderr(), "{message}");
-    Exit::Failed
 }
 
 fn write_row(
@@ -142,20 +140,10 @@ fn audited(
     shards: usize,
     views: &[&str],
 ) -> Result<Findings, String> {
-    let tokio = tokio_runtime().map_err(|e| format!("ERROR: cannot start: {e}"))?;
-    let mut session = Engine::new(EngineConfig::new(tokio.handle().clone())).session();
     let own = [("execution.shards", shards.to_string()), ("execution.epoch-rows", args.epoch_rows.to_string())];
     let own = own.map(|(key, value)| (key.to_owned(), value));
-    for (key, value) in own.iter().chain(&args.settings) {
-        session.settings_mut().set(key, value).map_err(|e| e.render(""))?;
-    }
-    let sql = script(dir, views);
     let mut reader = Reader { audit: Audit::new(views, transactions) };
-    session.run_script(&sql, &mut reader).map_err(|e| match e {
-        ScriptError::Statement(e) | ScriptError::Job(e) => e.render(&sql),
-        ScriptError::Aborted | ScriptError::Stopped => "stopped".to_owned(),
-    })?;
-    tokio.shutdown_background();
+    run_here(own.into_iter().chain(args.settings.clone()), &script(dir, views), &mut reader)?;
     Ok(reader.audit.end())
 }
 
