@@ -8,7 +8,7 @@ use super::refuse::unsupported;
 use super::script::{is_space, is_word, position};
 use crate::{SqlError, TextPosition};
 use eddyline_connectors::parse_duration;
-use sqlparser::ast::{OptimizerHint, Query, Select, VisitMut, VisitorMut};
+use sqlparser::ast::{OptimizerHint, OptimizerHintStyle, Query, Select, VisitMut, VisitorMut};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -54,28 +54,26 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
 
 /// Notes in every hint where it stands.
 pub(super) fn locate(query: &mut Query, tokens: &[TokenWithSpan]) {
-    struct Locator(HashMap<Location, Location>);
+    struct Locator(HashMap<Location, Vec<Location>>);
     impl VisitorMut for Locator {
         type Break = ();
         fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
             // Other comments with a plus sign are taken for hints too.
-            match self.0.get(&select.select_token.0.span.start) {
-                Some(place) => {
-                    select.optimizer_hints.retain(|hint| hint.prefix.is_empty());
-                    select.optimizer_hints.truncate(1);
-                    let hints = select.optimizer_hints.iter_mut();
-                    hints.for_each(|hint| hint.prefix = format!("{}:{}", place.line, place.column));
-                }
-                None => select.optimizer_hints.clear(),
+            let hints = &mut select.optimizer_hints;
+            hints.retain(|hint| hint.prefix.is_empty() && hint.style == OptimizerHintStyle::MultiLine);
+            for (hint, place) in
+                hints.iter_mut().zip(self.0.get(&select.select_token.0.span.start).into_iter().flatten())
+            {
+                hint.prefix = format!("{}:{}", place.line, place.column);
             }
             ControlFlow::Continue(())
         }
     }
     let mut select = None;
-    let mut places = HashMap::new();
+    let mut places: HashMap<Location, Vec<Location>> = HashMap::new();
     for token in tokens {
         if text(token).is_some() {
-            places.extend(select.map(|select| (select, token.span.start)));
+            places.entry(select.unwrap_or(token.span.start)).or_default().push(token.span.start);
         } else if is_word(&token.token, "SELECT") {
             select = Some(token.span.start);
         }
