@@ -1,4 +1,4 @@
-use crate::{Backend, StateError, Write};
+use crate::{Backend, Each, StateError, Write};
 use eddyline_changes::{KeyGroup, KeyGroupRange, KeyGroups};
 use std::sync::Arc;
 
@@ -108,6 +108,30 @@ impl Store {
             let group = KeyGroup::from_be_bytes([key[10], key[11]]);
             each(group, &key[12..], value)
         })
+    }
+
+    /// Calls `each` with every key and value of `table` in a key group whose key begins with `prefix`.
+    ///
+    /// # Errors
+    /// The backend cannot be read, or `each` failed.
+    pub fn scan_prefix(
+        &self,
+        table: TableId,
+        group: KeyGroup,
+        prefix: &[u8],
+        each: &mut Each<'_>,
+    ) -> Result<(), StateError> {
+        let from = self.full_key(table, group, prefix);
+        // The first key behind all that begin so: the last byte that can be is one greater, and what follows is cut off.
+        let mut to = from.clone();
+        while let Some(last) = to.last_mut() {
+            if *last < u8::MAX {
+                *last += 1;
+                break;
+            }
+            to.pop();
+        }
+        self.backend.scan(&from, &to, &mut |key, value| each(&key[12..], value))
     }
 
     /// Applies writes with full keys, as one.

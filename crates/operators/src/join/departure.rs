@@ -1,11 +1,16 @@
 //! Rows that leave their side.
 
-use super::chains::Shape;
+use super::chains::{NONE, Shape};
 use super::state::Side;
 use crate::OperatorError;
 use eddyline_changes::hash::hash_columns;
 use eddyline_state::tag_of;
 use std::ops::Range;
+
+/// Mark of the head of a key that was used since the hand of [`Side::leave_keys`] came by.
+const USED: u8 = 4;
+/// Rows that are looked at at a time to be left.
+const LEFT_AT_ONCE: usize = 256;
 
 /// Rows that go, by key.
 #[derive(Default)]
@@ -66,6 +71,55 @@ impl Side {
 
     /// Forgets rows.
     pub(super) fn remove(&mut self, gone: &Departures) -> Result<(), OperatorError> {
+        self.unlink(gone)?;
+        Ok(self.table.remove(&gone.rows)?)
+    }
+
+    /// Leaves about `count` rows to the store, all of a key at once, of keys that were not used since the hand came by; everything has been
+    /// written.
+    pub(super) fn leave_keys(&mut self, count: usize) -> Result<(), OperatorError> {
+        let (mut left, mut to_look_at) = (0, 2 * self.table.slots_max());
+        while left < count && to_look_at > 0 {
+            let mut slots = Vec::new();
+            while slots.len() < LEFT_AT_ONCE.min(count - left) && to_look_at > 0 {
+                to_look_at -= 1;
+                let slot = self.hand;
+                self.hand = if slot as usize + 1 < self.table.slots_max() { slot + 1 } else { 0 };
+                if self.table.is_live(slot) && !self.table.is_marked(slot, USED) {
+                    slots.push(slot);
+                } else if self.table.is_live(slot) {
+                    self.table.unmark(slot, USED);
+                }
+            }
+            let mut heads = self.find_all(&self.keys(&slots)?, slots.len())?;
+            heads.sort_unstable();
+            heads.dedup();
+            let mut rows = Vec::new();
+            for head in heads {
+                if !self.table.is_marked(head, USED) {
+                    self.rows_of(head, &mut rows);
+                }
+            }
+            let gone = self.departures(&rows)?;
+            self.unlink(&gone)?;
+            self.table.leave(&gone.rows);
+            left += gone.rows.len();
+        }
+        self.counts_uses = true;
+        Ok(())
+    }
+
+    /// Notes that keys are used.
+    pub(super) fn use_keys(&mut self, heads: &[u32]) {
+        if self.counts_uses {
+            heads.iter().filter(|head| **head != NONE).for_each(|head| {
+                self.table.mark(*head, USED);
+            });
+        }
+    }
+
+    /// Takes rows out of the index.
+    fn unlink(&mut self, gone: &Departures) -> Result<(), OperatorError> {
         for key in &gone.keys {
             let rows = &gone.rows[key.rows.clone()];
             match self.chains.shape(key.head) {
@@ -85,7 +139,6 @@ impl Side {
             }
         }
         self.chains.clear(&gone.rows);
-        self.table.remove(&gone.rows)?;
         for slot in &gone.rows {
             self.counts.clear(*slot);
             if self.counts_matches {

@@ -22,6 +22,10 @@
 //! shows it ([`chains`]). A row costs its columns and 2 bytes, a key 9 to 10, further rows of a key 4 each; of keys with more than
 //! 16 rows each costs another 4 to 5, or 9 to 10 where rows may be taken back.
 //!
+//! When memory is short, keys that were not used for long are left to the store with all their rows, and brought in again when a row of either
+//! side asks for them; after a restart all are there, unless they are few. (Not without keys, with a time or a time to live: then everything is in
+//! memory.)
+//!
 //! A side that is never retracted keeps its rows as they come (tables 2 and 3): equal rows apart, and nobody looks for them.
 //!
 //! With a comparison ([`JoinSpec::range`]), rows of a key with more than 16 also stand in the order of the compared value, in memory:

@@ -132,7 +132,10 @@ impl Join {
         if !self.spec.kind.has_pairs() && self.counted == [false, false] {
             return Ok(matches);
         }
-        let heads = self.sides[1 - side].find(&columns(changes, &self.key_columns[side]), hashes)?;
+        let keys = columns(changes, &self.key_columns[side]);
+        self.sides[1 - side].bring_in(&keys, hashes)?;
+        let heads = self.sides[1 - side].find(&keys, hashes)?;
+        self.sides[1 - side].use_keys(&heads);
         let mut pairs = std::mem::take(&mut self.pairs);
         let (mut of_key, mut ranged) = (Vec::new(), Vec::new());
         for (row, head) in heads.iter().enumerate().filter(|(_, head)| **head != NONE) {
@@ -312,6 +315,7 @@ impl Join {
             return Ok(());
         }
         let keys = self.sides[1 - side].keys(&turned)?;
+        self.sides[side].bring_in_all(&keys, turned.len())?;
         let heads = self.sides[side].find_all(&keys, turned.len())?;
         let mut rows = Vec::new();
         heads.into_iter().filter(|head| *head != NONE).for_each(|head| self.sides[side].rows_of(head, &mut rows));
@@ -370,6 +374,7 @@ impl Operator for Join {
         }
         let hashes = changes.key_hashes(&self.key_columns[input])?;
         let matches = self.pair(input, &changes, &hashes, ctx)?;
+        self.sides[input].bring_in(&columns(&changes, &self.key_columns[input]), &hashes)?;
         let touches = self.single[input] || !self.spec.append_only[input];
         self.sides[input].add(&changes, &hashes, touches, now_ms)?;
         self.sides[input].count_new(&matches);

@@ -29,22 +29,28 @@ pub(super) fn is_put_out(kind: JoinKind, matched: bool) -> bool {
 
 impl Join {
     /// Whether rows of a side match anything; `gone` are the rows of the other side that go.
-    fn are_matched(&self, side: usize, slots: &[u32], gone: Option<&Departures>) -> Result<Vec<bool>, OperatorError> {
+    fn are_matched(
+        &mut self,
+        side: usize,
+        slots: &[u32],
+        gone: Option<&Departures>,
+    ) -> Result<Vec<bool>, OperatorError> {
         if self.counted[side] {
             return Ok(slots.iter().map(|slot| self.sides[side].matches[*slot as usize] > 0).collect());
         }
         let keys = self.sides[side].keys(slots)?;
+        self.sides[1 - side].bring_in_all(&keys, slots.len())?;
         let heads = self.sides[1 - side].find_all(&keys, slots.len())?;
         let whole: Vec<u32> = gone.into_iter().flat_map(Departures::whole).collect();
         Ok(heads.iter().map(|head| *head != NONE && whole.binary_search(head).is_err()).collect())
     }
 
     /// What of the rows of a side is put out differently than before; `gone` are the rows of the other side that go.
-    pub(super) fn changed(&self, side: usize, gone: &Departures) -> Result<Vec<Single>, OperatorError> {
+    pub(super) fn changed(&mut self, side: usize, gone: &Departures) -> Result<Vec<Single>, OperatorError> {
         let mut singles = Vec::new();
-        let rows = &self.sides[side];
-        let slots: Vec<u32> = rows.touched.iter().map(|b| b.slot).collect();
+        let slots: Vec<u32> = self.sides[side].touched.iter().map(|b| b.slot).collect();
         let matched = self.are_matched(side, &slots, Some(gone))?;
+        let rows = &self.sides[side];
         for (before, is) in rows.touched.iter().zip(matched) {
             let slot = before.slot;
             let was = if self.counted[side] { before.matches > 0 } else { is != rows.is_flipped(slot) };
@@ -66,7 +72,7 @@ impl Join {
     }
 
     /// What is put out of rows that stay as they are.
-    pub(super) fn standing(&self, side: usize, slots: &[u32]) -> Result<Vec<Single>, OperatorError> {
+    pub(super) fn standing(&mut self, side: usize, slots: &[u32]) -> Result<Vec<Single>, OperatorError> {
         let rows = slots.iter().zip(self.are_matched(side, slots, None)?);
         let rows = rows.filter(|(_, matched)| is_put_out(self.spec.kind, *matched));
         let single =

@@ -38,6 +38,12 @@ pub(super) struct Side {
     pub(super) by_time: Option<SlotsByTime>,
     /// Whether what the other side puts out depends on which keys are here.
     pub(super) is_followed: bool,
+    /// Keys may be left to the store alone.
+    pub(super) is_lazy: bool,
+    /// Whether it is noted which keys are used: once some were left to the store.
+    pub(super) counts_uses: bool,
+    /// Where leaving goes on.
+    pub(super) hand: u32,
     /// Heads of the keys that came in this epoch, where it is followed.
     pub(super) fresh: Vec<u32>,
     /// Where rows are forgotten that were not written for a time: when they were.
@@ -80,6 +86,8 @@ impl Side {
         let types: Vec<DataType> = stored.iter().map(|c| input.field(*c).data_type().clone()).collect();
         let name = ["left rows", "right rows"][side];
         let is_plain = spec.append_only[side];
+        // What goes by time is all looked at.
+        let is_lazy = !keys.is_empty() && spec.time.is_none() && ttl_ms.is_none();
         let (mut counts, mut matches) = (Counts::default(), Vec::new());
         let mut load =
             |slot: u32, bytes: &[u8]| load(&mut counts, counts_matches.then_some(&mut matches), slot, bytes, name);
@@ -89,6 +97,7 @@ impl Side {
             id: table_id(side, is_plain),
             distribution: keys.len(),
             is_distinct: !is_plain,
+            lazily: is_lazy.then_some(LOADED_AT_OPEN),
         };
         let table = RowTable::open(table, store, &mut load)?;
         let mut rows = Self {
@@ -105,6 +114,9 @@ impl Side {
             ordered: Vec::new(),
             by_time: spec.time.map(|t| SlotsByTime::new(super::NAME, t.key)),
             is_followed,
+            counts_uses: false,
+            hand: 0,
+            is_lazy,
             idle: ttl_ms.map(Idle::new),
             fresh: Vec::new(),
             slots: Vec::new(),
@@ -113,14 +125,16 @@ impl Side {
         if let Some(idle) = &mut rows.idle {
             idle.adopt(rows.table.slots());
         }
-        rows.link_all()?;
+        rows.link_stored(&rows.table.slots())?;
         Ok(rows)
     }
 
-    /// Links the rows that were there when the table was opened.
-    fn link_all(&mut self) -> Result<(), OperatorError> {
+    /// Links rows that were in the store.
+    fn link_stored(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
         self.make_room();
-        for slots in self.table.slots().chunks(LINK_BATCH) {
+        // Their keys are not new.
+        let is_followed = std::mem::replace(&mut self.is_followed, false);
+        for slots in slots.chunks(LINK_BATCH) {
             let columns = self.keys(slots)?;
             let hashes = hash_columns(&columns, slots.len())?;
             let columns = self.table.prepare(0, &columns)?;
@@ -132,8 +146,31 @@ impl Side {
                 self.link(*head, *slot, content, values.get(row).copied().flatten())?;
             }
         }
-        self.settle();
+        self.is_followed = is_followed;
         Ok(())
+    }
+
+    /// Brings in the rows of keys that may be in the store alone.
+    pub(super) fn bring_in(&mut self, keys: &[ArrayRef], hashes: &[u64]) -> Result<(), OperatorError> {
+        if self.table.is_complete() {
+            return Ok(());
+        }
+        let heads = self.find(keys, hashes)?;
+        let missing: Vec<u32> = (0..heads.len() as u32).filter(|row| heads[*row as usize] == NONE).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let (counts, matches) = (&mut self.counts, &mut self.matches);
+        let (counts_matches, name) = (self.counts_matches, self.table.name().to_owned());
+        let mut load =
+            |slot: u32, bytes: &[u8]| load(counts, counts_matches.then_some(&mut *matches), slot, bytes, &name);
+        let slots = self.table.load_keys(keys, &missing, hashes, &mut load)?;
+        self.link_stored(&slots)
+    }
+
+    /// As [`bring_in`](Self::bring_in), for keys whose hashes are not at hand.
+    pub(super) fn bring_in_all(&mut self, keys: &[ArrayRef], rows: usize) -> Result<(), OperatorError> {
+        if self.table.is_complete() { Ok(()) } else { self.bring_in(keys, &hash_columns(keys, rows)?) }
     }
 
     pub(super) fn make_room(&mut self) {
@@ -225,6 +262,8 @@ impl Side {
     }
 }
 
+/// Up to so many rows are brought into memory when a table is opened; of more, each key when it is asked for.
+const LOADED_AT_OPEN: usize = if cfg!(test) { 4 } else { 1 << 16 };
 /// Rows that are linked at a time when a table is opened.
 const LINK_BATCH: usize = 8192;
 
@@ -267,6 +306,22 @@ impl Table for Side {
         self.table.persist(&mut |slot: u32, out: &mut Vec<u8>| {
             out.extend_from_slice(&counts.weight(slot).to_le_bytes());
             out.extend_from_slice(&matches.get(slot as usize).copied().unwrap_or_default().to_le_bytes());
+        })
+    }
+
+    fn taken_bytes(&self) -> usize {
+        self.table.taken_bytes(self.size_bytes())
+    }
+
+    fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
+        if !self.is_lazy || self.table.is_empty() {
+            return Ok(());
+        }
+        self.persist()?;
+        let count = (bytes as u128 * self.table.len() as u128).div_ceil(self.taken_bytes().max(1) as u128) as usize;
+        self.leave_keys(count).map_err(|error| match error {
+            OperatorError::State(error) => error,
+            other => StateError::Corrupt { table: self.table.name().into(), message: other.to_string() },
         })
     }
 

@@ -250,6 +250,7 @@ proptest! {
         keyless: bool,
         null_equal: bool,
         append_only: [bool; 2],
+        tight: bool,
         batch in 1..6usize,
         steps in steps(),
     ) {
@@ -267,7 +268,7 @@ proptest! {
             append_only,
             ..spec(kind)
         };
-        let mut h = join(&spec);
+        let mut h = join(&spec).tight(tight);
         let mut tables: [Vec<Row>; 2] = [vec![], vec![]];
         let mut pending: [String; 2] = Default::default();
         let send = |h: &mut Harness, pending: &mut [String; 2], side: usize| {

@@ -6,13 +6,16 @@
 //! than that of any row it was opened with, so what it writes never meets what was written before, whatever shards the rows
 //! come from: rows of one distribution key have been written on one shard at any time, and move together.
 
-use crate::slot_table::key_column::{Created, KeyColumn, key_column, make_room};
+use crate::slot_table::key_column::{Created, KeyColumn, canonical_column, key_column, make_room};
 use crate::slot_table::{VERSION, unversioned};
-use crate::{Load, StateError, Store, TableId, Write};
-use arrow::array::{Array, ArrayRef, BinaryArray};
+use crate::{Encode, Load, StateError, Store, TableId, Write};
+use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array};
+use arrow::compute::take;
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use eddyline_changes::hash::hash_columns;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// Entries that are read from the store at a time.
@@ -22,6 +25,10 @@ const SUFFIX_BYTES: usize = 8;
 const LIVE: u8 = 1;
 const DIRTY: u8 = 2;
 const STORED: u8 = 4;
+/// Rows that are written to the store at a time.
+const WRITE_BATCH: usize = 4096;
+/// Added to the number of a table: where its generation is noted.
+const GENERATIONS: TableId = 1 << 15;
 /// How many bits of a slot's flags are the table's own; the others are its owner's.
 const OWN_BITS: u8 = 3;
 
@@ -38,6 +45,9 @@ pub struct RowTableSpec<'a> {
     pub distribution: usize,
     /// No two rows are ever equal when the table is persisted.
     pub is_distinct: bool,
+    /// `Some`: rows may be in the store alone, and are brought in by their leading `distribution` columns when they are asked
+    /// for; when the table is opened, all are if there are no more than this. `None`: all are in memory always.
+    pub lazily: Option<usize>,
 }
 
 /// Rows by slot. See the module's page.
@@ -56,14 +66,24 @@ pub struct RowTable {
     flags: Vec<u8>,
     free: Vec<u32>,
     /// Full keys whose removal is not yet written.
-    gone: Vec<Vec<u8>>,
+    gone: HashSet<Vec<u8>>,
     generation: u32,
-    /// By slot, for the rows that were there when the table was opened: what tells them apart in the store.
+    /// By slot: what tells a row apart in the store. Of slots beyond, the generation and the slot.
     suffixes: Vec<u64>,
+    /// Once slots are no names any more, because what was in them may be in the store: the next suffix. Then all slots have theirs in
+    /// `suffixes`.
+    next_suffix: Option<u64>,
+    /// The generation is to be noted in the store.
+    notes_generation: bool,
+    /// No row is in the store that is not here.
+    is_complete: bool,
+    is_lazy: bool,
     /// Slots that were given since [`begin`](Self::begin), and how many of them are [written](Self::write).
     created: Vec<Created>,
     written: usize,
     converter: Option<RowConverter>,
+    /// Of the leading columns by which rows are brought in.
+    keys: Option<RowConverter>,
 }
 
 impl RowTable {
@@ -72,8 +92,9 @@ impl RowTable {
     /// # Errors
     /// [`StateError::KeyType`] for a type that cannot be encoded (`MAP`); the store cannot be read, or `load` failed.
     pub fn open(spec: RowTableSpec<'_>, store: &Store, load: &mut Load<'_>) -> Result<Self, StateError> {
-        let RowTableSpec { name, types, id, distribution, is_distinct } = spec;
-        let fields: Vec<SortField> = types.iter().map(|t| SortField::new(t.clone())).collect();
+        let RowTableSpec { name, types, id, distribution, is_distinct, lazily } = spec;
+        let key_fields = fields_of(&types[..distribution]);
+        let fields = fields_of(types);
         let mut table = Self {
             name: name.into(),
             store: store.clone(),
@@ -83,55 +104,191 @@ impl RowTable {
             columns: types.iter().map(|t| key_column(name, t)).collect::<Result<_, _>>()?,
             flags: Vec::new(),
             free: Vec::new(),
-            gone: Vec::new(),
+            gone: HashSet::new(),
             generation: 0,
             suffixes: Vec::new(),
+            next_suffix: None,
+            notes_generation: lazily.is_some() && !is_distinct,
+            is_complete: true,
+            is_lazy: lazily.is_some(),
+            keys: if key_fields.is_empty() { None } else { Some(RowConverter::new(key_fields)?) },
             created: Vec::new(),
             written: 0,
             converter: if fields.is_empty() { None } else { Some(RowConverter::new(fields)?) },
         };
         if !store.is_fresh() {
-            table.load_all(load)?;
+            table.load_some(lazily.unwrap_or(usize::MAX), load)?;
         }
         Ok(table)
     }
 
-    fn load_all(&mut self, load: &mut Load<'_>) -> Result<(), StateError> {
+    /// Brings all rows into memory, if they are no more than `rows_max`.
+    fn load_some(&mut self, rows_max: usize, load: &mut Load<'_>) -> Result<(), StateError> {
         let mut stored: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        self.store.scan(self.id, &mut |_, key, value| {
+        let mut is_more = false;
+        let scanned = self.store.scan(self.id, &mut |_, key, value| {
+            is_more = stored.len() == rows_max;
+            if is_more {
+                // Any error ends the scan.
+                return Err(StateError::Corrupt { table: String::new(), message: String::new() });
+            }
             stored.push((key.to_vec(), value.to_vec()));
             Ok(())
-        })?;
-        let mut slots = Vec::new();
+        });
+        if is_more {
+            self.is_complete = false;
+            self.generation = self.next_generation()?;
+            self.next_suffix = Some(suffix_of(self.generation, 0));
+            return Ok(());
+        }
+        scanned?;
+        let noted = self.noted_generation()?;
         for batch in stored.chunks(SCAN_BATCH) {
-            let mut rows = Vec::with_capacity(batch.len());
-            for (key, _) in batch {
-                if self.is_distinct {
-                    rows.push(key.as_slice());
-                    continue;
-                }
-                let (row, suffix) = key.split_last_chunk::<SUFFIX_BYTES>().ok_or_else(|| self.damaged())?;
-                let suffix = u64::from_be_bytes(*suffix);
-                self.generation = self.generation.max((suffix >> 32) as u32 + 1);
-                self.suffixes.push(suffix);
-                rows.push(row);
-            }
-            let columns = match &self.converter {
-                None => Vec::new(),
-                Some(converter) => {
-                    // Lengths and content are the store's: what does not parse is damage.
-                    let bytes = BinaryArray::from_iter_values(rows);
-                    let parser = converter.parser();
-                    converter.convert_rows((0..bytes.len()).map(|row| parser.parse(bytes.value(row))))?
-                }
-            };
-            self.add(&columns, batch.len(), &mut slots)?;
-            for (slot, (_, value)) in slots.iter().zip(batch) {
-                self.flags[*slot as usize] = LIVE | STORED;
-                load(*slot, unversioned(&self.name, value)?)?;
-            }
+            self.take_in(batch, load)?;
+        }
+        self.generation = self.generation.max(noted.map_or(0, |noted| noted + 1));
+        if !self.is_lazy && noted.is_some() {
+            // What is written from now on is not counted there.
+            let (store, id) = (&self.store, self.id | GENERATIONS);
+            self.gone.extend(self.store.owned().map(|group| store.full_key(id, group, &[])));
         }
         Ok(())
+    }
+
+    /// Takes in rows of the store. Returns their slots.
+    fn take_in(&mut self, stored: &[(Vec<u8>, Vec<u8>)], load: &mut Load<'_>) -> Result<Vec<u32>, StateError> {
+        let mut rows = Vec::with_capacity(stored.len());
+        let mut suffixes = Vec::new();
+        for (key, _) in stored {
+            if self.is_distinct {
+                rows.push(key.as_slice());
+                continue;
+            }
+            let (row, suffix) = key.split_last_chunk::<SUFFIX_BYTES>().ok_or_else(|| self.damaged())?;
+            suffixes.push(u64::from_be_bytes(*suffix));
+            rows.push(row);
+        }
+        let columns = match &self.converter {
+            None => Vec::new(),
+            Some(converter) => {
+                // Lengths and content are the store's: what does not parse is damage.
+                let bytes = BinaryArray::from_iter_values(rows);
+                let parser = converter.parser();
+                converter.convert_rows((0..bytes.len()).map(|row| parser.parse(bytes.value(row))))?
+            }
+        };
+        let mut slots = Vec::new();
+        self.add(&columns, stored.len(), &mut slots)?;
+        for (slot, suffix) in slots.iter().zip(suffixes) {
+            if self.suffixes.len() <= *slot as usize {
+                self.suffixes.resize(*slot as usize + 1, 0);
+            }
+            self.suffixes[*slot as usize] = suffix;
+            if self.next_suffix.is_none() {
+                self.generation = self.generation.max((suffix >> 32) as u32 + 1);
+            }
+        }
+        for (slot, (_, value)) in slots.iter().zip(stored) {
+            self.flags[*slot as usize] = LIVE | STORED;
+            load(*slot, unversioned(&self.name, value)?)?;
+        }
+        Ok(slots)
+    }
+
+    /// The greatest generation that was noted in the store.
+    fn noted_generation(&self) -> Result<Option<u32>, StateError> {
+        let mut noted = None;
+        if !self.is_distinct {
+            self.store.scan(self.id | GENERATIONS, &mut |_, _, value| {
+                let bytes = unversioned(&self.name, value)?.first_chunk().ok_or_else(|| self.damaged())?;
+                noted = noted.max(Some(u32::from_le_bytes(*bytes)));
+                Ok(())
+            })?;
+        }
+        Ok(noted)
+    }
+
+    /// A generation greater than that of any row in the store.
+    fn next_generation(&self) -> Result<u32, StateError> {
+        if self.is_distinct {
+            return Ok(0);
+        }
+        if let Some(noted) = self.noted_generation()? {
+            return Ok(noted + 1);
+        }
+        let mut next = 0;
+        self.store.scan(self.id, &mut |_, key, _| {
+            let (_, suffix) = key.split_last_chunk::<SUFFIX_BYTES>().ok_or_else(|| self.damaged())?;
+            next = next.max((u64::from_be_bytes(*suffix) >> 32) as u32 + 1);
+            Ok(())
+        })?;
+        Ok(next)
+    }
+
+    /// Is no row in the store that is not here?
+    #[inline]
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// Brings in the rows of keys of which none is here: `rows` of the leading `columns`, with the hashes of all. Returns their slots.
+    ///
+    /// # Errors
+    /// The store cannot be read, or `load` failed.
+    pub fn load_keys(
+        &mut self,
+        columns: &[ArrayRef],
+        rows: &[u32],
+        hashes: &[u64],
+        load: &mut Load<'_>,
+    ) -> Result<Vec<u32>, StateError> {
+        let Some(converter) = &self.keys else { return Ok(Vec::new()) };
+        let rows_array = UInt32Array::from(rows.to_vec());
+        let columns = columns.iter().map(|c| canonical_column(&take(c, &rows_array, None)?));
+        let keys = converter.convert_columns(&columns.collect::<Result<Vec<_>, ArrowError>>()?)?;
+        let mut stored: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut seen = HashSet::new();
+        for (key, row) in keys.iter().zip(rows).filter(|(key, _)| seen.insert(key.data().to_vec())) {
+            let group = self.store.groups().group_of(hashes[*row as usize]);
+            self.store.scan_prefix(self.id, group, key.data(), &mut |key, value| {
+                if self.gone.is_empty() || !self.gone.contains(&self.store.full_key(self.id, group, key)) {
+                    stored.push((key.to_vec(), value.to_vec()));
+                }
+                Ok(())
+            })?;
+        }
+        let mut slots = Vec::with_capacity(stored.len());
+        for batch in stored.chunks(SCAN_BATCH) {
+            slots.extend(self.take_in(batch, load)?);
+        }
+        Ok(slots)
+    }
+
+    /// Leaves rows to the store alone. They must be all that have their leading columns.
+    ///
+    /// # Contract
+    /// Nothing of them changed since the table was [persisted](Self::persist). The owner clears what is its own.
+    pub fn leave(&mut self, slots: &[u32]) {
+        if slots.is_empty() {
+            return;
+        }
+        if !self.is_distinct && self.next_suffix.is_none() {
+            // Slots are given again, while what was in them stays in the store under their number.
+            let (from, generation) = (self.suffixes.len(), self.generation);
+            self.suffixes.extend((from..self.flags.len()).map(|slot| suffix_of(generation, slot as u32)));
+            self.next_suffix = Some(suffix_of(generation, self.flags.len() as u32));
+        }
+        for slot in slots {
+            debug_assert_eq!(self.flags[*slot as usize] & (LIVE | DIRTY), LIVE, "slot {slot} is in use and written");
+            self.forget(*slot);
+        }
+        self.is_complete = false;
+    }
+
+    fn forget(&mut self, slot: u32) {
+        self.flags[slot as usize] = 0;
+        self.columns.iter_mut().for_each(|c| c.clear(slot));
+        self.free.push(slot);
     }
 
     fn damaged(&self) -> StateError {
@@ -156,6 +313,13 @@ impl RowTable {
     /// All slots are below this number.
     pub fn slots_max(&self) -> usize {
         self.flags.len()
+    }
+
+    /// How much of `size_bytes`, which the table and what its owner keeps by slot take, is taken by rows that are there.
+    pub fn taken_bytes(&self, size_bytes: usize) -> usize {
+        let heap: usize = self.columns.iter().map(|c| c.heap_bytes()).sum();
+        let by_slot = size_bytes.saturating_sub(heap) as u128;
+        heap + (by_slot * self.len() as u128 / self.flags.capacity().max(1) as u128) as usize
     }
 
     /// Memory in bytes, about.
@@ -210,6 +374,15 @@ impl RowTable {
                 slot as u32
             }
         };
+        if let Some(next) = &mut self.next_suffix
+            && !self.is_distinct
+        {
+            if self.suffixes.len() <= slot as usize {
+                self.suffixes.resize(slot as usize + 1, 0);
+            }
+            self.suffixes[slot as usize] = *next;
+            *next += 1;
+        }
         self.created.push(Created { row, slot });
         slot
     }
@@ -314,9 +487,7 @@ impl RowTable {
         self.gone.extend(keys);
         for slot in slots {
             debug_assert!(self.flags[*slot as usize] & LIVE != 0, "slot {slot} is in use");
-            self.flags[*slot as usize] = 0;
-            self.columns.iter_mut().for_each(|c| c.clear(*slot));
-            self.free.push(*slot);
+            self.forget(*slot);
         }
         Ok(())
     }
@@ -324,23 +495,44 @@ impl RowTable {
     /// Writes what changed since the last time. `encode` appends what belongs to a slot.
     ///
     /// # Errors
-    /// The store cannot be written; then nothing was, and it can be tried again.
-    pub fn persist(&mut self, encode: &mut dyn FnMut(u32, &mut Vec<u8>)) -> Result<(), StateError> {
-        let dirty: Vec<u32> = (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & DIRTY != 0).collect();
-        let keys = self.full_keys(&dirty)?;
+    /// The store cannot be written; then a part was, and it can be tried again.
+    pub fn persist(&mut self, encode: &mut Encode<'_>) -> Result<(), StateError> {
         // A slot may have been given to another row of the same content: what is new comes after what is gone.
-        let mut writes: Vec<Write> = self.gone.iter().cloned().map(Write::Delete).collect();
-        for (slot, key) in dirty.iter().zip(keys) {
-            let mut value = vec![VERSION];
-            encode(*slot, &mut value);
-            writes.push(Write::Put(key, value));
-        }
-        self.store.write(writes)?;
+        self.store.write(self.gone.iter().cloned().map(Write::Delete).collect())?;
         self.gone.clear();
-        for slot in dirty {
-            let flags = &mut self.flags[slot as usize];
-            *flags = *flags & !DIRTY | STORED;
+        let dirty: Vec<u32> = (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & DIRTY != 0).collect();
+        if !dirty.is_empty() {
+            self.note_generation()?;
         }
+        for slots in dirty.chunks(WRITE_BATCH) {
+            let keys = self.full_keys(slots)?;
+            let put = |(slot, key): (&u32, Vec<u8>)| {
+                let mut value = vec![VERSION];
+                encode(*slot, &mut value);
+                Write::Put(key, value)
+            };
+            self.store.write(slots.iter().zip(keys).map(put).collect())?;
+            for slot in slots {
+                let flags = &mut self.flags[*slot as usize];
+                *flags = *flags & !DIRTY | STORED;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the generation of what is about to be written, for every key group: they may move to different shards.
+    fn note_generation(&mut self) -> Result<(), StateError> {
+        let generation = self.next_suffix.map_or(self.generation, |next| (next >> 32) as u32);
+        if !self.notes_generation && generation == self.generation || !self.is_lazy || self.is_distinct {
+            return Ok(());
+        }
+        let note = |group| {
+            let mut value = vec![VERSION];
+            value.extend_from_slice(&generation.to_le_bytes());
+            Write::Put(self.store.full_key(self.id | GENERATIONS, group, &[]), value)
+        };
+        self.store.write(self.store.owned().map(note).collect())?;
+        (self.generation, self.notes_generation) = (generation, false);
         Ok(())
     }
 
@@ -366,6 +558,10 @@ impl RowTable {
     fn suffix(&self, slot: u32) -> u64 {
         self.suffixes.get(slot as usize).copied().unwrap_or(suffix_of(self.generation, slot))
     }
+}
+
+fn fields_of(types: &[DataType]) -> Vec<SortField> {
+    types.iter().map(|t| SortField::new(t.clone())).collect()
 }
 
 fn suffix_of(generation: u32, slot: u32) -> u64 {

@@ -17,7 +17,7 @@ fn store(backend: &Arc<MemoryBackend>) -> Store {
 fn open(backend: &Arc<MemoryBackend>) -> (RowTable, BTreeMap<u32, u8>) {
     let mut loaded = BTreeMap::new();
     let types = [DataType::Int64, DataType::Utf8];
-    let spec = RowTableSpec { name: "rows", types: &types, id: 3, distribution: 1, is_distinct: false };
+    let spec = RowTableSpec { name: "rows", types: &types, id: 3, distribution: 1, is_distinct: false, lazily: None };
     let table = RowTable::open(spec, &store(backend), &mut |slot, value| {
         loaded.insert(slot, value[0]);
         Ok(())
@@ -100,11 +100,69 @@ fn a_removal_that_was_never_written_leaves_no_trace() {
     assert_eq!(rows(&open(&backend).0), texts(&[(2, "b")]));
 }
 
+fn load(table: &mut RowTable, key: i64) -> usize {
+    let keys: ArrayRef = Arc::new(Int64Array::from(vec![key, key]));
+    let hashes = eddyline_changes::hash::hash_columns(std::slice::from_ref(&keys), 2).expect("hashes");
+    table.load_keys(&[keys], &[0, 1], &hashes, &mut |_, _| Ok(())).expect("loads").len()
+}
+
+#[test]
+fn rows_that_are_left_to_the_store_are_brought_in_by_their_key() {
+    let backend = Arc::new(MemoryBackend::new());
+    let open = |lazily: usize| {
+        let types = [DataType::Int64, DataType::Utf8];
+        let spec = RowTableSpec {
+            name: "rows",
+            types: &types,
+            id: 3,
+            distribution: 1,
+            is_distinct: false,
+            lazily: Some(lazily),
+        };
+        RowTable::open(spec, &store(&backend), &mut |_, _| Ok(())).expect("opens")
+    };
+    let mut table = open(0);
+    let slots = add(&mut table, &[(1, "a"), (1, "a"), (2, "a text that is longer than a view")]);
+    persist(&mut table);
+    table.leave(&slots[..2]);
+    assert_eq!((table.len(), table.is_complete()), (1, false));
+    // Rows as before in their slots are others.
+    let again = add(&mut table, &[(3, "c"), (3, "c")]);
+    assert!(again.iter().all(|slot| slots.contains(slot)));
+    persist(&mut table);
+    assert_eq!((load(&mut table, 1), load(&mut table, 7)), (2, 0));
+    add(&mut table, &[(1, "a")]);
+    persist(&mut table);
+    // Not all at once, and then all at once.
+    for (rows, all) in [(5, false), (6, true)] {
+        let mut table = open(rows);
+        assert_eq!(table.is_complete(), all);
+        let found = if all { table.len() } else { load(&mut table, 1) + load(&mut table, 2) + load(&mut table, 3) };
+        assert_eq!(found, 6);
+    }
+    // What is gone is not brought in, though its removal is not yet written.
+    let mut table = open(0);
+    assert_eq!(load(&mut table, 1), 3);
+    let all = table.slots();
+    table.remove(&all).expect("removed");
+    assert_eq!(load(&mut table, 1), 0);
+    add(&mut table, &[(1, "a")]);
+    persist(&mut table);
+    assert_eq!(open(9).len(), 4);
+}
+
 #[test]
 fn damage_is_told() {
     let backend = Arc::new(MemoryBackend::new());
     store(&backend).write(vec![crate::Write::Put(store(&backend).full_key(3, 0, b"abc"), vec![1])]).expect("written");
-    let spec = RowTableSpec { name: "rows", types: &[DataType::Int64], id: 3, distribution: 1, is_distinct: false };
+    let spec = RowTableSpec {
+        name: "rows",
+        types: &[DataType::Int64],
+        id: 3,
+        distribution: 1,
+        is_distinct: false,
+        lazily: None,
+    };
     let opened = RowTable::open(spec, &store(&backend), &mut |_, _| Ok(()));
     assert!(opened.err().is_some_and(|e| e.to_string().contains("too short")));
 }

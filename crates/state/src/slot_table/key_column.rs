@@ -4,6 +4,7 @@ use super::byte_keys::ByteKeys;
 use crate::StateError;
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BooleanArray, PrimitiveArray};
 use arrow::datatypes::*;
+use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use std::sync::Arc;
 
@@ -127,6 +128,19 @@ impl Canonical for f64 {
     fn canonical(self) -> Self {
         if self.is_nan() { f64::NAN } else { self + 0.0 }
     }
+}
+
+/// A column with its values in the form in which they are kept.
+pub(crate) fn canonical_column(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    Ok(match column.data_type() {
+        DataType::Float32 => {
+            Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(Canonical::canonical))
+        }
+        DataType::Float64 => {
+            Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(Canonical::canonical))
+        }
+        _ => column.clone(),
+    })
 }
 
 /// Values of a fixed size. `nulls` is empty as long as no key was NULL.
