@@ -313,6 +313,8 @@ fn join(rng: &mut StdRng, tables: &[&str], from: &str, depth: usize) -> String {
         "l.k = r.k AND l.a < r.a",
         "l.k = r.k AND r.a > 0",
         "l.a < r.a",
+        "l.a >= r.a",
+        "l.k = r.k AND r.a BETWEEN l.a - 2 AND l.a",
         "UPPER(l.k) = r.k",
         "l.k = r.k AND l.a + 1 = r.a",
         "l.k IS NOT DISTINCT FROM r.k",
