@@ -1,5 +1,6 @@
 //! Strings and byte strings as keys: 16 bytes a slot, and what is longer than 15 bytes in an arena beside.
 
+use super::arena::Arena;
 use super::key_column::{Created, KeyColumn, make_room};
 use crate::StateError;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, StringArray};
@@ -24,9 +25,9 @@ fn kind(view: View) -> u8 {
     (view >> 120) as u8
 }
 
-fn long(at: usize, value: &[u8]) -> View {
+fn long(at: u64, value: &[u8]) -> View {
     let mut view = [0u8; 16];
-    view[..8].copy_from_slice(&(at as u64).to_le_bytes());
+    view[..8].copy_from_slice(&at.to_le_bytes());
     view[8..12].copy_from_slice(&(value.len() as u32).to_le_bytes());
     view[12..15].copy_from_slice(&value[..3]);
     view[15] = LONG;
@@ -34,8 +35,8 @@ fn long(at: usize, value: &[u8]) -> View {
 }
 
 /// Position and length of a long value.
-fn place(view: View) -> (usize, usize) {
-    (view as u64 as usize, (view >> 64) as u32 as usize)
+fn place(view: View) -> (u64, usize) {
+    (view as u64, (view >> 64) as u32 as usize)
 }
 
 /// The view of a value that is at most [`INLINE_MAX`] long; `buffer[start..]` begins with it.
@@ -86,13 +87,13 @@ impl<'a> Values<'a> {
 pub(super) struct ByteKeys {
     is_text: bool,
     views: Vec<View>,
-    arena: Vec<u8>,
+    arena: Arena,
     garbage: usize,
 }
 
 impl ByteKeys {
     pub(super) fn new(data_type: &DataType) -> Self {
-        Self { is_text: *data_type == DataType::Utf8, views: Vec::new(), arena: Vec::new(), garbage: 0 }
+        Self { is_text: *data_type == DataType::Utf8, views: Vec::new(), arena: Arena::default(), garbage: 0 }
     }
 
     #[inline(always)]
@@ -107,17 +108,16 @@ impl ByteKeys {
         }
         kind(view) == LONG && {
             let (at, stored) = place(view);
-            stored == length && self.arena[at..at + length] == values.bytes[start..start + length]
+            stored == length && *self.arena.value(at, length) == values.bytes[start..start + length]
         }
     }
 
     fn sweep(&mut self) {
-        let mut arena = Vec::with_capacity(self.arena.len() - self.garbage);
+        let mut arena = Arena::default();
         for view in self.views.iter_mut().filter(|v| kind(**v) == LONG) {
             let (at, length) = place(*view);
-            let value = &self.arena[at..at + length];
-            *view = long(arena.len(), value);
-            arena.extend_from_slice(value);
+            let value = self.arena.value(at, length);
+            *view = long(arena.push(value), value);
         }
         self.arena = arena;
         self.garbage = 0;
@@ -131,7 +131,7 @@ impl ByteKeys {
                 NULL => each(None),
                 LONG => {
                     let (at, length) = place(view);
-                    each(Some(&self.arena[at..at + length]));
+                    each(Some(self.arena.value(at, length)));
                 }
                 length => each(Some(&view.to_le_bytes()[..length.into()])),
             }
@@ -155,10 +155,7 @@ impl KeyColumn for ByteKeys {
                 inline(values.bytes, start, length)
             } else {
                 let value = &values.bytes[start..start + length];
-                let at = self.arena.len();
-                make_room(&mut self.arena, at + value.len());
-                self.arena.extend_from_slice(value);
-                long(at, value)
+                long(self.arena.push(value), value)
             };
         }
     }

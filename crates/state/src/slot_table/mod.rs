@@ -13,6 +13,7 @@
 //!
 //! Values are normalised where SQL calls them equal (`-0.0`, NaN), so results do not depend on who came first.
 
+mod arena;
 mod byte_keys;
 pub(crate) mod key_column;
 
