@@ -65,6 +65,8 @@ pub struct Manifest {
     pub finished: bool,
     /// Number of key groups, fixed for the life of the state.
     pub max_parallelism: u16,
+    /// For how many shards the sources have cut their input into splits: as many as the job had at its first start.
+    pub split_shards: usize,
     /// Which operators have state in it.
     pub operators: Vec<OperatorFact>,
     /// The state, by shard.

@@ -90,6 +90,28 @@ impl Place {
         }
     }
 
+    /// The directories right within, as file names.
+    pub(crate) fn directories(&self) -> Result<Vec<String>, CheckpointError> {
+        let mut names = match &self.0 {
+            Inner::Local(root) => {
+                let entries = std::fs::read_dir(root).map_err(|e| CheckpointError::io(root, e))?;
+                let mut names = Vec::new();
+                for entry in entries {
+                    let entry = entry.map_err(|e| CheckpointError::io(root, e))?;
+                    names.extend(entry.file_name().to_str().filter(|_| entry.path().is_dir()).map(str::to_owned));
+                }
+                names
+            }
+            Inner::Remote { store, root, tokio } => {
+                let listed = tokio.block_on(store.list_with_delimiter(Some(root))).map_err(|e| self.fault("", e))?;
+                // Stores have `%` as `%25`.
+                listed.common_prefixes.iter().filter_map(|p| p.filename().and_then(percent_decoded)).collect()
+            }
+        };
+        names.sort();
+        Ok(names)
+    }
+
     /// A place within.
     pub(crate) fn child(&self, name: &str) -> Self {
         Self(match &self.0 {
@@ -346,4 +368,22 @@ fn into_store(error: io::Error) -> UploadError {
         Ok(error) => UploadError::Store(error),
         Err(error) => UploadError::Store(object_store::Error::Generic { store: "upload", source: Box::new(error) }),
     }
+}
+
+/// Text in which `%xx` stands for some bytes; `None` where it does not parse.
+pub(crate) fn percent_decoded(name: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        match first {
+            b'%' => {
+                let (digits, tail) = rest.split_at_checked(2)?;
+                bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+                rest = tail;
+            }
+            plain => bytes.push(*plain),
+        }
+    }
+    String::from_utf8(bytes).ok()
 }

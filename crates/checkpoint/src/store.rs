@@ -3,7 +3,7 @@
 use crate::CheckpointError;
 use crate::history::{ATTEMPTS_MAX, Attempt};
 use crate::manifest::{CheckpointId, HeldCommit, KeptFile, Kind, Manifest, OperatorFact, ShardState, VERSION};
-use crate::place::{Place, Transfer};
+use crate::place::{Place, Transfer, percent_decoded};
 use eddyline_state::StateFile;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -32,6 +32,8 @@ pub struct Draft {
     pub finished: bool,
     /// Number of key groups.
     pub max_parallelism: u16,
+    /// For how many shards the sources have cut their input into splits.
+    pub split_shards: usize,
     /// Operators with state.
     pub operators: Vec<OperatorFact>,
     /// The state, by shard.
@@ -83,6 +85,16 @@ impl CheckpointStore {
         Self { place: place.child(&file_name(job)), job: job.into(), life, attempts: Vec::new() }
     }
 
+    /// The jobs that have checkpoints at a place, by name.
+    ///
+    /// # Errors
+    /// The place cannot be listed.
+    pub fn jobs(place: &Place) -> Result<Vec<String>, CheckpointError> {
+        let names = place.directories()?.into_iter().filter_map(|name| percent_decoded(&name));
+        let has_checkpoints = |job: &String| place.child(&file_name(job)).get(LINEAGE).is_ok();
+        Ok(names.filter(has_checkpoints).collect())
+    }
+
     /// A directory within the place for the job's live state, when the place is a local directory: there, files can be
     /// linked instead of copied.
     pub fn live_directory(&self) -> Option<PathBuf> {
@@ -111,6 +123,15 @@ impl CheckpointStore {
             }
             read => read,
         }
+    }
+
+    /// Gives the job a new lineage: it begins without its state, and what it wrote before is not its own any more.
+    ///
+    /// # Errors
+    /// The place cannot be written.
+    pub fn renew_lineage(&self) -> Result<String, CheckpointError> {
+        let made = self.life[..8].to_owned();
+        self.place.put(LINEAGE, made.clone().into_bytes(), false).map(|()| made)
     }
 
     /// Where the manifest of a checkpoint is, for people.
@@ -172,6 +193,7 @@ impl CheckpointStore {
             time_ms: draft.time_ms,
             finished: draft.finished,
             max_parallelism: draft.max_parallelism,
+            split_shards: draft.split_shards,
             operators: draft.operators,
             shards,
             commits: draft.commits,

@@ -55,6 +55,7 @@ impl Bench {
             time_ms: 1,
             finished: false,
             max_parallelism: 128,
+            split_shards: 2,
             operators: vec![OperatorFact { id: 7, name: "Join #3".into() }],
             shards: vec![self.picture(files)],
             commits: vec![commit],
@@ -219,6 +220,20 @@ fn the_lineage_stays() {
         assert_eq!(lineage.len(), 8);
         assert_eq!(CheckpointStore::new(&bench.place, "a job/1").lineage().unwrap(), lineage);
         assert_ne!(CheckpointStore::new(&bench.place, "another").lineage().unwrap(), lineage);
+        let renewed = CheckpointStore::new(&bench.place, "a job/1").renew_lineage().unwrap();
+        assert_ne!(renewed, lineage);
+        assert_eq!(bench.store.lineage().unwrap(), renewed);
+    }
+}
+
+#[test]
+fn jobs_are_listed_by_name() {
+    for bench in Bench::both() {
+        bench.store.lineage().unwrap();
+        CheckpointStore::new(&bench.place, ".50% größer").lineage().unwrap();
+        // Without a lineage it is no job.
+        CheckpointStore::new(&bench.place, "other").keep(bench.draft(1, &[]), "abcd0123", None).unwrap();
+        assert_eq!(CheckpointStore::jobs(&bench.place).unwrap(), [".50% größer", "a job/1"]);
     }
 }
 

@@ -17,6 +17,37 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Measure the engine
     Bench(BenchArgs),
+    /// Look at the checkpoints of jobs
+    State(StateArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StateArgs {
+    #[command(subcommand)]
+    pub(crate) verb: StateVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateVerb {
+    /// List the attempts at checkpoints: when, how long, how large, and why some failed
+    Ls(StatePlace),
+    /// Show what the last checkpoint holds, or the one that is named
+    Show(StatePlace),
+    /// Check every file of every checkpoint by its size and checksum
+    Verify(StatePlace),
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct StatePlace {
+    /// What 'state.checkpoints.dir' is: a directory, or a URL such as s3://bucket/path
+    #[arg(value_name = "PLACE")]
+    pub(crate) location: String,
+    /// Only this job (default: all that have checkpoints there)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) job: Option<String>,
+    /// Only this checkpoint
+    #[arg(long, value_name = "N")]
+    pub(crate) id: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, clap::Args)]

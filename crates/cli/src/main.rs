@@ -6,6 +6,7 @@
 //! | [`run`] | `eddyline run`: a script, its progress, Ctrl-C, the summary |
 //! | [`output`] | results as table, changelog, CSV, JSON |
 //! | [`bench`] | `eddyline bench nexmark` |
+//! | [`state`] | `eddyline state`: checkpoints, looked at from outside |
 //!
 //! Exit codes: 0, 1 a job failed, 2 bad SQL or usage. Not here: anything that a library user would want.
 
@@ -14,6 +15,7 @@ mod bench;
 mod exit;
 mod output;
 mod run;
+mod state;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -27,6 +29,7 @@ fn main() -> std::process::ExitCode {
     let exit = match Args::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::State(args) => state::state(&args),
     };
     exit.unwrap_or_else(|e| e).into()
 }

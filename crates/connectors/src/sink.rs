@@ -107,12 +107,14 @@ pub trait Committer: Send {
     /// It cannot; trying again is allowed.
     fn commit(&mut self, epoch: Epoch, commits: &[Commit]) -> Result<(), ConnectorError>;
 
-    /// Removes what earlier runs of the job have prepared and never committed. Called when a job begins, after what its checkpoint
-    /// holds was committed and before anything is written.
+    /// Removes what earlier runs of the job have prepared and never committed; and, where that can be, what they have made
+    /// visible of epochs after `last`, which come again: the job could not go on from its last checkpoint. Called when a job begins,
+    /// after what its checkpoint holds was committed and before anything is written.
     ///
     /// # Errors
     /// The place cannot be reached.
-    fn clear(&mut self) -> Result<(), ConnectorError> {
+    fn clear(&mut self, last: Epoch) -> Result<(), ConnectorError> {
+        let _ = last;
         Ok(())
     }
 }

@@ -55,6 +55,8 @@ pub(crate) struct Build<'a> {
     pub(crate) delayed: bool,
     /// The last epoch that is complete already.
     pub(crate) after: Epoch,
+    /// For how many shards sources cut their input: positions are those of splits, so they stay what they were.
+    pub(crate) split_shards: usize,
     /// What tells the files of this job from those of others; `None` for a job that keeps no checkpoints.
     pub(crate) lineage: Option<String>,
 }
@@ -198,7 +200,7 @@ impl Builder<'_> {
         let growing = source.discovery_interval().is_some();
         let splits = SplitTable::new(source.boundedness(), growing, source.is_ordered(), timed, alarms);
         let progress = self.positions(node)?;
-        splits.add(source.splits(shards).map_err(|e| source_fault(table, e))?, &progress);
+        splits.add(source.splits(self.build.split_shards).map_err(|e| source_fault(table, e))?, &progress);
         self.sources.insert(node.id, OpenedSource { table: table.into(), source, splits });
         Ok(())
     }
@@ -441,7 +443,7 @@ impl Builder<'_> {
                     table: table.to_string(),
                     source: source.clone(),
                     splits: splits.clone(),
-                    shards: self.build.settings.shards,
+                    shards: self.build.split_shards,
                     interval,
                     rim: self.build.rim.clone(),
                     job: Arc::downgrade(&self.shared),

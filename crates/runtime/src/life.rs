@@ -254,14 +254,15 @@ impl Definition {
         let store = durable.map(|d| CheckpointStore::new(&d.place, &self.settings.name));
         let (recovered, lineage) = match (durable, &store) {
             (Some(durable), Some(store)) => {
-                let lineage = store.lineage().map_err(Fault::Store)?;
                 let allow_fresh = may_be_fresh && durable.settings.allow_fresh;
                 let state = durable.live.join("state");
-                (recover(store, &state, &self.dataflow, &self.settings, allow_fresh)?, Some(lineage))
+                let recovered = recover(store, &state, &self.dataflow, &self.settings, allow_fresh)?;
+                let lineage = if recovered.is_renewed { store.renew_lineage() } else { store.lineage() };
+                (recovered, Some(lineage.map_err(Fault::Store)?))
             }
             _ => {
-                let (manifest, is_same, last) = (None, false, CheckpointId(0));
-                (Recovered { backends: fresh(&self.settings, None)?, manifest, is_same, last }, None)
+                let (manifest, is_same, last, is_renewed) = (None, false, CheckpointId(0), false);
+                (Recovered { backends: fresh(&self.settings, None)?, manifest, is_same, last, is_renewed }, None)
             }
         };
         let mut built = build(Build {
@@ -274,6 +275,7 @@ impl Definition {
             backends: recovered.backends.clone(),
             delayed: false,
             after: recovered.after(),
+            split_shards: recovered.split_shards(self.settings.shards),
             lineage: lineage.clone(),
         })?;
         self.settle(&mut built, &recovered)?;
@@ -330,6 +332,7 @@ impl Definition {
             operators: operator_facts(&self.dataflow),
             sinks: self.held_sinks(),
             max_parallelism: self.settings.max_parallelism,
+            split_shards: recovered.split_shards(self.settings.shards),
             backend: self.settings.backend.name(),
             retained: durable.settings.retained,
             shared: built.shared.clone(),
@@ -359,7 +362,7 @@ impl Definition {
             for ((_, epoch), commits) in held.range((operator, 0)..=(operator, u64::MAX)) {
                 committer.commit(Epoch(*epoch), commits).map_err(fault)?;
             }
-            committer.clear().map_err(fault)?;
+            committer.clear(recovered.after()).map_err(fault)?;
         }
         Ok(())
     }

@@ -27,9 +27,16 @@ pub(crate) struct Recovered {
     pub(crate) is_same: bool,
     /// The last number that was given to a checkpoint.
     pub(crate) last: CheckpointId,
+    /// There are checkpoints, and it begins afresh all the same.
+    pub(crate) is_renewed: bool,
 }
 
 impl Recovered {
+    /// For how many shards sources cut their input, on `shards` shards.
+    pub(crate) fn split_shards(&self, shards: usize) -> usize {
+        self.manifest.as_ref().map_or(shards, |m| m.split_shards)
+    }
+
     /// The last epoch that is complete.
     pub(crate) fn after(&self) -> Epoch {
         self.manifest.as_ref().map_or(Epoch(0), |m| Epoch(m.epoch))
@@ -66,7 +73,7 @@ pub(crate) fn recover(
             Ok((manifest, (backends, is_same))) => {
                 check_operators(&manifest, dataflow)?;
                 tracing::info!(%id, epoch = manifest.epoch, bytes = manifest.size_bytes(), "state restored");
-                return Ok(Recovered { backends, manifest: Some(manifest), is_same, last });
+                return Ok(Recovered { backends, manifest: Some(manifest), is_same, last, is_renewed: false });
             }
             Err(fault) if is_damage(&fault) => {
                 tracing::warn!(%id, error = %fault, "checkpoint is damaged; the one before it is tried");
@@ -80,7 +87,8 @@ pub(crate) fn recover(
     if !faults.is_empty() && !allow_fresh {
         return Err(RuntimeError::NoCheckpoint { faults });
     }
-    Ok(Recovered { backends: fresh(settings, Some(live))?, manifest: None, is_same: false, last })
+    let is_renewed = !faults.is_empty();
+    Ok(Recovered { backends: fresh(settings, Some(live))?, manifest: None, is_same: false, last, is_renewed })
 }
 
 fn is_damage(fault: &Fault) -> bool {
@@ -151,8 +159,7 @@ fn spread(from: &dyn Backend, to: &[Arc<dyn Backend>], groups: KeyGroups) -> Res
 
 /// State belongs to operators by their ids: a job that was changed has others.
 fn check_operators(manifest: &Manifest, dataflow: &Dataflow) -> Result<(), RuntimeError> {
-    let now: BTreeMap<u64, String> =
-        dataflow.nodes().iter().map(|n| (n.operator.0, format!("{} #{}", n.spec.name(), n.id))).collect();
+    let now: BTreeMap<u64, String> = operator_facts(dataflow).into_iter().map(|o| (o.id, o.name)).collect();
     let then: BTreeMap<u64, &str> = manifest.operators.iter().map(|o| (o.id, o.name.as_str())).collect();
     let dropped: Vec<String> =
         then.iter().filter(|(id, _)| !now.contains_key(id)).map(|(_, name)| (*name).to_owned()).collect();

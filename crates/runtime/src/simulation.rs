@@ -296,6 +296,7 @@ impl World {
             backends: recovered.backends.clone(),
             delayed: true,
             after: recovered.after(),
+            split_shards: recovered.split_shards(settings.shards),
             lineage: Some(lineage.clone()),
         })?;
         self.job.settle(&mut built, &recovered)?;

@@ -7,7 +7,8 @@
 //!
 //! Of a job that keeps checkpoints, what is handed over is synced, because it may be committed after a crash, from what the checkpoint
 //! says; the uid begins with the job's lineage, so that what an earlier run has handed over and no checkpoint holds can be
-//! told from the files of others, and is removed.
+//! told from the files of others, and is removed. Behind the number stands `-e` and the epoch with which the file was handed over:
+//! when the last checkpoint is damaged and the job begins at one before, files of later epochs are removed as well.
 //!
 //! Of a format that holds changes, an epoch is written when it ends, as its net changes.
 //!
@@ -78,6 +79,15 @@ struct Target {
     extension: String,
     /// What is handed over may be committed after a crash.
     is_durable: bool,
+}
+
+impl Target {
+    /// The name for ever of a shard's file, of a durable job with the epoch with which it is handed over.
+    fn visible(&self, shard: usize, number: u64, epoch: Option<Epoch>) -> PathBuf {
+        let Self { directory, uid, extension, .. } = self;
+        let epoch = epoch.map(|e| format!("-e{}", e.0)).unwrap_or_default();
+        directory.join(format!("part-{uid}-{shard}-{number}{epoch}.{extension}"))
+    }
 }
 
 impl FileSink {
@@ -186,6 +196,8 @@ struct FileWriter {
 struct Part {
     hidden: PathBuf,
     visible: PathBuf,
+    /// Among the files of its writer.
+    number: u64,
 }
 
 struct OpenFile {
@@ -250,8 +262,9 @@ fn at(path: &Path, e: io::Error) -> ConnectorError {
 impl FileWriter {
     fn begin(&mut self) -> Result<OpenFile, ConnectorError> {
         let Target { directory, uid, extension, .. } = &self.target;
-        let name = format!("part-{uid}-{}-{}.{extension}", self.shard, self.files);
-        let part = Part { hidden: directory.join(format!(".{name}.inprogress")), visible: directory.join(&name) };
+        let (shard, number) = (self.shard, self.files);
+        let hidden = directory.join(format!(".part-{uid}-{shard}-{number}.{extension}.inprogress"));
+        let part = Part { hidden, visible: self.target.visible(shard, number, None), number };
         self.files += 1;
         let file = File::create_new(&part.hidden).map_err(|e| at(&part.hidden, e))?;
         self.unfinished.lock().insert(part.hidden.clone());
@@ -338,15 +351,16 @@ impl SinkWriter for FileWriter {
         self.append(rows, None)
     }
 
-    fn prepare(&mut self, _: Epoch, kind: BarrierKind) -> Result<Vec<Commit>, ConnectorError> {
+    fn prepare(&mut self, epoch: Epoch, kind: BarrierKind) -> Result<Vec<Commit>, ConnectorError> {
         self.append_pending()?;
         let old = |open: &OpenFile| self.clock.monotonic().saturating_sub(open.since) >= self.rolling.interval;
         if kind != BarrierKind::Flush || self.open.as_ref().is_some_and(old) {
             self.close()?;
         }
-        let parts = std::mem::take(&mut self.complete);
+        let mut parts = std::mem::take(&mut self.complete);
         if self.target.is_durable && !parts.is_empty() {
-            for (part, file) in &parts {
+            for (part, file) in &mut parts {
+                part.visible = self.target.visible(self.shard, part.number, Some(epoch));
                 file.sync_all().map_err(|e| at(&part.hidden, e))?;
                 // From here on it belongs to a checkpoint to come.
                 self.unfinished.lock().remove(&part.hidden);
@@ -382,9 +396,10 @@ impl Part {
         Commit([hidden.as_encoded_bytes(), b"\0", visible.as_encoded_bytes()].concat())
     }
 
-    fn read(commit: &Commit) -> Option<Self> {
+    /// Both names of a commit.
+    fn names(commit: &Commit) -> Option<(PathBuf, PathBuf)> {
         let (hidden, visible) = std::str::from_utf8(&commit.0).ok()?.split_once('\0')?;
-        Some(Self { hidden: hidden.into(), visible: visible.into() })
+        Some((hidden.into(), visible.into()))
     }
 }
 
@@ -397,7 +412,7 @@ struct Renamer {
 impl Committer for Renamer {
     fn commit(&mut self, _: Epoch, commits: &[Commit]) -> Result<(), ConnectorError> {
         for commit in commits {
-            let Some(Part { hidden, visible }) = Part::read(commit) else {
+            let Some((hidden, visible)) = Part::names(commit) else {
                 let message = "is no commit of a filesystem sink".into();
                 return Err(ConnectorError::Format { place: "commit".into(), message });
             };
@@ -413,7 +428,7 @@ impl Committer for Renamer {
         if self.lineage.is_some() && !commits.is_empty() { sync_directory(&self.directory) } else { Ok(()) }
     }
 
-    fn clear(&mut self) -> Result<(), ConnectorError> {
+    fn clear(&mut self, last: Epoch) -> Result<(), ConnectorError> {
         let Some(lineage) = &self.lineage else { return Ok(()) };
         let entries = match fs::read_dir(&self.directory) {
             Ok(entries) => entries,
@@ -422,7 +437,7 @@ impl Committer for Renamer {
         };
         for entry in entries {
             let path = entry.map_err(|e| at(&self.directory, e))?.path();
-            if path.file_name().and_then(|n| n.to_str()).is_some_and(|name| is_unfinished_of(name, lineage)) {
+            if path.file_name().and_then(|n| n.to_str()).is_some_and(|name| is_void(name, lineage, last)) {
                 fs::remove_file(&path).map_err(|e| at(&path, e))?;
             }
         }
@@ -430,10 +445,18 @@ impl Committer for Renamer {
     }
 }
 
-/// Is it the name of a file that a job of this lineage has not finished? See [`FileWriter::begin`].
-fn is_unfinished_of(name: &str, lineage: &str) -> bool {
-    let uid = name.strip_prefix(".part-").filter(|n| n.ends_with(".inprogress")).and_then(|n| n.split('-').nth(1));
-    uid.is_some_and(|uid| uid.len() == lineage.len() + 8 && uid.starts_with(lineage))
+/// Is it the name of a file of this lineage that is not finished, or of an epoch after the last? See [`FileWriter::begin`] and
+/// [`Target::visible`].
+fn is_void(name: &str, lineage: &str, last: Epoch) -> bool {
+    let hidden = name.strip_prefix(".part-").filter(|n| n.ends_with(".inprogress"));
+    let Some(rest) = hidden.or_else(|| name.strip_prefix("part-")) else { return false };
+    let uid = rest.split('-').nth(1);
+    if !uid.is_some_and(|uid| uid.len() == lineage.len() + 8 && uid.starts_with(lineage)) {
+        return false;
+    }
+    let epoch =
+        rest.split('.').next().and_then(|stem| stem.rsplit_once("-e")).and_then(|(_, epoch)| epoch.parse().ok());
+    hidden.is_some() || epoch.is_some_and(|epoch: u64| epoch > last.0)
 }
 
 fn sync_directory(directory: &Path) -> Result<(), ConnectorError> {

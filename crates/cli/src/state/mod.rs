@@ -1,0 +1,172 @@
+//! `eddyline state ls|show|verify`: the checkpoints of jobs, looked at from outside. Nothing is written but to standard
+//! output; a job that runs is not disturbed.
+
+use crate::args::{StateArgs, StatePlace, StateVerb};
+use crate::exit::Exit;
+use crate::run::{grouped, tokio_runtime};
+use eddyline_checkpoint::{Attempt, CheckpointError, CheckpointStore, Found, Manifest, Outcome, Place};
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+/// Carries the command out.
+///
+/// # Errors
+/// The exit code, when something is damaged or cannot be read; what happened has been told.
+pub(crate) fn state(args: &StateArgs) -> Result<Exit, Exit> {
+    let tokio = tokio_runtime().map_err(|e| tell(&format!("cannot start: {e}"), None))?;
+    let (StateVerb::Ls(wanted) | StateVerb::Show(wanted) | StateVerb::Verify(wanted)) = &args.verb;
+    let mut out = String::new();
+    let mut damaged = false;
+    let told = (|| -> Result<(), CheckpointError> {
+        let place = Place::parse(&wanted.location, std::env::vars(), tokio.handle())?;
+        let jobs = match &wanted.job {
+            Some(job) => vec![job.clone()],
+            None => CheckpointStore::jobs(&place)?,
+        };
+        if jobs.is_empty() {
+            let _ = writeln!(out, "no job has checkpoints there");
+        }
+        for job in jobs {
+            let store = CheckpointStore::new(&place, &job);
+            let _ = writeln!(out, "job {job}");
+            match &args.verb {
+                StateVerb::Ls(_) => list(&store, wanted, &mut out)?,
+                StateVerb::Show(_) => show(&store, wanted, &mut out)?,
+                StateVerb::Verify(_) => damaged |= verify(&store, wanted, &mut out)?,
+            }
+        }
+        Ok(())
+    })();
+    // A reader that is gone wants no more.
+    let _ = std::io::stdout().write_all(out.as_bytes());
+    match told {
+        Ok(()) if damaged => Err(Exit::Failed),
+        Ok(()) => Ok(Exit::Done),
+        Err(e) => Err(tell(&e.to_string(), e.hint())),
+    }
+}
+
+fn tell(message: &str, hint: Option<&str>) -> Exit {
+    let hint = hint.map(|h| format!("\nHINT: {h}")).unwrap_or_default();
+    let _ = writeln!(std::io::stderr(), "ERROR: {message}{hint}");
+    Exit::Failed
+}
+
+fn is_wanted(wanted: &StatePlace, id: u64) -> bool {
+    wanted.id.is_none_or(|w| w == id)
+}
+
+const HEADER: [&str; 11] = [
+    "id",
+    "kind",
+    "epoch",
+    "start (UTC)",
+    "align ms",
+    "sync ms",
+    "async ms",
+    "new bytes",
+    "total bytes",
+    "kept",
+    "slowest / why it failed",
+];
+
+fn list(store: &CheckpointStore, wanted: &StatePlace, out: &mut String) -> Result<(), CheckpointError> {
+    let kept: Vec<u64> = store.list()?.iter().map(|f| f.id.0).collect();
+    let attempts = store.history()?;
+    let rows = attempts.iter().filter(|a| is_wanted(wanted, a.id.0)).map(|a| row(a, kept.contains(&a.id.0)));
+    let rows: Vec<[String; 11]> = std::iter::once(HEADER.map(str::to_owned)).chain(rows).collect();
+    let widths: Vec<usize> =
+        (0..HEADER.len()).map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0)).collect();
+    for row in rows {
+        let cell = |(c, text): (usize, &String)| match c {
+            1 | 3 | 9 | 10 => format!("{text:<width$}", width = widths[c]),
+            _ => format!("{text:>width$}", width = widths[c]),
+        };
+        let line = row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ");
+        let _ = writeln!(out, "  {}", line.trim_end());
+    }
+    Ok(())
+}
+
+fn row(attempt: &Attempt, is_kept: bool) -> [String; 11] {
+    let start = chrono::DateTime::from_timestamp_millis(attempt.start_ms);
+    let last = match &attempt.outcome {
+        Outcome::Complete => attempt.slowest.clone().unwrap_or_default(),
+        Outcome::Failed(why) => format!("failed: {why}"),
+    };
+    [
+        attempt.id.to_string(),
+        format!("{:?}", attempt.kind).to_lowercase(),
+        attempt.epoch.to_string(),
+        start.map(|t| t.format("%Y-%m-%d %H:%M:%S%.3f").to_string()).unwrap_or_default(),
+        grouped(attempt.alignment_ms),
+        grouped(attempt.sync_ms),
+        grouped(attempt.async_ms),
+        grouped(attempt.new_bytes),
+        grouped(attempt.total_bytes),
+        if is_kept { "yes" } else { "" }.to_owned(),
+        last,
+    ]
+}
+
+fn show(store: &CheckpointStore, wanted: &StatePlace, out: &mut String) -> Result<(), CheckpointError> {
+    let found = store.list()?;
+    match found.into_iter().find(|f| is_wanted(wanted, f.id.0)) {
+        None => {
+            let _ = writeln!(out, "  no such checkpoint");
+        }
+        Some(Found { manifest, .. }) => describe(&manifest?, out),
+    }
+    Ok(())
+}
+
+fn describe(manifest: &Manifest, out: &mut String) {
+    let kind = format!("{:?}", manifest.kind).to_lowercase();
+    let finished = if manifest.finished { ", the input was at its end" } else { "" };
+    let _ = writeln!(out, "  {kind} {} of epoch {}{finished}", manifest.id, manifest.epoch);
+    let _ = writeln!(out, "  written by version {}, lineage {}", manifest.program, manifest.lineage);
+    let _ = writeln!(out, "  {} key groups on {} shards", manifest.max_parallelism, manifest.shards.len());
+    for (shard, state) in manifest.shards.iter().enumerate() {
+        let bytes: u64 = state.files.iter().map(|f| f.size_bytes).sum();
+        let (files, backend) = (state.files.len(), &state.backend);
+        let _ = writeln!(out, "  shard {shard}: {} bytes in {files} files of {backend}", grouped(bytes));
+    }
+    let _ = writeln!(out, "  operators:");
+    for operator in &manifest.operators {
+        let _ = writeln!(out, "    {:016x} {}", operator.id, operator.name);
+    }
+    for commit in &manifest.commits {
+        let _ =
+            writeln!(out, "  prepared for {} in epoch {}: {} bytes", commit.table, commit.epoch, commit.commit.len());
+    }
+}
+
+/// Returns true when something is damaged.
+fn verify(store: &CheckpointStore, wanted: &StatePlace, out: &mut String) -> Result<bool, CheckpointError> {
+    let scratch = tempfile::tempdir()
+        .map_err(|error| CheckpointError::Io { path: std::env::temp_dir().display().to_string(), error })?;
+    let mut damaged = false;
+    for Found { id, manifest } in store.list()? {
+        if !is_wanted(wanted, id.0) {
+            continue;
+        }
+        let manifest = match manifest {
+            Ok(manifest) => manifest,
+            Err(fault) => {
+                let _ = writeln!(out, "  checkpoint {id}: {fault}");
+                damaged = true;
+                continue;
+            }
+        };
+        let faults = store.verify(&manifest, scratch.path())?;
+        if faults.is_empty() {
+            let (files, bytes) = (manifest.files().count(), grouped(manifest.size_bytes()));
+            let _ = writeln!(out, "  checkpoint {id}: whole ({files} files, {bytes} bytes)");
+        }
+        for fault in faults {
+            let _ = writeln!(out, "  checkpoint {id}: {fault}");
+            damaged = true;
+        }
+    }
+    Ok(damaged)
+}
