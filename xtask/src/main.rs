@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test | slt | check | fuzz-sql | bench-tpch`.
+//! The project's chores: `cargo xtask test | slt | check | crash | fuzz-sql | bench-tpch`.
 //!
 //! Long random runs are commands of the SQL test crate, started from here, so that there is one place to look.
 
@@ -13,6 +13,8 @@ usage: cargo xtask COMMAND
   slt [FILTER]     only the SQL suites under sql-tests/
   fuzz-sql --seconds N [--from SEED]
                    random queries against DataFusion in batch, after every step
+  crash --rounds N [--seed S]
+                   kill a job at random moments and compare what it has committed
   bench-tpch [--sf F] [--changes N] [--batches N] [--queries 1,2,…]
                    TPC-H as maintained views: an update beside computing again
   check            format, lints, layers of the crates, tidiness
@@ -25,6 +27,8 @@ fn main() -> ExitCode {
         ["test"] => test(),
         ["slt", filter @ ..] => slt(filter),
         [tool @ ("fuzz-sql" | "bench-tpch"), args @ ..] => release_tool(tool, args),
+        ["crash", "--rounds", rounds] => crash(rounds, "0"),
+        ["crash", "--rounds", rounds, "--seed", seed] => crash(rounds, seed),
         ["check"] => check(),
         ["layers"] => layers::check(),
         ["tidy"] => tidy::check(),
@@ -61,6 +65,15 @@ fn release_tool(tool: &str, args: &[&str]) -> Result<(), String> {
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
     let status = Command::new(format!("{target}/release/{tool}")).args(args).status();
     if status.map_err(|e| format!("{tool}: {e}"))?.success() { Ok(()) } else { Err(format!("{tool} failed")) }
+}
+
+/// Rounds of the crash loop, which is a test of the binary.
+fn crash(rounds: &str, seed: &str) -> Result<(), String> {
+    let args = ["test", "--workspace", "--test", "crash", "--", "--nocapture"];
+    let mut command = Command::new("cargo");
+    command.args(args).env("EDDYLINE_CRASH_ROUNDS", rounds).env("EDDYLINE_CRASH_SEED", seed);
+    let status = command.status().map_err(|e| format!("cargo: {e}"))?;
+    if status.success() { Ok(()) } else { Err("the crash loop failed".into()) }
 }
 
 fn check() -> Result<(), String> {
