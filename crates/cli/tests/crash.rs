@@ -34,7 +34,7 @@ const SINKS: &[(&str, &str, &str, &str)] = &[
         "without_bids",
         "id BIGINT, seller BIGINT",
         "changelog-csv",
-        "SELECT id, seller FROM auction WHERE NOT EXISTS (SELECT * FROM bid WHERE bid.auction = auction.id)",
+        "SELECT id, seller FROM auction a WHERE NOT EXISTS (SELECT * FROM bid b WHERE b.auction = a.id)",
     ),
     (
         "dearest",
