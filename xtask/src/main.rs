@@ -11,7 +11,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
   test             the whole test suite (cargo-nextest when it is installed, else cargo test)
   slt [FILTER]     only the SQL suites under sql-tests/
-  fuzz-sql --seconds N [--from SEED]
+  fuzz-sql --seconds N [--from SEED] [--kind NAME]
                    random queries against DataFusion in batch, after every step
   crash --rounds N [--seed S]
                    kill a job at random moments and compare what it has committed

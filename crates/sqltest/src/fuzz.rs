@@ -18,11 +18,14 @@ pub enum Kind {
     WindowsEarly,
     /// Filters on the time now, over two tables, one of which takes rows back.
     Timed,
+    /// Subqueries that refer to the queries around them, over two tables, one of which takes rows back.
+    Correlated,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [Self::Relational, Self::Upserts, Self::WindowsClosed, Self::WindowsEarly, Self::Timed];
+    pub const ALL: [Self; 6] =
+        [Self::Relational, Self::Upserts, Self::WindowsClosed, Self::WindowsEarly, Self::Timed, Self::Correlated];
 }
 
 /// Runs the case of `seed`.
@@ -41,6 +44,9 @@ pub fn made(kind: Kind, seed: u64) -> Case {
         Kind::Relational | Kind::Timed => {
             let shape = if kind == Kind::Timed { Shape::Timed } else { Shape::Relational };
             (vec![random::table(&mut rng, "t", true, 24), random::table(&mut rng, "u", false, 24)], shape)
+        }
+        Kind::Correlated => {
+            (vec![random::table(&mut rng, "t", true, 10), random::table(&mut rng, "u", false, 8)], Shape::Correlated)
         }
         Kind::Upserts => {
             (vec![random::keyed_table(&mut rng, "t", 30), random::table(&mut rng, "u", true, 20)], Shape::Relational)

@@ -15,8 +15,10 @@
 pub mod check;
 pub mod feed;
 pub mod fuzz;
+mod nested;
 pub mod oracle;
 pub mod random;
+mod random_correlated;
 pub mod rows;
 pub mod shrink;
 pub mod suite;

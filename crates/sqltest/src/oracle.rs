@@ -29,21 +29,31 @@ use std::sync::Arc;
 /// filters lose sight of the side of an outer join that a column is of, where both sides have one of its name.
 const UNSOUND: [&str; 3] = ["SanityCheckPlan", "FilterPushdown", "FilterPushdown(Post)"];
 
+/// The name of rows that the oracle has computed itself.
+pub(crate) const OWN_ROWS: &str = "rows_of_the_oracle";
+
 /// Rows of a batch that DataFusion is given.
 const BATCH_ROWS: usize = 8192;
 
 /// Rows of every table, by name: all columns that a query sees, computed ones too.
 pub type Tables = BTreeMap<String, Vec<RecordBatch>>;
 
-/// The answer of `plan` over `tables`.
+/// The answer of `plan` over `tables`. Subqueries that refer to the query around them are computed for each of its rows, see
+/// [`nested`](crate::nested).
 ///
 /// # Errors
 /// A table that is not given, or whatever DataFusion says.
 pub async fn batch_answer(plan: &LogicalPlan, tables: &Tables) -> Result<Vec<RecordBatch>> {
-    batch_answer_on(plan, tables, 1).await
+    let plan = crate::nested::resolved(plan.clone(), tables).await?;
+    batch_answer_on(&plan, tables, 1).await
 }
 
-/// The same on some threads, each table cut into as many parts.
+/// The answer of a plan without such subqueries.
+pub(crate) async fn answer(plan: LogicalPlan, tables: &Tables) -> Result<Vec<RecordBatch>> {
+    batch_answer_on(&plan, tables, 1).await
+}
+
+/// The answer on some threads, each table cut into as many parts, as DataFusion plans it.
 ///
 /// # Errors
 /// As [`batch_answer`].
@@ -83,6 +93,9 @@ fn replace(node: LogicalPlan, tables: &Tables, threads: usize) -> Result<Transfo
     match node {
         LogicalPlan::TableScan(mut scan) => {
             let name = scan.table_name.table();
+            if name == OWN_ROWS {
+                return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
+            }
             let rows = tables
                 .get(name)
                 .ok_or_else(|| DataFusionError::Plan(format!("the oracle has no rows for table {name}")))?;

@@ -166,6 +166,8 @@ pub enum Shape {
     Windowed,
     /// Filters on the time now, over tables, below and above joins, groupings and numbers.
     Timed,
+    /// Subqueries that refer to the queries around them.
+    Correlated,
 }
 
 /// A query over tables of [`schema`].
@@ -173,6 +175,7 @@ pub fn query(rng: &mut StdRng, shape: Shape, tables: &[&str]) -> String {
     match shape {
         Shape::Windowed => windowed(rng, tables),
         Shape::Timed => timed(rng, tables),
+        Shape::Correlated => crate::random_correlated::query(rng, tables),
         Shape::Relational if rng.random_bool(0.15) => match rng.random_bool(0.6) {
             true => {
                 let table = tables.choose(rng).expect("a table");

@@ -33,3 +33,8 @@ fn windows_equal_their_batch_answers_at_every_moment() {
 fn filters_on_the_time_now_equal_their_batch_answers_as_it_passes() {
     all(Kind::Timed, 0..60);
 }
+
+#[test]
+fn subqueries_that_refer_to_the_queries_around_them_equal_their_batch_answers() {
+    all(Kind::Correlated, 0..60);
+}

@@ -4,6 +4,7 @@ use super::using_join::UsingPlanner;
 use super::window_tvf::WindowTvfPlanner;
 use super::{BoundView, CatalogTable, Functions, types};
 use crate::{Planner, SqlError};
+use arrow::datatypes::SchemaRef;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{DataFusionError, TableReference};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
@@ -91,6 +92,13 @@ impl ContextProvider for Context<'_, '_> {
             }
             Err(e) => Err(external(SqlError::new(SqlError::UNDEFINED_TABLE, e.to_string()))),
         }
+    }
+
+    /// Asked for what a query of WITH RECURSIVE says of itself.
+    fn create_cte_work_table(&self, name: &str, _: SchemaRef) -> datafusion_common::Result<Arc<dyn TableSource>> {
+        let error = SqlError::new(SqlError::UNSUPPORTED, format!("WITH RECURSIVE: {name} is defined by itself"))
+            .with_hint("for a known number of steps, write each as a query of WITH that joins the one before, and UNION ALL them; numbers come from UNNEST(GENERATE_SERIES(1, n))");
+        Err(external(error))
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {

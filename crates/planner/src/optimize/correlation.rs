@@ -49,11 +49,6 @@ impl Names {
     }
 }
 
-/// Can [`lift`] free a plan of what it says of the query around it?
-pub(crate) fn can_lift(plan: &LogicalPlan) -> bool {
-    matches!(lift(plan, &Names::default()), Ok(Some(_)))
-}
-
 /// Takes what a plan says of the query around it out of it; `None` where that is more than equalities in filters.
 pub(super) fn lift(plan: &LogicalPlan, names: &Names) -> Result<Option<Lifted>> {
     if plan.all_out_ref_exprs().is_empty() {
@@ -86,7 +81,8 @@ pub(super) fn lift(plan: &LogicalPlan, names: &Names) -> Result<Option<Lifted>> 
         LogicalPlan::Sort(s) => LogicalPlanBuilder::from(input).sort(s.expr.clone())?.build()?,
         LogicalPlan::Distinct(Distinct::All(_)) => LogicalPlan::Distinct(Distinct::All(Arc::new(input))),
         LogicalPlan::Window(w) => {
-            let by = |e: &Expr| partitioned(e, &equal);
+            let columns: Vec<Column> = equal.iter().map(|e| e.inner.clone()).collect();
+            let by = |e: &Expr| partitioned(e, &columns);
             let calls = w.window_expr.iter().map(by).collect::<Result<Vec<_>>>()?;
             LogicalPlan::Window(Window::try_new(calls, Arc::new(input))?)
         }
@@ -147,16 +143,16 @@ fn equality(condition: Expr) -> Option<(Expr, Expr)> {
 }
 
 /// A function with OVER, within partitions by more columns, under its name.
-fn partitioned(call: &Expr, equal: &[Equal]) -> Result<Expr> {
+pub(super) fn partitioned(call: &Expr, columns: &[Column]) -> Result<Expr> {
     let (_, name) = call.qualified_name();
     let more = call.clone().transform_up(|e| {
         let Expr::WindowFunction(mut call) = e else { return Ok(Transformed::no(e)) };
-        call.params.partition_by.extend(equal.iter().map(|e| Expr::Column(e.inner.clone())));
+        call.params.partition_by.extend(columns.iter().cloned().map(Expr::Column));
         Ok(Transformed::yes(Expr::WindowFunction(call)))
     })?;
     Ok(more.data.unalias().alias(name))
 }
 
-fn is_grouping_set(keys: &[Expr]) -> bool {
+pub(super) fn is_grouping_set(keys: &[Expr]) -> bool {
     matches!(keys, [Expr::GroupingSet(_), ..])
 }

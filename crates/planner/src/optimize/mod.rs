@@ -18,13 +18,16 @@
 //! | `FilterNullJoinKeys` | a join drops rows with NULL keys without a filter below |
 
 mod correlation;
+mod dependent;
+mod free;
 mod numbering;
+mod places;
+mod pushed;
+mod simple;
 mod subqueries;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use correlation::can_lift;
-pub(crate) use numbering::refused_correlation;
 pub use subqueries::with_marks;
 
 use crate::bind::errors;
@@ -72,7 +75,8 @@ impl Planner<'_> {
     /// Rewrites a bound plan into an equal one that is cheaper to maintain.
     pub(crate) fn optimize(&self, plan: LogicalPlan) -> std::result::Result<LogicalPlan, SqlError> {
         let plan = numbering::numbered(plan, &self.functions).map_err(errors::plain)?;
-        let plan = with_marks(plan).map_err(errors::plain)?;
+        let plan = places::placed(plan).and_then(|plan| dependent::decorrelated(plan, &self.functions));
+        let plan = plan.and_then(with_marks).map_err(errors::plain)?;
         self.run(rules(), plan)
     }
 

@@ -15,19 +15,19 @@
 //! The binder's own rules make semi and anti joins of IN and EXISTS where they are conditions of their own; that is left to
 //! them. What they do not look at is brought to where they, or the marks, do: conditions of joins, arguments of aggregates.
 
-use crate::SqlError;
-use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column, DataFusionError, Result, ScalarValue};
+use super::free::as_subquery;
+use super::places::{self, has_subquery};
+use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion_common::{Column, Result, ScalarValue};
 use datafusion_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion_expr::expr_rewriter::{NamePreserver, replace_col};
 use datafusion_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion_expr::{
-    BinaryExpr, Case, Expr, ExprSchemable, Filter, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Subquery,
-    lit, not,
+    BinaryExpr, Case, Expr, ExprSchemable, Filter, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, lit,
+    not,
 };
 use datafusion_optimizer::decorrelate::PullUpCorrelatedExpr;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 /// The plan with marks for what the rules after this do not make joins of. What cannot be one stays as it is.
 ///
@@ -35,7 +35,7 @@ use std::sync::Arc;
 /// A plan that does not fit together: a fault of the binder.
 pub fn with_marks(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut marks = Marks { made: 0 };
-    plan.transform_up_with_subqueries(|node| marks.node(node)).data()
+    places::placed(plan)?.transform_up_with_subqueries(|node| marks.node(node)).data()
 }
 
 struct Marks {
@@ -52,26 +52,17 @@ fn has_membership(expr: &Expr) -> bool {
     expr.exists(|e| Ok(is_membership(e))).unwrap_or(false)
 }
 
-fn has_subquery(expr: &Expr) -> bool {
-    expr.exists(|e| Ok(is_membership(e) || matches!(e, Expr::ScalarSubquery(_)))).unwrap_or(false)
-}
-
 impl Marks {
     fn node(&mut self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-        let found = node.expressions().iter().any(has_subquery);
-        if !found {
+        if !node.expressions().iter().any(has_membership) {
             return Ok(Transformed::no(node));
         }
-        check_references(&node)?;
-        let node = node.map_expressions(|e| e.transform_up(one_row))?.data;
         Ok(Transformed::yes(match node {
             LogicalPlan::Filter(filter) => self.filter(filter)?,
             LogicalPlan::Projection(p) => {
                 let exprs = p.expr.clone();
                 self.projection(p.input.as_ref().clone(), exprs)?.unwrap_or(LogicalPlan::Projection(p))
             }
-            LogicalPlan::Aggregate(_) => self.below(node)?,
-            LogicalPlan::Join(join) => self.join(join)?,
             other => other,
         }))
     }
@@ -120,7 +111,7 @@ impl Marks {
                 let is_all = quantifier == SetQuantifier::All;
                 let condition = if is_all { compared.is_not_true() } else { compared };
                 let plan = LogicalPlanBuilder::from(values).filter(condition)?.build()?;
-                Ok(Expr::Exists(Exists::new(subquery_of(plan), is_all)))
+                Ok(Expr::Exists(Exists::new(as_subquery(plan), is_all)))
             }
         }
     }
@@ -235,6 +226,18 @@ impl Marks {
         Ok(Some(Expr::Column(Column::new(Some(name), "mark"))))
     }
 
+    /// The expression as a column that is computed below.
+    fn computed(&mut self, expr: Expr, input: &mut LogicalPlan) -> Result<Expr> {
+        let name = self.name("value");
+        let columns = input.schema().columns().into_iter().map(Expr::Column);
+        let all: Vec<Expr> = columns.chain([expr.alias(&name)]).collect();
+        *input = match self.projection(input.clone(), all.clone())? {
+            Some(made) => made,
+            None => LogicalPlanBuilder::from(input.clone()).project(all)?.build()?,
+        };
+        Ok(Expr::Column(Column::new_unqualified(name)))
+    }
+
     fn projection(&mut self, input: LogicalPlan, exprs: Vec<Expr>) -> Result<Option<LogicalPlan>> {
         if !exprs.iter().any(has_membership) {
             return Ok(None);
@@ -248,124 +251,14 @@ impl Marks {
         let exprs = exprs.collect::<Result<Vec<_>>>()?;
         LogicalPlanBuilder::from(below).project(exprs)?.build().map(Some)
     }
-
-    /// The expression as a column that is computed below.
-    fn computed(&mut self, expr: Expr, input: &mut LogicalPlan) -> Result<Expr> {
-        let name = self.name("value");
-        let columns = input.schema().columns().into_iter().map(Expr::Column);
-        let all: Vec<Expr> = columns.chain([expr.alias(&name)]).collect();
-        *input = match self.projection(input.clone(), all.clone())? {
-            Some(made) => made,
-            None => LogicalPlanBuilder::from(input.clone()).project(all)?.build()?,
-        };
-        Ok(Expr::Column(Column::new_unqualified(name)))
-    }
-
-    /// An aggregate whose subqueries are columns that are computed below it.
-    fn below(&mut self, node: LogicalPlan) -> Result<LogicalPlan> {
-        let LogicalPlan::Aggregate(aggregate) = node else { return Ok(node) };
-        let mut input = aggregate.input.as_ref().clone();
-        let mut lowered = |e: &Expr| -> Result<Expr> {
-            let preserver = NamePreserver::new_for_projection();
-            let name = preserver.save(e);
-            let made = e.clone().transform_down(|e| match has_subquery(&e) && is_subquery(&e) {
-                true => Ok(Transformed::yes(self.computed(e, &mut input)?)),
-                false => Ok(Transformed::no(e)),
-            });
-            Ok(name.restore(made.data()?))
-        };
-        let groups = aggregate.group_expr.iter().map(&mut lowered).collect::<Result<Vec<_>>>()?;
-        let calls = aggregate.aggr_expr.iter().map(&mut lowered).collect::<Result<Vec<_>>>()?;
-        LogicalPlanBuilder::from(input).aggregate(groups, calls)?.build()
-    }
-
-    /// A join whose condition has subqueries: of both inputs together only an inner join's can be tested after it; what is
-    /// about one input is a column that is computed below.
-    fn join(&mut self, mut join: Join) -> Result<LogicalPlan> {
-        let Some(condition) = join.filter.take() else { return Ok(LogicalPlan::Join(join)) };
-        let columns = join.schema.columns();
-        let (with, mut without): (Vec<Expr>, Vec<Expr>) =
-            split_conjunction_owned(condition).into_iter().partition(has_subquery);
-        if join.join_type == JoinType::Inner {
-            join.filter = conjunction(without);
-            let Some(after) = conjunction(with) else { return Ok(LogicalPlan::Join(join)) };
-            return self.filter(Filter::try_new(after, Arc::new(LogicalPlan::Join(join)))?);
-        }
-        let mut sides = [join.left.as_ref().clone(), join.right.as_ref().clone()];
-        for condition in with {
-            let of_one = sides.iter_mut().find(|s| refers_only_to(&condition, s));
-            without.push(match of_one {
-                Some(side) => self.computed(condition, side)?,
-                None => condition,
-            });
-        }
-        let [left, right] = sides;
-        let on = join.on.into_iter().map(|(l, r)| l.eq(r)).chain(without);
-        let joined = LogicalPlanBuilder::from(left).join_on(right, join.join_type, on.collect::<Vec<_>>())?;
-        joined.project(columns.into_iter().map(Expr::Column))?.build()
-    }
 }
 
-fn is_subquery(expr: &Expr) -> bool {
-    is_membership(expr) || matches!(expr, Expr::ScalarSubquery(_))
-}
-
-/// What a subquery of `node` refers to are columns of `node`'s inputs, or of a query further out, which no join of `node`
-/// can give it.
-fn check_references(node: &LogicalPlan) -> Result<()> {
-    let known = |c: &Column| node.inputs().iter().any(|input| input.schema().has_column(c));
-    let mut missing = None;
-    for expr in node.expressions() {
-        expr.apply(|e| {
-            let outer = outer_references(e).iter();
-            let mut unknown = outer.filter_map(|e| match e {
-                Expr::OuterReferenceColumn(_, c) if !known(c) => Some(c.clone()),
-                _ => None,
-            });
-            missing = missing.take().or_else(|| unknown.next());
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-    }
-    let Some(column) = missing else { return Ok(()) };
-    let message = format!("a subquery that refers to {column}, beyond the query directly around it, is not supported");
-    let error = SqlError::new(SqlError::UNSUPPORTED, message)
-        .with_hint("join the two inner queries in one subquery, so that it compares with the query around it");
-    Err(DataFusionError::External(Box::new(error)))
-}
-
-/// What a subquery refers to of the queries around it; nothing for other expressions.
-fn outer_references(expr: &Expr) -> &[Expr] {
-    match expr {
-        Expr::Exists(e) => &e.subquery.outer_ref_columns,
-        Expr::InSubquery(i) => &i.subquery.outer_ref_columns,
-        Expr::SetComparison(c) => &c.subquery.outer_ref_columns,
-        Expr::ScalarSubquery(s) => &s.outer_ref_columns,
-        _ => &[],
-    }
-}
-
-/// Are all columns that the expression, and the subqueries in it, read of the query around, columns of `plan`?
-fn refers_only_to(expr: &Expr, plan: &LogicalPlan) -> bool {
-    let mut all = expr.column_refs().into_iter().all(|c| plan.schema().has_column(c));
-    let _ = expr.apply(|e| {
-        let known = |e: &Expr| matches!(e, Expr::OuterReferenceColumn(_, c) if plan.schema().has_column(c));
-        all &= outer_references(e).iter().all(known);
-        Ok(TreeNodeRecursion::Continue)
-    });
-    all
-}
-
-fn binary(left: Expr, op: Operator, right: Expr) -> Expr {
+pub(super) fn binary(left: Expr, op: Operator, right: Expr) -> Expr {
     Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))
 }
 
-fn subquery_of(plan: LogicalPlan) -> Subquery {
-    let outer_ref_columns = plan.all_out_ref_exprs();
-    Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: Default::default() }
-}
-
 /// The expression over `input` as a subquery of `input` sees it.
-fn outer(expr: &Expr, input: &LogicalPlan) -> Result<Expr> {
+pub(super) fn outer(expr: &Expr, input: &LogicalPlan) -> Result<Expr> {
     let seen = expr.clone().transform_up(|e| match e {
         Expr::Column(c) => {
             let (_, field) = input.schema().qualified_field_from_column(&c)?;
@@ -408,91 +301,4 @@ fn negations(expr: Expr) -> Result<Expr> {
     };
     let made = SetComparison::new(compared.expr.clone(), compared.subquery.clone(), op, quantifier);
     Ok(Expr::SetComparison(made))
-}
-
-/// A subquery of one row at most, an aggregate without GROUP BY, is a value and a condition. Made a join as it stands, it would
-/// have no row where it aggregates nothing.
-fn one_row(expr: Expr) -> Result<Transformed<Expr>> {
-    let Some(subquery) = membership_subquery(&expr) else { return Ok(Transformed::no(expr)) };
-    let Some((row, condition)) = single_row(&subquery.subquery)? else {
-        check_aggregates(subquery)?;
-        return Ok(Transformed::no(expr));
-    };
-    let value = |plan| Expr::ScalarSubquery(subquery_of(plan));
-    let is_there = condition.map(|plan| value(plan).is_true());
-    let (compared, without) = match &expr {
-        Expr::Exists(e) => {
-            let is_there = is_there.unwrap_or_else(|| lit(true));
-            return Ok(Transformed::yes(if e.negated { not(is_there) } else { is_there }));
-        }
-        Expr::InSubquery(i) => {
-            let op = if i.negated { Operator::NotEq } else { Operator::Eq };
-            (binary(i.expr.as_ref().clone(), op, value(row)), i.negated)
-        }
-        Expr::SetComparison(c) => {
-            (binary(c.expr.as_ref().clone(), c.op, value(row)), c.quantifier == SetQuantifier::All)
-        }
-        _ => return Ok(Transformed::no(expr)),
-    };
-    Ok(Transformed::yes(match is_there {
-        None => compared,
-        Some(is_there) => {
-            let whens = vec![(Box::new(is_there), Box::new(compared))];
-            Expr::Case(Case::new(None, whens, Some(Box::new(lit(without)))))
-        }
-    }))
-}
-
-fn membership_subquery(expr: &Expr) -> Option<&Subquery> {
-    match expr {
-        Expr::Exists(e) => Some(&e.subquery),
-        Expr::InSubquery(i) => Some(&i.subquery),
-        Expr::SetComparison(c) => Some(&c.subquery),
-        _ => None,
-    }
-}
-
-/// The row of an aggregate without GROUP BY, and what HAVING says of it, each as a plan of one row.
-fn single_row(plan: &LogicalPlan) -> Result<Option<(LogicalPlan, Option<LogicalPlan>)>> {
-    Ok(match plan {
-        LogicalPlan::Aggregate(a) if a.group_expr.is_empty() => Some((plan.clone(), None)),
-        LogicalPlan::Filter(f) => match single_row(&f.input)? {
-            Some((row, None)) => {
-                let having = LogicalPlanBuilder::from(row.clone()).project([f.predicate.clone().alias("having")])?;
-                Some((row, Some(having.build()?)))
-            }
-            _ => None,
-        },
-        LogicalPlan::Projection(p) => match single_row(&p.input)? {
-            Some((row, having)) => {
-                let row = LogicalPlanBuilder::from(row).project(p.expr.clone())?.build()?;
-                Some((row, having))
-            }
-            None => None,
-        },
-        LogicalPlan::SubqueryAlias(a) => match single_row(&a.input)? {
-            Some((row, having)) => Some((LogicalPlanBuilder::from(row).alias(a.alias.clone())?.build()?, having)),
-            None => None,
-        },
-        _ => None,
-    })
-}
-
-/// Refuses what would lose the row of an aggregate over nothing.
-fn check_aggregates(subquery: &Subquery) -> Result<()> {
-    let loses_rows = |p: &LogicalPlan| match p {
-        LogicalPlan::Aggregate(a) => a.group_expr.is_empty() && refers_out(&a.input),
-        _ => false,
-    };
-    if !subquery.subquery.exists(|p| Ok(loses_rows(p)))? {
-        return Ok(());
-    }
-    let message = "an aggregate without GROUP BY over rows that depend on the query around it, below other things in IN, EXISTS, ANY or ALL";
-    let error =
-        SqlError::new(SqlError::UNSUPPORTED, message).with_hint("compare with the aggregate itself: x = (SELECT …)");
-    Err(DataFusionError::External(Box::new(error)))
-}
-
-fn refers_out(plan: &LogicalPlan) -> bool {
-    plan.exists(|p| Ok(p.expressions().iter().any(Expr::contains_outer))).unwrap_or(true)
 }

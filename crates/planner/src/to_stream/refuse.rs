@@ -4,9 +4,8 @@ use super::places;
 use crate::SqlError;
 use crate::TextPosition;
 use crate::bind::errors;
-use crate::optimize;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion_expr::{Distinct, Expr, LogicalPlan};
+use datafusion_expr::{Expr, LogicalPlan};
 use sqlparser::ast::Query;
 
 /// Refuses what `to_stream` does not plan.
@@ -16,10 +15,7 @@ pub(crate) fn check(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
     plan.apply_with_subqueries(|p| {
         limited = sort_below(p).map(std::ptr::from_ref).or(limited);
         let is_limited = limited.is_some_and(|sort| std::ptr::eq(sort, p));
-        found = refused_shape(p, is_limited)
-            .or_else(|| refused_correlation(p))
-            .map(|e| placed(e, p, query))
-            .or_else(|| refused_expression(p, query));
+        found = refused_shape(p, is_limited).map(|e| placed(e, p, query)).or_else(|| refused_expression(p, query));
         Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })
     .map_err(errors::plain)?;
@@ -34,15 +30,6 @@ fn sort_below(plan: &LogicalPlan) -> Option<&LogicalPlan> {
         other => other,
     };
     matches!(below, LogicalPlan::Sort(_)).then_some(below)
-}
-
-/// Rows of a subquery that are numbered for every row of the query around it.
-fn refused_correlation(plan: &LogicalPlan) -> Option<SqlError> {
-    let numbers =
-        matches!(plan, LogicalPlan::Limit(_) | LogicalPlan::Window(_) | LogicalPlan::Distinct(Distinct::On(_)));
-    let input = plan.inputs().into_iter().next().filter(|_| numbers)?;
-    let is_own = plan.expressions().iter().any(Expr::contains_outer);
-    (is_own || !optimize::can_lift(input)).then(optimize::refused_correlation)
 }
 
 fn refused_shape(plan: &LogicalPlan, is_limited: bool) -> Option<SqlError> {
@@ -112,7 +99,7 @@ pub(crate) fn check_rewritten(plan: &LogicalPlan, query: &Query) -> Result<(), S
         return Ok(());
     }
     let error = unsupported("this subquery cannot be turned into a join")
-        .with_hint("it may refer to the query directly around it by comparing columns in WHERE; else join with the subquery in FROM");
+        .with_hint("a condition of an outer join may ask a subquery about one of the two inputs; else join with the subquery in FROM");
     Err(at(error, places::subquery(query)))
 }
 
@@ -143,9 +130,8 @@ pub(super) fn refused(plan: &LogicalPlan) -> SqlError {
     match plan {
         LogicalPlan::Sort(_) => unsupported("ORDER BY of a result that keeps changing is not supported")
             .with_hint("order the result where it is read, or add a LIMIT; a SELECT on its own may end with ORDER BY"),
-        LogicalPlan::RecursiveQuery(_) => unsupported("WITH RECURSIVE is not supported"),
         LogicalPlan::Subquery(_) => unsupported("this LATERAL subquery cannot be turned into a join")
-            .with_hint("correlate it by equal columns, without LIMIT"),
+            .with_hint("what follows LATERAL may refer to tables before it, by JOIN, LEFT JOIN or a comma"),
         other => unsupported(&format!("{} is not supported", first_word(&other.display().to_string()))),
     }
 }
