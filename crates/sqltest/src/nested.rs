@@ -4,7 +4,7 @@
 //! the query around are computed, the values of each are put into the subquery in the place of what refers to them, and that is a query of
 //! its own. Slow, and plain.
 
-use super::oracle::{OWN_ROWS, Tables, answer};
+use super::oracle::{Given, OWN_ROWS};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Schema};
@@ -28,26 +28,26 @@ type Row = BTreeMap<Column, ScalarValue>;
 type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
 /// The plan without subqueries that refer to the queries around them.
-pub(crate) fn resolved<'a>(plan: LogicalPlan, tables: &'a Tables) -> Later<'a, LogicalPlan> {
+pub(crate) fn resolved<'a>(plan: LogicalPlan, given: &'a Given<'a>) -> Later<'a, LogicalPlan> {
     Box::pin(async move {
         if !is_correlated(&plan)? {
             return Ok(plan);
         }
         match plan {
-            LogicalPlan::Join(join) if is_lateral(&join)? => beside_each_row(join, tables).await,
+            LogicalPlan::Join(join) if is_lateral(&join)? => beside_each_row(join, given).await,
             LogicalPlan::Join(mut join) if join.join_type == JoinType::Inner && join.filter.is_some() => {
                 let condition = join.filter.take();
                 let joined = LogicalPlanBuilder::from(LogicalPlan::Join(join));
                 let filtered = joined.filter(condition.ok_or_else(|| wrong("a condition is gone"))?)?;
-                resolved(filtered.build()?, tables).await
+                resolved(filtered.build()?, given).await
             }
             other => {
                 let mut inputs = Vec::new();
                 for input in other.inputs() {
-                    inputs.push(resolved(input.clone(), tables).await?);
+                    inputs.push(resolved(input.clone(), given).await?);
                 }
                 let other = with_inputs(other, inputs)?;
-                of_expressions(other, tables).await
+                of_expressions(other, given).await
             }
         }
     })
@@ -105,12 +105,12 @@ struct Rows {
 }
 
 impl Rows {
-    async fn of(plan: LogicalPlan, tables: &Tables) -> Result<Self> {
+    async fn of(plan: LogicalPlan, given: &Given<'_>) -> Result<Self> {
         let columns = plan.schema().columns();
         let fields: Vec<_> = plan.schema().fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
         let schema = numbered(&fields.into_iter().map(|f| f.data_type().clone()).collect::<Vec<_>>());
         let mut batches = Vec::new();
-        for batch in answer(plan, tables).await? {
+        for batch in given.answer(plan).await? {
             let cast = batch.columns().iter().zip(schema.fields());
             let cast = cast.map(|(c, f)| arrow::compute::cast(c, f.data_type()));
             batches.push(batch_of(&schema, cast.collect::<std::result::Result<Vec<_>, _>>()?, batch.num_rows())?);
@@ -162,8 +162,8 @@ fn batch_of(schema: &Arc<Schema>, columns: Vec<ArrayRef>, rows: usize) -> Result
 }
 
 /// A join whose right side is computed for every row of the left.
-async fn beside_each_row(join: Join, tables: &Tables) -> Result<LogicalPlan> {
-    let left = Rows::of(resolved(join.left.as_ref().clone(), tables).await?, tables).await?;
+async fn beside_each_row(join: Join, given: &Given<'_>) -> Result<LogicalPlan> {
+    let left = Rows::of(resolved(join.left.as_ref().clone(), given).await?, given).await?;
     let (columns, types) = names_and_types(&join.schema);
     let schema = numbered(&types);
     let mut batches = Vec::new();
@@ -179,7 +179,7 @@ async fn beside_each_row(join: Join, tables: &Tables) -> Result<LogicalPlan> {
             join.null_equality,
             join.null_aware,
         )?;
-        for batch in answer(resolved(LogicalPlan::Join(one), tables).await?, tables).await? {
+        for batch in given.answer(resolved(LogicalPlan::Join(one), given).await?).await? {
             batches.push(batch_of(&schema, batch.columns().to_vec(), batch.num_rows())?);
         }
     }
@@ -203,7 +203,7 @@ fn opened(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// A node whose input is without such subqueries: a column for what each of its own gives.
-async fn of_expressions(plan: LogicalPlan, tables: &Tables) -> Result<LogicalPlan> {
+async fn of_expressions(plan: LogicalPlan, given: &Given<'_>) -> Result<LogicalPlan> {
     let refers =
         |e: &Expr| e.exists(|e| Ok(subquery_of(e).is_some_and(|s| is_correlated(&s.subquery).unwrap_or(true))));
     let mut any = false;
@@ -214,13 +214,13 @@ async fn of_expressions(plan: LogicalPlan, tables: &Tables) -> Result<LogicalPla
         return Ok(plan);
     }
     let [input] = plan.inputs()[..] else { return Err(wrong("a subquery in a node of several inputs")) };
-    let mut rows = Rows::of(input.clone(), tables).await?;
+    let mut rows = Rows::of(input.clone(), given).await?;
     let preserver = NamePreserver::new(&plan);
     let columns = plan.schema().columns();
     let mut exprs = Vec::new();
     for expr in plan.expressions() {
         let name = preserver.save(&expr);
-        exprs.push(name.restore(computed(expr, &mut rows, tables).await?));
+        exprs.push(name.restore(computed(expr, &mut rows, given).await?));
     }
     let made = plan.with_new_exprs(exprs, vec![rows.plan()?])?;
     match made.schema().fields().len() > columns.len() {
@@ -230,7 +230,7 @@ async fn of_expressions(plan: LogicalPlan, tables: &Tables) -> Result<LogicalPla
 }
 
 /// An expression with columns in the place of its subqueries, the innermost operand first.
-async fn computed(mut expr: Expr, rows: &mut Rows, tables: &Tables) -> Result<Expr> {
+async fn computed(mut expr: Expr, rows: &mut Rows, given: &Given<'_>) -> Result<Expr> {
     loop {
         let mut found = None;
         expr.apply(|e| {
@@ -240,7 +240,7 @@ async fn computed(mut expr: Expr, rows: &mut Rows, tables: &Tables) -> Result<Ex
             Ok(TreeNodeRecursion::Continue)
         })?;
         let Some(found) = found else { return Ok(expr) };
-        let column = column_of(&found, rows, tables).await?;
+        let column = column_of(&found, rows, given).await?;
         let place = rows.push(column)?;
         let put =
             expr.transform_down(|e| Ok(if e == found { Transformed::yes(place.clone()) } else { Transformed::no(e) }));
@@ -248,7 +248,7 @@ async fn computed(mut expr: Expr, rows: &mut Rows, tables: &Tables) -> Result<Ex
     }
 }
 
-async fn column_of(expr: &Expr, rows: &Rows, tables: &Tables) -> Result<ArrayRef> {
+async fn column_of(expr: &Expr, rows: &Rows, given: &Given<'_>) -> Result<ArrayRef> {
     let subquery = subquery_of(expr).ok_or_else(|| wrong("no subquery"))?;
     let compared = match expr {
         Expr::InSubquery(i) => Some(i.expr.as_ref().clone()),
@@ -265,7 +265,7 @@ async fn column_of(expr: &Expr, rows: &Rows, tables: &Tables) -> Result<ArrayRef
         let plan = substituted(subquery.subquery.as_ref().clone(), &rows.row(at)?)?;
         let found = match known.iter().find(|(p, _)| *p == plan) {
             Some((_, found)) => found.clone(),
-            None => first_column(plan.clone(), tables).await?,
+            None => first_column(plan.clone(), given).await?,
         };
         known.push((plan, found.clone()));
         let x = compared.as_ref().map(|x| ScalarValue::try_from_array(x, at)).transpose()?;
@@ -278,8 +278,8 @@ async fn column_of(expr: &Expr, rows: &Rows, tables: &Tables) -> Result<ArrayRef
     }
 }
 
-async fn first_column(plan: LogicalPlan, tables: &Tables) -> Result<Vec<ScalarValue>> {
-    let batches = answer(resolved(plan, tables).await?, tables).await?;
+async fn first_column(plan: LogicalPlan, given: &Given<'_>) -> Result<Vec<ScalarValue>> {
+    let batches = given.answer(resolved(plan, given).await?).await?;
     let of = |b: &RecordBatch| match b.num_columns() {
         0 => (0..b.num_rows()).map(|_| Ok(ScalarValue::Null)).collect::<Vec<_>>(),
         _ => (0..b.num_rows()).map(|at| ScalarValue::try_from_array(b.column(0), at)).collect(),

@@ -18,6 +18,7 @@ use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{
     Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNodeCore, cast, lit, when,
 };
+use datafusion::optimizer::Optimizer;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use eddyline_plan::{SetOperation, Window};
@@ -44,13 +45,22 @@ pub type Tables = BTreeMap<String, Vec<RecordBatch>>;
 /// # Errors
 /// A table that is not given, or whatever DataFusion says.
 pub async fn batch_answer(plan: &LogicalPlan, tables: &Tables) -> Result<Vec<RecordBatch>> {
-    let plan = crate::nested::resolved(plan.clone(), tables).await?;
-    batch_answer_on(&plan, tables, 1).await
+    let given = Given { tables, session: session(1, true) };
+    let plan = crate::nested::resolved(plan.clone(), &given).await?;
+    given.answer(plan).await
 }
 
-/// The answer of a plan without such subqueries.
-pub(crate) async fn answer(plan: LogicalPlan, tables: &Tables) -> Result<Vec<RecordBatch>> {
-    batch_answer_on(&plan, tables, 1).await
+/// Rows, and a session to ask about them.
+pub(crate) struct Given<'t> {
+    tables: &'t Tables,
+    session: SessionContext,
+}
+
+impl Given<'_> {
+    /// The answer of a plan without subqueries that refer to the query around them.
+    pub(crate) async fn answer(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
+        answer(&self.session, &plan, self.tables, 1).await
+    }
 }
 
 /// The answer on some threads, each table cut into as many parts, as DataFusion plans it.
@@ -58,15 +68,32 @@ pub(crate) async fn answer(plan: LogicalPlan, tables: &Tables) -> Result<Vec<Rec
 /// # Errors
 /// As [`batch_answer`].
 pub async fn batch_answer_on(plan: &LogicalPlan, tables: &Tables, threads: usize) -> Result<Vec<RecordBatch>> {
+    answer(&session(threads, false), plan, tables, threads).await
+}
+
+async fn answer(
+    session: &SessionContext,
+    plan: &LogicalPlan,
+    tables: &Tables,
+    threads: usize,
+) -> Result<Vec<RecordBatch>> {
     // Its own rules take some subqueries for others, or lose their NULLs.
     let plan = subqueries_with_marks(plan.clone())?;
     let plan = plan.transform_up_with_subqueries(|node| replace(node, tables, threads))?.data;
+    session.execute_logical_plan(plan).await?.collect().await
+}
+
+/// DataFusion with so many threads. `plain`: filters stay where they are; pushed down, one that is constant passes an aggregate
+/// without GROUP BY, which has a row then although the filter is false.
+fn session(threads: usize, plain: bool) -> SessionContext {
     let config = SessionConfig::new().with_target_partitions(threads);
     let mut rules = PhysicalOptimizer::new().rules;
     rules.retain(|rule| !UNSOUND.contains(&rule.name()));
+    let mut logical = Optimizer::new().rules;
+    logical.retain(|rule| !plain || rule.name() != "push_down_filter");
     let state = SessionStateBuilder::new().with_config(config).with_default_features();
-    let session = SessionContext::new_with_state(state.with_physical_optimizer_rules(rules).build());
-    session.execute_logical_plan(plan).await?.collect().await
+    let state = state.with_physical_optimizer_rules(rules).with_optimizer_rules(logical);
+    SessionContext::new_with_state(state.build())
 }
 
 /// The query at a time (milliseconds since 1970): a constant stands where it asks what time it is. The session's zone

@@ -36,5 +36,5 @@ fn filters_on_the_time_now_equal_their_batch_answers_as_it_passes() {
 
 #[test]
 fn subqueries_that_refer_to_the_queries_around_them_equal_their_batch_answers() {
-    all(Kind::Correlated, 0..60);
+    all(Kind::Correlated, 0..30);
 }

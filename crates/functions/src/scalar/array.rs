@@ -1,6 +1,7 @@
 //! Arrays and their elements.
 
 use super::call::{Call, Definition, Kind, Page, Returns, Signed, Type, booleans, numbers};
+use super::type_name::type_name;
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, UInt32Array};
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{concat, take};
@@ -113,7 +114,9 @@ pub(super) fn first_type(signed: &Signed<'_>) -> Result<DataType> {
 pub(super) fn lists(call: &Call, at: usize) -> Result<ListArray> {
     let column = call.column(at)?;
     let list = column.as_list_opt::<i32>().cloned();
-    list.ok_or_else(|| exec_datafusion_err!("{} takes an ARRAY, not {}", call.sql_name(), column.data_type()))
+    list.ok_or_else(|| {
+        exec_datafusion_err!("{} takes an ARRAY, not {}", call.sql_name(), type_name(column.data_type()))
+    })
 }
 
 /// Where the elements of a row's array lie among the values; `None` for NULL.
@@ -173,7 +176,7 @@ impl Picker {
 pub(super) fn element_field(call: &Call) -> Result<FieldRef> {
     match &call.return_type {
         DataType::List(field) => Ok(field.clone()),
-        other => exec_err!("{} makes ARRAYs, not {other}", call.sql_name()),
+        other => exec_err!("{} makes ARRAYs, not {}", call.sql_name(), type_name(other)),
     }
 }
 

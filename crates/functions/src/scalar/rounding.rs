@@ -2,6 +2,7 @@
 
 use super::Zone;
 use super::call::{Call, Definition, Function, Kind, Page, Returns, Signed, Type, texts};
+use super::type_name::type_name;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type};
 use datafusion_common::{Result, exec_err};
@@ -77,7 +78,12 @@ fn rounded(
         DataType::Float32 => Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(float)),
         DataType::Decimal128(_, scale) if *scale > 0 => {
             let DataType::Decimal128(precision, _) = call.return_type else {
-                return exec_err!("{} of {} as {}", call.sql_name(), column.data_type(), call.return_type);
+                return exec_err!(
+                    "{} of {} as {}",
+                    call.sql_name(),
+                    type_name(column.data_type()),
+                    type_name(&call.return_type)
+                );
             };
             // No DECIMAL has more than 38 digits.
             let unit = 10i128.pow(u32::from(scale.unsigned_abs()).min(38));

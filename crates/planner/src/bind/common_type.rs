@@ -14,6 +14,8 @@
 //! VALUES; comparisons and arithmetic of floating point with DECIMAL are done in DOUBLE. Runs before coercion, which
 //! does the rest.
 
+use super::context::external;
+use crate::SqlError;
 use arrow::datatypes::DataType;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode};
@@ -23,6 +25,7 @@ use datafusion_expr::expr_rewriter::{NamePreserver, coerce_plan_expr_for_schema}
 use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{Between, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Union, cast};
 use datafusion_optimizer::AnalyzerRule;
+use eddyline_catalog::sql_type;
 use std::sync::Arc;
 
 /// Casts numbers to their common type.
@@ -166,6 +169,7 @@ fn union(union: &Union) -> Result<Option<LogicalPlan>> {
     if union.inputs.iter().any(|i| i.schema().fields().len() != width) {
         return Ok(None);
     }
+    check_kinds(union)?;
     let column = |at: usize| union.inputs.iter().map(|i| i.schema().field(at).data_type().clone()).collect::<Vec<_>>();
     let wanted: Vec<Option<DataType>> = (0..width).map(|at| numeric(&column(at))).collect();
     if wanted.iter().all(Option::is_none) {
@@ -183,6 +187,23 @@ fn union(union: &Union) -> Result<Option<LogicalPlan>> {
     });
     let inputs = inputs.collect::<Result<Vec<_>>>()?;
     Ok(Some(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
+}
+
+/// Refuses texts beside numbers, which coercion would make texts of.
+fn check_kinds(union: &Union) -> Result<()> {
+    let is_text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    for at in 0..union.schema.fields().len() {
+        let types = union.inputs.iter().map(|i| i.schema().field(at).data_type()).filter(|t| **t != DataType::Null);
+        let types: Vec<&DataType> = types.collect();
+        let (texts, others): (Vec<&DataType>, Vec<&DataType>) = types.into_iter().partition(|t| is_text(t));
+        let (Some(text), Some(other)) = (texts.first(), others.first()) else { continue };
+        let name = union.schema.field(at).name();
+        let message = format!("column {name} of a UNION is {} and {}", sql_type(other), sql_type(text));
+        let error = SqlError::new(SqlError::DATATYPE_MISMATCH, message)
+            .with_hint(format!("CAST one of them: CAST({name} AS STRING)"));
+        return Err(external(error));
+    }
+    Ok(())
 }
 
 /// The common type of numbers of several types; `None` where there is one type only, or something else than numbers.

@@ -123,6 +123,7 @@ fn aggregates() -> Vec<Arc<AggregateUDF>> {
 
 fn expr_planners(settings: &ScalarSettings) -> Vec<Arc<dyn ExprPlanner>> {
     vec![
+        Arc::new(super::cast_names::ShowCasts),
         eddyline_functions::scalar::syntax_planner(settings),
         Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
         Arc::new(datafusion_functions_nested::planner::NestedFunctionPlanner),

@@ -7,6 +7,7 @@
 //! Not here: any rewriting for speed (`optimize`), anything about changes (`to_stream`).
 
 mod aggregate_syntax;
+mod cast_names;
 mod casts;
 mod common_type;
 mod context;
@@ -90,6 +91,7 @@ fn bind_in(context: &Context<'_, '_>, query: &Query) -> std::result::Result<Logi
     using::rewrite(&mut rewritten, &|from| plan_of(from).map(|plan| plan.schema().clone()))?;
     let plan = plan_of(rewritten)?;
     let rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![
+        Arc::new(cast_names::CastsAsTheyAre),
         Arc::new(unnest::UnnestsOverTables),
         Arc::new(ResolveGroupingFunction::new()),
         Arc::new(literals::IntegerLiterals),

@@ -15,6 +15,7 @@ use datafusion_expr::{
     Expr, ExprSchemable, Extension, Join, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNodeCore,
 };
 use datafusion_optimizer::AnalyzerRule;
+use eddyline_catalog::sql_type;
 use eddyline_plan::UnnestSpec;
 use sqlparser::ast::{Spanned, TableFactor};
 use std::cmp::Ordering;
@@ -39,10 +40,7 @@ impl Unnest {
         let Some(added) = UnnestSpec::added_fields(&types, outer, ordinality) else {
             let of: Vec<String> = lists.iter().map(|e| e.schema_name().to_string()).collect();
             let error = SqlError::new(SqlError::DATATYPE_MISMATCH, format!("UNNEST of {}", of.join(", ")))
-                .with_detail(format!(
-                    "its type is {}",
-                    types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-                ))
+                .with_detail(format!("its type is {}", types.iter().map(sql_type).collect::<Vec<_>>().join(", ")))
                 .with_hint("UNNEST takes an ARRAY or a MAP");
             return Err(external(error));
         };

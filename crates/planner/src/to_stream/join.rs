@@ -16,6 +16,7 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion_common::{DFSchema, JoinType, NullEquality};
 use datafusion_expr::{Expr, Join, Operator};
 use datafusion_physical_expr::expressions::{BinaryExpr, CastExpr, Column, IsNullExpr};
+use eddyline_catalog::sql_type;
 use eddyline_plan::{
     ChangeMode, Distribution, Expression, Input, JoinKind, JoinSpec, NamedExpression, NodeId, OperatorSpec, TimeKey,
 };
@@ -93,8 +94,11 @@ impl Builder<'_, '_> {
             return Ok([l, r]);
         }
         let wanted = datafusion_expr::type_coercion::binary::comparison_coercion(&lt, &rt).ok_or_else(|| {
-            SqlError::new(SqlError::DATATYPE_MISMATCH, format!("a join compares {lt} with {rt}"))
-                .with_hint("CAST one of the two to the type of the other")
+            SqlError::new(
+                SqlError::DATATYPE_MISMATCH,
+                format!("a join compares {} with {}", sql_type(&lt), sql_type(&rt)),
+            )
+            .with_hint("CAST one of the two to the type of the other")
         })?;
         let cast = |e: Expression, from: DataType| match from == wanted {
             true => e,

@@ -5,10 +5,10 @@ use super::top_n::Numbering;
 use super::unnest::Unnesting;
 use crate::bind::state_ttl::Hint;
 use crate::checked::NotNull;
-use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_expr::Volatility;
-use datafusion_physical_expr::expressions::{Column, Literal};
+use datafusion_physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use eddyline_plan::{ChangeMode, ChangeTraits, Expression, NamedExpression, NodeId, SourceSpec, ValuesSpec, Window};
 use std::sync::Arc;
@@ -150,7 +150,16 @@ impl Stream {
 
     /// What is known of the output's columns: what passes through as a plain column keeps its meaning.
     pub(crate) fn output_facts(&self) -> Facts {
-        self.facts.moved(|base| self.project.iter().position(|e| carried(&e.expression) == Some(base)))
+        let place = |base| self.project.iter().position(|e| carried(&e.expression) == Some(base));
+        let mut facts = self.facts.moved(place);
+        // A key stays one where its columns are cast so that different values stay different.
+        let apart = |base: &usize| {
+            let cast =
+                || self.project.iter().position(|e| told_apart(e.expression.physical(), &self.schema) == Some(*base));
+            place(*base).or_else(cast)
+        };
+        facts.keys = self.facts.keys.iter().filter_map(|key| key.iter().map(apart).collect()).collect();
+        facts
     }
 
     /// The columns of the base that are read, ascending, and what is known of them alone.
@@ -202,6 +211,43 @@ fn carried(expression: &Expression) -> Option<usize> {
     match expression.physical().downcast_ref::<NotNull>() {
         Some(checked) => carried(&Expression::new(checked.value().clone())),
         None => column(expression),
+    }
+}
+
+/// The position, where the expression gives different values for different values of a column.
+fn told_apart(expression: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Option<usize> {
+    if let Some(checked) = expression.downcast_ref::<NotNull>() {
+        return told_apart(checked.value(), schema);
+    }
+    match expression.downcast_ref::<CastExpr>() {
+        Some(cast) => {
+            let from = cast.expr().data_type(schema).ok()?;
+            told_apart(cast.expr(), schema).filter(|_| keeps_apart(&from, cast.cast_type()))
+        }
+        None => expression.downcast_ref::<Column>().map(Column::index),
+    }
+}
+
+/// Does a cast between the types keep different values different?
+fn keeps_apart(from: &DataType, to: &DataType) -> bool {
+    use DataType::{Date32, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, Timestamp};
+    let digits = |t: &DataType| match t {
+        Int8 => Some(3),
+        Int16 => Some(5),
+        Int32 => Some(10),
+        Int64 => Some(19),
+        _ => None,
+    };
+    match (from, to) {
+        _ if from == to => true,
+        (_, Int8 | Int16 | Int32 | Int64) => matches!((digits(from), digits(to)), (Some(f), Some(t)) if f < t),
+        (Int8 | Int16, Float32) | (Int8 | Int16 | Int32 | Float32, Float64) => true,
+        // What does not fit is an error, not another value.
+        (Decimal128(_, from), Decimal128(_, to)) => from <= to,
+        (_, Decimal128(_, scale)) => digits(from).is_some() && *scale >= 0,
+        (Date32, Timestamp(_, None)) => true,
+        (Timestamp(from, a), Timestamp(to, b)) => a.is_some() == b.is_some() && from <= to,
+        _ => false,
     }
 }
 

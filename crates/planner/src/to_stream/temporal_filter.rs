@@ -101,12 +101,30 @@ impl Builder<'_, '_> {
 
     fn unforeseeable(&self, condition: &Expr, below: &DFSchema) -> SqlError {
         let message = format!("a condition on the time now that cannot be kept up: {}", self.words(condition, below));
+        if asks_in_months(condition) {
+            return SqlError::new(SqlError::UNSUPPORTED, message)
+                .with_detail("months are of different lengths: a month before March 29 and before March 30 is February 28, so that rows would come and go several times")
+                .with_hint("add the months to the time of the row: ts + INTERVAL '1' MONTH > NOW() in place of ts > NOW() - INTERVAL '1' MONTH");
+        }
         SqlError::new(SqlError::UNSUPPORTED, message)
             .with_detail("rows come and go as time passes, and when cannot be told from a row")
             .with_hint(
                 "compare a time of the row with NOW(), LOCALTIMESTAMP or CURRENT_DATE, plus or minus an INTERVAL of days or less, by <, <=, >, >= or BETWEEN, and combine such conditions by AND: ts > NOW() - INTERVAL '1' HOUR",
             )
     }
+}
+
+/// Are months added to, or taken off, the time now?
+fn asks_in_months(condition: &Expr) -> bool {
+    let has_months =
+        |e: &Expr| matches!(e, Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(i)), _) if i.months != 0);
+    let shifts = |e: &Expr| match e {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Plus | Operator::Minus, right }) => {
+            (asks_the_time(left) && has_months(right)) || (asks_the_time(right) && has_months(left))
+        }
+        _ => false,
+    };
+    condition.exists(|e| Ok(shifts(e))).unwrap_or(false)
 }
 
 /// Rows of which none is taken back may be anywhere; others must meet what takes them back.
