@@ -16,6 +16,7 @@ pub(crate) mod errors;
 mod frames;
 mod functions;
 mod literals;
+mod order_by;
 mod ranks;
 pub(crate) mod set_operation;
 pub(crate) mod state_ttl;
@@ -92,6 +93,7 @@ fn bind_in(context: &Context<'_, '_>, query: &Query) -> std::result::Result<Logi
     let plan = plan_of(rewritten)?;
     let rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![
         Arc::new(cast_names::CastsAsTheyAre),
+        Arc::new(order_by::SortedBySubqueries),
         Arc::new(unnest::UnnestsOverTables),
         Arc::new(ResolveGroupingFunction::new()),
         Arc::new(literals::IntegerLiterals),

@@ -31,7 +31,7 @@ pub(super) fn free(plan: &LogicalPlan) -> BTreeSet<Column> {
 }
 
 /// The columns of queries around that an expression over `inputs` refers to.
-pub(super) fn free_of(expr: &Expr, inputs: &[&LogicalPlan]) -> BTreeSet<Column> {
+pub(crate) fn free_of(expr: &Expr, inputs: &[&LogicalPlan]) -> BTreeSet<Column> {
     let mut found = BTreeSet::new();
     let _ = expr.apply(|e| {
         if let Expr::OuterReferenceColumn(_, column) = e {

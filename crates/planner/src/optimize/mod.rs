@@ -29,6 +29,7 @@ mod subqueries;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use free::free_of;
 pub use subqueries::with_marks;
 
 use crate::bind::errors;
