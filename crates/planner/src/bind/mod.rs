@@ -40,11 +40,9 @@ pub(crate) use window_tvf::position_of;
 
 use crate::{Planner, SqlError};
 use context::Context;
-use datafusion_common::Result;
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion_expr::LogicalPlan;
 use datafusion_expr::logical_plan::InvariantLevel;
-use datafusion_expr::{Expr, LogicalPlan};
 use datafusion_optimizer::AnalyzerRule;
 use datafusion_optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion_optimizer::analyzer::type_coercion::TypeCoercion;
@@ -66,7 +64,7 @@ impl Planner<'_> {
     }
 
     /// A query, bound and coerced.
-    pub(crate) fn bind(&self, query: &Query) -> std::result::Result<LogicalPlan, SqlError> {
+    pub(crate) fn bind(&self, query: &Query) -> Result<LogicalPlan, SqlError> {
         bind_in(&Context::new(self)?, query)
     }
 }
@@ -81,7 +79,7 @@ fn parser_options() -> ParserOptions {
         .with_default_null_ordering(NullOrdering::NullsMin)
 }
 
-fn bind_in(context: &Context<'_, '_>, query: &Query) -> std::result::Result<LogicalPlan, SqlError> {
+fn bind_in(context: &Context<'_, '_>, query: &Query) -> Result<LogicalPlan, SqlError> {
     use datafusion_expr::planner::ContextProvider;
     let mut rewritten = syntax::rewrite(query)?;
     let plan_of = |rewritten: Query| {
@@ -106,49 +104,24 @@ fn bind_in(context: &Context<'_, '_>, query: &Query) -> std::result::Result<Logi
         Arc::new(casts::SqlCasts { text_form: context.text_form(), whole_part: context.whole_part() }),
     ];
     // Not by DataFusion's `Analyzer`, which refuses subqueries that its own rules do not make joins of.
-    let analyze = |plan: LogicalPlan| {
+    let analyze = |plan: LogicalPlan| -> datafusion_common::Result<LogicalPlan> {
         plan.check_invariants(InvariantLevel::Always)?;
         let plan = rules.iter().try_fold(plan, |plan, rule| rule.analyze(plan, context.options()))?;
         plan.check_invariants(InvariantLevel::Always)?;
-        check_values(&plan)?;
         Ok(plan)
     };
     analyze(plan).map_err(|e| errors::of_query(e, query))
 }
 
-/// What is compared with a subquery, or stands for one, is one column.
-fn check_values(plan: &LogicalPlan) -> Result<()> {
-    plan.apply_with_subqueries(|p| {
-        p.apply_expressions(|e| {
-            e.apply(|e| {
-                let subquery = match e {
-                    Expr::ScalarSubquery(s) => s,
-                    Expr::InSubquery(i) => &i.subquery,
-                    Expr::SetComparison(c) => &c.subquery,
-                    _ => return Ok(TreeNodeRecursion::Continue),
-                };
-                let columns = subquery.subquery.schema().fields().len();
-                if columns == 1 {
-                    return Ok(TreeNodeRecursion::Continue);
-                }
-                let error = SqlError::new("42601", format!("this subquery must have one column, it has {columns}"))
-                    .with_hint("name the one that is meant; EXISTS takes any number of columns");
-                Err(context::external(error))
-            })
-        })
-    })
-    .map(|_| ())
-}
-
 /// The bound query of a view, with the view's column names.
-fn view_plan(context: &Context<'_, '_>, view: &View) -> std::result::Result<LogicalPlan, SqlError> {
+fn view_plan(context: &Context<'_, '_>, view: &View) -> Result<LogicalPlan, SqlError> {
     let query = parsed_query(&view.sql)?;
     let plan = bind_in(context, &query)?;
     named_columns(plan, view)
 }
 
 /// Gives a view's query the column names of the view.
-pub(crate) fn named_columns(plan: LogicalPlan, view: &View) -> std::result::Result<LogicalPlan, SqlError> {
+pub(crate) fn named_columns(plan: LogicalPlan, view: &View) -> Result<LogicalPlan, SqlError> {
     if view.columns.is_empty() {
         return Ok(plan);
     }
@@ -165,6 +138,6 @@ pub(crate) fn named_columns(plan: LogicalPlan, view: &View) -> std::result::Resu
 }
 
 /// A query kept as text in the catalog.
-fn parsed_query(sql: &str) -> std::result::Result<Query, SqlError> {
+fn parsed_query(sql: &str) -> Result<Query, SqlError> {
     crate::parse::parse_query(sql).map(|q| *q)
 }
