@@ -22,8 +22,9 @@
 //! | `window_aggregate` | GROUP BY over windows |
 //!
 //! Beside the rooms: `aggregation` (what the two aggregates share), `columns_read`, `event_time`, `keyed_rows` (rows by a
-//! key), `layout` (what is kept and what bounds it), `partitions` (rows in order, by partition), and behind the feature
-//! `harness` what drives a room in tests.
+//! key), `layout` (what is kept and what bounds it), `partitions` (rows in order, by partition), `row_list` (numbers of rows, of
+//! which most lists have one), `slots_by_time` (what a watermark lets go), and behind the feature `harness` what drives a
+//! room in tests.
 
 mod aggregation;
 mod build;
