@@ -36,15 +36,21 @@ pub(crate) const OWN_ROWS: &str = "rows_of_the_oracle";
 /// Rows of a batch that DataFusion is given.
 const BATCH_ROWS: usize = 8192;
 
+/// Over more rows than this, computing subqueries for each row takes too long.
+const NESTED_ROWS_MAX: usize = 1000;
+
 /// Rows of every table, by name: all columns that a query sees, computed ones too.
 pub type Tables = BTreeMap<String, Vec<RecordBatch>>;
 
-/// The answer of `plan` over `tables`. Subqueries that refer to the query around them are computed for each of its rows, see
-/// [`nested`](crate::nested).
+/// The answer of `plan` over `tables`. Over few rows, subqueries that refer to the query around them are computed for each of
+/// its rows, see [`nested`](crate::nested); over many, DataFusion plans them, as far as it can.
 ///
 /// # Errors
 /// A table that is not given, or whatever DataFusion says.
 pub async fn batch_answer(plan: &LogicalPlan, tables: &Tables) -> Result<Vec<RecordBatch>> {
+    if tables.values().flatten().map(RecordBatch::num_rows).sum::<usize>() > NESTED_ROWS_MAX {
+        return batch_answer_on(plan, tables, 1).await;
+    }
     let given = Given { tables, session: session(1, true) };
     let plan = crate::nested::resolved(plan.clone(), &given).await?;
     given.answer(plan).await
