@@ -261,30 +261,13 @@ impl CheckpointStore {
         Ok(faults)
     }
 
-    /// Brings the state of one shard into an empty directory, checked. Files that `cache`, a directory on the same file system, holds
-    /// intact are taken from there.
+    /// Brings the state of one shard into an empty directory, checked.
     ///
     /// # Errors
     /// Missing and damaged files ([`CheckpointError::is_damage`]), or the place cannot be reached.
-    pub fn fetch(
-        &self,
-        manifest: &Manifest,
-        shard: usize,
-        into: &Path,
-        cache: Option<&Path>,
-    ) -> Result<(), CheckpointError> {
-        for file in manifest.shards.get(shard).into_iter().flat_map(|s| &s.files) {
-            let to = into.join(&file.name);
-            if let Some(cached) = cache.map(|c| c.join(&file.name))
-                && file.is_shared
-                && hash_file(&cached).is_ok_and(|found| found == (file.size_bytes, file.xxh3))
-                && std::fs::hard_link(&cached, &to).is_ok()
-            {
-                continue;
-            }
-            self.bring(file, &to, file.is_shared)?;
-        }
-        Ok(())
+    pub fn fetch(&self, manifest: &Manifest, shard: usize, into: &Path) -> Result<(), CheckpointError> {
+        let mut files = manifest.shards.get(shard).into_iter().flat_map(|s| &s.files);
+        files.try_for_each(|file| self.bring(file, &into.join(&file.name), file.is_shared))
     }
 
     fn bring(&self, file: &KeptFile, to: &Path, may_link: bool) -> Result<(), CheckpointError> {

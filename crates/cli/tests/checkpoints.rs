@@ -176,4 +176,7 @@ fn a_changed_query_and_a_second_process_are_refused() {
     let told = text(&eddyline(place, &["run", "job.sql"]).stderr);
     assert!(told.contains("is that of another query: it has no more ") && told.contains("GroupAggregate"), "{told}");
     assert!(told.contains("pipeline.name"), "{told}");
+    std::fs::write(place.join("job.sql"), job(place)).expect("written");
+    let told = text(&eddyline(place, &["run", "job.sql", "--set", "pipeline.max-parallelism=64"]).stderr);
+    assert!(told.contains("pipeline.max-parallelism is 64, but the state of job 'job' was made with 128"), "{told}");
 }

@@ -65,6 +65,9 @@ pub(crate) fn recover(
     let last = found.first().map_or(CheckpointId(0), |f| f.id);
     let mut faults = Vec::new();
     for Found { id, manifest } in found {
+        if let Ok(manifest) = &manifest {
+            check_key_groups(manifest, settings)?;
+        }
         let attempt = manifest.map_err(Fault::Store).and_then(|manifest| {
             let restored = restore(store, &manifest, live, settings)?;
             Ok((manifest, restored))
@@ -108,13 +111,11 @@ fn restore(
     settings: &JobSettings,
 ) -> Result<Restored, Fault> {
     let kind = &settings.backend;
-    let is_same = manifest.shards.len() == settings.shards
-        && manifest.max_parallelism == settings.max_parallelism
-        && manifest.shards.iter().all(|s| s.backend == kind.name());
+    let is_same = manifest.shards.len() == settings.shards && manifest.shards.iter().all(|s| s.backend == kind.name());
     for shard in 0..manifest.shards.len() {
         let directory = if is_same { directory_of(live, shard) } else { live.join(format!("from-{shard}")) };
         std::fs::create_dir_all(&directory).map_err(|e| Fault::Io(directory.clone(), e))?;
-        store.fetch(manifest, shard, &directory, None).map_err(Fault::Store)?;
+        store.fetch(manifest, shard, &directory).map_err(Fault::Store)?;
     }
     if is_same {
         let backends =
@@ -155,6 +156,17 @@ fn spread(from: &dyn Backend, to: &[Arc<dyn Backend>], groups: KeyGroups) -> Res
         }
     })?;
     to.iter().zip(writes).try_for_each(|(to, writes)| to.write(writes))
+}
+
+/// Keys stand under the key groups that they had: with another number of groups they would not be found.
+fn check_key_groups(manifest: &Manifest, settings: &JobSettings) -> Result<(), RuntimeError> {
+    let (then, now) = (manifest.max_parallelism, settings.max_parallelism);
+    if then == now {
+        return Ok(());
+    }
+    let message =
+        format!("is {now}, but the state of job '{}' was made with {then}, which cannot change", manifest.job);
+    Err(RuntimeError::Setting { setting: "pipeline.max-parallelism", message })
 }
 
 /// State belongs to operators by their ids: a job that was changed has others.
