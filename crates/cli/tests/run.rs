@@ -247,6 +247,8 @@ fn settings_come_from_files_arguments_and_set() {
     place.run(sql, &["--set", "parallelism.default=many"]).fails(2, &["cannot be 'many'"]);
     place.run(sql, &["--set", "novalue"]).fails(2, &["KEY=VALUE"]);
     place.run("\n SET 'state.backend' = 'forst';", &[]).fails(2, &["LINE 2:  SET", "HINT: "]);
+    let lonely = "SELECT COUNT(*) FROM flights";
+    place.query(lonely, &["--set", "state.backend=rocksdb"]).fails(2, &["needs 'state.checkpoints.dir'", "HINT: "]);
 }
 
 #[test]

@@ -238,6 +238,7 @@ pub(crate) fn start(
     planned: PlannedJob,
     channel_number: Option<u64>,
 ) -> Result<RunningJob, ScriptError> {
+    settings.check_backend()?;
     let mut facts = facts(engine.registry(), settings, shards, name, &planned, channel_number.is_some())?;
     let (sender, events) = channel();
     let channel = channel_number.map(|number| ResultChannel {

@@ -176,6 +176,19 @@ impl Settings {
         }
     }
 
+    /// State in RocksDB is that of a job with checkpoints.
+    ///
+    /// # Errors
+    /// `state.backend` is `rocksdb`, and `state.checkpoints.dir` is empty.
+    pub fn check_backend(&self) -> Result<(), SqlError> {
+        if self.of("state.backend") == "rocksdb" && self.of("state.checkpoints.dir").is_empty() {
+            let message = "'state.backend' = 'rocksdb' needs 'state.checkpoints.dir'";
+            return Err(SqlError::new(SqlError::INVALID_PARAMETER, message)
+                .with_hint("set the directory, or leave 'state.backend' at 'auto'"));
+        }
+        Ok(())
+    }
+
     /// `restart-strategy.type` and what belongs to it.
     pub fn restart_strategy(&self) -> RestartStrategy {
         match self.of("restart-strategy.type") {
