@@ -45,6 +45,18 @@ pub enum CheckpointError {
         /// What it says it is.
         version: u32,
     },
+    /// There is a savepoint where one is to be made.
+    #[error("{path} is there already")]
+    SavepointThere {
+        /// The manifest.
+        path: String,
+    },
+    /// There is no savepoint.
+    #[error("{path} holds no savepoint")]
+    NoSavepoint {
+        /// The place.
+        path: String,
+    },
     /// The checkpoint is there already: another process runs the same job.
     #[error("{path} is there already: another process writes checkpoints of this job")]
     Taken {
@@ -79,6 +91,10 @@ impl CheckpointError {
         match self {
             Self::Location { .. } => Some("give a directory, or a URL such as s3://bucket/path"),
             Self::Taken { .. } => Some("end the other process, or give this job another name (SET 'pipeline.name')"),
+            Self::SavepointThere { .. } => Some("give another place, or delete the savepoint that is there"),
+            Self::NoSavepoint { .. } => Some(
+                "give the place that `eddyline savepoint` has told: a directory with a file 'manifest', or its URL",
+            ),
             Self::Version { .. } => Some("run the version of the program that wrote it"),
             Self::Io { error, .. } if error.kind() == std::io::ErrorKind::StorageFull => Some("free some disk space"),
             _ => None,

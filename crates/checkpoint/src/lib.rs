@@ -17,12 +17,16 @@
 //!   none is, of two that go on from the same checkpoint one fails ([`CheckpointError::Taken`]).
 //! - A file is deleted only when no retained manifest names it, after the manifests that did are gone.
 //!
+//! A **savepoint** ([`Savepoint`]) was asked for by a person. It is a place of its own that holds all its files, in one form
+//! whatever backend they come from.
+//!
 //! Not here: what the state means, when a checkpoint is due, what sinks commit. Start at [`CheckpointStore`].
 
 mod error;
 mod history;
 mod manifest;
 mod place;
+mod savepoint;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -31,4 +35,5 @@ pub use error::CheckpointError;
 pub use history::{Attempt, Outcome};
 pub use manifest::{CheckpointId, HeldCommit, KeptFile, Kind, Manifest, OperatorFact, ShardState};
 pub use place::Place;
+pub use savepoint::{ENTRIES, Savepoint, SavepointWriter};
 pub use store::{CheckpointStore, Draft, Found, ShardPicture, Swept};

@@ -67,6 +67,16 @@ pub struct Manifest {
     pub max_parallelism: u16,
     /// For how many shards the sources have cut their input into splits: as many as the job had at its first start.
     pub split_shards: usize,
+    /// Aggregates are planned in phases: as at the job's first start, so that state finds its operators on any number of shards.
+    /// `None`: nobody said.
+    #[serde(default)]
+    pub in_phases: Option<bool>,
+    /// Event time went to its end before it, so that all that waited for it has come out.
+    #[serde(default)]
+    pub drained: bool,
+    /// The savepoint that the job began at ([`Manifest::identity`]), if it did.
+    #[serde(default)]
+    pub origin: Option<String>,
     /// Which operators have state in it.
     pub operators: Vec<OperatorFact>,
     /// The state, by shard.
@@ -139,6 +149,12 @@ impl Manifest {
     /// Size of all state.
     pub fn size_bytes(&self) -> u64 {
         self.files().map(|f| f.size_bytes).sum()
+    }
+
+    /// What tells it from all others.
+    pub fn identity(&self) -> String {
+        let Self { job, lineage, id, epoch, time_ms, .. } = self;
+        format!("{:016x}", xxh3_64(format!("{job} {lineage} {id} {epoch} {time_ms}").as_bytes()))
     }
 
     pub(crate) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {

@@ -305,7 +305,7 @@ fn copy(from: &Path, to: &Path, may_link: bool) -> Result<(), CheckpointError> {
 }
 
 /// Makes a directory and those above it, durably.
-fn make_directories(directory: &Path) -> Result<(), CheckpointError> {
+pub(crate) fn make_directories(directory: &Path) -> Result<(), CheckpointError> {
     if directory.is_dir() {
         return Ok(());
     }
@@ -320,7 +320,7 @@ fn make_directories(directory: &Path) -> Result<(), CheckpointError> {
     directory.parent().map_or(Ok(()), sync_directory)
 }
 
-fn sync_directory(directory: &Path) -> Result<(), CheckpointError> {
+pub(crate) fn sync_directory(directory: &Path) -> Result<(), CheckpointError> {
     File::open(directory).and_then(|d| d.sync_all()).map_err(|e| CheckpointError::io(directory, e))
 }
 

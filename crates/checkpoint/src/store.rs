@@ -34,12 +34,43 @@ pub struct Draft {
     pub max_parallelism: u16,
     /// For how many shards the sources have cut their input into splits.
     pub split_shards: usize,
+    /// Aggregates are planned in phases.
+    pub in_phases: bool,
+    /// Event time went to its end before it.
+    pub drained: bool,
+    /// The savepoint that the job began at.
+    pub origin: Option<String>,
     /// Operators with state.
     pub operators: Vec<OperatorFact>,
     /// The state, by shard.
     pub shards: Vec<ShardPicture>,
     /// What sinks have prepared.
     pub commits: Vec<HeldCommit>,
+}
+
+impl Draft {
+    /// The manifest of it, with the files of its shards.
+    pub(crate) fn manifest(self, job: &str, lineage: &str, shards: Vec<ShardState>) -> Manifest {
+        Manifest {
+            version: VERSION,
+            program: env!("CARGO_PKG_VERSION").into(),
+            job: job.into(),
+            lineage: lineage.into(),
+            id: self.id,
+            kind: self.kind,
+            epoch: self.epoch,
+            time_ms: self.time_ms,
+            finished: self.finished,
+            max_parallelism: self.max_parallelism,
+            split_shards: self.split_shards,
+            in_phases: Some(self.in_phases),
+            drained: self.drained,
+            origin: self.origin,
+            operators: self.operators,
+            shards,
+            commits: self.commits,
+        }
+    }
 }
 
 /// The frozen state of one shard, as files on this machine.
@@ -134,6 +165,14 @@ impl CheckpointStore {
         self.place.put(LINEAGE, made.clone().into_bytes(), false).map(|()| made)
     }
 
+    /// Gives the job this lineage.
+    ///
+    /// # Errors
+    /// The place cannot be written.
+    pub fn set_lineage(&self, lineage: &str) -> Result<(), CheckpointError> {
+        self.place.put(LINEAGE, lineage.as_bytes().to_vec(), false)
+    }
+
     /// Where the manifest of a checkpoint is, for people.
     pub fn name_of(&self, id: CheckpointId) -> String {
         self.place.name_of(&manifest_key(id))
@@ -182,23 +221,8 @@ impl CheckpointStore {
             new_bytes += bytes;
             shards.push(state);
         }
-        let manifest = Manifest {
-            version: VERSION,
-            program: env!("CARGO_PKG_VERSION").into(),
-            job: self.job.clone(),
-            lineage: lineage.into(),
-            id: draft.id,
-            kind: draft.kind,
-            epoch: draft.epoch,
-            time_ms: draft.time_ms,
-            finished: draft.finished,
-            max_parallelism: draft.max_parallelism,
-            split_shards: draft.split_shards,
-            operators: draft.operators,
-            shards,
-            commits: draft.commits,
-        };
         let key = manifest_key(draft.id);
+        let manifest = draft.manifest(&self.job, lineage, shards);
         let encoded =
             manifest.encode().map_err(|e| CheckpointError::corrupt(self.place.name_of(&key), e.to_string()))?;
         new_bytes += encoded.len() as u64;
@@ -271,16 +295,7 @@ impl CheckpointStore {
     }
 
     fn bring(&self, file: &KeptFile, to: &Path, may_link: bool) -> Result<(), CheckpointError> {
-        self.place.fetch(&file.key, to, may_link)?;
-        let (size_bytes, xxh3) = hash_file(to)?;
-        let damaged = |message: String| Err(CheckpointError::corrupt(self.place.name_of(&file.key), message));
-        if size_bytes != file.size_bytes {
-            return damaged(format!("it has {size_bytes} bytes instead of {}", file.size_bytes));
-        }
-        if xxh3 != file.xxh3 {
-            return damaged("its checksum does not fit its content".into());
-        }
-        Ok(())
+        bring(&self.place, file, to, may_link)
     }
 
     /// Deletes checkpoints (not savepoints) but for the `retained` newest, and files that nothing refers to.
@@ -377,8 +392,22 @@ fn file_name(job: &str) -> String {
     job.bytes().enumerate().map(encode).collect()
 }
 
+/// Brings a file of a checkpoint from its place, checked.
+pub(crate) fn bring(place: &Place, file: &KeptFile, to: &Path, may_link: bool) -> Result<(), CheckpointError> {
+    place.fetch(&file.key, to, may_link)?;
+    let (size_bytes, xxh3) = hash_file(to)?;
+    let damaged = |message: String| Err(CheckpointError::corrupt(place.name_of(&file.key), message));
+    if size_bytes != file.size_bytes {
+        return damaged(format!("it has {size_bytes} bytes instead of {}", file.size_bytes));
+    }
+    if xxh3 != file.xxh3 {
+        return damaged("its checksum does not fit its content".into());
+    }
+    Ok(())
+}
+
 /// Size and hash of a file's content.
-fn hash_file(path: &Path) -> Result<(u64, u64), CheckpointError> {
+pub(crate) fn hash_file(path: &Path) -> Result<(u64, u64), CheckpointError> {
     let fault = |e: io::Error| CheckpointError::io(path, e);
     let mut file = File::open(path).map_err(fault)?;
     let (mut hash, mut size_bytes, mut piece) = (Xxh3Default::new(), 0, vec![0; 1 << 20]);

@@ -17,8 +17,41 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Measure the engine
     Bench(BenchArgs),
-    /// Look at the checkpoints of jobs
+    /// Make a savepoint of a job that runs, which goes on; prints where it is
+    Savepoint(SavepointArgs),
+    /// End a job that runs, at a barrier, with or without a savepoint
+    Stop(StopArgs),
+    /// Look at the checkpoints and savepoints of jobs
     State(StateArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SavepointArgs {
+    /// The job: its 'pipeline.name', else the name of its SQL file (and a dot and the table's, when it writes one)
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+    /// Where to make it: a directory, or a URL such as s3://bucket/path, that holds none yet
+    #[arg(value_name = "PATH", conflicts_with = "dir")]
+    pub(crate) path: Option<String>,
+    /// Make it in this directory, under a name of its own (default: the job's 'state.savepoints.dir')
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StopArgs {
+    /// The job: its 'pipeline.name', else the name of its SQL file (and a dot and the table's, when it writes one)
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+    /// Make a savepoint of its end, and print where it is; without a PATH in --dir, or in the job's 'state.savepoints.dir'
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) savepoint: Option<String>,
+    /// Make the savepoint in this directory, under a name of its own
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<String>,
+    /// Let event time go to its end before, so that all open windows are put out; the job is not meant to go on then
+    #[arg(long)]
+    pub(crate) drain: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -76,6 +109,9 @@ pub(crate) struct RunArgs {
     /// Begin without state when a job has checkpoints but none of them is whole
     #[arg(long)]
     pub(crate) allow_fresh: bool,
+    /// Begin at this savepoint: a directory or a URL. Given again after a failure, the job goes on from its checkpoints
+    #[arg(long, value_name = "PATH")]
+    pub(crate) from: Option<String>,
 }
 
 /// How the result of a SELECT is printed.

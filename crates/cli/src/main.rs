@@ -6,12 +6,14 @@
 //! | [`run`] | `eddyline run`: a script, its progress, Ctrl-C, the summary |
 //! | [`output`] | results as table, changelog, CSV, JSON |
 //! | [`bench`] | `eddyline bench nexmark` |
+//! | [`control`] | `eddyline savepoint`, `eddyline stop`, and the other end of them |
 //! | [`state`] | `eddyline state`: checkpoints, looked at from outside |
 //!
 //! Exit codes: 0, 1 a job failed, 2 bad SQL or usage. Not here: anything that a library user would want.
 
 mod args;
 mod bench;
+mod control;
 mod exit;
 mod output;
 mod run;
@@ -29,6 +31,8 @@ fn main() -> std::process::ExitCode {
     let exit = match Args::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Savepoint(args) => control::savepoint(&args),
+        Command::Stop(args) => control::stop(&args),
         Command::State(args) => state::state(&args),
     };
     exit.unwrap_or_else(|e| e).into()

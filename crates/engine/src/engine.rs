@@ -1,15 +1,16 @@
 //! The engine: what all sessions share.
 
+use crate::beginning::second_from;
 use crate::collect::CollectConnector;
 use crate::{Session, Settings};
 use eddyline_connectors::clock::SystemClock;
 use eddyline_connectors::{Clock, Registry, Rim};
-use eddyline_planner::Functions;
-use eddyline_runtime::{CheckpointSettings, StateBackend};
+use eddyline_planner::{Functions, SqlError};
+use eddyline_runtime::{CheckpointSettings, SavepointTarget, StateBackend};
 use eddyline_state::MemoryBudget;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// What the state of all jobs may take.
@@ -31,6 +32,8 @@ pub struct EngineConfig {
     pub allow_fresh: bool,
     /// What names the checkpoints of a job without a `pipeline.name`: what is run, so that it finds them again.
     pub program: Option<String>,
+    /// The savepoint that the first job begins at that can.
+    pub from: Option<String>,
 }
 
 impl EngineConfig {
@@ -46,6 +49,7 @@ impl EngineConfig {
             environment,
             allow_fresh: false,
             program: None,
+            from: None,
         }
     }
 }
@@ -64,6 +68,8 @@ struct Shared {
     environment: BTreeMap<String, String>,
     allow_fresh: bool,
     program: Option<String>,
+    from: Option<String>,
+    is_from_taken: AtomicBool,
     functions: OnceLock<Arc<Functions>>,
     memory_budget: OnceLock<Arc<MemoryBudget>>,
     channels: AtomicU64,
@@ -86,6 +92,8 @@ impl Engine {
                 environment: config.environment,
                 allow_fresh: config.allow_fresh,
                 program: config.program,
+                from: config.from,
+                is_from_taken: AtomicBool::new(false),
                 functions: OnceLock::new(),
                 memory_budget: OnceLock::new(),
                 channels: AtomicU64::new(1),
@@ -126,6 +134,28 @@ impl Engine {
     pub(crate) fn checkpoints(&self, settings: &Settings) -> Option<CheckpointSettings> {
         let allow_fresh = self.shared.allow_fresh;
         Some(CheckpointSettings { allow_fresh, ..settings.checkpoints(&self.shared.environment)? })
+    }
+
+    /// The savepoint that a job is to begin at, for the first job that asks.
+    ///
+    /// # Errors
+    /// Another job has begun at it.
+    pub(crate) fn take_savepoint(&self) -> Result<Option<SavepointTarget>, SqlError> {
+        let Some(location) = &self.shared.from else { return Ok(None) };
+        match self.shared.is_from_taken.swap(true, Ordering::Relaxed) {
+            true => Err(second_from()),
+            false => Ok(Some(self.savepoint_at(location))),
+        }
+    }
+
+    /// The savepoint at a place.
+    pub(crate) fn savepoint_at(&self, location: &str) -> SavepointTarget {
+        SavepointTarget { location: location.to_owned(), environment: self.shared.environment.clone() }
+    }
+
+    /// Is there a savepoint to begin at, and no job has?
+    pub fn is_savepoint_left(&self) -> bool {
+        self.shared.from.is_some() && !self.shared.is_from_taken.load(Ordering::Relaxed)
     }
 
     /// Where the state of a job lives under these settings.

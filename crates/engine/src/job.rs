@@ -1,6 +1,8 @@
 //! A job that runs: what it tells, and how it is stopped.
 
+use crate::beginning::Beginning;
 use crate::collect::{Channel, CollectConnector};
+use crate::control::JobControl;
 use crate::error::{from_connector, from_runtime};
 use crate::kept_state::KeptState;
 use crate::{Engine, ScriptError, Settings};
@@ -11,7 +13,7 @@ use eddyline_changes::{ChangeBatch, Epoch, Watermark};
 use eddyline_connectors::{Boundedness, Clock, Registry, SourceRequest};
 use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SinkSpec};
 use eddyline_planner::{PlannedJob, Presentation, SqlError};
-use eddyline_runtime::{JobHandle, JobMetrics, JobSettings, JobSummary, RuntimeError};
+use eddyline_runtime::{JobHandle, JobMetrics, JobSettings, JobState, JobSummary, RuntimeError};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -107,6 +109,8 @@ impl ResultShape {
 pub struct JobFacts {
     /// Its name.
     pub name: String,
+    /// Others may reach it by its name, and ask for savepoints.
+    pub is_named: bool,
     /// Does its input end?
     pub bounded: bool,
     /// How many shards run it.
@@ -135,6 +139,7 @@ impl Interrupter {
 pub struct RunningJob {
     facts: JobFacts,
     handle: JobHandle,
+    control: JobControl,
     clock: Arc<dyn Clock>,
     started: Duration,
     summary: Arc<OnceLock<JobSummary>>,
@@ -178,6 +183,16 @@ impl RunningJob {
     /// Everything that is measured, per operator.
     pub fn metrics(&self) -> JobMetrics {
         self.handle.metrics()
+    }
+
+    /// For other threads, to make savepoints and to end it.
+    pub fn control(&self) -> JobControl {
+        self.control.clone()
+    }
+
+    /// True when it is over because somebody asked, and not because its input was at its end.
+    pub fn was_stopped(&self) -> bool {
+        self.summary.get().is_some_and(|summary| summary.state == JobState::Stopped)
     }
 
     /// Ends it at the next barrier.
@@ -234,30 +249,18 @@ pub(crate) fn start(
     engine: &Engine,
     settings: &Settings,
     shards: usize,
-    name: String,
+    beginning: Beginning,
     planned: PlannedJob,
     channel_number: Option<u64>,
 ) -> Result<RunningJob, ScriptError> {
     settings.check_backend()?;
-    let mut facts = facts(engine.registry(), settings, shards, name, &planned, channel_number.is_some())?;
+    let facts = facts(engine.registry(), settings, shards, &beginning, &planned, channel_number.is_some())?;
     let (sender, events) = channel();
     let channel = channel_number.map(|number| ResultChannel {
         connector: engine.collect().clone(),
         channel: engine.collect().open(number, sender.clone()),
     });
     let rim = engine.rim();
-    // Who looks at a result asks again after a failure.
-    let checkpoints = if channel_number.is_none() { engine.checkpoints(settings) } else { None };
-    if checkpoints.is_some()
-        && settings.pipeline_name().is_none()
-        && let Some(program) = engine.program()
-    {
-        // One program may have several jobs, with a table each.
-        facts.name = match facts.sinks.as_slice() {
-            [sink] => format!("{program}.{}", sink.table),
-            _ => program.to_owned(),
-        };
-    }
     let job_settings = JobSettings {
         name: facts.name.clone(),
         shards,
@@ -266,9 +269,11 @@ pub(crate) fn start(
         epoch_rows: settings.epoch_rows(),
         time_zone: settings.time_zone().to_owned(),
         seed: engine.next_seed(),
-        checkpoints,
+        checkpoints: beginning.checkpoints,
         restart: settings.restart_strategy(),
         backend: engine.state_backend(settings),
+        from: beginning.from,
+        in_phases: beginning.in_phases,
         ..JobSettings::default()
     };
     let started = rim.clock.monotonic();
@@ -282,7 +287,8 @@ pub(crate) fn start(
         // Nobody follows the job any more: then nobody asks how it ended.
         let _ = to.send(JobEvent::Ended(result));
     });
-    Ok(RunningJob { facts, handle, clock: rim.clock.clone(), started, summary, events, sender, channel })
+    let control = JobControl::new(engine, &facts.name, settings.savepoints_dir(), &handle);
+    Ok(RunningJob { facts, handle, control, clock: rim.clock.clone(), started, summary, events, sender, channel })
 }
 
 /// A setting is the statement's fault; a table that cannot be opened fails the job.
@@ -301,7 +307,7 @@ fn facts(
     registry: &Registry,
     settings: &Settings,
     shards: usize,
-    name: String,
+    beginning: &Beginning,
     planned: &PlannedJob,
     is_select: bool,
 ) -> Result<JobFacts, SqlError> {
@@ -318,7 +324,8 @@ fn facts(
         path: s.options.get("path").cloned(),
     });
     Ok(JobFacts {
-        name: settings.pipeline_name().map_or(name, str::to_owned),
+        name: beginning.name.clone(),
+        is_named: beginning.is_named,
         bounded: endless.is_empty(),
         shards,
         sinks: if result.is_some() { Vec::new() } else { sinks.collect() },

@@ -8,7 +8,9 @@
 //!
 //! Not here: sockets, terminals, files of settings. Start at [`Session::run_script`].
 
+mod beginning;
 mod collect;
+mod control;
 mod ddl;
 mod engine;
 mod error;
@@ -23,11 +25,12 @@ mod show;
 mod text;
 
 pub use arrow;
+pub use control::{JobControl, SavepointPlace};
 pub use eddyline_changes::{ChangeBatch, Epoch, RowKind, Watermark};
 pub use eddyline_connectors::changelog::row_kinds;
 pub use eddyline_connectors::{self as connectors, Clock, Registry};
 pub use eddyline_planner::{PlannedJob, Presentation, SqlError, TextPosition, parse, statement};
-pub use eddyline_runtime::{JobMetrics, OperatorMetrics};
+pub use eddyline_runtime::{JobMetrics, OperatorMetrics, SavepointMade};
 pub use engine::{Engine, EngineConfig};
 pub use error::NOBODY_READS;
 pub use job::{Interrupter, JobEvent, JobFacts, Progress, ResultShape, RunningJob, SinkPlace};

@@ -1,5 +1,6 @@
 //! A session: names, settings, and statements one after the other.
 
+use crate::beginning::Beginning;
 use crate::collect::{CHANNEL, COLLECT};
 use crate::ddl::{self, Definer};
 use crate::error::{from_catalog, from_connector};
@@ -165,7 +166,10 @@ impl Session {
     /// # Errors
     /// What cannot be bound or maintained.
     pub(crate) fn plan(&self, outputs: Vec<JobOutput>) -> Result<PlannedJob, SqlError> {
-        let options = self.planner_options();
+        self.plan_with(outputs, &self.planner_options())
+    }
+
+    fn plan_with(&self, outputs: Vec<JobOutput>, options: &PlannerOptions) -> Result<PlannedJob, SqlError> {
         let takes = |table: &Table| -> Result<SinkChanges, SqlError> {
             let request = ddl::sink_request(table, self.settings.time_zone());
             let sink = self.engine.registry().sink(&table.options, request).map_err(|e| from_connector(&e))?;
@@ -176,7 +180,7 @@ impl Session {
             let connector = registry.connector(&table.name, &table.options);
             connector.map_or(SourceChanges::Inserts, |connector| connector.changes(&table.options))
         };
-        Planner::new(&self.catalog, &options, self.engine.functions())
+        Planner::new(&self.catalog, options, self.engine.functions())
             .with_sinks(&takes)
             .with_sources(&gives)
             .plan(outputs)
@@ -230,18 +234,18 @@ impl Session {
     /// # Errors
     /// What cannot be planned or opened.
     pub(crate) fn start(&self, outputs: Vec<JobOutput>) -> Result<RunningJob, ScriptError> {
-        let name = match outputs.as_slice() {
-            [JobOutput { target: Target::Table { table, .. }, .. }] => format!("insert-into {}", table.name),
-            several => format!("{} inserts", several.len()),
-        };
-        let planned = self.plan(outputs)?;
-        job::start(&self.engine, &self.settings, self.shards(), name, planned, None)
+        let tables: Vec<&str> = outputs.iter().filter_map(written_table).collect();
+        let beginning = Beginning::of_inserts(&self.engine, &self.settings, &tables)?;
+        let planned = self.plan_with(outputs, &beginning.planned(self.planner_options()))?;
+        job::start(&self.engine, &self.settings, self.shards(), beginning, planned, None)
     }
 
     fn select(&self, query: &Query) -> Result<RunningJob, ScriptError> {
         let channel = self.engine.next_channel();
-        let planned = self.plan(vec![result_output(query, channel)])?;
-        job::start(&self.engine, &self.settings, self.shards(), "select".into(), planned, Some(channel))
+        let beginning = Beginning::of_select(&self.engine, &self.settings, self.shards())?;
+        let options = beginning.planned(self.planner_options());
+        let planned = self.plan_with(vec![result_output(query, channel)], &options)?;
+        job::start(&self.engine, &self.settings, self.shards(), beginning, planned, Some(channel))
     }
 
     /// What EXPLAIN shows of a statement.
@@ -311,6 +315,13 @@ impl Session {
                 Ok(show::describe_columns(&Arc::new(bound.schema().as_arrow().clone())))
             }
         }
+    }
+}
+
+fn written_table(output: &JobOutput) -> Option<&str> {
+    match &output.target {
+        Target::Table { table, .. } => Some(&table.name),
+        Target::Result { .. } => None,
     }
 }
 

@@ -295,8 +295,14 @@ impl Builder<'_> {
         let feed = self.feed(nodes, &stage_of, shard)?;
         let (counters, clock) = (self.shared.counters.clone(), self.shared.clock.clone());
         let random = random(self.build.settings.seed, fragment, shard);
-        let pipeline = Pipeline::new(stages, shard, counters, clock, self.shared.keeps, random);
-        Ok(Task { pipeline, feed, waker: Waker::from(self.shared.shard_alarm(shard)), done: false })
+        let pipeline = Pipeline::new(stages, shard, counters, clock, random);
+        Ok(Task {
+            pipeline,
+            feed,
+            waker: Waker::from(self.shared.shard_alarm(shard)),
+            shared: self.shared.clone(),
+            done: false,
+        })
     }
 
     fn stage(&self, node: &Node, shard: usize) -> Result<Stage, RuntimeError> {

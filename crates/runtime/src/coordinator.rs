@@ -12,12 +12,14 @@
 //! finished, or when somebody asked.
 
 pub(crate) mod checkpoints;
+pub(crate) mod savepoints;
 
 use checkpoints::{CheckpointTimes, Checkpoints, Held, Next};
 use eddyline_changes::{Barrier, BarrierKind, Epoch};
 use eddyline_checkpoint::CheckpointId;
 use eddyline_connectors::Commit;
 use eddyline_plan::NodeId;
+use savepoints::{OrderId, Savepoints};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -59,6 +61,10 @@ pub(crate) enum Event {
     Cut,
     /// Somebody asks for a checkpoint.
     Checkpoint,
+    /// Somebody asks for a savepoint; `stop`: and to end the job with it.
+    Save { order: OrderId, stop: bool },
+    /// The savepoints of this epoch are made, or cannot be: who asked has been told.
+    Saved(Epoch),
     /// Somebody asks to end the job at a barrier.
     Stop,
     /// Time has passed.
@@ -79,6 +85,10 @@ pub(crate) enum Action {
     CommitHeld { id: CheckpointId, held: Vec<Held> },
     /// The checkpoint is complete: older ones may go.
     Checkpointed { id: CheckpointId, barrier: Barrier },
+    /// Make savepoints of what was frozen at the barrier; then say [`Event::Saved`].
+    Save { barrier: Barrier, orders: Vec<OrderId> },
+    /// These savepoints cannot be made, because the checkpoint at their barrier could not.
+    SaveFailed(Vec<OrderId>),
     /// The checkpoint of this epoch takes longer than it should.
     Slow(Epoch),
     /// Say [`Event::Timer`] at this time.
@@ -140,6 +150,9 @@ pub(crate) struct Coordinator {
     asked: Asked,
     stopping: Option<bool>,
     checkpoints: Option<Checkpoints>,
+    savepoints: Savepoints,
+    /// The last epoch is complete.
+    is_over: bool,
 }
 
 #[derive(Default)]
@@ -163,6 +176,8 @@ impl Coordinator {
             time_ms: i64::MIN,
             asked: Asked::default(),
             stopping: None,
+            savepoints: Savepoints::default(),
+            is_over: false,
             settings,
         }
     }
@@ -170,6 +185,11 @@ impl Coordinator {
     /// It is stopping because the input is at its end.
     pub(crate) fn is_at_end(&self) -> bool {
         self.stopping == Some(true)
+    }
+
+    /// Is what was frozen at this epoch's barrier needed for savepoints too?
+    pub(crate) fn saves(&self, epoch: Epoch) -> bool {
+        self.savepoints.at(epoch).is_some()
     }
 
     /// Takes an event at time `now`; returns what is to be done, in order.
@@ -186,6 +206,14 @@ impl Coordinator {
             Event::HeldCommitted(id) => self.held_committed(id, now.monotonic, &mut actions),
             Event::Cut => self.asked.cut = true,
             Event::Checkpoint => self.asked.checkpoint = true,
+            Event::Save { order, stop } => {
+                self.savepoints.ask(order);
+                self.asked.stop |= stop;
+            }
+            Event::Saved(epoch) => {
+                self.savepoints.end(epoch);
+                self.end_when_over(&mut actions);
+            }
             Event::Stop => self.asked.stop = true,
             Event::Timer => {}
         }
@@ -259,12 +287,25 @@ impl Coordinator {
         actions.push(Action::Complete(barrier));
         if self.checkpoints.is_some() && barrier.kind != BarrierKind::Flush {
             self.next(|c| c.acknowledged(barrier), actions);
-        } else if let Some(finished) = self.stopping
-            && barrier.kind == BarrierKind::Stop
-        {
-            return actions.push(Action::End { finished });
+        } else {
+            self.settled(barrier, actions);
         }
         self.commit_next(actions);
+    }
+
+    /// All that a barrier asks for is done, but for savepoints, which hold nothing that is not visible.
+    fn settled(&mut self, barrier: Barrier, actions: &mut Vec<Action>) {
+        if let Some(orders) = self.savepoints.at(barrier.epoch) {
+            actions.push(Action::Save { barrier, orders: orders.to_vec() });
+        }
+        self.is_over |= barrier.kind == BarrierKind::Stop;
+        self.end_when_over(actions);
+    }
+
+    fn end_when_over(&self, actions: &mut Vec<Action>) {
+        if let (true, true, Some(finished)) = (self.is_over, self.savepoints.is_free(), self.stopping) {
+            actions.push(Action::End { finished });
+        }
     }
 
     fn next(&mut self, step: impl FnOnce(&mut Checkpoints) -> Option<Next>, actions: &mut Vec<Action>) {
@@ -279,15 +320,16 @@ impl Coordinator {
         let Some(checkpoints) = &mut self.checkpoints else { return };
         let (Some(barrier), next) = checkpoints.committed(id, now) else { return };
         actions.push(Action::Checkpointed { id, barrier });
-        match self.stopping {
-            Some(finished) if barrier.kind == BarrierKind::Stop => actions.push(Action::End { finished }),
-            _ => self.next(|_| next, actions),
-        }
+        self.settled(barrier, actions);
+        self.next(|_| next, actions);
     }
 
     fn keep_failed(&mut self, id: CheckpointId, now: Duration, actions: &mut Vec<Action>) {
         let Some(checkpoints) = &mut self.checkpoints else { return };
         let (Some(barrier), next) = checkpoints.failed(id, now) else { return };
+        if let Some(orders) = self.savepoints.end(barrier.epoch) {
+            actions.push(Action::SaveFailed(orders));
+        }
         match barrier.kind {
             BarrierKind::Stop => actions.push(Action::Fail(id)),
             _ => self.next(|_| next, actions),
@@ -303,7 +345,7 @@ impl Coordinator {
             self.stopping = Some(finished);
             return self.cut(BarrierKind::Stop, now, actions);
         }
-        if self.is_time_for_checkpoint(now.monotonic, actions) {
+        if self.is_time_for_checkpoint(now.monotonic, actions) || self.is_time_for_savepoint() {
             self.asked.checkpoint = false;
             return self.cut(BarrierKind::Checkpoint, now, actions);
         }
@@ -318,6 +360,11 @@ impl Coordinator {
         let is_due = checkpoints.is_due(now, &mut wake_at) || (self.asked.checkpoint && checkpoints.is_free());
         actions.extend(wake_at.map(Action::WakeAt));
         is_due
+    }
+
+    /// One after the other, and not while a checkpoint is under way.
+    fn is_time_for_savepoint(&self) -> bool {
+        self.savepoints.is_due() && self.checkpoints.as_ref().is_none_or(Checkpoints::is_free)
     }
 
     fn report_slow(&mut self, now: Duration, actions: &mut Vec<Action>) {
@@ -375,6 +422,7 @@ impl Coordinator {
         if let Some(checkpoints) = &mut self.checkpoints {
             checkpoints.cut(barrier, now.monotonic);
         }
+        self.savepoints.cut(barrier);
         let (prepared, due_ms) = (Vec::new(), None);
         self.in_flight.push_back(InFlight { barrier, acknowledged: 0, prepared, due_ms, committing: false });
         actions.push(Action::Inject(barrier));

@@ -6,6 +6,7 @@ use crate::error::RuntimeError;
 use crate::job::{JobShared, JobState};
 use crate::keeper::{Keeper, Task};
 use crate::life::Ready;
+use crate::savepoint::Saver;
 use eddyline_changes::{Barrier, BarrierKind, Epoch};
 use eddyline_connectors::{Commit, Committer};
 use eddyline_plan::NodeId;
@@ -37,21 +38,42 @@ pub(crate) enum Keeping {
     /// It works on a thread of its own.
     Thread { tasks: crossbeam_channel::Sender<Task>, thread: JoinHandle<()> },
     /// Its tasks are done when somebody says so (simulation).
-    Queue { tasks: VecDeque<Task>, keeper: Box<Keeper> },
+    Queue { tasks: VecDeque<Task>, worker: Box<Worker> },
+}
+
+/// Who works on what shards have frozen.
+pub(crate) struct Worker {
+    /// `None` in a job that keeps no checkpoints.
+    pub(crate) keeper: Option<Keeper>,
+    pub(crate) saver: Saver,
+}
+
+impl Worker {
+    fn work(&mut self, task: Task) {
+        match (task, &mut self.keeper) {
+            (Task::Save { barrier, orders, snapshots, finished }, _) => {
+                let kept = self.keeper.as_mut().and_then(|keeper| keeper.pictures.take());
+                let snapshots = snapshots.or(kept).unwrap_or_default();
+                self.saver.work(barrier, &orders, &snapshots, finished);
+            }
+            (task, Some(keeper)) => keeper.work(task),
+            (_, None) => {}
+        }
+    }
 }
 
 impl Keeping {
-    /// A keeper on a thread of its own.
+    /// A worker on a thread of its own.
     ///
     /// # Errors
     /// The machine gave no thread.
-    pub(crate) fn spawn(mut keeper: Keeper) -> Result<Self, RuntimeError> {
+    pub(crate) fn spawn(mut worker: Worker) -> Result<Self, RuntimeError> {
         let (tasks, receive) = crossbeam_channel::unbounded::<Task>();
-        let shared = keeper.shared.clone();
+        let shared = worker.saver.shared.clone();
         let work = move || {
             guard("checkpoints", &shared, || {
                 receive.iter().try_for_each(|task| {
-                    keeper.work(task);
+                    worker.work(task);
                     Ok(())
                 })
             })
@@ -71,7 +93,7 @@ impl Keeping {
     pub(crate) fn step(&mut self) -> bool {
         match self {
             Self::Thread { .. } => false,
-            Self::Queue { tasks, keeper } => tasks.pop_front().map(|task| keeper.work(task)).is_some(),
+            Self::Queue { tasks, worker } => tasks.pop_front().map(|task| worker.work(task)).is_some(),
         }
     }
 
@@ -122,7 +144,17 @@ impl Driver {
                     Action::Keep { id, barrier, held } => {
                         let snapshots = self.shared.take_snapshots(barrier.epoch);
                         let finished = barrier.kind == BarrierKind::Stop && self.coordinator.is_at_end();
-                        self.keep(Task::Keep { id, barrier, held, snapshots, finished });
+                        let saves = self.coordinator.saves(barrier.epoch);
+                        self.keep(Task::Keep { id, barrier, held, snapshots, finished, saves });
+                    }
+                    Action::Save { barrier, orders } => {
+                        let snapshots = (!self.shared.keeps).then(|| self.shared.take_snapshots(barrier.epoch));
+                        let finished = barrier.kind == BarrierKind::Stop && self.coordinator.is_at_end();
+                        self.keep(Task::Save { barrier, orders, snapshots, finished });
+                    }
+                    Action::SaveFailed(orders) => {
+                        let error = self.shared.checkpoint_failure().unwrap_or(RuntimeError::NoSavepoint);
+                        orders.iter().for_each(|order| self.shared.orders.end(*order, Err(error.clone())));
                     }
                     Action::CommitHeld { id, held } => {
                         for Held { epoch, prepared } in held {
@@ -221,6 +253,7 @@ pub(crate) fn run(ready: Ready) -> (Option<bool>, Option<RuntimeError>) {
     }
     let mut finished = None;
     guard("coordinator", &shared, || driver.run_to_end().map(|f| finished = f));
+    shared.orders.close();
     join(threads);
     // The last sweep too.
     if let Some(keeping) = driver.keeping.take() {

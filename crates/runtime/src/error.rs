@@ -125,6 +125,9 @@ pub enum RuntimeError {
         /// The table.
         table: String,
     },
+    /// The job ended, or failed, before the savepoint was made.
+    #[error("the job ended before the savepoint was made")]
+    NoSavepoint,
     /// Another process works at the job.
     #[error("job '{job}' is run by another process (it holds {path})")]
     Locked {
@@ -160,9 +163,10 @@ impl RuntimeError {
             RuntimeError::Checkpoint { error } => of_checkpoint(error),
             RuntimeError::State { error } => of_state(error),
             RuntimeError::NoCheckpoint { .. } => ErrorClass::Corruption,
-            RuntimeError::OtherState { .. } | RuntimeError::HeldOutput { .. } | RuntimeError::Locked { .. } => {
-                ErrorClass::User
-            }
+            RuntimeError::OtherState { .. }
+            | RuntimeError::HeldOutput { .. }
+            | RuntimeError::NoSavepoint
+            | RuntimeError::Locked { .. } => ErrorClass::User,
             RuntimeError::Source { error, .. } | RuntimeError::Sink { error, .. } => of_connector(error),
             RuntimeError::Operator { error, .. } => of_operator(error),
         }
@@ -229,7 +233,10 @@ fn of_state(error: &StateError) -> ErrorClass {
 
 fn of_checkpoint(error: &CheckpointError) -> ErrorClass {
     match error {
-        CheckpointError::Location { .. } | CheckpointError::Taken { .. } => ErrorClass::User,
+        CheckpointError::Location { .. }
+        | CheckpointError::Taken { .. }
+        | CheckpointError::SavepointThere { .. }
+        | CheckpointError::NoSavepoint { .. } => ErrorClass::User,
         CheckpointError::Corrupt { .. } | CheckpointError::Version { .. } => ErrorClass::Corruption,
         CheckpointError::Io { error, .. } if error.kind() == ErrorKind::StorageFull => ErrorClass::Resource,
         CheckpointError::Io { .. } | CheckpointError::Store { .. } => ErrorClass::External,

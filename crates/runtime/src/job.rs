@@ -5,6 +5,7 @@ use crate::coordinator::Event;
 use crate::error::RuntimeError;
 use crate::life::{Definition, Life};
 use crate::metrics::{Counters, JobCollector, JobMetrics};
+use crate::savepoint::{Order, Orders, SavepointMade, SavepointTarget};
 use crate::settings::JobSettings;
 use crate::wake::Alarm;
 use eddyline_changes::{Barrier, BarrierKind, Epoch};
@@ -71,6 +72,12 @@ pub(crate) struct JobShared {
     pub(crate) counters: Arc<Counters>,
     /// The job keeps checkpoints.
     pub(crate) keeps: bool,
+    /// Savepoints that are asked for.
+    pub(crate) orders: Orders,
+    /// The last barrier is one at which state is frozen also if the job keeps no checkpoints.
+    saves_at_end: AtomicBool,
+    /// Before the last barrier, event time goes to its end.
+    drains: AtomicBool,
     aborted: AtomicBool,
     error: Mutex<Option<RuntimeError>>,
     events: Mutex<Vec<Event>>,
@@ -116,6 +123,9 @@ impl JobShared {
             clock,
             counters,
             keeps,
+            orders: Orders::default(),
+            saves_at_end: AtomicBool::new(false),
+            drains: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
             error: Mutex::default(),
             events: Mutex::default(),
@@ -126,9 +136,28 @@ impl JobShared {
         })
     }
 
-    /// Does state become durable at this barrier?
+    /// Is state written back and frozen at this barrier? At those of checkpoints, and at the last one if something is
+    /// made of it.
     pub(crate) fn persists(&self, kind: BarrierKind) -> bool {
-        self.keeps && kind != BarrierKind::Flush
+        match kind {
+            BarrierKind::Flush => false,
+            BarrierKind::Checkpoint => true,
+            BarrierKind::Stop => self.keeps || self.saves_at_end.load(SeqCst),
+        }
+    }
+
+    /// Says before the last barrier that state is to be frozen at it.
+    pub(crate) fn save_at_end(&self) {
+        self.saves_at_end.store(true, SeqCst);
+    }
+
+    /// Says before the last barrier that event time is to go to its end.
+    pub(crate) fn drain(&self) {
+        self.drains.store(true, SeqCst);
+    }
+
+    pub(crate) fn drains(&self) -> bool {
+        self.drains.load(SeqCst)
     }
 
     pub(crate) fn add_snapshot(&self, epoch: Epoch, snapshot: Snapshot) {
@@ -297,6 +326,34 @@ impl JobHandle {
     /// Makes a checkpoint now; of no effect for a job that keeps none.
     pub fn checkpoint(&self) {
         self.life.tell(Event::Checkpoint);
+    }
+
+    /// Makes a savepoint while the job goes on. Blocks until it is there.
+    ///
+    /// # Errors
+    /// The place cannot be written or holds a savepoint already; the job ends or fails before the savepoint is made.
+    pub fn savepoint(&self, target: &SavepointTarget) -> Result<SavepointMade, RuntimeError> {
+        self.life.save(Order::new(target, &self.life.tokio)?, false)
+    }
+
+    /// Ends the job at a barrier, with a savepoint of what it is then. `drain`: before that, event time goes to its end, so that
+    /// all that waits for it comes out; such a job is not meant to go on. Blocks until the savepoint is there.
+    ///
+    /// # Errors
+    /// As [`savepoint`](Self::savepoint). A place that cannot be written as it seems does not end the job; when writing fails
+    /// all the same, the job has ended.
+    pub fn stop_with_savepoint(&self, target: &SavepointTarget, drain: bool) -> Result<SavepointMade, RuntimeError> {
+        let order = Order::new(target, &self.life.tokio)?;
+        if drain {
+            self.life.drain();
+        }
+        self.life.save(order, true)
+    }
+
+    /// As [`stop`](Self::stop), with event time going to its end before.
+    pub fn drain(&self) {
+        self.life.drain();
+        self.life.stop();
     }
 
     /// Ends the job at once. What was not committed yet never becomes visible.

@@ -3,6 +3,7 @@
 
 use crate::coordinator::Event;
 use crate::coordinator::checkpoints::Held;
+use crate::coordinator::savepoints::OrderId;
 use crate::error::RuntimeError;
 use crate::job::{JobShared, Snapshot};
 use eddyline_changes::{Barrier, BarrierKind};
@@ -32,7 +33,10 @@ pub(crate) struct HeldSink {
 /// What there is to do.
 pub(crate) enum Task {
     /// Make this durable, and tell the coordinator.
-    Keep { id: CheckpointId, barrier: Barrier, held: Vec<Held>, snapshots: Vec<Snapshot>, finished: bool },
+    Keep { id: CheckpointId, barrier: Barrier, held: Vec<Held>, snapshots: Vec<Snapshot>, finished: bool, saves: bool },
+    /// Make savepoints of the state that was frozen at the barrier: of the checkpoint that was kept last, if no snapshots are
+    /// given.
+    Save { barrier: Barrier, orders: Vec<OrderId>, snapshots: Option<Vec<Snapshot>>, finished: bool },
     /// Older checkpoints may go.
     Sweep,
 }
@@ -49,8 +53,13 @@ pub(crate) struct Keeper {
     pub(crate) sinks: BTreeMap<NodeId, HeldSink>,
     pub(crate) max_parallelism: u16,
     pub(crate) split_shards: usize,
+    pub(crate) in_phases: bool,
+    /// The savepoint that the job began at.
+    pub(crate) origin: Option<String>,
     pub(crate) backend: &'static str,
     pub(crate) retained: usize,
+    /// Of the last checkpoint, if savepoints are to be made of it.
+    pub(crate) pictures: Option<Vec<Snapshot>>,
     pub(crate) shared: Arc<JobShared>,
 }
 
@@ -58,13 +67,13 @@ impl Keeper {
     /// Does one task.
     pub(crate) fn work(&mut self, task: Task) {
         match task {
-            Task::Keep { id, barrier, held, snapshots, finished } => {
-                let event = match self.keep(id, barrier, &held, &snapshots, finished) {
-                    true => Event::Kept(id),
-                    false => Event::KeepFailed(id),
-                };
-                self.shared.tell(event);
+            Task::Keep { id, barrier, held, snapshots, finished, saves } => {
+                let is_kept = self.keep(id, barrier, &held, &snapshots, finished);
+                self.pictures = (is_kept && saves).then_some(snapshots);
+                self.shared.tell(if is_kept { Event::Kept(id) } else { Event::KeepFailed(id) });
             }
+            // Who asked for them has them made by another.
+            Task::Save { .. } => {}
             Task::Sweep => {
                 if let Err(error) = self.store.sweep(self.retained) {
                     tracing::warn!(%error, "older checkpoints cannot be deleted; it is tried again at the next");
@@ -143,6 +152,9 @@ impl Keeper {
             finished,
             max_parallelism: self.max_parallelism,
             split_shards: self.split_shards,
+            in_phases: self.in_phases,
+            drained: self.shared.drains() && barrier.kind == BarrierKind::Stop,
+            origin: self.origin.clone(),
             operators: self.operators.clone(),
             shards,
             commits: held.iter().flat_map(|held| self.commits(held)).collect(),
@@ -202,6 +214,12 @@ pub(crate) enum Fault {
     State(StateError),
     #[error(transparent)]
     Store(CheckpointError),
+}
+
+impl From<CheckpointError> for Fault {
+    fn from(error: CheckpointError) -> Self {
+        Fault::Store(error)
+    }
 }
 
 impl From<Fault> for RuntimeError {

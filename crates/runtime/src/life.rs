@@ -6,13 +6,14 @@
 use crate::build::{Build, Built, MakeOperator, build};
 use crate::coordinator::Event;
 use crate::coordinator::checkpoints::CheckpointTimes;
-use crate::driver::{Driver, Keeping, run};
+use crate::driver::{Driver, Keeping, Worker, run};
 use crate::error::RuntimeError;
 use crate::job::{JobShared, JobState, JobSummary};
 use crate::keeper::{Fault, HeldSink, Keeper, remove_directory};
 use crate::metrics::Counters;
-use crate::recovery::{Recovered, fresh, operator_facts, recover};
+use crate::recovery::{Beginning, OpenSavepoint, Recovered, Start, fresh, operator_facts, recover};
 use crate::restart::Restarts;
+use crate::savepoint::{Order, SavepointMade, Saver};
 use crate::settings::{CheckpointSettings, JobSettings};
 use eddyline_changes::Epoch;
 use eddyline_checkpoint::{CheckpointId, CheckpointStore, Place};
@@ -26,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 /// What a job is.
 pub(crate) struct Definition {
@@ -49,6 +50,7 @@ pub(crate) struct Durable {
 pub(crate) struct Life {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) tokio: tokio::runtime::Handle,
     started: Duration,
     state: Mutex<State>,
     /// Somebody asked for the end.
@@ -60,6 +62,7 @@ pub(crate) struct Life {
 struct State {
     run: Option<Arc<JobShared>>,
     stop: bool,
+    drain: bool,
     cancelled: bool,
     result: Option<Result<JobSummary, RuntimeError>>,
     wakers: Vec<Waker>,
@@ -70,6 +73,26 @@ impl Life {
         self.state.lock().stop = true;
         self.asked.notify_all();
         self.tell(Event::Stop);
+    }
+
+    /// When the job ends, event time goes to its end before.
+    pub(crate) fn drain(&self) {
+        let mut state = self.state.lock();
+        state.drain = true;
+        if let Some(run) = &state.run {
+            run.drain();
+        }
+    }
+
+    /// Has a savepoint made, of the end of the job if it is to `stop`. Blocks until it is there.
+    pub(crate) fn save(&self, order: Order, stop: bool) -> Result<SavepointMade, RuntimeError> {
+        let run = self.state.lock().run.clone().ok_or(RuntimeError::NoSavepoint)?;
+        if stop {
+            run.save_at_end();
+        }
+        let (order, made) = run.orders.take(order).ok_or(RuntimeError::NoSavepoint)?;
+        run.tell(Event::Save { order, stop });
+        made.recv().unwrap_or_else(|_| Err(run.error().unwrap_or(RuntimeError::NoSavepoint)))
     }
 
     pub(crate) fn cancel(&self) {
@@ -111,6 +134,9 @@ impl Life {
     /// A run begins. What was asked of the job meanwhile is asked of the run.
     fn begin(&self, run: &Arc<JobShared>) {
         let mut state = self.state.lock();
+        if state.drain {
+            run.drain();
+        }
         if state.stop {
             run.tell(Event::Stop);
         }
@@ -162,6 +188,7 @@ pub(crate) fn begin(definition: Definition) -> Result<Arc<Life>, RuntimeError> {
     let life = Arc::new(Life {
         clock: definition.rim.clock.clone(),
         counters,
+        tokio: definition.rim.tokio.clone(),
         started: definition.rim.clock.monotonic(),
         state: Mutex::default(),
         asked: Condvar::new(),
@@ -225,8 +252,7 @@ impl Definition {
     /// Where checkpoints and live state are; `None` for a job that keeps none.
     fn durable(&self) -> Result<Option<Durable>, RuntimeError> {
         let Some(settings) = &self.settings.checkpoints else { return Ok(None) };
-        let environment = settings.environment.iter().map(|(k, v)| (k.clone(), v.clone()));
-        let place = Place::parse(&settings.location, environment, &self.rim.tokio).map_err(Fault::Store)?;
+        let place = settings.place(&self.rim.tokio)?;
         let beside = || CheckpointStore::new(&place, &self.settings.name).live_directory();
         let live = settings.local.as_ref().map(|local| local.join(self.local_name()));
         let live =
@@ -252,18 +278,16 @@ impl Definition {
         may_be_fresh: bool,
     ) -> Result<Ready, RuntimeError> {
         let store = durable.map(|d| CheckpointStore::new(&d.place, &self.settings.name));
+        let from = self.settings.from.as_ref().map(|from| OpenSavepoint::open(from, &self.rim.tokio)).transpose()?;
         let (recovered, lineage) = match (durable, &store) {
             (Some(durable), Some(store)) => {
-                let allow_fresh = may_be_fresh && durable.settings.allow_fresh;
+                let start = Start { allow_fresh: may_be_fresh && durable.settings.allow_fresh, from };
                 let state = durable.live.join("state");
-                let recovered = recover(store, &state, &self.dataflow, &self.settings, allow_fresh)?;
-                let lineage = if recovered.is_renewed { store.renew_lineage() } else { store.lineage() };
-                (recovered, Some(lineage.map_err(Fault::Store)?))
+                let recovered = recover(store, &state, &self.dataflow, &self.settings, start)?;
+                let lineage = self.lineage(store, &recovered)?;
+                (recovered, Some(lineage))
             }
-            _ => {
-                let (manifest, is_same, last, is_renewed) = (None, false, CheckpointId(0), false);
-                (Recovered { backends: fresh(&self.settings, None)?, manifest, is_same, last, is_renewed }, None)
-            }
+            _ => (self.without_checkpoints(from)?, None),
         };
         let mut built = build(Build {
             dataflow: &self.dataflow,
@@ -279,14 +303,19 @@ impl Definition {
             lineage: lineage.clone(),
         })?;
         self.settle(&mut built, &recovered)?;
-        let keeping = match (durable, store, lineage) {
+        let saver = self.saver(lineage.clone(), &built, &recovered);
+        let keeper = match (durable, store, lineage) {
             (Some(durable), Some(store), Some(lineage)) => {
-                let keeper = self.keeper(durable, store, lineage, &built, &recovered);
-                Some(Keeping::spawn(keeper)?)
+                Some(self.keeper(durable, store, lineage, &built, &recovered))
             }
             _ => None,
         };
+        let keeping = Some(Keeping::spawn(Worker { keeper, saver })?);
         let driver = self.driver(&mut built, durable, keeping, recovered.last, self.settings.epoch_interval / 20);
+        if recovered.beginning == Beginning::AtSavepoint {
+            // From then on it is a checkpoint that the job goes on from.
+            built.shared.tell(Event::Checkpoint);
+        }
         tracing::info!(
             job = self.settings.name,
             shards = self.settings.shards,
@@ -295,6 +324,44 @@ impl Definition {
             "job starts"
         );
         Ok(Ready { built, driver })
+    }
+
+    /// What a job begins with that keeps no checkpoints.
+    fn without_checkpoints(&self, from: Option<OpenSavepoint>) -> Result<Recovered, RuntimeError> {
+        if let Some(from) = from {
+            return from.begin(None, &self.dataflow, &self.settings);
+        }
+        let backends = fresh(&self.settings, None)?;
+        let (last, beginning) = (CheckpointId(0), Beginning::AsItWas);
+        Ok(Recovered { backends, manifest: None, is_same: false, last, beginning, origin: None })
+    }
+
+    /// What tells the output of the job from that of others. At a savepoint another line begins, which leaves alone what a job
+    /// that made the savepoint has written since; begun there again, it is the same line.
+    fn lineage(&self, store: &CheckpointStore, recovered: &Recovered) -> Result<String, RuntimeError> {
+        let lineage = match recovered.beginning {
+            Beginning::AsItWas => store.lineage(),
+            Beginning::Renewed => store.renew_lineage(),
+            Beginning::AtSavepoint => {
+                let origin = recovered.origin.as_deref().unwrap_or_default();
+                let lineage = xxh3_64(format!("{origin} {}", self.local_name()).as_bytes());
+                let lineage = format!("{:08x}", lineage as u32);
+                store.set_lineage(&lineage).map(|()| lineage)
+            }
+        };
+        Ok(lineage.map_err(Fault::Store)?)
+    }
+
+    pub(crate) fn saver(&self, lineage: Option<String>, built: &Built, recovered: &Recovered) -> Saver {
+        Saver {
+            job: self.settings.name.clone(),
+            lineage,
+            operators: operator_facts(&self.dataflow),
+            max_parallelism: self.settings.max_parallelism,
+            split_shards: recovered.split_shards(self.settings.shards),
+            in_phases: self.settings.in_phases,
+            shared: built.shared.clone(),
+        }
     }
 
     pub(crate) fn driver(
@@ -333,6 +400,9 @@ impl Definition {
             sinks: self.held_sinks(),
             max_parallelism: self.settings.max_parallelism,
             split_shards: recovered.split_shards(self.settings.shards),
+            in_phases: self.settings.in_phases,
+            origin: recovered.origin.clone(),
+            pictures: None,
             backend: self.settings.backend.name(),
             retained: durable.settings.retained,
             shared: built.shared.clone(),

@@ -91,8 +91,6 @@ pub(crate) struct Pipeline {
     shard: usize,
     counters: Arc<Counters>,
     clock: Arc<dyn Clock>,
-    /// The job keeps checkpoints.
-    keeps: bool,
     /// The time of the step at hand: all operators of the task see the same.
     wall_ms: i64,
     random: StdRng,
@@ -112,13 +110,12 @@ impl Pipeline {
         shard: usize,
         counters: Arc<Counters>,
         clock: Arc<dyn Clock>,
-        keeps: bool,
         random: StdRng,
     ) -> Self {
         let wall_ms = clock.wall_ms();
         let (buffers, measure_at) = (Vec::new(), Duration::ZERO);
         let due_ms = None;
-        Self { stages, shard, counters, clock, keeps, wall_ms, random, buffers, due_ms, measure_at, place: None }
+        Self { stages, shard, counters, clock, wall_ms, random, buffers, due_ms, measure_at, place: None }
     }
 
     /// What the task does, for people: its last operator.
@@ -296,11 +293,11 @@ impl Pipeline {
     }
 
     /// The epoch ends on all inputs: flush, prepare, persist, pass the barrier on, in this order. Meanwhile it is the time
-    /// of the barrier.
+    /// of the barrier. `persists`: state is written back at it.
     ///
     /// # Errors
     /// As [`take`](Self::take), or state cannot be written.
-    pub(crate) fn end_epoch(&mut self, barrier: Barrier) -> Result<Passed, RuntimeError> {
+    pub(crate) fn end_epoch(&mut self, barrier: Barrier, persists: bool) -> Result<Passed, RuntimeError> {
         (self.wall_ms, self.due_ms) = (barrier.time_ms, None);
         for at in 0..self.stages.len() {
             if let Work::Operator(_) = self.stages[at].work {
@@ -317,7 +314,7 @@ impl Pipeline {
             }
         }
         let begin = self.clock.monotonic();
-        if self.keeps && barrier.kind != BarrierKind::Flush {
+        if persists {
             (0..self.stages.len()).try_for_each(|at| self.persist(at))?;
         }
         let sync = self.clock.monotonic().saturating_sub(begin);

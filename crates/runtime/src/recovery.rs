@@ -1,18 +1,23 @@
 //! Where a job begins: at its newest checkpoint that is whole, or afresh.
 //!
+//! Told to begin at a savepoint, a job does so once: as soon as it has a checkpoint that descends from the savepoint, that is
+//! where it goes on, so that the same command can be given again after a failure.
+//!
 //! A checkpoint that is damaged is passed over, saying so. When there are checkpoints and none is whole, the job does not
 //! start, unless it is told to begin afresh: a job that silently forgot its state would give wrong results.
 
 use crate::error::RuntimeError;
 use crate::keeper::{Fault, remove_directory};
-use crate::settings::{JobSettings, StateBackend, open_named};
+use crate::savepoint::{KEYS_END, SavepointTarget};
+use crate::settings::{CheckpointSettings, JobSettings, StateBackend, open_named};
 use eddyline_changes::{Epoch, KeyGroups};
-use eddyline_checkpoint::{CheckpointId, CheckpointStore, Found, Manifest};
+use eddyline_checkpoint::{CheckpointId, CheckpointStore, Found, Manifest, Savepoint};
 use eddyline_plan::{Dataflow, OperatorSpec};
-use eddyline_state::{Backend, MemoryBackend, StateError, Write};
+use eddyline_state::{Backend, Each, EntriesReader, MemoryBackend, StateError, Write};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 
 /// Entries that are written at a time when state moves between shards.
 const MOVED_ENTRIES: usize = 10_000;
@@ -27,8 +32,80 @@ pub(crate) struct Recovered {
     pub(crate) is_same: bool,
     /// The last number that was given to a checkpoint.
     pub(crate) last: CheckpointId,
+    /// How this differs from going on where the job was.
+    pub(crate) beginning: Beginning,
+    /// The savepoint that it descends from.
+    pub(crate) origin: Option<String>,
+}
+
+/// How a job begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// For the first time, or where it was.
+    AsItWas,
     /// There are checkpoints, and it begins afresh all the same.
-    pub(crate) is_renewed: bool,
+    Renewed,
+    /// At a savepoint.
+    AtSavepoint,
+}
+
+/// Where a job may begin, beside its checkpoints.
+#[derive(Default)]
+pub(crate) struct Start {
+    /// Afresh, when there are checkpoints but none is whole.
+    pub(crate) allow_fresh: bool,
+    /// At this savepoint.
+    pub(crate) from: Option<OpenSavepoint>,
+}
+
+/// A savepoint that can be read.
+pub(crate) struct OpenSavepoint {
+    place: Savepoint,
+    manifest: Manifest,
+}
+
+impl OpenSavepoint {
+    /// # Errors
+    /// There is none, or it is damaged.
+    pub(crate) fn open(target: &SavepointTarget, tokio: &Handle) -> Result<Self, RuntimeError> {
+        let place = target.open(tokio)?;
+        let manifest = place.manifest().map_err(Fault::Store)?;
+        Ok(Self { place, manifest })
+    }
+
+    /// What a job begins with at it.
+    ///
+    /// # Errors
+    /// It is damaged, or is that of another query.
+    pub(crate) fn begin(
+        self,
+        live: Option<&Path>,
+        dataflow: &Dataflow,
+        settings: &JobSettings,
+    ) -> Result<Recovered, RuntimeError> {
+        check_key_groups(&self.manifest, settings)?;
+        check_operators(&self.manifest, dataflow)?;
+        let backends = fresh(settings, live)?;
+        let groups = KeyGroups::new(self.manifest.max_parallelism, settings.shards as u16);
+        let temporary = std::env::temp_dir();
+        let scratch = tempfile::tempdir_in(&temporary).map_err(|e| Fault::Io(temporary, e))?;
+        for shard in 0..self.manifest.shards.len() {
+            let file = self.place.file(&self.manifest, shard, scratch.path()).map_err(Fault::Store)?;
+            let mut entries = EntriesReader::open(&file).map_err(Fault::State)?;
+            spread(|each| entries.read_all(each), &backends, groups).map_err(Fault::State)?;
+        }
+        let (location, epoch) = (self.place.name(), self.manifest.epoch);
+        tracing::info!(location, epoch, bytes = self.manifest.size_bytes(), "state restored from savepoint");
+        if self.manifest.drained {
+            tracing::warn!(
+                location,
+                "the savepoint was made with --drain: windows that were open then have been put out, and their rows to come begin them anew"
+            );
+        }
+        let (origin, beginning) = (Some(self.manifest.identity()), Beginning::AtSavepoint);
+        let (last, manifest) = (CheckpointId(0), Some(self.manifest));
+        Ok(Recovered { backends, manifest, is_same: false, last, beginning, origin })
+    }
 }
 
 impl Recovered {
@@ -48,7 +125,27 @@ pub(crate) fn fresh(settings: &JobSettings, live: Option<&Path>) -> Result<Vec<A
     (0..settings.shards).map(|shard| open(&settings.backend, live, shard)).collect()
 }
 
-/// Finds the newest checkpoint that is whole and brings its state to `live`, a directory that is this job's alone.
+/// Whether the plan with which a job made the state that it will begin with has its aggregates in phases: the new plan has to be like it.
+/// `None`: it begins without state, or nobody said.
+///
+/// # Errors
+/// The places cannot be reached, or there is no savepoint. Damaged checkpoints are no error here.
+pub fn planned_in_phases(
+    job: &str,
+    checkpoints: Option<&CheckpointSettings>,
+    from: Option<&SavepointTarget>,
+    tokio: &Handle,
+) -> Result<Option<bool>, RuntimeError> {
+    if let Some(from) = from {
+        return Ok(OpenSavepoint::open(from, tokio)?.manifest.in_phases);
+    }
+    let Some(settings) = checkpoints else { return Ok(None) };
+    let store = CheckpointStore::new(&settings.place(tokio)?, job);
+    let mut found = store.list().map_err(Fault::Store)?.into_iter();
+    Ok(found.find_map(|f| f.manifest.ok()).and_then(|manifest| manifest.in_phases))
+}
+
+/// Finds where the job begins, and brings the state to `live`, a directory that is this job's alone.
 ///
 /// # Errors
 /// [`RuntimeError::NoCheckpoint`], [`RuntimeError::OtherState`], or the place cannot be reached.
@@ -57,14 +154,18 @@ pub(crate) fn recover(
     live: &Path,
     dataflow: &Dataflow,
     settings: &JobSettings,
-    allow_fresh: bool,
+    start: Start,
 ) -> Result<Recovered, RuntimeError> {
     remove_directory(live)?;
     std::fs::create_dir_all(live).map_err(|e| Fault::Io(live.to_owned(), e))?;
     let found = store.list().map_err(Fault::Store)?;
     let last = found.first().map_or(CheckpointId(0), |f| f.id);
+    let origin = start.from.as_ref().map(|from| from.manifest.identity());
     let mut faults = Vec::new();
     for Found { id, manifest } in found {
+        if origin.is_some() && !matches!(&manifest, Ok(manifest) if manifest.origin == origin) {
+            continue;
+        }
         if let Ok(manifest) = &manifest {
             check_key_groups(manifest, settings)?;
         }
@@ -76,7 +177,8 @@ pub(crate) fn recover(
             Ok((manifest, (backends, is_same))) => {
                 check_operators(&manifest, dataflow)?;
                 tracing::info!(%id, epoch = manifest.epoch, bytes = manifest.size_bytes(), "state restored");
-                return Ok(Recovered { backends, manifest: Some(manifest), is_same, last, is_renewed: false });
+                let (origin, beginning) = (manifest.origin.clone(), Beginning::AsItWas);
+                return Ok(Recovered { backends, manifest: Some(manifest), is_same, last, beginning, origin });
             }
             Err(fault) if is_damage(&fault) => {
                 tracing::warn!(%id, error = %fault, "checkpoint is damaged; the one before it is tried");
@@ -87,11 +189,15 @@ pub(crate) fn recover(
             Err(fault) => return Err(fault.into()),
         }
     }
-    if !faults.is_empty() && !allow_fresh {
+    if let Some(from) = start.from {
+        return Ok(Recovered { last, ..from.begin(Some(live), dataflow, settings)? });
+    }
+    if !faults.is_empty() && !start.allow_fresh {
         return Err(RuntimeError::NoCheckpoint { faults });
     }
-    let is_renewed = !faults.is_empty();
-    Ok(Recovered { backends: fresh(settings, Some(live))?, manifest: None, is_same: false, last, is_renewed })
+    let beginning = if faults.is_empty() { Beginning::AsItWas } else { Beginning::Renewed };
+    let backends = fresh(settings, Some(live))?;
+    Ok(Recovered { backends, manifest: None, is_same: false, last, beginning, origin: None })
 }
 
 fn is_damage(fault: &Fault) -> bool {
@@ -132,7 +238,7 @@ fn restore(
             StateError::Corrupt { table: store.name_of(manifest.id), message }
         };
         let from = open_named(&state.backend, &directory).unwrap_or_else(|| Err(unknown())).map_err(Fault::State)?;
-        spread(from.as_ref(), &to, groups).map_err(Fault::State)?;
+        spread(|each| from.scan(&[], &KEYS_END, each), &to, groups).map_err(Fault::State)?;
         drop(from);
         remove_directory(&directory)?;
     }
@@ -140,9 +246,13 @@ fn restore(
 }
 
 /// Copies every entry to the shard that owns its key group now.
-fn spread(from: &dyn Backend, to: &[Arc<dyn Backend>], groups: KeyGroups) -> Result<(), StateError> {
+fn spread(
+    scan: impl FnOnce(&mut Each<'_>) -> Result<(), StateError>,
+    to: &[Arc<dyn Backend>],
+    groups: KeyGroups,
+) -> Result<(), StateError> {
     let mut writes: Vec<Vec<Write>> = to.iter().map(|_| Vec::new()).collect();
-    from.scan(&[], &[0xff; 32], &mut |key, value| {
+    scan(&mut |key, value| {
         let group = key.get(10..12).and_then(|b| b.try_into().ok()).map(u16::from_be_bytes);
         let group = group.filter(|g| *g < groups.groups()).ok_or_else(|| StateError::Corrupt {
             table: "all".into(),

@@ -1,10 +1,14 @@
 use crate::RuntimeError;
+use crate::keeper::Fault;
 use crate::restart::RestartStrategy;
+use crate::savepoint::SavepointTarget;
+use eddyline_checkpoint::Place;
 use eddyline_state::{Backend, MEMORY_BUDGET_MIN, MemoryBackend, MemoryBudget, RocksBackend, StateError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// What holds state below the hot sets.
 #[derive(Debug, Clone, Default)]
@@ -77,6 +81,13 @@ pub struct CheckpointSettings {
     pub allow_fresh: bool,
 }
 
+impl CheckpointSettings {
+    pub(crate) fn place(&self, tokio: &Handle) -> Result<Place, RuntimeError> {
+        let environment = self.environment.iter().map(|(k, v)| (k.clone(), v.clone()));
+        Ok(Place::parse(&self.location, environment, tokio).map_err(Fault::Store)?)
+    }
+}
+
 /// How a job runs. Plain values; who makes them reads files, environment and arguments.
 #[derive(Debug, Clone)]
 pub struct JobSettings {
@@ -104,6 +115,10 @@ pub struct JobSettings {
     pub checkpoints: Option<CheckpointSettings>,
     /// What becomes of the job when it fails; only with checkpoints.
     pub restart: RestartStrategy,
+    /// The savepoint to begin at. A job that keeps checkpoints goes on from its last one if it began at that savepoint before.
+    pub from: Option<SavepointTarget>,
+    /// The plan has its aggregates in phases; noted with the state, so that the plan to which it is restored can be alike.
+    pub in_phases: bool,
 }
 
 impl Default for JobSettings {
@@ -121,6 +136,8 @@ impl Default for JobSettings {
             backend: StateBackend::default(),
             checkpoints: None,
             restart: RestartStrategy::default(),
+            from: None,
+            in_phases: false,
         }
     }
 }

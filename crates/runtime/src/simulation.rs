@@ -11,13 +11,13 @@
 use crate::build::{Build, MakeOperator, build};
 use crate::channel::Channel;
 use crate::coordinator::Event;
-use crate::driver::{Driver, Keeping, Turn};
+use crate::driver::{Driver, Keeping, Turn, Worker};
 use crate::error::RuntimeError;
 use crate::job::{JobShared, JobState};
 use crate::keeper::Fault;
 use crate::life::{Definition, Durable, final_state};
 use crate::metrics::{Counters, JobMetrics};
-use crate::recovery::recover;
+use crate::recovery::{Start, recover};
 use crate::settings::{CheckpointSettings, JobSettings};
 use crate::shard::{Progress, Shard};
 use eddyline_changes::Epoch;
@@ -284,7 +284,7 @@ impl World {
         let Definition { dataflow, registry, settings, rim, make } = &self.job;
         let store = CheckpointStore::new(&self.durable.place, &settings.name);
         let lineage = store.lineage().map_err(Fault::Store)?;
-        let recovered = recover(&store, &self.durable.live.join("state"), dataflow, settings, false)?;
+        let recovered = recover(&store, &self.durable.live.join("state"), dataflow, settings, Start::default())?;
         let counters = Counters::new(&settings.name, dataflow, settings.shards);
         let mut built = build(Build {
             dataflow,
@@ -300,8 +300,10 @@ impl World {
             lineage: Some(lineage.clone()),
         })?;
         self.job.settle(&mut built, &recovered)?;
-        let keeper = Box::new(self.job.keeper(&self.durable, store, lineage, &built, &recovered));
-        let keeping = Some(Keeping::Queue { tasks: Default::default(), keeper });
+        let saver = self.job.saver(Some(lineage.clone()), &built, &recovered);
+        let keeper = Some(self.job.keeper(&self.durable, store, lineage, &built, &recovered));
+        let worker = Box::new(Worker { keeper, saver });
+        let keeping = Some(Keeping::Queue { tasks: Default::default(), worker });
         let driver = self.job.driver(&mut built, Some(&self.durable), keeping, recovered.last, Duration::ZERO);
         let shared = built.shared.clone();
         shared.counters.set_state(JobState::Running);

@@ -12,7 +12,6 @@ use arrow::datatypes::{
     DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType,
 };
-use eddyline_changes::hash::hash_bytes;
 use eddyline_changes::{ChangeBatch, Watermark};
 use eddyline_connectors::{ConnectorError, Decoded, Decoder, Rim, Source, SplitReader};
 use eddyline_functions::scalar::{self, Moments};
@@ -290,6 +289,12 @@ impl SourceHead {
         open.idle = false;
     }
 
+    /// Says that no row will follow, though there may be more to read: the job ends, and everything that waits for event time
+    /// comes out.
+    pub(crate) fn drain(&self, pipeline: &mut Pipeline) -> Result<(), RuntimeError> {
+        pipeline.source_time(self.parts.stage, EventTime::active(Watermark::END))
+    }
+
     /// Passes the source's event time on where it moved.
     fn pass_on(&mut self, pipeline: &mut Pipeline) -> Result<bool, RuntimeError> {
         let time = self.parts.splits.time();
@@ -327,8 +332,10 @@ impl SourceHead {
     /// Writes the positions of this shard's splits into the source's state table.
     pub(crate) fn persist(&mut self) -> Result<(), RuntimeError> {
         let store = &self.parts.store;
+        // A key group of this shard: on another number of shards, where state moves by key groups, what another shard has
+        // stored of the split, before or later, stays beside it, and the one that is further counts.
+        let group = store.groups().range_of(self.parts.shard).start;
         let put = |id: &str, progress: &Progress| {
-            let group = store.groups().group_of(hash_bytes(id.as_bytes()));
             Write::Put(store.full_key(POSITIONS, group, id.as_bytes()), progress.encode())
         };
         let open = self.open.iter().map(|o| put(&o.id, &o.progress));

@@ -78,6 +78,7 @@ pub(crate) struct Task {
     pub(crate) feed: Feed,
     /// Wakes the shard, when a sink has room again.
     pub(crate) waker: Waker,
+    pub(crate) shared: Arc<JobShared>,
     pub(crate) done: bool,
 }
 
@@ -95,7 +96,7 @@ impl Task {
         }
         self.pipeline.begin_step();
         let step = match &mut self.feed {
-            Feed::Channels { inputs, next } => from_channels(inputs, next, &mut self.pipeline)?,
+            Feed::Channels { inputs, next } => from_channels(inputs, next, &mut self.pipeline, &self.shared)?,
             Feed::Sources(feed) => feed.step(&mut self.pipeline)?,
         };
         if let Step::Passed(barrier, _) = &step {
@@ -124,7 +125,12 @@ impl Task {
     }
 }
 
-fn from_channels(inputs: &mut [ChannelInput], next: &mut usize, pipeline: &mut Pipeline) -> Result<Step, RuntimeError> {
+fn from_channels(
+    inputs: &mut [ChannelInput],
+    next: &mut usize,
+    pipeline: &mut Pipeline,
+    shared: &JobShared,
+) -> Result<Step, RuntimeError> {
     for _ in 0..inputs.len() {
         let at = *next;
         *next = if at + 1 < inputs.len() { at + 1 } else { 0 };
@@ -147,7 +153,7 @@ fn from_channels(inputs: &mut [ChannelInput], next: &mut usize, pipeline: &mut P
                 input.barrier = Some(barrier);
                 if inputs.iter().all(|i| i.barrier.is_some()) {
                     inputs.iter_mut().for_each(|i| i.barrier = None);
-                    let passed = pipeline.end_epoch(barrier)?;
+                    let passed = pipeline.end_epoch(barrier, shared.persists(barrier.kind))?;
                     return Ok(Step::Passed(barrier, passed));
                 }
             }
@@ -206,8 +212,12 @@ impl SourceFeed {
     }
 
     fn pass(&mut self, barrier: Barrier, pipeline: &mut Pipeline) -> Result<Step, RuntimeError> {
-        let passed = pipeline.end_epoch(barrier)?;
-        if self.shared.persists(barrier.kind) {
+        if barrier.kind == BarrierKind::Stop && self.shared.drains() {
+            self.heads.iter().try_for_each(|(_, head)| head.drain(pipeline))?;
+        }
+        let persists = self.shared.persists(barrier.kind);
+        let passed = pipeline.end_epoch(barrier, persists)?;
+        if persists {
             self.heads.iter_mut().try_for_each(|(_, h)| h.persist())?;
         }
         self.epoch = barrier.epoch.next();

@@ -4,6 +4,8 @@ use super::interrupt::Interrupts;
 use super::report::Reporter;
 use super::view::{View, print_listing, written};
 use crate::args::{Format, RunArgs};
+use crate::control::listen;
+use eddyline_control::Listener;
 use eddyline_engine::{JobEvent, Listing, Observer, Presentation, Progress, RunningJob, ScriptError, SqlError};
 use std::io::{BufWriter, Stdout, Write};
 use std::time::{Duration, Instant};
@@ -24,6 +26,16 @@ impl<'a> Follower<'a> {
     }
 }
 
+impl Follower<'_> {
+    fn listen(&self, job: &RunningJob) -> Option<Listener> {
+        let listening = listen(job.control());
+        let unheard = |why: &String| {
+            self.reporter.note(&format!("NOTE: `eddyline savepoint` and `eddyline stop` do not reach this job: {why}"));
+        };
+        listening.inspect_err(unheard).ok()
+    }
+}
+
 impl Observer for Follower<'_> {
     fn done(&mut self, message: &str) {
         if self.args.json {
@@ -41,8 +53,11 @@ impl Observer for Follower<'_> {
 
     fn job(&mut self, job: RunningJob) -> Result<(), ScriptError> {
         self.interrupts.attach(job.interrupter());
+        let listener = if job.facts().is_named { self.listen(&job) } else { None };
         let ended = Following::new(self, &job).follow();
         self.interrupts.detach();
+        // Who asked for the end is told before the process is gone.
+        drop(listener);
         self.reporter.clear();
         ended
     }
@@ -137,7 +152,7 @@ impl<'a> Following<'a> {
             view.finish(&mut self.out)?;
             self.out.flush().map_err(written)?;
         }
-        let stopped = self.interrupts > 0;
+        let stopped = self.interrupts > 0 || self.job.was_stopped();
         self.reporter.finished(self.job.facts(), &self.job.progress(), stopped);
         if stopped { Err(ScriptError::Stopped) } else { Ok(()) }
     }

@@ -15,7 +15,7 @@ mod view;
 use crate::args::RunArgs;
 use crate::exit::Exit;
 use eddyline_engine::{Engine, EngineConfig, ScriptError, Session, SqlError};
-pub(crate) use report::grouped;
+pub(crate) use report::{grouped, tell};
 
 use follow::Follower;
 use interrupt::Interrupts;
@@ -34,6 +34,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Exit> {
     let engine = Engine::new(EngineConfig {
         environment: std::env::vars().collect(),
         allow_fresh: args.allow_fresh,
+        from: args.from.clone(),
         program: args.file.file_stem().and_then(|name| name.to_str()).filter(|name| *name != "-").map(str::to_owned),
         ..EngineConfig::new(tokio.handle().clone())
     });
@@ -44,6 +45,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Exit> {
     let mut follower = Follower::new(args, &reporter, &interrupts);
     let ended = session.run_script(&sql, &mut follower);
     let exit = match ended {
+        Ok(()) if engine.is_savepoint_left() => {
+            let message = "the script starts no job that could begin at the savepoint";
+            let hint = "a SELECT can when 'pipeline.name' is set";
+            reporter.error(&SqlError::new(SqlError::INVALID, message).with_hint(hint), None)
+        }
         Ok(()) | Err(ScriptError::Stopped) => Exit::Done,
         Err(ScriptError::Statement(error)) => reporter.error(&error, Some(&sql)),
         Err(ScriptError::Job(error)) => reporter.failed(&error),

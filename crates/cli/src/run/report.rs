@@ -228,6 +228,13 @@ fn terminal_columns() -> usize {
     }
 }
 
+/// An error of a command that runs nothing.
+pub(crate) fn tell(message: &str, hint: Option<&str>) {
+    let hint = hint.map(|h| format!("\nHINT: {h}")).unwrap_or_default();
+    // There is no place left to say that there is no place to say it.
+    let _ = writeln!(std::io::stderr(), "ERROR: {message}{hint}");
+}
+
 /// `1234567` as `1,234,567`.
 pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();

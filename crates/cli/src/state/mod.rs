@@ -1,10 +1,10 @@
-//! `eddyline state ls|show|verify`: the checkpoints of jobs, looked at from outside. Nothing is written but to standard
+//! `eddyline state ls|show|verify`: the checkpoints of jobs, and savepoints, looked at from outside. Nothing is written but to standard
 //! output; a job that runs is not disturbed.
 
 use crate::args::{StateArgs, StatePlace, StateVerb};
 use crate::exit::Exit;
-use crate::run::{grouped, tokio_runtime};
-use eddyline_checkpoint::{Attempt, CheckpointError, CheckpointStore, Found, Manifest, Outcome, Place};
+use crate::run::{grouped, tell, tokio_runtime};
+use eddyline_checkpoint::{Attempt, CheckpointError, CheckpointStore, Found, Manifest, Outcome, Place, Savepoint};
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -13,12 +13,21 @@ use std::io::Write as _;
 /// # Errors
 /// The exit code, when something is damaged or cannot be read; what happened has been told.
 pub(crate) fn state(args: &StateArgs) -> Result<Exit, Exit> {
-    let tokio = tokio_runtime().map_err(|e| tell(&format!("cannot start: {e}"), None))?;
+    let fail = |message: &str, hint: Option<&str>| {
+        tell(message, hint);
+        Exit::Failed
+    };
+    let tokio = tokio_runtime().map_err(|e| fail(&format!("cannot start: {e}"), None))?;
     let (StateVerb::Ls(wanted) | StateVerb::Show(wanted) | StateVerb::Verify(wanted)) = &args.verb;
     let mut out = String::new();
     let mut damaged = false;
     let told = (|| -> Result<(), CheckpointError> {
         let place = Place::parse(&wanted.location, std::env::vars(), tokio.handle())?;
+        let savepoint = Savepoint::at(&place);
+        if savepoint.is_there()? {
+            damaged |= look_at(&savepoint, &args.verb, &mut out)?;
+            return Ok(());
+        }
         let jobs = match &wanted.job {
             Some(job) => vec![job.clone()],
             None => CheckpointStore::jobs(&place)?,
@@ -42,14 +51,54 @@ pub(crate) fn state(args: &StateArgs) -> Result<Exit, Exit> {
     match told {
         Ok(()) if damaged => Err(Exit::Failed),
         Ok(()) => Ok(Exit::Done),
-        Err(e) => Err(tell(&e.to_string(), e.hint())),
+        Err(e) => Err(fail(&e.to_string(), e.hint())),
     }
 }
 
-fn tell(message: &str, hint: Option<&str>) -> Exit {
-    let hint = hint.map(|h| format!("\nHINT: {h}")).unwrap_or_default();
-    let _ = writeln!(std::io::stderr(), "ERROR: {message}{hint}");
-    Exit::Failed
+/// The same for a savepoint. Returns true when something is damaged.
+fn look_at(savepoint: &Savepoint, verb: &StateVerb, out: &mut String) -> Result<bool, CheckpointError> {
+    let manifest = match savepoint.manifest() {
+        Err(fault) if matches!(verb, StateVerb::Verify(_)) && fault.is_damage() => {
+            let _ = writeln!(out, "savepoint: {fault}");
+            return Ok(true);
+        }
+        manifest => manifest?,
+    };
+    let _ = writeln!(out, "savepoint of job {}", manifest.job);
+    match verb {
+        StateVerb::Ls(_) => {
+            let (made, bytes) = (utc(manifest.time_ms), grouped(manifest.size_bytes()));
+            let _ = writeln!(out, "  epoch {}, made {made} (UTC), {bytes} bytes", manifest.epoch);
+        }
+        StateVerb::Show(_) => describe(&manifest, out),
+        StateVerb::Verify(_) => {
+            let scratch = scratch()?;
+            return Ok(judge("savepoint", &manifest, &savepoint.verify(&manifest, scratch.path())?, out));
+        }
+    }
+    Ok(false)
+}
+
+fn utc(time_ms: i64) -> String {
+    let time = chrono::DateTime::from_timestamp_millis(time_ms);
+    time.map(|t| t.format("%Y-%m-%d %H:%M:%S%.3f").to_string()).unwrap_or_default()
+}
+
+fn scratch() -> Result<tempfile::TempDir, CheckpointError> {
+    let place = || std::env::temp_dir().display().to_string();
+    tempfile::tempdir().map_err(|error| CheckpointError::Io { path: place(), error })
+}
+
+/// Puts what was found into words; returns true when something is damaged.
+fn judge(what: &str, manifest: &Manifest, faults: &[CheckpointError], out: &mut String) -> bool {
+    if faults.is_empty() {
+        let (files, bytes) = (manifest.files().count(), grouped(manifest.size_bytes()));
+        let _ = writeln!(out, "  {what}: whole ({files} files, {bytes} bytes)");
+    }
+    for fault in faults {
+        let _ = writeln!(out, "  {what}: {fault}");
+    }
+    !faults.is_empty()
 }
 
 fn is_wanted(wanted: &StatePlace, id: u64) -> bool {
@@ -89,7 +138,6 @@ fn list(store: &CheckpointStore, wanted: &StatePlace, out: &mut String) -> Resul
 }
 
 fn row(attempt: &Attempt, is_kept: bool) -> [String; 11] {
-    let start = chrono::DateTime::from_timestamp_millis(attempt.start_ms);
     let last = match &attempt.outcome {
         Outcome::Complete => attempt.slowest.clone().unwrap_or_default(),
         Outcome::Failed(why) => format!("failed: {why}"),
@@ -98,7 +146,7 @@ fn row(attempt: &Attempt, is_kept: bool) -> [String; 11] {
         attempt.id.to_string(),
         format!("{:?}", attempt.kind).to_lowercase(),
         attempt.epoch.to_string(),
-        start.map(|t| t.format("%Y-%m-%d %H:%M:%S%.3f").to_string()).unwrap_or_default(),
+        utc(attempt.start_ms),
         grouped(attempt.alignment_ms),
         grouped(attempt.sync_ms),
         grouped(attempt.async_ms),
@@ -123,7 +171,8 @@ fn show(store: &CheckpointStore, wanted: &StatePlace, out: &mut String) -> Resul
 fn describe(manifest: &Manifest, out: &mut String) {
     let kind = format!("{:?}", manifest.kind).to_lowercase();
     let finished = if manifest.finished { ", the input was at its end" } else { "" };
-    let _ = writeln!(out, "  {kind} {} of epoch {}{finished}", manifest.id, manifest.epoch);
+    let drained = if manifest.drained { ", event time went to its end before" } else { "" };
+    let _ = writeln!(out, "  {kind} {} of epoch {}{finished}{drained}", manifest.id, manifest.epoch);
     let _ = writeln!(out, "  written by version {}, lineage {}", manifest.program, manifest.lineage);
     let _ = writeln!(out, "  {} key groups on {} shards", manifest.max_parallelism, manifest.shards.len());
     for (shard, state) in manifest.shards.iter().enumerate() {
@@ -143,8 +192,7 @@ fn describe(manifest: &Manifest, out: &mut String) {
 
 /// Returns true when something is damaged.
 fn verify(store: &CheckpointStore, wanted: &StatePlace, out: &mut String) -> Result<bool, CheckpointError> {
-    let scratch = tempfile::tempdir()
-        .map_err(|error| CheckpointError::Io { path: std::env::temp_dir().display().to_string(), error })?;
+    let scratch = scratch()?;
     let mut damaged = false;
     for Found { id, manifest } in store.list()? {
         if !is_wanted(wanted, id.0) {
@@ -159,14 +207,7 @@ fn verify(store: &CheckpointStore, wanted: &StatePlace, out: &mut String) -> Res
             }
         };
         let faults = store.verify(&manifest, scratch.path())?;
-        if faults.is_empty() {
-            let (files, bytes) = (manifest.files().count(), grouped(manifest.size_bytes()));
-            let _ = writeln!(out, "  checkpoint {id}: whole ({files} files, {bytes} bytes)");
-        }
-        for fault in faults {
-            let _ = writeln!(out, "  checkpoint {id}: {fault}");
-            damaged = true;
-        }
+        damaged |= judge(&format!("checkpoint {id}"), &manifest, &faults, out);
     }
     Ok(damaged)
 }

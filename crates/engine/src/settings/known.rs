@@ -184,6 +184,15 @@ pub const SETTINGS: &[SettingSpec] = &[
         "Where the live state of jobs with checkpoints is; empty: beside the checkpoints, or in the temporary directory when \
          those are in an object store",
     ),
+    SettingSpec {
+        alias: Some("execution.checkpointing.savepoint-dir"),
+        ..setting(
+            "state.savepoints.dir",
+            SettingKind::Text,
+            "",
+            "Where savepoints of INSERT jobs are made when `eddyline savepoint` is given no place: a directory or a URL",
+        )
+    },
     setting(
         "state.unbounded",
         SettingKind::Choice(&["warn", "error", "allow"]),
@@ -227,8 +236,9 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
         "there are .interval, .min-pause, .timeout and .dir; checkpoints are always exactly-once, aligned and incremental",
     ),
     ("state.checkpoints.", "there are .dir and .num-retained"),
-    ("state.savepoints.", "savepoints are not there yet: take the setting out"),
-    ("execution.savepoint.", "savepoints are not there yet: take the setting out"),
+    ("state.savepoints.", "there is .dir"),
+    ("execution.savepoint.", "give the savepoint to begin at on the command line: eddyline run --from PATH"),
+    ("execution.state-recovery.", "give the savepoint to begin at on the command line: eddyline run --from PATH"),
     (
         "restart-strategy",
         "there are restart-strategy.type = 'none', 'fixed-delay' and 'exponential-delay', and their settings",

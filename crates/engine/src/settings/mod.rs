@@ -216,6 +216,11 @@ impl Settings {
         Some(self.of("pipeline.name")).filter(|n| !n.is_empty())
     }
 
+    /// `state.savepoints.dir`, unless it is empty.
+    pub fn savepoints_dir(&self) -> Option<&str> {
+        Some(self.of("state.savepoints.dir")).filter(|dir| !dir.is_empty())
+    }
+
     /// `table.local-time-zone`.
     pub fn time_zone(&self) -> &str {
         self.of("table.local-time-zone")

@@ -256,3 +256,50 @@ fn what_is_due_cuts_an_epoch_without_input() {
     on(&mut c, Event::Committed(Epoch(3)), 3101 * MS);
     assert_eq!(on(&mut c, Event::Timer, 99_000 * MS), [], "nothing is due any more");
 }
+
+#[test]
+fn a_savepoint_is_made_of_an_epoch_that_is_visible_and_the_end_waits_for_it() {
+    let mut c = coordinator(1, 1);
+    let save = |c: &mut Coordinator, order, stop| on(c, Event::Save { order, stop }, MS);
+    let made = |c: &mut Coordinator, epoch, kind, orders: &[u64]| {
+        let at = Barrier { time_ms: 1, ..barrier(epoch, kind) };
+        assert_eq!(on(c, acknowledged(epoch), MS), [commit(epoch)]);
+        let actions = on(c, Event::Committed(Epoch(epoch)), MS);
+        let orders = orders.to_vec();
+        assert_eq!(actions, [Action::Complete(barrier(epoch, kind)), Action::Save { barrier: at, orders }]);
+    };
+    assert_eq!(save(&mut c, 1, false), [Action::Inject(barrier(1, BarrierKind::Checkpoint))]);
+    assert_eq!(save(&mut c, 2, false), [], "one after the other");
+    made(&mut c, 1, BarrierKind::Checkpoint, &[1]);
+    assert_eq!(
+        save(&mut c, 3, true),
+        [Action::Inject(barrier(2, BarrierKind::Stop))],
+        "the last barrier waits for nobody"
+    );
+    made(&mut c, 2, BarrierKind::Stop, &[2, 3]);
+    assert_eq!(on(&mut c, Event::Saved(Epoch(1)), MS), []);
+    assert_eq!(on(&mut c, Event::Saved(Epoch(2)), MS), [Action::End { finished: false }]);
+}
+
+#[test]
+fn with_checkpoints_a_savepoint_waits_until_its_output_is_committed() {
+    let mut c = with_checkpoints(None);
+    let at = Barrier { time_ms: 1, ..barrier(1, BarrierKind::Checkpoint) };
+    on(&mut c, Event::Save { order: 1, stop: false }, MS);
+    on(&mut c, wrote(1, &[7]), MS);
+    let kept = |c: &mut Coordinator| on(c, Event::Committed(Epoch(1)), MS);
+    let keep = Action::Keep { id: CheckpointId(4), barrier: barrier(1, BarrierKind::Checkpoint), held: vec![held(1)] };
+    assert_eq!(kept(&mut c), [Action::Complete(barrier(1, BarrierKind::Checkpoint)), keep]);
+    assert!(c.saves(Epoch(1)));
+    on(&mut c, Event::Kept(CheckpointId(4)), MS);
+    let done = on(&mut c, Event::HeldCommitted(CheckpointId(4)), MS);
+    let checkpointed = Action::Checkpointed { id: CheckpointId(4), barrier: barrier(1, BarrierKind::Checkpoint) };
+    assert_eq!(done, [checkpointed, Action::Save { barrier: at, orders: vec![1] }]);
+
+    // Of a checkpoint that cannot be kept none is made.
+    on(&mut c, Event::Saved(Epoch(1)), MS);
+    on(&mut c, Event::Save { order: 2, stop: false }, MS);
+    on(&mut c, acknowledged(2), MS);
+    on(&mut c, Event::Committed(Epoch(2)), MS);
+    assert_eq!(on(&mut c, Event::KeepFailed(CheckpointId(5)), MS), [Action::SaveFailed(vec![2])]);
+}

@@ -1,0 +1,424 @@
+//! Savepoints through the binary: made while a job runs and when it is stopped, restored on other numbers of shards.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, Output};
+use std::time::{Duration, Instant};
+
+const EVENTS: u64 = 24_000;
+/// A limited run takes so long.
+const SECONDS: u64 = 6;
+
+/// What the job writes: table, columns, format, query. Every room that keeps something is there.
+const SINKS: &[(&str, &str, &str, &str)] = &[
+    (
+        "by_bidder",
+        "bidder BIGINT, n BIGINT, total BIGINT, dearest BIGINT, mean DOUBLE, auctions BIGINT",
+        "changelog-csv",
+        "SELECT bidder, COUNT(*), SUM(price), MAX(price), AVG(CAST(price AS DOUBLE)), COUNT(DISTINCT auction) \
+         FROM bid GROUP BY bidder",
+    ),
+    ("of_all", "n BIGINT, bidders BIGINT", "changelog-csv", "SELECT COUNT(*), COUNT(DISTINCT bidder) FROM bid"),
+    (
+        "of_groups",
+        "n BIGINT, bidders BIGINT, most BIGINT",
+        "changelog-csv",
+        "SELECT n, COUNT(*), MAX(bidder) FROM (SELECT bidder, COUNT(*) AS n FROM bid GROUP BY bidder) GROUP BY n",
+    ),
+    (
+        "pairs",
+        "auction BIGINT, bidder BIGINT, seller BIGINT, price BIGINT",
+        "csv",
+        "SELECT b.auction, b.bidder, a.seller, b.price FROM bid b JOIN auction a ON a.id = b.auction",
+    ),
+    (
+        "all_pairs",
+        "id BIGINT, seller BIGINT, price BIGINT",
+        "changelog-csv",
+        "SELECT a.id, a.seller, b.price FROM auction a FULL JOIN (SELECT * FROM bid WHERE MOD(price, 3) = 0) b \
+         ON a.id = b.auction",
+    ),
+    (
+        "dearest",
+        "category BIGINT, price BIGINT",
+        "changelog-csv",
+        "SELECT a.category, MAX(b.price) FROM auction a LEFT JOIN bid b ON a.id = b.auction GROUP BY a.category",
+    ),
+    (
+        "with_bids",
+        "id BIGINT, seller BIGINT",
+        "changelog-csv",
+        "SELECT id, seller FROM auction WHERE id IN (SELECT auction FROM bid)",
+    ),
+    (
+        "without_bids",
+        "id BIGINT, seller BIGINT",
+        "changelog-csv",
+        "SELECT id, seller FROM auction a WHERE NOT EXISTS (SELECT * FROM bid b WHERE b.auction = a.id)",
+    ),
+    (
+        "tumbling",
+        "auction BIGINT, window_end TIMESTAMP(3), n BIGINT, total BIGINT",
+        "csv",
+        "SELECT auction, window_end, COUNT(*), SUM(price) \
+         FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(date_time), INTERVAL '1' SECOND)) \
+         GROUP BY auction, window_start, window_end",
+    ),
+    (
+        "hopping",
+        "window_end TIMESTAMP(3), bidders BIGINT",
+        "csv",
+        "SELECT window_end, COUNT(DISTINCT bidder) \
+         FROM TABLE(HOP(TABLE bid, DESCRIPTOR(date_time), INTERVAL '500' MILLISECOND, INTERVAL '2' SECOND)) \
+         GROUP BY window_start, window_end",
+    ),
+    (
+        "running",
+        "bidder BIGINT, price BIGINT, so_far BIGINT, before BIGINT",
+        "changelog-csv",
+        "SELECT bidder, price, SUM(price) OVER (PARTITION BY bidder ORDER BY price), \
+         LAG(price) OVER (PARTITION BY bidder ORDER BY price) FROM bid WHERE MOD(bidder, 20) = 0",
+    ),
+    (
+        "first_three",
+        "auction BIGINT, price BIGINT, bidder BIGINT, rn BIGINT",
+        "changelog-csv",
+        "SELECT auction, price, bidder, rn FROM (SELECT auction, price, bidder, \
+         ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price DESC, bidder) AS rn FROM bid) WHERE rn <= 3",
+    ),
+    (
+        "first_of_all",
+        "price BIGINT, bidder BIGINT, rn BIGINT",
+        "changelog-csv",
+        "SELECT price, bidder, rn FROM (SELECT price, bidder, \
+         ROW_NUMBER() OVER (ORDER BY price DESC, bidder) AS rn FROM bid) WHERE rn <= 10",
+    ),
+    (
+        "last_bid",
+        "bidder BIGINT, price BIGINT",
+        "changelog-csv",
+        "SELECT bidder, price FROM (SELECT bidder, price, \
+         ROW_NUMBER() OVER (PARTITION BY bidder ORDER BY date_time DESC, price) AS rn FROM bid) WHERE rn = 1",
+    ),
+    ("sellers", "seller BIGINT", "changelog-csv", "SELECT DISTINCT seller FROM auction"),
+    (
+        "both",
+        "bidder BIGINT",
+        "changelog-csv",
+        "SELECT bidder FROM bid WHERE price > 1000000 INTERSECT SELECT seller FROM auction",
+    ),
+    ("all_but", "bidder BIGINT", "changelog-csv", "SELECT bidder FROM bid EXCEPT ALL SELECT seller FROM auction"),
+    (
+        "young",
+        "bidder BIGINT, price BIGINT",
+        "changelog-csv",
+        "SELECT bidder, price FROM bid WHERE date_time > NOW() - INTERVAL '90000' DAY(5) AND MOD(bidder, 10) = 1",
+    ),
+    (
+        "rated",
+        "auction BIGINT, stars BIGINT",
+        "changelog-csv",
+        "SELECT b.auction, r.stars FROM bid b JOIN ratings r ON r.bidder = b.bidder WHERE MOD(b.price, 5) = 0",
+    ),
+    (
+        "latest",
+        "bidder BIGINT, n BIGINT, PRIMARY KEY (bidder) NOT ENFORCED",
+        "upsert-csv",
+        "SELECT bidder, COUNT(*) FROM bid GROUP BY bidder",
+    ),
+];
+
+/// The job, its input as fast as it goes or limited.
+fn script(place: &Path, is_limited: bool, settings: &str) -> String {
+    let rate = if is_limited { format!(", 'next-event.rate' = '{}'", EVENTS / SECONDS) } else { String::new() };
+    let place = place.display();
+    let source =
+        |table: &str| format!("'connector' = 'nexmark', 'nexmark.table' = '{table}', 'events.num' = '{EVENTS}'{rate}");
+    let mut sql = format!(
+        "{settings}\n\
+         CREATE TABLE bid (auction BIGINT, bidder BIGINT, price BIGINT, date_time TIMESTAMP(3), \
+           WATERMARK FOR date_time AS date_time - INTERVAL '1' SECOND) WITH ({});\n\
+         CREATE TABLE auction (id BIGINT, seller BIGINT, category BIGINT) WITH ({});\n\
+         CREATE TABLE ratings (bidder BIGINT, stars BIGINT, PRIMARY KEY (bidder) NOT ENFORCED) \
+           WITH ('connector' = 'filesystem', 'path' = '{place}/ratings.csv', 'format' = 'upsert-csv');\n",
+        source("bid"),
+        source("auction")
+    );
+    for (table, columns, format, _) in SINKS {
+        sql += &format!(
+            "CREATE TABLE {table} ({columns}) WITH ('connector' = 'filesystem', 'path' = '{place}/{table}', 'format' = '{format}');\n"
+        );
+    }
+    for (table, _, _, query) in SINKS {
+        sql += &format!("INSERT INTO {table} {query};\n");
+    }
+    sql
+}
+
+fn write_ratings(place: &Path) {
+    let rows = (1000..1100).map(|bidder| format!("{bidder},{},\n{bidder},{},{}\n", 1, bidder % 5, bidder % 7 == 0));
+    std::fs::write(place.join("ratings.csv"), rows.collect::<String>()).expect("written");
+}
+
+fn command(place: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
+    command.current_dir(place).args(args).env_remove("EDDYLINE_LOG").env("EDDYLINE_RUNTIME_DIR", place.join("run"));
+    command
+}
+
+fn eddyline(place: &Path, args: &[&str]) -> Output {
+    command(place, args).output().expect("started")
+}
+
+fn done(place: &Path, args: &[&str]) -> String {
+    let output = eddyline(place, args);
+    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+    text(&output.stdout).trim().to_owned()
+}
+
+fn refused(place: &Path, args: &[&str]) -> String {
+    let output = eddyline(place, args);
+    assert!(!output.status.success(), "{args:?} went well");
+    text(&output.stderr)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Starts a job and waits until it can be asked.
+fn start(place: &Path, job: &str, args: &[&str]) -> Child {
+    let mut child = command(place, &[&["run"], args].concat()).spawn().expect("started");
+    let socket = place.join("run").join(format!("{job}.sock"));
+    let begin = Instant::now();
+    while !socket.exists() {
+        assert!(child.try_wait().expect("a process").is_none(), "it ended before it could be asked");
+        assert!(begin.elapsed() < Duration::from_secs(60), "it cannot be asked");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+/// The rows that all files of a table make up: each with how often it is there.
+fn rows(place: &Path, table: &str, format: &str) -> BTreeMap<String, i64> {
+    let mut rows = BTreeMap::new();
+    let mut last: BTreeMap<String, String> = BTreeMap::new();
+    let mut files: Vec<_> = std::fs::read_dir(place.join(table)).expect("a directory").flatten().collect();
+    files.sort_by_key(|file| file.metadata().and_then(|m| m.modified()).expect("a time"));
+    for path in files.iter().map(std::fs::DirEntry::path) {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        assert!(!name.starts_with('.'), "{name} is left over");
+        for line in std::fs::read_to_string(path).expect("text").lines() {
+            let (sign, row) = match format {
+                "csv" => (1, line),
+                "upsert-csv" => {
+                    let (key, _) = line.split_once(',').expect("a key");
+                    last.insert(key.to_owned(), line.to_owned());
+                    continue;
+                }
+                _ => {
+                    let (kind, row) = line.split_once(',').expect("a kind");
+                    (if kind.starts_with('+') { 1 } else { -1 }, row)
+                }
+            };
+            *rows.entry(row.to_owned()).or_insert(0) += sign;
+        }
+    }
+    rows.extend(last.into_values().map(|row| (row, 1)));
+    rows.retain(|_, times| *times != 0);
+    rows
+}
+
+fn check(place: &Path, expected: &Path) {
+    for (table, _, format, _) in SINKS {
+        let (found, wanted) = (rows(place, table, format), rows(expected, table, format));
+        assert!(!wanted.is_empty(), "{table} is empty");
+        let wrong = found.iter().filter(|(row, n)| wanted.get(*row) != Some(n));
+        let missing = wanted.iter().filter(|(row, _)| !found.contains_key(*row));
+        let wrong: Vec<_> = wrong.chain(missing).take(5).collect();
+        assert!(wrong.is_empty(), "{table} differs, as in {wrong:?}");
+    }
+}
+
+#[test]
+fn every_room_goes_on_from_1_shard_on_4_and_from_there_on_2() {
+    let (directory, undisturbed) = (tempfile::tempdir().expect("directory"), tempfile::tempdir().expect("directory"));
+    let (place, undisturbed) = (directory.path(), undisturbed.path());
+    write_ratings(undisturbed);
+    std::fs::write(undisturbed.join("job.sql"), script(undisturbed, false, "")).expect("written");
+    done(undisturbed, &["run", "job.sql", "--quiet"]);
+
+    write_ratings(place);
+    std::fs::write(place.join("job.sql"), script(place, true, "")).expect("written");
+    let mut first = start(place, "job", &["job.sql", "--quiet", "--shards", "1"]);
+    std::thread::sleep(Duration::from_millis(1500));
+    let one = done(place, &["stop", "job", "--savepoint", "one"]);
+    assert!(first.wait().expect("an end").success());
+    assert_eq!(Path::new(&one), place.join("one"));
+
+    // With RocksDB, and checkpoints, which are not those of the run before.
+    let settings = "SET 'state.checkpoints.dir' = 'checkpoints'; SET 'execution.checkpointing.interval' = '200 ms';";
+    std::fs::write(place.join("job.sql"), script(place, true, settings)).expect("written");
+    let mut second = start(place, "job", &["job.sql", "--quiet", "--shards", "4", "--from", "one"]);
+    std::thread::sleep(Duration::from_millis(1500));
+    let two = done(place, &["stop", "job", "--savepoint", "--dir", "savepoints"]);
+    assert!(second.wait().expect("an end").success());
+    assert!(two.contains("/savepoints/savepoint-job-"), "{two}");
+    let verified = done(place, &["state", "verify", &two]);
+    assert!(verified.contains("savepoint of job job") && verified.contains("whole (4 files"), "{verified}");
+
+    // From here on as fast as it goes.
+    std::fs::write(place.join("job.sql"), script(place, false, "")).expect("written");
+    done(place, &["run", "job.sql", "--quiet", "--shards", "2", "--from", &two]);
+    check(place, undisturbed);
+}
+
+/// Counts and copies 30,000 rows in about three seconds.
+fn counting(place: &Path, settings: &str) -> String {
+    let place = place.display();
+    format!(
+        "{settings}\n\
+         CREATE TABLE numbers (id BIGINT, k AS id % 100) WITH ('connector' = 'datagen', \n\
+           'rows-per-second' = '10000', 'fields.id.kind' = 'sequence', 'fields.id.start' = '1', 'fields.id.end' = '30000');\n\
+         CREATE TABLE copies (id BIGINT) WITH ('connector' = 'filesystem', 'path' = '{place}/copies', 'format' = 'csv');\n\
+         CREATE TABLE counts (k BIGINT, n BIGINT)\n\
+           WITH ('connector' = 'filesystem', 'path' = '{place}/counts', 'format' = 'changelog-csv');\n\
+         INSERT INTO copies SELECT id FROM numbers;\n\
+         INSERT INTO counts SELECT k, COUNT(*) FROM numbers GROUP BY k;\n"
+    )
+}
+
+fn all_counted() -> BTreeMap<String, i64> {
+    (0..100).map(|k| (format!("{k},300"), 1)).collect()
+}
+
+#[test]
+fn a_job_goes_on_while_a_savepoint_is_made_and_another_begins_at_it() {
+    let (directory, other) = (tempfile::tempdir().expect("directory"), tempfile::tempdir().expect("directory"));
+    let (place, other) = (directory.path(), other.path());
+    let settings = "SET 'state.savepoints.dir' = 'savepoints';";
+    std::fs::write(place.join("job.sql"), counting(place, settings)).expect("written");
+    let mut child = start(place, "job", &["job.sql", "--quiet"]);
+    std::thread::sleep(Duration::from_millis(700));
+    let made = done(place, &["savepoint", "job"]);
+    let there = refused(place, &["savepoint", "job", &made]);
+    assert!(there.contains("is there already"), "{there}");
+    assert!(child.wait().expect("an end").success());
+    assert_eq!(rows(place, "counts", "changelog-csv"), all_counted());
+    assert_eq!(rows(place, "copies", "csv").len(), 30_000, "it was not disturbed");
+    let shown = done(place, &["state", "show", &made]);
+    assert!(shown.contains("savepoint ") && shown.contains("files of entries"), "{shown}");
+
+    // What is moved is whole: nothing of it is elsewhere.
+    std::fs::rename(&made, other.join("moved")).expect("moved");
+    std::fs::write(other.join("other.sql"), counting(other, "")).expect("written");
+    done(other, &["run", "other.sql", "--quiet", "--shards", "3", "--from", "moved"]);
+    let copies = rows(other, "copies", "csv");
+    assert!(!copies.is_empty() && copies.len() < 30_000 && copies.values().all(|n| *n == 1), "{}", copies.len());
+    // The counts that were out are taken back, and those of all rows are there.
+    let mut counts = rows(other, "counts", "changelog-csv");
+    counts.retain(|_, times| *times > 0);
+    assert_eq!(counts, all_counted());
+}
+
+#[test]
+fn given_again_after_a_kill_from_means_the_checkpoints_that_came_of_it() {
+    let directory = tempfile::tempdir().expect("directory");
+    let place = directory.path();
+    let settings = "SET 'state.checkpoints.dir' = 'checkpoints'; SET 'execution.checkpointing.interval' = '100 ms';";
+    std::fs::write(place.join("job.sql"), counting(place, settings)).expect("written");
+    let mut first = start(place, "job", &["job.sql", "--quiet"]);
+    std::thread::sleep(Duration::from_millis(500));
+    done(place, &["stop", "job", "--savepoint", "one"]);
+    assert!(first.wait().expect("an end").success());
+    for pause in [60, 700, 300] {
+        let mut child = command(place, &["run", "job.sql", "--quiet", "--from", "one"]).spawn().expect("started");
+        std::thread::sleep(Duration::from_millis(pause));
+        child.kill().expect("killed");
+        child.wait().expect("gone");
+    }
+    // Once it has checkpoints of its own, the savepoint need not be named any more.
+    done(place, &["run", "job.sql", "--quiet"]);
+    assert_eq!(rows(place, "counts", "changelog-csv"), all_counted());
+    let copies = rows(place, "copies", "csv");
+    assert_eq!((copies.len(), copies.values().sum::<i64>()), (30_000, 30_000), "every row once");
+}
+
+/// Windows of an hour over an input that does not end.
+fn windows(place: &Path) -> String {
+    let place = place.display();
+    format!(
+        "CREATE TABLE numbers (id BIGINT, ts AS TO_TIMESTAMP_LTZ(id, 3), WATERMARK FOR ts AS ts) WITH ('connector' = 'datagen', \n\
+           'rows-per-second' = '1000', 'fields.id.kind' = 'sequence', 'fields.id.start' = '1', 'fields.id.end' = '1000000');\n\
+         CREATE TABLE hours (n BIGINT) WITH ('connector' = 'filesystem', 'path' = '{place}/hours', 'format' = 'csv');\n\
+         INSERT INTO hours SELECT COUNT(*) FROM TABLE(TUMBLE(TABLE numbers, DESCRIPTOR(ts), INTERVAL '1' HOUR)) \
+           GROUP BY window_start, window_end;\n"
+    )
+}
+
+#[test]
+fn drained_a_job_puts_out_its_open_windows() {
+    let directory = tempfile::tempdir().expect("directory");
+    let place = directory.path();
+    std::fs::write(place.join("job.sql"), windows(place)).expect("written");
+    let mut child = start(place, "job.hours", &["job.sql", "--quiet"]);
+    std::thread::sleep(Duration::from_millis(400));
+    done(place, &["stop", "job.hours", "--savepoint", "one"]);
+    assert!(child.wait().expect("an end").success());
+    let count = || -> u64 {
+        let Ok(_) = std::fs::read_dir(place.join("hours")) else { return 0 };
+        rows(place, "hours", "csv").keys().map(|n| n.parse::<u64>().expect("a number")).sum()
+    };
+    assert_eq!(count(), 0, "the window is open");
+
+    let mut child = start(place, "job.hours", &["job.sql", "--quiet", "--from", "one"]);
+    std::thread::sleep(Duration::from_millis(400));
+    done(place, &["stop", "job.hours", "--savepoint", "two", "--drain"]);
+    assert!(child.wait().expect("an end").success());
+    let drained = count();
+    assert!(drained > 400, "{drained}");
+    let shown = done(place, &["state", "show", "two"]);
+    assert!(shown.contains("event time went to its end before"), "{shown}");
+}
+
+#[test]
+fn what_cannot_be_is_said() {
+    let directory = tempfile::tempdir().expect("directory");
+    let place = directory.path();
+    let told = refused(place, &["savepoint", "nobody", "here"]);
+    assert!(told.contains("no job 'nobody' runs here") && told.contains("HINT: a job is called by"), "{told}");
+    std::fs::write(place.join("job.sql"), counting(place, "")).expect("written");
+    let told = refused(place, &["run", "job.sql", "--from", "nowhere"]);
+    assert!(told.contains("nowhere holds no savepoint") && told.contains("eddyline savepoint"), "{told}");
+
+    let mut child = start(place, "job", &["job.sql", "--quiet"]);
+    let told = refused(place, &["savepoint", "job"]);
+    assert!(told.contains("there is no place for the savepoint") && told.contains("state.savepoints.dir"), "{told}");
+    std::fs::write(place.join("file"), "").expect("written");
+    let told = refused(place, &["stop", "job", "--savepoint", "file/within"]);
+    assert!(told.contains("file/within"), "{told}");
+    let told = refused(place, &["stop", "jobb"]);
+    assert!(told.contains("these do: job"), "{told}");
+    assert!(child.try_wait().expect("a process").is_none(), "it runs on");
+    done(place, &["stop", "job"]);
+    assert!(child.wait().expect("an end").success());
+
+    std::fs::write(place.join("select.sql"), "SELECT 1;").expect("written");
+    let mut child = start(place, "job", &["job.sql", "--quiet"]);
+    done(place, &["stop", "job", "--savepoint", "one"]);
+    assert!(child.wait().expect("an end").success());
+    let told = refused(place, &["run", "select.sql", "--from", "one"]);
+    assert!(told.contains("starts no job that could begin at the savepoint"), "{told}");
+    let told = refused(place, &["run", "job.sql", "--from", "one", "--set", "pipeline.max-parallelism=64"]);
+    assert!(told.contains("pipeline.max-parallelism is 64, but the state of job 'job' was made with 128"), "{told}");
+    let entries = place.join("one/state/0.entries");
+    let mut bytes = std::fs::read(&entries).expect("read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&entries, bytes).expect("written");
+    let verified = eddyline(place, &["state", "verify", "one"]);
+    assert_eq!(verified.status.code(), Some(1));
+    assert!(text(&verified.stdout).contains("0.entries is damaged"), "{verified:?}");
+    let told = refused(place, &["run", "job.sql", "--from", "one"]);
+    assert!(told.contains("0.entries"), "{told}");
+}

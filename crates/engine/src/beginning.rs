@@ -1,0 +1,79 @@
+//! Where a job will begin: what must be known of it before its query is planned.
+//!
+//! How aggregates are cut into phases depends on the number of shards, and state belongs to the operators of a plan. So a job that goes on
+//! from state, on however many shards, is planned in phases or not as it was when it began.
+
+use crate::error::from_runtime;
+use crate::{Engine, ScriptError, Settings};
+use eddyline_planner::{PlannerOptions, SqlError};
+use eddyline_runtime::{CheckpointSettings, SavepointTarget, planned_in_phases};
+
+/// See the module's page.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    /// The job's name.
+    pub(crate) name: String,
+    /// It can be reached by its name from other processes, and savepoints can be made of it.
+    pub(crate) is_named: bool,
+    pub(crate) checkpoints: Option<CheckpointSettings>,
+    pub(crate) from: Option<SavepointTarget>,
+    pub(crate) in_phases: bool,
+}
+
+impl Beginning {
+    /// Of a job that writes `tables`.
+    ///
+    /// # Errors
+    /// The savepoint that it is to begin at cannot be read, nor the place of its checkpoints.
+    pub(crate) fn of_inserts(engine: &Engine, settings: &Settings, tables: &[&str]) -> Result<Self, ScriptError> {
+        let name = match (settings.pipeline_name(), engine.program(), tables) {
+            (Some(name), ..) => name.to_owned(),
+            // One program may have several jobs, with a table each.
+            (None, Some(program), [table]) => format!("{program}.{table}"),
+            (None, Some(program), _) => program.to_owned(),
+            (None, None, [table]) => format!("insert-into {table}"),
+            (None, None, tables) => format!("{} inserts", tables.len()),
+        };
+        Self::found(engine, settings, name, engine.checkpoints(settings))
+    }
+
+    /// Of a SELECT. Who looks at a result asks again after a failure, so it keeps no checkpoints.
+    ///
+    /// # Errors
+    /// As [`of_inserts`](Self::of_inserts).
+    pub(crate) fn of_select(engine: &Engine, settings: &Settings, shards: usize) -> Result<Self, ScriptError> {
+        match settings.pipeline_name() {
+            Some(name) => Self::found(engine, settings, name.to_owned(), None),
+            None => {
+                let name = "select".into();
+                Ok(Self { name, is_named: false, checkpoints: None, from: None, in_phases: shards > 1 })
+            }
+        }
+    }
+
+    fn found(
+        engine: &Engine,
+        settings: &Settings,
+        name: String,
+        checkpoints: Option<CheckpointSettings>,
+    ) -> Result<Self, ScriptError> {
+        let from = engine.take_savepoint()?;
+        let planned = planned_in_phases(&name, checkpoints.as_ref(), from.as_ref(), &engine.rim().tokio);
+        let planned = planned.map_err(|e| ScriptError::Job(from_runtime(&e)))?;
+        let shards = settings.shards().unwrap_or(engine.shards());
+        Ok(Self { name, is_named: true, checkpoints, from, in_phases: planned.unwrap_or(shards > 1) })
+    }
+
+    /// The options of a plan that fits the state.
+    pub(crate) fn planned(&self, options: PlannerOptions) -> PlannerOptions {
+        let shards = if self.in_phases { options.shards.max(2) } else { options.shards };
+        PlannerOptions { two_phase: self.in_phases, shards, ..options }
+    }
+}
+
+/// A savepoint can be begun at by one job alone.
+pub(crate) fn second_from() -> SqlError {
+    SqlError::new(SqlError::INVALID, "one savepoint cannot be the beginning of several jobs")
+        .with_detail("the script starts more than one job, and the savepoint is that of one")
+        .with_hint("put what belongs to the savepoint into a script of its own")
+}
