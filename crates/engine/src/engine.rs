@@ -2,6 +2,7 @@
 
 use crate::beginning::second_from;
 use crate::collect::CollectConnector;
+use crate::memory::machine_memory_bytes;
 use crate::{Session, Settings};
 use eddyline_connectors::clock::SystemClock;
 use eddyline_connectors::{Clock, Registry, Rim};
@@ -12,9 +13,6 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-
-/// What the state of all jobs may take.
-const MEMORY_BUDGET_BYTES: usize = 1 << 30;
 
 /// What an engine is made of.
 pub struct EngineConfig {
@@ -160,11 +158,24 @@ impl Engine {
 
     /// Where the state of a job lives under these settings.
     pub(crate) fn state_backend(&self, settings: &Settings) -> StateBackend {
-        if !settings.uses_rocksdb() {
-            return StateBackend::Memory;
+        match settings.uses_rocksdb() {
+            true => StateBackend::RocksDb(self.memory_budget(settings)),
+            false => StateBackend::Memory,
         }
-        let budget = self.shared.memory_budget.get_or_init(|| MemoryBudget::new(MEMORY_BUDGET_BYTES));
-        StateBackend::RocksDb(budget.clone())
+    }
+
+    /// The memory for the state of all jobs, as large as these settings say.
+    pub(crate) fn memory_budget(&self, settings: &Settings) -> Arc<MemoryBudget> {
+        let size_bytes = settings.memory_budget();
+        let budget = self
+            .shared
+            .memory_budget
+            .get_or_init(|| MemoryBudget::new(size_bytes.unwrap_or_else(|| machine_memory_bytes() / 4)));
+        // All jobs share it: whoever starts with another size changes it for all.
+        if let Some(size_bytes) = size_bytes {
+            budget.resize(size_bytes);
+        }
+        budget.clone()
     }
 
     pub(crate) fn functions(&self) -> Arc<Functions> {

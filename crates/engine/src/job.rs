@@ -274,6 +274,7 @@ pub(crate) fn start(
         backend: engine.state_backend(settings),
         from: beginning.from,
         in_phases: beginning.in_phases,
+        memory: Some(engine.memory_budget(settings)),
         ..JobSettings::default()
     };
     let started = rim.clock.monotonic();

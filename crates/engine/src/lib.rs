@@ -17,6 +17,7 @@ mod error;
 mod job;
 mod kept_state;
 mod listing;
+mod memory;
 mod result;
 mod script;
 mod session;

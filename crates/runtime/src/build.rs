@@ -27,7 +27,7 @@ use eddyline_operators::{Operator, OperatorError};
 use eddyline_plan::{
     CalcSpec, ChangeMode, Dataflow, Distribution, FragmentId, Node, NodeId, OperatorSpec, SinkSpec, SourceSpec,
 };
-use eddyline_state::{Backend, Store};
+use eddyline_state::{Backend, HotShare, Store};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::any::Any;
@@ -295,7 +295,13 @@ impl Builder<'_> {
         let feed = self.feed(nodes, &stage_of, shard)?;
         let (counters, clock) = (self.shared.counters.clone(), self.shared.clock.clone());
         let random = random(self.build.settings.seed, fragment, shard);
-        let pipeline = Pipeline::new(stages, shard, counters, clock, random);
+        let mut pipeline = Pipeline::new(stages, shard, counters, clock, random);
+        let JobSettings { backend, memory, .. } = self.build.settings;
+        if let Some(budget) = backend.budget().or(memory.as_ref()) {
+            // Without checkpoints state is in memory, whatever the backend.
+            let can_leave = self.shared.keeps && backend.budget().is_some();
+            pipeline.keep_within(HotShare::new(budget), can_leave);
+        }
         Ok(Task {
             pipeline,
             feed,

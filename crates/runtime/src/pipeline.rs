@@ -14,6 +14,7 @@ use eddyline_connectors::{Clock, ConnectorError, Position, SinkWriter};
 use eddyline_functions::scalar::Moment;
 use eddyline_operators::{Context, Operator, OperatorError, Rejected};
 use eddyline_plan::NodeId;
+use eddyline_state::{HotShare, MemoryBudget};
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::sync::Arc;
@@ -43,13 +44,15 @@ pub(crate) struct Stage {
     pub(crate) outputs: Vec<ExchangeWriter>,
     pub(crate) watermark_in: Watermark,
     pub(crate) time_out: EventTime,
+    /// What its state takes, as it was measured last.
+    pub(crate) taken_bytes: usize,
 }
 
 impl Stage {
     pub(crate) fn new(node: NodeId, kind: &'static str, work: Work, inputs: usize) -> Self {
         let none = EventTime::NONE;
         let (next, outputs, inputs) = (Vec::new(), Vec::new(), vec![none; inputs]);
-        Self { node, kind, work, inputs, next, outputs, watermark_in: none.watermark, time_out: none }
+        Self { node, kind, work, inputs, next, outputs, watermark_in: none.watermark, time_out: none, taken_bytes: 0 }
     }
 }
 
@@ -100,6 +103,12 @@ pub(crate) struct Pipeline {
     due_ms: Option<i64>,
     /// When state may be measured again: see [`MEASURE_SHARE`].
     measure_at: Duration,
+    /// What the state of the task takes of the memory for all; `None` where nobody counts.
+    hot: Option<HotShare>,
+    /// State can be left to the backend.
+    can_leave: bool,
+    /// See [`hold`](Self::hold).
+    holds: bool,
     /// Where the rows at hand come from.
     pub(crate) place: Option<Place>,
 }
@@ -115,7 +124,34 @@ impl Pipeline {
         let wall_ms = clock.wall_ms();
         let (buffers, measure_at) = (Vec::new(), Duration::ZERO);
         let due_ms = None;
-        Self { stages, shard, counters, clock, wall_ms, random, buffers, due_ms, measure_at, place: None }
+        let (hot, can_leave, holds) = (None, false, false);
+        Self {
+            stages,
+            shard,
+            counters,
+            clock,
+            wall_ms,
+            random,
+            buffers,
+            due_ms,
+            measure_at,
+            hot,
+            can_leave,
+            holds,
+            place: None,
+        }
+    }
+
+    /// From now on the state in memory is counted as a share of the memory for all, and, if it can be left to the backend, kept
+    /// within it.
+    pub(crate) fn keep_within(&mut self, share: HotShare, can_leave: bool) {
+        (self.hot, self.can_leave) = (Some(share), can_leave);
+    }
+
+    /// While a checkpoint waits for other tasks of the shard nothing may be left to the backend: it would stand in the
+    /// checkpoint, though it came after.
+    pub(crate) fn hold(&mut self, holds: bool) {
+        self.holds = holds;
     }
 
     /// What the task does, for people: its last operator.
@@ -320,6 +356,7 @@ impl Pipeline {
         let sync = self.clock.monotonic().saturating_sub(begin);
         if barrier.kind != BarrierKind::Flush || self.clock.monotonic() >= self.measure_at {
             self.measure();
+            self.evict()?;
         }
         let element = StreamElement::Barrier(barrier);
         for at in 0..self.stages.len() {
@@ -342,14 +379,43 @@ impl Pipeline {
         for stage in &mut self.stages {
             let Work::Operator(operator) = &mut stage.work else { continue };
             let (mut rows, mut bytes) = (0, 0);
+            stage.taken_bytes = 0;
             for table in operator.tables() {
                 rows += table.len();
                 bytes += table.size_bytes();
+                stage.taken_bytes += table.taken_bytes();
             }
             self.counters.node(self.shard, stage.node).state(rows, bytes);
         }
         let end = self.clock.monotonic();
         self.measure_at = end + end.saturating_sub(begin) * MEASURE_SHARE;
+    }
+
+    /// Leaves state to the backend where all tasks together take more memory than they may. Every operator gives the same part of
+    /// what it has.
+    fn evict(&mut self) -> Result<(), RuntimeError> {
+        let Some(share) = &mut self.hot else { return Ok(()) };
+        let taken_bytes: usize = self.stages.iter().map(|stage| stage.taken_bytes).sum();
+        let excess_bytes = share.tell(taken_bytes);
+        if !self.can_leave {
+            if share.budget().is_newly_exceeded() {
+                warn_of_excess(share.budget());
+            }
+            return Ok(());
+        }
+        if excess_bytes == 0 || self.holds {
+            return Ok(());
+        }
+        let part = excess_bytes as f64 / taken_bytes as f64;
+        for at in 0..self.stages.len() {
+            let Work::Operator(operator) = &mut self.stages[at].work else { continue };
+            let give = |bytes: usize| (bytes as f64 * part).ceil() as usize;
+            let given = operator.tables().into_iter().try_for_each(|table| table.evict(give(table.taken_bytes())));
+            given.map_err(|e| self.fault(at, e.into()))?;
+        }
+        // What was made room of is told at the next measurement, which is due at once.
+        self.measure_at = Duration::ZERO;
+        Ok(())
     }
 
     /// The error of an operator, with its place.
@@ -368,4 +434,14 @@ impl Pipeline {
         };
         RuntimeError::Sink { table, shard: Some(self.shard), error: Arc::new(error) }
     }
+}
+
+fn warn_of_excess(budget: &MemoryBudget) {
+    let (taken_bytes, budget_bytes) = (budget.hot_bytes(), budget.size_bytes());
+    tracing::warn!(
+        taken_bytes,
+        budget_bytes,
+        "state in memory is over 'state.memory-budget' and grows on; to leave what is not in use to the disk, set \
+         'state.checkpoints.dir' and 'state.backend' = 'rocksdb'"
+    );
 }

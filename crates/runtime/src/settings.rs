@@ -21,6 +21,14 @@ pub enum StateBackend {
 }
 
 impl StateBackend {
+    /// The memory that it shares with others.
+    pub(crate) fn budget(&self) -> Option<&Arc<MemoryBudget>> {
+        match self {
+            Self::Memory => None,
+            Self::RocksDb(budget) => Some(budget),
+        }
+    }
+
     /// Its name, in settings and manifests.
     pub fn name(&self) -> &'static str {
         match self {
@@ -111,6 +119,9 @@ pub struct JobSettings {
     pub seed: u64,
     /// What holds state below the hot sets.
     pub backend: StateBackend,
+    /// The memory for the state of all jobs, where the backend does not hold it: what a job takes of it that keeps all its state in
+    /// memory is counted, and more than there is is told.
+    pub memory: Option<Arc<MemoryBudget>>,
     /// Checkpoints; `None`: the job keeps none and begins afresh each time.
     pub checkpoints: Option<CheckpointSettings>,
     /// What becomes of the job when it fails; only with checkpoints.
@@ -134,6 +145,7 @@ impl Default for JobSettings {
             time_zone: "UTC".into(),
             seed: 0,
             backend: StateBackend::default(),
+            memory: None,
             checkpoints: None,
             restart: RestartStrategy::default(),
             from: None,

@@ -41,6 +41,8 @@ struct PassedTasks {
     count: usize,
     /// When the first did.
     since: Duration,
+    /// State is written at this barrier.
+    persists: bool,
     all: Passed,
 }
 
@@ -79,13 +81,15 @@ impl Shard {
     }
 
     fn run(&mut self, at: usize) -> Result<Option<Progress>, RuntimeError> {
+        self.tasks[at].pipeline.hold(self.passed.values().any(|tasks| tasks.persists));
         match self.tasks[at].step()? {
             Step::Idle => Ok(None),
             Step::Worked => Ok(Some(Progress::Worked)),
             Step::Passed(barrier, passed) => {
                 let since = self.shared.clock.monotonic();
+                let persists = self.shared.persists(barrier.kind);
                 let entry = self.passed.entry(barrier.epoch);
-                let tasks = entry.or_insert_with(|| PassedTasks { count: 0, since, all: Passed::default() });
+                let tasks = entry.or_insert_with(|| PassedTasks { count: 0, since, persists, all: Passed::default() });
                 tasks.count += 1;
                 tasks.all.add(passed);
                 if tasks.count < self.tasks.len() {
@@ -99,8 +103,8 @@ impl Shard {
 
     /// All tasks have passed the barrier, the one at `last` as the last one.
     fn acknowledge(&mut self, barrier: Barrier, last: usize) -> Result<(), RuntimeError> {
-        let Some(PassedTasks { since, all, .. }) = self.passed.remove(&barrier.epoch) else { return Ok(()) };
-        if self.shared.persists(barrier.kind) {
+        let Some(PassedTasks { since, persists, all, .. }) = self.passed.remove(&barrier.epoch) else { return Ok(()) };
+        if persists {
             let passed_at = self.shared.clock.monotonic();
             let picture = self.backend.freeze().map_err(|e| RuntimeError::State { error: Arc::new(e) })?;
             let now = self.shared.clock.monotonic();

@@ -8,7 +8,7 @@
 
 use rocksdb::{Cache, WriteBufferManager};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The smallest budget, in bytes: below it RocksDB's own structures would not fit.
 pub const MEMORY_BUDGET_MIN: usize = 16 << 20;
@@ -19,6 +19,7 @@ const REMAINS_PERCENT: usize = 90;
 pub struct MemoryBudget {
     size_bytes: AtomicUsize,
     hot_bytes: AtomicUsize,
+    is_told: AtomicBool,
     pub(crate) cache: Cache,
     pub(crate) write_buffers: WriteBufferManager,
 }
@@ -32,6 +33,7 @@ impl MemoryBudget {
         Arc::new(Self {
             size_bytes: AtomicUsize::new(size_bytes),
             hot_bytes: AtomicUsize::new(0),
+            is_told: AtomicBool::new(false),
             // What the write buffers take is taken off the cache.
             write_buffers: WriteBufferManager::new_write_buffer_manager_with_cache(buffered, false, cache.clone()),
             cache,
@@ -67,6 +69,12 @@ impl MemoryBudget {
     /// What hot sets take.
     pub fn hot_bytes(&self) -> usize {
         self.hot_bytes.load(Ordering::Relaxed)
+    }
+
+    /// True once: when hot sets alone take more than the whole budget. For those who cannot leave anything to a backend, and tell
+    /// people instead.
+    pub fn is_newly_exceeded(&self) -> bool {
+        self.hot_bytes() > self.size_bytes() && !self.is_told.swap(true, Ordering::Relaxed)
     }
 
     /// What RocksDB's block cache and write buffers take.
@@ -143,6 +151,17 @@ mod tests {
         assert_eq!((two.tell(100 << 20), budget.hot_bytes()), (0, 100 << 20));
         drop(two);
         assert_eq!(budget.hot_bytes(), 0);
+    }
+
+    #[test]
+    fn that_it_is_exceeded_is_told_once() {
+        let budget = MemoryBudget::new(64 << 20);
+        let mut share = HotShare::new(&budget);
+        share.tell(60 << 20);
+        assert!(!budget.is_newly_exceeded());
+        share.tell(65 << 20);
+        assert!(budget.is_newly_exceeded());
+        assert!(!budget.is_newly_exceeded());
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub enum SettingKind {
     },
     /// A duration as in `100 ms`.
     Duration,
+    /// A number of bytes as in `512 MiB`.
+    Size,
     /// `true` or `false`.
     Flag,
     /// One of these words.
@@ -193,6 +195,13 @@ pub const SETTINGS: &[SettingSpec] = &[
             "Where savepoints of INSERT jobs are made when `eddyline savepoint` is given no place: a directory or a URL",
         )
     },
+    setting(
+        "state.memory-budget",
+        SettingKind::Size,
+        "a quarter of the machine's or container's memory",
+        "How much memory the state of all jobs may take, RocksDB's caches included; at least 16 MiB. What is over it is left on the disk until it is needed, \
+         by jobs that keep checkpoints in RocksDB; others warn",
+    ),
     setting(
         "state.unbounded",
         SettingKind::Choice(&["warn", "error", "allow"]),

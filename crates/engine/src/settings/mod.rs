@@ -16,6 +16,7 @@ use eddyline_catalog::edit_distance;
 use eddyline_connectors::parse_duration;
 use eddyline_planner::SqlError;
 use eddyline_runtime::{CheckpointSettings, RestartStrategy};
+use eddyline_state::MEMORY_BUDGET_MIN;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -189,6 +190,11 @@ impl Settings {
         Ok(())
     }
 
+    /// `state.memory-budget` in bytes, when it was set.
+    pub fn memory_budget(&self) -> Option<usize> {
+        self.values.get("state.memory-budget").and_then(|v| parse_size(v))
+    }
+
     /// `restart-strategy.type` and what belongs to it.
     pub fn restart_strategy(&self) -> RestartStrategy {
         match self.of("restart-strategy.type") {
@@ -289,6 +295,11 @@ fn checked(spec: &SettingSpec, key: &str, value: &str) -> Result<String, SqlErro
             Some(_) => Ok(value.to_owned()),
             None => refuse("give a duration like '100 ms' or '1 s'".into()),
         },
+        SettingKind::Size => match parse_size(value) {
+            Some(MEMORY_BUDGET_MIN..) => Ok(value.to_owned()),
+            Some(_) => refuse("give at least '16 MiB'".into()),
+            None => refuse("give a number of bytes like '512 MiB' or '4 GiB'".into()),
+        },
         SettingKind::Flag if lower == "true" || lower == "false" => Ok(lower),
         SettingKind::Flag => refuse("give 'true' or 'false'".into()),
         SettingKind::Choice(words) => match canonical_choice(spec, &lower, words) {
@@ -301,6 +312,22 @@ fn checked(spec: &SettingSpec, key: &str, value: &str) -> Result<String, SqlErro
         },
         SettingKind::Text => Ok(value.to_owned()),
     }
+}
+
+/// A number of bytes: a whole number and a unit, all of them powers of 1024, as Flink has them.
+fn parse_size(text: &str) -> Option<usize> {
+    let text = text.trim().to_ascii_lowercase();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: usize = text[..digits].parse().ok()?;
+    let shift = match text[digits..].trim() {
+        "" | "b" | "bytes" => 0,
+        "k" | "kb" | "kib" | "kibibytes" => 10,
+        "m" | "mb" | "mib" | "mebibytes" => 20,
+        "g" | "gb" | "gib" | "gibibytes" => 30,
+        "t" | "tb" | "tib" | "tebibytes" => 40,
+        _ => return None,
+    };
+    number.checked_mul(1 << shift)
 }
 
 /// The word that is meant; Flink's names of what is called otherwise here count too.

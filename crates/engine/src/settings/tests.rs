@@ -6,7 +6,9 @@ fn refused(key: &str, value: &str) -> SqlError {
 
 #[test]
 fn defaults_fit_their_own_kind() {
-    for spec in SETTINGS.iter().filter(|s| s.name != "execution.shards") {
+    // Two depend on the machine.
+    let of_machine = ["execution.shards", "state.memory-budget"];
+    for spec in SETTINGS.iter().filter(|s| !of_machine.contains(&s.name)) {
         assert_eq!(checked(spec, spec.name, spec.default).expect(spec.name), spec.default);
     }
 }
@@ -51,6 +53,8 @@ fn values_are_checked() {
         ("execution.emit", "never", "give 'on-close' or 'on-update'"),
         ("table.local-time-zone", "Mars/Olympus", "give a zone like 'UTC', 'Europe/Berlin' or '+02:00'"),
         ("table.exec.mini-batch.enabled", "yes", "give 'true' or 'false'"),
+        ("state.memory-budget", "1 MiB", "give at least '16 MiB'"),
+        ("state.memory-budget", "much", "give a number of bytes like '512 MiB' or '4 GiB'"),
         ("state.backend", "forst", "give 'auto' or 'memory' or 'rocksdb'"),
         ("sql.dialect", "postgres", "the dialect of Postgres is not there yet; give 'flink'"),
     ] {
@@ -97,5 +101,15 @@ fn the_documentation_lists_every_setting() {
             "docs/settings.md describes {} otherwise",
             spec.name
         );
+    }
+}
+
+#[test]
+fn sizes_have_units() {
+    let mut settings = Settings::new();
+    assert_eq!(settings.memory_budget(), None);
+    for (text, bytes) in [("16777216", 16 << 20), ("64 mb", 64 << 20), ("512 MiB", 512 << 20), ("2g", 2 << 30)] {
+        settings.set("state.memory-budget", text).expect("a size");
+        assert_eq!(settings.memory_budget(), Some(bytes), "{text}");
     }
 }
