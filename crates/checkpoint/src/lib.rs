@@ -36,4 +36,4 @@ pub use history::{Attempt, Outcome};
 pub use manifest::{CheckpointId, HeldCommit, KeptFile, Kind, Manifest, OperatorFact, ShardState};
 pub use place::Place;
 pub use savepoint::{ENTRIES, Savepoint, SavepointWriter};
-pub use store::{CheckpointStore, Draft, Found, ShardPicture, Swept};
+pub use store::{CheckpointStore, Draft, Found, ShardPicture, Swept, Unchecked};

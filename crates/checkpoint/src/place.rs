@@ -191,8 +191,8 @@ impl Place {
         }
     }
 
-    /// Brings a file from here to `to`.
-    pub(crate) fn fetch(&self, key: &str, to: &Path, may_link: bool) -> Result<(), CheckpointError> {
+    /// Brings a file from here to `to`. Returns whether it is linked, the same file under another name.
+    pub(crate) fn fetch(&self, key: &str, to: &Path, may_link: bool) -> Result<bool, CheckpointError> {
         match &self.0 {
             Inner::Local(root) => copy(&root.join(key), to, may_link),
             Inner::Remote { store, root, tokio } => {
@@ -203,7 +203,7 @@ impl Place {
                     while let Some(bytes) = stream.try_next().await.map_err(|e| self.fault(key, e))? {
                         file.write_all(&bytes).map_err(|e| CheckpointError::io(to, e))?;
                     }
-                    Ok(())
+                    Ok(false)
                 })
             }
         }
@@ -286,19 +286,20 @@ fn put_local(path: &Path, content: &[u8], fresh: bool) -> Result<(), CheckpointE
     }
 }
 
-fn copy(from: &Path, to: &Path, may_link: bool) -> Result<(), CheckpointError> {
+/// Copies a file, or links it. Returns whether it is linked.
+fn copy(from: &Path, to: &Path, may_link: bool) -> Result<bool, CheckpointError> {
     if let Some(parent) = to.parent() {
         make_directories(parent)?;
     }
     if may_link {
         match fs::hard_link(from, to) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(true),
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(CheckpointError::io(from, e)),
             // Another file system, or one without links.
             Err(_) => {}
         }
     }
-    fs::copy(from, to).map(drop).map_err(|e| {
+    fs::copy(from, to).map(|_| false).map_err(|e| {
         let path = if e.kind() == io::ErrorKind::NotFound { from } else { to };
         CheckpointError::io(path, e)
     })

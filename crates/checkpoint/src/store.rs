@@ -100,6 +100,48 @@ pub struct Swept {
     pub bytes: u64,
 }
 
+/// A file that was brought from a checkpoint, and of which it is not known whether it is whole.
+#[derive(Debug)]
+pub struct Unchecked {
+    path: PathBuf,
+    /// Where it came from, for people.
+    name: String,
+    file: KeptFile,
+}
+
+impl Unchecked {
+    /// Reads the file and compares its checksum.
+    ///
+    /// # Errors
+    /// It is damaged, not there any more, or cannot be read.
+    pub fn check(&self) -> Result<(), CheckpointError> {
+        let (size_bytes, xxh3) = hash_file(&self.path)?;
+        self.compare_size(size_bytes)?;
+        match xxh3 == self.file.xxh3 {
+            true => Ok(()),
+            false => Err(CheckpointError::corrupt(&self.name, "its checksum does not fit its content")),
+        }
+    }
+
+    fn check_size(&self) -> Result<(), CheckpointError> {
+        let facts = std::fs::metadata(&self.path).map_err(|e| CheckpointError::io(&self.path, e))?;
+        self.compare_size(facts.len())
+    }
+
+    fn compare_size(&self, size_bytes: u64) -> Result<(), CheckpointError> {
+        if size_bytes == self.file.size_bytes {
+            return Ok(());
+        }
+        let message = format!("it has {size_bytes} bytes instead of {}", self.file.size_bytes);
+        Err(CheckpointError::corrupt(&self.name, message))
+    }
+
+    /// Is the file still where it was brought to?
+    pub fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+}
+
 /// The checkpoints of one job.
 pub struct CheckpointStore {
     place: Place,
@@ -285,13 +327,35 @@ impl CheckpointStore {
         Ok(faults)
     }
 
-    /// Brings the state of one shard into an empty directory, checked.
+    /// Brings the state of one shard into an empty directory, checked; files that are linked only as far as together they have no
+    /// more than `linked_bytes_max`. Returns the others, of which the sizes alone were looked at.
     ///
     /// # Errors
     /// Missing and damaged files ([`CheckpointError::is_damage`]), or the place cannot be reached.
-    pub fn fetch(&self, manifest: &Manifest, shard: usize, into: &Path) -> Result<(), CheckpointError> {
-        let mut files = manifest.shards.get(shard).into_iter().flat_map(|s| &s.files);
-        files.try_for_each(|file| self.bring(file, &into.join(&file.name), file.is_shared))
+    pub fn fetch(
+        &self,
+        manifest: &Manifest,
+        shard: usize,
+        into: &Path,
+        linked_bytes_max: u64,
+    ) -> Result<Vec<Unchecked>, CheckpointError> {
+        let mut unchecked = Vec::new();
+        let mut left_bytes = linked_bytes_max;
+        for file in manifest.shards.get(shard).into_iter().flat_map(|s| &s.files) {
+            let to = into.join(&file.name);
+            let is_linked = self.place.fetch(&file.key, &to, file.is_shared)?;
+            let later = Unchecked { path: to, name: self.place.name_of(&file.key), file: file.clone() };
+            if is_linked && file.size_bytes > left_bytes {
+                later.check_size()?;
+                unchecked.push(later);
+                continue;
+            }
+            if is_linked {
+                left_bytes -= file.size_bytes;
+            }
+            later.check()?;
+        }
+        Ok(unchecked)
     }
 
     fn bring(&self, file: &KeptFile, to: &Path, may_link: bool) -> Result<(), CheckpointError> {
@@ -395,15 +459,7 @@ fn file_name(job: &str) -> String {
 /// Brings a file of a checkpoint from its place, checked.
 pub(crate) fn bring(place: &Place, file: &KeptFile, to: &Path, may_link: bool) -> Result<(), CheckpointError> {
     place.fetch(&file.key, to, may_link)?;
-    let (size_bytes, xxh3) = hash_file(to)?;
-    let damaged = |message: String| Err(CheckpointError::corrupt(place.name_of(&file.key), message));
-    if size_bytes != file.size_bytes {
-        return damaged(format!("it has {size_bytes} bytes instead of {}", file.size_bytes));
-    }
-    if xxh3 != file.xxh3 {
-        return damaged("its checksum does not fit its content".into());
-    }
-    Ok(())
+    Unchecked { path: to.into(), name: place.name_of(&file.key), file: file.clone() }.check()
 }
 
 /// Size and hash of a file's content.

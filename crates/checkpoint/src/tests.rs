@@ -71,7 +71,7 @@ impl Bench {
 
     fn fetched(&self, manifest: &Manifest) -> Result<String, CheckpointError> {
         let into = tempfile::tempdir_in(self.directory.path()).unwrap();
-        self.store.fetch(manifest, 0, into.path())?;
+        self.store.fetch(manifest, 0, into.path(), u64::MAX)?;
         let mut names: Vec<_> = fs::read_dir(into.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         let read = |name: &std::ffi::OsString| {

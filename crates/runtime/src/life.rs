@@ -7,11 +7,11 @@ use crate::build::{Build, Built, MakeOperator, build};
 use crate::coordinator::Event;
 use crate::coordinator::checkpoints::CheckpointTimes;
 use crate::driver::{Driver, Keeping, Worker, run};
-use crate::error::RuntimeError;
+use crate::error::{ErrorClass, RuntimeError};
 use crate::job::{JobShared, JobState, JobSummary};
 use crate::keeper::{Fault, HeldSink, Keeper, remove_directory};
 use crate::metrics::Counters;
-use crate::recovery::{Beginning, OpenSavepoint, Recovered, Start, fresh, operator_facts, recover};
+use crate::recovery::{Beginning, OpenSavepoint, Recovered, Start, check, fresh, operator_facts, recover, suspect};
 use crate::restart::Restarts;
 use crate::savepoint::{Order, SavepointMade, Saver};
 use crate::settings::{CheckpointSettings, JobSettings};
@@ -231,6 +231,11 @@ fn live(life: &Arc<Life>, definition: &Definition, durable: Option<&Durable>, fi
         };
         let Some(error) = error else { return life.end(None, finished) };
         let ran = life.clock.monotonic().saturating_sub(begun);
+        if let Some(durable) = durable
+            && is_damage(&error)
+        {
+            suspect(&durable.live);
+        }
         let Some(pause) = durable.and_then(|_| restarts.after(&error, ran)) else {
             return life.end(Some(error), finished);
         };
@@ -277,13 +282,29 @@ impl Definition {
         durable: Option<&Durable>,
         may_be_fresh: bool,
     ) -> Result<Ready, RuntimeError> {
+        let ready = self.try_prepare(counters, durable, may_be_fresh);
+        match (&ready, durable) {
+            (Err(error), Some(durable)) if is_damage(error) => {
+                tracing::warn!(job = self.settings.name, %error, "the state is damaged; all its files are checked");
+                suspect(&durable.live);
+                self.try_prepare(counters, Some(durable), may_be_fresh)
+            }
+            _ => ready,
+        }
+    }
+
+    fn try_prepare(
+        &self,
+        counters: &Arc<Counters>,
+        durable: Option<&Durable>,
+        may_be_fresh: bool,
+    ) -> Result<Ready, RuntimeError> {
         let store = durable.map(|d| CheckpointStore::new(&d.place, &self.settings.name));
         let from = self.settings.from.as_ref().map(|from| OpenSavepoint::open(from, &self.rim.tokio)).transpose()?;
-        let (recovered, lineage) = match (durable, &store) {
+        let (mut recovered, lineage) = match (durable, &store) {
             (Some(durable), Some(store)) => {
                 let start = Start { allow_fresh: may_be_fresh && durable.settings.allow_fresh, from };
-                let state = durable.live.join("state");
-                let recovered = recover(store, &state, &self.dataflow, &self.settings, start)?;
+                let recovered = recover(store, &durable.live, &self.dataflow, &self.settings, start)?;
                 let lineage = self.lineage(store, &recovered)?;
                 (recovered, Some(lineage))
             }
@@ -311,6 +332,11 @@ impl Definition {
             _ => None,
         };
         let keeping = Some(Keeping::spawn(Worker { keeper, saver })?);
+        let unchecked = std::mem::take(&mut recovered.unchecked);
+        if !unchecked.is_empty() {
+            let shared = built.shared.clone();
+            crate::driver::thread("state check".into(), move || check(&unchecked, &shared))?;
+        }
         let driver = self.driver(&mut built, durable, keeping, recovered.last, self.settings.epoch_interval / 20);
         if recovered.beginning == Beginning::AtSavepoint {
             // From then on it is a checkpoint that the job goes on from.
@@ -333,7 +359,7 @@ impl Definition {
         }
         let backends = fresh(&self.settings, None)?;
         let (last, beginning) = (CheckpointId(0), Beginning::AsItWas);
-        Ok(Recovered { backends, manifest: None, is_same: false, last, beginning, origin: None })
+        Ok(Recovered { backends, manifest: None, is_same: false, last, beginning, origin: None, unchecked: Vec::new() })
     }
 
     /// What tells the output of the job from that of others. At a savepoint another line begins, which leaves alone what a job
@@ -454,4 +480,9 @@ fn lock(job: &str, live: &Path) -> Result<File, RuntimeError> {
         }
         Err(std::fs::TryLockError::Error(e)) => Err(fault(e)),
     }
+}
+
+/// Is state damaged, which another checkpoint may have whole?
+fn is_damage(error: &RuntimeError) -> bool {
+    error.class() == ErrorClass::Corruption && !matches!(error, RuntimeError::NoCheckpoint { .. })
 }

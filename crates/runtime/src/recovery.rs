@@ -5,13 +5,18 @@
 //!
 //! A checkpoint that is damaged is passed over, saying so. When there are checkpoints and none is whole, the job does not
 //! start, unless it is told to begin afresh: a job that silently forgot its state would give wrong results.
+//!
+//! Gigabytes of files that are linked, not copied, are not read before the job runs: they are checked beside it
+//! ([`Recovered::unchecked`]), and RocksDB checks every block that it reads. When damage is found so, the job fails, which is noted beside
+//! the live state ([`suspect`]); whoever finds the note checks everything before.
 
 use crate::error::RuntimeError;
+use crate::job::JobShared;
 use crate::keeper::{Fault, remove_directory};
 use crate::savepoint::{KEYS_END, SavepointTarget};
 use crate::settings::{CheckpointSettings, JobSettings, StateBackend, open_named};
 use eddyline_changes::{Epoch, KeyGroups};
-use eddyline_checkpoint::{CheckpointId, CheckpointStore, Found, Manifest, Savepoint};
+use eddyline_checkpoint::{CheckpointId, CheckpointStore, Found, Manifest, Savepoint, Unchecked};
 use eddyline_plan::{Dataflow, OperatorSpec};
 use eddyline_state::{Backend, Each, EntriesReader, MemoryBackend, StateError, Write};
 use std::collections::BTreeMap;
@@ -19,6 +24,10 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
+/// Linked files of a shard are checked at once as far as they have no more bytes together.
+const CHECKED_AT_ONCE_BYTES: u64 = 64 << 20;
+/// The file that says that damage was found in the state.
+const SUSPECT: &str = "suspect";
 /// Entries that are written at a time when state moves between shards.
 const MOVED_ENTRIES: usize = 10_000;
 
@@ -36,6 +45,8 @@ pub(crate) struct Recovered {
     pub(crate) beginning: Beginning,
     /// The savepoint that it descends from.
     pub(crate) origin: Option<String>,
+    /// Files that are still to be checked.
+    pub(crate) unchecked: Vec<Unchecked>,
 }
 
 /// How a job begins.
@@ -104,7 +115,8 @@ impl OpenSavepoint {
         }
         let (origin, beginning) = (Some(self.manifest.identity()), Beginning::AtSavepoint);
         let (last, manifest) = (CheckpointId(0), Some(self.manifest));
-        Ok(Recovered { backends, manifest, is_same: false, last, beginning, origin })
+        let (is_same, unchecked) = (false, Vec::new());
+        Ok(Recovered { backends, manifest, is_same, last, beginning, origin, unchecked })
     }
 }
 
@@ -145,17 +157,28 @@ pub fn planned_in_phases(
     Ok(found.find_map(|f| f.manifest.ok()).and_then(|manifest| manifest.in_phases))
 }
 
-/// Finds where the job begins, and brings the state to `live`, a directory that is this job's alone.
+/// Notes that damage was found in the state of the job whose live directory this is.
+pub(crate) fn suspect(live: &Path) {
+    if let Err(error) =
+        std::fs::write(live.join(SUSPECT), "damage was found: all files are checked at the next start\n")
+    {
+        tracing::warn!(%error, "it cannot be noted that the state is damaged");
+    }
+}
+
+/// Finds where the job begins, and brings the state into `directory`, the live directory of this job alone.
 ///
 /// # Errors
 /// [`RuntimeError::NoCheckpoint`], [`RuntimeError::OtherState`], or the place cannot be reached.
 pub(crate) fn recover(
     store: &CheckpointStore,
-    live: &Path,
+    directory: &Path,
     dataflow: &Dataflow,
     settings: &JobSettings,
     start: Start,
 ) -> Result<Recovered, RuntimeError> {
+    let (live, suspect) = (&directory.join("state"), directory.join(SUSPECT));
+    let checked_bytes = if suspect.exists() { u64::MAX } else { CHECKED_AT_ONCE_BYTES };
     remove_directory(live)?;
     std::fs::create_dir_all(live).map_err(|e| Fault::Io(live.to_owned(), e))?;
     let found = store.list().map_err(Fault::Store)?;
@@ -170,15 +193,18 @@ pub(crate) fn recover(
             check_key_groups(manifest, settings)?;
         }
         let attempt = manifest.map_err(Fault::Store).and_then(|manifest| {
-            let restored = restore(store, &manifest, live, settings)?;
+            let restored = restore(store, &manifest, live, settings, checked_bytes)?;
             Ok((manifest, restored))
         });
         match attempt {
-            Ok((manifest, (backends, is_same))) => {
+            Ok((manifest, Restored { backends, is_same, unchecked })) => {
                 check_operators(&manifest, dataflow)?;
                 tracing::info!(%id, epoch = manifest.epoch, bytes = manifest.size_bytes(), "state restored");
+                // What is wrong was passed over.
+                let _ = std::fs::remove_file(suspect);
                 let (origin, beginning) = (manifest.origin.clone(), Beginning::AsItWas);
-                return Ok(Recovered { backends, manifest: Some(manifest), is_same, last, beginning, origin });
+                let manifest = Some(manifest);
+                return Ok(Recovered { backends, manifest, is_same, last, beginning, origin, unchecked });
             }
             Err(fault) if is_damage(&fault) => {
                 tracing::warn!(%id, error = %fault, "checkpoint is damaged; the one before it is tried");
@@ -196,8 +222,8 @@ pub(crate) fn recover(
         return Err(RuntimeError::NoCheckpoint { faults });
     }
     let beginning = if faults.is_empty() { Beginning::AsItWas } else { Beginning::Renewed };
-    let backends = fresh(settings, Some(live))?;
-    Ok(Recovered { backends, manifest: None, is_same: false, last, beginning, origin: None })
+    let (manifest, is_same, origin, unchecked) = (None, false, None, Vec::new());
+    Ok(Recovered { backends: fresh(settings, Some(live))?, manifest, is_same, last, beginning, origin, unchecked })
 }
 
 fn is_damage(fault: &Fault) -> bool {
@@ -208,25 +234,34 @@ fn is_damage(fault: &Fault) -> bool {
     }
 }
 
-type Restored = (Vec<Arc<dyn Backend>>, bool);
+struct Restored {
+    backends: Vec<Arc<dyn Backend>>,
+    /// The files are those of the checkpoint.
+    is_same: bool,
+    unchecked: Vec<Unchecked>,
+}
 
 fn restore(
     store: &CheckpointStore,
     manifest: &Manifest,
     live: &Path,
     settings: &JobSettings,
+    checked_bytes: u64,
 ) -> Result<Restored, Fault> {
     let kind = &settings.backend;
     let is_same = manifest.shards.len() == settings.shards && manifest.shards.iter().all(|s| s.backend == kind.name());
+    let mut unchecked = Vec::new();
     for shard in 0..manifest.shards.len() {
         let directory = if is_same { directory_of(live, shard) } else { live.join(format!("from-{shard}")) };
         std::fs::create_dir_all(&directory).map_err(|e| Fault::Io(directory.clone(), e))?;
-        store.fetch(manifest, shard, &directory).map_err(Fault::Store)?;
+        // What is read whole and thrown away is checked before.
+        let checked_bytes = if is_same { checked_bytes } else { u64::MAX };
+        unchecked.extend(store.fetch(manifest, shard, &directory, checked_bytes).map_err(Fault::Store)?);
     }
     if is_same {
         let backends =
             (0..settings.shards).map(|shard| kind.open(&directory_of(live, shard))).collect::<Result<_, _>>();
-        return Ok((backends.map_err(Fault::State)?, true));
+        return Ok(Restored { backends: backends.map_err(Fault::State)?, is_same, unchecked });
     }
     let groups = KeyGroups::new(manifest.max_parallelism, settings.shards as u16);
     let to = (0..settings.shards).map(|shard| open(kind, Some(live), shard)).collect::<Result<Vec<_>, _>>();
@@ -242,7 +277,22 @@ fn restore(
         drop(from);
         remove_directory(&directory)?;
     }
-    Ok((to, false))
+    Ok(Restored { backends: to, is_same, unchecked })
+}
+
+/// Checks files while the job runs; the first that is damaged ends it.
+pub(crate) fn check(unchecked: &[Unchecked], shared: &JobShared) {
+    for file in unchecked {
+        if shared.is_aborted() {
+            return;
+        }
+        match file.check() {
+            // The state has moved on: it is of no use any more.
+            Err(_) if !file.is_there() => {}
+            Err(error) => return shared.fail(RuntimeError::Checkpoint { error: Arc::new(error) }),
+            Ok(()) => {}
+        }
+    }
 }
 
 /// Copies every entry to the shard that owns its key group now.

@@ -284,7 +284,7 @@ impl World {
         let Definition { dataflow, registry, settings, rim, make } = &self.job;
         let store = CheckpointStore::new(&self.durable.place, &settings.name);
         let lineage = store.lineage().map_err(Fault::Store)?;
-        let recovered = recover(&store, &self.durable.live.join("state"), dataflow, settings, Start::default())?;
+        let recovered = recover(&store, &self.durable.live, dataflow, settings, Start::default())?;
         let counters = Counters::new(&settings.name, dataflow, settings.shards);
         let mut built = build(Build {
             dataflow,
