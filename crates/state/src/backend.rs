@@ -15,6 +15,9 @@ pub enum Write {
 /// What is done with every key and value of a scan.
 pub type Each<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), StateError> + 'a;
 
+/// What is done with every key and value of a scan for several prefixes; the number is that of the prefix.
+pub type EachOf<'a> = dyn FnMut(usize, &[u8], &[u8]) -> Result<(), StateError> + 'a;
+
 /// An ordered store of bytes below the hot set. One per shard, shared by its operators.
 ///
 /// # Contract
@@ -31,6 +34,17 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// The store cannot be read, or `each` failed.
     fn scan(&self, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), StateError>;
+
+    /// Calls `each` with every key and value whose key begins with one of `prefixes`, prefix by prefix and in key order within each,
+    /// until it fails.
+    ///
+    /// # Contract
+    /// Each of `prefixes` is a full key up to the end of its lead, in a table whose keys have one (see the crate's page): of other
+    /// tables nothing need be found. Ascending prefixes are found faster.
+    ///
+    /// # Errors
+    /// The store cannot be read, or `each` failed.
+    fn scan_prefixes(&self, prefixes: &[Vec<u8>], each: &mut EachOf<'_>) -> Result<(), StateError>;
 
     /// Applies `writes` in order, as one.
     ///

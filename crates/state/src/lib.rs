@@ -5,14 +5,17 @@
 //! checkpoint barrier the runtime calls [`Table::persist`], which writes the dirty entries.
 //!
 //! A key in the backend is `operator id (8 bytes, big endian) | table id (2) | key group (2) | key`, so what a
-//! shard owns is a few contiguous ranges and rescaling moves ranges.
+//! shard owns is a few contiguous ranges and rescaling moves ranges. In tables whose rows are looked for by their first columns
+//! the key begins with how long these are ([`lead`]).
 //!
 //! Not here: what the rows mean, SQL, threads. Start at [`SlotTable`], then [`Store`].
 
+mod arena;
 mod backend;
 mod entries_file;
 mod error;
 mod idle;
+mod lead;
 mod memory;
 mod memory_budget;
 mod rocksdb;
@@ -22,7 +25,8 @@ mod store;
 mod tag_index;
 
 pub use self::rocksdb::RocksBackend;
-pub use backend::{Backend, Each, Frozen, StateFile, Write};
+pub use arena::{Arena, Leaving};
+pub use backend::{Backend, Each, EachOf, Frozen, StateFile, Write};
 pub use entries_file::{EntriesReader, EntriesWriter};
 pub use error::StateError;
 pub use idle::Idle;
@@ -30,5 +34,5 @@ pub use memory::MemoryBackend;
 pub use memory_budget::{HotShare, MEMORY_BUDGET_MIN, MemoryBudget};
 pub use row_table::{RowTable, RowTableSpec};
 pub use slot_table::{Encode, HashKeys, Load, SlotTable, make_room};
-pub use store::{EachEntry, Store, Table, TableId};
+pub use store::{EachEntry, EachLed, LedEntry, Store, StoredEntry, Table, TableId};
 pub use tag_index::{TagIndex, tag_of};

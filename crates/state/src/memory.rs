@@ -1,4 +1,4 @@
-use crate::backend::Each;
+use crate::backend::{Each, EachOf};
 use crate::{Backend, EntriesReader, EntriesWriter, Frozen, StateError, StateFile, Write};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -52,6 +52,16 @@ impl Backend for MemoryBackend {
 
     fn scan(&self, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), StateError> {
         scan(&self.entries.read(), from, to, each)
+    }
+
+    fn scan_prefixes(&self, prefixes: &[Vec<u8>], each: &mut EachOf<'_>) -> Result<(), StateError> {
+        let entries = self.entries.read();
+        for (at, prefix) in prefixes.iter().enumerate() {
+            let from = entries.range::<[u8], _>((Bound::Included(prefix.as_slice()), Bound::Unbounded));
+            let mut found = from.take_while(|(key, _)| key.starts_with(prefix));
+            found.try_for_each(|(key, value)| each(at, key, value))?;
+        }
+        Ok(())
     }
 
     fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {

@@ -1,3 +1,4 @@
+use crate::lead::{BY_LEAD, LEAD_AT, LENGTH_AT, NOTES, length_of};
 use crate::{Backend, Each, StateError, Write};
 use eddyline_changes::{KeyGroup, KeyGroupRange, KeyGroups};
 use std::sync::Arc;
@@ -5,8 +6,25 @@ use std::sync::Arc;
 /// Number of a table within its operator.
 pub type TableId = u16;
 
+/// A key and its value.
+pub type StoredEntry = (Vec<u8>, Vec<u8>);
+
 /// What is done with the key group, key and value of every entry of a scan.
 pub type EachEntry<'a> = dyn FnMut(KeyGroup, &[u8], &[u8]) -> Result<(), StateError> + 'a;
+
+/// An entry of a table whose keys have a lead.
+#[derive(Debug, Clone, Copy)]
+pub struct LedEntry<'a> {
+    /// Its full key.
+    pub full_key: &'a [u8],
+    /// Its key: the lead and the rest.
+    pub key: &'a [u8],
+    /// Its value.
+    pub value: &'a [u8],
+}
+
+/// What is done with an entry, and the number of the lead by which it was found.
+pub type EachLed<'a> = dyn FnMut(usize, LedEntry<'_>) -> Result<(), StateError> + 'a;
 
 /// A table with a hot set, as the runtime sees it.
 pub trait Table {
@@ -104,24 +122,34 @@ impl Store {
     pub fn scan(&self, table: TableId, each: &mut EachEntry<'_>) -> Result<(), StateError> {
         let from = self.prefix(table, self.owned.start);
         let to = self.prefix(table, self.owned.end);
-        self.backend.scan(&from, &to, &mut |key, value| {
-            let group = KeyGroup::from_be_bytes([key[10], key[11]]);
-            each(group, &key[12..], value)
+        let key_at = if table & (BY_LEAD | NOTES) == BY_LEAD { LEAD_AT } else { LENGTH_AT };
+        self.backend.scan(&from, &to, &mut |full, value| {
+            let group = KeyGroup::from_be_bytes([full[10], full[11]]);
+            each(group, full.get(key_at..).unwrap_or_default(), value)
         })
     }
 
-    /// Calls `each` with every key and value of `table` in a key group whose key begins with `prefix`.
+    /// The entries of `table` in the owned key groups, keys without their groups; `None` when they are more than `entries_max`.
     ///
     /// # Errors
-    /// The backend cannot be read, or `each` failed.
-    pub fn scan_prefix(
-        &self,
-        table: TableId,
-        group: KeyGroup,
-        prefix: &[u8],
-        each: &mut Each<'_>,
-    ) -> Result<(), StateError> {
-        let from = self.full_key(table, group, prefix);
+    /// The backend cannot be read.
+    pub fn entries(&self, table: TableId, entries_max: usize) -> Result<Option<Vec<StoredEntry>>, StateError> {
+        let mut entries = Vec::new();
+        let mut is_more = false;
+        let scanned = self.scan(table, &mut |_, key, value| {
+            is_more = entries.len() == entries_max;
+            if is_more {
+                return Err(stop());
+            }
+            entries.push((key.to_vec(), value.to_vec()));
+            Ok(())
+        });
+        if is_more { Ok(None) } else { scanned.map(|()| Some(entries)) }
+    }
+
+    /// From where to where the full keys of `table` in a key group stand whose keys begin with `start`.
+    pub(crate) fn range_of(&self, table: TableId, group: KeyGroup, start: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let from = self.full_key(table, group, start);
         // The first key behind all that begin so: the last byte that can be is one greater, and what follows is cut off.
         let mut to = from.clone();
         while let Some(last) = to.last_mut() {
@@ -131,7 +159,77 @@ impl Store {
             }
             to.pop();
         }
-        self.backend.scan(&from, &to, &mut |key, value| each(&key[12..], value))
+        (from, to)
+    }
+
+    /// Calls `each` with every full key in `from..to` and its value.
+    pub(crate) fn scan_range(&self, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), StateError> {
+        self.backend.scan(from, to, each)
+    }
+
+    /// The key in a full key of a table without leads.
+    pub(crate) fn key_in(full_key: &[u8]) -> &[u8] {
+        full_key.get(LENGTH_AT..).unwrap_or_default()
+    }
+
+    /// The first key of those whose full keys are in `from..to`.
+    pub(crate) fn first_of(&self, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        let mut first = None;
+        let scanned = self.backend.scan(from, to, &mut |full, _| {
+            first = Some(Self::key_in(full).to_vec());
+            Err(stop())
+        });
+        if first.is_some() { Ok(first) } else { scanned.map(|()| None) }
+    }
+
+    /// The number of a table whose keys have a lead: number `table`, marked as such.
+    pub fn by_lead(table: TableId) -> TableId {
+        table | BY_LEAD
+    }
+
+    /// The full key of `key`, the first `lead_bytes` bytes of which are its lead, in a table [by lead](Self::by_lead).
+    pub fn led_key(&self, table: TableId, group: KeyGroup, lead_bytes: usize, key: &[u8]) -> Vec<u8> {
+        debug_assert!(table & BY_LEAD != 0);
+        let mut full = self.prefix(table, group);
+        full.extend_from_slice(&length_of(lead_bytes));
+        full.extend_from_slice(key);
+        full
+    }
+
+    /// Calls `each` with all entries of a table [by lead](Self::by_lead) whose leads are in `leads`, with their key groups: lead by lead,
+    /// with its number, and in the order of the keys within each. Leads that stand in order are found faster.
+    ///
+    /// # Errors
+    /// The backend cannot be read, or `each` failed.
+    pub fn scan_leads(
+        &self,
+        table: TableId,
+        leads: &[(KeyGroup, &[u8])],
+        each: &mut EachLed<'_>,
+    ) -> Result<(), StateError> {
+        let prefixes: Vec<Vec<u8>> =
+            leads.iter().map(|(group, lead)| self.led_key(table, *group, lead.len(), lead)).collect();
+        self.backend.scan_prefixes(&prefixes, &mut |at, full_key, value| {
+            each(at, LedEntry { full_key, key: &full_key[LEAD_AT..], value })
+        })
+    }
+
+    /// Entries that are written at a time.
+    pub const WRITE_BATCH: usize = 4096;
+
+    /// Applies writes with full keys in order, some at a time.
+    ///
+    /// # Errors
+    /// The backend cannot be written; then a part was, and it can be tried again.
+    pub fn write_all(&self, writes: impl Iterator<Item = Write>) -> Result<(), StateError> {
+        let mut batch = Vec::new();
+        for write in writes {
+            batch.push(write);
+            if batch.len() == Self::WRITE_BATCH {
+                self.write(std::mem::take(&mut batch))?;
+            }
+        }
+        self.write(batch)
     }
 
     /// Applies writes with full keys, as one.
@@ -141,4 +239,9 @@ impl Store {
     pub fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
         if writes.is_empty() { Ok(()) } else { self.backend.write(writes) }
     }
+}
+
+/// Ends a scan, as any error does.
+fn stop() -> StateError {
+    StateError::Corrupt { table: String::new(), message: String::new() }
 }

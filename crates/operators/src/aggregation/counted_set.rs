@@ -158,15 +158,24 @@ impl CountedSet {
         (0..self.calls).map(|call| slots.iter().map(|s| self.seen.get(self.calls, *s, call)).collect()).collect()
     }
 
-    /// Forgets values, however often they are there.
+    /// Forgets values, however often they are there. `first`: all under this value of the first key column, of which those in
+    /// the hot set are in `slots`.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
-    pub(crate) fn remove(&mut self, operator: &'static str, slots: &[u32]) -> Result<(), OperatorError> {
+    pub(crate) fn remove(
+        &mut self,
+        operator: &'static str,
+        slots: &[u32],
+        first: Option<&ArrayRef>,
+    ) -> Result<(), OperatorError> {
         if !self.touched.is_empty() {
             self.check(operator, slots.iter().copied())?;
         }
-        self.table.remove(slots)?;
+        match first {
+            Some(first) => self.table.remove_first(first, slots)?,
+            None => self.table.remove(slots)?,
+        }
         slots.iter().for_each(|s| self.seen.clear(self.calls, *s));
         if !self.touched.is_empty() {
             slots.iter().for_each(|s| self.is_touched[*s as usize] = false);
@@ -181,6 +190,45 @@ impl CountedSet {
         let (calls, name) = (self.calls, self.table.name().to_owned());
         let seen = &mut self.seen;
         Ok(self.table.scan_all(hash, &mut |slot, bytes| seen.load(&name, calls, slot, bytes))?)
+    }
+
+    /// As [`SlotTable::scan_few`].
+    pub(crate) fn scan_few(
+        &mut self,
+        entries_max: usize,
+        hash: &eddyline_state::HashKeys<'_>,
+    ) -> Result<bool, OperatorError> {
+        let (calls, name) = (self.calls, self.table.name().to_owned());
+        let seen = &mut self.seen;
+        let load = &mut |slot: u32, bytes: &[u8]| seen.load(&name, calls, slot, bytes);
+        Ok(self.table.scan_few(entries_max, hash, load)?)
+    }
+
+    /// As [`SlotTable::scan_first`].
+    pub(crate) fn scan_first(
+        &mut self,
+        first: &ArrayRef,
+        hash: &eddyline_state::HashKeys<'_>,
+    ) -> Result<Vec<u32>, OperatorError> {
+        let (calls, name) = (self.calls, self.table.name().to_owned());
+        let seen = &mut self.seen;
+        let load = &mut |slot: u32, bytes: &[u8]| seen.load(&name, calls, slot, bytes);
+        let created = self.table.scan_first(first, hash, load)?;
+        self.seen.resize(calls, self.table.slots_max());
+        self.is_touched.resize(self.table.slots_max(), false);
+        Ok(created)
+    }
+
+    /// Leaves about `bytes` to the store. Returns the slots that they had.
+    pub(crate) fn leave(&mut self, bytes: usize) -> Result<Vec<u32>, StateError> {
+        if !self.is_lazy {
+            return Ok(Vec::new());
+        }
+        let count = self.table.count_of(bytes, self.taken_bytes());
+        let (seen, calls) = (&mut self.seen, self.calls);
+        let gone = self.table.evict(count, &mut |slot, out| seen.save(calls, slot, out))?;
+        gone.iter().for_each(|slot| seen.clear(calls, *slot));
+        Ok(gone)
     }
 
     /// Forgets everything, in memory alone.
@@ -310,14 +358,7 @@ impl Table for CountedSet {
     }
 
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
-        if !self.is_lazy {
-            return Ok(());
-        }
-        let count = self.table.count_of(bytes, self.taken_bytes());
-        let (seen, calls) = (&mut self.seen, self.calls);
-        let gone = self.table.evict(count, &mut |slot, out| seen.save(calls, slot, out))?;
-        gone.iter().for_each(|slot| seen.clear(calls, *slot));
-        Ok(())
+        self.leave(bytes).map(drop)
     }
 }
 

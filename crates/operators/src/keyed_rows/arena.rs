@@ -1,29 +1,28 @@
-/// Bytes of removed rows are swept out when they are more than this, and more than half of all.
-const GARBAGE_MIN: usize = 1 << 16;
+use eddyline_state::{Arena as Bytes, make_room};
 
 /// The length of a row that was removed.
 const REMOVED: u32 = u32::MAX;
 
-/// Strings of bytes one behind the other, known by small numbers. Numbers of removed ones are given to others.
+/// Strings of bytes known by small numbers. Numbers of removed ones are given to others.
 #[derive(Default)]
 pub(crate) struct Arena {
-    bytes: Vec<u8>,
-    /// Where a row begins, and its length.
+    bytes: Bytes,
+    /// Where a row is, and its length.
     places: Vec<(u64, u32)>,
     free: Vec<u32>,
-    garbage: usize,
 }
 
 impl Arena {
     pub(crate) fn add(&mut self, bytes: &[u8]) -> u32 {
-        let place = (self.bytes.len() as u64, bytes.len() as u32);
-        self.bytes.extend_from_slice(bytes);
+        let place = (self.bytes.push([bytes, &[]]), bytes.len() as u32);
         match self.free.pop() {
             Some(row) => {
                 self.places[row as usize] = place;
                 row
             }
             None => {
+                let rows = self.places.len() + 1;
+                make_room(&mut self.places, rows);
                 self.places.push(place);
                 (self.places.len() - 1) as u32
             }
@@ -33,33 +32,39 @@ impl Arena {
     #[inline]
     pub(crate) fn bytes(&self, row: u32) -> &[u8] {
         let (at, length) = self.places[row as usize];
-        &self.bytes[at as usize..][..length as usize]
+        self.bytes.value(at, length as usize)
     }
 
     pub(crate) fn remove(&mut self, row: u32) {
-        let (_, length) = &mut self.places[row as usize];
-        self.garbage += *length as usize;
+        let (at, length) = &mut self.places[row as usize];
+        self.bytes.remove(*at, *length as usize);
         *length = REMOVED;
         self.free.push(row);
     }
 
     /// Gives the bytes of removed rows back where they are many.
     pub(crate) fn sweep(&mut self) {
-        if self.garbage < GARBAGE_MIN || self.garbage < self.bytes.len() / 2 {
+        if !self.bytes.is_wasteful() {
             return;
         }
-        let mut bytes = Vec::with_capacity(self.bytes.len() - self.garbage);
-        for (at, length) in self.places.iter_mut().filter(|(_, length)| *length != REMOVED) {
-            let row = &self.bytes[*at as usize..][..*length as usize];
-            *at = bytes.len() as u64;
-            bytes.extend_from_slice(row);
-        }
-        self.bytes = bytes;
-        self.garbage = 0;
+        let Self { bytes, places, .. } = self;
+        let mut moves = Vec::new();
+        let leaving = |bytes: &Bytes| {
+            let rows =
+                places.iter().enumerate().filter(|(_, (at, length))| *length != REMOVED && bytes.is_leaving(*at));
+            rows.map(|(row, (at, length))| (*at, *length, row as u32)).collect()
+        };
+        bytes.sweep(leaving, |row, at| moves.push((row, at)));
+        moves.into_iter().for_each(|(row, at)| places[row as usize].0 = at);
+    }
+
+    /// How much memory rows take that are there.
+    pub(crate) fn taken_bytes(&self) -> usize {
+        self.bytes.size_bytes() + (self.places.len() - self.free.len()) * size_of::<(u64, u32)>()
     }
 
     /// Memory in bytes, about.
     pub(crate) fn size_bytes(&self) -> usize {
-        self.bytes.capacity() + self.places.capacity() * size_of::<(u64, u32)>() + self.free.capacity() * 4
+        self.bytes.size_bytes() + self.places.capacity() * size_of::<(u64, u32)>() + self.free.capacity() * 4
     }
 }

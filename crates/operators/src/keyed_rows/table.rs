@@ -107,8 +107,8 @@ impl<K: Kept> Table for KeyedRows<K> {
     }
 
     fn taken_bytes(&self) -> usize {
-        let arena = self.arena.size_bytes();
-        arena + self.table.taken_bytes(self.size_bytes() - arena)
+        let by_slot = self.size_bytes() - self.arena.size_bytes();
+        self.arena.taken_bytes() + self.table.taken_bytes(by_slot)
     }
 
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {

@@ -1,7 +1,6 @@
 //! Rows as strings of bytes in one arena, known by small numbers.
 
-/// Bytes of removed rows are swept out when they are more than this, and more than half of the arena.
-const GARBAGE_MIN: usize = 1 << 16;
+use eddyline_state::{Arena, make_room};
 
 const LIVE: u8 = 1;
 const DIRTY: u8 = 2;
@@ -17,26 +16,27 @@ struct Place {
 /// The rows, with a weight each. Numbers of removed rows are given to others.
 #[derive(Default)]
 pub(crate) struct Rows {
-    arena: Vec<u8>,
+    arena: Arena,
     places: Vec<Place>,
     pub(crate) weights: Vec<i64>,
     flags: Vec<u8>,
     free: Vec<u32>,
-    garbage: usize,
 }
 
 impl Rows {
     /// A new row.
     pub(crate) fn add(&mut self, order: &[u8], rest: &[u8], weight: i64) -> u32 {
-        let place =
-            Place { at: self.arena.len() as u64, order: order.len() as u32, length: (order.len() + rest.len()) as u32 };
-        self.arena.extend_from_slice(order);
-        self.arena.extend_from_slice(rest);
+        let at = self.arena.push([order, rest]);
+        let place = Place { at, order: order.len() as u32, length: (order.len() + rest.len()) as u32 };
         if let Some(row) = self.free.pop() {
             let at = row as usize;
             (self.places[at], self.weights[at], self.flags[at]) = (place, weight, LIVE | DIRTY);
             return row;
         }
+        let rows = self.places.len() + 1;
+        make_room(&mut self.places, rows);
+        make_room(&mut self.weights, rows);
+        make_room(&mut self.flags, rows);
         self.places.push(place);
         self.weights.push(weight);
         self.flags.push(LIVE | DIRTY);
@@ -47,7 +47,7 @@ impl Rows {
     #[inline]
     pub(crate) fn bytes(&self, row: u32) -> &[u8] {
         let place = &self.places[row as usize];
-        &self.arena[place.at as usize..][..place.length as usize]
+        self.arena.value(place.at, place.length as usize)
     }
 
     /// The order of a row.
@@ -87,27 +87,28 @@ impl Rows {
         self.flags[row as usize] = LIVE | STORED;
     }
 
-    /// Forgets a row. Its bytes can be read until the next [`add`](Self::add) or [`sweep`](Self::sweep).
+    /// Forgets a row. Its bytes can be read until the next [`add`](Self::add), which may take its number, or [`sweep`](Self::sweep).
     pub(crate) fn remove(&mut self, row: u32) {
         let at = row as usize;
-        self.garbage += self.places[at].length as usize;
+        self.arena.remove(self.places[at].at, self.places[at].length as usize);
         (self.flags[at], self.weights[at]) = (0, 0);
         self.free.push(row);
     }
 
     /// Gives the bytes of removed rows back where they are many.
     pub(crate) fn sweep(&mut self) {
-        if self.garbage < GARBAGE_MIN || self.garbage < self.arena.len() / 2 {
+        if !self.arena.is_wasteful() {
             return;
         }
-        let mut arena = Vec::with_capacity(self.arena.len() - self.garbage);
-        for (place, _) in self.places.iter_mut().zip(&self.flags).filter(|(_, f)| **f & LIVE != 0) {
-            let bytes = &self.arena[place.at as usize..][..place.length as usize];
-            place.at = arena.len() as u64;
-            arena.extend_from_slice(bytes);
-        }
-        self.arena = arena;
-        self.garbage = 0;
+        let Self { arena, places, flags, .. } = self;
+        let mut moves = Vec::new();
+        let leaving = |arena: &Arena| {
+            let live = places.iter().zip(flags.iter()).enumerate().filter(|(_, (_, flags))| **flags & LIVE != 0);
+            let leaving = live.filter(|(_, (place, _))| arena.is_leaving(place.at));
+            leaving.map(|(row, (place, _))| (place.at, place.length, row as u32)).collect()
+        };
+        arena.sweep(leaving, |row, at| moves.push((row, at)));
+        moves.into_iter().for_each(|(row, at)| places[row as usize].at = at);
     }
 
     /// Number of rows.
@@ -115,9 +116,15 @@ impl Rows {
         self.places.len() - self.free.len()
     }
 
+    /// How much of it rows take that are there.
+    pub(crate) fn taken_bytes(&self) -> usize {
+        let by_row = size_of::<Place>() + size_of::<i64>() + size_of::<u8>();
+        self.arena.size_bytes() + self.len() * by_row
+    }
+
     /// Memory in bytes, about.
     pub(crate) fn size_bytes(&self) -> usize {
-        self.arena.capacity()
+        self.arena.size_bytes()
             + self.places.capacity() * size_of::<Place>()
             + self.weights.capacity() * 8
             + self.flags.capacity()

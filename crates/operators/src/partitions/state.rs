@@ -8,6 +8,7 @@ use crate::slots_by_time::SlotsByTime;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
 use arrow::row::SortField;
+use eddyline_changes::KeyGroup;
 use eddyline_changes::hash::hash_columns;
 use eddyline_plan::TimeKey;
 use eddyline_state::{Idle, SlotTable, StateError, Store, Table, TableId, Write};
@@ -18,11 +19,17 @@ const ROWS: TableId = 0;
 const VERSION: u8 = 1;
 /// Entries that are read from the store at a time.
 const SCAN_BATCH: usize = 4096;
+/// Up to so many rows are brought into memory when the rows are opened; of more, each partition when it is asked for.
+const LOADED_AT_OPEN: usize = if cfg!(test) { 4 } else { 1 << 16 };
 
 /// The rows of all partitions.
 ///
-/// Key in the store: the partition in the row format, then the row's bytes. Value: version, weight (8 bytes), lengths of the
-/// partition and of the order (4 each), little endian. Entries of a partition stand together, in order.
+/// Key in the store: the partition in the row format (the key's lead), then the row's bytes. Value: version, weight (8 bytes), lengths
+/// of the partition and of the order (4 each), little endian. Entries of a partition stand together, in order.
+///
+/// When memory is short, partitions that were not used for long are left to the store with all their rows, and brought in again
+/// when they are [asked for](Self::lookup). Not those that go by their time or were not touched for a time: whoever lets them go must know
+/// all that there are.
 pub(crate) struct Partitions {
     /// The name of the operator, for errors.
     operator: &'static str,
@@ -33,6 +40,12 @@ pub(crate) struct Partitions {
     pub(crate) rows: Rows,
     /// `None`: in memory alone.
     store: Option<Store>,
+    /// No row is in the store that is not here.
+    is_complete: bool,
+    /// By partition, once some were left to the store: it was used since the hand came by.
+    used: Vec<bool>,
+    /// Where [`leave`](Self::leave) goes on.
+    hand: usize,
     keys: Part,
     /// Where the time of partitions lets them go: the partitions by that time.
     by_time: Option<SlotsByTime>,
@@ -53,8 +66,8 @@ pub(crate) struct Merged {
 }
 
 impl Partitions {
-    /// What is stored in the first table of `store`, brought into memory; without a store, nothing. `partition` are the
-    /// columns of `input` that make one, `time` is the one of them that lets them go.
+    /// What is stored in the first table of `store`; without a store, nothing. `partition` are the columns of `input` that make
+    /// one, `time` is the one of them that lets them go.
     pub(crate) fn open(
         operator: &'static str,
         partition: &[usize],
@@ -70,22 +83,27 @@ impl Partitions {
             lists: Vec::new(),
             rows: Rows::default(),
             store: store.cloned(),
+            is_complete: true,
+            used: Vec::new(),
+            hand: 0,
             keys: Part::new(fields)?,
             by_time: time.map(|t| SlotsByTime::new(operator, t.key)),
             gone: HashSet::new(),
             idle: None,
         };
-        state.load()?;
+        state.load(if state.by_time.is_some() { usize::MAX } else { LOADED_AT_OPEN })?;
         Ok(state)
     }
 
-    fn load(&mut self) -> Result<(), OperatorError> {
+    /// Brings all rows into memory, if they are no more than `rows_max`.
+    fn load(&mut self, rows_max: usize) -> Result<(), OperatorError> {
         let Some(store) = self.store.clone().filter(|s| !s.is_fresh()) else { return Ok(()) };
-        let mut stored: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        store.scan(ROWS, &mut |_, key, value| {
-            stored.push((key.to_vec(), value.to_vec()));
-            Ok(())
-        })?;
+        let Some(stored) = store.entries(rows_table(), rows_max)? else {
+            self.is_complete = false;
+            return Ok(());
+        };
+        // None of them is brought in by itself meanwhile.
+        self.is_complete = true;
         let mut slots = Vec::new();
         for batch in stored.chunks(SCAN_BATCH) {
             let entries = batch.iter().map(|(k, v)| StoredRow::parse(k, v)).collect::<Result<Vec<_>, _>>()?;
@@ -93,27 +111,79 @@ impl Partitions {
             let hashes = hash_columns(&columns, entries.len())?;
             self.lookup(&columns, &hashes, &mut slots)?;
             for (entry, slot) in entries.iter().zip(&slots) {
-                let row = self.rows.add(entry.order, entry.rest, entry.weight);
-                self.rows.set_stored(row);
-                self.lists[*slot as usize].push(row);
+                take_in(&mut self.rows, &mut self.lists, entry, *slot);
             }
         }
         Ok(())
     }
 
-    /// Finds or makes the slots of partitions.
+    /// Finds or makes the slots of partitions; of new ones the rows are brought in that the store has. Returns the partitions that were
+    /// not here before.
     pub(crate) fn lookup(
         &mut self,
         columns: &[ArrayRef],
         hashes: &[u64],
         slots: &mut Vec<u32>,
-    ) -> Result<(), OperatorError> {
+    ) -> Result<Vec<u32>, OperatorError> {
         let created = self.partitions.lookup(columns, hashes, slots, &mut |_, _| Ok(()))?;
         let room = self.partitions.slots_max();
         self.lists.resize_with(room, RowList::default);
         if let Some(by_time) = &mut self.by_time {
             by_time.add(&self.partitions, &created)?;
         }
+        if !self.is_complete {
+            self.bring_in(&created)?;
+        }
+        if !self.used.is_empty() {
+            self.used.resize(room, false);
+            slots.iter().for_each(|slot| self.used[*slot as usize] = true);
+        }
+        Ok(created)
+    }
+
+    /// Brings in the rows of partitions of which none is here.
+    fn bring_in(&mut self, created: &[u32]) -> Result<(), OperatorError> {
+        let Some(store) = self.store.clone().filter(|_| !created.is_empty()) else { return Ok(()) };
+        let columns = self.partitions.keys(created)?;
+        let hashes = hash_columns(&columns, created.len())?;
+        let partitions = self.keys.encode_columns(&columns)?;
+        let mut order: Vec<usize> = (0..created.len()).collect();
+        let lead = |at: usize| (store.groups().group_of(hashes[at]), partitions.row(at));
+        order.sort_unstable_by_key(|at| lead(*at));
+        let leads: Vec<(KeyGroup, &[u8])> = order.iter().map(|at| lead(*at)).collect();
+        let Self { gone, rows, lists, .. } = self;
+        store.scan_leads(rows_table(), &leads, &mut |at, entry| {
+            // What was taken away may be there until that is written.
+            if gone.is_empty() || !gone.contains(entry.full_key) {
+                take_in(rows, lists, &StoredRow::parse(entry.key, entry.value)?, created[order[at]]);
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Leaves about `rows` rows to the store, all of a partition at once, of partitions that were not used since the hand came by;
+    /// everything has been written.
+    fn leave(&mut self, rows: usize) -> Result<(), OperatorError> {
+        let room = self.lists.len();
+        self.used.resize(room, false);
+        let (mut left, mut leaving) = (0, Vec::new());
+        for _ in 0..2 * room {
+            if left >= rows {
+                break;
+            }
+            let at = self.hand;
+            self.hand = if at + 1 < room { at + 1 } else { 0 };
+            if !std::mem::take(&mut self.used[at]) && !self.lists[at].rows().is_empty() {
+                left += self.lists[at].rows().len();
+                leaving.push(at as u32);
+                let list = std::mem::take(&mut self.lists[at]);
+                list.rows().iter().for_each(|row| self.rows.remove(*row));
+            }
+        }
+        self.partitions.remove(&leaving)?;
+        self.rows.sweep();
+        self.is_complete &= leaving.is_empty();
         Ok(())
     }
 
@@ -129,10 +199,14 @@ impl Partitions {
 
     /// From now on partitions that are not [touched](Self::touch) for so long are forgotten. What is there already has all
     /// its time.
-    pub(crate) fn forget_after(&mut self, ttl_ms: u64) {
+    pub(crate) fn forget_after(&mut self, ttl_ms: u64) -> Result<(), OperatorError> {
+        if !self.is_complete {
+            self.load(usize::MAX)?;
+        }
         let mut idle = Idle::new(ttl_ms);
         idle.adopt(self.partitions.slots());
         self.idle = Some(idle);
+        Ok(())
     }
 
     /// Notes that rows came in a partition.
@@ -287,7 +361,7 @@ impl Partitions {
         let key = |(at, (_, row)): (usize, &(u32, u32))| {
             let partition = partitions.row(at);
             let key = [partition, self.rows.bytes(*row)].concat();
-            (store.full_key(ROWS, store.groups().group_of(hashes[at]), &key), partition.len())
+            (store.led_key(rows_table(), store.groups().group_of(hashes[at]), partition.len(), &key), partition.len())
         };
         Ok(rows.iter().enumerate().map(key).collect())
     }
@@ -298,19 +372,27 @@ impl Partitions {
         for (slot, rows) in self.lists.iter().enumerate() {
             dirty.extend(rows.rows().iter().filter(|r| self.rows.is_dirty(**r)).map(|row| (slot as u32, *row)));
         }
-        let mut writes: Vec<Write> = self.gone.iter().cloned().map(Write::Delete).collect();
-        for ((_, row), (key, partition)) in dirty.iter().zip(self.full_keys(&store, &dirty)?) {
-            let mut value = vec![VERSION];
-            value.extend_from_slice(&self.rows.weight(*row).to_le_bytes());
-            value.extend_from_slice(&(partition as u32).to_le_bytes());
-            value.extend_from_slice(&(self.rows.order(*row).len() as u32).to_le_bytes());
-            writes.push(Write::Put(key, value));
-        }
-        store.write(writes)?;
+        store.write_all(self.gone.iter().cloned().map(Write::Delete))?;
         self.gone.clear();
-        dirty.iter().for_each(|(_, row)| self.rows.set_stored(*row));
+        for dirty in dirty.chunks(Store::WRITE_BATCH) {
+            let keys = self.full_keys(&store, dirty)?;
+            let put = |((_, row), (key, partition)): (&(u32, u32), (Vec<u8>, usize))| {
+                let mut value = vec![VERSION];
+                value.extend_from_slice(&self.rows.weight(*row).to_le_bytes());
+                value.extend_from_slice(&(partition as u32).to_le_bytes());
+                value.extend_from_slice(&(self.rows.order(*row).len() as u32).to_le_bytes());
+                Write::Put(key, value)
+            };
+            store.write(dirty.iter().zip(keys).map(put).collect())?;
+            dirty.iter().for_each(|(_, row)| self.rows.set_stored(*row));
+        }
         Ok(())
     }
+}
+
+/// The number of the table of rows.
+fn rows_table() -> TableId {
+    Store::by_lead(ROWS)
 }
 
 /// A stored row.
@@ -340,16 +422,42 @@ impl<'a> StoredRow<'a> {
     }
 }
 
+fn take_in(rows: &mut Rows, lists: &mut [RowList], entry: &StoredRow<'_>, slot: u32) {
+    let row = rows.add(entry.order, entry.rest, entry.weight);
+    rows.set_stored(row);
+    lists[slot as usize].push(row);
+}
+
+fn of_state(error: OperatorError) -> StateError {
+    match error {
+        OperatorError::State(error) => error,
+        other => StateError::Corrupt { table: "rows".into(), message: other.to_string() },
+    }
+}
+
 impl Table for Partitions {
     fn name(&self) -> &str {
         "rows"
     }
 
     fn persist(&mut self) -> Result<(), StateError> {
-        self.write().map_err(|e| match e {
-            OperatorError::State(e) => e,
-            other => StateError::Corrupt { table: "rows".into(), message: other.to_string() },
-        })
+        self.write().map_err(of_state)
+    }
+
+    fn taken_bytes(&self) -> usize {
+        self.rows.taken_bytes()
+            + self.lists.iter().map(RowList::allocated_bytes).sum::<usize>()
+            + self.partitions.taken_bytes(self.partitions.size_bytes() + self.lists.capacity() * size_of::<RowList>())
+    }
+
+    fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
+        // Whoever lets partitions go must know all that there are.
+        if self.store.is_none() || self.by_time.is_some() || self.idle.is_some() || self.rows.len() == 0 {
+            return Ok(());
+        }
+        self.persist()?;
+        let rows = (bytes as u128 * self.rows.len() as u128).div_ceil(self.taken_bytes().max(1) as u128);
+        self.leave(rows as usize).map_err(of_state)
     }
 
     fn len(&self) -> usize {
@@ -361,6 +469,7 @@ impl Table for Partitions {
             + self.rows.size_bytes()
             + self.lists.capacity() * size_of::<RowList>()
             + self.lists.iter().map(RowList::allocated_bytes).sum::<usize>()
+            + self.used.capacity()
             + self.idle.as_ref().map_or(0, Idle::size_bytes)
             + self.gone.iter().map(|k| k.capacity() + size_of::<Vec<u8>>()).sum::<usize>()
     }

@@ -87,13 +87,9 @@ impl TopN {
         let numbers = Numbers { ranking, first: spec.first, last: spec.last.unwrap_or(u64::MAX) };
         let mut state = Partitions::open(NAME, &spec.partition, input, spec.closes, (!spec.local).then_some(store))?;
         if let Some(ttl_ms) = ttl_ms {
-            state.forget_after(ttl_ms);
+            state.forget_after(ttl_ms)?;
         }
-        let limit = |slot: usize| match (state.list(slot as u32), &state.rows) {
-            (list, rows) if forgets => limit(list, rows, select(list, rows, numbers, &mut Vec::new())),
-            _ => u128::MAX,
-        };
-        Ok(Self {
+        let mut room = Self {
             numbers,
             shown: match spec.output.contains(&width) {
                 false => Shown::Rows,
@@ -104,13 +100,26 @@ impl TopN {
             output: output.clone(),
             wanted: spec.output.iter().copied().filter(|c| *c < width).collect(),
             codec: Codec::new(&spec.partition, &spec.order, input)?,
-            limits: (0..state.slots_max()).map(limit).collect(),
+            limits: Vec::new(),
             state,
             spec: spec.clone(),
             arrivals: Arrivals::default(),
             slots: Vec::new(),
             scratch: Scratch::default(),
-        })
+        };
+        room.set_limits(0..room.state.slots_max() as u32);
+        Ok(room)
+    }
+
+    /// Finds the limits of partitions that were brought in.
+    fn set_limits(&mut self, slots: impl IntoIterator<Item = u32>) {
+        self.limits.resize(self.state.slots_max(), u128::MAX);
+        let (rows, new) = (&self.state.rows, &mut self.scratch.new);
+        for slot in slots {
+            let list = self.state.list(slot);
+            self.limits[slot as usize] =
+                if self.forgets { limit(list, rows, select(list, rows, self.numbers, new)) } else { u128::MAX };
+        }
     }
 
     /// Forgets the partitions in which no row came for the time to live; nothing is put out.
@@ -285,8 +294,8 @@ impl Operator for TopN {
             return Ok(());
         }
         let hashes = changes.key_hashes(&self.spec.partition)?;
-        self.state.lookup(&columns(&changes, &self.spec.partition), &hashes, &mut self.slots)?;
-        self.limits.resize(self.state.slots_max(), u128::MAX);
+        let created = self.state.lookup(&columns(&changes, &self.spec.partition), &hashes, &mut self.slots)?;
+        self.set_limits(created);
         self.arrivals.make_room(self.state.slots_max());
         let order = self.codec.order.encode(&changes, None)?;
         let entering = self.entering(&order);

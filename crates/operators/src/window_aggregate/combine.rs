@@ -22,9 +22,10 @@ pub(super) struct Combined {
 
 impl Combined {
     pub(super) fn new(spec: &WindowAggregateSpec, keys: &[DataType], sets: &[SliceSet]) -> Result<Self, OperatorError> {
+        // Without the slice.
         let set = |set: &SliceSet| -> Result<CountedSet, OperatorError> {
             let mut types = set.set.table().types().to_vec();
-            types.remove(keys.len());
+            types.remove(0);
             Ok(CountedSet::new(SlotTable::transient("window values", &types)?, set.calls.len(), true))
         };
         Ok(Self {

@@ -44,6 +44,7 @@ impl LocalWindowAggregate {
             return Ok(());
         }
         let mut columns = self.pending.table.keys(&slots)?;
+        columns.rotate_left(1);
         let slices = columns[self.spec.keys.len()].as_primitive::<Int64Type>().clone();
         let rows = slots.iter().map(|s| self.pending.rows[*s as usize]);
         columns.push(Arc::new(Int64Array::from_iter_values(rows)));

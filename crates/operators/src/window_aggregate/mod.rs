@@ -14,13 +14,16 @@
 //! # State
 //! | table | key | value | rows | removed when |
 //! |---|---|---|---|---|
-//! | slices (0) | keys, start of the slice | number of rows, accumulators | keys per open slice | the last window over the slice closed, or no row is left |
-//! | distinct set *s* (*s*), `Single` | keys, slice, values of set *s* | per DISTINCT call, rows that have the value | distinct values per open slice | with the slice, or no row has the value |
+//! | slices (0) | start of the slice, keys | number of rows, accumulators | keys per open slice | the last window over the slice closed, or no row is left |
+//! | distinct set *s* (*s*), `Single` | slice, keys, values of set *s* | per DISTINCT call, rows that have the value | distinct values per open slice | with the slice, or no row has the value |
 //! | watermark (100) | none | the watermark that closed the last window | 1 per key group | never |
 //!
 //! A row is added to one slice, however many windows it is in. When a window closes, the partials of its slices are
 //! merged by key; a window of one slice (every TUMBLE) is evaluated in place. A counted set of a window of several
 //! slices is the union of the slices' sets.
+//!
+//! When memory is short, keys that were not used for long are left to the store; after a restart all are there, unless they are
+//! few. When a window closes, all that is missing of its slices is brought in at once.
 //!
 //! # Time
 //! A window closes at the first watermark `>= end - 1`. Windows without rows are passed over at no cost: the next one
@@ -81,7 +84,7 @@ pub(crate) fn layout(spec: &WindowAggregateSpec, input: &Below<'_>) -> Layout {
     if spec.phase == AggregatePhase::Local {
         return Layout::stateless(output);
     }
-    let key = || [names(input.schema, &spec.keys), vec!["slice".into()]].concat();
+    let key = || [vec!["slice".into()], names(input.schema, &spec.keys)].concat();
     let width = columns_bytes(input.schema, spec.keys.iter().copied()) + 8 + SLOT_BYTES;
     let table = |name: String, key: Vec<String>, entry_bytes: usize| TableLayout {
         name,

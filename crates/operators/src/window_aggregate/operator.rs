@@ -136,7 +136,7 @@ impl WindowAggregate {
     }
 
     fn first_slice(&self) -> Option<i64> {
-        self.slices.by_slice.first()
+        self.slices.first()
     }
 
     fn remove_slice(&mut self, slice: i64) -> Result<(), OperatorError> {
@@ -146,7 +146,9 @@ impl WindowAggregate {
 
     fn emit_window(&mut self, start: i64, end: i64, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         let Self { spec, output, slices, sets, combined, .. } = self;
+        slices.bring_in(start, end)?;
         if let Some(window) = combined {
+            sets.iter_mut().try_for_each(|set| set.bring_in(start, end))?;
             window.fill(slices, sets, start, end)?;
         }
         let combined = combined.as_ref();
@@ -286,7 +288,7 @@ impl Operator for WindowAggregate {
     }
 
     fn tables(&mut self) -> Vec<&mut dyn Table> {
-        let sets = self.sets.iter_mut().map(|s| &mut s.set as &mut dyn Table);
+        let sets = self.sets.iter_mut().map(|s| s as &mut dyn Table);
         [&mut self.slices as &mut dyn Table, &mut self.closed].into_iter().chain(sets).collect()
     }
 }

@@ -7,7 +7,7 @@ use arrow::error::ArrowError;
 use eddyline_changes::hash::{combine, hash_columns, hash_u64};
 use eddyline_plan::WindowAggregateSpec;
 use eddyline_state::{SlotTable, StateError, Store, Table, TableId, Write};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 const SLICES: TableId = 0;
@@ -59,17 +59,47 @@ impl BySlice {
         self.slots.remove(&slice).unwrap_or_default()
     }
 
-    /// Takes single slots out.
-    fn forget(&mut self, gone: &[u32]) {
+    /// Takes single slots out. Returns the slices that had them.
+    fn forget(&mut self, gone: &[u32]) -> Vec<i64> {
+        let mut slices = Vec::new();
         if !gone.is_empty() {
             let gone: HashSet<u32> = gone.iter().copied().collect();
-            self.slots.values_mut().for_each(|slots| slots.retain(|s| !gone.contains(s)));
-            self.slots.retain(|_, slots| !slots.is_empty());
+            self.slots.retain(|slice, slots| {
+                let before = slots.len();
+                slots.retain(|s| !gone.contains(s));
+                if slots.len() < before {
+                    slices.push(*slice);
+                }
+                !slots.is_empty()
+            });
         }
+        slices
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.slots.values().map(|s| s.capacity() * 4).sum()
     }
 }
 
-/// Keys per slice: per slot the number of rows and the accumulators. The start of the slice is the last key column.
+/// The slice, as the first key column.
+fn slice_column(slice: i64) -> ArrayRef {
+    Arc::new(Int64Array::from(vec![slice]))
+}
+
+/// The slices of which the store has something under the first key column of a table.
+fn stored_slices(table: &SlotTable) -> Result<BTreeSet<i64>, OperatorError> {
+    let firsts = table.firsts()?;
+    Ok(firsts.iter().map(|first| first.as_primitive::<Int64Type>().value(0)).collect())
+}
+
+/// Up to so many entries are brought into memory when a table is opened; of more, each when it is asked for.
+const LOADED_AT_OPEN: usize = if cfg!(test) { 4 } else { 1 << 16 };
+
+/// Keys per slice: per slot the number of rows and the accumulators. The start of the slice is the first key column, so that what
+/// belongs to a slice stands together in the store.
+///
+/// When memory is short, keys that were not used for long are left to the store. When a window closes, what is missing of its slices is
+/// brought in.
 ///
 /// Encoding of a value: rows (8 bytes, little endian), then what every accumulator saves.
 pub(super) struct Slices {
@@ -77,21 +107,46 @@ pub(super) struct Slices {
     pub(super) rows: Vec<i64>,
     pub(super) calls: Calls,
     pub(super) by_slice: BySlice,
+    /// Slices of which something may be in the store that is not here.
+    stored: BTreeSet<i64>,
     hashes: Vec<u64>,
     slots: Vec<u32>,
 }
 
 impl Slices {
-    /// The stored slices of an operator with keys of `types`, all brought into memory.
+    /// The stored slices of an operator with keys of `types`.
     pub(super) fn open(spec: &WindowAggregateSpec, types: &[DataType], store: &Store) -> Result<Self, OperatorError> {
-        let table = SlotTable::open("slices", &with_slice(types), store, SLICES, types.len())?;
+        let table = SlotTable::open("slices", &with_slice(types), store, SLICES, 0)?.dealt_by(1..types.len() + 1);
         let mut slices = Self::over(spec, table)?;
         let (rows, calls) = (&mut slices.rows, &mut slices.calls);
-        slices.table.scan_all(&hash_slices, &mut |slot, bytes| load(rows, calls, slot, bytes))?;
+        let is_all =
+            slices.table.scan_few(LOADED_AT_OPEN, &hash_slices, &mut |slot, bytes| load(rows, calls, slot, bytes))?;
+        if !is_all {
+            slices.stored = stored_slices(&slices.table)?;
+        }
         slices.make_room();
         let slots = slices.table.slots();
-        slices.by_slice.add(&slices.table.key_column(types.len(), &slots)?, &slots);
+        slices.by_slice.add(&slices.table.key_column(0, &slots)?, &slots);
         Ok(slices)
+    }
+
+    /// Brings in what the store alone has of the slices in `from..to`.
+    pub(super) fn bring_in(&mut self, from: i64, to: i64) -> Result<(), OperatorError> {
+        let missing: Vec<i64> = self.stored.range(from..to).copied().collect();
+        for slice in missing {
+            let (rows, calls) = (&mut self.rows, &mut self.calls);
+            let load = &mut |slot: u32, bytes: &[u8]| load(rows, calls, slot, bytes);
+            let created = self.table.scan_first(&slice_column(slice), &hash_slices, load)?;
+            self.stored.remove(&slice);
+            self.make_room();
+            self.by_slice.add(&self.table.key_column(0, &created)?, &created);
+        }
+        Ok(())
+    }
+
+    /// The earliest slice.
+    pub(super) fn first(&self) -> Option<i64> {
+        self.by_slice.first().into_iter().chain(self.stored.first().copied()).min()
     }
 
     /// Slices in memory alone.
@@ -105,6 +160,7 @@ impl Slices {
             rows: Vec::new(),
             calls: Calls::new(&spec.calls, spec.append_only)?,
             by_slice: BySlice::default(),
+            stored: BTreeSet::new(),
             hashes: Vec::new(),
             slots: Vec::new(),
         })
@@ -119,12 +175,13 @@ impl Slices {
     pub(super) fn lookup(&mut self, keys: &[ArrayRef], hashes: &[u64], slices: &[i64]) -> Result<(), OperatorError> {
         self.hashes.clear();
         self.hashes.extend(slice_hashes(hashes, slices));
-        let mut columns = keys.to_vec();
-        columns.push(Arc::new(Int64Array::from(slices.to_vec())));
-        let created = self.table.lookup(&columns, &self.hashes, &mut self.slots, &mut |_, _| Ok(()))?;
+        let columns = slices_and(slices, keys);
+        let (rows, calls) = (&mut self.rows, &mut self.calls);
+        let load = &mut |slot: u32, bytes: &[u8]| load(rows, calls, slot, bytes);
+        let created = self.table.lookup(&columns, &self.hashes, &mut self.slots, load)?;
         self.make_room();
         if !created.is_empty() {
-            self.by_slice.add(&self.table.key_column(keys.len(), &created)?, &created);
+            self.by_slice.add(&self.table.key_column(0, &created)?, &created);
         }
         self.table.mark_dirty(&self.slots);
         Ok(())
@@ -137,8 +194,8 @@ impl Slices {
 
     /// The keys of slots, without their slice.
     pub(super) fn keys(&self, slots: &[u32]) -> Result<Vec<ArrayRef>, OperatorError> {
-        let keys = self.table.types().len() - 1;
-        Ok((0..keys).map(|k| self.table.key_column(k, slots)).collect::<Result<_, _>>()?)
+        let columns = 1..self.table.types().len();
+        Ok(columns.map(|k| self.table.key_column(k, slots)).collect::<Result<_, _>>()?)
     }
 
     /// Refuses slots with fewer than no rows, or with none while something is left in an accumulator: then rows were taken
@@ -158,20 +215,26 @@ impl Slices {
         if taken_from {
             self.check(slots.iter().copied())?;
         }
-        self.empty(&slots)
+        if self.stored.remove(&slice) {
+            self.table.remove_first(&slice_column(slice), &slots)?;
+        } else {
+            self.table.remove(&slots)?;
+        }
+        self.empty(&slots);
+        Ok(())
     }
 
     /// Forgets single keys.
     pub(super) fn remove(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
         self.by_slice.forget(slots);
-        self.empty(slots)
+        self.table.remove(slots)?;
+        self.empty(slots);
+        Ok(())
     }
 
-    fn empty(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
-        self.table.remove(slots)?;
+    fn empty(&mut self, slots: &[u32]) {
         self.calls.clear(slots);
         slots.iter().for_each(|s| self.rows[*s as usize] = 0);
-        Ok(())
     }
 
     /// Forgets everything, in memory alone.
@@ -184,7 +247,12 @@ impl Slices {
 }
 
 fn with_slice(types: &[DataType]) -> Vec<DataType> {
-    types.iter().cloned().chain([DataType::Int64]).collect()
+    std::iter::once(DataType::Int64).chain(types.iter().cloned()).collect()
+}
+
+fn slices_and(slices: &[i64], columns: &[ArrayRef]) -> Vec<ArrayRef> {
+    let slices: ArrayRef = Arc::new(Int64Array::from(slices.to_vec()));
+    std::iter::once(slices).chain(columns.iter().cloned()).collect()
 }
 
 fn slice_hashes(keys: &[u64], slices: &[i64]) -> impl Iterator<Item = u64> {
@@ -197,9 +265,9 @@ fn slice_hashes(keys: &[u64], slices: &[i64]) -> impl Iterator<Item = u64> {
     })
 }
 
-/// Hashes of key columns of which the last is the slice.
+/// Hashes of key columns of which the first is the slice.
 fn hash_slices(columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>, ArrowError> {
-    let (slices, keys) = columns.split_last().expect("the slice is a key column");
+    let (slices, keys) = columns.split_first().expect("the slice is a key column");
     let hashes = hash_columns(keys, rows)?;
     Ok(slice_hashes(&hashes, slices.as_primitive::<Int64Type>().values()).collect())
 }
@@ -222,10 +290,7 @@ impl Table for Slices {
 
     fn persist(&mut self) -> Result<(), StateError> {
         let (rows, calls) = (&self.rows, &self.calls);
-        self.table.persist(&mut |slot, out| {
-            out.extend_from_slice(&rows[slot as usize].to_le_bytes());
-            calls.save(slot, out);
-        })
+        self.table.persist(&mut |slot, out| save(rows, calls, slot, out))
     }
 
     fn len(&self) -> usize {
@@ -233,12 +298,31 @@ impl Table for Slices {
     }
 
     fn size_bytes(&self) -> usize {
-        let index: usize = self.by_slice.slots.values().map(|s| s.capacity() * 4).sum();
-        self.table.size_bytes() + self.rows.capacity() * 8 + self.calls.size_bytes() + index
+        let by_slot = self.rows.capacity() * 8 + self.calls.size_bytes();
+        self.table.size_bytes() + by_slot + self.by_slice.size_bytes()
+    }
+
+    fn taken_bytes(&self) -> usize {
+        self.table.taken_bytes(self.size_bytes())
+    }
+
+    fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
+        let count = self.table.count_of(bytes, self.taken_bytes());
+        let (rows, calls) = (&self.rows, &self.calls);
+        let gone = self.table.evict(count, &mut |slot, out| save(rows, calls, slot, out))?;
+        self.stored.extend(self.by_slice.forget(&gone));
+        self.empty(&gone);
+        Ok(())
     }
 }
 
-/// The counted sets of one list of arguments, one set per key and slice. Key columns: keys, slice, values.
+fn save(rows: &[i64], calls: &Calls, slot: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&rows[slot as usize].to_le_bytes());
+    calls.save(slot, out);
+}
+
+/// The counted sets of one list of arguments, one set per key and slice. Key columns: slice, keys, values. Left to the store and
+/// brought in as [`Slices`].
 pub(super) struct SliceSet {
     /// Columns of the values.
     pub(super) args: Vec<usize>,
@@ -246,11 +330,13 @@ pub(super) struct SliceSet {
     pub(super) calls: Vec<usize>,
     pub(super) set: CountedSet,
     pub(super) by_slice: BySlice,
+    /// Slices of which something may be in the store that is not here.
+    stored: BTreeSet<i64>,
     keys: usize,
 }
 
 impl SliceSet {
-    /// All stored sets of an operator, brought into memory.
+    /// All stored sets of an operator.
     pub(super) fn open_all(
         spec: &WindowAggregateSpec,
         input: &Schema,
@@ -283,16 +369,27 @@ impl SliceSet {
         let mut key_types = with_slice(&types(input, &spec.keys));
         key_types.extend(types(input, &args));
         let name = format!("distinct set {}", at + 1);
-        let table = SlotTable::open(&name, &key_types, store, at as TableId + 1, keys)?;
-        let mut set = CountedSet::new(table, calls, spec.append_only);
-        set.scan_all(&move |columns, rows| {
-            let slices = hash_slices(&columns[..=keys], rows)?;
-            Ok(set_hashes(&slices, &hash_columns(&columns[keys + 1..], rows)?))
-        })?;
+        let table = SlotTable::open(&name, &key_types, store, at as TableId + 1, 0)?.dealt_by(1..keys + 1);
+        let mut set = CountedSet::new(table, calls, spec.append_only).lazy();
+        let stored = match set.scan_few(LOADED_AT_OPEN, &hash_values(keys))? {
+            true => BTreeSet::new(),
+            false => stored_slices(set.table())?,
+        };
         let mut by_slice = BySlice::default();
         let slots = set.table().slots();
-        by_slice.add(&set.table().key_column(keys, &slots)?, &slots);
-        Ok(Self { args, calls: numbers, set, by_slice, keys })
+        by_slice.add(&set.table().key_column(0, &slots)?, &slots);
+        Ok(Self { args, calls: numbers, set, by_slice, stored, keys })
+    }
+
+    /// Brings in what the store alone has of the slices in `from..to`.
+    pub(super) fn bring_in(&mut self, from: i64, to: i64) -> Result<(), OperatorError> {
+        let missing: Vec<i64> = self.stored.range(from..to).copied().collect();
+        for slice in missing {
+            let created = self.set.scan_first(&slice_column(slice), &hash_values(self.keys))?;
+            self.stored.remove(&slice);
+            self.by_slice.add(&self.set.table().key_column(0, &created)?, &created);
+        }
+        Ok(())
     }
 
     /// Counts values of keys in slices; `hashes` are those of (key, slice).
@@ -304,14 +401,13 @@ impl SliceSet {
         hashes: &[u64],
         weights: &[Vec<i64>],
     ) -> Result<Vec<crate::aggregation::Transitions>, OperatorError> {
-        let mut columns = keys.to_vec();
-        columns.push(Arc::new(Int64Array::from(slices.to_vec())));
+        let mut columns = slices_and(slices, keys);
         columns.extend_from_slice(values);
         let hashes = set_hashes(hashes, &hash_columns(values, hashes.len())?);
         let transitions = self.set.count(&columns, &hashes, weights)?;
         let created = self.set.created();
         if !created.is_empty() {
-            self.by_slice.add(&self.set.table().key_column(self.keys, created)?, created);
+            self.by_slice.add(&self.set.table().key_column(0, created)?, created);
         }
         Ok(transitions)
     }
@@ -319,13 +415,15 @@ impl SliceSet {
     /// Keys and values of slots, without their slice.
     pub(super) fn keys_and_values(&self, slots: &[u32]) -> Result<Vec<ArrayRef>, OperatorError> {
         let mut columns = self.set.table().keys(slots)?;
-        columns.remove(self.keys);
+        columns.remove(0);
         Ok(columns)
     }
 
     /// Forgets a slice.
     pub(super) fn remove_slice(&mut self, slice: i64) -> Result<(), OperatorError> {
-        self.set.remove(NAME, &self.by_slice.take(slice))
+        let slots = self.by_slice.take(slice);
+        let first = slice_column(slice);
+        self.set.remove(NAME, &slots, self.stored.remove(&slice).then_some(&first))
     }
 
     /// Forgets values that no row has any more.
@@ -333,6 +431,42 @@ impl SliceSet {
         let gone = self.set.flush(operator)?;
         self.by_slice.forget(&gone);
         Ok(())
+    }
+}
+
+impl Table for SliceSet {
+    fn name(&self) -> &str {
+        self.set.name()
+    }
+
+    fn persist(&mut self) -> Result<(), StateError> {
+        self.set.persist()
+    }
+
+    fn len(&self) -> usize {
+        self.set.len()
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.set.size_bytes() + self.by_slice.size_bytes()
+    }
+
+    fn taken_bytes(&self) -> usize {
+        self.set.taken_bytes()
+    }
+
+    fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
+        let gone = self.set.leave(bytes)?;
+        self.stored.extend(self.by_slice.forget(&gone));
+        Ok(())
+    }
+}
+
+/// How entries are hashed whose first key column is the slice, followed by `keys` columns of the key, and the values.
+fn hash_values(keys: usize) -> impl Fn(&[ArrayRef], usize) -> Result<Vec<u64>, ArrowError> {
+    move |columns, rows| {
+        let slices = hash_slices(&columns[..=keys], rows)?;
+        Ok(set_hashes(&slices, &hash_columns(&columns[keys + 1..], rows)?))
     }
 }
 

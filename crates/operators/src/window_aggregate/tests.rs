@@ -382,10 +382,11 @@ proptest! {
         keyed: bool,
         steps in steps(),
         append_only: bool,
+        tight: bool,
     ) {
         let keys: &[usize] = if keyed { &[0] } else { &[] };
         let spec = spec(window, keys, calls(true, true), append_only);
-        let mut h = single(&spec);
+        let mut h = single(&spec).tight(tight);
         let (mut rows, mut watermark) = (Vec::new(), i64::MIN);
         for step in &steps {
             match step {
@@ -421,9 +422,10 @@ proptest! {
         keyed: bool,
         rows in prop::collection::vec((prop::sample::select(vec![Some("a"), None]), -10i64..40, prop::option::of(-2i64..3), any::<Option<bool>>()), 0..12),
         restart: bool,
+        tight: bool,
     ) {
         let keys: &[usize] = if keyed { &[0] } else { &[] };
-        let mut h = single(&spec(window, keys, calls(true, true), false));
+        let mut h = single(&spec(window, keys, calls(true, true), false)).tight(tight);
         for sign in ["+", "-"] {
             h.process(&rows.iter().map(|r| format!("{sign} {}\n", line(r))).collect::<String>()).expect("processes");
             h.flush().expect("flushes");

@@ -1,6 +1,6 @@
-use super::options::{database, scanning, writing};
+use super::options::{database, scanning, searching, writing};
 use super::picture::{PICTURES, Picture};
-use crate::backend::Each;
+use crate::backend::{Each, EachOf};
 use crate::{Backend, Frozen, MemoryBudget, StateError, Write};
 use parking_lot::{Condvar, Mutex};
 use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, ErrorKind, IteratorMode, WriteBatch};
@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::{fs, io};
 
+/// Keys that are looked up at a time: their blocks stay in memory until all are found.
+const GET_BATCH: usize = 128;
 /// The file by which RocksDB finds all others.
 const CURRENT: &str = "CURRENT";
 
@@ -86,12 +88,36 @@ impl Backend for RocksBackend {
             return Ok(vec![None; keys.len()]);
         }
         let family = self.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).expect("it is opened with the database");
-        let found = self.db.batched_multi_get_cf(family, keys.iter().copied(), false);
-        found.into_iter().map(|v| v.map(|v| v.map(|v| v.to_vec())).map_err(|e| self.error(&e))).collect()
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_unstable_by_key(|at| keys[*at]);
+        let mut values = vec![None; keys.len()];
+        for order in order.chunks(GET_BATCH) {
+            let found = self.db.batched_multi_get_cf(family, order.iter().map(|at| keys[*at]), true);
+            for (at, value) in order.iter().zip(found) {
+                values[*at] = value.map_err(|e| self.error(&e))?.map(|value| value.to_vec());
+            }
+        }
+        Ok(values)
     }
 
     fn scan(&self, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), StateError> {
         scan(&self.db, from, to, each).map_err(|e| e.at(&self.directory))
+    }
+
+    fn scan_prefixes(&self, prefixes: &[Vec<u8>], each: &mut EachOf<'_>) -> Result<(), StateError> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let mut entries = self.db.raw_iterator_opt(searching());
+        for (at, prefix) in prefixes.iter().enumerate() {
+            entries.seek(prefix);
+            while let Some((key, value)) = entries.item().filter(|(key, _)| key.starts_with(prefix)) {
+                each(at, key, value)?;
+                entries.next();
+            }
+            entries.status().map_err(|e| self.error(&e))?;
+        }
+        Ok(())
     }
 
     fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {

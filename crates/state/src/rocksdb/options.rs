@@ -1,13 +1,16 @@
 //! How the databases are set up. What is not said here is RocksDB's default.
 
 use crate::MemoryBudget;
+use crate::lead::up_to_lead;
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, DBCompactionStyle, DBCompressionType, Options, ReadOptions,
+    BlockBasedIndexType, BlockBasedOptions, DBCompactionStyle, DBCompressionType, Options, ReadOptions, SliceTransform,
     UniversalCompactOptions, WriteOptions,
 };
 
-/// Blocks are what is read from the disk at once.
-const BLOCK_BYTES: usize = 16 << 10;
+/// Blocks are what is read from the disk and unpacked at once, mostly for one key.
+const BLOCK_BYTES: usize = 4 << 10;
+/// What a compaction reads ahead of each of its files: memory that nobody counts.
+const READAHEAD_BYTES: usize = 256 << 10;
 const FILTER_BITS_PER_KEY: f64 = 10.0;
 /// Files are what checkpoints share: smaller ones are shared more.
 const FILE_BYTES: u64 = 32 << 20;
@@ -20,6 +23,8 @@ pub(super) fn database(budget: &MemoryBudget) -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.set_block_based_table_factory(&tables(budget));
+    // What is looked for by its lead has filters of leads.
+    options.set_prefix_extractor(SliceTransform::create("lead", lead, Some(has_lead)));
     memory(&mut options, budget);
     compaction(&mut options);
     // Files are opened when they are needed: a shard with gigabytes of state begins at once.
@@ -33,6 +38,14 @@ pub(super) fn database(budget: &MemoryBudget) -> Options {
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
     options
+}
+
+fn lead(key: &[u8]) -> &[u8] {
+    up_to_lead(key).unwrap_or(key)
+}
+
+fn has_lead(key: &[u8]) -> bool {
+    up_to_lead(key).is_some()
 }
 
 fn tables(budget: &MemoryBudget) -> BlockBasedOptions {
@@ -55,6 +68,8 @@ fn memory(options: &mut Options, budget: &MemoryBudget) {
     options.set_write_buffer_manager(&budget.write_buffers);
     options.set_write_buffer_size(budget.write_buffer_bytes());
     options.set_max_write_buffer_number(3);
+    options.set_memtable_prefix_bloom_ratio(0.05);
+    options.set_memtable_whole_key_filtering(true);
     // One thread writes.
     options.set_allow_concurrent_memtable_write(false);
 }
@@ -65,6 +80,7 @@ fn compaction(options: &mut Options) {
     universal.set_max_size_amplification_percent(AMPLIFICATION_PERCENT);
     options.set_compaction_style(DBCompactionStyle::Universal);
     options.set_universal_compaction_options(&universal);
+    options.set_compaction_readahead_size(READAHEAD_BYTES);
     options.set_level_zero_file_num_compaction_trigger(RUNS_MAX);
     options.set_level_zero_slowdown_writes_trigger(4 * RUNS_MAX);
     options.set_level_zero_stop_writes_trigger(8 * RUNS_MAX);
@@ -74,7 +90,6 @@ fn compaction(options: &mut Options) {
     // Of 1024 entries in a row 768 are removals, or half of all.
     options.add_compact_on_deletion_collector_factory(1024, 768, 0.5);
     options.set_compression_type(DBCompressionType::Lz4);
-    options.set_bottommost_compression_type(DBCompressionType::Zstd);
 }
 
 pub(super) fn writing() -> WriteOptions {
@@ -83,10 +98,18 @@ pub(super) fn writing() -> WriteOptions {
     options
 }
 
+/// Reading what begins with a lead.
+pub(super) fn searching() -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_prefix_same_as_start(true);
+    options
+}
+
 /// Reading a range once, from its beginning to its end.
 pub(super) fn scanning(from: &[u8], to: &[u8]) -> ReadOptions {
     let mut options = ReadOptions::default();
     options.set_iterate_range(from.to_vec()..to.to_vec());
     options.fill_cache(false);
+    options.set_total_order_seek(true);
     options
 }

@@ -1,19 +1,21 @@
 //! Rows in columns, added and removed by **slot**. The table keeps no index and no hash: how rows are found is their owner's affair,
 //! who compares what he looks for with what a slot holds, a batch at a time. What the sides of joins are.
 //!
-//! In the store a row is its own key. Where equal rows are kept apart, each in a slot of its own, they are told apart
+//! In the store a row is its own key, and its leading columns are the key's lead. Where equal rows are kept apart, each in a slot of its own, they are told apart
 //! by eight bytes behind the row: the *generation* of the table that wrote it, and its slot there. A table's generation is greater
 //! than that of any row it was opened with, so what it writes never meets what was written before, whatever shards the rows
 //! come from: rows of one distribution key have been written on one shard at any time, and move together.
 
+use crate::lead::NOTES;
 use crate::slot_table::key_column::{Created, KeyColumn, canonical_column, key_column, make_room};
 use crate::slot_table::{VERSION, unversioned};
-use crate::{Encode, Load, StateError, Store, TableId, Write};
-use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array};
+use crate::{Encode, Load, StateError, Store, StoredEntry, TableId, Write};
+use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array, new_null_array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
+use eddyline_changes::KeyGroup;
 use eddyline_changes::hash::hash_columns;
 use std::collections::HashSet;
 use std::ops::Range;
@@ -25,10 +27,8 @@ const SUFFIX_BYTES: usize = 8;
 const LIVE: u8 = 1;
 const DIRTY: u8 = 2;
 const STORED: u8 = 4;
-/// Rows that are written to the store at a time.
-const WRITE_BATCH: usize = 4096;
 /// Added to the number of a table: where its generation is noted.
-const GENERATIONS: TableId = 1 << 15;
+const GENERATIONS: TableId = NOTES;
 /// How many bits of a slot's flags are the table's own; the others are its owner's.
 const OWN_BITS: u8 = 3;
 
@@ -84,6 +84,8 @@ pub struct RowTable {
     converter: Option<RowConverter>,
     /// Of the leading columns by which rows are brought in.
     keys: Option<RowConverter>,
+    /// How many bytes these columns take in a key, where it is always the same.
+    lead_bytes: Option<usize>,
 }
 
 impl RowTable {
@@ -93,12 +95,15 @@ impl RowTable {
     /// [`StateError::KeyType`] for a type that cannot be encoded (`MAP`); the store cannot be read, or `load` failed.
     pub fn open(spec: RowTableSpec<'_>, store: &Store, load: &mut Load<'_>) -> Result<Self, StateError> {
         let RowTableSpec { name, types, id, distribution, is_distinct, lazily } = spec;
-        let key_fields = fields_of(&types[..distribution]);
         let fields = fields_of(types);
+        let keys = match distribution {
+            0 => None,
+            _ => Some(RowConverter::new(fields_of(&types[..distribution]))?),
+        };
         let mut table = Self {
             name: name.into(),
             store: store.clone(),
-            id,
+            id: Store::by_lead(id),
             distribution,
             is_distinct,
             columns: types.iter().map(|t| key_column(name, t)).collect::<Result<_, _>>()?,
@@ -111,7 +116,8 @@ impl RowTable {
             notes_generation: lazily.is_some() && !is_distinct,
             is_complete: true,
             is_lazy: lazily.is_some(),
-            keys: if key_fields.is_empty() { None } else { Some(RowConverter::new(key_fields)?) },
+            lead_bytes: lead_bytes(keys.as_ref(), &types[..distribution])?,
+            keys,
             created: Vec::new(),
             written: 0,
             converter: if fields.is_empty() { None } else { Some(RowConverter::new(fields)?) },
@@ -124,24 +130,12 @@ impl RowTable {
 
     /// Brings all rows into memory, if they are no more than `rows_max`.
     fn load_some(&mut self, rows_max: usize, load: &mut Load<'_>) -> Result<(), StateError> {
-        let mut stored: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        let mut is_more = false;
-        let scanned = self.store.scan(self.id, &mut |_, key, value| {
-            is_more = stored.len() == rows_max;
-            if is_more {
-                // Any error ends the scan.
-                return Err(StateError::Corrupt { table: String::new(), message: String::new() });
-            }
-            stored.push((key.to_vec(), value.to_vec()));
-            Ok(())
-        });
-        if is_more {
+        let Some(stored) = self.store.entries(self.id, rows_max)? else {
             self.is_complete = false;
             self.generation = self.next_generation()?;
             self.next_suffix = Some(suffix_of(self.generation, 0));
             return Ok(());
-        }
-        scanned?;
+        };
         let noted = self.noted_generation()?;
         for batch in stored.chunks(SCAN_BATCH) {
             self.take_in(batch, load)?;
@@ -156,7 +150,7 @@ impl RowTable {
     }
 
     /// Takes in rows of the store. Returns their slots.
-    fn take_in(&mut self, stored: &[(Vec<u8>, Vec<u8>)], load: &mut Load<'_>) -> Result<Vec<u32>, StateError> {
+    fn take_in(&mut self, stored: &[StoredEntry], load: &mut Load<'_>) -> Result<Vec<u32>, StateError> {
         let mut rows = Vec::with_capacity(stored.len());
         let mut suffixes = Vec::new();
         for (key, _) in stored {
@@ -246,17 +240,18 @@ impl RowTable {
         let rows_array = UInt32Array::from(rows.to_vec());
         let columns = columns.iter().map(|c| canonical_column(&take(c, &rows_array, None)?));
         let keys = converter.convert_columns(&columns.collect::<Result<Vec<_>, ArrowError>>()?)?;
-        let mut stored: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        let mut seen = HashSet::new();
-        for (key, row) in keys.iter().zip(rows).filter(|(key, _)| seen.insert(key.data().to_vec())) {
-            let group = self.store.groups().group_of(hashes[*row as usize]);
-            self.store.scan_prefix(self.id, group, key.data(), &mut |key, value| {
-                if self.gone.is_empty() || !self.gone.contains(&self.store.full_key(self.id, group, key)) {
-                    stored.push((key.to_vec(), value.to_vec()));
-                }
-                Ok(())
-            })?;
-        }
+        let group_of = |row: &u32| self.store.groups().group_of(hashes[*row as usize]);
+        let mut leads: Vec<(KeyGroup, &[u8])> =
+            keys.iter().zip(rows).map(|(k, row)| (group_of(row), k.data())).collect();
+        leads.sort_unstable();
+        leads.dedup();
+        let mut stored: Vec<StoredEntry> = Vec::new();
+        self.store.scan_leads(self.id, &leads, &mut |_, entry| {
+            if self.gone.is_empty() || !self.gone.contains(entry.full_key) {
+                stored.push((entry.key.to_vec(), entry.value.to_vec()));
+            }
+            Ok(())
+        })?;
         let mut slots = Vec::with_capacity(stored.len());
         for batch in stored.chunks(SCAN_BATCH) {
             slots.extend(self.take_in(batch, load)?);
@@ -498,13 +493,13 @@ impl RowTable {
     /// The store cannot be written; then a part was, and it can be tried again.
     pub fn persist(&mut self, encode: &mut Encode<'_>) -> Result<(), StateError> {
         // A slot may have been given to another row of the same content: what is new comes after what is gone.
-        self.store.write(self.gone.iter().cloned().map(Write::Delete).collect())?;
+        self.store.write_all(self.gone.iter().cloned().map(Write::Delete))?;
         self.gone.clear();
         let dirty: Vec<u32> = (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & DIRTY != 0).collect();
         if !dirty.is_empty() {
             self.note_generation()?;
         }
-        for slots in dirty.chunks(WRITE_BATCH) {
+        for slots in dirty.chunks(Store::WRITE_BATCH) {
             let keys = self.full_keys(slots)?;
             let put = |(slot, key): (&u32, Vec<u8>)| {
                 let mut value = vec![VERSION];
@@ -543,10 +538,16 @@ impl RowTable {
         let columns: Vec<ArrayRef> = self.columns.iter().map(|c| c.gather(slots)).collect::<Result<_, _>>()?;
         let hashes = hash_columns(&columns[..self.distribution], slots.len())?;
         let rows = self.converter.as_ref().map(|c| c.convert_columns(&columns)).transpose()?;
+        let leads = match (&self.keys, self.lead_bytes) {
+            (Some(keys), None) => Some(keys.convert_columns(&columns[..self.distribution])?),
+            _ => None,
+        };
         let key = |(at, slot): (usize, &u32)| {
             let group = self.store.groups().group_of(hashes[at]);
             let row = rows.as_ref().map(|rows| rows.row(at));
-            let mut key = self.store.full_key(self.id, group, row.as_ref().map_or(&[], |row| row.data()));
+            let lead_bytes = leads.as_ref().map(|leads| leads.row(at).data().len()).or(self.lead_bytes);
+            let row = row.as_ref().map_or(&[][..], |row| row.data());
+            let mut key = self.store.led_key(self.id, group, lead_bytes.unwrap_or_default(), row);
             if !self.is_distinct {
                 key.extend_from_slice(&self.suffix(*slot).to_be_bytes());
             }
@@ -562,6 +563,16 @@ impl RowTable {
 
 fn fields_of(types: &[DataType]) -> Vec<SortField> {
     types.iter().map(|t| SortField::new(t.clone())).collect()
+}
+
+/// How many bytes a row of these columns takes, where it is the same for all.
+fn lead_bytes(converter: Option<&RowConverter>, types: &[DataType]) -> Result<Option<usize>, ArrowError> {
+    let Some(converter) = converter else { return Ok(Some(0)) };
+    if types.iter().any(|t| !t.is_primitive() && *t != DataType::Boolean) {
+        return Ok(None);
+    }
+    let nulls: Vec<ArrayRef> = types.iter().map(|t| new_null_array(t, 1)).collect();
+    Ok(Some(converter.convert_columns(&nulls)?.row(0).data().len()))
 }
 
 fn suffix_of(generation: u32, slot: u32) -> u64 {

@@ -154,7 +154,9 @@ fn rows_that_are_left_to_the_store_are_brought_in_by_their_key() {
 #[test]
 fn damage_is_told() {
     let backend = Arc::new(MemoryBackend::new());
-    store(&backend).write(vec![crate::Write::Put(store(&backend).full_key(3, 0, b"abc"), vec![1])]).expect("written");
+    store(&backend)
+        .write(vec![crate::Write::Put(store(&backend).led_key(Store::by_lead(3), 0, 0, b"abc"), vec![1])])
+        .expect("written");
     let spec = RowTableSpec {
         name: "rows",
         types: &[DataType::Int64],

@@ -1,8 +1,7 @@
 //! Strings and byte strings as keys: 16 bytes a slot, and what is longer than 15 bytes in an arena beside.
 
-use super::arena::Arena;
 use super::key_column::{Created, KeyColumn, make_room};
-use crate::StateError;
+use crate::{Arena, Leaving, StateError};
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, StringArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::DataType;
@@ -14,8 +13,6 @@ const INLINE_MAX: usize = 15;
 /// The last byte of a view: the length of an inline value, or one of these.
 const LONG: u8 = 0xff;
 const NULL: u8 = 0xfe;
-/// Removed long values are swept out when they are more than this many bytes, and more than half of the arena.
-const GARBAGE_MIN: usize = 1 << 16;
 
 /// A value in 16 bytes. Inline: its bytes, then zeros, then its length in the last byte. Long: position in the arena
 /// (8 bytes), length (4), the first 3 bytes, [`LONG`].
@@ -88,12 +85,11 @@ pub(super) struct ByteKeys {
     is_text: bool,
     views: Vec<View>,
     arena: Arena,
-    garbage: usize,
 }
 
 impl ByteKeys {
     pub(super) fn new(data_type: &DataType) -> Self {
-        Self { is_text: *data_type == DataType::Utf8, views: Vec::new(), arena: Arena::default(), garbage: 0 }
+        Self { is_text: *data_type == DataType::Utf8, views: Vec::new(), arena: Arena::default() }
     }
 
     #[inline(always)]
@@ -113,14 +109,19 @@ impl ByteKeys {
     }
 
     fn sweep(&mut self) {
-        let mut arena = Arena::default();
-        for view in self.views.iter_mut().filter(|v| kind(**v) == LONG) {
-            let (at, length) = place(*view);
-            let value = self.arena.value(at, length);
-            *view = long(arena.push(value), value);
+        let Self { views, arena, .. } = self;
+        let leaving = |arena: &Arena| {
+            let long = views.iter().enumerate().filter(|(_, view)| kind(**view) == LONG);
+            let places =
+                long.map(|(slot, view)| (place(*view), slot as u32)).filter(|((at, _), _)| arena.is_leaving(*at));
+            places.map(|((at, length), slot)| (at, length as u32, slot)).collect::<Vec<Leaving>>()
+        };
+        let mut moves = Vec::new();
+        arena.sweep(leaving, |slot, at| moves.push((slot, at)));
+        for (slot, at) in moves {
+            let view = &mut views[slot as usize];
+            *view = *view >> 64 << 64 | View::from(at);
         }
-        self.arena = arena;
-        self.garbage = 0;
     }
 
     /// Calls `each` with every value of `slots`, `None` for NULL.
@@ -155,7 +156,7 @@ impl KeyColumn for ByteKeys {
                 inline(values.bytes, start, length)
             } else {
                 let value = &values.bytes[start..start + length];
-                long(self.arena.push(value), value)
+                long(self.arena.push([value, &[]]), value)
             };
         }
     }
@@ -202,8 +203,9 @@ impl KeyColumn for ByteKeys {
     fn clear(&mut self, slot: u32) {
         let view = std::mem::take(&mut self.views[slot as usize]);
         if kind(view) == LONG {
-            self.garbage += place(view).1;
-            if self.garbage > GARBAGE_MIN && self.garbage > self.arena.len() / 2 {
+            let (at, length) = place(view);
+            self.arena.remove(at, length);
+            if self.arena.is_wasteful() {
                 self.sweep();
             }
         }
@@ -212,14 +214,13 @@ impl KeyColumn for ByteKeys {
     fn clear_all(&mut self) {
         self.views.clear();
         self.arena.clear();
-        self.garbage = 0;
     }
 
     fn size_bytes(&self) -> usize {
-        self.views.capacity() * size_of::<View>() + self.arena.capacity()
+        self.views.capacity() * size_of::<View>() + self.arena.size_bytes()
     }
 
     fn heap_bytes(&self) -> usize {
-        self.arena.capacity()
+        self.arena.size_bytes()
     }
 }

@@ -13,11 +13,11 @@
 //!
 //! Values are normalised where SQL calls them equal (`-0.0`, NaN), so results do not depend on who came first.
 
-mod arena;
 mod byte_keys;
+mod first;
 pub(crate) mod key_column;
 
-use crate::{StateError, Store, TableId, Write};
+use crate::{StateError, Store, StoredEntry, TableId, Write};
 use arrow::array::{Array, ArrayRef, BinaryArray};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
@@ -26,6 +26,7 @@ use eddyline_changes::hash::hash_columns;
 use hashbrown::{HashSet, HashTable};
 pub use key_column::make_room;
 use key_column::{Created, KeyColumn, key_column};
+use std::ops::Range;
 
 /// What is done with the stored value of a slot that was found in the store.
 pub type Load<'a> = dyn FnMut(u32, &[u8]) -> Result<(), StateError> + 'a;
@@ -46,9 +47,8 @@ const DIRTY: u8 = 2;
 const STORED: u8 = 4;
 /// Used since the hand of [`SlotTable::evict`] came by.
 const TOUCHED: u8 = 8;
-
-/// Entries that are written to the store at a time.
-const WRITE_BATCH: usize = 4096;
+/// Taken up by the hand.
+const LEAVING: u8 = 16;
 
 #[derive(Clone, Copy)]
 struct Entry {
@@ -66,8 +66,8 @@ fn tag(hash: u64) -> u32 {
 struct Home {
     store: Store,
     id: TableId,
-    /// How many leading key columns decide the key group.
-    distribution: usize,
+    /// The key columns that decide the key group.
+    distribution: Range<usize>,
 }
 
 /// Keys and their slots. See the module's page.
@@ -87,6 +87,8 @@ pub struct SlotTable {
     free: Vec<u32>,
     /// Full keys whose removal is not yet written.
     gone: HashSet<Vec<u8>>,
+    /// Ranges of full keys whose removal is not yet written.
+    gone_ranges: Vec<(Vec<u8>, Vec<u8>)>,
     created: Vec<Created>,
     converter: Option<RowConverter>,
     types: Vec<DataType>,
@@ -110,12 +112,21 @@ impl SlotTable {
     ) -> Result<Self, StateError> {
         let mut table = Self::transient(name, types)?;
         table.complete = store.is_fresh();
-        table.home = Some(Home { store: store.clone(), id, distribution });
+        table.home = Some(Home { store: store.clone(), id, distribution: 0..distribution });
         if !types.is_empty() {
             let fields = types.iter().map(|t| SortField::new(t.clone())).collect();
             table.converter = Some(RowConverter::new(fields)?);
         }
         Ok(table)
+    }
+
+    /// From now on rows are dealt out by other key columns than the first.
+    #[must_use]
+    pub fn dealt_by(mut self, columns: Range<usize>) -> Self {
+        if let Some(home) = &mut self.home {
+            home.distribution = columns;
+        }
+        self
     }
 
     /// A table in memory alone.
@@ -132,6 +143,7 @@ impl SlotTable {
             flags: Vec::new(),
             free: Vec::new(),
             gone: HashSet::new(),
+            gone_ranges: Vec::new(),
             created: Vec::new(),
             converter: None,
             types: types.to_vec(),
@@ -289,7 +301,9 @@ impl SlotTable {
     fn load_created(&mut self, created: &[u32], load: &mut Load<'_>) -> Result<(), StateError> {
         let Some(home) = &self.home else { return Ok(()) };
         let full = self.full_keys(home, created)?;
-        let asked: Vec<usize> = (0..full.len()).filter(|at| !self.gone.contains(&full[*at])).collect();
+        let in_range = |key: &Vec<u8>| self.gone_ranges.iter().any(|(from, to)| from <= key && key < to);
+        let is_asked = |at: &usize| !self.gone.contains(&full[*at]) && !in_range(&full[*at]);
+        let asked: Vec<usize> = (0..full.len()).filter(is_asked).collect();
         let wanted: Vec<&[u8]> = asked.iter().map(|at| full[*at].as_slice()).collect();
         for (at, value) in asked.iter().zip(home.store.multi_get(&wanted)?) {
             if let Some(value) = value {
@@ -355,9 +369,9 @@ impl SlotTable {
         self.free.push(slot);
     }
 
-    /// Takes about `count` keys out of the hot set that are in the store as they are, those first that were not marked dirty for the longest
-    /// time (second chance: a hand goes round and passes over what was used since it came by). When there are not enough,
-    /// what changed is written before. Returns the slots, which will be given to other keys: the owner clears what is its own.
+    /// Takes about `count` keys out of the hot set, those first that were not marked dirty for the longest time (second chance: a hand goes
+    /// round and passes over what was used since it came by). What changed of them is written before. Returns the slots, which will
+    /// be given to other keys: the owner clears what is its own.
     ///
     /// # Contract
     /// The owner's use of the slots at hand has ended, and everything that it must not lose is marked dirty. It finds keys by
@@ -366,35 +380,37 @@ impl SlotTable {
     /// # Errors
     /// The store cannot be written; then nothing was taken out.
     pub fn evict(&mut self, count: usize, encode: &mut Encode<'_>) -> Result<Vec<u32>, StateError> {
-        let mut gone = Vec::new();
         if self.home.is_none() {
-            return Ok(gone);
+            return Ok(Vec::new());
         }
-        self.turn(count, &mut gone);
-        if gone.len() < count && !self.is_empty() {
-            self.persist(encode)?;
-            self.turn(count, &mut gone);
-        }
-        self.complete &= gone.is_empty();
-        Ok(gone)
+        let leaving = self.turn(count);
+        let is_dirty = |slot: &u32| self.flags[*slot as usize] & DIRTY != 0;
+        let dirty: Vec<u32> = leaving.iter().copied().filter(is_dirty).collect();
+        self.write(&dirty, encode)?;
+        leaving.iter().for_each(|slot| self.forget(*slot));
+        self.complete &= leaving.is_empty();
+        Ok(leaving)
     }
 
-    /// Turns the hand until `gone` has `count` slots, at most twice round.
-    fn turn(&mut self, count: usize, gone: &mut Vec<u32>) {
+    /// Turns the hand until it has `count` slots, at most twice round.
+    fn turn(&mut self, count: usize) -> Vec<u32> {
+        let mut leaving = Vec::new();
         for _ in 0..2 * self.flags.len() {
-            if gone.len() >= count {
-                return;
+            if leaving.len() >= count {
+                break;
             }
             let slot = self.hand;
             self.hand = if slot as usize + 1 < self.flags.len() { slot + 1 } else { 0 };
             let flags = &mut self.flags[slot as usize];
             if *flags & TOUCHED != 0 {
                 *flags &= !TOUCHED;
-            } else if *flags & (LIVE | DIRTY) == LIVE {
-                self.forget(slot);
-                gone.push(slot);
+            } else if *flags & (LIVE | LEAVING) == LIVE {
+                *flags |= LEAVING;
+                leaving.push(slot);
             }
         }
+        leaving.iter().for_each(|slot| self.flags[*slot as usize] &= !LEAVING);
+        leaving
     }
 
     /// How much of `size_bytes`, which a table and the columns beside it take, is taken by keys that are there: the rest is room that others
@@ -426,13 +442,19 @@ impl SlotTable {
     /// # Errors
     /// The store cannot be written; then a part was, and it can be tried again.
     pub fn persist(&mut self, encode: &mut Encode<'_>) -> Result<(), StateError> {
+        let dirty: Vec<u32> = (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & DIRTY != 0).collect();
+        self.write(&dirty, encode)
+    }
+
+    /// Writes what is gone, and then slots.
+    fn write(&mut self, dirty: &[u32], encode: &mut Encode<'_>) -> Result<(), StateError> {
         let Some(home) = &self.home else { return Ok(()) };
         // What is new comes after what is gone.
-        let gone: Vec<Write> = self.gone.iter().cloned().map(Write::Delete).collect();
-        home.store.write(gone)?;
+        let ranges = self.gone_ranges.iter().cloned().map(|(from, to)| Write::DeleteRange(from, to));
+        home.store.write_all(ranges.chain(self.gone.iter().cloned().map(Write::Delete)))?;
         self.gone.clear();
-        let dirty: Vec<u32> = (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & DIRTY != 0).collect();
-        for slots in dirty.chunks(WRITE_BATCH) {
+        self.gone_ranges.clear();
+        for slots in dirty.chunks(Store::WRITE_BATCH) {
             let keys = self.full_keys(home, slots)?;
             let put = |(slot, key): (&u32, Vec<u8>)| {
                 let mut value = vec![VERSION];
@@ -458,7 +480,7 @@ impl SlotTable {
         if self.complete {
             return Ok(());
         }
-        let mut stored: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut stored: Vec<StoredEntry> = Vec::new();
         let gone = &self.gone;
         home.store.scan(home.id, &mut |group, key, value| {
             if gone.is_empty() || !gone.contains(&home.store.full_key(home.id, group, key)) {
@@ -467,35 +489,56 @@ impl SlotTable {
             Ok(())
         })?;
         self.complete = true;
-        for batch in stored.chunks(SCAN_BATCH) {
-            self.load_scanned(batch, hash, load)?;
-        }
-        Ok(())
+        self.load_entries(&stored, hash, load).map(drop)
     }
 
-    fn load_scanned(
+    /// As [`scan_all`](Self::scan_all) if the store holds no more than `entries_max` entries of this table; else nothing is brought
+    /// in. Returns whether all is there.
+    ///
+    /// # Errors
+    /// As [`scan_all`](Self::scan_all).
+    pub fn scan_few(
         &mut self,
-        batch: &[(Vec<u8>, Vec<u8>)],
+        entries_max: usize,
         hash: &HashKeys<'_>,
         load: &mut Load<'_>,
-    ) -> Result<(), StateError> {
-        let keys = match &self.converter {
-            None => Vec::new(),
-            Some(converter) => {
-                // Lengths and content are the store's: what does not parse is damage.
-                let bytes = BinaryArray::from_iter_values(batch.iter().map(|(k, _)| k));
-                let parser = converter.parser();
-                converter.convert_rows((0..bytes.len()).map(|row| parser.parse(bytes.value(row))))?
+    ) -> Result<bool, StateError> {
+        let Some(home) = self.home.as_ref().filter(|_| !self.complete) else { return Ok(true) };
+        let Some(stored) = home.store.entries(home.id, entries_max)? else { return Ok(false) };
+        self.complete = true;
+        self.load_entries(&stored, hash, load)?;
+        Ok(true)
+    }
+
+    /// Takes entries of the store in that are not here. Returns the slots that were made.
+    fn load_entries(
+        &mut self,
+        stored: &[StoredEntry],
+        hash: &HashKeys<'_>,
+        load: &mut Load<'_>,
+    ) -> Result<Vec<u32>, StateError> {
+        let mut made = Vec::new();
+        for batch in stored.chunks(SCAN_BATCH) {
+            let keys = match &self.converter {
+                None => Vec::new(),
+                Some(converter) => {
+                    // Lengths and content are the store's: what does not parse is damage.
+                    let bytes = BinaryArray::from_iter_values(batch.iter().map(|(k, _)| k));
+                    let parser = converter.parser();
+                    converter.convert_rows((0..bytes.len()).map(|row| parser.parse(bytes.value(row))))?
+                }
+            };
+            let hashes = hash(&keys, batch.len())?;
+            let mut slots = Vec::new();
+            let created = self.lookup(&keys, &hashes, &mut slots, &mut |_, _| Ok(()))?;
+            let is_created: HashSet<u32> = created.iter().copied().collect();
+            for (slot, (_, value)) in slots.into_iter().zip(batch).filter(|(s, _)| is_created.contains(s)) {
+                self.flags[slot as usize] |= STORED;
+                load(slot, unversioned(&self.name, value)?)?;
             }
-        };
-        let hashes = hash(&keys, batch.len())?;
-        let mut slots = Vec::new();
-        let created: HashSet<u32> = self.lookup(&keys, &hashes, &mut slots, &mut |_, _| Ok(()))?.into_iter().collect();
-        for (slot, (_, value)) in slots.into_iter().zip(batch).filter(|(s, _)| created.contains(s)) {
-            self.flags[slot as usize] |= STORED;
-            load(slot, unversioned(&self.name, value)?)?;
+            made.extend(created);
         }
-        Ok(())
+        Ok(made)
     }
 
     fn full_keys(&self, home: &Home, slots: &[u32]) -> Result<Vec<Vec<u8>>, StateError> {
@@ -503,7 +546,7 @@ impl SlotTable {
             return Ok(Vec::new());
         }
         let keys = self.keys(slots)?;
-        let hashes = hash_columns(&keys[..home.distribution], slots.len())?;
+        let hashes = hash_columns(&keys[home.distribution.clone()], slots.len())?;
         let groups = hashes.iter().map(|h| home.store.groups().group_of(*h));
         match &self.converter {
             None => Ok(groups.map(|g| home.store.full_key(home.id, g, &[])).collect()),

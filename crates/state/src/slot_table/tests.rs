@@ -190,7 +190,8 @@ fn what_was_used_lately_stays() {
     assert_eq!(table.table.len(), 20);
     let hot: Vec<Key> = table.hot();
     assert!(keys[50..60].iter().all(|key| hot.contains(key)), "{hot:?}");
-    assert_eq!(backend.len(), 100);
+    // What has not left is written with the next checkpoint.
+    assert_eq!(backend.len(), 80);
     // Room that was made is used before more is taken.
     let slots = table.table.slots_max();
     table.add(&(200..280).map(|n| (Some(n), None)).collect::<Vec<Key>>(), false, 1);
