@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test | slt | check | crash | fuzz-sql | bench-tpch`.
+//! The project's chores: `cargo xtask test | slt | check | crash | simulate | fuzz-sql | bench-tpch`.
 //!
 //! Long random runs are commands of the SQL test crate, started from here, so that there is one place to look.
 
@@ -15,6 +15,8 @@ usage: cargo xtask COMMAND
                    random queries against DataFusion in batch, after every step
   crash --rounds N [--seed S]
                    kill a job at random moments and compare what it has committed
+  simulate --seeds N [--from S]
+                   random dataflows in foul weather: crashes at any step, stores and disks that fail, clocks that are set
   bench-tpch [--sf F] [--changes N] [--batches N] [--queries 1,2,…]
                    TPC-H as maintained views: an update beside computing again
   check            format, lints, layers of the crates, tidiness
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
         [tool @ ("fuzz-sql" | "bench-tpch"), args @ ..] => release_tool(tool, args),
         ["crash", "--rounds", rounds] => crash(rounds, "0"),
         ["crash", "--rounds", rounds, "--seed", seed] => crash(rounds, seed),
+        ["simulate", "--seeds", seeds] => simulate(seeds, "0"),
+        ["simulate", "--seeds", seeds, "--from", from] => simulate(seeds, from),
         ["check"] => check(),
         ["layers"] => layers::check(),
         ["tidy"] => tidy::check(),
@@ -74,6 +78,16 @@ fn crash(rounds: &str, seed: &str) -> Result<(), String> {
     command.args(args).env("EDDYLINE_CRASH_ROUNDS", rounds).env("EDDYLINE_CRASH_SEED", seed);
     let status = command.status().map_err(|e| format!("cargo: {e}"))?;
     if status.success() { Ok(()) } else { Err("the crash loop failed".into()) }
+}
+
+/// The random runs of the runtime's simulation.
+fn simulate(seeds: &str, from: &str) -> Result<(), String> {
+    let args =
+        ["test", "--package", "eddyline-runtime", "--lib", "--", "tests::crashes", "tests::faults", "--nocapture"];
+    let mut command = Command::new("cargo");
+    command.args(args).env("EDDYLINE_SEEDS", seeds).env("EDDYLINE_SEED_FROM", from);
+    let status = command.status().map_err(|e| format!("cargo: {e}"))?;
+    if status.success() { Ok(()) } else { Err("the simulation failed".into()) }
 }
 
 fn check() -> Result<(), String> {

@@ -20,6 +20,15 @@ pub enum CheckpointError {
         #[source]
         error: std::io::Error,
     },
+    /// What was written may not have reached the disk, and cannot be made sure of any more.
+    #[error("{path} cannot be brought to the disk: {error}")]
+    Unsynced {
+        /// The file or directory.
+        path: String,
+        /// The system's word.
+        #[source]
+        error: std::io::Error,
+    },
     /// The object store refused, or cannot be reached.
     #[error("{path}: {error}")]
     Store {
@@ -70,6 +79,10 @@ impl CheckpointError {
         Self::Io { path: path.display().to_string(), error }
     }
 
+    pub(crate) fn unsynced(path: &Path, error: std::io::Error) -> Self {
+        Self::Unsynced { path: path.display().to_string(), error }
+    }
+
     pub(crate) fn corrupt(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Corrupt { path: path.into(), message: message.into() }
     }
@@ -77,13 +90,18 @@ impl CheckpointError {
     /// True when what is stored is at fault, and not the way to it: then another checkpoint may do.
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Corrupt { .. } | Self::Version { .. } => true,
+            Self::Corrupt { .. } => true,
             Self::Io { error, .. } => {
                 matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::UnexpectedEof)
             }
             Self::Store { error, .. } => matches!(error, object_store::Error::NotFound { .. }),
             _ => false,
         }
+    }
+
+    /// True when the job must not go on as it is: what it did is not known to be durable, or is another's to do.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Taken { .. } | Self::Unsynced { .. })
     }
 
     /// What to do about it, where that is known.
@@ -96,7 +114,12 @@ impl CheckpointError {
                 "give the place that `eddyline savepoint` has told: a directory with a file 'manifest', or its URL",
             ),
             Self::Version { .. } => Some("run the version of the program that wrote it"),
-            Self::Io { error, .. } if error.kind() == std::io::ErrorKind::StorageFull => Some("free some disk space"),
+            Self::Io { error, .. } | Self::Unsynced { error, .. }
+                if error.kind() == std::io::ErrorKind::StorageFull =>
+            {
+                Some("free some disk space")
+            }
+            Self::Unsynced { .. } => Some("look at the disk and the system's log: it may be failing"),
             _ => None,
         }
     }

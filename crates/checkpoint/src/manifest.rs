@@ -42,6 +42,15 @@ pub enum Kind {
     Savepoint,
 }
 
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Checkpoint => "checkpoint",
+            Kind::Savepoint => "savepoint",
+        })
+    }
+}
+
 /// What a checkpoint is made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {

@@ -1,9 +1,10 @@
 //! Where checkpoints are kept: a local directory, or an object store. All calls block; none is made on a shard's thread.
 //!
 //! In a directory, files are hard links where that is possible (state files never change), and what must be durable is
-//! synced: each file, then the directories that name it, then what refers to it.
+//! synced: each file, then the directories that name it, then what refers to it (see [`crate::disk`]).
 
 use crate::CheckpointError;
+use crate::disk::{Disk, Witness};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
@@ -28,7 +29,7 @@ pub struct Place(Inner);
 
 #[derive(Clone)]
 enum Inner {
-    Local(PathBuf),
+    Local { root: PathBuf, disk: Disk },
     Remote { store: Arc<dyn ObjectStore>, root: Key, tokio: Handle },
 }
 
@@ -69,7 +70,12 @@ impl Place {
 
     /// A local directory, which need not be there yet.
     pub fn local(root: PathBuf) -> Self {
-        Self(Inner::Local(root))
+        Self(Inner::Local { root, disk: Disk::default() })
+    }
+
+    /// A local directory, for tests: `witness` sees what is done in it.
+    pub fn local_seen_by(root: PathBuf, witness: Arc<dyn Witness>) -> Self {
+        Self(Inner::Local { root, disk: Disk::seen_by(witness) })
     }
 
     /// An object store.
@@ -85,7 +91,7 @@ impl Place {
     /// The directory, when it is one.
     pub fn directory(&self) -> Option<&Path> {
         match &self.0 {
-            Inner::Local(root) => Some(root),
+            Inner::Local { root, .. } => Some(root),
             Inner::Remote { .. } => None,
         }
     }
@@ -93,15 +99,7 @@ impl Place {
     /// The directories right within, as file names.
     pub(crate) fn directories(&self) -> Result<Vec<String>, CheckpointError> {
         let mut names = match &self.0 {
-            Inner::Local(root) => {
-                let entries = std::fs::read_dir(root).map_err(|e| CheckpointError::io(root, e))?;
-                let mut names = Vec::new();
-                for entry in entries {
-                    let entry = entry.map_err(|e| CheckpointError::io(root, e))?;
-                    names.extend(entry.file_name().to_str().filter(|_| entry.path().is_dir()).map(str::to_owned));
-                }
-                names
-            }
+            Inner::Local { root, disk } => disk.directories(root)?,
             Inner::Remote { store, root, tokio } => {
                 let listed = tokio.block_on(store.list_with_delimiter(Some(root))).map_err(|e| self.fault("", e))?;
                 // Stores have `%` as `%25`.
@@ -115,7 +113,7 @@ impl Place {
     /// A place within.
     pub(crate) fn child(&self, name: &str) -> Self {
         Self(match &self.0 {
-            Inner::Local(root) => Inner::Local(root.join(name)),
+            Inner::Local { root, disk } => Inner::Local { root: root.join(name), disk: disk.clone() },
             Inner::Remote { store, root, tokio } => {
                 Inner::Remote { store: store.clone(), root: below(root, name), tokio: tokio.clone() }
             }
@@ -125,23 +123,27 @@ impl Place {
     /// The full name of `key`, for errors and people.
     pub(crate) fn name_of(&self, key: &str) -> String {
         match &self.0 {
-            Inner::Local(root) => root.join(key).display().to_string(),
+            Inner::Local { root, .. } => root.join(key).display().to_string(),
             Inner::Remote { store, root, .. } => format!("{store}/{}", below(root, key)),
         }
     }
 
-    /// Writes `content`: it is there whole or not at all, and durable. If `fresh`, nothing may be there yet.
+    /// Writes `content`: it is there whole or not at all, and durable. If `fresh`, nothing may be there yet but the same.
     pub(crate) fn put(&self, key: &str, content: Vec<u8>, fresh: bool) -> Result<(), CheckpointError> {
         match &self.0 {
-            Inner::Local(root) => put_local(&root.join(key), &content, fresh),
+            Inner::Local { root, disk } => match disk.put(&root.join(key), &content, fresh) {
+                Err(taken @ CheckpointError::Taken { .. }) => self.is_own(key, &content, taken),
+                put => put,
+            },
             Inner::Remote { store, root, tokio } => {
                 let path = below(root, key);
                 let mode = if fresh { PutMode::Create } else { PutMode::Overwrite };
-                let put = store.put_opts(&path, PutPayload::from(content), PutOptions::from(mode));
+                let content = Bytes::from(content);
+                let put = store.put_opts(&path, PutPayload::from(content.clone()), PutOptions::from(mode));
                 match tokio.block_on(put) {
                     Ok(_) => Ok(()),
                     Err(object_store::Error::AlreadyExists { .. }) => {
-                        Err(CheckpointError::Taken { path: self.name_of(key) })
+                        self.is_own(key, &content, CheckpointError::Taken { path: self.name_of(key) })
                     }
                     Err(error) => Err(self.fault(key, error)),
                 }
@@ -149,20 +151,24 @@ impl Place {
         }
     }
 
+    /// What stands where a fresh file was to be written may be that file: an earlier try had reached the store, and its answer was lost.
+    fn is_own(&self, key: &str, content: &[u8], taken: CheckpointError) -> Result<(), CheckpointError> {
+        if self.get(key)?.as_ref() == content { Ok(()) } else { Err(taken) }
+    }
+
     /// Brings files here. They are durable when this returns.
     pub(crate) fn put_files(&self, files: &[Transfer<'_>]) -> Result<(), CheckpointError> {
         match &self.0 {
-            Inner::Local(root) => {
+            Inner::Local { root, disk } => {
                 let mut directories: Vec<PathBuf> = Vec::new();
                 for file in files {
                     let to = root.join(&file.key);
                     directories.extend(to.parent().map(Path::to_path_buf));
-                    copy(file.path, &to, file.may_link)?;
-                    File::open(&to).and_then(|f| f.sync_all()).map_err(|e| CheckpointError::io(&to, e))?;
+                    disk.copy_durably(file.path, &to, file.may_link)?;
                 }
                 directories.sort();
                 directories.dedup();
-                directories.iter().try_for_each(|d| sync_directory(d))
+                directories.iter().try_for_each(|d| disk.sync_directory(d))
             }
             Inner::Remote { store, root, tokio } => tokio.block_on(async {
                 let uploads = files.iter().map(|file| async move {
@@ -180,10 +186,7 @@ impl Place {
     /// Reads the whole of a small file.
     pub(crate) fn get(&self, key: &str) -> Result<Bytes, CheckpointError> {
         match &self.0 {
-            Inner::Local(root) => {
-                let path = root.join(key);
-                fs::read(&path).map(Bytes::from).map_err(|e| CheckpointError::io(&path, e))
-            }
+            Inner::Local { root, disk } => disk.read(&root.join(key)).map(Bytes::from),
             Inner::Remote { store, root, tokio } => {
                 let get = async { store.get(&below(root, key)).await?.bytes().await };
                 tokio.block_on(get).map_err(|e| self.fault(key, e))
@@ -194,7 +197,7 @@ impl Place {
     /// Brings a file from here to `to`. Returns whether it is linked, the same file under another name.
     pub(crate) fn fetch(&self, key: &str, to: &Path, may_link: bool) -> Result<bool, CheckpointError> {
         match &self.0 {
-            Inner::Local(root) => copy(&root.join(key), to, may_link),
+            Inner::Local { root, disk } => disk.copy(&root.join(key), to, may_link),
             Inner::Remote { store, root, tokio } => {
                 let mut file = File::create(to).map_err(|e| CheckpointError::io(to, e))?;
                 tokio.block_on(async {
@@ -212,11 +215,7 @@ impl Place {
     /// All files whose key begins with the directory `below`, with their sizes; unordered.
     pub(crate) fn list(&self, directory: &str) -> Result<Vec<(String, u64)>, CheckpointError> {
         match &self.0 {
-            Inner::Local(root) => {
-                let mut found = Vec::new();
-                walk(root, Path::new(directory), &mut found)?;
-                Ok(found)
-            }
+            Inner::Local { root, disk } => disk.files(root, Path::new(directory)),
             Inner::Remote { store, root, tokio } => {
                 let prefix = below(root, directory);
                 let listed: Result<Vec<_>, _> = tokio.block_on(store.list(Some(&prefix)).try_collect());
@@ -234,23 +233,29 @@ impl Place {
     /// Deletes a file, if it is there.
     pub(crate) fn delete(&self, key: &str) -> Result<(), CheckpointError> {
         match &self.0 {
-            Inner::Local(root) => {
+            Inner::Local { root, disk } => {
                 let path = root.join(key);
-                match fs::remove_file(&path) {
-                    Err(e) if e.kind() != io::ErrorKind::NotFound => Err(CheckpointError::io(&path, e)),
-                    _ => {
-                        // Directories that are empty now go too; that others are not is no fault.
-                        let above = path.ancestors().skip(1).take_while(|d| *d != root);
-                        above.take_while(|d| fs::remove_dir(d).is_ok()).count();
-                        Ok(())
-                    }
-                }
+                disk.remove(&path)?;
+                // Directories that are empty now go too; that others are not is no fault.
+                let above = path.ancestors().skip(1).take_while(|d| d != root);
+                above.take_while(|d| fs::remove_dir(d).is_ok()).count();
+                Ok(())
             }
             Inner::Remote { store, root, tokio } => match tokio.block_on(store.delete(&below(root, key))) {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
                 Err(e) => Err(self.fault(key, e)),
             },
         }
+    }
+
+    /// As [`delete`](Self::delete), and it will not be there again after a power failure.
+    pub(crate) fn delete_durably(&self, key: &str) -> Result<(), CheckpointError> {
+        if let Inner::Local { root, disk } = &self.0 {
+            let path = root.join(key);
+            disk.remove(&path)?;
+            return path.parent().map_or(Ok(()), |parent| disk.sync_directory(parent));
+        }
+        self.delete(key)
     }
 
     fn fault(&self, key: &str, error: object_store::Error) -> CheckpointError {
@@ -260,89 +265,6 @@ impl Place {
 
 fn below(root: &Key, key: &str) -> Key {
     key.split('/').filter(|part| !part.is_empty()).fold(root.clone(), |path, part| path.join(part))
-}
-
-fn put_local(path: &Path, content: &[u8], fresh: bool) -> Result<(), CheckpointError> {
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    make_directories(parent)?;
-    let mut hidden = path.as_os_str().to_owned();
-    hidden.push(".new");
-    let hidden = PathBuf::from(hidden);
-    let written = File::create(&hidden).and_then(|mut file| {
-        file.write_all(content)?;
-        file.sync_all()
-    });
-    let named = written.and_then(|()| match fresh {
-        // Unlike a rename, a link does not take the place of what is there.
-        true => fs::hard_link(&hidden, path).and_then(|()| fs::remove_file(&hidden)),
-        false => fs::rename(&hidden, path),
-    });
-    match named {
-        Ok(()) => sync_directory(parent),
-        Err(e) if fresh && e.kind() == io::ErrorKind::AlreadyExists => {
-            Err(CheckpointError::Taken { path: path.display().to_string() })
-        }
-        Err(e) => Err(CheckpointError::io(path, e)),
-    }
-}
-
-/// Copies a file, or links it. Returns whether it is linked.
-fn copy(from: &Path, to: &Path, may_link: bool) -> Result<bool, CheckpointError> {
-    if let Some(parent) = to.parent() {
-        make_directories(parent)?;
-    }
-    if may_link {
-        match fs::hard_link(from, to) {
-            Ok(()) => return Ok(true),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(CheckpointError::io(from, e)),
-            // Another file system, or one without links.
-            Err(_) => {}
-        }
-    }
-    fs::copy(from, to).map(|_| false).map_err(|e| {
-        let path = if e.kind() == io::ErrorKind::NotFound { from } else { to };
-        CheckpointError::io(path, e)
-    })
-}
-
-/// Makes a directory and those above it, durably.
-pub(crate) fn make_directories(directory: &Path) -> Result<(), CheckpointError> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = directory.parent() {
-        make_directories(parent)?;
-    }
-    match fs::create_dir(directory) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {}
-        Err(e) => return Err(CheckpointError::io(directory, e)),
-    }
-    directory.parent().map_or(Ok(()), sync_directory)
-}
-
-pub(crate) fn sync_directory(directory: &Path) -> Result<(), CheckpointError> {
-    File::open(directory).and_then(|d| d.sync_all()).map_err(|e| CheckpointError::io(directory, e))
-}
-
-fn walk(root: &Path, directory: &Path, found: &mut Vec<(String, u64)>) -> Result<(), CheckpointError> {
-    let path = root.join(directory);
-    let entries = match fs::read_dir(&path) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(CheckpointError::io(&path, e)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(|e| CheckpointError::io(&path, e))?;
-        let (key, metadata) = (directory.join(entry.file_name()), entry.metadata());
-        let metadata = metadata.map_err(|e| CheckpointError::io(&entry.path(), e))?;
-        if metadata.is_dir() {
-            walk(root, &key, found)?;
-        } else if let Some(key) = key.to_str() {
-            found.push((key.to_owned(), metadata.len()));
-        }
-    }
-    Ok(())
 }
 
 enum UploadError {

@@ -7,7 +7,8 @@
 //! It depends on nothing outside its place, and may be moved or copied as a whole. Its manifest is that of a checkpoint. No output waits in
 //! it to be committed: who makes it sees to that before. docs/savepoints.md has all bytes.
 
-use crate::place::{Place, Transfer, make_directories, sync_directory};
+use crate::disk::Disk;
+use crate::place::{Place, Transfer};
 use crate::store::{bring, hash_file};
 use crate::{CheckpointError, Draft, KeptFile, Manifest, ShardState};
 use std::path::{Path, PathBuf};
@@ -140,7 +141,7 @@ impl SavepointWriter<'_> {
         let local = self.place.directory().map(|directory| directory.join(&key));
         let path = local.clone().unwrap_or_else(|| self.scratch.join(format!("{shard}.entries")));
         if let Some(parent) = path.parent() {
-            make_directories(parent)?;
+            Disk::default().make_directories(parent)?;
         }
         write(&path)?;
         let (size_bytes, xxh3) = hash_file(&path)?;
@@ -159,7 +160,7 @@ impl SavepointWriter<'_> {
     /// [`CheckpointError::SavepointThere`], or the place cannot be written.
     pub fn finish(self, draft: Draft, job: &str, lineage: &str) -> Result<Manifest, CheckpointError> {
         if let Some(directory) = self.place.directory() {
-            sync_directory(&directory.join(STATE))?;
+            Disk::default().sync_directory(&directory.join(STATE))?;
         }
         let manifest = draft.manifest(job, lineage, self.shards);
         let name = self.place.name_of(MANIFEST);

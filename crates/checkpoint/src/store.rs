@@ -18,6 +18,9 @@ const LINEAGE: &str = "lineage";
 const HISTORY: &str = "history";
 const MANIFEST: &str = "manifest";
 
+/// How often something is read from an object store before it is said to be damaged.
+const READS: usize = 3;
+
 /// What a new checkpoint shall be made of.
 pub struct Draft {
     /// Its number.
@@ -186,7 +189,7 @@ impl CheckpointStore {
             text.map(str::to_owned)
                 .ok_or_else(|| CheckpointError::corrupt(self.place.name_of(LINEAGE), "it is no lineage"))
         };
-        match read() {
+        match self.read_well(read) {
             Err(e) if e.is_damage() && !matches!(e, CheckpointError::Corrupt { .. }) => {
                 let made = self.life[..8].to_owned();
                 match self.place.put(LINEAGE, made.clone().into_bytes(), true) {
@@ -225,9 +228,19 @@ impl CheckpointStore {
     /// # Errors
     /// The place cannot be listed. A manifest that cannot be read is no error but part of the answer.
     pub fn list(&self) -> Result<Vec<Found>, CheckpointError> {
-        let listed = self.place.list(CHECKPOINTS)?;
-        let ids: BTreeSet<CheckpointId> = listed.iter().filter_map(|(key, _)| id_of_manifest(key)).collect();
-        Ok(ids.into_iter().rev().map(|id| Found { id, manifest: self.manifest(id) }).collect())
+        Ok(self.ids()?.into_iter().rev().map(|id| Found { id, manifest: self.manifest(id) }).collect())
+    }
+
+    fn ids(&self) -> Result<BTreeSet<CheckpointId>, CheckpointError> {
+        Ok(self.place.list(CHECKPOINTS)?.iter().filter_map(|(key, _)| id_of_manifest(key)).collect())
+    }
+
+    /// A checkpoint that the job has passed over: it goes on from an earlier one, and this one must not come back.
+    ///
+    /// # Errors
+    /// It cannot be deleted.
+    pub fn abandon(&self, id: CheckpointId) -> Result<(), CheckpointError> {
+        self.place.delete_durably(&manifest_key(id))
     }
 
     /// The manifest of a checkpoint.
@@ -236,11 +249,26 @@ impl CheckpointStore {
     /// It is not there, damaged or of another version.
     pub fn manifest(&self, id: CheckpointId) -> Result<Manifest, CheckpointError> {
         let key = manifest_key(id);
-        let manifest = Manifest::decode(&self.place.name_of(&key), &self.place.get(&key)?)?;
-        match manifest.id == id {
-            true => Ok(manifest),
-            false => Err(CheckpointError::corrupt(self.place.name_of(&key), "it is that of another checkpoint")),
+        self.read_well(|| {
+            let manifest = Manifest::decode(&self.place.name_of(&key), &self.place.get(&key)?)?;
+            match manifest.id == id {
+                true => Ok(manifest),
+                false => Err(CheckpointError::corrupt(self.place.name_of(&key), "it is that of another checkpoint")),
+            }
+        })
+    }
+
+    /// What is read over a network may have been spoilt on its way: it is read again before it is taken for damaged.
+    fn read_well<T>(&self, mut read: impl FnMut() -> Result<T, CheckpointError>) -> Result<T, CheckpointError> {
+        let tries = if self.place.directory().is_none() { READS } else { 1 };
+        let mut result = read();
+        for _ in 1..tries {
+            if !matches!(result, Err(CheckpointError::Corrupt { .. })) {
+                break;
+            }
+            result = read();
         }
+        result
     }
 
     /// Makes a checkpoint durable. Shared files that `base` (the last checkpoint of the same live state) names are
@@ -269,7 +297,11 @@ impl CheckpointStore {
             manifest.encode().map_err(|e| CheckpointError::corrupt(self.place.name_of(&key), e.to_string()))?;
         new_bytes += encoded.len() as u64;
         self.place.put(&key, encoded, true)?;
-        Ok((manifest, new_bytes))
+        // Of a number that was free again because newer ones have taken its place.
+        match self.ids()?.last() {
+            Some(newest) if *newest > manifest.id => Err(CheckpointError::Taken { path: self.name_of(*newest) }),
+            _ => Ok((manifest, new_bytes)),
+        }
     }
 
     fn keep_shard(
@@ -293,7 +325,7 @@ impl CheckpointStore {
             let (size_bytes, xxh3) = hash_file(&path)?;
             let key = match file.is_shared {
                 true => format!("{SHARED}/{}-{id}-{shard}-{}", self.life, file.name),
-                false => format!("{}/{shard}/{}", directory_of(id), file.name),
+                false => format!("{}/{shard}-{}/{}", directory_of(id), self.life, file.name),
             };
             new.push(files.len());
             paths.push(path);
@@ -359,7 +391,7 @@ impl CheckpointStore {
     }
 
     fn bring(&self, file: &KeptFile, to: &Path, may_link: bool) -> Result<(), CheckpointError> {
-        bring(&self.place, file, to, may_link)
+        self.read_well(|| bring(&self.place, file, to, may_link))
     }
 
     /// Deletes checkpoints (not savepoints) but for the `retained` newest, and files that nothing refers to.
@@ -370,6 +402,8 @@ impl CheckpointStore {
         let found = self.list()?;
         // Of a manifest that cannot be read it is not known what it names: nothing that it might name is deleted.
         let all_known = found.iter().all(|f| f.manifest.is_ok());
+        // What belongs to later ones may be on its way, from another process too.
+        let newest = found.first().map_or(CheckpointId(0), |f| f.id);
         let mut kept = Vec::new();
         let mut checkpoints = 0;
         let mut swept = Swept::default();
@@ -394,10 +428,13 @@ impl CheckpointStore {
             let checkpoint = directory.split('/').take(2).collect::<Vec<_>>().join("/");
             id_of_manifest(key).is_none()
                 && !named.contains(key.as_str())
+                && id_of_own(key).is_some_and(|id| id <= newest)
                 && (all_known || manifests.contains(&checkpoint))
         });
         let shared = if all_known { self.place.list(SHARED)? } else { Vec::new() };
-        let shared = shared.into_iter().filter(|(key, _)| !named.contains(key.as_str()));
+        let shared = shared
+            .into_iter()
+            .filter(|(key, _)| !named.contains(key.as_str()) && id_of_shared(key).is_some_and(|id| id <= newest));
         for (key, bytes) in own.chain(shared) {
             self.place.delete(&key)?;
             swept.files += 1;
@@ -425,7 +462,10 @@ impl CheckpointStore {
     /// The place cannot be written.
     pub fn remember(&mut self, attempt: Attempt) -> Result<(), CheckpointError> {
         if self.attempts.is_empty() {
-            self.attempts = self.history().unwrap_or_default();
+            self.attempts = match self.history() {
+                Err(e) if e.is_damage() => Vec::new(),
+                history => history?,
+            };
         }
         self.attempts.push(attempt);
         let from = self.attempts.len().saturating_sub(ATTEMPTS_MAX);
@@ -447,6 +487,16 @@ fn manifest_key(id: CheckpointId) -> String {
 fn id_of_manifest(key: &str) -> Option<CheckpointId> {
     let number = key.strip_prefix(CHECKPOINTS)?.strip_prefix('/')?.strip_suffix(MANIFEST)?.strip_suffix('/')?;
     number.parse().ok().map(CheckpointId)
+}
+
+/// The checkpoint to which a file belongs alone.
+fn id_of_own(key: &str) -> Option<CheckpointId> {
+    key.strip_prefix(CHECKPOINTS)?.strip_prefix('/')?.split('/').next()?.parse().ok().map(CheckpointId)
+}
+
+/// The checkpoint for which a shared file was written.
+fn id_of_shared(key: &str) -> Option<CheckpointId> {
+    key.strip_prefix(SHARED)?.strip_prefix('/')?.split('-').nth(1)?.parse().ok().map(CheckpointId)
 }
 
 /// A job's name as a file name: what is not a letter, digit, `-`, `_` or `.` within becomes `%xx`.

@@ -55,6 +55,8 @@ pub struct ManualClock {
 #[derive(Default)]
 struct ManualState {
     now: Duration,
+    /// By how much wall time was set.
+    skew_ms: i64,
     waiting: Vec<(Duration, Waker)>,
 }
 
@@ -78,6 +80,12 @@ impl ManualClock {
         due.into_iter().for_each(|(_, w)| w.wake());
     }
 
+    /// Somebody sets the time of day, forth or back; nobody is woken by that.
+    pub fn set(&self, by_ms: i64) {
+        let mut state = self.lock();
+        state.skew_ms = state.skew_ms.saturating_add(by_ms);
+    }
+
     /// The earliest moment that somebody waits for.
     pub fn next_wake(&self) -> Option<Duration> {
         self.lock().waiting.iter().map(|(at, _)| *at).min()
@@ -90,7 +98,8 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn wall_ms(&self) -> i64 {
-        i64::try_from(self.lock().now.as_millis()).unwrap_or(i64::MAX)
+        let state = self.lock();
+        i64::try_from(state.now.as_millis()).unwrap_or(i64::MAX).saturating_add(state.skew_ms)
     }
 
     fn monotonic(&self) -> Duration {

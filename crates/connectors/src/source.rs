@@ -84,6 +84,11 @@ pub trait Source: Send + Sync {
     /// Does it end?
     fn boundedness(&self) -> Boundedness;
 
+    /// Can what was read be read again, from any position? Else the rows since the last checkpoint are lost when a job fails.
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
     /// The splits there are now; `shards` readers will share them. May do I/O. Called again every
     /// [`discovery_interval`](Self::discovery_interval): splits with a new id are added.
     ///

@@ -79,6 +79,7 @@ impl Built {
         &self,
         settings: &JobSettings,
         idle_interval: Duration,
+        after_ms: i64,
         checkpoints: Option<CheckpointTimes>,
     ) -> Coordinator {
         Coordinator::new(CoordinatorSettings {
@@ -86,7 +87,10 @@ impl Built {
             source_tasks: self.source_tasks,
             epoch_interval: settings.epoch_interval,
             idle_interval,
+            barrier_budget: settings.barrier_budget,
+            epoch_rows: settings.epoch_rows,
             after: self.after,
+            after_ms,
             checkpoints,
         })
     }
@@ -125,7 +129,8 @@ struct Builder<'a> {
 pub(crate) fn build(build: Build<'_>) -> Result<Built, RuntimeError> {
     let shards = build.settings.shards;
     let keeps = build.lineage.is_some();
-    let shared = JobShared::new(build.rim.clock.clone(), build.counters.clone(), shards, keeps);
+    let (clock, counters) = (build.rim.clock.clone(), build.counters.clone());
+    let shared = JobShared::new(clock, counters, shards, keeps, build.settings.epoch_rows);
     let groups = KeyGroups::new(build.settings.max_parallelism, shards as u16);
     let fragment_of = (0..build.dataflow.nodes().len()).map(|n| build.dataflow.fragment_of(n)).collect();
     let mut builder = Builder {
@@ -389,7 +394,6 @@ impl Builder<'_> {
                     shard,
                     epoch: self.build.after.next(),
                     rows: 0,
-                    rows_full: self.rows_full(),
                     told: Told::default(),
                     next: 0,
                     has_passed: false,
@@ -439,13 +443,8 @@ impl Builder<'_> {
             store: self.source_store(node, shard),
             rim: self.build.rim.clone(),
             alarm: self.shared.shard_alarm(shard),
-            batch_rows: self.build.settings.batch_rows.min(usize::try_from(self.rows_full()).unwrap_or(usize::MAX)),
+            batch_rows: self.build.settings.batch_rows,
         })
-    }
-
-    /// A source task's share of the rows of an epoch.
-    fn rows_full(&self) -> u64 {
-        (self.build.settings.epoch_rows / self.build.settings.shards as u64).max(1)
     }
 
     fn start_discoveries(&self) {

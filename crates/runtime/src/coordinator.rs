@@ -12,6 +12,7 @@
 //! finished, or when somebody asked.
 
 pub(crate) mod checkpoints;
+mod pace;
 pub(crate) mod savepoints;
 
 use checkpoints::{CheckpointTimes, Checkpoints, Held, Next};
@@ -19,6 +20,7 @@ use eddyline_changes::{Barrier, BarrierKind, Epoch};
 use eddyline_checkpoint::CheckpointId;
 use eddyline_connectors::Commit;
 use eddyline_plan::NodeId;
+use pace::Pace;
 use savepoints::{OrderId, Savepoints};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -39,6 +41,9 @@ pub(crate) enum SourceNews {
     Finished,
 }
 
+/// How long a timer for a time of day may run: the clock may be set meanwhile.
+const CLOCK_CHECK: Duration = Duration::from_secs(60);
+
 /// What one sink node on one shard has prepared.
 pub(crate) type Prepared = (NodeId, Vec<Commit>);
 
@@ -46,9 +51,9 @@ pub(crate) type Prepared = (NodeId, Vec<Commit>);
 pub(crate) enum Event {
     /// News of source task number `task`; its rows belong to `epoch`.
     Source { task: usize, epoch: Epoch, news: SourceNews },
-    /// All tasks of a shard have passed the barrier of `epoch`; `due_ms`: when one of them has something to put out
-    /// though no input comes.
-    Acknowledged { epoch: Epoch, prepared: Vec<Prepared>, due_ms: Option<i64> },
+    /// All tasks of a shard have passed the barrier of `epoch`, which had `rows` of input there; `due_ms`: when one of them has
+    /// something to put out though no input comes.
+    Acknowledged { epoch: Epoch, prepared: Vec<Prepared>, due_ms: Option<i64>, rows: u64 },
     /// The output of `epoch` is visible.
     Committed(Epoch),
     /// The checkpoint is durable.
@@ -91,6 +96,8 @@ pub(crate) enum Action {
     SaveFailed(Vec<OrderId>),
     /// The checkpoint of this epoch takes longer than it should.
     Slow(Epoch),
+    /// From now on an epoch is given so many rows at most.
+    Pace(u64),
     /// Say [`Event::Timer`] at this time.
     WakeAt(Duration),
     /// The last epoch is complete. `finished`: the input was at its end.
@@ -105,8 +112,14 @@ pub(crate) struct CoordinatorSettings {
     pub(crate) source_tasks: usize,
     pub(crate) epoch_interval: Duration,
     pub(crate) idle_interval: Duration,
+    /// What a barrier may take; see [`pace`].
+    pub(crate) barrier_budget: Duration,
+    /// The most rows of an epoch.
+    pub(crate) epoch_rows: u64,
     /// The last epoch that is complete already.
     pub(crate) after: Epoch,
+    /// Its time: no epoch's is earlier, whatever the clock shows.
+    pub(crate) after_ms: i64,
     /// `None`: the job keeps no checkpoints.
     pub(crate) checkpoints: Option<CheckpointTimes>,
 }
@@ -129,7 +142,9 @@ pub(crate) struct Now {
 
 struct InFlight {
     barrier: Barrier,
+    cut_at: Duration,
     acknowledged: usize,
+    rows: u64,
     prepared: Vec<Prepared>,
     due_ms: Option<i64>,
     committing: bool,
@@ -153,6 +168,7 @@ pub(crate) struct Coordinator {
     savepoints: Savepoints,
     /// The last epoch is complete.
     is_over: bool,
+    pace: Pace,
 }
 
 #[derive(Default)]
@@ -173,11 +189,12 @@ impl Coordinator {
             deadline: None,
             due_ms: None,
             due_timer: None,
-            time_ms: i64::MIN,
+            time_ms: settings.after_ms,
             asked: Asked::default(),
             stopping: None,
             savepoints: Savepoints::default(),
             is_over: false,
+            pace: Pace::new(settings.barrier_budget, settings.epoch_rows),
             settings,
         }
     }
@@ -197,8 +214,12 @@ impl Coordinator {
         let mut actions = Vec::new();
         match event {
             Event::Source { task, epoch, news } => self.source(task, epoch, news, now.monotonic, &mut actions),
-            Event::Acknowledged { epoch, prepared, due_ms } => {
-                self.acknowledged(epoch, prepared, due_ms, &mut actions);
+            Event::Acknowledged { epoch, prepared, due_ms, rows } => {
+                if let Some((rows, cut_at)) = self.acknowledge(epoch, prepared, due_ms, rows) {
+                    let pace = self.pace.passed(rows, cut_at, now.monotonic);
+                    actions.extend(pace.map(Action::Pace));
+                }
+                self.commit_next(&mut actions);
             }
             Event::Committed(epoch) => self.committed(epoch, &mut actions),
             Event::Kept(id) => self.next(|c| c.kept(id), &mut actions),
@@ -247,22 +268,24 @@ impl Coordinator {
         }
     }
 
-    fn acknowledged(
+    /// Returns the rows of the epoch, and when it was cut, when this was the last shard to acknowledge it.
+    fn acknowledge(
         &mut self,
         epoch: Epoch,
         mut prepared: Vec<Prepared>,
         due_ms: Option<i64>,
-        actions: &mut Vec<Action>,
-    ) {
-        if let Some(flight) = self.in_flight.iter_mut().find(|f| f.barrier.epoch == epoch) {
-            flight.acknowledged += 1;
-            flight.prepared.append(&mut prepared);
-            flight.due_ms = flight.due_ms.into_iter().chain(due_ms).min();
-            if flight.acknowledged == self.settings.shards {
-                self.due_ms = flight.due_ms;
-            }
+        rows: u64,
+    ) -> Option<(u64, Duration)> {
+        let flight = self.in_flight.iter_mut().find(|f| f.barrier.epoch == epoch)?;
+        flight.acknowledged += 1;
+        flight.rows += rows;
+        flight.prepared.append(&mut prepared);
+        flight.due_ms = flight.due_ms.into_iter().chain(due_ms).min();
+        if flight.acknowledged < self.settings.shards {
+            return None;
         }
-        self.commit_next(actions);
+        self.due_ms = flight.due_ms;
+        Some((flight.rows, flight.cut_at))
     }
 
     fn commit_next(&mut self, actions: &mut Vec<Action>) {
@@ -336,16 +359,27 @@ impl Coordinator {
         }
     }
 
+    /// Is a barrier on its way at which state is written back, and has some shard not frozen its own yet?
+    fn is_freezing(&self) -> bool {
+        let shards = self.settings.shards;
+        self.in_flight.iter().any(|f| f.barrier.kind != BarrierKind::Flush && f.acknowledged < shards)
+    }
+
     fn decide(&mut self, now: Now, actions: &mut Vec<Action>) {
         if self.stopping.is_some() || self.in_flight.len() >= IN_FLIGHT_MAX {
             return;
         }
         let finished = self.sources.iter().all(|s| s.finished);
         if finished || self.asked.stop {
+            // State is written back at this barrier too: until all shards have frozen theirs it belongs to the one before.
+            if self.is_freezing() {
+                return;
+            }
             self.stopping = Some(finished);
             return self.cut(BarrierKind::Stop, now, actions);
         }
-        if self.is_time_for_checkpoint(now.monotonic, actions) || self.is_time_for_savepoint() {
+        let is_time = self.is_time_for_checkpoint(now.monotonic, actions) || self.is_time_for_savepoint();
+        if is_time && !self.is_freezing() {
             self.asked.checkpoint = false;
             return self.cut(BarrierKind::Checkpoint, now, actions);
         }
@@ -378,7 +412,7 @@ impl Coordinator {
     fn is_time(&mut self, now: Now, actions: &mut Vec<Action>) -> bool {
         let Some(due_ms) = self.due_ms else { return false };
         let left = Duration::from_millis(due_ms.saturating_sub(now.wall_ms).try_into().unwrap_or(0));
-        let at = (now.monotonic + left).max(self.last_cut + self.settings.epoch_interval);
+        let at = (now.monotonic + left.min(CLOCK_CHECK)).max(self.last_cut + self.settings.epoch_interval);
         if at <= now.monotonic {
             return true;
         }
@@ -423,8 +457,9 @@ impl Coordinator {
             checkpoints.cut(barrier, now.monotonic);
         }
         self.savepoints.cut(barrier);
-        let (prepared, due_ms) = (Vec::new(), None);
-        self.in_flight.push_back(InFlight { barrier, acknowledged: 0, prepared, due_ms, committing: false });
+        let (prepared, due_ms, cut_at) = (Vec::new(), None, now.monotonic);
+        let (acknowledged, rows, committing) = (0, 0, false);
+        self.in_flight.push_back(InFlight { barrier, cut_at, acknowledged, rows, prepared, due_ms, committing });
         actions.push(Action::Inject(barrier));
     }
 }

@@ -178,6 +178,10 @@ impl Driver {
                         let message = format!("checkpoint {id}, the last one, could not be made");
                         return Err(self.shared.checkpoint_failure().unwrap_or(RuntimeError::Plan { message }));
                     }
+                    Action::Pace(rows) => {
+                        tracing::debug!(rows, "epochs are given another number of rows");
+                        self.shared.set_epoch_rows(rows);
+                    }
                     Action::WakeAt(at) => {
                         let timer: Arc<JobShared> = self.shared.clone();
                         self.shared.clock.wake_at(at, Waker::from(Arc::new(crate::job::Timer(timer))));

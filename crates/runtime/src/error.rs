@@ -238,8 +238,14 @@ fn of_checkpoint(error: &CheckpointError) -> ErrorClass {
         | CheckpointError::SavepointThere { .. }
         | CheckpointError::NoSavepoint { .. } => ErrorClass::User,
         CheckpointError::Corrupt { .. } | CheckpointError::Version { .. } => ErrorClass::Corruption,
-        CheckpointError::Io { error, .. } if error.kind() == ErrorKind::StorageFull => ErrorClass::Resource,
-        CheckpointError::Io { .. } | CheckpointError::Store { .. } => ErrorClass::External,
+        CheckpointError::Io { error, .. } | CheckpointError::Unsynced { error, .. }
+            if error.kind() == ErrorKind::StorageFull =>
+        {
+            ErrorClass::Resource
+        }
+        CheckpointError::Io { .. } | CheckpointError::Unsynced { .. } | CheckpointError::Store { .. } => {
+            ErrorClass::External
+        }
     }
 }
 

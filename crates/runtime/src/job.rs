@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake};
 use std::time::Duration;
 
@@ -78,6 +78,8 @@ pub(crate) struct JobShared {
     saves_at_end: AtomicBool,
     /// Before the last barrier, event time goes to its end.
     drains: AtomicBool,
+    /// The most rows of an epoch.
+    epoch_rows: AtomicU64,
     aborted: AtomicBool,
     error: Mutex<Option<RuntimeError>>,
     events: Mutex<Vec<Event>>,
@@ -118,7 +120,13 @@ struct Port {
 }
 
 impl JobShared {
-    pub(crate) fn new(clock: Arc<dyn Clock>, counters: Arc<Counters>, shards: usize, keeps: bool) -> Arc<Self> {
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        counters: Arc<Counters>,
+        shards: usize,
+        keeps: bool,
+        epoch_rows: u64,
+    ) -> Arc<Self> {
         Arc::new(Self {
             clock,
             counters,
@@ -126,6 +134,7 @@ impl JobShared {
             orders: Orders::default(),
             saves_at_end: AtomicBool::new(false),
             drains: AtomicBool::new(false),
+            epoch_rows: AtomicU64::new(epoch_rows),
             aborted: AtomicBool::new(false),
             error: Mutex::default(),
             events: Mutex::default(),
@@ -134,6 +143,19 @@ impl JobShared {
             snapshots: Mutex::default(),
             checkpoints: Mutex::default(),
         })
+    }
+
+    /// The most rows of an epoch, of all shards.
+    pub(crate) fn epoch_rows(&self) -> u64 {
+        self.epoch_rows.load(SeqCst)
+    }
+
+    pub(crate) fn set_epoch_rows(&self, rows: u64) {
+        self.epoch_rows.store(rows, SeqCst);
+    }
+
+    pub(crate) fn shards(&self) -> usize {
+        self.shards.len()
     }
 
     /// Is state written back and frozen at this barrier? At those of checkpoints, and at the last one if something is

@@ -20,8 +20,6 @@ use std::time::Duration;
 
 /// How often the last checkpoint of a job is tried.
 const LAST_TRIES: u32 = 3;
-/// The time between the tries.
-const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A sink whose commits stand in checkpoints.
 #[derive(Debug, Clone)]
@@ -60,6 +58,8 @@ pub(crate) struct Keeper {
     pub(crate) retained: usize,
     /// Of the last checkpoint, if savepoints are to be made of it.
     pub(crate) pictures: Option<Vec<Snapshot>>,
+    /// The time between the tries of the last checkpoint.
+    pub(crate) pause: Duration,
     pub(crate) shared: Arc<JobShared>,
 }
 
@@ -95,10 +95,10 @@ impl Keeper {
         let tries = if barrier.kind == BarrierKind::Stop { LAST_TRIES } else { 1 };
         let mut result = self.try_keep(id, barrier, held, snapshots, finished);
         for _ in 1..tries {
-            if matches!(result, Ok(_) | Err(Fault::Store(CheckpointError::Taken { .. }))) {
+            if !matches!(&result, Err(fault) if !fault.is_final()) {
                 break;
             }
-            std::thread::sleep(LAST_PAUSE);
+            std::thread::sleep(self.pause);
             result = self.try_keep(id, barrier, held, snapshots, finished);
         }
         attempt.async_ms = millis(self.shared.clock.monotonic().saturating_sub(begin));
@@ -113,11 +113,10 @@ impl Keeper {
             Err(fault) => {
                 tracing::warn!(%id, epoch = barrier.epoch.0, error = %fault, slowest = attempt.slowest, "checkpoint failed");
                 attempt.outcome = Outcome::Failed(fault.to_string());
-                if let Fault::Store(error @ CheckpointError::Taken { .. }) = fault {
-                    // Somebody else goes on with the job: nothing of ours may become visible any more.
-                    self.shared.fail(RuntimeError::Checkpoint { error: Arc::new(error) });
-                } else {
-                    self.shared.checkpoint_failed(fault.into());
+                match fault.is_final() {
+                    // Nothing of this run may become visible any more.
+                    true => self.shared.fail(fault.into()),
+                    false => self.shared.checkpoint_failed(fault.into()),
                 }
             }
         }
@@ -137,13 +136,6 @@ impl Keeper {
     ) -> Result<(Manifest, u64), Fault> {
         let directory = self.directory.join(id.to_string());
         remove_directory(&directory)?;
-        let mut shards = Vec::with_capacity(snapshots.len());
-        for (shard, snapshot) in snapshots.iter().enumerate() {
-            let into = directory.join(shard.to_string());
-            std::fs::create_dir_all(&into).map_err(|e| Fault::Io(into.clone(), e))?;
-            let files = snapshot.picture.files(&into).map_err(Fault::State)?;
-            shards.push(ShardPicture { backend: self.backend.into(), directory: into, files });
-        }
         let draft = Draft {
             id,
             kind: Kind::Checkpoint,
@@ -156,12 +148,25 @@ impl Keeper {
             drained: self.shared.drains() && barrier.kind == BarrierKind::Stop,
             origin: self.origin.clone(),
             operators: self.operators.clone(),
-            shards,
+            shards: Vec::with_capacity(snapshots.len()),
             commits: held.iter().flat_map(|held| self.commits(held)).collect(),
         };
-        let kept = self.store.keep(draft, &self.lineage, self.base.as_ref()).map_err(Fault::Store)?;
-        remove_directory(&directory)?;
-        Ok(kept)
+        let kept = self.keep_files(&directory, draft, snapshots);
+        // Links would hold on to files that are gone otherwise.
+        if let Err(error) = remove_directory(&directory) {
+            tracing::warn!(%error, "files of a checkpoint that is over cannot be removed");
+        }
+        kept
+    }
+
+    fn keep_files(&self, directory: &Path, mut draft: Draft, snapshots: &[Snapshot]) -> Result<(Manifest, u64), Fault> {
+        for (shard, snapshot) in snapshots.iter().enumerate() {
+            let into = directory.join(shard.to_string());
+            std::fs::create_dir_all(&into).map_err(|e| Fault::Io(into.clone(), e))?;
+            let files = snapshot.picture.files(&into).map_err(Fault::State)?;
+            draft.shards.push(ShardPicture { backend: self.backend.into(), directory: into, files });
+        }
+        self.store.keep(draft, &self.lineage, self.base.as_ref()).map_err(Fault::Store)
     }
 
     fn commits(&self, held: &Held) -> Vec<HeldCommit> {
@@ -219,6 +224,13 @@ pub(crate) enum Fault {
 impl From<CheckpointError> for Fault {
     fn from(error: CheckpointError) -> Self {
         Fault::Store(error)
+    }
+}
+
+impl Fault {
+    /// The job must not go on as it is.
+    fn is_final(&self) -> bool {
+        matches!(self, Fault::Store(error) if error.is_final())
     }
 }
 

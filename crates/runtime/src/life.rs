@@ -16,7 +16,7 @@ use crate::restart::Restarts;
 use crate::savepoint::{Order, SavepointMade, Saver};
 use crate::settings::{CheckpointSettings, JobSettings};
 use eddyline_changes::Epoch;
-use eddyline_checkpoint::{CheckpointId, CheckpointStore, Place};
+use eddyline_checkpoint::{CheckpointStore, Place};
 use eddyline_connectors::{Clock, Commit, Registry, Rim};
 use eddyline_plan::{Dataflow, NodeId, OperatorSpec};
 use parking_lot::{Condvar, Mutex};
@@ -28,6 +28,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+
+/// The time between the tries of a job's last checkpoint.
+const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a job is.
 pub(crate) struct Definition {
@@ -44,6 +47,8 @@ pub(crate) struct Durable {
     pub(crate) place: Place,
     pub(crate) live: PathBuf,
     pub(crate) settings: CheckpointSettings,
+    /// Between the tries of the last checkpoint.
+    pub(crate) pause: Duration,
 }
 
 /// What its owner sees of a job, over all restarts.
@@ -262,7 +267,7 @@ impl Definition {
         let live = settings.local.as_ref().map(|local| local.join(self.local_name()));
         let live =
             live.or_else(beside).unwrap_or_else(|| std::env::temp_dir().join("eddyline").join(self.local_name()));
-        Ok(Some(Durable { place, live, settings: settings.clone() }))
+        Ok(Some(Durable { place, live, settings: settings.clone(), pause: LAST_PAUSE }))
     }
 
     /// A name for the job's live state that no other job has, also not one of the same name with checkpoints elsewhere.
@@ -303,9 +308,8 @@ impl Definition {
         let from = self.settings.from.as_ref().map(|from| OpenSavepoint::open(from, &self.rim.tokio)).transpose()?;
         let (mut recovered, lineage) = match (durable, &store) {
             (Some(durable), Some(store)) => {
-                let start = Start { allow_fresh: may_be_fresh && durable.settings.allow_fresh, from };
-                let recovered = recover(store, &durable.live, &self.dataflow, &self.settings, start)?;
-                let lineage = self.lineage(store, &recovered)?;
+                let allow_fresh = may_be_fresh && durable.settings.allow_fresh;
+                let (recovered, lineage) = self.recover(durable, store, Start { allow_fresh, from })?;
                 (recovered, Some(lineage))
             }
             _ => (self.without_checkpoints(from)?, None),
@@ -337,7 +341,7 @@ impl Definition {
             let shared = built.shared.clone();
             crate::driver::thread("state check".into(), move || check(&unchecked, &shared))?;
         }
-        let driver = self.driver(&mut built, durable, keeping, recovered.last, self.settings.epoch_interval / 20);
+        let driver = self.driver(&mut built, durable, keeping, &recovered, self.settings.epoch_interval / 20);
         if recovered.beginning == Beginning::AtSavepoint {
             // From then on it is a checkpoint that the job goes on from.
             built.shared.tell(Event::Checkpoint);
@@ -352,14 +356,26 @@ impl Definition {
         Ok(Ready { built, driver })
     }
 
+    /// The state to begin with, and the job's lineage.
+    pub(crate) fn recover(
+        &self,
+        durable: &Durable,
+        store: &CheckpointStore,
+        start: Start,
+    ) -> Result<(Recovered, String), RuntimeError> {
+        let recovered = recover(store, &durable.live, &self.dataflow, &self.settings, start)?;
+        let lineage = self.lineage(store, &recovered)?;
+        // Before anything that came after the state is made void.
+        recovered.passed_over.iter().try_for_each(|id| store.abandon(*id)).map_err(Fault::Store)?;
+        Ok((recovered, lineage))
+    }
+
     /// What a job begins with that keeps no checkpoints.
     fn without_checkpoints(&self, from: Option<OpenSavepoint>) -> Result<Recovered, RuntimeError> {
         if let Some(from) = from {
             return from.begin(None, &self.dataflow, &self.settings);
         }
-        let backends = fresh(&self.settings, None)?;
-        let (last, beginning) = (CheckpointId(0), Beginning::AsItWas);
-        Ok(Recovered { backends, manifest: None, is_same: false, last, beginning, origin: None, unchecked: Vec::new() })
+        Ok(Recovered::afresh(fresh(&self.settings, None)?))
     }
 
     /// What tells the output of the job from that of others. At a savepoint another line begins, which leaves alone what a job
@@ -395,17 +411,17 @@ impl Definition {
         built: &mut Built,
         durable: Option<&Durable>,
         keeping: Option<Keeping>,
-        last: CheckpointId,
+        recovered: &Recovered,
         idle_interval: Duration,
     ) -> Driver {
         let times = durable.map(|durable| CheckpointTimes {
             interval: durable.settings.interval,
             min_pause: durable.settings.min_pause,
             timeout: durable.settings.timeout,
-            after: last,
+            after: recovered.last,
             exactly_once: built.exactly_once.clone(),
         });
-        let coordinator = built.coordinator(&self.settings, idle_interval, times);
+        let coordinator = built.coordinator(&self.settings, idle_interval, recovered.after_ms(), times);
         Driver::new(built.shared.clone(), coordinator, std::mem::take(&mut built.committers), keeping)
     }
 
@@ -431,6 +447,7 @@ impl Definition {
             pictures: None,
             backend: self.settings.backend.name(),
             retained: durable.settings.retained,
+            pause: durable.pause,
             shared: built.shared.clone(),
         }
     }

@@ -77,6 +77,8 @@ pub(crate) struct Passed {
     pub(crate) due_ms: Option<i64>,
     /// The time spent writing state back.
     pub(crate) sync: Duration,
+    /// Rows that the task has read from outside.
+    pub(crate) rows: u64,
 }
 
 impl Passed {
@@ -85,6 +87,7 @@ impl Passed {
         self.prepared.append(&mut other.prepared);
         self.due_ms = self.due_ms.into_iter().chain(other.due_ms).min();
         self.sync += other.sync;
+        self.rows += other.rows;
     }
 }
 
@@ -363,7 +366,7 @@ impl Pipeline {
             let sent = self.stages[at].outputs.iter_mut().try_for_each(|o| o.broadcast(&element));
             sent.map_err(|e| self.fault(at, e.into()))?;
         }
-        Ok(Passed { prepared, due_ms: self.due_ms, sync })
+        Ok(Passed { prepared, due_ms: self.due_ms, sync, rows: 0 })
     }
 
     /// Writes an operator's state back.

@@ -47,6 +47,8 @@ pub(crate) struct Recovered {
     pub(crate) origin: Option<String>,
     /// Files that are still to be checked.
     pub(crate) unchecked: Vec<Unchecked>,
+    /// Damaged checkpoints that are later than it.
+    pub(crate) passed_over: Vec<CheckpointId>,
 }
 
 /// How a job begins.
@@ -116,14 +118,25 @@ impl OpenSavepoint {
         let (origin, beginning) = (Some(self.manifest.identity()), Beginning::AtSavepoint);
         let (last, manifest) = (CheckpointId(0), Some(self.manifest));
         let (is_same, unchecked) = (false, Vec::new());
-        Ok(Recovered { backends, manifest, is_same, last, beginning, origin, unchecked })
+        Ok(Recovered { backends, manifest, is_same, last, beginning, origin, unchecked, passed_over: Vec::new() })
     }
 }
 
 impl Recovered {
+    /// What a job begins with that has no state yet.
+    pub(crate) fn afresh(backends: Vec<Arc<dyn Backend>>) -> Self {
+        let (manifest, is_same, last, beginning) = (None, false, CheckpointId(0), Beginning::AsItWas);
+        Self { backends, manifest, is_same, last, beginning, origin: None, unchecked: Vec::new(), passed_over: Vec::new() }
+    }
+
     /// For how many shards sources cut their input, on `shards` shards.
     pub(crate) fn split_shards(&self, shards: usize) -> usize {
         self.manifest.as_ref().map_or(shards, |m| m.split_shards)
+    }
+
+    /// The time of the last epoch that is complete.
+    pub(crate) fn after_ms(&self) -> i64 {
+        self.manifest.as_ref().map_or(i64::MIN, |m| m.time_ms)
     }
 
     /// The last epoch that is complete.
@@ -185,6 +198,7 @@ pub(crate) fn recover(
     let last = found.first().map_or(CheckpointId(0), |f| f.id);
     let origin = start.from.as_ref().map(|from| from.manifest.identity());
     let mut faults = Vec::new();
+    let mut passed_over = Vec::new();
     for Found { id, manifest } in found {
         if origin.is_some() && !matches!(&manifest, Ok(manifest) if manifest.origin == origin) {
             continue;
@@ -204,11 +218,12 @@ pub(crate) fn recover(
                 let _ = std::fs::remove_file(suspect);
                 let (origin, beginning) = (manifest.origin.clone(), Beginning::AsItWas);
                 let manifest = Some(manifest);
-                return Ok(Recovered { backends, manifest, is_same, last, beginning, origin, unchecked });
+                return Ok(Recovered { backends, manifest, is_same, last, beginning, origin, unchecked, passed_over });
             }
             Err(fault) if is_damage(&fault) => {
                 tracing::warn!(%id, error = %fault, "checkpoint is damaged; the one before it is tried");
                 faults.push(format!("checkpoint {id}: {fault}"));
+                passed_over.push(id);
                 remove_directory(live)?;
                 std::fs::create_dir_all(live).map_err(|e| Fault::Io(live.to_owned(), e))?;
             }
@@ -222,8 +237,8 @@ pub(crate) fn recover(
         return Err(RuntimeError::NoCheckpoint { faults });
     }
     let beginning = if faults.is_empty() { Beginning::AsItWas } else { Beginning::Renewed };
-    let (manifest, is_same, origin, unchecked) = (None, false, None, Vec::new());
-    Ok(Recovered { backends: fresh(settings, Some(live))?, manifest, is_same, last, beginning, origin, unchecked })
+    let backends = fresh(settings, Some(live))?;
+    Ok(Recovered { last, beginning, passed_over, ..Recovered::afresh(backends) })
 }
 
 fn is_damage(fault: &Fault) -> bool {

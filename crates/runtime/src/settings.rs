@@ -109,6 +109,8 @@ pub struct JobSettings {
     pub epoch_interval: Duration,
     /// This many input rows end an epoch before its time; shared out among the source tasks.
     pub epoch_rows: u64,
+    /// When a barrier takes longer, epochs are given fewer rows, so that fewer lie ahead of the next ones.
+    pub barrier_budget: Duration,
     /// Rows per batch that decoders make.
     pub batch_rows: usize,
     /// Capacity of an exchange channel in elements.
@@ -140,6 +142,7 @@ impl Default for JobSettings {
             max_parallelism: eddyline_changes::MAX_PARALLELISM_DEFAULT,
             epoch_interval: Duration::from_millis(100),
             epoch_rows: 10_000_000,
+            barrier_budget: Duration::from_secs(10),
             batch_rows: 8192,
             channel_batches: 16,
             time_zone: "UTC".into(),

@@ -118,8 +118,8 @@ impl Shard {
             };
             self.shared.add_snapshot(barrier.epoch, snapshot);
         }
-        let Passed { prepared, due_ms, .. } = all;
-        self.shared.tell(Event::Acknowledged { epoch: barrier.epoch, prepared, due_ms });
+        let Passed { prepared, due_ms, rows, .. } = all;
+        self.shared.tell(Event::Acknowledged { epoch: barrier.epoch, prepared, due_ms, rows });
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use crate::job::{JobShared, JobState};
 use crate::keeper::Fault;
 use crate::life::{Definition, Durable, final_state};
 use crate::metrics::{Counters, JobMetrics};
-use crate::recovery::{Start, recover};
+use crate::recovery::Start;
 use crate::settings::{CheckpointSettings, JobSettings};
 use crate::shard::{Progress, Shard};
 use eddyline_changes::Epoch;
@@ -30,6 +30,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// A job under simulation.
 pub struct Simulation {
@@ -94,13 +95,26 @@ impl Simulation {
         clock: Arc<ManualClock>,
         make: MakeOperator,
     ) -> Result<Self, RuntimeError> {
-        settings.check()?;
         let settings = JobSettings { seed, ..settings };
+        Self::over(Place::memory, dataflow, registry, settings, clock, make)
+    }
+
+    /// With checkpoints at a place of one's own.
+    pub(crate) fn over(
+        place: impl FnOnce(&Handle) -> Place,
+        dataflow: Dataflow,
+        registry: &Registry,
+        settings: JobSettings,
+        clock: Arc<ManualClock>,
+        make: MakeOperator,
+    ) -> Result<Self, RuntimeError> {
+        settings.check()?;
+        let seed = settings.seed;
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let tokio = tokio.map_err(|e| RuntimeError::Thread { message: e.to_string() })?;
         let rim = Rim { tokio: tokio.handle().clone(), clock: clock.clone() };
         let job = Definition { dataflow, registry: registry.clone(), settings, rim, make };
-        let world = World::new(job, tokio)?;
+        let world = World::new(job, place(tokio.handle()), tokio)?;
         let run = world.run()?;
         Ok(Self { world, random: StdRng::seed_from_u64(seed), clock, cut_chance: 0.0, cuts_left: 0, run })
     }
@@ -253,17 +267,18 @@ impl Simulation {
     /// there is none).
     ///
     /// # Errors
-    /// As [`crate::start`].
+    /// As [`crate::start`]; then it is down until this is called again.
     pub fn crash(&mut self) -> Result<(), RuntimeError> {
         self.run.shared.abort();
         self.run.shards.clear();
+        self.run.ended = true;
         self.run = self.world.run()?;
         Ok(())
     }
 }
 
 impl World {
-    fn new(job: Definition, tokio: tokio::runtime::Runtime) -> Result<Self, RuntimeError> {
+    fn new(job: Definition, place: Place, tokio: tokio::runtime::Runtime) -> Result<Self, RuntimeError> {
         let temporary = std::env::temp_dir();
         let directory = tempfile::tempdir_in(&temporary).map_err(|e| Fault::Io(temporary, e))?;
         let settings = CheckpointSettings {
@@ -276,15 +291,14 @@ impl World {
             local: None,
             allow_fresh: false,
         };
-        let durable = Durable { place: Place::memory(tokio.handle()), live: directory.path().into(), settings };
+        let durable = Durable { place, live: directory.path().into(), settings, pause: Duration::ZERO };
         Ok(Self { job, durable, _directory: directory, tokio })
     }
 
     fn run(&self) -> Result<Run, RuntimeError> {
         let Definition { dataflow, registry, settings, rim, make } = &self.job;
         let store = CheckpointStore::new(&self.durable.place, &settings.name);
-        let lineage = store.lineage().map_err(Fault::Store)?;
-        let recovered = recover(&store, &self.durable.live, dataflow, settings, Start::default())?;
+        let (recovered, lineage) = self.job.recover(&self.durable, &store, Start::default())?;
         let counters = Counters::new(&settings.name, dataflow, settings.shards);
         let mut built = build(Build {
             dataflow,
@@ -304,7 +318,7 @@ impl World {
         let keeper = Some(self.job.keeper(&self.durable, store, lineage, &built, &recovered));
         let worker = Box::new(Worker { keeper, saver });
         let keeping = Some(Keeping::Queue { tasks: Default::default(), worker });
-        let driver = self.job.driver(&mut built, Some(&self.durable), keeping, recovered.last, Duration::ZERO);
+        let driver = self.job.driver(&mut built, Some(&self.durable), keeping, &recovered, Duration::ZERO);
         let shared = built.shared.clone();
         shared.counters.set_state(JobState::Running);
         let shards: Vec<Option<Shard>> = built.shards.into_iter().map(Some).collect();

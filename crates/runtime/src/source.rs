@@ -64,6 +64,8 @@ pub(crate) struct SourceHead {
     /// What the watermark expression is bound to.
     moments: Arc<Moments>,
     open: Vec<OpenSplit>,
+    /// Rows that the step at hand may hand out.
+    rows_max: usize,
     next: usize,
     additions: u64,
     passed_on: EventTime,
@@ -115,7 +117,8 @@ impl SourceHead {
         let (open, done) = (Vec::new(), Vec::new());
         let (passed_on, due_without_splits) = (EventTime::NONE, None);
         let (next, additions, finished) = (0, u64::MAX, false);
-        Self { parts, moments, open, next, additions, passed_on, finished, due_without_splits, done }
+        let rows_max = parts.batch_rows;
+        Self { parts, moments, open, rows_max, next, additions, passed_on, finished, due_without_splits, done }
     }
 
     /// True when all is read and the last watermark has gone downstream.
@@ -130,7 +133,13 @@ impl SourceHead {
     }
 
     /// Does one bounded piece of work.
-    pub(crate) fn step(&mut self, pipeline: &mut Pipeline, counters: &NodeCounters) -> Result<Read, RuntimeError> {
+    pub(crate) fn step(
+        &mut self,
+        rows_max: u64,
+        pipeline: &mut Pipeline,
+        counters: &NodeCounters,
+    ) -> Result<Read, RuntimeError> {
+        self.rows_max = usize::try_from(rows_max).map_or(self.parts.batch_rows, |rows| rows.min(self.parts.batch_rows));
         if self.finished {
             return Ok(Read::Nothing);
         }
@@ -193,7 +202,7 @@ impl SourceHead {
             let open = &mut self.open[at];
             if open.fed {
                 let begin = self.parts.rim.clock.monotonic();
-                match open.decoder.next(self.parts.batch_rows) {
+                match open.decoder.next(self.rows_max) {
                     Ok(Some(decoded)) => return self.hand_out(at, decoded, begin, pipeline, counters),
                     Ok(None) => open.fed = false,
                     Err(e) => return Err(self.fault_at(at, e)),

@@ -56,7 +56,6 @@ pub(crate) struct SourceFeed {
     /// The epoch that rows belong to now.
     pub(crate) epoch: Epoch,
     pub(crate) rows: u64,
-    pub(crate) rows_full: u64,
     pub(crate) told: Told,
     pub(crate) next: usize,
     /// The last step passed a barrier.
@@ -197,9 +196,10 @@ impl SourceFeed {
         for _ in 0..self.heads.len() {
             let at = self.next;
             self.next = if at + 1 < self.heads.len() { at + 1 } else { 0 };
+            let rows_max = self.rows_full().saturating_sub(self.rows).max(1);
             let (node, head) = &mut self.heads[at];
             let counters = self.shared.counters.clone();
-            match head.step(pipeline, counters.node(self.shard, *node))? {
+            match head.step(rows_max, pipeline, counters.node(self.shard, *node))? {
                 Read::Nothing => {}
                 Read::Moved => return Ok(true),
                 Read::Rows(rows) => {
@@ -216,7 +216,7 @@ impl SourceFeed {
             self.heads.iter().try_for_each(|(_, head)| head.drain(pipeline))?;
         }
         let persists = self.shared.persists(barrier.kind);
-        let passed = pipeline.end_epoch(barrier, persists)?;
+        let passed = Passed { rows: self.rows, ..pipeline.end_epoch(barrier, persists)? };
         if persists {
             self.heads.iter_mut().try_for_each(|(_, h)| h.persist())?;
         }
@@ -235,10 +235,15 @@ impl SourceFeed {
             self.told.idle = false;
             self.tell(SourceNews::Pending);
         }
-        if self.rows >= self.rows_full && !self.told.full {
+        if self.rows >= self.rows_full() && !self.told.full {
             self.told.full = true;
             self.tell(SourceNews::Full);
         }
+    }
+
+    /// Its share of the rows of an epoch.
+    fn rows_full(&self) -> u64 {
+        (self.shared.epoch_rows() / self.shared.shards() as u64).max(1)
     }
 
     fn rest(&mut self) {

@@ -400,4 +400,13 @@ impl Committer for CollectCommitter {
         }
         Ok(())
     }
+
+    fn clear(&mut self, last: Epoch) -> Result<(), ConnectorError> {
+        let mut state = self.collection.state.lock();
+        if state.durable {
+            state.prepared.clear();
+            state.committed.retain(|(epoch, _, _)| *epoch <= last);
+        }
+        Ok(())
+    }
 }

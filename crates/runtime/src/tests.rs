@@ -5,6 +5,7 @@ mod crashes;
 mod epochs;
 mod exchange;
 mod failures;
+mod faults;
 mod pressure;
 mod restart;
 mod threads;

@@ -67,6 +67,10 @@ impl Source for SocketSource {
         Boundedness::Unbounded
     }
 
+    fn is_repeatable(&self) -> bool {
+        false
+    }
+
     fn splits(&self, _: usize) -> Result<Vec<Split>, ConnectorError> {
         Ok(vec![Split { id: self.address(), range: 0..u64::MAX }])
     }

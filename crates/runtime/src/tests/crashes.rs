@@ -10,14 +10,14 @@ use rand::{Rng, SeedableRng};
 use std::time::Duration;
 
 /// A dataflow, what its tables hold, and the names of its sinks.
-struct Case {
+pub(super) struct Case {
     plan: Plan,
     sources: Vec<(String, Arc<Script>)>,
     sinks: Vec<String>,
 }
 
 impl Case {
-    fn random(random: &mut StdRng) -> Self {
+    pub(super) fn random(random: &mut StdRng) -> Self {
         let mut case = Case { plan: Plan::default(), sources: Vec::new(), sinks: Vec::new() };
         let mut rows = case.source(random);
         for _ in 0..random.random_range(0..2) {
@@ -134,12 +134,26 @@ impl Case {
         self.plan.node(OperatorSpec::WindowAggregate(spec), vec![input], schema, ChangeMode::Retract)
     }
 
+    /// What its sinks will hold.
+    pub(super) fn outs(&self) -> Vec<Arc<Collection>> {
+        self.sinks.iter().map(|_| Collection::new().durable()).collect()
+    }
+
+    pub(super) fn parts(&self, outs: &[Arc<Collection>]) -> (Dataflow, Registry) {
+        let tables = self.sources.iter().fold(Tables::default(), |tables, (name, script)| tables.source(name, script));
+        let tables = self.sinks.iter().zip(outs).fold(tables, |tables, (name, out)| tables.sink(name, out));
+        (self.plan.dataflow(), tables.registry())
+    }
+
+    /// What every sink holds in the end when nothing is in its way.
+    pub(super) fn undisturbed(&self, seed: u64) -> Vec<String> {
+        self.run(settings(1), seed, None)
+    }
+
     /// Runs it under `settings`, stirred by `disturb`; returns what every sink holds in the end.
     fn run(&self, settings: JobSettings, seed: u64, disturb: Option<&mut Disturbance>) -> Vec<String> {
-        let outs: Vec<Arc<Collection>> = self.sinks.iter().map(|_| Collection::new().durable()).collect();
-        let tables = self.sources.iter().fold(Tables::default(), |tables, (name, script)| tables.source(name, script));
-        let tables = self.sinks.iter().zip(&outs).fold(tables, |tables, (name, out)| tables.sink(name, out));
-        let (dataflow, registry) = (self.plan.dataflow(), tables.registry());
+        let outs = self.outs();
+        let (dataflow, registry) = self.parts(&outs);
         let mut job = Simulation::new(dataflow, &registry, settings, seed, ManualClock::shared()).unwrap();
         match disturb {
             None => assert!(job.run_to_end().unwrap(), "seed {seed}"),
@@ -200,7 +214,7 @@ impl Disturbance {
     }
 }
 
-fn settings_of(random: &mut StdRng) -> JobSettings {
+pub(super) fn settings_of(random: &mut StdRng) -> JobSettings {
     JobSettings {
         batch_rows: random.random_range(1..6),
         channel_batches: random.random_range(1..4),
@@ -209,14 +223,62 @@ fn settings_of(random: &mut StdRng) -> JobSettings {
     }
 }
 
+/// Seeds of a random run: so many, unless `cargo xtask simulate` says otherwise.
+pub(super) fn seeds(count: u64) -> std::ops::Range<u64> {
+    let wish = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
+    let from = wish("EDDYLINE_SEED_FROM").unwrap_or(0);
+    from..from + wish("EDDYLINE_SEEDS").unwrap_or(count)
+}
+
+#[test]
+fn at_whatever_epoch_it_crashes_the_output_is_that_of_a_run_without() {
+    let mut crashed = 0;
+    // Each is run once per epoch.
+    for seed in seeds(150).step_by(25) {
+        let mut random = StdRng::seed_from_u64(seed);
+        let case = Case::random(&mut random);
+        let undisturbed = case.undisturbed(seed);
+        let settings = JobSettings { epoch_rows: random.random_range(3..12), ..settings_of(&mut random) };
+        for epoch in 1.. {
+            let outs = case.outs();
+            let (dataflow, registry) = case.parts(&outs);
+            let clock = ManualClock::shared();
+            let mut job = Simulation::new(dataflow, &registry, settings.clone(), seed, clock).unwrap();
+            // Every other epoch is a checkpoint; some are still under way when it crashes.
+            let (mut asked, mut has_crashed) = (0, false);
+            while job.state() != JobState::Finished {
+                if asked < job.completed_epochs().0 {
+                    asked = job.completed_epochs().0 + 1;
+                    job.checkpoint();
+                }
+                if !has_crashed && job.completed_epochs().0 >= epoch {
+                    job.crash().unwrap();
+                    (has_crashed, asked) = (true, 0);
+                }
+                if !job.step().unwrap() {
+                    job.advance(Duration::from_millis(100));
+                }
+            }
+            let disturbed: Vec<String> = outs.iter().map(|out| out.accumulated()).collect();
+            assert_eq!(disturbed, undisturbed, "seed {seed}, crashed after epoch {epoch}");
+            if !has_crashed {
+                break;
+            }
+            crashed += 1;
+        }
+    }
+    assert!(crashed > 5, "{crashed}");
+}
+
 #[test]
 fn whatever_crashes_the_output_is_that_of_a_run_without() {
     let (mut crashed, mut resumed, mut not_empty) = (0, 0, 0);
-    let seeds = std::env::var("EDDYLINE_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(150);
-    for seed in 0..seeds {
+    let seeds = seeds(150);
+    let count = seeds.end - seeds.start;
+    for seed in seeds {
         let mut random = StdRng::seed_from_u64(seed);
         let case = Case::random(&mut random);
-        let undisturbed = case.run(settings(1), seed, None);
+        let undisturbed = case.undisturbed(seed);
         let settings = settings_of(&mut random);
         let mut disturbance = Disturbance::new(random);
         let disturbed = case.run(settings, seed, Some(&mut disturbance));
@@ -224,6 +286,6 @@ fn whatever_crashes_the_output_is_that_of_a_run_without() {
         (crashed, resumed) = (crashed + disturbance.crashed, resumed + disturbance.resumed);
         not_empty += usize::from(undisturbed.iter().any(|out| !out.is_empty()));
     }
-    let enough = seeds as usize / 2;
+    let enough = count as usize / 2;
     assert!(crashed > enough && resumed > enough / 2 && not_empty > enough, "{crashed} {resumed} {not_empty}");
 }
