@@ -106,6 +106,11 @@ impl Engine {
         Session::new(self.clone())
     }
 
+    /// The environment: credentials of object stores, by their usual names.
+    pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
+        &self.shared.environment
+    }
+
     /// The connectors, that of SELECT included.
     pub fn registry(&self) -> &Registry {
         &self.shared.registry

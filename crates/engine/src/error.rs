@@ -2,6 +2,7 @@
 
 use arrow::error::ArrowError;
 use eddyline_catalog::CatalogError;
+use eddyline_checkpoint::CheckpointError;
 use eddyline_connectors::ConnectorError;
 use eddyline_functions::aggregate::AggregateError;
 use eddyline_planner::SqlError;
@@ -49,6 +50,20 @@ pub(crate) fn from_catalog(error: CatalogError) -> SqlError {
             }
         }
         CatalogError::Kind { .. } => SqlError::new(state::WRONG_OBJECT, message),
+    }
+}
+
+/// An error of a place where checkpoints are.
+pub(crate) fn from_checkpoint(error: &CheckpointError) -> SqlError {
+    let sqlstate = match error {
+        CheckpointError::Location { .. } => SqlError::INVALID_PARAMETER,
+        CheckpointError::Corrupt { .. } | CheckpointError::Version { .. } => state::CORRUPTED,
+        _ => state::IO,
+    };
+    let told = SqlError::new(sqlstate, error.to_string());
+    match error.hint() {
+        Some(hint) => told.with_hint(hint),
+        None => told,
     }
 }
 

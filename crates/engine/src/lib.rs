@@ -12,6 +12,7 @@ mod beginning;
 mod collect;
 mod control;
 mod ddl;
+mod delivery;
 mod engine;
 mod error;
 mod job;

@@ -6,7 +6,7 @@ use crate::ddl::{self, Definer};
 use crate::error::{from_catalog, from_connector};
 use crate::job::{self, RunningJob};
 use crate::listing::Listing;
-use crate::{Engine, ScriptError, Settings, show};
+use crate::{Engine, ScriptError, Settings, delivery, show};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
 use eddyline_connectors::{SinkChanges, SourceChanges};
 use eddyline_functions::scalar::Moment;
@@ -251,9 +251,17 @@ impl Session {
     /// What EXPLAIN shows of a statement.
     ///
     /// # Errors
-    /// What cannot be planned, or is no query.
+    /// What cannot be planned, or is no query; a table that cannot be opened.
     pub fn explain(&self, stage: ExplainStage, statement: &Statement) -> Result<Listing, SqlError> {
-        Ok(Listing::lines("plan", &self.explained(statement)?.explain(stage)))
+        let planned = self.explained(statement)?;
+        let mut text = planned.explain(stage);
+        let writes = !matches!(statement.kind, StatementKind::Select(_));
+        if stage == ExplainStage::Dataflow && writes {
+            for line in delivery::lines(self.engine.registry(), &self.settings, &planned.dataflow)? {
+                text = format!("{text}\n{line}");
+            }
+        }
+        Ok(Listing::lines("plan", &text))
     }
 
     /// What EXPLAIN STATE shows of a statement.
@@ -292,11 +300,23 @@ impl Session {
                 let names = self.engine.registry().names().filter(|n| *n != COLLECT);
                 show::names("connector name", names.map(str::to_owned))
             }
+            Show::Checkpoints { job, location } => self.show_checkpoints(job.as_deref(), location.as_deref())?,
             Show::Jobs => {
                 return Err(SqlError::new(SqlError::UNSUPPORTED, "SHOW JOBS needs a server, which is not there yet")
                     .with_hint("a job of `eddyline run` shows its progress on the terminal, or with --json"));
             }
         })
+    }
+
+    fn show_checkpoints(&self, job: Option<&str>, location: Option<&str>) -> Result<Listing, SqlError> {
+        let location = match location.unwrap_or(self.settings.checkpoints_dir()) {
+            "" => {
+                return Err(SqlError::new(SqlError::INVALID, "it is not known where the checkpoints are")
+                    .with_hint("SET 'state.checkpoints.dir', or write SHOW CHECKPOINTS IN 'directory or URL'"));
+            }
+            location => location,
+        };
+        show::checkpoints(&self.engine, location, job)
     }
 
     fn describe(&self, name: &str) -> Result<Listing, SqlError> {

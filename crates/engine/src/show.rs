@@ -1,10 +1,15 @@
 //! SHOW, DESCRIBE and SET without arguments: what there is, as small tables.
 
+use crate::Engine;
+use crate::error::from_checkpoint;
 use crate::listing::{Listing, flags, text};
 use crate::settings::{SETTINGS, Settings};
+use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
 use arrow::datatypes::{Field, SchemaRef};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table, sql_type};
+use eddyline_checkpoint::{Attempt, CheckpointError, CheckpointStore, Listed, Outcome, Place};
 use eddyline_planner::SqlError;
+use std::sync::Arc;
 
 /// `SHOW TABLES [LIKE 'pattern']`: tables and views.
 pub(crate) fn tables(catalog: &Catalog, like: Option<&str>) -> Listing {
@@ -16,6 +21,52 @@ pub(crate) fn tables(catalog: &Catalog, like: Option<&str>) -> Listing {
 pub(crate) fn views(catalog: &Catalog) -> Listing {
     let names = catalog.objects().filter(|(_, o)| matches!(o, Object::View(_)));
     Listing::texts(vec![("view name", names.map(|(n, _)| Some(n.to_owned())).collect())])
+}
+
+/// `SHOW CHECKPOINTS`: what was tried, and what is there.
+///
+/// # Errors
+/// The place is none, or cannot be read.
+pub(crate) fn checkpoints(engine: &Engine, location: &str, job: Option<&str>) -> Result<Listing, SqlError> {
+    let read = || -> Result<Vec<(String, Vec<Listed>)>, CheckpointError> {
+        let environment = engine.environment().iter().map(|(k, v)| (k.clone(), v.clone()));
+        let place = Place::parse(location, environment, &engine.rim().tokio)?;
+        let jobs = match job {
+            Some(job) => vec![job.to_owned()],
+            None => CheckpointStore::jobs(&place)?,
+        };
+        jobs.into_iter().map(|job| Ok((job.clone(), CheckpointStore::new(&place, &job).overview()?))).collect()
+    };
+    // Who asks may be on a thread that must not wait for a store.
+    let read = std::thread::scope(|scope| scope.spawn(read).join());
+    let panicked = |_| SqlError::new(SqlError::INTERNAL, "reading checkpoints panicked");
+    let found = read.map_err(panicked)?.map_err(|e| from_checkpoint(&e))?;
+    let rows: Vec<(&str, &Listed)> =
+        found.iter().flat_map(|(job, all)| all.iter().map(|l| (job.as_str(), l))).collect();
+    let texts = |of: &dyn Fn(&Listed) -> Option<String>| text(rows.iter().map(|(_, l)| of(l)).collect());
+    let numbers = |of: &dyn Fn(&Attempt) -> u64| -> ArrayRef {
+        Arc::new(rows.iter().map(|(_, l)| i64::try_from(of(&l.attempt)).ok()).collect::<Int64Array>())
+    };
+    let failure = |listed: &Listed| match &listed.attempt.outcome {
+        Outcome::Complete => None,
+        Outcome::Failed(why) => Some(why.clone()),
+    };
+    let start: TimestampMillisecondArray = rows.iter().map(|(_, l)| Some(l.attempt.start_ms)).collect();
+    Ok(Listing::columns(vec![
+        ("job", text(rows.iter().map(|(job, _)| Some((*job).to_owned())).collect())),
+        ("id", numbers(&|a| a.id.0)),
+        ("kind", texts(&|l| Some(l.attempt.kind.to_string()))),
+        ("epoch", numbers(&|a| a.epoch)),
+        ("start", Arc::new(start.with_timezone("UTC"))),
+        ("alignment ms", numbers(&|a| a.alignment_ms)),
+        ("sync ms", numbers(&|a| a.sync_ms)),
+        ("async ms", numbers(&|a| a.async_ms)),
+        ("new bytes", numbers(&|a| a.new_bytes)),
+        ("total bytes", numbers(&|a| a.total_bytes)),
+        ("is kept", flags(rows.iter().map(|(_, l)| l.is_kept).collect())),
+        ("slowest task", texts(&|l| l.attempt.slowest.clone())),
+        ("failure", texts(&failure)),
+    ]))
 }
 
 /// A list of names under a heading.

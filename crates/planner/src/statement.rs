@@ -174,6 +174,13 @@ pub enum Show {
     Columns(String),
     /// `SHOW CONNECTORS`.
     Connectors,
+    /// `SHOW CHECKPOINTS [FOR [JOB] 'name'] [IN 'location']`.
+    Checkpoints {
+        /// The job; all that have checkpoints there.
+        job: Option<String>,
+        /// A directory or URL; `state.checkpoints.dir`.
+        location: Option<String>,
+    },
     /// `SHOW JOBS`.
     Jobs,
 }

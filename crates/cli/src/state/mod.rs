@@ -120,9 +120,8 @@ const HEADER: [&str; 11] = [
 ];
 
 fn list(store: &CheckpointStore, wanted: &StatePlace, out: &mut String) -> Result<(), CheckpointError> {
-    let kept: Vec<u64> = store.list()?.iter().map(|f| f.id.0).collect();
-    let attempts = store.history()?;
-    let rows = attempts.iter().filter(|a| is_wanted(wanted, a.id.0)).map(|a| row(a, kept.contains(&a.id.0)));
+    let listed = store.overview()?;
+    let rows = listed.iter().filter(|l| is_wanted(wanted, l.attempt.id.0)).map(|l| row(&l.attempt, l.is_kept));
     let rows: Vec<[String; 11]> = std::iter::once(HEADER.map(str::to_owned)).chain(rows).collect();
     let widths: Vec<usize> =
         (0..HEADER.len()).map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0)).collect();
@@ -144,7 +143,7 @@ fn row(attempt: &Attempt, is_kept: bool) -> [String; 11] {
     };
     [
         attempt.id.to_string(),
-        format!("{:?}", attempt.kind).to_lowercase(),
+        attempt.kind.to_string(),
         attempt.epoch.to_string(),
         utc(attempt.start_ms),
         grouped(attempt.alignment_ms),
@@ -169,7 +168,7 @@ fn show(store: &CheckpointStore, wanted: &StatePlace, out: &mut String) -> Resul
 }
 
 fn describe(manifest: &Manifest, out: &mut String) {
-    let kind = format!("{:?}", manifest.kind).to_lowercase();
+    let kind = manifest.kind;
     let finished = if manifest.finished { ", the input was at its end" } else { "" };
     let drained = if manifest.drained { ", event time went to its end before" } else { "" };
     let _ = writeln!(out, "  {kind} {} of epoch {}{finished}{drained}", manifest.id, manifest.epoch);

@@ -58,6 +58,12 @@ const fn no_effect(name: &'static str, kind: SettingKind, default: &'static str)
 /// Every setting there is, by name.
 pub const SETTINGS: &[SettingSpec] = &[
     setting(
+        "execution.checkpointing.aligned-checkpoint-timeout",
+        SettingKind::Duration,
+        "10 s",
+        "When a barrier takes longer, as behind a slow sink, fewer rows are read ahead of the next ones; 0: any number",
+    ),
+    setting(
         "execution.checkpointing.interval",
         SettingKind::Duration,
         "10 s",
@@ -242,7 +248,8 @@ pub const SETTINGS: &[SettingSpec] = &[
 pub(super) const REFUSED: &[(&str, &str)] = &[
     (
         "execution.checkpointing.",
-        "there are .interval, .min-pause, .timeout and .dir; checkpoints are always exactly-once, aligned and incremental",
+        "there are .interval, .min-pause, .timeout, .aligned-checkpoint-timeout and .dir; checkpoints are always exactly-once, \
+         aligned and incremental",
     ),
     ("state.checkpoints.", "there are .dir and .num-retained"),
     ("state.savepoints.", "there is .dir"),

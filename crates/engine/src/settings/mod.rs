@@ -156,7 +156,7 @@ impl Settings {
 
     /// What the settings say of checkpoints; `None` when none are to be made. Credentials come from `environment`.
     pub fn checkpoints(&self, environment: &BTreeMap<String, String>) -> Option<CheckpointSettings> {
-        let location = Some(self.of("state.checkpoints.dir")).filter(|dir| !dir.is_empty())?;
+        let location = Some(self.checkpoints_dir()).filter(|dir| !dir.is_empty())?;
         Some(CheckpointSettings {
             location: location.to_owned(),
             environment: environment.clone(),
@@ -167,6 +167,19 @@ impl Settings {
             local: Some(self.of("state.local-dir")).filter(|dir| !dir.is_empty()).map(PathBuf::from),
             allow_fresh: false,
         })
+    }
+
+    /// `execution.checkpointing.aligned-checkpoint-timeout`: what a barrier may take.
+    pub fn barrier_budget(&self) -> Duration {
+        match self.duration("execution.checkpointing.aligned-checkpoint-timeout") {
+            Duration::ZERO => Duration::MAX,
+            budget => budget,
+        }
+    }
+
+    /// `state.checkpoints.dir`; empty: none.
+    pub fn checkpoints_dir(&self) -> &str {
+        self.of("state.checkpoints.dir")
     }
 
     /// `state.backend`: does state live in RocksDB?

@@ -6,8 +6,7 @@ use crate::SqlError;
 use crate::statement::{Show, StatementKind};
 use sqlparser::tokenizer::Token;
 
-const SHOW_FORMS: &str =
-    "there are SHOW TABLES, VIEWS, CREATE TABLE t, CREATE VIEW v, COLUMNS FROM t, FUNCTIONS, CONNECTORS and JOBS";
+const SHOW_FORMS: &str = "there are SHOW TABLES, VIEWS, CREATE TABLE t, CREATE VIEW v, COLUMNS FROM t, FUNCTIONS, CONNECTORS, CHECKPOINTS and JOBS";
 
 /// `SHOW …`.
 ///
@@ -31,6 +30,16 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         Show::Columns(cursor.object_name("the name of a table or view")?)
     } else if cursor.word("CONNECTORS") {
         Show::Connectors
+    } else if cursor.word("CHECKPOINTS") {
+        let job = match cursor.words(&["FOR", "JOB"]) || cursor.word("FOR") {
+            true => Some(cursor.string("the name of a job as a string")?),
+            false => None,
+        };
+        let location = match cursor.word("IN") {
+            true => Some(cursor.string("a directory or URL as a string")?),
+            false => None,
+        };
+        Show::Checkpoints { job, location }
     } else if cursor.word("JOBS") {
         Show::Jobs
     } else if matches!(&cursor.peek().token, Token::Word(_)) {

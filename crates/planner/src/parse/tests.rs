@@ -172,6 +172,8 @@ fn views_inserts_and_sets() {
             "explain Logical of set of [into a[] at 49: SELECT 1]",
         ),
         ("SHOW TABLES LIKE 'a%'", "Show(Tables { like: Some(\"a%\") })"),
+        ("SHOW CHECKPOINTS", "Show(Checkpoints { job: None, location: None })"),
+        ("show checkpoints for job 'a' in '/x'", "Show(Checkpoints { job: Some(\"a\"), location: Some(\"/x\") })"),
         ("SHOW CREATE VIEW v", "Show(Create { kind: \"view\", name: \"v\" })"),
         ("SHOW COLUMNS IN t", "Show(Columns(\"t\"))"),
         ("DESC t", "Describe(\"t\")"),
