@@ -375,17 +375,22 @@ impl CheckpointStore {
         let mut left_bytes = linked_bytes_max;
         for file in manifest.shards.get(shard).into_iter().flat_map(|s| &s.files) {
             let to = into.join(&file.name);
-            let is_linked = self.place.fetch(&file.key, &to, file.is_shared)?;
             let later = Unchecked { path: to, name: self.place.name_of(&file.key), file: file.clone() };
-            if is_linked && file.size_bytes > left_bytes {
-                later.check_size()?;
+            let (is_linked, is_checked) = self.read_well(|| {
+                let is_linked = self.place.fetch(&file.key, &later.path, file.is_shared)?;
+                let is_checked = !is_linked || file.size_bytes <= left_bytes;
+                if is_checked {
+                    later.check()?
+                } else {
+                    later.check_size()?
+                }
+                Ok((is_linked, is_checked))
+            })?;
+            if !is_checked {
                 unchecked.push(later);
-                continue;
-            }
-            if is_linked {
+            } else if is_linked {
                 left_bytes -= file.size_bytes;
             }
-            later.check()?;
         }
         Ok(unchecked)
     }

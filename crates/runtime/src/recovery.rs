@@ -126,7 +126,16 @@ impl Recovered {
     /// What a job begins with that has no state yet.
     pub(crate) fn afresh(backends: Vec<Arc<dyn Backend>>) -> Self {
         let (manifest, is_same, last, beginning) = (None, false, CheckpointId(0), Beginning::AsItWas);
-        Self { backends, manifest, is_same, last, beginning, origin: None, unchecked: Vec::new(), passed_over: Vec::new() }
+        Self {
+            backends,
+            manifest,
+            is_same,
+            last,
+            beginning,
+            origin: None,
+            unchecked: Vec::new(),
+            passed_over: Vec::new(),
+        }
     }
 
     /// For how many shards sources cut their input, on `shards` shards.

@@ -234,7 +234,7 @@ pub(super) fn seeds(count: u64) -> std::ops::Range<u64> {
 fn at_whatever_epoch_it_crashes_the_output_is_that_of_a_run_without() {
     let mut crashed = 0;
     // Each is run once per epoch.
-    for seed in seeds(150).step_by(25) {
+    for seed in seeds(150).step_by(50) {
         let mut random = StdRng::seed_from_u64(seed);
         let case = Case::random(&mut random);
         let undisturbed = case.undisturbed(seed);
@@ -267,7 +267,7 @@ fn at_whatever_epoch_it_crashes_the_output_is_that_of_a_run_without() {
             crashed += 1;
         }
     }
-    assert!(crashed > 5, "{crashed}");
+    assert!(crashed > 3, "{crashed}");
 }
 
 #[test]
