@@ -183,6 +183,9 @@ pub(crate) struct NexmarkArgs {
     /// Give a setting a value
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) settings: Vec<(String, String)>,
+    /// Keep state in RocksDB and make a checkpoint so often ('10 s'), in a directory that is deleted afterwards
+    #[arg(long, value_name = "INTERVAL")]
+    pub(crate) checkpoints: Option<String>,
     /// Print JSON lines instead of a table
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,4 +1,5 @@
 use crate::StateError;
+use crate::batch::{Batch, WriteRef};
 use std::path::Path;
 
 /// One change to the backend. Keys are full keys (see the crate's page).
@@ -51,6 +52,19 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// The store cannot be written; then nothing was.
     fn write(&self, writes: Vec<Write>) -> Result<(), StateError>;
+
+    /// As [`write`](Self::write), of many writes without a piece of memory for each.
+    ///
+    /// # Errors
+    /// The store cannot be written; then nothing was.
+    fn apply(&self, batch: &Batch) -> Result<(), StateError> {
+        let write = |write: WriteRef<'_>| match write {
+            WriteRef::Put(key, value) => Write::Put(key.to_vec(), value.to_vec()),
+            WriteRef::Delete(key) => Write::Delete(key.to_vec()),
+            WriteRef::DeleteRange(from, to) => Write::DeleteRange(from.to_vec(), to.to_vec()),
+        };
+        self.write(batch.iter().map(write).collect())
+    }
 
     /// True while the store holds nothing at all: then look-ups of missing keys can be spared.
     fn is_empty(&self) -> bool;

@@ -12,9 +12,11 @@
 
 mod arena;
 mod backend;
+mod batch;
 mod entries_file;
 mod error;
 mod idle;
+mod journal;
 mod lead;
 mod memory;
 mod memory_budget;
@@ -27,6 +29,7 @@ mod tag_index;
 pub use self::rocksdb::RocksBackend;
 pub use arena::{Arena, Leaving};
 pub use backend::{Backend, Each, EachOf, Frozen, StateFile, Write};
+pub use batch::{Batch, WriteRef};
 pub use entries_file::{EntriesReader, EntriesWriter};
 pub use error::StateError;
 pub use idle::Idle;

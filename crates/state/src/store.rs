@@ -1,5 +1,5 @@
 use crate::lead::{BY_LEAD, LEAD_AT, LENGTH_AT, NOTES, length_of};
-use crate::{Backend, Each, StateError, Write};
+use crate::{Backend, Batch, Each, StateError, Write};
 use eddyline_changes::{KeyGroup, KeyGroupRange, KeyGroups};
 use std::sync::Arc;
 
@@ -96,10 +96,15 @@ impl Store {
 
     fn prefix(&self, table: TableId, group: KeyGroup) -> Vec<u8> {
         let mut full = Vec::with_capacity(12 + 16);
-        full.extend_from_slice(&self.operator.to_be_bytes());
-        full.extend_from_slice(&table.to_be_bytes());
-        full.extend_from_slice(&group.to_be_bytes());
+        self.put_prefix(table, group, &mut full);
         full
+    }
+
+    /// Appends what the full keys of `table` in a key group begin with.
+    pub fn put_prefix(&self, table: TableId, group: KeyGroup, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.operator.to_be_bytes());
+        out.extend_from_slice(&table.to_be_bytes());
+        out.extend_from_slice(&group.to_be_bytes());
     }
 
     /// True while nothing was ever written below the hot sets of this shard.
@@ -238,6 +243,14 @@ impl Store {
     /// The backend cannot be written.
     pub fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
         if writes.is_empty() { Ok(()) } else { self.backend.write(writes) }
+    }
+
+    /// As [`write`](Self::write), of many writes without a piece of memory for each.
+    ///
+    /// # Errors
+    /// The backend cannot be written.
+    pub fn apply(&self, batch: &Batch) -> Result<(), StateError> {
+        if batch.is_empty() { Ok(()) } else { self.backend.apply(batch) }
     }
 }
 

@@ -132,10 +132,18 @@ fn files_that_did_not_change_keep_their_names() {
     assert_eq!(shared(backend.freeze().unwrap().as_ref()), second);
 }
 
-/// A store with two files of some blocks.
-fn picture_to_damage() -> TempDir {
+/// A store that was read from: what is written goes into the database, and not to the journal.
+fn settled(directory: &Path) -> RocksBackend {
+    let backend = rocks(directory);
+    backend.write(vec![put("a", "1"), Write::Delete("a".into())]).unwrap();
+    assert_eq!(backend.multi_get(&[b"a"]).unwrap(), [None]);
+    backend
+}
+
+/// A store with two files of some blocks, in a database or a journal.
+fn picture_to_damage(journaled: bool) -> TempDir {
     let (home, into) = (directory(), directory());
-    let backend = rocks(home.path());
+    let backend = if journaled { rocks(home.path()) } else { settled(home.path()) };
     for round in 0..2u32 {
         let key = |n: u32| format!("{n:06}/{round}").into_bytes();
         let value = |n: u32| (0..40u32).map(|i| (n.wrapping_mul(2_654_435_761) >> (i % 24)) as u8).collect();
@@ -154,18 +162,21 @@ fn read_whole(directory: &Path) -> Result<Entries, StateError> {
 
 #[test]
 fn lost_files_are_noticed() {
-    let names: Vec<String> = {
-        let picture = picture_to_damage();
-        let names = fs::read_dir(picture.path()).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap());
-        names.collect()
-    };
-    assert!(names.len() >= 4, "{names:?}");
-    for name in names {
-        let picture = picture_to_damage();
-        fs::remove_file(picture.path().join(&name)).unwrap();
-        let error = read_whole(picture.path()).map(|_| ()).expect_err(&name);
-        assert!(error.is_corruption(), "{name}: {error}");
-        assert!(error.to_string().contains(picture.path().to_str().unwrap()), "{error}");
+    for journaled in [false, true] {
+        let names: Vec<String> = {
+            let picture = picture_to_damage(journaled);
+            let names = fs::read_dir(picture.path()).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap());
+            names.collect()
+        };
+        assert_eq!(names.iter().any(|n| n == "journal"), journaled);
+        assert!(names.len() >= 4, "{names:?}");
+        for name in names {
+            let picture = picture_to_damage(journaled);
+            fs::remove_file(picture.path().join(&name)).unwrap();
+            let error = read_whole(picture.path()).map(|_| ()).expect_err(&name);
+            assert!(error.is_corruption(), "{name}: {error}");
+            assert!(error.to_string().contains(picture.path().to_str().unwrap()), "{error}");
+        }
     }
 }
 
@@ -174,12 +185,14 @@ proptest! {
 
     /// A flipped bit is either noticed, or in a place that holds nothing of what was written.
     #[test]
-    fn damaged_files_are_noticed(file in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), bit in 0..8u8, cut: bool) {
-        let picture = picture_to_damage();
+    fn damaged_files_are_noticed(
+        journaled: bool, file in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), bit in 0..8u8, cut: bool
+    ) {
+        let picture = picture_to_damage(journaled);
         let whole = read_whole(picture.path()).unwrap();
-        let picture = picture_to_damage();
+        let picture = picture_to_damage(journaled);
         let mut paths: Vec<_> = fs::read_dir(picture.path()).unwrap().map(|f| f.unwrap().path()).collect();
-        paths.retain(|p| p.extension().is_some_and(|e| e == "sst"));
+        paths.retain(|p| p.extension().is_some_and(|e| e == "sst") || p.to_string_lossy().contains("/journal"));
         paths.sort();
         let path = file.get(&paths);
         let mut bytes = fs::read(path).unwrap();
@@ -221,7 +234,7 @@ fn noise(seed: u64) -> Vec<u8> {
 fn a_small_change_makes_a_small_checkpoint() {
     const ENTRIES: u64 = 100_000;
     let home = directory();
-    let backend = rocks(home.path());
+    let backend = settled(home.path());
     let key = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes().to_vec();
     for from in (0..ENTRIES).step_by(4096) {
         let to = ENTRIES.min(from + 4096);
@@ -247,9 +260,13 @@ fn a_small_change_makes_a_small_checkpoint() {
 
 #[test]
 fn the_disk_gets_smaller_when_windows_close() {
+    let (home, other) = (directory(), directory());
+    windows_close(&rocks(home.path()));
+    windows_close(&settled(other.path()));
+}
+
+fn windows_close(backend: &RocksBackend) {
     const KEYS: u64 = 10_000;
-    let home = directory();
-    let backend = rocks(home.path());
     let key = |window: u64, n: u64| [window.to_be_bytes(), (n * 0x9e37_79b9_7f4a).to_be_bytes()].concat();
     let mut known = BTreeMap::new();
     let mut most = 0;

@@ -2,6 +2,7 @@
 
 use super::{queries, run_here};
 use crate::args::NexmarkArgs;
+use eddyline_checkpoint::Attempt;
 use eddyline_engine::{JobEvent, Listing, Observer, Progress, RunningJob, ScriptError, SqlError};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
@@ -19,6 +20,8 @@ pub(crate) struct Measurement {
     pub(crate) cpu_seconds: f64,
     /// The most memory the process ever had; `None` where the system does not tell.
     pub(crate) peak_bytes: Option<u64>,
+    /// The checkpoints that were made, the last 100.
+    pub(crate) checkpoints: Vec<Attempt>,
 }
 
 impl Measurement {
@@ -40,10 +43,11 @@ impl Measurement {
             "cpu_seconds": self.cpu_seconds,
             "cpu_us_per_row": self.cpu_us_per_row(),
             "peak_bytes": self.peak_bytes,
+            "checkpoints": self.checkpoints,
         })
     }
 
-    /// Reads what [`to_json`](Self::to_json) wrote in another process.
+    /// Reads what [`to_json`](Self::to_json) wrote in another process, but for its checkpoints.
     pub(crate) fn from_json(value: &Value) -> Option<Self> {
         Some(Self {
             query: value["query"].as_str()?.to_owned(),
@@ -52,6 +56,7 @@ impl Measurement {
             seconds: value["seconds"].as_f64()?,
             cpu_seconds: value["cpu_seconds"].as_f64()?,
             peak_bytes: value["peak_bytes"].as_u64(),
+            checkpoints: Vec::new(),
         })
     }
 }
@@ -72,6 +77,7 @@ pub(crate) fn measure(args: &NexmarkArgs, name: &str, query: &str) -> Result<Mea
         seconds: progress.elapsed.as_secs_f64(),
         cpu_seconds: cpu.as_secs_f64(),
         peak_bytes: peak_bytes(),
+        checkpoints: Vec::new(),
     })
 }
 

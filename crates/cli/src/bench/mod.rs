@@ -10,9 +10,11 @@ mod queries;
 use crate::args::{BenchArgs, NexmarkArgs, Suite};
 use crate::exit::Exit;
 use crate::run::{grouped, tokio_runtime};
+use eddyline_checkpoint::{Attempt, CheckpointError, CheckpointStore, Outcome, Place};
 use eddyline_engine::{Engine, EngineConfig, Observer, ScriptError};
 use measure::Measurement;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Runs a suite.
@@ -118,13 +120,35 @@ fn in_own_process(args: &NexmarkArgs, query: &str) -> Result<Measurement, String
     for (key, value) in &args.settings {
         command.args(["--set", &format!("{key}={value}")]);
     }
+    let checkpoints = args.checkpoints.as_ref().map(|interval| Ok((tempfile::tempdir()?, interval)));
+    let checkpoints = checkpoints.transpose().map_err(|e: io::Error| format!("no directory for checkpoints: {e}"))?;
+    if let Some((directory, interval)) = &checkpoints {
+        command.args(["--set", &format!("state.checkpoints.dir={}", directory.path().display())]);
+        command.args(["--set", &format!("execution.checkpointing.interval={interval}")]);
+    }
     let output = command.stderr(Stdio::piped()).output().map_err(|e| format!("cannot start a process: {e}"))?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }
     let line: serde_json::Value =
         serde_json::from_slice(&output.stdout).map_err(|e| format!("unreadable measurement: {e}"))?;
-    Measurement::from_json(&line).ok_or_else(|| "incomplete measurement".into())
+    let mut measured = Measurement::from_json(&line).ok_or("incomplete measurement")?;
+    if let Some((directory, _)) = &checkpoints {
+        measured.checkpoints = attempts(directory.path()).map_err(|e| e.to_string())?;
+    }
+    Ok(measured)
+}
+
+/// The checkpoints that were made in a directory.
+fn attempts(directory: &Path) -> Result<Vec<Attempt>, CheckpointError> {
+    let io = |error| CheckpointError::Io { path: directory.display().to_string(), error };
+    let tokio = tokio_runtime().map_err(io)?;
+    let place = Place::parse(&directory.display().to_string(), std::env::vars(), tokio.handle())?;
+    let mut attempts = Vec::new();
+    for job in CheckpointStore::jobs(&place)? {
+        attempts.extend(CheckpointStore::new(&place, &job).history()?);
+    }
+    Ok(attempts)
 }
 
 fn write_row(out: &mut dyn Write, m: &Measurement, header: bool) -> io::Result<()> {
@@ -135,7 +159,8 @@ fn write_row(out: &mut dyn Write, m: &Measurement, header: bool) -> io::Result<(
             "query", "rows", "seconds", "rows/s", "CPU s", "CPU µs/row", "peak MiB"
         )?;
     }
-    let peak = m.peak_bytes.map_or("-".to_owned(), |b| format!("{:.0}", b as f64 / 1_048_576.0));
+    let mib = |bytes: u64| format!("{:.0}", bytes as f64 / 1_048_576.0);
+    let peak = m.peak_bytes.map_or("-".to_owned(), mib);
     writeln!(
         out,
         "{:<7} {:>12} {:>9.3} {:>12} {:>8.2} {:>11.3} {:>9}",
@@ -146,5 +171,16 @@ fn write_row(out: &mut dyn Write, m: &Measurement, header: bool) -> io::Result<(
         m.cpu_seconds,
         m.cpu_us_per_row(),
         peak
-    )
+    )?;
+    for attempt in &m.checkpoints {
+        let failed = if attempt.outcome == Outcome::Complete { "" } else { ", failed" };
+        let (sync, later, new, all) =
+            (attempt.sync_ms, attempt.async_ms, mib(attempt.new_bytes), mib(attempt.total_bytes));
+        writeln!(
+            out,
+            "  checkpoint {}: shards wrote back for {sync} ms, stored {later} ms later; {new} MiB new of {all}{failed}",
+            attempt.id
+        )?;
+    }
+    Ok(())
 }

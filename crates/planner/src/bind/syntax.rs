@@ -28,6 +28,11 @@ pub(crate) fn rewrite(query: &Query) -> Result<Query, SqlError> {
             }
         }
 
+        fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+            name_right_sides(&mut query.body);
+            ControlFlow::Continue(())
+        }
+
         fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
             super::aggregate_syntax::rewrite(expr);
             array_as_call(expr);
@@ -68,9 +73,21 @@ fn name_expressions(body: &mut SetExpr) {
                 }
             }
         }
-        SetExpr::SetOperation { left, .. } => name_expressions(left),
+        SetExpr::SetOperation { left, right, .. } => {
+            name_expressions(left);
+            name_expressions(right);
+        }
         SetExpr::Query(q) => name_expressions(&mut q.body),
         _ => {}
+    }
+}
+
+/// Names what has no name on the right of UNION, INTERSECT and EXCEPT. The binder would give it the name that the left side has at its
+/// place, though a column beside it may have that name.
+fn name_right_sides(body: &mut SetExpr) {
+    if let SetExpr::SetOperation { left, right, .. } = body {
+        name_right_sides(left);
+        name_expressions(right);
     }
 }
 

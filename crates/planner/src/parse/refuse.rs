@@ -83,7 +83,7 @@ pub(super) fn statement(cursor: &Cursor<'_>) -> SqlError {
 /// What is refused wherever it stands.
 ///
 /// # Errors
-/// Hints in comments that are not carried out, MATCH_RECOGNIZE.
+/// Hints in comments that are not carried out, MATCH_RECOGNIZE, EXCLUDE in frames.
 pub(super) fn everywhere(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
     super::hints::check(tokens)?;
     for (at, token) in tokens.iter().enumerate() {
@@ -91,6 +91,14 @@ pub(super) fn everywhere(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
             word if is_word(word, "MATCH_RECOGNIZE") && opens_bracket(&tokens[at + 1..]) => {
                 unsupported("MATCH_RECOGNIZE", "joins, windows and aggregates are there")
             }
+            word if is_word(word, "EXCLUDE") => match excluded_rows(&tokens[at + 1..]) {
+                Some("NO OTHERS") => unsupported("EXCLUDE NO OTHERS", "that is what a frame does anyway: leave it out"),
+                Some(rows) => unsupported(
+                    &format!("EXCLUDE {rows} in a frame"),
+                    "frames hold all rows between their two ends; join an aggregate over the table if some must be left out",
+                ),
+                None => continue,
+            },
             _ => continue,
         };
         return Err(match position(token.span.start) {
@@ -103,4 +111,19 @@ pub(super) fn everywhere(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
 
 fn opens_bracket(tokens: &[TokenWithSpan]) -> bool {
     tokens.iter().find(|t| !super::script::is_space(t)).is_some_and(|t| t.token == Token::LParen)
+}
+
+/// Which rows an EXCLUDE before `tokens` takes out of a frame; `None` when it is no EXCLUDE of a frame.
+fn excluded_rows(tokens: &[TokenWithSpan]) -> Option<&'static str> {
+    let mut words = tokens.iter().filter(|t| !super::script::is_space(t));
+    let (first, second) = (&words.next()?.token, words.next().map(|t| &t.token));
+    let then = |word: &str| second.is_some_and(|t| is_word(t, word));
+    let closed = second == Some(&Token::RParen);
+    match first {
+        t if is_word(t, "CURRENT") && then("ROW") => Some("CURRENT ROW"),
+        t if is_word(t, "NO") && then("OTHERS") => Some("NO OTHERS"),
+        t if is_word(t, "TIES") && closed => Some("TIES"),
+        t if is_word(t, "GROUP") && closed => Some("GROUP"),
+        _ => None,
+    }
 }

@@ -174,10 +174,32 @@ impl Builder<'_, '_> {
         }
         let input = self.stream(&aggregate.input)?;
         let grouping = self.grouping(aggregate)?;
-        match self.window_aggregate(&input, &grouping)? {
-            Some(stream) => Ok(stream),
-            None => self.group_aggregate(input, &grouping),
+        self.grouped(input, grouping)
+    }
+
+    /// A grouping by the keys that tell groups apart; the constants among the keys are put back above it.
+    fn grouped(&mut self, input: Stream, mut grouping: Grouping) -> Result<Stream, SqlError> {
+        let all = std::mem::take(&mut grouping.keys);
+        let mut constants: Vec<(usize, NamedExpression)> = Vec::new();
+        for (at, key) in all.into_iter().enumerate() {
+            let pushed = input.pushed(&key.expression);
+            match pushed.physical().downcast_ref::<Literal>() {
+                Some(_) => constants.push((at, NamedExpression::new(pushed, key.name))),
+                None => grouping.keys.push(key),
+            }
         }
+        // Without a key there would be a row over no rows.
+        if grouping.keys.is_empty() && !constants.is_empty() {
+            grouping.keys.push(constants.remove(0).1);
+        }
+        let mut stream = match self.window_aggregate(&input, &grouping)? {
+            Some(stream) => stream,
+            None => self.group_aggregate(input, &grouping)?,
+        };
+        for (at, constant) in constants {
+            stream.project.insert(at, constant);
+        }
+        Ok(stream)
     }
 
     /// `SELECT DISTINCT`: a grouping by all columns without aggregates.
@@ -186,10 +208,7 @@ impl Builder<'_, '_> {
         let schema = below.output_schema().map_err(errors::plain)?;
         let keys = schema.fields().iter().enumerate().map(|(at, f)| NamedExpression::new(column_at(f, at), f.name()));
         let grouping = Grouping { keys: keys.collect(), calls: vec![] };
-        match self.window_aggregate(&below, &grouping)? {
-            Some(stream) => Ok(stream),
-            None => self.group_aggregate(below, &grouping),
-        }
+        self.grouped(below, grouping)
     }
 
     fn grouping(&self, aggregate: &Aggregate) -> Result<Grouping, SqlError> {

@@ -36,6 +36,11 @@ impl Graph {
         &self.nodes[id]
     }
 
+    /// All nodes so far, upstream first.
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
     /// All nodes, upstream first.
     pub(crate) fn into_nodes(self) -> Vec<Node> {
         self.nodes

@@ -25,8 +25,8 @@ use std::sync::Arc;
 /// A [`Base::Join`]: everything but which columns are put out.
 #[derive(Debug, Clone)]
 pub(crate) struct Joining {
-    inputs: [Input; 2],
-    spec: JoinSpec,
+    pub(super) inputs: [Input; 2],
+    pub(super) spec: JoinSpec,
 }
 
 /// An input, with its keys as columns.
@@ -182,6 +182,9 @@ impl Builder<'_, '_> {
 
     /// The node of a join that puts out what `stream` reads, and the stream over it.
     pub(super) fn join_node(&mut self, joining: &Joining, stream: &Stream) -> (NodeId, Stream) {
+        if let Some(found) = self.same_but_wider(joining, stream) {
+            return found;
+        }
         let (read, facts) = stream.read();
         let spec = JoinSpec { output: read.clone(), ..joining.spec.clone() };
         let nodes = [0, 1].map(|s: usize| joining.inputs[s].from);

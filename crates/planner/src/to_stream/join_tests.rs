@@ -107,3 +107,35 @@ fn comparisons_of_both_sides_find_pairs_by_range() {
         assert!(!plan.contains("by range"), "{plan}");
     }
 }
+
+fn joins(sql: &str) -> usize {
+    plan(sql).lines().filter(|line| line.contains(" Join #") && !line.contains("(shared")).count()
+}
+
+#[test]
+fn a_narrower_join_of_the_same_tables_is_the_wider_one() {
+    let both = |second: &str| {
+        joins(&format!(
+            "SELECT a.auction, a.price, b.price FROM bid AS a JOIN bid AS b ON a.auction = b.bidder UNION ALL {second}"
+        ))
+    };
+    assert_eq!(both("SELECT a.auction, 0, 0 FROM bid AS a JOIN bid AS b ON a.auction = b.bidder"), 1);
+    assert_eq!(both("SELECT b.price, 0, 0 FROM bid AS a JOIN bid AS b ON a.auction = b.bidder"), 1);
+    // Another kind, another key, another condition, a column that the first does not put out.
+    assert_eq!(both("SELECT a.auction, 0, 0 FROM bid AS a LEFT JOIN bid AS b ON a.auction = b.bidder"), 2);
+    assert_eq!(both("SELECT a.auction, 0, 0 FROM bid AS a JOIN bid AS b ON a.bidder = b.bidder"), 2);
+    assert_eq!(
+        both("SELECT a.auction, 0, 0 FROM bid AS a JOIN bid AS b ON a.auction = b.bidder AND a.price < b.price"),
+        2
+    );
+    assert_eq!(both("SELECT a.bidder, 0, 0 FROM bid AS a JOIN bid AS b ON a.auction = b.bidder"), 2);
+    assert_eq!(both("SELECT a.auction, 0, 0 FROM bid AS a JOIN bid AS b ON a.auction = b.bidder WHERE a.price > 5"), 2);
+}
+
+#[test]
+fn joins_above_joins_that_are_one_are_one() {
+    let three = "bid AS a JOIN bid AS b ON a.auction = b.bidder JOIN bid AS c ON b.price = c.price";
+    let sql =
+        format!("SELECT a.auction, c.auction, c.price FROM {three} UNION ALL SELECT c.auction, 0, 0 FROM {three}");
+    assert_eq!(joins(&sql), 2);
+}

@@ -12,6 +12,7 @@ mod grouping_sets;
 mod join;
 #[cfg(test)]
 mod join_tests;
+mod narrowed;
 mod over;
 #[cfg(test)]
 mod over_tests;

@@ -174,14 +174,28 @@ impl Stream {
 
     /// The same stream over a node that puts out the columns `read` alone, of which `facts` are known.
     pub(crate) fn over_read(&self, node: NodeId, schema: SchemaRef, read: &[usize], facts: Facts) -> Self {
+        let places: Vec<usize> = (0..read.len()).collect();
+        self.over_places(node, schema, read, &places, &facts)
+    }
+
+    /// The same stream over a node that has column `read[i]` at `places[i]` beside others; `facts` are known of the columns read alone.
+    pub(crate) fn over_places(
+        &self,
+        node: NodeId,
+        schema: SchemaRef,
+        read: &[usize],
+        places: &[usize],
+        facts: &Facts,
+    ) -> Self {
         let place = |e: &Expression| {
             rewrite_columns(e, |c| {
-                let place = read.binary_search(&c).unwrap_or_default();
-                Arc::new(Column::new(schema.field(place).name(), place))
+                let at = read.binary_search(&c).map_or(0, |r| places[r]);
+                Arc::new(Column::new(schema.field(at).name(), at))
             })
         };
         let project = self.project.iter().map(|e| NamedExpression::new(place(&e.expression), e.name.clone())).collect();
         let predicates = self.predicates.iter().map(place).collect();
+        let facts = facts.moved(|c| places.get(c).copied());
         Self { base: Base::Node(node), schema: schema.clone(), facts, predicates, project }
     }
 

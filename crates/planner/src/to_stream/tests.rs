@@ -409,3 +409,15 @@ fn copies_are_compared_where_equal_rows_meet() {
           Source #1 plain [v]
     ");
 }
+
+#[test]
+fn constants_among_the_keys_tell_no_groups_apart() {
+    assert_snapshot!(dataflow("SELECT 'a' AS a, k, x, SUM(v) AS s FROM (SELECT k, v, 7 AS x FROM plain) GROUP BY 'a', k, x"), @r"
+    Sink #3 result key (k)
+      Calc #2 [a AS a, k@0 AS k, 7 AS x, sum(v)@1 AS s]
+        GroupAggregate #1 single by (k) [sum(#1) AS sum(v)]
+          [exchange by (k)] Source #0 plain [k, v]
+    ");
+    // One group over rows, and none over no rows: a key is needed.
+    assert!(dataflow("SELECT x, COUNT(*) AS n FROM (SELECT 7 AS x FROM plain) GROUP BY x").contains("by (x)"));
+}

@@ -1,7 +1,10 @@
+use super::fold::fold;
 use super::options::{database, scanning, searching, writing};
 use super::picture::{PICTURES, Picture};
 use crate::backend::{Each, EachOf};
-use crate::{Backend, Frozen, MemoryBudget, StateError, Write};
+use crate::batch::WriteRef;
+use crate::journal::{self, Journal};
+use crate::{Backend, Batch, Frozen, MemoryBudget, StateError, Write};
 use parking_lot::{Condvar, Mutex};
 use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, ErrorKind, IteratorMode, WriteBatch};
 use std::path::{Path, PathBuf};
@@ -21,8 +24,11 @@ pub struct RocksBackend {
     is_empty: AtomicBool,
     pictures: AtomicU64,
     gate: Arc<Gate>,
+    /// Where writes go while nobody reads; `None`: into the database.
+    journal: Mutex<Option<Arc<Journal>>>,
+    is_journaled: AtomicBool,
     /// RocksDB holds its caches itself; this keeps the budget's account.
-    _budget: Arc<MemoryBudget>,
+    budget: Arc<MemoryBudget>,
 }
 
 impl RocksBackend {
@@ -36,6 +42,9 @@ impl RocksBackend {
         let options = database(budget);
         let db = DB::open_cf_with_opts(&options, directory, [(DEFAULT_COLUMN_FAMILY_NAME, options.clone())])
             .map_err(|e| error(directory, &e))?;
+        let (chain, next) = journal::found(directory)?;
+        fold(&db, directory, budget, &chain)?;
+        journal::remove(chain, directory)?;
         let is_empty = match db.iterator(IteratorMode::Start).next() {
             None => true,
             Some(first) => first.map(|_| false).map_err(|e| error(directory, &e))?,
@@ -46,8 +55,37 @@ impl RocksBackend {
             is_empty: AtomicBool::new(is_empty),
             pictures: AtomicU64::new(0),
             gate: Arc::default(),
-            _budget: budget.clone(),
+            journal: Mutex::new(is_empty.then(|| Arc::new(Journal::new(directory, next)))),
+            is_journaled: AtomicBool::new(is_empty),
+            budget: budget.clone(),
         })
+    }
+
+    /// Brings the journal into the database: somebody wants to read.
+    fn settle(&self) -> Result<(), StateError> {
+        if !self.is_journaled.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut journal = self.journal.lock();
+        let Some(settled) = journal.as_ref() else { return Ok(()) };
+        let chain = settled.cut()?;
+        {
+            let _open = self.gate.enter();
+            fold(&self.db, &self.directory, &self.budget, &chain)?;
+        }
+        *journal = None;
+        self.is_journaled.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    fn write_to_database(&self, batch: WriteBatch) -> Result<(), StateError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let _open = self.gate.enter();
+        self.db.write_opt(batch, &writing()).map_err(|e| self.error(&e))?;
+        self.is_empty.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Where the store is.
@@ -62,6 +100,11 @@ impl RocksBackend {
 
 impl Drop for RocksBackend {
     fn drop(&mut self) {
+        if let Some(journal) = self.journal.get_mut()
+            && let Err(error) = journal.close()
+        {
+            tracing::warn!(%error, "what was written since the last checkpoint is lost");
+        }
         // The store is closed when this returns, so it can be opened again.
         drop(self.gate.enter());
     }
@@ -87,6 +130,7 @@ impl Backend for RocksBackend {
         if self.is_empty() {
             return Ok(vec![None; keys.len()]);
         }
+        self.settle()?;
         let family = self.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).expect("it is opened with the database");
         let mut order: Vec<usize> = (0..keys.len()).collect();
         order.sort_unstable_by_key(|at| keys[*at]);
@@ -101,6 +145,10 @@ impl Backend for RocksBackend {
     }
 
     fn scan(&self, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), StateError> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        self.settle()?;
         scan(&self.db, from, to, each).map_err(|e| e.at(&self.directory))
     }
 
@@ -108,6 +156,7 @@ impl Backend for RocksBackend {
         if self.is_empty() {
             return Ok(());
         }
+        self.settle()?;
         let mut entries = self.db.raw_iterator_opt(searching());
         for (at, prefix) in prefixes.iter().enumerate() {
             entries.seek(prefix);
@@ -120,23 +169,38 @@ impl Backend for RocksBackend {
         Ok(())
     }
 
-    fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
-        let mut batch = WriteBatch::default();
-        for write in writes {
-            match write {
-                Write::Put(key, value) => batch.put(key, value),
-                Write::Delete(key) => batch.delete(key),
-                Write::DeleteRange(from, to) if from < to => batch.delete_range(from, to),
-                Write::DeleteRange(..) => {}
-            }
-        }
-        if batch.is_empty() {
+    fn apply(&self, batch: &Batch) -> Result<(), StateError> {
+        let journal = self.journal.lock();
+        if let Some(journal) = journal.as_ref() {
+            journal.append(batch)?;
+            self.is_empty.store(false, Ordering::Relaxed);
             return Ok(());
         }
-        let _open = self.gate.enter();
-        self.db.write_opt(batch, &writing()).map_err(|e| self.error(&e))?;
-        self.is_empty.store(false, Ordering::Relaxed);
-        Ok(())
+        drop(journal);
+        let mut writes = WriteBatch::default();
+        for write in batch.iter() {
+            match write {
+                WriteRef::Put(key, value) => writes.put(key, value),
+                WriteRef::Delete(key) => writes.delete(key),
+                WriteRef::DeleteRange(from, to) if from < to => writes.delete_range(from, to),
+                WriteRef::DeleteRange(..) => {}
+            }
+        }
+        self.write_to_database(writes)
+    }
+
+    fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
+        let mut batch = Batch::new();
+        for write in &writes {
+            match write {
+                Write::Put(key, value) => {
+                    batch.put(false, |out| out.extend_from_slice(key), |out| out.extend_from_slice(value));
+                }
+                Write::Delete(key) => batch.delete(key),
+                Write::DeleteRange(from, to) => batch.delete_range(from, to, 1),
+            }
+        }
+        if batch.is_empty() { Ok(()) } else { self.apply(&batch) }
     }
 
     fn is_empty(&self) -> bool {
@@ -145,7 +209,10 @@ impl Backend for RocksBackend {
 
     fn freeze(&self) -> Result<Box<dyn Frozen>, StateError> {
         let number = self.pictures.fetch_add(1, Ordering::Relaxed);
-        Ok(Box::new(Picture::begin(&self.db, &self.directory, number, self.gate.close())?))
+        let journal = self.journal.lock().clone();
+        let chain = journal.as_ref().map(|j| j.cut()).transpose()?.unwrap_or_default();
+        let written = journal.map(|journal| (journal, chain));
+        Ok(Box::new(Picture::begin(&self.db, &self.directory, number, self.gate.close(), written, &self.budget)?))
     }
 }
 

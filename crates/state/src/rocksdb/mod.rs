@@ -9,12 +9,18 @@
 //! Writes wait until it is done, so they are not in it. Nothing else waits: the thread depends on no one, so no shard can wait in a
 //! circle.
 //!
+//! **The journal.** As long as nobody reads below the hot sets, that is until something was evicted from them, writes go to a journal (`journal-N`)
+//! and not to the database: appending costs little, and puts nothing in order that nobody looks up. A picture is then the files of the
+//! journal beside an empty database. The first to read has the journal *folded* into the database, sorted, and from then on
+//! writes go there. So does opening a picture that has a journal.
+//!
 //! **What a checkpoint costs** is what files are new since the last: the flushed changes, and what compaction rewrote. So
 //! compaction is *universal*: it merges runs of about the same age and size, and rewrites an entry a few times over its whole life,
 //! not once per change of its neighbourhood. Files in which most entries are removals are compacted for that reason alone, so
 //! that the disk gets smaller when windows close.
 
 mod backend;
+mod fold;
 mod options;
 mod picture;
 

@@ -1,6 +1,7 @@
-use super::backend::{Closed, error, scan};
+use super::backend::{Closed, RocksBackend, error, scan};
 use crate::backend::Each;
-use crate::{Frozen, StateError, StateFile};
+use crate::journal::{Chain, Journal, write_names};
+use crate::{Backend, Frozen, MemoryBudget, StateError, StateFile};
 use parking_lot::Mutex;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{DB, Options};
@@ -16,11 +17,13 @@ pub(super) const PICTURES: &str = "pictures";
 pub(super) struct Picture {
     place: Arc<Place>,
     taking: Mutex<Taking>,
+    budget: Arc<MemoryBudget>,
 }
 
 enum Taking {
-    Now(JoinHandle<Result<(), rocksdb::Error>>),
-    Done(Result<(), rocksdb::Error>),
+    Now(JoinHandle<Result<Chain, StateError>>),
+    Done(Chain),
+    Failed,
 }
 
 /// Where a picture lies; it goes with the last who needs it.
@@ -34,51 +37,70 @@ impl Drop for Place {
 }
 
 impl Picture {
-    /// Begins to take picture `number` of the database in `directory`. `closed` keeps writes out of it.
-    pub(super) fn begin(db: &Arc<DB>, directory: &Path, number: u64, closed: Closed) -> Result<Self, StateError> {
+    /// Begins to take picture `number` of the database in `directory`, and of the files that its journal has `written`.
+    /// `closed` keeps writes to the database out of it.
+    pub(super) fn begin(
+        db: &Arc<DB>,
+        directory: &Path,
+        number: u64,
+        closed: Closed,
+        written: Option<(Arc<Journal>, Chain)>,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Self, StateError> {
         let pictures = directory.join(PICTURES);
         fs::create_dir_all(&pictures).map_err(|e| StateError::io(&pictures, e))?;
         let place = Arc::new(Place(pictures.join(number.to_string())));
         let (db, into) = (db.clone(), place.clone());
         let take = move || {
             let taken = Checkpoint::new(&db).and_then(|c| c.create_checkpoint(&into.0));
+            let taken = taken.map_err(|e| error(&into.0, &e));
             // Whoever comes through the gate finds nothing of this picture in use.
             drop((db, into));
             drop(closed);
-            taken
+            taken?;
+            let Some((journal, chain)) = written else { return Ok(Chain::new()) };
+            let chain = journal.merged(chain)?;
+            chain.iter().try_for_each(|segment| segment.sync())?;
+            Ok(chain)
         };
         let thread = Builder::new().name("state picture".into()).spawn(take);
         let thread = thread.map_err(|e| StateError::io(directory, e))?;
-        Ok(Self { place, taking: Mutex::new(Taking::Now(thread)) })
+        Ok(Self { place, taking: Mutex::new(Taking::Now(thread)), budget: budget.clone() })
     }
 
-    /// The directory of the picture, when it is taken.
-    fn taken(&self) -> Result<&Path, StateError> {
+    /// The directory of the picture and the files of the journal, when it is taken.
+    fn taken(&self) -> Result<(&Path, Chain), StateError> {
+        let failed = |message: &str| StateError::io(&self.place.0, io::Error::other(message.to_owned()));
         let mut taking = self.taking.lock();
         if let Taking::Now(_) = &*taking
-            && let Taking::Now(thread) = std::mem::replace(&mut *taking, Taking::Done(Ok(())))
+            && let Taking::Now(thread) = std::mem::replace(&mut *taking, Taking::Failed)
         {
-            let taken = thread.join().map_err(|_| {
-                StateError::io(&self.place.0, io::Error::other("the thread that took the picture has panicked"))
-            })?;
-            *taking = Taking::Done(taken);
+            let taken = thread.join().map_err(|_| failed("the thread that took the picture has panicked"))?;
+            *taking = Taking::Done(taken?);
         }
         match &*taking {
-            Taking::Done(Err(e)) => Err(error(&self.place.0, e)),
-            _ => Ok(&self.place.0),
+            Taking::Done(chain) => Ok((&self.place.0, chain.clone())),
+            _ => Err(failed("the picture was not taken")),
         }
     }
 }
 
 impl Frozen for Picture {
     fn scan(&self, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), StateError> {
-        let directory = self.taken()?;
+        let (directory, chain) = self.taken()?;
+        if !chain.is_empty() {
+            // A database that may be changed, of the same files.
+            let scratch = Place(directory.with_extension("scanned"));
+            fs::create_dir_all(&scratch.0).map_err(|e| StateError::io(&scratch.0, e))?;
+            self.files(&scratch.0)?;
+            return RocksBackend::open(&scratch.0, &self.budget)?.scan(from, to, each);
+        }
         let db = DB::open_for_read_only(&Options::default(), directory, false).map_err(|e| error(directory, &e))?;
         scan(&db, from, to, each).map_err(|e| e.at(directory))
     }
 
     fn files(&self, into: &Path) -> Result<Vec<StateFile>, StateError> {
-        let directory = self.taken()?;
+        let (directory, chain) = self.taken()?;
         let mut files = Vec::new();
         for entry in fs::read_dir(directory).map_err(|e| StateError::io(directory, e))? {
             let entry = entry.map_err(|e| StateError::io(directory, e))?;
@@ -90,6 +112,16 @@ impl Frozen for Picture {
             link(&from, &to).map_err(|e| StateError::io(&to, e))?;
             let size_bytes = entry.metadata().map_err(|e| StateError::io(&from, e))?.len();
             files.push(StateFile { is_shared: name.ends_with(".sst"), name, size_bytes });
+        }
+        for segment in &chain {
+            let name = segment.name();
+            let to = into.join(&name);
+            link(&segment.path, &to).map_err(|e| StateError::io(&to, e))?;
+            files.push(StateFile { name, size_bytes: segment.size_bytes, is_shared: true });
+        }
+        if !chain.is_empty() {
+            let (name, size_bytes) = write_names(&chain, into)?;
+            files.push(StateFile { name, size_bytes, is_shared: false });
         }
         Ok(files)
     }

@@ -6,15 +6,15 @@
 //! than that of any row it was opened with, so what it writes never meets what was written before, whatever shards the rows
 //! come from: rows of one distribution key have been written on one shard at any time, and move together.
 
-use crate::lead::NOTES;
+use crate::lead::{NOTES, length_of};
 use crate::slot_table::key_column::{Created, KeyColumn, canonical_column, key_column, make_room};
 use crate::slot_table::{VERSION, unversioned};
-use crate::{Encode, Load, StateError, Store, StoredEntry, TableId, Write};
+use crate::{Batch, Encode, Load, StateError, Store, StoredEntry, TableId, Write};
 use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array, new_null_array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
-use arrow::row::{RowConverter, SortField};
+use arrow::row::{RowConverter, Rows, SortField};
 use eddyline_changes::KeyGroup;
 use eddyline_changes::hash::hash_columns;
 use std::collections::HashSet;
@@ -493,20 +493,26 @@ impl RowTable {
     /// The store cannot be written; then a part was, and it can be tried again.
     pub fn persist(&mut self, encode: &mut Encode<'_>) -> Result<(), StateError> {
         // A slot may have been given to another row of the same content: what is new comes after what is gone.
-        self.store.write_all(self.gone.iter().cloned().map(Write::Delete))?;
+        let mut batch = Batch::new();
+        self.gone.iter().for_each(|key| batch.delete(key));
+        self.store.apply(&batch)?;
         self.gone.clear();
         let dirty: Vec<u32> = (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & DIRTY != 0).collect();
         if !dirty.is_empty() {
             self.note_generation()?;
         }
         for slots in dirty.chunks(Store::WRITE_BATCH) {
-            let keys = self.full_keys(slots)?;
-            let put = |(slot, key): (&u32, Vec<u8>)| {
-                let mut value = vec![VERSION];
-                encode(*slot, &mut value);
-                Write::Put(key, value)
-            };
-            self.store.write(slots.iter().zip(keys).map(put).collect())?;
+            batch.clear();
+            let keys = self.encoded(slots)?;
+            for (at, slot) in slots.iter().enumerate() {
+                let value = |out: &mut Vec<u8>| {
+                    out.push(VERSION);
+                    encode(*slot, out);
+                };
+                let replaces = self.flags[*slot as usize] & STORED != 0;
+                batch.put(replaces, |out| self.put_key(&keys, at, *slot, out), value);
+            }
+            self.store.apply(&batch)?;
             for slot in slots {
                 let flags = &mut self.flags[*slot as usize];
                 *flags = *flags & !DIRTY | STORED;
@@ -535,30 +541,54 @@ impl RowTable {
         if slots.is_empty() {
             return Ok(Vec::new());
         }
-        let columns: Vec<ArrayRef> = self.columns.iter().map(|c| c.gather(slots)).collect::<Result<_, _>>()?;
-        let hashes = hash_columns(&columns[..self.distribution], slots.len())?;
-        let rows = self.converter.as_ref().map(|c| c.convert_columns(&columns)).transpose()?;
-        let leads = match (&self.keys, self.lead_bytes) {
-            (Some(keys), None) => Some(keys.convert_columns(&columns[..self.distribution])?),
-            _ => None,
-        };
+        let keys = self.encoded(slots)?;
         let key = |(at, slot): (usize, &u32)| {
-            let group = self.store.groups().group_of(hashes[at]);
-            let row = rows.as_ref().map(|rows| rows.row(at));
-            let lead_bytes = leads.as_ref().map(|leads| leads.row(at).data().len()).or(self.lead_bytes);
-            let row = row.as_ref().map_or(&[][..], |row| row.data());
-            let mut key = self.store.led_key(self.id, group, lead_bytes.unwrap_or_default(), row);
-            if !self.is_distinct {
-                key.extend_from_slice(&self.suffix(*slot).to_be_bytes());
-            }
+            let mut key = Vec::with_capacity(12 + 24);
+            self.put_key(&keys, at, *slot, &mut key);
             key
         };
         Ok(slots.iter().enumerate().map(key).collect())
     }
 
+    fn encoded(&self, slots: &[u32]) -> Result<EncodedRows, StateError> {
+        let columns: Vec<ArrayRef> = self.columns.iter().map(|c| c.gather(slots)).collect::<Result<_, _>>()?;
+        let hashes = hash_columns(&columns[..self.distribution], slots.len())?;
+        let leads = match (&self.keys, self.lead_bytes) {
+            (Some(keys), None) => Some(keys.convert_columns(&columns[..self.distribution])?),
+            _ => None,
+        };
+        Ok(EncodedRows {
+            groups: hashes.iter().map(|h| self.store.groups().group_of(*h)).collect(),
+            rows: self.converter.as_ref().map(|c| c.convert_columns(&columns)).transpose()?,
+            leads,
+        })
+    }
+
+    /// Appends the full key of a row, the one at a place of those encoded.
+    fn put_key(&self, encoded: &EncodedRows, at: usize, slot: u32, out: &mut Vec<u8>) {
+        self.store.put_prefix(self.id, encoded.groups[at], out);
+        let lead_bytes = encoded.leads.as_ref().map(|leads| leads.row(at).data().len()).or(self.lead_bytes);
+        out.extend_from_slice(&length_of(lead_bytes.unwrap_or_default()));
+        if let Some(rows) = &encoded.rows {
+            out.extend_from_slice(rows.row(at).data());
+        }
+        if !self.is_distinct {
+            out.extend_from_slice(&self.suffix(slot).to_be_bytes());
+        }
+    }
+
     fn suffix(&self, slot: u32) -> u64 {
         self.suffixes.get(slot as usize).copied().unwrap_or(suffix_of(self.generation, slot))
     }
+}
+
+/// Key groups and columns of some rows.
+struct EncodedRows {
+    groups: Vec<KeyGroup>,
+    /// `None`: rows of no columns.
+    rows: Option<Rows>,
+    /// Their leads, where these differ in length.
+    leads: Option<Rows>,
 }
 
 fn fields_of(types: &[DataType]) -> Vec<SortField> {

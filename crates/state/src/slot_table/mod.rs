@@ -17,11 +17,12 @@ mod byte_keys;
 mod first;
 pub(crate) mod key_column;
 
-use crate::{StateError, Store, StoredEntry, TableId, Write};
+use crate::{Batch, StateError, Store, StoredEntry, TableId};
 use arrow::array::{Array, ArrayRef, BinaryArray};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
-use arrow::row::{RowConverter, SortField};
+use arrow::row::{RowConverter, Rows, SortField};
+use eddyline_changes::KeyGroup;
 use eddyline_changes::hash::hash_columns;
 use hashbrown::{HashSet, HashTable};
 pub use key_column::make_room;
@@ -450,18 +451,23 @@ impl SlotTable {
     fn write(&mut self, dirty: &[u32], encode: &mut Encode<'_>) -> Result<(), StateError> {
         let Some(home) = &self.home else { return Ok(()) };
         // What is new comes after what is gone.
-        let ranges = self.gone_ranges.iter().cloned().map(|(from, to)| Write::DeleteRange(from, to));
-        home.store.write_all(ranges.chain(self.gone.iter().cloned().map(Write::Delete)))?;
+        let mut batch = Batch::new();
+        self.gone_ranges.iter().for_each(|(from, to)| batch.delete_range(from, to, 0));
+        self.gone.iter().for_each(|key| batch.delete(key));
+        home.store.apply(&batch)?;
         self.gone.clear();
         self.gone_ranges.clear();
         for slots in dirty.chunks(Store::WRITE_BATCH) {
-            let keys = self.full_keys(home, slots)?;
-            let put = |(slot, key): (&u32, Vec<u8>)| {
-                let mut value = vec![VERSION];
-                encode(*slot, &mut value);
-                Write::Put(key, value)
-            };
-            home.store.write(slots.iter().zip(keys).map(put).collect())?;
+            batch.clear();
+            let keys = EncodedKeys::of(self, home, slots)?;
+            for (at, slot) in slots.iter().enumerate() {
+                let value = |out: &mut Vec<u8>| {
+                    out.push(VERSION);
+                    encode(*slot, out);
+                };
+                batch.put(self.flags[*slot as usize] & STORED != 0, |out| keys.put(home, at, out), value);
+            }
+            home.store.apply(&batch)?;
             for slot in slots {
                 let flags = &mut self.flags[*slot as usize];
                 *flags = (*flags & !DIRTY) | STORED;
@@ -545,21 +551,43 @@ impl SlotTable {
         if slots.is_empty() {
             return Ok(Vec::new());
         }
-        let keys = self.keys(slots)?;
-        let hashes = hash_columns(&keys[home.distribution.clone()], slots.len())?;
-        let groups = hashes.iter().map(|h| home.store.groups().group_of(*h));
-        match &self.converter {
-            None => Ok(groups.map(|g| home.store.full_key(home.id, g, &[])).collect()),
-            Some(converter) => {
-                let rows = converter.convert_columns(&keys)?;
-                Ok(groups.zip(rows.iter()).map(|(g, row)| home.store.full_key(home.id, g, row.data())).collect())
-            }
-        }
+        let keys = EncodedKeys::of(self, home, slots)?;
+        let full = |at| {
+            let mut full = Vec::with_capacity(12 + 16);
+            keys.put(home, at, &mut full);
+            full
+        };
+        Ok((0..slots.len()).map(full).collect())
     }
 
     /// The types of the key columns.
     pub fn types(&self) -> &[DataType] {
         &self.types
+    }
+}
+
+/// The full keys of some slots.
+struct EncodedKeys {
+    groups: Vec<KeyGroup>,
+    /// `None`: keys of no columns.
+    rows: Option<Rows>,
+}
+
+impl EncodedKeys {
+    fn of(table: &SlotTable, home: &Home, slots: &[u32]) -> Result<Self, StateError> {
+        let keys = table.keys(slots)?;
+        let hashes = hash_columns(&keys[home.distribution.clone()], slots.len())?;
+        let groups = hashes.iter().map(|h| home.store.groups().group_of(*h)).collect();
+        let rows = table.converter.as_ref().map(|c| c.convert_columns(&keys)).transpose()?;
+        Ok(Self { groups, rows })
+    }
+
+    /// Appends the key of the slot at a place.
+    fn put(&self, home: &Home, at: usize, out: &mut Vec<u8>) {
+        home.store.put_prefix(home.id, self.groups[at], out);
+        if let Some(rows) = &self.rows {
+            out.extend_from_slice(rows.row(at).data());
+        }
     }
 }
 

@@ -1,0 +1,113 @@
+/// Writes to a backend, one after another in one piece of memory.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Key and value of each write.
+    bytes: Vec<u8>,
+    writes: Vec<Place>,
+    waste: usize,
+}
+
+/// Where a write ends in the bytes; it begins where the one before it ends.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    kind: Kind,
+    key_end: usize,
+    end: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Put,
+    Delete,
+    DeleteRange,
+}
+
+/// One write of a [`Batch`]. Keys are full keys (see the crate's page).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteRef<'a> {
+    /// Set a value.
+    Put(&'a [u8], &'a [u8]),
+    /// Remove a value; nothing happens if there is none.
+    Delete(&'a [u8]),
+    /// Remove all keys from one to before another.
+    DeleteRange(&'a [u8], &'a [u8]),
+}
+
+impl WriteRef<'_> {
+    /// The key, or the first of the range.
+    pub fn key(&self) -> &[u8] {
+        match self {
+            Self::Put(key, _) | Self::Delete(key) | Self::DeleteRange(key, _) => key,
+        }
+    }
+}
+
+impl Batch {
+    /// No writes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a value. `key` and `value` append their bytes. `replaces`: there is a value already.
+    pub fn put(&mut self, replaces: bool, key: impl FnOnce(&mut Vec<u8>), value: impl FnOnce(&mut Vec<u8>)) {
+        key(&mut self.bytes);
+        let key_end = self.bytes.len();
+        value(&mut self.bytes);
+        self.writes.push(Place { kind: Kind::Put, key_end, end: self.bytes.len() });
+        self.waste += usize::from(replaces);
+    }
+
+    /// Removes a value.
+    pub fn delete(&mut self, key: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        let end = self.bytes.len();
+        self.writes.push(Place { kind: Kind::Delete, key_end: end, end });
+        // What it removes, and itself.
+        self.waste += 2;
+    }
+
+    /// Removes the keys in `from..to`, `entries` in number.
+    pub fn delete_range(&mut self, from: &[u8], to: &[u8], entries: usize) {
+        self.bytes.extend_from_slice(from);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(to);
+        self.writes.push(Place { kind: Kind::DeleteRange, key_end, end: self.bytes.len() });
+        self.waste += entries + 1;
+    }
+
+    /// The writes, in order.
+    pub fn iter(&self) -> impl Iterator<Item = WriteRef<'_>> {
+        let mut start = 0;
+        self.writes.iter().map(move |place| {
+            let (key, rest) = (&self.bytes[start..place.key_end], &self.bytes[place.key_end..place.end]);
+            start = place.end;
+            match place.kind {
+                Kind::Put => WriteRef::Put(key, rest),
+                Kind::Delete => WriteRef::Delete(key),
+                Kind::DeleteRange => WriteRef::DeleteRange(key, rest),
+            }
+        })
+    }
+
+    /// Number of writes.
+    pub fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// True without writes.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// How many writes, of these and of those before them, say nothing any more.
+    pub fn waste(&self) -> usize {
+        self.waste
+    }
+
+    /// Forgets the writes; keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.writes.clear();
+        self.waste = 0;
+    }
+}
