@@ -44,6 +44,15 @@ struct FileOptions {
 impl FileOptions {
     fn new(options: &mut Options) -> Result<Self, ConnectorError> {
         let path = options.required("path")?;
+        if path.contains("://") && !path.starts_with("file://") {
+            return Err(ConnectorError::Unsupported {
+                message: format!(
+                    "table {}: 'path' = '{path}': files in object stores cannot be read or written yet",
+                    options.table()
+                ),
+                hint: "write into a directory, and copy the files: they do not change once they can be seen".into(),
+            });
+        }
         let pattern = match options.text("source.path.regex-pattern") {
             None => None,
             Some(text) => {

@@ -129,7 +129,10 @@ impl Sink for FileSink {
             extension: self.extension.clone(),
             is_durable: self.lineage.is_some(),
         };
-        fs::create_dir_all(directory).map_err(|e| external(&directory.display().to_string(), e))?;
+        match self.lineage {
+            Some(_) => make_directories(directory)?,
+            None => fs::create_dir_all(directory).map_err(|e| at(directory, e))?,
+        }
         Ok(Box::new(FileWriter {
             target,
             encoding: self.encoding.clone(),
@@ -457,6 +460,20 @@ fn is_void(name: &str, lineage: &str, last: Epoch) -> bool {
     let epoch =
         rest.split('.').next().and_then(|stem| stem.rsplit_once("-e")).and_then(|(_, epoch)| epoch.parse().ok());
     hidden.is_some() || epoch.is_some_and(|epoch: u64| epoch > last.0)
+}
+
+/// Makes a directory and those above it, durably: what a checkpoint holds may be committed into it after a power failure.
+fn make_directories(directory: &Path) -> Result<(), ConnectorError> {
+    if directory.as_os_str().is_empty() || directory.is_dir() {
+        return Ok(());
+    }
+    let parent = directory.parent().unwrap_or(Path::new(""));
+    make_directories(parent)?;
+    match fs::create_dir(directory) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(at(directory, e)),
+        _ => {}
+    }
+    sync_directory(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
 }
 
 fn sync_directory(directory: &Path) -> Result<(), ConnectorError> {

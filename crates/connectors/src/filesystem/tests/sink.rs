@@ -199,3 +199,23 @@ fn what_was_handed_over_survives_a_crash_and_what_was_not_is_removed() {
     committer.clear(Epoch(0)).expect("clear");
     assert_eq!(visible(directory.path()), ["1,held\n"]);
 }
+
+#[test]
+fn object_stores_are_refused() {
+    let error = failure(sink(Path::new("s3://bucket/path"), &[("format", "csv")]));
+    assert!(error.contains("'s3://bucket/path': files in object stores cannot be read or written yet"), "{error}");
+    assert!(!Path::new("s3:").exists());
+}
+
+#[test]
+fn a_job_with_checkpoints_makes_directories_above_its_files() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("a/b");
+    let options = options(&[("connector", "filesystem"), ("path", path.to_str().expect("a path")), ("format", "csv")]);
+    let lineage = Some("abcd0123".into());
+    let request = SinkRequest { table: "t".into(), schema: table(), key: None, time_zone: "UTC".into(), lineage };
+    let mut job = Job::new(&*Registry::builtin().sink(&options, request).expect("sink"));
+    job.write("+ 1 a").expect("write");
+    job.barrier(BarrierKind::Stop);
+    assert_eq!(visible(&path), ["1,a\n"]);
+}
