@@ -75,17 +75,34 @@ fn is_correlated(plan: &LogicalPlan) -> Result<bool> {
     Ok(found)
 }
 
-/// Does the right side ask for columns of the left? If these are hidden by others of their name, it comes out the same for each row.
+/// Does the right side ask for columns of the left?
 fn is_lateral(join: &Join) -> Result<bool> {
+    let of_left = join.left.schema().columns().into_iter().map(|c| (c, ScalarValue::Null)).collect();
+    Ok(matches!(join.join_type, JoinType::Inner | JoinType::Left) && asks(&join.right, &of_left)?)
+}
+
+/// Does the plan refer to columns of a row of the query around it? Not to those that others of their name hide: see [`substituted`].
+fn asks(plan: &LogicalPlan, row: &Row) -> Result<bool> {
+    let below = match plan {
+        LogicalPlan::Join(join) => asks(&join.left, row)? || asks(&join.right, &hidden(row, &[&join.left]))?,
+        other => other.inputs().into_iter().map(|i| asks(i, row)).collect::<Result<Vec<_>>>()?.contains(&true),
+    };
+    if below {
+        return Ok(true);
+    }
+    let inner = hidden(row, &plan.inputs());
     let mut found = false;
-    join.right.apply_with_subqueries(|p| {
-        p.apply_expressions(|e| {
-            let asks = |e: &Expr| matches!(e, Expr::OuterReferenceColumn(_, c) if join.left.schema().has_column(c));
-            found |= e.exists(|e| Ok(asks(e)))?;
-            Ok(TreeNodeRecursion::Continue)
+    plan.apply_expressions(|e| {
+        e.apply(|e| {
+            found |= match (e, subquery_of(e)) {
+                (Expr::OuterReferenceColumn(_, column), _) => row.contains_key(column),
+                (_, Some(subquery)) => asks(&subquery.subquery, &inner)?,
+                _ => false,
+            };
+            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })
     })?;
-    Ok(found && matches!(join.join_type, JoinType::Inner | JoinType::Left))
+    Ok(found)
 }
 
 fn subquery_of(expr: &Expr) -> Option<&Subquery> {

@@ -38,3 +38,8 @@ fn filters_on_the_time_now_equal_their_batch_answers_as_it_passes() {
 fn subqueries_that_refer_to_the_queries_around_them_equal_their_batch_answers() {
     all(Kind::Correlated, 0..30);
 }
+
+#[test]
+fn a_name_that_hides_one_of_the_query_around_is_not_looked_for_there() {
+    all(Kind::Relational, 123..124);
+}
