@@ -77,7 +77,7 @@ fn rows(rng: &mut StdRng, tables: &[&str]) -> String {
     let (right, other) = (one(rng, tables).to_owned(), one(rng, tables).to_owned());
     let c = condition(rng, tables);
     let from = format!("FROM {right} AS r WHERE {c}");
-    match rng.random_range(0..22) {
+    match rng.random_range(0..25) {
         0 | 1 => format!("SELECT r.a AS v {from}"),
         2 => format!("SELECT r.a + l.a AS v {from}"),
         3 => format!("SELECT DISTINCT r.a AS v {from}"),
@@ -123,6 +123,16 @@ fn rows(rng: &mut StdRng, tables: &[&str]) -> String {
             "SELECT x.v FROM {right} AS r LEFT JOIN LATERAL (SELECT COUNT(*) AS v FROM {other} AS q WHERE q.a < l.a AND q.k = r.k) AS x ON TRUE WHERE {c}"
         ),
         20 => format!("SELECT COUNT(*) + l.a AS v {from}"),
+        // Columns of one name.
+        21 => format!("SELECT q.a AS v FROM {right} AS r JOIN {other} AS q ON q.k = r.k WHERE {c} AND q.a >= l.a"),
+        22 => {
+            let hidden = one(rng, &["r.a AS v", "r.a + 1 AS v", "r.a AS v, r.a - 1 AS a"]);
+            let distinct = one(rng, &["", "DISTINCT "]);
+            format!("SELECT {distinct}v FROM (SELECT {hidden} {from}) AS i")
+        }
+        23 => format!(
+            "SELECT MAX(q.a) AS v FROM {right} AS r JOIN {other} AS q ON r.a = q.a WHERE {c} AND q.k = l.k GROUP BY q.k"
+        ),
         _ => "SELECT l.a AS v".to_owned(),
     }
 }
@@ -141,11 +151,15 @@ fn value(rng: &mut StdRng, tables: &[&str]) -> String {
         "MIN(r.a) FILTER (WHERE r.a > l.a)",
         "COUNT(r.a) * 2",
     ];
-    match rng.random_range(0..8) {
+    match rng.random_range(0..9) {
         0..=3 => format!("SELECT {} {from}", one(rng, &calls)),
         4 => format!("SELECT {} {from} HAVING COUNT(*) > 1", one(rng, &calls)),
         5 => format!("SELECT r.a {from} ORDER BY r.a, r.k LIMIT 1"),
-        6 => format!("SELECT COUNT(v) FROM ({}) AS i", rows(rng, tables)),
+        6 => {
+            let other = one(rng, tables);
+            format!("SELECT COUNT(*) AS a FROM {right} AS r JOIN {other} AS q ON q.k = r.k WHERE {c} AND q.a = l.a")
+        }
+        7 => format!("SELECT COUNT(v) FROM ({}) AS i", rows(rng, tables)),
         _ => format!("SELECT SUM(v) FROM ({}) AS i", rows(rng, tables)),
     }
 }

@@ -90,11 +90,11 @@ impl UserDefinedLogicalNodeCore for SetOperationAll {
     fn with_exprs_and_inputs(&self, _: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
         let [left, right] = inputs.as_slice() else { return plan_err!("a set operation has two inputs") };
         let made = Self::try_new(left, right, self.operation)?;
-        // Whatever became of the left input, the columns are called as before.
-        let fields =
-            self.schema.iter().zip(made.schema.fields()).map(|((qualifier, old), new)| {
-                (qualifier.cloned(), Arc::new(new.as_ref().clone().with_name(old.name())))
-            });
+        // Whatever became of the left input, the columns are called as before. Those after them are new.
+        let names = self.schema.iter().chain(made.schema.iter().skip(self.schema.fields().len()));
+        let fields = names.zip(made.schema.fields()).map(|((qualifier, named), new)| {
+            (qualifier.cloned(), Arc::new(new.as_ref().clone().with_name(named.name())))
+        });
         let schema = Arc::new(DFSchema::new_with_metadata(fields.collect(), Default::default())?);
         Ok(Self { schema, ..made })
     }

@@ -11,6 +11,7 @@
 //! The domain is a further join. What the rules after this make joins of by themselves is left to them: see
 //! [`is_simple`](super::simple::is_simple).
 
+use super::apart;
 use super::correlation::{self, Equal, Lifted};
 use super::free::{self, Names};
 use super::places::has_subquery;
@@ -174,7 +175,10 @@ impl Dependent<'_> {
         let Some(columns) = columns_of(&subquery.subquery, query) else { return Ok(Transformed::no(expr)) };
         let how = if is_value { Use::Value } else { Use::Rows };
         if simple::is_simple(&subquery.subquery, how) {
-            return Ok(Transformed::no(expr));
+            return Ok(match apart::told_apart(self, &subquery.subquery)? {
+                Some(plan) => Transformed::yes(free::with_subquery(expr, plan)),
+                None => Transformed::no(expr),
+            });
         }
         if let Some(lifted) = self.lifted(&subquery.subquery, how)? {
             return Ok(Transformed::yes(free::with_subquery(expr, lifted)));
@@ -218,10 +222,14 @@ impl Dependent<'_> {
         // What the left does not have is of a query further out, which has pushed its domain down before.
         let mut columns = free::free(subquery);
         columns.retain(|c| join.left.schema().has_column(c));
-        if simple::is_simple(subquery, Use::Lateral) {
-            return Ok(LogicalPlan::Join(join));
-        }
-        if let Some(lifted) = self.lifted(subquery, Use::Lateral)? {
+        let kept = match simple::is_simple(subquery, Use::Lateral) {
+            true => match apart::told_apart(self, subquery)? {
+                Some(plan) => Some(plan),
+                None => return Ok(LogicalPlan::Join(join)),
+            },
+            false => self.lifted(subquery, Use::Lateral)?,
+        };
+        if let Some(lifted) = kept {
             let right = named(LogicalPlan::Subquery(free::as_subquery(lifted)), name)?;
             return Ok(LogicalPlan::Join(Join { right: Arc::new(right), ..join }));
         }

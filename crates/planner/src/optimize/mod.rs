@@ -17,6 +17,7 @@
 //! | `RewriteSetComparison` | takes a column of the subquery for one of the query around it where both have the same name, so `x = ANY (SELECT x FROM t …)` over `t` would be wrong; `subqueries` does it before |
 //! | `FilterNullJoinKeys` | a join drops rows with NULL keys without a filter below |
 
+mod apart;
 mod correlation;
 mod dependent;
 mod free;

@@ -24,7 +24,9 @@ pub(super) fn is_simple(plan: &LogicalPlan, how: Use) -> bool {
         && match how {
             Use::Rows => rises(plan).is_some(),
             Use::Value => is_aggregate(plan),
-            Use::Lateral => rises(plan).is_some() || is_aggregate(plan),
+            Use::Lateral => {
+                rises(plan).is_some_and(|c| c == Compared::Equal || !is_distinct(plan)) || is_aggregate(plan)
+            }
         }
 }
 
@@ -50,6 +52,13 @@ pub(super) fn is_shallow(plan: &LogicalPlan) -> bool {
         Ok(if shallow { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     });
     shallow
+}
+
+/// Does DISTINCT stand above conditions on the query around? The columns that they compare become columns of it, so one row becomes several
+/// unless these have one value each for a row of the query around.
+fn is_distinct(plan: &LogicalPlan) -> bool {
+    let asks = |p: &LogicalPlan| matches!(p, LogicalPlan::Distinct(_)) && !free(p).is_empty();
+    plan.exists(|p| Ok(asks(p))).unwrap_or(true)
 }
 
 /// An aggregate without GROUP BY over rows that are compared by equality.
