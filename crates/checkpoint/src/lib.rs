@@ -42,7 +42,10 @@ pub mod weather;
 pub use disk::{Call, Witness};
 pub use error::CheckpointError;
 pub use history::{Attempt, Outcome};
-pub use manifest::{CheckpointId, HeldCommit, KeptFile, Kind, Manifest, OperatorFact, ShardState};
+pub use manifest::{
+    CallFact, CheckpointId, ColumnFact, HeldCommit, KeptFile, Kind, ListFact, Manifest, OperatorFact, ShardState,
+    StateFact,
+};
 pub use overview::Listed;
 pub use place::Place;
 pub use savepoint::{ENTRIES, Savepoint, SavepointWriter};

@@ -102,6 +102,63 @@ pub struct OperatorFact {
     pub id: u64,
     /// What it is, as EXPLAIN shows it.
     pub name: String,
+    /// What it keeps; `None`: nothing, or nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateFact>,
+}
+
+/// What an operator keeps, so that the operator of a changed query can be found that keeps the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateFact {
+    /// Of which rows, by what, and in which way.
+    pub place: String,
+    /// The columns of the key, where that is known.
+    pub keys: Vec<ColumnFact>,
+    /// The aggregates, or the columns of the rows that are kept.
+    pub kept: Vec<ColumnFact>,
+    /// What else decides how it is encoded.
+    pub form: String,
+}
+
+/// A column of what an operator keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnFact {
+    /// What it is, over the columns of tables.
+    pub text: String,
+    /// Its type, as Arrow spells it.
+    pub data_type: String,
+    /// The aggregate, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallFact>,
+}
+
+/// An aggregate whose accumulators are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallFact {
+    /// Its name.
+    pub function: String,
+    /// The types of its arguments, as Arrow spells them.
+    pub arg_types: Vec<String>,
+    /// Over distinct values: which columns these are, by number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distinct: Option<Vec<usize>>,
+    /// How it reads a list of values; nothing for those that do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<ListFact>,
+}
+
+/// How an aggregate reads a list of values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListFact {
+    /// ORDER BY: type, greatest first, NULL first.
+    pub order: Vec<(String, bool, bool)>,
+    /// Equal values count once.
+    pub once: bool,
+    /// What stands between texts.
+    pub separator: String,
+    /// The bits of a fraction.
+    #[serde(with = "hex")]
+    pub fraction: u64,
 }
 
 /// The state of one shard.

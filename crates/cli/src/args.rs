@@ -112,6 +112,12 @@ pub(crate) struct RunArgs {
     /// Begin at this savepoint: a directory or a URL. Given again after a failure, the job goes on from its checkpoints
     #[arg(long, value_name = "PATH")]
     pub(crate) from: Option<String>,
+    /// Run nothing, but tell what would become of the state: what is kept, migrated, rebuilt, dropped
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Go on from the state of another query also where some of it is lost
+    #[arg(long)]
+    pub(crate) allow_dropped_state: bool,
 }
 
 /// How the result of a SELECT is printed.

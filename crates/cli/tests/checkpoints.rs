@@ -174,7 +174,7 @@ fn a_changed_query_and_a_second_process_are_refused() {
     check_output(place);
     std::fs::write(place.join("job.sql"), job(place).replace("SUM(id)", "MAX(id)")).expect("written");
     let told = text(&eddyline(place, &["run", "job.sql"]).stderr);
-    assert!(told.contains("is that of another query: it has no more ") && told.contains("GroupAggregate"), "{told}");
+    assert!(told.contains("is that of another query: migrated: GroupAggregate"), "{told}");
     assert!(told.contains("pipeline.name"), "{told}");
     std::fs::write(place.join("job.sql"), job(place)).expect("written");
     let told = text(&eddyline(place, &["run", "job.sql", "--set", "pipeline.max-parallelism=64"]).stderr);

@@ -26,15 +26,23 @@ impl Beginning {
     /// # Errors
     /// The savepoint that it is to begin at cannot be read, nor the place of its checkpoints.
     pub(crate) fn of_inserts(engine: &Engine, settings: &Settings, tables: &[&str]) -> Result<Self, ScriptError> {
-        let name = match (settings.pipeline_name(), engine.program(), tables) {
-            (Some(name), ..) => name.to_owned(),
-            // One program may have several jobs, with a table each.
-            (None, Some(program), [table]) => format!("{program}.{table}"),
-            (None, Some(program), _) => program.to_owned(),
-            (None, None, [table]) => format!("insert-into {table}"),
-            (None, None, tables) => format!("{} inserts", tables.len()),
-        };
-        Self::found(engine, settings, name, engine.checkpoints(settings))
+        let name = name_of_inserts(engine, settings, tables);
+        Self::found(engine, settings, name, engine.checkpoints(settings), engine.take_savepoint()?)
+    }
+
+    /// Of a job that writes `tables` and is not started, if it began at the savepoint `from`, or as the engine is told.
+    ///
+    /// # Errors
+    /// As [`of_inserts`](Self::of_inserts).
+    pub(crate) fn imagined(
+        engine: &Engine,
+        settings: &Settings,
+        tables: &[&str],
+        from: Option<&str>,
+    ) -> Result<Self, ScriptError> {
+        let name = name_of_inserts(engine, settings, tables);
+        let from = from.map(|from| engine.savepoint_at(from)).or_else(|| engine.savepoint());
+        Self::found(engine, settings, name, engine.checkpoints(settings), from)
     }
 
     /// Of a SELECT. Who looks at a result asks again after a failure, so it keeps no checkpoints.
@@ -43,7 +51,7 @@ impl Beginning {
     /// As [`of_inserts`](Self::of_inserts).
     pub(crate) fn of_select(engine: &Engine, settings: &Settings, shards: usize) -> Result<Self, ScriptError> {
         match settings.pipeline_name() {
-            Some(name) => Self::found(engine, settings, name.to_owned(), None),
+            Some(name) => Self::found(engine, settings, name.to_owned(), None, engine.take_savepoint()?),
             None => {
                 let name = "select".into();
                 Ok(Self { name, is_named: false, checkpoints: None, from: None, in_phases: shards > 1 })
@@ -56,8 +64,8 @@ impl Beginning {
         settings: &Settings,
         name: String,
         checkpoints: Option<CheckpointSettings>,
+        from: Option<SavepointTarget>,
     ) -> Result<Self, ScriptError> {
-        let from = engine.take_savepoint()?;
         let planned = planned_in_phases(&name, checkpoints.as_ref(), from.as_ref(), &engine.rim().tokio);
         let planned = planned.map_err(|e| ScriptError::Job(from_runtime(&e)))?;
         let shards = settings.shards().unwrap_or(engine.shards());
@@ -68,6 +76,17 @@ impl Beginning {
     pub(crate) fn planned(&self, options: PlannerOptions) -> PlannerOptions {
         let shards = if self.in_phases { options.shards.max(2) } else { options.shards };
         PlannerOptions { two_phase: self.in_phases, shards, ..options }
+    }
+}
+
+fn name_of_inserts(engine: &Engine, settings: &Settings, tables: &[&str]) -> String {
+    match (settings.pipeline_name(), engine.program(), tables) {
+        (Some(name), ..) => name.to_owned(),
+        // One program may have several jobs, with a table each.
+        (None, Some(program), [table]) => format!("{program}.{table}"),
+        (None, Some(program), _) => program.to_owned(),
+        (None, None, [table]) => format!("insert-into {table}"),
+        (None, None, tables) => format!("{} inserts", tables.len()),
     }
 }
 

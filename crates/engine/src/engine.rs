@@ -32,6 +32,10 @@ pub struct EngineConfig {
     pub program: Option<String>,
     /// The savepoint that the first job begins at that can.
     pub from: Option<String>,
+    /// Jobs go on from the state of another query also where some of it is lost.
+    pub allow_dropped_state: bool,
+    /// Nothing is run: what becomes of the state of jobs is told instead.
+    pub is_dry_run: bool,
 }
 
 impl EngineConfig {
@@ -48,6 +52,8 @@ impl EngineConfig {
             allow_fresh: false,
             program: None,
             from: None,
+            allow_dropped_state: false,
+            is_dry_run: false,
         }
     }
 }
@@ -68,6 +74,8 @@ struct Shared {
     program: Option<String>,
     from: Option<String>,
     is_from_taken: AtomicBool,
+    allow_dropped_state: bool,
+    is_dry_run: bool,
     functions: OnceLock<Arc<Functions>>,
     memory_budget: OnceLock<Arc<MemoryBudget>>,
     channels: AtomicU64,
@@ -92,6 +100,8 @@ impl Engine {
                 program: config.program,
                 from: config.from,
                 is_from_taken: AtomicBool::new(false),
+                allow_dropped_state: config.allow_dropped_state,
+                is_dry_run: config.is_dry_run,
                 functions: OnceLock::new(),
                 memory_budget: OnceLock::new(),
                 channels: AtomicU64::new(1),
@@ -144,16 +154,31 @@ impl Engine {
     /// # Errors
     /// Another job has begun at it.
     pub(crate) fn take_savepoint(&self) -> Result<Option<SavepointTarget>, SqlError> {
-        let Some(location) = &self.shared.from else { return Ok(None) };
+        let Some(savepoint) = self.savepoint() else { return Ok(None) };
         match self.shared.is_from_taken.swap(true, Ordering::Relaxed) {
             true => Err(second_from()),
-            false => Ok(Some(self.savepoint_at(location))),
+            false => Ok(Some(savepoint)),
         }
+    }
+
+    /// The savepoint that a job is to begin at.
+    pub(crate) fn savepoint(&self) -> Option<SavepointTarget> {
+        self.shared.from.as_deref().map(|location| self.savepoint_at(location))
     }
 
     /// The savepoint at a place.
     pub(crate) fn savepoint_at(&self, location: &str) -> SavepointTarget {
         SavepointTarget { location: location.to_owned(), environment: self.shared.environment.clone() }
+    }
+
+    /// Do jobs go on where state is lost?
+    pub(crate) fn allows_dropped_state(&self) -> bool {
+        self.shared.allow_dropped_state
+    }
+
+    /// Is nothing run?
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.shared.is_dry_run
     }
 
     /// Is there a savepoint to begin at, and no job has?

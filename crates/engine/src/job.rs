@@ -276,6 +276,7 @@ pub(crate) fn start(
         from: beginning.from,
         in_phases: beginning.in_phases,
         memory: Some(engine.memory_budget(settings)),
+        allow_dropped_state: engine.allows_dropped_state(),
         ..JobSettings::default()
     };
     let started = rim.clock.monotonic();

@@ -127,18 +127,7 @@ impl Session {
     }
 
     fn run_now(&mut self, statement: &Statement, observer: &mut dyn Observer) -> Result<(), ScriptError> {
-        match self.execute(statement)? {
-            Outcome::Done(message) => {
-                observer.done(&message);
-                Ok(())
-            }
-            Outcome::Noted(message) => {
-                observer.note(&message);
-                Ok(())
-            }
-            Outcome::Listing(listing) => observer.listing(&listing),
-            Outcome::Job(job) => observer.job(*job),
-        }
+        told(self.execute(statement)?, observer)
     }
 
     fn run_pending(&mut self, pending: &mut Option<Pending>, observer: &mut dyn Observer) -> Result<(), ScriptError> {
@@ -146,7 +135,22 @@ impl Session {
         let now = std::mem::replace(self.settings_mut(), settings);
         let started = self.start(outputs).map_err(|e| e.at(position));
         *self.settings_mut() = now;
-        observer.job(started?)
+        told(started?, observer)
+    }
+}
+
+fn told(outcome: Outcome, observer: &mut dyn Observer) -> Result<(), ScriptError> {
+    match outcome {
+        Outcome::Done(message) => {
+            observer.done(&message);
+            Ok(())
+        }
+        Outcome::Noted(message) => {
+            observer.note(&message);
+            Ok(())
+        }
+        Outcome::Listing(listing) => observer.listing(&listing),
+        Outcome::Job(job) => observer.job(*job),
     }
 }
 

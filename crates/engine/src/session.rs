@@ -3,7 +3,7 @@
 use crate::beginning::Beginning;
 use crate::collect::{CHANNEL, COLLECT};
 use crate::ddl::{self, Definer};
-use crate::error::{from_catalog, from_connector};
+use crate::error::{from_catalog, from_connector, from_runtime};
 use crate::job::{self, RunningJob};
 use crate::listing::Listing;
 use crate::{Engine, ScriptError, Settings, delivery, show};
@@ -79,9 +79,7 @@ impl Session {
                 let name = table.name.clone();
                 let created = self.create_table(statement)?;
                 match query {
-                    Some(query) if created => {
-                        self.start(vec![self.table_output(&name, Vec::new(), query, None)?]).map(into_outcome)
-                    }
+                    Some(query) if created => self.start(vec![self.table_output(&name, Vec::new(), query, None)?]),
                     _ => Ok(Outcome::Done(created_message("table", &name, created))),
                 }
             }
@@ -96,14 +94,17 @@ impl Session {
             StatementKind::Drop { kind, name, if_exists } => {
                 Ok(Outcome::Done(ddl::drop(&mut self.catalog, kind, name, *if_exists)?))
             }
-            StatementKind::Insert(insert) => self.start(vec![self.insert_output(insert)?]).map(into_outcome),
+            StatementKind::Insert(insert) => self.start(vec![self.insert_output(insert)?]),
             StatementKind::StatementSet(inserts) => {
                 let outputs = inserts.iter().map(|i| self.insert_output(i)).collect::<Result<_, SqlError>>()?;
-                self.start(outputs).map(into_outcome)
+                self.start(outputs)
             }
-            StatementKind::Select(query) => self.select(query).map(into_outcome),
+            StatementKind::Select(query) => self.select(query),
             StatementKind::Explain { stage, statement } => Ok(Outcome::Listing(self.explain(*stage, statement)?)),
             StatementKind::ExplainState(statement) => Ok(Outcome::Listing(self.explain_state(statement)?)),
+            StatementKind::ExplainAlter { from, statement } => {
+                Ok(Outcome::Listing(self.explain_alter(from.as_deref(), statement)?))
+            }
             StatementKind::Show(show) => Ok(Outcome::Listing(self.show(show)?)),
             StatementKind::Describe(name) => Ok(Outcome::Listing(self.describe(name)?)),
             StatementKind::Set { key, value } => Ok(self.set(key, value)?),
@@ -229,23 +230,52 @@ impl Session {
         Ok(JobOutput { query: query.clone(), target: Target::Table { table, columns, conflict }, position: None })
     }
 
-    /// Starts a job that writes tables.
+    /// Starts a job that writes tables; in a dry run, says what would become of its state.
     ///
     /// # Errors
     /// What cannot be planned or opened.
-    pub(crate) fn start(&self, outputs: Vec<JobOutput>) -> Result<RunningJob, ScriptError> {
+    pub(crate) fn start(&self, outputs: Vec<JobOutput>) -> Result<Outcome, ScriptError> {
         let tables: Vec<&str> = outputs.iter().filter_map(written_table).collect();
         let beginning = Beginning::of_inserts(&self.engine, &self.settings, &tables)?;
+        if self.engine.is_dry_run() {
+            return Ok(Outcome::Listing(self.alteration(outputs, &beginning)?));
+        }
         let planned = self.plan_with(outputs, &beginning.planned(self.planner_options()))?;
-        job::start(&self.engine, &self.settings, self.shards(), beginning, planned, None)
+        job::start(&self.engine, &self.settings, self.shards(), beginning, planned, None).map(into_outcome)
     }
 
-    fn select(&self, query: &Query) -> Result<RunningJob, ScriptError> {
+    /// What would become of the state that a job would begin with.
+    fn alteration(&self, outputs: Vec<JobOutput>, beginning: &Beginning) -> Result<Listing, ScriptError> {
+        let planned = self.plan_with(outputs, &beginning.planned(self.planner_options()))?;
+        let Beginning { name, checkpoints, from, .. } = beginning;
+        let tokio = &self.engine.rim().tokio;
+        let found = eddyline_runtime::preview(name, &planned.dataflow, checkpoints.as_ref(), from.as_ref(), tokio);
+        let text = match found.map_err(|e| ScriptError::Job(from_runtime(&e)))? {
+            Some((place, altered)) => format!("of {place}\n{altered}"),
+            None => format!("job '{name}' has no state: it begins afresh"),
+        };
+        Ok(Listing::lines("state", &text))
+    }
+
+    /// What EXPLAIN ALTER shows of a statement: what would become of the state of its job, or of the savepoint `from`.
+    fn explain_alter(&self, from: Option<&str>, statement: &Statement) -> Result<Listing, ScriptError> {
+        let outputs = self.explained_outputs(statement)?;
+        let tables: Vec<&str> = outputs.iter().filter_map(written_table).collect();
+        let beginning = Beginning::imagined(&self.engine, &self.settings, &tables, from)?;
+        self.alteration(outputs, &beginning)
+    }
+
+    fn select(&self, query: &Query) -> Result<Outcome, ScriptError> {
         let channel = self.engine.next_channel();
         let beginning = Beginning::of_select(&self.engine, &self.settings, self.shards())?;
+        if self.engine.is_dry_run() {
+            let outputs = vec![result_output(query, channel)];
+            return Ok(Outcome::Listing(self.alteration(outputs, &beginning)?));
+        }
         let options = beginning.planned(self.planner_options());
         let planned = self.plan_with(vec![result_output(query, channel)], &options)?;
-        job::start(&self.engine, &self.settings, self.shards(), beginning, planned, Some(channel))
+        let started = job::start(&self.engine, &self.settings, self.shards(), beginning, planned, Some(channel));
+        started.map(into_outcome)
     }
 
     /// What EXPLAIN shows of a statement.
@@ -275,7 +305,11 @@ impl Session {
     }
 
     fn explained(&self, statement: &Statement) -> Result<PlannedJob, SqlError> {
-        let outputs = match &statement.kind {
+        self.plan(self.explained_outputs(statement)?)
+    }
+
+    fn explained_outputs(&self, statement: &Statement) -> Result<Vec<JobOutput>, SqlError> {
+        Ok(match &statement.kind {
             StatementKind::Select(query) => vec![result_output(query, 0)],
             StatementKind::Insert(insert) => vec![self.insert_output(insert)?],
             StatementKind::StatementSet(inserts) => {
@@ -285,8 +319,7 @@ impl Session {
                 return Err(SqlError::new(SqlError::UNSUPPORTED, "EXPLAIN shows how a query runs; this is none")
                     .with_hint("EXPLAIN a SELECT, an INSERT or a statement set"));
             }
-        };
-        self.plan(outputs)
+        })
     }
 
     fn show(&self, show: &Show) -> Result<Listing, SqlError> {

@@ -15,6 +15,7 @@ mod display;
 mod expression;
 mod join;
 mod keyed;
+mod origin;
 mod over;
 mod set_operation;
 mod spec;
@@ -31,6 +32,7 @@ pub use dataflow::{
 pub use expression::{Expression, NamedExpression};
 pub use join::{Compare, Comparison, JoinKind, JoinSpec, TimeKey};
 pub use keyed::{ChangelogNormalizeSpec, Conflict, SinkMaterializeSpec};
+pub use origin::{KeptColumn, StateOrigin, state_origins};
 pub use over::{Frame, FrameBound, FrameOffset, FrameUnits, OverCall, OverFunction, OverSpec};
 pub use set_operation::{SetOperation, SetOperationSpec};
 pub use spec::{CalcSpec, OperatorSpec, SinkSpec, SourceSpec, ValuesSpec, WatermarkSpec};

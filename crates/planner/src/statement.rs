@@ -60,6 +60,13 @@ pub enum StatementKind {
     Select(Box<Query>),
     /// `EXPLAIN STATE statement`: what its operators keep, and what bounds it.
     ExplainState(Box<Statement>),
+    /// `EXPLAIN ALTER [FROM 'savepoint'] statement`: what would become of the state of its job.
+    ExplainAlter {
+        /// The savepoint; `None`: the job's last checkpoint.
+        from: Option<String>,
+        /// The statement.
+        statement: Box<Statement>,
+    },
     /// `EXPLAIN [stage] statement`.
     Explain {
         /// What to show.

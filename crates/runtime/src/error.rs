@@ -107,15 +107,21 @@ pub enum RuntimeError {
         /// What is wrong with each, newest first.
         faults: Vec<String>,
     },
-    /// The checkpoint is of a job with other operators.
-    #[error("the state of job '{job}' is that of another query: {}", other_state(.dropped, .added))]
+    /// The state is that of another query, and going on with this one would lose some of it.
+    #[error("the state of job '{job}' is that of another query: {}", .losses.join("; "))]
     OtherState {
         /// The job's name.
         job: String,
-        /// Operators of the checkpoint that the query has no more.
-        dropped: Vec<String>,
-        /// Operators of the query that the checkpoint has not.
-        added: Vec<String>,
+        /// What would be lost.
+        losses: Vec<String>,
+    },
+    /// The state is that of another query, and this one cannot go on from it.
+    #[error("the state of job '{job}' is that of another query, which this one cannot go on from: {why}")]
+    StateMisfit {
+        /// The job's name.
+        job: String,
+        /// Why.
+        why: String,
     },
     /// A checkpoint holds output that a sink has prepared, but the query writes that table no more.
     #[error(
@@ -164,6 +170,7 @@ impl RuntimeError {
             RuntimeError::State { error } => of_state(error),
             RuntimeError::NoCheckpoint { .. } => ErrorClass::Corruption,
             RuntimeError::OtherState { .. }
+            | RuntimeError::StateMisfit { .. }
             | RuntimeError::HeldOutput { .. }
             | RuntimeError::NoSavepoint
             | RuntimeError::Locked { .. } => ErrorClass::User,
@@ -184,7 +191,11 @@ impl RuntimeError {
             RuntimeError::NoCheckpoint { .. } => {
                 Some("bring the files back from a copy, or begin afresh, without the state, with --allow-fresh")
             }
-            RuntimeError::OtherState { .. } | RuntimeError::HeldOutput { .. } => Some(
+            RuntimeError::OtherState { .. } => Some(
+                "run the query as it was; or see with --dry-run what becomes of the state, and go on without what is lost with \
+                 --allow-dropped-state; or give the changed query another name (SET 'pipeline.name') to begin afresh",
+            ),
+            RuntimeError::StateMisfit { .. } | RuntimeError::HeldOutput { .. } => Some(
                 "run the query as it was, or give the changed one another name (SET 'pipeline.name') to begin afresh",
             ),
             RuntimeError::Locked { .. } => {
@@ -247,15 +258,6 @@ fn of_checkpoint(error: &CheckpointError) -> ErrorClass {
             ErrorClass::External
         }
     }
-}
-
-fn other_state(dropped: &[String], added: &[String]) -> String {
-    let list = |what: &str, names: &[String]| match names {
-        [] => None,
-        names => Some(format!("{what} {}", names.join(", "))),
-    };
-    let parts = [list("it has no more", dropped), list("the state knows nothing of", added)];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn of_datafusion(error: &DataFusionError) -> ErrorClass {

@@ -23,6 +23,8 @@
 //!
 //! Not here: SQL, the catalog, operators, connectors, how checkpoints are stored.
 
+mod alter;
+mod alter_columns;
 mod build;
 mod channel;
 mod coordinator;
@@ -38,6 +40,7 @@ mod metrics;
 mod pipeline;
 mod recovery;
 mod restart;
+mod router;
 mod savepoint;
 mod settings;
 mod shard;
@@ -52,10 +55,11 @@ mod tests;
 mod values;
 mod wake;
 
+pub use alter::{Alteration, OperatorChange, Verdict};
 pub use error::{ErrorClass, RuntimeError};
 pub use job::{JobEnd, JobHandle, JobState, JobSummary, start};
 pub use metrics::{JobMetrics, OperatorMetrics};
-pub use recovery::planned_in_phases;
+pub use recovery::{planned_in_phases, preview};
 pub use restart::RestartStrategy;
 pub use savepoint::{SavepointMade, SavepointTarget};
 pub use settings::{CheckpointSettings, JobSettings, StateBackend};

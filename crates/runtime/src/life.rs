@@ -6,7 +6,7 @@
 use crate::build::{Build, Built, MakeOperator, build};
 use crate::coordinator::Event;
 use crate::coordinator::checkpoints::CheckpointTimes;
-use crate::driver::{Driver, Keeping, Worker, run};
+use crate::driver::{Driver, Keeping, NamedCommitter, Worker, run};
 use crate::error::{ErrorClass, RuntimeError};
 use crate::job::{JobShared, JobState, JobSummary};
 use crate::keeper::{Fault, HeldSink, Keeper, remove_directory};
@@ -342,8 +342,8 @@ impl Definition {
             crate::driver::thread("state check".into(), move || check(&unchecked, &shared))?;
         }
         let driver = self.driver(&mut built, durable, keeping, &recovered, self.settings.epoch_interval / 20);
-        if recovered.beginning == Beginning::AtSavepoint {
-            // From then on it is a checkpoint that the job goes on from.
+        if matches!(recovered.beginning, Beginning::AtSavepoint | Beginning::Altered) {
+            // From then on it is a checkpoint of this query that the job goes on from.
             built.shared.tell(Event::Checkpoint);
         }
         tracing::info!(
@@ -382,7 +382,7 @@ impl Definition {
     /// that made the savepoint has written since; begun there again, it is the same line.
     fn lineage(&self, store: &CheckpointStore, recovered: &Recovered) -> Result<String, RuntimeError> {
         let lineage = match recovered.beginning {
-            Beginning::AsItWas => store.lineage(),
+            Beginning::AsItWas | Beginning::Altered => store.lineage(),
             Beginning::Renewed => store.renew_lineage(),
             Beginning::AtSavepoint => {
                 let origin = recovered.origin.as_deref().unwrap_or_default();
@@ -462,17 +462,19 @@ impl Definition {
 
     /// Commits what the checkpoint holds, in case that the job died before it was, and removes what will never be.
     pub(crate) fn settle(&self, built: &mut Built, recovered: &Recovered) -> Result<(), RuntimeError> {
-        let mut held: BTreeMap<(u64, u64), Vec<Commit>> = BTreeMap::new();
+        let mut held: BTreeMap<(NodeId, u64), Vec<Commit>> = BTreeMap::new();
         for commit in recovered.manifest.iter().flat_map(|m| &m.commits) {
-            if !self.dataflow.nodes().iter().any(|n| n.operator.0 == commit.operator) {
-                return Err(RuntimeError::HeldOutput { table: commit.table.clone() });
-            }
-            held.entry((commit.operator, commit.epoch)).or_default().push(Commit(commit.commit.clone()));
+            let operator = |node: &&NodeId| self.dataflow.nodes()[**node].operator.0 == commit.operator;
+            // In a changed query the sink of a table may have another id.
+            let table = |(_, (table, _)): &(&NodeId, &NamedCommitter)| *table == commit.table;
+            let node = built.committers.keys().find(operator);
+            let node = node.or_else(|| built.committers.iter().find(table).map(|(node, _)| node));
+            let Some(node) = node else { return Err(RuntimeError::HeldOutput { table: commit.table.clone() }) };
+            held.entry((*node, commit.epoch)).or_default().push(Commit(commit.commit.clone()));
         }
         for (node, (table, committer)) in &mut built.committers {
-            let operator = self.dataflow.nodes()[*node].operator.0;
             let fault = |e| RuntimeError::Sink { table: table.clone(), shard: None, error: Arc::new(e) };
-            for ((_, epoch), commits) in held.range((operator, 0)..=(operator, u64::MAX)) {
+            for ((_, epoch), commits) in held.range((*node, 0)..=(*node, u64::MAX)) {
                 committer.commit(Epoch(*epoch), commits).map_err(fault)?;
             }
             committer.clear(recovered.after()).map_err(fault)?;

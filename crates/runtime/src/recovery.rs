@@ -10,14 +10,16 @@
 //! ([`Recovered::unchecked`]), and RocksDB checks every block that it reads. When damage is found so, the job fails, which is noted beside
 //! the live state ([`suspect`]); whoever finds the note checks everything before.
 
+use crate::alter::{Alteration, alteration};
 use crate::error::RuntimeError;
 use crate::job::JobShared;
 use crate::keeper::{Fault, remove_directory};
+use crate::router::Router;
 use crate::savepoint::{KEYS_END, SavepointTarget};
 use crate::settings::{CheckpointSettings, JobSettings, StateBackend, open_named};
 use eddyline_changes::{Epoch, KeyGroups};
-use eddyline_checkpoint::{CheckpointId, CheckpointStore, Found, Manifest, Savepoint, Unchecked};
-use eddyline_plan::{Dataflow, OperatorSpec};
+use eddyline_checkpoint::{CheckpointId, CheckpointStore, Found, Manifest, OperatorFact, Savepoint, Unchecked};
+use eddyline_plan::{Dataflow, Node, OperatorSpec, state_origins};
 use eddyline_state::{Backend, Each, EntriesReader, MemoryBackend, StateError, Write};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,6 +58,8 @@ pub(crate) struct Recovered {
 pub(crate) enum Beginning {
     /// For the first time, or where it was.
     AsItWas,
+    /// Where it was, with a changed query.
+    Altered,
     /// There are checkpoints, and it begins afresh all the same.
     Renewed,
     /// At a savepoint.
@@ -97,7 +101,7 @@ impl OpenSavepoint {
         settings: &JobSettings,
     ) -> Result<Recovered, RuntimeError> {
         check_key_groups(&self.manifest, settings)?;
-        check_operators(&self.manifest, dataflow)?;
+        let altered = allowed(&self.manifest, dataflow, settings)?;
         let backends = fresh(settings, live)?;
         let groups = KeyGroups::new(self.manifest.max_parallelism, settings.shards as u16);
         let temporary = std::env::temp_dir();
@@ -105,7 +109,8 @@ impl OpenSavepoint {
         for shard in 0..self.manifest.shards.len() {
             let file = self.place.file(&self.manifest, shard, scratch.path()).map_err(Fault::Store)?;
             let mut entries = EntriesReader::open(&file).map_err(Fault::State)?;
-            spread(|each| entries.read_all(each), &backends, groups).map_err(Fault::State)?;
+            let mut router = Router::new(&altered, groups).map_err(Fault::State)?;
+            spread(|each| entries.read_all(each), &mut router, &backends).map_err(Fault::State)?;
         }
         let (location, epoch) = (self.place.name(), self.manifest.epoch);
         tracing::info!(location, epoch, bytes = self.manifest.size_bytes(), "state restored from savepoint");
@@ -215,17 +220,19 @@ pub(crate) fn recover(
         if let Ok(manifest) = &manifest {
             check_key_groups(manifest, settings)?;
         }
+        let altered = manifest.as_ref().ok().map(|manifest| allowed(manifest, dataflow, settings)).transpose()?;
+        let altered = altered.unwrap_or_default();
         let attempt = manifest.map_err(Fault::Store).and_then(|manifest| {
-            let restored = restore(store, &manifest, live, settings, checked_bytes)?;
+            let restored = restore(store, &manifest, live, settings, &altered, checked_bytes)?;
             Ok((manifest, restored))
         });
         match attempt {
             Ok((manifest, Restored { backends, is_same, unchecked })) => {
-                check_operators(&manifest, dataflow)?;
                 tracing::info!(%id, epoch = manifest.epoch, bytes = manifest.size_bytes(), "state restored");
                 // What is wrong was passed over.
                 let _ = std::fs::remove_file(suspect);
-                let (origin, beginning) = (manifest.origin.clone(), Beginning::AsItWas);
+                let origin = manifest.origin.clone();
+                let beginning = if altered.is_nothing() { Beginning::AsItWas } else { Beginning::Altered };
                 let manifest = Some(manifest);
                 return Ok(Recovered { backends, manifest, is_same, last, beginning, origin, unchecked, passed_over });
             }
@@ -270,10 +277,13 @@ fn restore(
     manifest: &Manifest,
     live: &Path,
     settings: &JobSettings,
+    altered: &Alteration,
     checked_bytes: u64,
 ) -> Result<Restored, Fault> {
     let kind = &settings.backend;
-    let is_same = manifest.shards.len() == settings.shards && manifest.shards.iter().all(|s| s.backend == kind.name());
+    let is_same = altered.is_in_place(manifest)
+        && manifest.shards.len() == settings.shards
+        && manifest.shards.iter().all(|s| s.backend == kind.name());
     let mut unchecked = Vec::new();
     for shard in 0..manifest.shards.len() {
         let directory = if is_same { directory_of(live, shard) } else { live.join(format!("from-{shard}")) };
@@ -297,7 +307,8 @@ fn restore(
             StateError::Corrupt { table: store.name_of(manifest.id), message }
         };
         let from = open_named(&state.backend, &directory).unwrap_or_else(|| Err(unknown())).map_err(Fault::State)?;
-        spread(|each| from.scan(&[], &KEYS_END, each), &to, groups).map_err(Fault::State)?;
+        let mut router = Router::new(altered, groups).map_err(Fault::State)?;
+        spread(|each| from.scan(&[], &KEYS_END, each), &mut router, &to).map_err(Fault::State)?;
         drop(from);
         remove_directory(&directory)?;
     }
@@ -319,21 +330,16 @@ pub(crate) fn check(unchecked: &[Unchecked], shared: &JobShared) {
     }
 }
 
-/// Copies every entry to the shard that owns its key group now.
+/// Copies every entry to the shard that owns its key group now, as the operator has it that goes on with it.
 fn spread(
     scan: impl FnOnce(&mut Each<'_>) -> Result<(), StateError>,
+    router: &mut Router<'_>,
     to: &[Arc<dyn Backend>],
-    groups: KeyGroups,
 ) -> Result<(), StateError> {
     let mut writes: Vec<Vec<Write>> = to.iter().map(|_| Vec::new()).collect();
     scan(&mut |key, value| {
-        let group = key.get(10..12).and_then(|b| b.try_into().ok()).map(u16::from_be_bytes);
-        let group = group.filter(|g| *g < groups.groups()).ok_or_else(|| StateError::Corrupt {
-            table: "all".into(),
-            message: format!("a key of {} bytes belongs to no key group", key.len()),
-        })?;
-        let shard = (0..to.len()).find(|s| groups.range_of(*s).contains(&group)).unwrap_or(0);
-        writes[shard].push(Write::Put(key.to_vec(), value.to_vec()));
+        let Some((shard, key, value)) = router.route(key, value)? else { return Ok(()) };
+        writes[shard].push(Write::Put(key, value));
         match writes[shard].len() {
             MOVED_ENTRIES.. => to[shard].write(std::mem::take(&mut writes[shard])),
             _ => Ok(()),
@@ -353,31 +359,64 @@ fn check_key_groups(manifest: &Manifest, settings: &JobSettings) -> Result<(), R
     Err(RuntimeError::Setting { setting: "pipeline.max-parallelism", message })
 }
 
-/// State belongs to operators by their ids: a job that was changed has others.
-fn check_operators(manifest: &Manifest, dataflow: &Dataflow) -> Result<(), RuntimeError> {
-    let now: BTreeMap<u64, String> = operator_facts(dataflow).into_iter().map(|o| (o.id, o.name)).collect();
-    let then: BTreeMap<u64, &str> = manifest.operators.iter().map(|o| (o.id, o.name.as_str())).collect();
-    let dropped: Vec<String> =
-        then.iter().filter(|(id, _)| !now.contains_key(id)).map(|(_, name)| (*name).to_owned()).collect();
-    let added: Vec<String> =
-        now.iter().filter(|(id, _)| !then.contains_key(id)).map(|(_, name)| name.clone()).collect();
-    if dropped.is_empty() && added.is_empty() {
-        return Ok(());
+/// What becomes of the state, if it may.
+fn allowed(manifest: &Manifest, dataflow: &Dataflow, settings: &JobSettings) -> Result<Alteration, RuntimeError> {
+    let altered = alteration(manifest, dataflow);
+    let job = manifest.job.clone();
+    match &altered.impossible {
+        Some(why) => Err(RuntimeError::StateMisfit { job, why: why.clone() }),
+        None if altered.loses() && !settings.allow_dropped_state => {
+            Err(RuntimeError::OtherState { job, losses: altered.losses() })
+        }
+        None => {
+            if !altered.is_nothing() {
+                tracing::info!(job, changes = %altered, "the query was changed");
+            }
+            Ok(altered)
+        }
     }
-    Err(RuntimeError::OtherState { job: manifest.job.clone(), dropped, added })
+}
+
+/// What would become of the state of a job, if it began now with this plan; `None`: it has none. The place of the state, and what becomes of
+/// it. Nothing is changed.
+///
+/// # Errors
+/// The places cannot be reached, there is no savepoint, or no checkpoint can be read.
+pub fn preview(
+    job: &str,
+    dataflow: &Dataflow,
+    checkpoints: Option<&CheckpointSettings>,
+    from: Option<&SavepointTarget>,
+    tokio: &Handle,
+) -> Result<Option<(String, Alteration)>, RuntimeError> {
+    if let Some(from) = from {
+        let OpenSavepoint { place, manifest } = OpenSavepoint::open(from, tokio)?;
+        return Ok(Some((place.name(), alteration(&manifest, dataflow))));
+    }
+    let Some(settings) = checkpoints else { return Ok(None) };
+    let store = CheckpointStore::new(&settings.place(tokio)?, job);
+    let found = store.list().map_err(Fault::Store)?;
+    match found.iter().find_map(|f| f.manifest.as_ref().ok()) {
+        Some(manifest) => Ok(Some((store.name_of(manifest.id), alteration(manifest, dataflow)))),
+        None => Ok(None),
+    }
 }
 
 /// The operators of a dataflow, as a manifest names them.
-pub(crate) fn operator_facts(dataflow: &Dataflow) -> Vec<eddyline_checkpoint::OperatorFact> {
-    let fact = |n: &eddyline_plan::Node| eddyline_checkpoint::OperatorFact {
-        id: n.operator.0,
-        name: match &n.spec {
-            OperatorSpec::Source(spec) => format!("{} {}", n.spec.name(), spec.table),
-            OperatorSpec::Sink(spec) => format!("{} {}", n.spec.name(), spec.table),
-            _ => format!("{} #{}", n.spec.name(), n.id),
-        },
-    };
+pub(crate) fn operator_facts(dataflow: &Dataflow) -> Vec<OperatorFact> {
+    let mut states: BTreeMap<_, _> =
+        state_origins(dataflow).iter().map(|origin| (origin.node, crate::alter_columns::fact(origin))).collect();
+    let fact = |n: &Node| OperatorFact { id: n.operator.0, name: operator_name(n), state: states.remove(&n.id) };
     dataflow.nodes().iter().map(fact).collect()
+}
+
+/// An operator, as EXPLAIN shows it.
+pub(crate) fn operator_name(node: &Node) -> String {
+    match &node.spec {
+        OperatorSpec::Source(spec) => format!("{} {}", node.spec.name(), spec.table),
+        OperatorSpec::Sink(spec) => format!("{} {}", node.spec.name(), spec.table),
+        _ => format!("{} #{}", node.spec.name(), node.id),
+    }
 }
 
 fn directory_of(live: &Path, shard: usize) -> std::path::PathBuf {

@@ -130,6 +130,8 @@ pub struct JobSettings {
     pub restart: RestartStrategy,
     /// The savepoint to begin at. A job that keeps checkpoints goes on from its last one if it began at that savepoint before.
     pub from: Option<SavepointTarget>,
+    /// Go on from the state of another query also where some of it is lost.
+    pub allow_dropped_state: bool,
     /// The plan has its aggregates in phases; noted with the state, so that the plan to which it is restored can be alike.
     pub in_phases: bool,
 }
@@ -152,6 +154,7 @@ impl Default for JobSettings {
             checkpoints: None,
             restart: RestartStrategy::default(),
             from: None,
+            allow_dropped_state: false,
             in_phases: false,
         }
     }

@@ -35,6 +35,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Exit> {
         environment: std::env::vars().collect(),
         allow_fresh: args.allow_fresh,
         from: args.from.clone(),
+        allow_dropped_state: args.allow_dropped_state,
+        is_dry_run: args.dry_run,
         program: args.file.file_stem().and_then(|name| name.to_str()).filter(|name| *name != "-").map(str::to_owned),
         ..EngineConfig::new(tokio.handle().clone())
     });

@@ -42,10 +42,13 @@
 
 mod distinct;
 mod local;
+mod migration;
 mod operator;
 mod state;
 #[cfg(test)]
 mod tests;
+
+pub use migration::{AccumulatorSource, GroupMigration, GroupMigrationSpec, MigratedEntry};
 
 use crate::aggregation::{calls_bytes, set_layouts, value_layout};
 use crate::layout::{Below, Bound, Layout, SLOT_BYTES, TableLayout, columns_bytes, names};

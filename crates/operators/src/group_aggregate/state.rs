@@ -6,7 +6,7 @@ use eddyline_changes::hash::{combine, hash_columns};
 use eddyline_plan::GroupAggregateSpec;
 use eddyline_state::{SlotTable, StateError, Store, Table, TableId};
 
-const GROUPS: TableId = 0;
+pub(super) const GROUPS: TableId = 0;
 
 /// The groups: per slot the number of rows and the accumulators.
 ///

@@ -61,11 +61,14 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     let refused =
         ["ESTIMATED_COST", "JSON_EXECUTION_PLAN", "PLAN_ADVICE", "ANALYZE", "VERBOSE", "AST", "STREAM", "WATERMARK"];
     if let Some(what) = refused.iter().find(|w| cursor.peek_word(w)) {
-        let hint = "write EXPLAIN, EXPLAIN LOGICAL, EXPLAIN OPTIMIZED, EXPLAIN CHANGELOG or EXPLAIN STATE";
+        let hint =
+            "write EXPLAIN, EXPLAIN LOGICAL, EXPLAIN OPTIMIZED, EXPLAIN CHANGELOG, EXPLAIN STATE or EXPLAIN ALTER";
         return Err(refuse::unsupported(&format!("EXPLAIN {what}"), hint).at(cursor.position()));
     }
     // What is kept is no stage of planning.
-    let stage = if cursor.word("STATE") {
+    let alters = cursor.word("ALTER");
+    let from = if alters && cursor.word("FROM") { Some(cursor.string("the place of a savepoint")?) } else { None };
+    let stage = if alters || cursor.word("STATE") {
         None
     } else if cursor.word("LOGICAL") {
         Some(ExplainStage::Logical)
@@ -91,6 +94,7 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
             let statement = Box::new(statement);
             Ok(match stage {
                 Some(stage) => StatementKind::Explain { stage, statement },
+                None if alters => StatementKind::ExplainAlter { from, statement },
                 None => StatementKind::ExplainState(statement),
             })
         }

@@ -25,6 +25,9 @@ fn said(statement: &Statement) -> String {
         }
         StatementKind::Select(query) => query.to_string(),
         StatementKind::Explain { stage, statement } => format!("explain {stage:?} of {}", said(statement)),
+        StatementKind::ExplainAlter { from, statement } => {
+            format!("explain the change from {from:?} to {}", said(statement))
+        }
         StatementKind::ExplainState(statement) => format!("explain the state of {}", said(statement)),
         other => format!("{other:?}"),
     };
@@ -167,6 +170,8 @@ fn views_inserts_and_sets() {
         ("EXPLAIN PLAN FOR INSERT INTO t SELECT 1", "explain Dataflow of into t[] at 30: SELECT 1"),
         ("EXPLAIN CHANGELOG_MODE SELECT 1", "explain Changelog of SELECT 1"),
         ("EXPLAIN STATE SELECT 1", "explain the state of SELECT 1"),
+        ("EXPLAIN ALTER SELECT 1", "explain the change from None to SELECT 1"),
+        ("EXPLAIN ALTER FROM '/one' SELECT 1", "explain the change from Some(\"/one\") to SELECT 1"),
         (
             "EXPLAIN LOGICAL STATEMENT SET BEGIN INSERT INTO a SELECT 1; END",
             "explain Logical of set of [into a[] at 49: SELECT 1]",

@@ -1,0 +1,332 @@
+//! What operators keep, in words that depend neither on positions of columns nor on what else a query computes. By them it can be told
+//! of two plans which operators keep the same.
+//!
+//! Every column of every node has a text over the columns of tables: `sum(price * 2)` of a projection's `x`, where the projection says
+//! `price * 2 AS x`. The rows of every node have one too, which says where they come from and which of them are there, but not which
+//! columns are put out. Two operators keep something of the same rows, in the same way, when their
+//! [places](StateOrigin::place) are equal. Whether it is the same that they keep is for their columns to say. Where a text cannot be made independent
+//! of positions it holds them: then plans are found to differ more often than they do, and never too seldom.
+
+use crate::{AggregateCall, AggregatePhase, Dataflow, Expression, JoinKind, Node, NodeId, OperatorSpec, OrderColumn};
+use arrow::datatypes::DataType;
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr::expressions::Column;
+use eddyline_changes::hash::hash_bytes;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// Longer texts are cut, with a hash of the whole behind.
+const TEXT_BYTES_MAX: usize = 160;
+
+/// What an operator keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StateOrigin {
+    /// The node.
+    pub node: NodeId,
+    /// Of which rows, by what, and in which way.
+    pub place: String,
+    /// The columns of the key, where that is known.
+    pub keys: Vec<KeptColumn>,
+    /// The aggregates, or the columns of the rows that are kept.
+    pub kept: Vec<KeptColumn>,
+    /// What else decides how it is encoded.
+    pub form: String,
+}
+
+/// A column of what an operator keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptColumn {
+    /// What it is.
+    pub text: String,
+    /// The type of the values of a key or a row; that of the result of an aggregate.
+    pub data_type: DataType,
+    /// The aggregate.
+    pub call: Option<AggregateCall>,
+}
+
+/// What all operators of a plan keep: sources, which keep how far they have read, first; then the others that keep anything.
+pub fn state_origins(dataflow: &Dataflow) -> Vec<StateOrigin> {
+    let mut texts = Texts { dataflow, rows: Vec::new(), columns: Vec::new() };
+    let mut origins: Vec<StateOrigin> = Vec::new();
+    for node in dataflow.nodes() {
+        let (rows, columns) = texts.of(node);
+        origins.extend(texts.origin(node, &rows));
+        texts.rows.push(rows);
+        texts.columns.push(columns);
+    }
+    origins.sort_by_key(|o| (!matches!(dataflow.nodes()[o.node].spec, OperatorSpec::Source(_)), o.node));
+    origins
+}
+
+/// The texts of the nodes so far.
+struct Texts<'a> {
+    dataflow: &'a Dataflow,
+    rows: Vec<String>,
+    columns: Vec<Vec<String>>,
+}
+
+impl Texts<'_> {
+    /// The texts of a node's rows and columns.
+    fn of(&self, node: &Node) -> (String, Vec<String>) {
+        let below = node.inputs.first().map(|i| i.from);
+        let rows = |n: Option<NodeId>| n.map_or("", |n| self.rows[n].as_str());
+        let columns = |n: Option<NodeId>| n.map_or(&[][..], |n| self.columns[n].as_slice());
+        match &node.spec {
+            OperatorSpec::Source(spec) => {
+                let decoded: Vec<String> = spec.decoded().fields().iter().map(|f| f.name().clone()).collect();
+                let filter = filtered(spec.predicate.as_ref(), &decoded);
+                let project = spec.project.iter().map(|e| over(&e.expression, &decoded));
+                (short(format!("rows of {}{filter}", spec.table)), project.collect())
+            }
+            OperatorSpec::Calc(spec) => {
+                let columns = columns(below);
+                let filter = filtered(spec.predicate.as_ref(), columns);
+                let project = spec.project.iter().map(|e| over(&e.expression, columns));
+                (short(format!("{}{filter}", rows(below))), project.collect())
+            }
+            OperatorSpec::GroupAggregate(spec) => match spec.phase {
+                AggregatePhase::Single | AggregatePhase::Global => {
+                    let base = self.base(node);
+                    let keys = self.picked(below, &spec.keys);
+                    let calls = spec.calls.iter().map(|c| call_text(c, &self.columns[base]));
+                    let columns = keys.iter().cloned().chain(calls).collect();
+                    (short(format!("groups of ({}) by ({})", self.rows[base], keys.join(", "))), columns)
+                }
+                AggregatePhase::Local | AggregatePhase::Distinct => self.partials(node, &spec.keys),
+            },
+            OperatorSpec::WindowAggregate(spec) => match spec.phase {
+                AggregatePhase::Local | AggregatePhase::Distinct => self.partials(node, &spec.keys),
+                _ => {
+                    let base = self.base(node);
+                    let keys = self.picked(below, &spec.keys);
+                    let time = self.columns[base].get(spec.time).cloned().unwrap_or_default();
+                    let calls = spec.calls.iter().map(|c| call_text(c, &self.columns[base]));
+                    let window = ["window_start", "window_end", "window_time"].map(str::to_owned);
+                    let columns = keys.iter().cloned().chain(calls).chain(window).collect();
+                    let (window, keys) = (spec.window, keys.join(", "));
+                    (short(format!("{window:?} of {time} of ({}) by ({keys})", self.rows[base])), columns)
+                }
+            },
+            OperatorSpec::WindowAssign(spec) => {
+                let time = columns(below).get(spec.time).cloned().unwrap_or_default();
+                let window = ["window_start", "window_end", "window_time"].map(|part| format!("{part} of {time}"));
+                let columns = columns(below).iter().cloned().chain(window).collect();
+                (short(format!("({}) in {:?} of {time}", rows(below), spec.window)), columns)
+            }
+            OperatorSpec::Join(spec) => {
+                let sides = [0, 1].map(|side: usize| node.inputs.get(side).map(|i| i.from));
+                let [left, right] = sides.map(columns);
+                let pair = |(l, r): &(usize, usize)| format!("{} = {}", at(left, *l), at(right, *r));
+                let on: Vec<String> = spec.on.iter().map(pair).collect();
+                let marked = |side: &str, texts: &[String]| -> Vec<String> {
+                    texts.iter().map(|text| short(format!("{side} {text}"))).collect()
+                };
+                let both = [marked("left", left), marked("right", right)].concat();
+                let residual = spec.residual.as_ref().map(|r| over(r, &both)).unwrap_or_default();
+                let all = match spec.kind {
+                    JoinKind::Mark => [marked("left", left), vec!["mark".to_owned()]].concat(),
+                    _ => both,
+                };
+                let [l, r] = sides.map(rows);
+                let (kind, on) = (spec.kind.name(), on.join(", "));
+                let text = format!("{kind} join of ({l}) with ({r}) on {on} if {residual} nulls {}", spec.null_equal);
+                (short(text), spec.output.iter().map(|c| at(&all, *c)).collect())
+            }
+            OperatorSpec::TopN(spec) => {
+                let columns = columns(below);
+                let order: Vec<String> = spec.order.iter().map(|o| order_text(o, columns)).collect();
+                let by: Vec<String> = spec.partition.iter().map(|c| at(columns, *c)).collect();
+                let (ranking, by, order) = (spec.ranking.name(), by.join(", "), order.join(", "));
+                let (first, last) = (spec.first, spec.last);
+                let text = match spec.local {
+                    true => rows(below).to_owned(),
+                    false => format!("{ranking} {first}..{last:?} of ({}) by ({by}) order {order}", rows(below)),
+                };
+                let all: Vec<String> = columns.iter().cloned().chain([ranking.to_owned()]).collect();
+                (short(text), spec.output.iter().map(|c| at(&all, *c)).collect())
+            }
+            OperatorSpec::Union => {
+                let inputs: Vec<&str> = node.inputs.iter().map(|i| self.rows[i.from].as_str()).collect();
+                let column = |c: usize| {
+                    let texts: Vec<String> = node.inputs.iter().map(|i| at(&self.columns[i.from], c)).collect();
+                    short(texts.join(" or "))
+                };
+                let columns = (0..node.schema.fields().len()).map(column).collect();
+                (short(format!("all of ({})", inputs.join(") and ("))), columns)
+            }
+            OperatorSpec::Sink(spec) => (format!("table {}", spec.table), Vec::new()),
+            _ => self.whole(node),
+        }
+    }
+
+    /// Of a node whose words hold positions: with all columns of its inputs, so that the positions mean something.
+    fn whole(&self, node: &Node) -> (String, Vec<String>) {
+        let mut text = format!("{:?}", node.spec);
+        for input in &node.inputs {
+            let _ = write!(text, " of ({}): {}", self.rows[input.from], self.columns[input.from].join(", "));
+        }
+        let name = format!("{} {:016x}", node.spec.name(), hash_bytes(text.as_bytes()));
+        let columns = (0..node.schema.fields().len()).map(|c| format!("{c} of {name}")).collect();
+        (name, columns)
+    }
+
+    /// What travels between the phases of an aggregate: keys, then partials.
+    fn partials(&self, node: &Node, keys: &[usize]) -> (String, Vec<String>) {
+        let below = node.inputs.first().map(|i| i.from);
+        let mut columns = self.picked(below, keys);
+        columns.resize(node.schema.fields().len().max(columns.len()), "partial".into());
+        (below.map(|b| self.rows[b].clone()).unwrap_or_default(), columns)
+    }
+
+    /// The node whose rows the first phase of an aggregate reads.
+    fn base(&self, node: &Node) -> NodeId {
+        let mut at = node.inputs.first().map_or(0, |i| i.from);
+        loop {
+            let below = &self.dataflow.nodes()[at];
+            let is_phase = match &below.spec {
+                OperatorSpec::GroupAggregate(spec) => {
+                    matches!(spec.phase, AggregatePhase::Local | AggregatePhase::Distinct)
+                }
+                OperatorSpec::WindowAggregate(spec) => spec.phase == AggregatePhase::Local,
+                _ => false,
+            };
+            match below.inputs.first().filter(|_| is_phase) {
+                Some(input) => at = input.from,
+                None => return at,
+            }
+        }
+    }
+
+    fn picked(&self, node: Option<NodeId>, columns: &[usize]) -> Vec<String> {
+        let texts = node.map_or(&[][..], |n| self.columns[n].as_slice());
+        columns.iter().map(|c| at(texts, *c)).collect()
+    }
+
+    /// What a node keeps, if it keeps anything; `rows` is the text of its rows.
+    fn origin(&self, node: &Node, rows: &str) -> Option<StateOrigin> {
+        let inputs = || node.inputs.iter().map(|i| i.from);
+        let origin = |keys, kept, form: String| {
+            let place = format!("{}: {rows}", node.spec.name());
+            Some(StateOrigin { node: node.id, place, keys, kept, form })
+        };
+        match &node.spec {
+            OperatorSpec::Source(spec) => {
+                let place = format!("Source: {}", spec.table);
+                Some(StateOrigin { node: node.id, place, keys: vec![], kept: vec![], form: String::new() })
+            }
+            OperatorSpec::GroupAggregate(spec) => {
+                let form = format!("{:?}, append-only {}", spec.phase, spec.append_only);
+                match spec.phase {
+                    AggregatePhase::Local => None,
+                    AggregatePhase::Distinct => {
+                        let calls: Vec<AggregateCall> = spec.calls.iter().filter(|c| c.distinct).cloned().collect();
+                        origin(self.keys(node, &spec.keys), self.calls(node, &calls), form)
+                    }
+                    _ => origin(self.keys(node, &spec.keys), self.calls(node, &spec.calls), form),
+                }
+            }
+            OperatorSpec::WindowAggregate(spec) if spec.phase != AggregatePhase::Local => {
+                let form = format!("{:?}, append-only {}", spec.phase, spec.append_only);
+                origin(self.keys(node, &spec.keys), self.calls(node, &spec.calls), form)
+            }
+            OperatorSpec::TopN(spec) if spec.local => None,
+            OperatorSpec::Join(spec) => {
+                let range = spec.range.as_ref().map(|r| (r.compare, r.is_all));
+                let form = format!("{:?} {range:?} {:?} {}", spec.append_only, spec.time, spec.on_close);
+                origin(vec![], inputs().flat_map(|i| self.all(i)).collect(), form)
+            }
+            OperatorSpec::TopN(spec) => {
+                let form = format!("append-only {} {:?}", spec.append_only, spec.closes);
+                origin(vec![], inputs().flat_map(|i| self.all(i)).collect(), form)
+            }
+            OperatorSpec::SetOperation(_)
+            | OperatorSpec::Over(_)
+            | OperatorSpec::TemporalFilter(_)
+            | OperatorSpec::ChangelogNormalize(_)
+            | OperatorSpec::SinkMaterialize(_) => {
+                origin(vec![], inputs().flat_map(|i| self.all(i)).collect(), String::new())
+            }
+            _ => None,
+        }
+    }
+
+    fn keys(&self, node: &Node, keys: &[usize]) -> Vec<KeptColumn> {
+        let Some(below) = node.inputs.first().map(|i| i.from) else { return vec![] };
+        let columns = self.all(below);
+        keys.iter().filter_map(|k| columns.get(*k).cloned()).collect()
+    }
+
+    fn calls(&self, node: &Node, calls: &[AggregateCall]) -> Vec<KeptColumn> {
+        let columns = &self.columns[self.base(node)];
+        let kept = |call: &AggregateCall| KeptColumn {
+            text: call_text(call, columns),
+            data_type: call.return_type.clone(),
+            call: Some(call.clone()),
+        };
+        calls.iter().map(kept).collect()
+    }
+
+    /// All columns that a node puts out.
+    fn all(&self, node: NodeId) -> Vec<KeptColumn> {
+        let fields = self.dataflow.nodes()[node].schema.fields().iter();
+        let kept = |(text, field): (&String, &arrow::datatypes::FieldRef)| KeptColumn {
+            text: text.clone(),
+            data_type: field.data_type().clone(),
+            call: None,
+        };
+        self.columns[node].iter().zip(fields).map(kept).collect()
+    }
+}
+
+fn at(texts: &[String], column: usize) -> String {
+    texts.get(column).cloned().unwrap_or_default()
+}
+
+fn filtered(predicate: Option<&Expression>, columns: &[String]) -> String {
+    predicate.map(|p| format!(" where {}", over(p, columns))).unwrap_or_default()
+}
+
+fn order_text(order: &OrderColumn, columns: &[String]) -> String {
+    format!("{} {} {}", at(columns, order.column), order.descending, order.nulls_first)
+}
+
+/// `sum(price) where active`.
+fn call_text(call: &AggregateCall, columns: &[String]) -> String {
+    let args: Vec<String> = call.args.iter().map(|c| at(columns, *c)).collect();
+    let distinct = if call.distinct || call.list.once { "distinct " } else { "" };
+    let args = if args.is_empty() { "*".to_owned() } else { args.join(", ") };
+    let mut text = format!("{}({distinct}{args})", call.function);
+    if let Some(filter) = call.filter {
+        let _ = write!(text, " where {}", at(columns, filter));
+    }
+    for order in &call.list.order {
+        let _ = write!(text, " order {} {} {}", at(columns, order.column), order.descending, order.nulls_first);
+    }
+    if !call.list.separator.is_empty() || call.list.fraction_bits != 0 {
+        let _ = write!(text, " by {:?} at {}", call.list.separator, f64::from_bits(call.list.fraction_bits));
+    }
+    short(text)
+}
+
+/// The text of an expression over columns of these texts.
+fn over(expression: &Expression, columns: &[String]) -> String {
+    let named = |e: Arc<dyn PhysicalExpr>| {
+        let Some(column) = e.downcast_ref::<Column>() else { return Ok(Transformed::no(e)) };
+        // At one place, whatever the column's: see below.
+        Ok(Transformed::yes(Arc::new(Column::new(&at(columns, column.index()), 0)) as Arc<dyn PhysicalExpr>))
+    };
+    // Nothing in it fails; and what was not replaced would hold positions.
+    let named = expression.physical().clone().transform_up(named);
+    let text = named.map_or_else(|_| expression.to_string(), |e| Expression::new(e.data).to_string());
+    short(text.replace("@0", ""))
+}
+
+/// A text as it is, or its beginning and a hash of the whole.
+fn short(text: String) -> String {
+    if text.len() <= TEXT_BYTES_MAX {
+        return text;
+    }
+    let end = (0..=TEXT_BYTES_MAX - 20).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}…{:016x}", &text[..end], hash_bytes(text.as_bytes()))
+}
