@@ -127,6 +127,30 @@ fn what_follows_from_what_was_kept_is_migrated_and_right() {
 }
 
 #[test]
+fn values_of_any_type_are_migrated() {
+    let directory = tempfile::tempdir().expect("directory");
+    let place = directory.path();
+    std::fs::create_dir(place.join("in")).expect("made");
+    std::fs::write(place.join("in/1.csv"), "1,a,2020-01-01 00:00:00.5,1.50,7\n1,a,2020-01-02 00:00:00.125,0.25,7\n")
+        .expect("written");
+    let columns = "k INT, name STRING, ts TIMESTAMP(3), d DECIMAL(10, 2), x INT";
+    let query = "SELECT k, name, MAX(ts), MIN(d), SUM(d), COUNT(DISTINCT x) FROM t GROUP BY k, name";
+    let out = "k INT, name STRING, ts TIMESTAMP(3), least DECIMAL(10, 2), s DECIMAL(38, 2), xs BIGINT";
+    script(place, columns, &[(out, query)], "");
+    let wanted = ["+I,1,a,2020-01-02 00:00:00.125,0.25,1.75,1"];
+    run_until(place, "job.out0", &["--shards", "1"], 2, &wanted, &["--savepoint", "one"]);
+    std::fs::remove_dir_all(place.join("out0")).expect("removed");
+    std::fs::write(place.join("in/2.csv"), "1,a,2020-01-01 00:00:00,5,8\n").expect("written");
+
+    let columns = "k BIGINT, name STRING, ts TIMESTAMP(3), d DECIMAL(12, 2), x INT";
+    let query = "SELECT k, name, COUNT(*), MIN(d), SUM(d), COUNT(DISTINCT x), MAX(ts) FROM t GROUP BY k, name";
+    let out = "k BIGINT, name STRING, n BIGINT, least DECIMAL(12, 2), s DECIMAL(38, 2), xs BIGINT, ts TIMESTAMP(3)";
+    script(place, columns, &[(out, query)], "");
+    let wanted = ["-U,1,a,2,0.25,1.75,1,2020-01-02 00:00:00.125", "+U,1,a,3,0.25,6.75,2,2020-01-02 00:00:00.125"];
+    run_until(place, "job.out0", &["--from", "one", "--shards", "4"], 1, &wanted, &[]);
+}
+
+#[test]
 fn what_would_be_lost_is_told_and_goes_only_when_that_is_allowed() {
     let directory = tempfile::tempdir().expect("directory");
     let place = directory.path();

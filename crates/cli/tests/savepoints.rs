@@ -1,7 +1,7 @@
 //! Savepoints through the binary: made while a job runs and when it is stopped, restored on other numbers of shards.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
@@ -130,10 +130,14 @@ const SINKS: &[(&str, &str, &str, &str)] = &[
 
 /// The job, its input as fast as it goes or limited.
 fn script(place: &Path, is_limited: bool, settings: &str) -> String {
-    let rate = if is_limited { format!(", 'next-event.rate' = '{}'", EVENTS / SECONDS) } else { String::new() };
-    let place = place.display();
+    let rate = if is_limited { Some(EVENTS / SECONDS) } else { None };
+    script_of(&place.display().to_string(), EVENTS, rate, settings)
+}
+
+fn script_of(place: &str, events: u64, rate: Option<u64>, settings: &str) -> String {
+    let rate = rate.map(|rate| format!(", 'next-event.rate' = '{rate}'")).unwrap_or_default();
     let source =
-        |table: &str| format!("'connector' = 'nexmark', 'nexmark.table' = '{table}', 'events.num' = '{EVENTS}'{rate}");
+        |table: &str| format!("'connector' = 'nexmark', 'nexmark.table' = '{table}', 'events.num' = '{events}'{rate}");
     let mut sql = format!(
         "{settings}\n\
          CREATE TABLE bid (auction BIGINT, bidder BIGINT, price BIGINT, date_time TIMESTAMP(3), \
@@ -271,6 +275,65 @@ fn every_room_goes_on_from_1_shard_on_4_and_from_there_on_2() {
     std::fs::write(place.join("job.sql"), script(place, false, "")).expect("written");
     done(place, &["run", "job.sql", "--quiet", "--shards", "2", "--from", &two]);
     check(place, undisturbed);
+}
+
+/// Savepoints of earlier versions: see fixtures/README.md.
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/savepoints")
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("a directory").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+#[test]
+fn savepoints_of_earlier_versions_are_gone_on_from() {
+    let mut fixtures: Vec<PathBuf> =
+        std::fs::read_dir(fixtures()).expect("fixtures").flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
+    fixtures.sort();
+    assert!(!fixtures.is_empty());
+    for fixture in fixtures {
+        let (directory, other) = (tempfile::tempdir().expect("directory"), tempfile::tempdir().expect("directory"));
+        let (place, other) = (directory.path(), other.path());
+        copy(&fixture, place);
+        for file in ["job.sql", "ratings.csv"] {
+            std::fs::copy(fixture.join(file), other.join(file)).expect("copied");
+        }
+        done(other, &["run", "job.sql", "--quiet"]);
+        assert!(done(place, &["state", "verify", "savepoint"]).contains("whole"));
+        done(place, &["run", "job.sql", "--quiet", "--shards", "3", "--from", "savepoint"]);
+        let tables = std::fs::read_to_string(fixture.join("tables")).expect("read");
+        for (table, format) in tables.lines().filter_map(|line| line.split_once(' ')) {
+            let (found, wanted) = (rows(place, table, format), rows(other, table, format));
+            assert!(!wanted.is_empty() && found == wanted, "{}: {table} differs", fixture.display());
+        }
+    }
+}
+
+/// Writes a fixture: `EDDYLINE_FIXTURE=<version>` says which.
+#[test]
+fn a_fixture_is_written_when_it_is_asked_for() {
+    let Ok(version) = std::env::var("EDDYLINE_FIXTURE") else { return };
+    let place = fixtures().join(version);
+    std::fs::create_dir_all(&place).expect("made");
+    write_ratings(&place);
+    std::fs::write(place.join("job.sql"), script_of(".", 1200, Some(400), "")).expect("written");
+    let mut child = start(&place, "job", &["job.sql", "--quiet", "--shards", "2"]);
+    std::thread::sleep(Duration::from_millis(1200));
+    done(&place, &["stop", "job", "--savepoint", "savepoint"]);
+    assert!(child.wait().expect("an end").success());
+    std::fs::write(place.join("job.sql"), script_of(".", 1200, None, "")).expect("written");
+    let tables = SINKS.iter().map(|(table, _, format, _)| format!("{table} {format}\n")).collect::<String>();
+    std::fs::write(place.join("tables"), tables).expect("written");
+    std::fs::remove_dir_all(place.join("run")).expect("removed");
 }
 
 /// Counts and copies 30,000 rows in about three seconds.

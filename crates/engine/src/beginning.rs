@@ -85,6 +85,7 @@ fn name_of_inserts(engine: &Engine, settings: &Settings, tables: &[&str]) -> Str
         // One program may have several jobs, with a table each.
         (None, Some(program), [table]) => format!("{program}.{table}"),
         (None, Some(program), _) => program.to_owned(),
+        (None, None, []) => "select".into(),
         (None, None, [table]) => format!("insert-into {table}"),
         (None, None, tables) => format!("{} inserts", tables.len()),
     }

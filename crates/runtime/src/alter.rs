@@ -17,7 +17,7 @@
 use crate::alter_columns::{migration, widened};
 use eddyline_checkpoint::{ColumnFact, Manifest, OperatorFact, StateFact};
 use eddyline_operators::GroupMigrationSpec;
-use eddyline_plan::{ChangeMode, Dataflow, NodeId, OperatorSpec, StateOrigin, state_origins};
+use eddyline_plan::{AggregatePhase, ChangeMode, Dataflow, NodeId, OperatorSpec, StateOrigin, state_origins};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -297,8 +297,9 @@ impl Judging<'_> {
             return Ok((None, String::new(), false));
         }
         let node = &self.dataflow.nodes()[new.origin.node];
-        let OperatorSpec::GroupAggregate(spec) = &node.spec else {
-            return Err(difference(old, &new.fact));
+        let spec = match &node.spec {
+            OperatorSpec::GroupAggregate(spec) if spec.phase != AggregatePhase::Distinct => spec,
+            _ => return Err(difference(old, &new.fact)),
         };
         let migration = migration(spec, old, &new.fact, &new.origin)?;
         let mut parts = widened(old, &new.fact);

@@ -4,7 +4,9 @@
 use crate::args::{StateArgs, StatePlace, StateVerb};
 use crate::exit::Exit;
 use crate::run::{grouped, tell, tokio_runtime};
-use eddyline_checkpoint::{Attempt, CheckpointError, CheckpointStore, Found, Manifest, Outcome, Place, Savepoint};
+use eddyline_checkpoint::{
+    Attempt, CheckpointError, CheckpointStore, ColumnFact, Found, Manifest, OperatorFact, Outcome, Place, Savepoint,
+};
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -181,11 +183,23 @@ fn describe(manifest: &Manifest, out: &mut String) {
     }
     let _ = writeln!(out, "  operators:");
     for operator in &manifest.operators {
-        let _ = writeln!(out, "    {:016x} {}", operator.id, operator.name);
+        let _ = writeln!(out, "    {:016x} {}{}", operator.id, operator.name, kept(operator));
     }
     for commit in &manifest.commits {
         let _ =
             writeln!(out, "  prepared for {} in epoch {}: {} bytes", commit.table, commit.epoch, commit.commit.len());
+    }
+}
+
+/// What an operator keeps.
+fn kept(operator: &OperatorFact) -> String {
+    let Some(state) = &operator.state else { return String::new() };
+    let texts = |columns: &[ColumnFact]| columns.iter().map(|c| c.text.as_str()).collect::<Vec<_>>().join(", ");
+    match (state.keys.is_empty(), state.kept.is_empty()) {
+        (true, true) => String::new(),
+        (true, false) => format!(" keeps {}", texts(&state.kept)),
+        (false, true) => format!(" keeps ({})", texts(&state.keys)),
+        (false, false) => format!(" keeps {} by ({})", texts(&state.kept), texts(&state.keys)),
     }
 }
 
