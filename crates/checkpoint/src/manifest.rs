@@ -11,8 +11,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The version of the format that is written, and the only one that is read.
-pub(crate) const VERSION: u32 = 1;
+/// The version of the format that is written, and the only one that is read; also of what operators encode: since version 2 the keys of
+/// some tables begin with a lead.
+pub(crate) const VERSION: u32 = 2;
 
 /// Number of a checkpoint among those of its job, counted from 1; savepoints are counted with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -314,7 +314,7 @@ fn another_version_is_told_as_such() {
     manifest.version = 99;
     fs::write(bench.path("checkpoints/0000000001/manifest"), manifest.encode().unwrap()).unwrap();
     let error = bench.store.manifest(CheckpointId(1)).unwrap_err();
-    assert!(error.to_string().ends_with("is of version 99 of the format; this program reads version 1"), "{error}");
+    assert!(error.to_string().ends_with("is of version 99 of the format; this program reads version 2"), "{error}");
 }
 
 #[test]

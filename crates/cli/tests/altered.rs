@@ -78,8 +78,11 @@ fn run_until(place: &Path, job: &str, args: &[&str], rows: u64, wanted: &[&str],
     let mut command = command(place, &[&["run", "job.sql", "--json"], args].concat());
     let mut child = command.stdout(Stdio::piped()).spawn().expect("started");
     let mut events = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    let is_read = |event: String| event.contains(&format!("\"rows_in\":{rows},"));
-    assert!(events.any(|event| is_read(event.expect("a line"))), "it ended before it had read {rows} rows");
+    let mut seen = Vec::new();
+    while !seen.last().is_some_and(|event: &String| event.contains(&format!("\"rows_in\":{rows},"))) {
+        let Some(event) = events.next() else { panic!("it ended before it had read {rows} rows: {seen:?}") };
+        seen.push(event.expect("a line"));
+    }
     done(place, &[&["stop", job], stop].concat());
     events.for_each(drop);
     assert!(child.wait().expect("an end").success());

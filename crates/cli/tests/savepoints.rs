@@ -323,6 +323,7 @@ fn savepoints_of_earlier_versions_are_gone_on_from() {
 fn a_fixture_is_written_when_it_is_asked_for() {
     let Ok(version) = std::env::var("EDDYLINE_FIXTURE") else { return };
     let place = fixtures().join(version);
+    let _ = std::fs::remove_dir_all(&place);
     std::fs::create_dir_all(&place).expect("made");
     write_ratings(&place);
     std::fs::write(place.join("job.sql"), script_of(".", 1200, Some(400), "")).expect("written");
@@ -362,7 +363,7 @@ fn a_job_goes_on_while_a_savepoint_is_made_and_another_begins_at_it() {
     let settings = "SET 'state.savepoints.dir' = 'savepoints';";
     std::fs::write(place.join("job.sql"), counting(place, settings)).expect("written");
     let mut child = start(place, "job", &["job.sql", "--quiet"]);
-    std::thread::sleep(Duration::from_millis(700));
+    std::thread::sleep(Duration::from_millis(200));
     let made = done(place, &["savepoint", "job"]);
     let there = refused(place, &["savepoint", "job", &made]);
     assert!(there.contains("is there already"), "{there}");
