@@ -280,7 +280,6 @@ impl Judging<'_> {
     }
 
     /// The state of an operator of the same place. `Err`: why it cannot go on.
-    #[expect(clippy::type_complexity, reason = "the parts of a verdict")]
     fn go_on(
         &self,
         new: &New,

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// Operator, table, key group: see the page of `eddyline_state`.
 const HEAD_BYTES: usize = 12;
 
+/// Shard, key and value of an entry.
+pub(crate) type Routed = (usize, Vec<u8>, Vec<u8>);
+
 /// Knows where entries go.
 pub(crate) struct Router<'a> {
     altered: &'a Alteration,
@@ -34,7 +37,7 @@ impl<'a> Router<'a> {
     ///
     /// # Errors
     /// It is no entry of the state of a job.
-    pub(crate) fn route(&mut self, key: &[u8], value: &[u8]) -> Result<Option<(usize, Vec<u8>, Vec<u8>)>, StateError> {
+    pub(crate) fn route(&mut self, key: &[u8], value: &[u8]) -> Result<Option<Routed>, StateError> {
         let no_group = || StateError::Corrupt {
             table: "all".into(),
             message: format!("a key of {} bytes belongs to no key group", key.len()),
@@ -62,7 +65,7 @@ impl<'a> Router<'a> {
     }
 
     fn shard(&self, group: KeyGroup) -> usize {
-        (0..usize::from(self.groups.shards())).find(|s| self.groups.range_of(*s).contains(&group)).unwrap_or(0)
+        (0..self.groups.shards()).find(|s| self.groups.range_of(*s).contains(&group)).unwrap_or(0)
     }
 }
 
