@@ -13,6 +13,17 @@ pub enum Write {
     DeleteRange(Vec<u8>, Vec<u8>),
 }
 
+impl Write {
+    /// The same, borrowed.
+    pub fn as_ref(&self) -> WriteRef<'_> {
+        match self {
+            Self::Put(key, value) => WriteRef::Put(key, value),
+            Self::Delete(key) => WriteRef::Delete(key),
+            Self::DeleteRange(from, to) => WriteRef::DeleteRange(from, to),
+        }
+    }
+}
+
 /// What is done with every key and value of a scan.
 pub type Each<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), StateError> + 'a;
 
@@ -47,23 +58,20 @@ pub trait Backend: Send + Sync {
     /// The store cannot be read, or `each` failed.
     fn scan_prefixes(&self, prefixes: &[Vec<u8>], each: &mut EachOf<'_>) -> Result<(), StateError>;
 
-    /// Applies `writes` in order, as one.
+    /// Applies the writes of a batch in order, as one.
     ///
     /// # Errors
     /// The store cannot be written; then nothing was.
-    fn write(&self, writes: Vec<Write>) -> Result<(), StateError>;
+    fn apply(&self, batch: &Batch) -> Result<(), StateError>;
 
-    /// As [`write`](Self::write), of many writes without a piece of memory for each.
+    /// As [`apply`](Self::apply), of writes that are there one by one.
     ///
     /// # Errors
-    /// The store cannot be written; then nothing was.
-    fn apply(&self, batch: &Batch) -> Result<(), StateError> {
-        let write = |write: WriteRef<'_>| match write {
-            WriteRef::Put(key, value) => Write::Put(key.to_vec(), value.to_vec()),
-            WriteRef::Delete(key) => Write::Delete(key.to_vec()),
-            WriteRef::DeleteRange(from, to) => Write::DeleteRange(from.to_vec(), to.to_vec()),
-        };
-        self.write(batch.iter().map(write).collect())
+    /// As [`apply`](Self::apply).
+    fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
+        let mut batch = Batch::new();
+        writes.iter().for_each(|write| batch.push(write.as_ref()));
+        self.apply(&batch)
     }
 
     /// True while the store holds nothing at all: then look-ups of missing keys can be spared.

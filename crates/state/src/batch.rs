@@ -62,17 +62,28 @@ impl Batch {
         self.bytes.extend_from_slice(key);
         let end = self.bytes.len();
         self.writes.push(Place { kind: Kind::Delete, key_end: end, end });
-        // What it removes, and itself.
+        // What it removes, at least one, and itself.
         self.waste += 2;
     }
 
-    /// Removes the keys in `from..to`, `entries` in number.
-    pub fn delete_range(&mut self, from: &[u8], to: &[u8], entries: usize) {
+    /// Removes the keys in `from..to`.
+    pub fn delete_range(&mut self, from: &[u8], to: &[u8]) {
         self.bytes.extend_from_slice(from);
         let key_end = self.bytes.len();
         self.bytes.extend_from_slice(to);
         self.writes.push(Place { kind: Kind::DeleteRange, key_end, end: self.bytes.len() });
-        self.waste += entries + 1;
+        self.waste += 2;
+    }
+
+    /// Appends a write. Whether a value is there already is not known.
+    pub fn push(&mut self, write: WriteRef<'_>) {
+        match write {
+            WriteRef::Put(key, value) => {
+                self.put(false, |out| out.extend_from_slice(key), |out| out.extend_from_slice(value));
+            }
+            WriteRef::Delete(key) => self.delete(key),
+            WriteRef::DeleteRange(from, to) => self.delete_range(from, to),
+        }
     }
 
     /// The writes, in order.
@@ -92,6 +103,11 @@ impl Batch {
     /// Number of writes.
     pub fn len(&self) -> usize {
         self.writes.len()
+    }
+
+    /// Bytes of all keys and values.
+    pub fn size_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// True without writes.

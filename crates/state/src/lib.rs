@@ -13,6 +13,7 @@
 mod arena;
 mod backend;
 mod batch;
+mod blocks;
 mod entries_file;
 mod error;
 mod idle;

@@ -1,5 +1,5 @@
 use crate::backend::{Each, EachOf};
-use crate::{Backend, EntriesReader, EntriesWriter, Frozen, StateError, StateFile, Write};
+use crate::{Backend, Batch, EntriesReader, EntriesWriter, Frozen, StateError, StateFile, WriteRef};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -64,19 +64,19 @@ impl Backend for MemoryBackend {
         Ok(())
     }
 
-    fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
+    fn apply(&self, batch: &Batch) -> Result<(), StateError> {
         let mut entries = self.entries.write();
         let entries = Arc::make_mut(&mut entries);
-        for write in writes {
+        for write in batch.iter() {
             match write {
-                Write::Put(key, value) => {
-                    entries.insert(key, value);
+                WriteRef::Put(key, value) => {
+                    entries.insert(key.to_vec(), value.to_vec());
                 }
-                Write::Delete(key) => {
-                    entries.remove(&key);
+                WriteRef::Delete(key) => {
+                    entries.remove(key);
                 }
-                Write::DeleteRange(from, to) => {
-                    let gone: Vec<Vec<u8>> = range(entries, &from, &to).map(|(k, _)| k.clone()).collect();
+                WriteRef::DeleteRange(from, to) => {
+                    let gone: Vec<Vec<u8>> = range(entries, from, to).map(|(k, _)| k.clone()).collect();
                     gone.iter().for_each(|k| {
                         entries.remove(k);
                     });

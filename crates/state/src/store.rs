@@ -1,5 +1,5 @@
 use crate::lead::{BY_LEAD, LEAD_AT, LENGTH_AT, NOTES, length_of};
-use crate::{Backend, Batch, Each, StateError, Write};
+use crate::{Backend, Batch, Each, StateError, Write, WriteRef};
 use eddyline_changes::{KeyGroup, KeyGroupRange, KeyGroups};
 use std::sync::Arc;
 
@@ -226,15 +226,16 @@ impl Store {
     ///
     /// # Errors
     /// The backend cannot be written; then a part was, and it can be tried again.
-    pub fn write_all(&self, writes: impl Iterator<Item = Write>) -> Result<(), StateError> {
-        let mut batch = Vec::new();
+    pub fn write_all<'a>(&self, writes: impl Iterator<Item = WriteRef<'a>>) -> Result<(), StateError> {
+        let mut batch = Batch::new();
         for write in writes {
             batch.push(write);
             if batch.len() == Self::WRITE_BATCH {
-                self.write(std::mem::take(&mut batch))?;
+                self.apply(&batch)?;
+                batch.clear();
             }
         }
-        self.write(batch)
+        self.apply(&batch)
     }
 
     /// Applies writes with full keys, as one.

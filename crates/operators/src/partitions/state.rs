@@ -11,7 +11,7 @@ use arrow::row::SortField;
 use eddyline_changes::KeyGroup;
 use eddyline_changes::hash::hash_columns;
 use eddyline_plan::TimeKey;
-use eddyline_state::{Idle, SlotTable, StateError, Store, Table, TableId, Write};
+use eddyline_state::{Idle, SlotTable, StateError, Store, Table, TableId, Write, WriteRef};
 use hashbrown::HashSet;
 
 const ROWS: TableId = 0;
@@ -372,7 +372,7 @@ impl Partitions {
         for (slot, rows) in self.lists.iter().enumerate() {
             dirty.extend(rows.rows().iter().filter(|r| self.rows.is_dirty(**r)).map(|row| (slot as u32, *row)));
         }
-        store.write_all(self.gone.iter().cloned().map(Write::Delete))?;
+        store.write_all(self.gone.iter().map(|key| WriteRef::Delete(key)))?;
         self.gone.clear();
         for dirty in dirty.chunks(Store::WRITE_BATCH) {
             let keys = self.full_keys(&store, dirty)?;

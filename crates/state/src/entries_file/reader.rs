@@ -1,6 +1,7 @@
 use super::{BLOCK, BLOCK_HEAD_BYTES, CHECKSUM_BYTES, FOOTER, FOOTER_BYTES, HEADER_BYTES, MAGIC, VERSION};
 use crate::StateError;
 use crate::backend::Each;
+use crate::blocks::varint;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -167,17 +168,4 @@ fn number32(bytes: &[u8]) -> u32 {
 
 fn number64(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-/// Takes a varint from the front of `bytes`.
-fn varint(bytes: &mut &[u8]) -> Option<usize> {
-    let mut number = 0usize;
-    for shift in (0..usize::BITS).step_by(7) {
-        let byte = *bytes.split_off_first()?;
-        number |= usize::from(byte & 0x7f).checked_shl(shift)?;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
 }

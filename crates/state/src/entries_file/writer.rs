@@ -1,22 +1,19 @@
 use super::{BLOCK, BLOCK_BYTES, BLOCK_HEAD_BYTES, FOOTER, FOOTER_BYTES, MAGIC, VERSION};
 use crate::StateError;
+use crate::blocks::{BlockWriter, put_varint};
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use std::path::Path;
 
 /// Writes an entries file. See the module's page.
 #[derive(Debug)]
 pub struct EntriesWriter<W: Write> {
-    out: W,
-    path: PathBuf,
+    file: BlockWriter<W>,
     /// Head and payload of the block at hand.
     block: Vec<u8>,
     block_entries: u32,
     last_key: Vec<u8>,
     entries: u64,
-    blocks: u64,
-    size_bytes: u64,
 }
 
 impl EntriesWriter<BufWriter<File>> {
@@ -34,7 +31,7 @@ impl EntriesWriter<BufWriter<File>> {
     /// # Errors
     /// The file cannot be written.
     pub fn finish_file(self) -> Result<u64, StateError> {
-        let path = self.path.clone();
+        let path = self.file.path().to_owned();
         let (out, size_bytes) = self.finish()?;
         let file = out.into_inner().map_err(|e| StateError::io(&path, e.into_error()))?;
         file.sync_data().map_err(|e| StateError::io(&path, e))?;
@@ -49,17 +46,14 @@ impl<W: Write> EntriesWriter<W> {
     /// `out` cannot be written.
     pub fn new(out: W, path: &Path) -> Result<Self, StateError> {
         let mut writer = Self {
-            out,
-            path: path.into(),
+            file: BlockWriter::new(out, path),
             block: vec![0; BLOCK_HEAD_BYTES],
             block_entries: 0,
             last_key: Vec::new(),
             entries: 0,
-            blocks: 0,
-            size_bytes: 0,
         };
-        writer.emit(MAGIC)?;
-        writer.emit(&VERSION.to_le_bytes())?;
+        writer.file.put(MAGIC)?;
+        writer.file.put(&VERSION.to_le_bytes())?;
         Ok(writer)
     }
 
@@ -91,11 +85,11 @@ impl<W: Write> EntriesWriter<W> {
         self.block[1..5].copy_from_slice(&self.block_entries.to_le_bytes());
         self.block[5..9].copy_from_slice(&length.to_le_bytes());
         let block = std::mem::take(&mut self.block);
-        self.emit_checked(&block)?;
+        self.file.put_checked(&block)?;
         self.block = block;
         self.block.truncate(BLOCK_HEAD_BYTES);
         self.block_entries = 0;
-        self.blocks += 1;
+        self.file.blocks += 1;
         Ok(())
     }
 
@@ -110,28 +104,9 @@ impl<W: Write> EntriesWriter<W> {
         let mut footer = Vec::with_capacity(FOOTER_BYTES);
         footer.push(FOOTER);
         footer.extend_from_slice(&self.entries.to_le_bytes());
-        footer.extend_from_slice(&self.blocks.to_le_bytes());
-        self.emit_checked(&footer)?;
-        self.out.flush().map_err(|e| StateError::io(&self.path, e))?;
-        Ok((self.out, self.size_bytes))
+        footer.extend_from_slice(&self.file.blocks.to_le_bytes());
+        self.file.put_checked(&footer)?;
+        self.file.out.flush().map_err(|e| StateError::io(self.file.path(), e))?;
+        Ok((self.file.out, self.file.size_bytes))
     }
-
-    fn emit_checked(&mut self, bytes: &[u8]) -> Result<(), StateError> {
-        let checksum = xxh3_64_with_seed(bytes, self.blocks);
-        self.emit(bytes)?;
-        self.emit(&checksum.to_le_bytes())
-    }
-
-    fn emit(&mut self, bytes: &[u8]) -> Result<(), StateError> {
-        self.size_bytes += bytes.len() as u64;
-        self.out.write_all(bytes).map_err(|e| StateError::io(&self.path, e))
-    }
-}
-
-fn put_varint(out: &mut Vec<u8>, mut number: usize) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
 }

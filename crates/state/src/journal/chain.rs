@@ -70,11 +70,12 @@ pub(crate) fn write_names(chain: &Chain, directory: &Path) -> Result<(String, u6
     Ok((CHAIN.to_owned(), text.len() as u64))
 }
 
-/// What a directory holds of a journal that was closed, or of a picture of one; and the first number that was not given to a file.
+/// The files, oldest first, that a directory holds of a journal that was closed, or of a picture of one; and the first number that was not
+/// given to a file.
 ///
 /// # Errors
 /// The directory cannot be read; [`StateError::CorruptFile`]: a file is missing or damaged.
-pub(crate) fn found(directory: &Path) -> Result<(Chain, u64), StateError> {
+pub(crate) fn found(directory: &Path) -> Result<(Vec<PathBuf>, u64), StateError> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(directory).map_err(|e| StateError::io(directory, e))? {
         let entry = entry.map_err(|e| StateError::io(directory, e))?;
@@ -83,7 +84,7 @@ pub(crate) fn found(directory: &Path) -> Result<(Chain, u64), StateError> {
     let next = numbers.iter().max().map_or(1, |last| last + 1);
     let path = directory.join(CHAIN);
     let text = match fs::read_to_string(&path) {
-        Err(e) if e.kind() == ErrorKind::NotFound && numbers.is_empty() => return Ok((Chain::new(), next)),
+        Err(e) if e.kind() == ErrorKind::NotFound && numbers.is_empty() => return Ok((Vec::new(), next)),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => {
             return Err(StateError::corrupt_file(&path, "the file that names the journal's is missing or damaged"));
         }
@@ -93,29 +94,24 @@ pub(crate) fn found(directory: &Path) -> Result<(Chain, u64), StateError> {
     if text[names.len()..] != format!("{:016x}\n", xxh3_64(names.as_bytes())) {
         return Err(StateError::corrupt_file(&path, "its checksum does not fit its content"));
     }
-    let mut chain = Chain::new();
-    for name in names.lines() {
-        let path = directory.join(name);
-        if !path.is_file() {
-            return Err(StateError::corrupt_file(&path, "the file is missing"));
-        }
-        let (size_bytes, records, waste, stays) = (0, 0, 0, AtomicBool::new(true));
-        chain.push(Arc::new(Segment { path, size_bytes, records, waste, stays }));
+    let files: Vec<PathBuf> = names.lines().map(|name| directory.join(name)).collect();
+    match files.iter().find(|path| !path.is_file()) {
+        Some(missing) => Err(StateError::corrupt_file(missing, "the file is missing")),
+        None => Ok((files, next)),
     }
-    Ok((chain, next))
 }
 
 /// Removes what [`found`] has found: it is kept elsewhere now.
 ///
 /// # Errors
 /// A file cannot be removed.
-pub(crate) fn remove(chain: Chain, directory: &Path) -> Result<(), StateError> {
-    let path = directory.join(CHAIN);
-    match fs::remove_file(&path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(StateError::io(&path, e)),
-        _ => {}
+pub(crate) fn remove(files: &[PathBuf], directory: &Path) -> Result<(), StateError> {
+    for path in std::iter::once(&directory.join(CHAIN)).chain(files) {
+        match fs::remove_file(path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(StateError::io(path, e)),
+            _ => {}
+        }
     }
-    chain.iter().for_each(|segment| segment.stays.store(false, Ordering::Relaxed));
     Ok(())
 }
 

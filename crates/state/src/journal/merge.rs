@@ -23,14 +23,6 @@ pub(super) fn merge(run: &[Arc<Segment>], from_start: bool, path: &Path) -> Resu
     let waste: u64 = run.iter().map(|s| s.waste).sum();
     let mut writer = Writer::create(path)?;
     let mut ranges = Ranges::default();
-    for (at, segment) in run.iter().enumerate() {
-        numbered(segment, at, &mut |position, write| {
-            let WriteRef::DeleteRange(from, to) = write else { return Ok(()) };
-            ranges.remove(from, to, position);
-            // Before all entries: those that it would remove are left out.
-            if from_start { Ok(()) } else { writer.push(write) }
-        })?;
-    }
     let parts = before.div_ceil(PART_RECORDS).max(1);
     for part in 0..parts {
         let is_here = |hash: u128| (hash >> 64) as u64 % parts == part;
@@ -38,8 +30,16 @@ pub(super) fn merge(run: &[Arc<Segment>], from_start: bool, path: &Path) -> Resu
         let mut last: HashMap<u128, Position, BuildHasherDefault<Low>> = HashMap::default();
         for (at, segment) in run.iter().enumerate() {
             numbered(segment, at, &mut |position, write| {
+                if let WriteRef::DeleteRange(from, to) = write {
+                    if part > 0 {
+                        return Ok(());
+                    }
+                    ranges.remove(from, to, position);
+                    // Before all entries: those that it would remove are left out.
+                    return if from_start { Ok(()) } else { writer.push(write) };
+                }
                 let hash = xxh3_128(write.key());
-                if is_here(hash) && !matches!(write, WriteRef::DeleteRange(..)) {
+                if is_here(hash) {
                     last.insert(hash, position);
                 }
                 Ok(())

@@ -4,6 +4,7 @@ use super::{
 };
 use crate::StateError;
 use crate::batch::WriteRef;
+use crate::blocks::varint;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -100,7 +101,7 @@ enum Record<'a> {
 impl<'a> Record<'a> {
     /// The next record; `key` is the key before it, and becomes its own. `None`: the bytes are no record.
     fn take(payload: &mut &'a [u8], key: &mut Vec<u8>) -> Option<Self> {
-        let (kind, shared) = (byte(payload)?, byte(payload)? as usize);
+        let (kind, shared) = (*payload.split_off_first()?, usize::from(*payload.split_off_first()?));
         let rest = varint(payload)?;
         let length = match kind {
             PUT | DELETE_RANGE => varint(payload)?,
@@ -111,36 +112,12 @@ impl<'a> Record<'a> {
             return None;
         }
         key.truncate(shared);
-        key.extend_from_slice(bytes(payload, rest)?);
-        let value = bytes(payload, length)?;
+        key.extend_from_slice(payload.split_off(..rest)?);
+        let value = payload.split_off(..length)?;
         Some(match kind {
             PUT => Self::Put(value),
             DELETE => Self::Delete,
             _ => Self::DeleteRange(value),
         })
     }
-}
-
-fn byte(from: &mut &[u8]) -> Option<u8> {
-    let (first, rest) = from.split_first()?;
-    *from = rest;
-    Some(*first)
-}
-
-fn bytes<'a>(from: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
-    let (taken, rest) = from.split_at_checked(count)?;
-    *from = rest;
-    Some(taken)
-}
-
-fn varint(from: &mut &[u8]) -> Option<usize> {
-    let mut number = 0usize;
-    for shift in (0..usize::BITS).step_by(7) {
-        let next = byte(from)?;
-        number |= usize::from(next & 0x7f).checked_shl(shift)?;
-        if next & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
 }

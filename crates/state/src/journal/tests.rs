@@ -46,7 +46,7 @@ fn what_was_written_is_read_in_order_and_goes_with_its_last_user() {
     put(&mut batch, "0", "");
     batch.delete(b"0123456789abcdef");
     put(&mut batch, "", "nothing");
-    batch.delete_range(b"0123", b"0124", 5);
+    batch.delete_range(b"0123", b"0124");
     journal.append(&batch).expect("written");
     let chain = journal.cut().expect("cut");
     assert_eq!(chain.len(), 1);
@@ -138,7 +138,7 @@ fn many_files_become_fewer_and_removals_in_the_middle_stay() {
         batch.delete(gone.as_bytes());
         expected.remove(gone.as_bytes());
         let (from, to) = (format!("{} 1", (round + 1) % 7), format!("{} 4", (round + 1 + round % 3) % 7));
-        batch.delete_range(from.as_bytes(), to.as_bytes(), 0);
+        batch.delete_range(from.as_bytes(), to.as_bytes());
         expected.retain(|key, _| !(from.as_bytes() <= key.as_slice() && key.as_slice() < to.as_bytes()));
         put(&mut batch, &from, "again");
         expected.insert(from.into_bytes(), b"again".to_vec());

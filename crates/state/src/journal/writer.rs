@@ -2,24 +2,20 @@ use super::{
     BLOCK, BLOCK_BYTES, BLOCK_HEAD_BYTES, DELETE, DELETE_RANGE, FOOTER, FOOTER_BYTES, MAGIC, PUT, SHARED_MAX, VERSION,
 };
 use crate::batch::WriteRef;
+use crate::blocks::{BlockWriter, put_varint};
 use crate::{Batch, StateError};
 use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use std::path::Path;
 
 /// Writes a file of the journal. See the module's page.
 #[derive(Debug)]
 pub(super) struct Writer {
-    out: File,
-    path: PathBuf,
+    file: BlockWriter<File>,
     /// Head and payload of the block at hand.
     block: Vec<u8>,
     last_key: Vec<u8>,
     pub(super) records: u64,
     pub(super) waste: u64,
-    blocks: u64,
-    pub(super) size_bytes: u64,
 }
 
 impl Writer {
@@ -28,25 +24,23 @@ impl Writer {
     /// # Errors
     /// The file cannot be created or written.
     pub(super) fn create(path: &Path) -> Result<Self, StateError> {
+        let file = File::create(path).map_err(|e| StateError::io(path, e))?;
         let mut writer = Self {
-            out: File::create(path).map_err(|e| StateError::io(path, e))?,
-            path: path.into(),
+            file: BlockWriter::new(file, path),
             block: Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 4),
             last_key: Vec::new(),
             records: 0,
             waste: 0,
-            blocks: 0,
-            size_bytes: 0,
         };
         let mut header = MAGIC.to_vec();
         header.extend_from_slice(&VERSION.to_le_bytes());
-        writer.emit(&header)?;
+        writer.file.put(&header)?;
         writer.begin_block();
         Ok(writer)
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// Appends the writes of a batch.
@@ -99,10 +93,10 @@ impl Writer {
         self.block[0] = BLOCK;
         self.block[1..BLOCK_HEAD_BYTES].copy_from_slice(&length.to_le_bytes());
         let block = std::mem::take(&mut self.block);
-        self.emit_checked(&block)?;
+        self.file.put_checked(&block)?;
         self.block = block;
         self.begin_block();
-        self.blocks += 1;
+        self.file.blocks += 1;
         Ok(())
     }
 
@@ -118,19 +112,8 @@ impl Writer {
         footer.push(FOOTER);
         footer.extend_from_slice(&self.records.to_le_bytes());
         footer.extend_from_slice(&self.waste.to_le_bytes());
-        self.emit_checked(&footer)?;
-        Ok(Finished { size_bytes: self.size_bytes, records: self.records, waste: self.waste })
-    }
-
-    fn emit_checked(&mut self, bytes: &[u8]) -> Result<(), StateError> {
-        let checksum = xxh3_64_with_seed(bytes, self.blocks);
-        self.emit(bytes)?;
-        self.emit(&checksum.to_le_bytes())
-    }
-
-    fn emit(&mut self, bytes: &[u8]) -> Result<(), StateError> {
-        self.size_bytes += bytes.len() as u64;
-        self.out.write_all(bytes).map_err(|e| StateError::io(&self.path, e))
+        self.file.put_checked(&footer)?;
+        Ok(Finished { size_bytes: self.file.size_bytes, records: self.records, waste: self.waste })
     }
 }
 
@@ -139,12 +122,4 @@ pub(super) struct Finished {
     pub(super) size_bytes: u64,
     pub(super) records: u64,
     pub(super) waste: u64,
-}
-
-fn put_varint(out: &mut Vec<u8>, mut number: usize) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
 }

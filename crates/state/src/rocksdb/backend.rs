@@ -4,7 +4,7 @@ use super::picture::{PICTURES, Picture};
 use crate::backend::{Each, EachOf};
 use crate::batch::WriteRef;
 use crate::journal::{self, Journal};
-use crate::{Backend, Batch, Frozen, MemoryBudget, StateError, Write};
+use crate::{Backend, Batch, Frozen, MemoryBudget, StateError};
 use parking_lot::{Condvar, Mutex};
 use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, ErrorKind, IteratorMode, WriteBatch};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,6 @@ pub struct RocksBackend {
     gate: Arc<Gate>,
     /// Where writes go while nobody reads; `None`: into the database.
     journal: Mutex<Option<Arc<Journal>>>,
-    is_journaled: AtomicBool,
     /// RocksDB holds its caches itself; this keeps the budget's account.
     budget: Arc<MemoryBudget>,
 }
@@ -42,9 +41,9 @@ impl RocksBackend {
         let options = database(budget);
         let db = DB::open_cf_with_opts(&options, directory, [(DEFAULT_COLUMN_FAMILY_NAME, options.clone())])
             .map_err(|e| error(directory, &e))?;
-        let (chain, next) = journal::found(directory)?;
-        fold(&db, directory, budget, &chain)?;
-        journal::remove(chain, directory)?;
+        let (files, next) = journal::found(directory)?;
+        fold(&db, directory, budget, files.iter().map(|f| f.as_path()))?;
+        journal::remove(&files, directory)?;
         let is_empty = match db.iterator(IteratorMode::Start).next() {
             None => true,
             Some(first) => first.map(|_| false).map_err(|e| error(directory, &e))?,
@@ -56,35 +55,20 @@ impl RocksBackend {
             pictures: AtomicU64::new(0),
             gate: Arc::default(),
             journal: Mutex::new(is_empty.then(|| Arc::new(Journal::new(directory, next)))),
-            is_journaled: AtomicBool::new(is_empty),
             budget: budget.clone(),
         })
     }
 
     /// Brings the journal into the database: somebody wants to read.
     fn settle(&self) -> Result<(), StateError> {
-        if !self.is_journaled.load(Ordering::Acquire) {
-            return Ok(());
-        }
         let mut journal = self.journal.lock();
         let Some(settled) = journal.as_ref() else { return Ok(()) };
         let chain = settled.cut()?;
         {
             let _open = self.gate.enter();
-            fold(&self.db, &self.directory, &self.budget, &chain)?;
+            fold(&self.db, &self.directory, &self.budget, chain.iter().map(|s| s.path.as_path()))?;
         }
         *journal = None;
-        self.is_journaled.store(false, Ordering::Release);
-        Ok(())
-    }
-
-    fn write_to_database(&self, batch: WriteBatch) -> Result<(), StateError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let _open = self.gate.enter();
-        self.db.write_opt(batch, &writing()).map_err(|e| self.error(&e))?;
-        self.is_empty.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -170,6 +154,9 @@ impl Backend for RocksBackend {
     }
 
     fn apply(&self, batch: &Batch) -> Result<(), StateError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
         let journal = self.journal.lock();
         if let Some(journal) = journal.as_ref() {
             journal.append(batch)?;
@@ -186,21 +173,10 @@ impl Backend for RocksBackend {
                 WriteRef::DeleteRange(..) => {}
             }
         }
-        self.write_to_database(writes)
-    }
-
-    fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
-        let mut batch = Batch::new();
-        for write in &writes {
-            match write {
-                Write::Put(key, value) => {
-                    batch.put(false, |out| out.extend_from_slice(key), |out| out.extend_from_slice(value));
-                }
-                Write::Delete(key) => batch.delete(key),
-                Write::DeleteRange(from, to) => batch.delete_range(from, to, 1),
-            }
-        }
-        if batch.is_empty() { Ok(()) } else { self.apply(&batch) }
+        let _open = self.gate.enter();
+        self.db.write_opt(writes, &writing()).map_err(|e| self.error(&e))?;
+        self.is_empty.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     fn is_empty(&self) -> bool {

@@ -3,7 +3,7 @@
 use super::backend::error;
 use super::options::{database, writing};
 use crate::batch::WriteRef;
-use crate::journal::{Chain, read};
+use crate::journal::read;
 use crate::{Batch, MemoryBudget, StateError};
 use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, IngestExternalFileOptions, SstFileWriter};
 use std::fs;
@@ -18,34 +18,29 @@ const FILE: &str = "folded.sst.tmp";
 ///
 /// # Errors
 /// A file cannot be read or written, or is damaged.
-pub(super) fn fold(db: &DB, directory: &Path, budget: &MemoryBudget, chain: &Chain) -> Result<(), StateError> {
+pub(super) fn fold<'a>(
+    db: &DB,
+    directory: &Path,
+    budget: &MemoryBudget,
+    files: impl Iterator<Item = &'a Path>,
+) -> Result<(), StateError> {
     let mut chunk = Batch::new();
-    let mut bytes = 0;
-    for segment in chain {
-        read(&segment.path, &mut |write| {
-            bytes += write.key().len();
-            match write {
-                WriteRef::Put(key, value) => {
-                    bytes += value.len();
-                    chunk.put(false, |out| out.extend_from_slice(key), |out| out.extend_from_slice(value));
-                }
-                WriteRef::Delete(key) => chunk.delete(key),
-                WriteRef::DeleteRange(from, to) => {
-                    // What came before goes in before it.
-                    take_in(db, directory, budget, &chunk)?;
-                    chunk.clear();
-                    bytes = 0;
-                    if from < to {
-                        let family = db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).expect("it is opened with the database");
-                        db.delete_range_cf_opt(family, from, to, &writing()).map_err(|e| error(directory, &e))?;
-                    }
-                    return Ok(());
-                }
-            }
-            if bytes >= CHUNK_BYTES {
+    for file in files {
+        read(file, &mut |write| {
+            if let WriteRef::DeleteRange(from, to) = write {
+                // What came before goes in before it.
                 take_in(db, directory, budget, &chunk)?;
                 chunk.clear();
-                bytes = 0;
+                if from < to {
+                    let family = db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).expect("it is opened with the database");
+                    db.delete_range_cf_opt(family, from, to, &writing()).map_err(|e| error(directory, &e))?;
+                }
+                return Ok(());
+            }
+            chunk.push(write);
+            if chunk.size_bytes() >= CHUNK_BYTES {
+                take_in(db, directory, budget, &chunk)?;
+                chunk.clear();
             }
             Ok(())
         })?;

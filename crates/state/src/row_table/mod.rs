@@ -9,7 +9,7 @@
 use crate::lead::{NOTES, length_of};
 use crate::slot_table::key_column::{Created, KeyColumn, canonical_column, key_column, make_room};
 use crate::slot_table::{VERSION, unversioned};
-use crate::{Batch, Encode, Load, StateError, Store, StoredEntry, TableId, Write};
+use crate::{Batch, Encode, Load, StateError, Store, StoredEntry, TableId, Write, WriteRef};
 use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array, new_null_array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
@@ -493,14 +493,13 @@ impl RowTable {
     /// The store cannot be written; then a part was, and it can be tried again.
     pub fn persist(&mut self, encode: &mut Encode<'_>) -> Result<(), StateError> {
         // A slot may have been given to another row of the same content: what is new comes after what is gone.
-        let mut batch = Batch::new();
-        self.gone.iter().for_each(|key| batch.delete(key));
-        self.store.apply(&batch)?;
+        self.store.write_all(self.gone.iter().map(|key| WriteRef::Delete(key)))?;
         self.gone.clear();
         let dirty: Vec<u32> = (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & DIRTY != 0).collect();
         if !dirty.is_empty() {
             self.note_generation()?;
         }
+        let mut batch = Batch::new();
         for slots in dirty.chunks(Store::WRITE_BATCH) {
             batch.clear();
             let keys = self.encoded(slots)?;

@@ -17,7 +17,7 @@ mod byte_keys;
 mod first;
 pub(crate) mod key_column;
 
-use crate::{Batch, StateError, Store, StoredEntry, TableId};
+use crate::{Batch, StateError, Store, StoredEntry, TableId, WriteRef};
 use arrow::array::{Array, ArrayRef, BinaryArray};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
@@ -451,12 +451,11 @@ impl SlotTable {
     fn write(&mut self, dirty: &[u32], encode: &mut Encode<'_>) -> Result<(), StateError> {
         let Some(home) = &self.home else { return Ok(()) };
         // What is new comes after what is gone.
-        let mut batch = Batch::new();
-        self.gone_ranges.iter().for_each(|(from, to)| batch.delete_range(from, to, 0));
-        self.gone.iter().for_each(|key| batch.delete(key));
-        home.store.apply(&batch)?;
+        let ranges = self.gone_ranges.iter().map(|(from, to)| WriteRef::DeleteRange(from, to));
+        home.store.write_all(ranges.chain(self.gone.iter().map(|key| WriteRef::Delete(key))))?;
         self.gone.clear();
         self.gone_ranges.clear();
+        let mut batch = Batch::new();
         for slots in dirty.chunks(Store::WRITE_BATCH) {
             batch.clear();
             let keys = EncodedKeys::of(self, home, slots)?;
