@@ -2,7 +2,6 @@
 
 use crate::Settings;
 use crate::error::from_connector;
-use crate::job::source_request;
 use eddyline_connectors::{Delivery, Registry, SinkRequest};
 use eddyline_plan::{Dataflow, OperatorSpec};
 use eddyline_planner::SqlError;
@@ -28,7 +27,8 @@ pub(crate) fn lines(registry: &Registry, settings: &Settings, dataflow: &Dataflo
                 lines.push(format!("DELIVERY: {} {}", spec.table, said(sink.delivery(), keeps)));
             }
             OperatorSpec::Source(spec) if keeps => {
-                let source = registry.source(&spec.options, source_request(settings, spec));
+                let source =
+                    registry.source(&spec.options, eddyline_runtime::source_request(spec, settings.time_zone()));
                 if !source.map_err(|e| from_connector(&e))?.is_repeatable() {
                     fleeting.push(&spec.table);
                 }

@@ -10,8 +10,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use eddyline_changes::{ChangeBatch, Epoch, Watermark};
-use eddyline_connectors::{Boundedness, Clock, Registry, SourceRequest};
-use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SinkSpec, SourceSpec};
+use eddyline_connectors::{Boundedness, Clock, Registry};
+use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SinkSpec};
 use eddyline_planner::{PlannedJob, Presentation, SqlError};
 use eddyline_runtime::{JobHandle, JobMetrics, JobSettings, JobState, JobSummary, RuntimeError};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -357,24 +357,14 @@ fn endless_tables(registry: &Registry, settings: &Settings, dataflow: &Dataflow)
     let mut endless = Vec::new();
     for node in dataflow.nodes() {
         let OperatorSpec::Source(spec) = &node.spec else { continue };
-        let source = registry.source(&spec.options, source_request(settings, spec)).map_err(|e| from_connector(&e))?;
+        let source = registry
+            .source(&spec.options, eddyline_runtime::source_request(spec, settings.time_zone()))
+            .map_err(|e| from_connector(&e))?;
         if source.boundedness() == Boundedness::Unbounded {
             endless.push(spec.table.clone());
         }
     }
     Ok(endless)
-}
-
-/// What a source node asks of its connector.
-pub(crate) fn source_request(settings: &Settings, spec: &SourceSpec) -> SourceRequest {
-    SourceRequest {
-        table: spec.table.clone(),
-        physical: spec.physical.clone(),
-        projection: spec.projection.clone(),
-        key: spec.key.clone(),
-        metadata: spec.metadata.clone(),
-        time_zone: settings.time_zone().to_owned(),
-    }
 }
 
 fn result_shape(settings: &Settings, dataflow: &Dataflow, presentation: Presentation) -> Option<ResultShape> {

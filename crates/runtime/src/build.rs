@@ -163,7 +163,11 @@ impl Builder<'_> {
             match &node.spec {
                 OperatorSpec::Source(spec) => {
                     let fault = |e| source_fault(&spec.table, e);
-                    let source = self.build.registry.source(&spec.options, self.source_request(spec)).map_err(fault)?;
+                    let source = self
+                        .build
+                        .registry
+                        .source(&spec.options, source_request(spec, &self.build.settings.time_zone))
+                        .map_err(fault)?;
                     self.open_source(node, &spec.table, source, spec.watermark.is_some())?;
                 }
                 OperatorSpec::Values(spec) => {
@@ -180,17 +184,6 @@ impl Builder<'_> {
             }
         }
         Ok(committers)
-    }
-
-    fn source_request(&self, spec: &SourceSpec) -> SourceRequest {
-        SourceRequest {
-            table: spec.table.clone(),
-            physical: spec.physical.clone(),
-            projection: spec.projection.clone(),
-            key: spec.key.clone(),
-            metadata: spec.metadata.clone(),
-            time_zone: self.build.settings.time_zone.clone(),
-        }
     }
 
     fn open_source(
@@ -494,4 +487,16 @@ fn sink_fault(table: &str, shard: Option<usize>, error: ConnectorError) -> Runti
 fn operator_fault(node: &Node, shard: usize, error: OperatorError) -> RuntimeError {
     let operator = format!("{} #{}", node.spec.name(), node.id);
     RuntimeError::Operator { operator, shard, place: None, error: Arc::new(error) }
+}
+
+/// What a source node asks of its connector.
+pub fn source_request(spec: &SourceSpec, time_zone: &str) -> SourceRequest {
+    SourceRequest {
+        table: spec.table.clone(),
+        physical: spec.physical.clone(),
+        projection: spec.projection.clone(),
+        key: spec.key.clone(),
+        metadata: spec.metadata.clone(),
+        time_zone: time_zone.to_owned(),
+    }
 }

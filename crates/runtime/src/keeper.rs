@@ -39,6 +39,37 @@ pub(crate) enum Task {
     Sweep,
 }
 
+/// What manifests of one run say, whatever they are of.
+#[derive(Clone)]
+pub(crate) struct Header {
+    pub(crate) operators: Vec<OperatorFact>,
+    pub(crate) max_parallelism: u16,
+    pub(crate) split_shards: usize,
+    pub(crate) in_phases: bool,
+    pub(crate) shared: Arc<JobShared>,
+}
+
+impl Header {
+    /// What is to be made durable of a barrier, without the state and what sinks have prepared.
+    pub(crate) fn draft(&self, id: CheckpointId, kind: Kind, barrier: Barrier, finished: bool) -> Draft {
+        Draft {
+            id,
+            kind,
+            epoch: barrier.epoch.0,
+            time_ms: barrier.time_ms,
+            finished,
+            max_parallelism: self.max_parallelism,
+            split_shards: self.split_shards,
+            in_phases: self.in_phases,
+            drained: self.shared.drains() && barrier.kind == BarrierKind::Stop,
+            origin: None,
+            operators: self.operators.clone(),
+            shards: Vec::new(),
+            commits: Vec::new(),
+        }
+    }
+}
+
 /// See the module's page.
 pub(crate) struct Keeper {
     pub(crate) store: CheckpointStore,
@@ -47,11 +78,8 @@ pub(crate) struct Keeper {
     pub(crate) lineage: String,
     /// The checkpoint whose shared files the live state goes on from.
     pub(crate) base: Option<Manifest>,
-    pub(crate) operators: Vec<OperatorFact>,
+    pub(crate) header: Header,
     pub(crate) sinks: BTreeMap<NodeId, HeldSink>,
-    pub(crate) max_parallelism: u16,
-    pub(crate) split_shards: usize,
-    pub(crate) in_phases: bool,
     /// The savepoint that the job began at.
     pub(crate) origin: Option<String>,
     pub(crate) backend: &'static str,
@@ -137,19 +165,9 @@ impl Keeper {
         let directory = self.directory.join(id.to_string());
         remove_directory(&directory)?;
         let draft = Draft {
-            id,
-            kind: Kind::Checkpoint,
-            epoch: barrier.epoch.0,
-            time_ms: barrier.time_ms,
-            finished,
-            max_parallelism: self.max_parallelism,
-            split_shards: self.split_shards,
-            in_phases: self.in_phases,
-            drained: self.shared.drains() && barrier.kind == BarrierKind::Stop,
             origin: self.origin.clone(),
-            operators: self.operators.clone(),
-            shards: Vec::with_capacity(snapshots.len()),
             commits: held.iter().flat_map(|held| self.commits(held)).collect(),
+            ..self.header.draft(id, Kind::Checkpoint, barrier, finished)
         };
         let kept = self.keep_files(&directory, draft, snapshots);
         // Links would hold on to files that are gone otherwise.

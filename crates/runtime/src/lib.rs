@@ -56,6 +56,7 @@ mod values;
 mod wake;
 
 pub use alter::{Alteration, OperatorChange, Verdict};
+pub use build::source_request;
 pub use error::{ErrorClass, RuntimeError};
 pub use job::{JobEnd, JobHandle, JobState, JobSummary, start};
 pub use metrics::{JobMetrics, OperatorMetrics};

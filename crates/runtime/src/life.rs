@@ -9,7 +9,7 @@ use crate::coordinator::checkpoints::CheckpointTimes;
 use crate::driver::{Driver, Keeping, NamedCommitter, Worker, run};
 use crate::error::{ErrorClass, RuntimeError};
 use crate::job::{JobShared, JobState, JobSummary};
-use crate::keeper::{Fault, HeldSink, Keeper, remove_directory};
+use crate::keeper::{Fault, Header, HeldSink, Keeper, remove_directory};
 use crate::metrics::Counters;
 use crate::recovery::{Beginning, OpenSavepoint, Recovered, Start, check, fresh, operator_facts, recover, suspect};
 use crate::restart::Restarts;
@@ -398,6 +398,13 @@ impl Definition {
         Saver {
             job: self.settings.name.clone(),
             lineage,
+            header: self.header(built, recovered),
+            shared: built.shared.clone(),
+        }
+    }
+
+    fn header(&self, built: &Built, recovered: &Recovered) -> Header {
+        Header {
             operators: operator_facts(&self.dataflow),
             max_parallelism: self.settings.max_parallelism,
             split_shards: recovered.split_shards(self.settings.shards),
@@ -438,11 +445,8 @@ impl Definition {
             directory: durable.live.join("pictures"),
             lineage,
             base: recovered.manifest.clone().filter(|_| recovered.is_same),
-            operators: operator_facts(&self.dataflow),
+            header: self.header(built, recovered),
             sinks: self.held_sinks(),
-            max_parallelism: self.settings.max_parallelism,
-            split_shards: recovered.split_shards(self.settings.shards),
-            in_phases: self.settings.in_phases,
             origin: recovered.origin.clone(),
             pictures: None,
             backend: self.settings.backend.name(),

@@ -7,9 +7,9 @@ use crate::coordinator::Event;
 use crate::coordinator::savepoints::OrderId;
 use crate::error::RuntimeError;
 use crate::job::{JobShared, Snapshot};
-use crate::keeper::Fault;
+use crate::keeper::{Fault, Header};
 use eddyline_changes::{Barrier, BarrierKind};
-use eddyline_checkpoint::{CheckpointId, Draft, Kind, Manifest, OperatorFact, Place, Savepoint};
+use eddyline_checkpoint::{CheckpointId, Kind, Manifest, Place, Savepoint};
 use eddyline_state::{EntriesWriter, Frozen};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -116,10 +116,7 @@ impl Orders {
 pub(crate) struct Saver {
     pub(crate) job: String,
     pub(crate) lineage: Option<String>,
-    pub(crate) operators: Vec<OperatorFact>,
-    pub(crate) max_parallelism: u16,
-    pub(crate) split_shards: usize,
-    pub(crate) in_phases: bool,
+    pub(crate) header: Header,
     pub(crate) shared: Arc<JobShared>,
 }
 
@@ -158,28 +155,11 @@ impl Saver {
         for snapshot in snapshots {
             writer.shard(|path| write_entries(snapshot.picture.as_ref(), path))?;
         }
-        let manifest = writer.finish(self.draft(barrier, finished), &self.job, self.lineage.as_deref().unwrap_or(""));
+        let draft = self.header.draft(CheckpointId(barrier.epoch.0), Kind::Savepoint, barrier, finished);
+        let manifest = writer.finish(draft, &self.job, self.lineage.as_deref().unwrap_or(""));
         let manifest: Manifest = manifest.map_err(Fault::Store)?;
         let (location, size_bytes) = (place.name(), manifest.size_bytes());
         Ok(SavepointMade { location, epoch: barrier.epoch.0, size_bytes })
-    }
-
-    fn draft(&self, barrier: Barrier, finished: bool) -> Draft {
-        Draft {
-            id: CheckpointId(barrier.epoch.0),
-            kind: Kind::Savepoint,
-            epoch: barrier.epoch.0,
-            time_ms: barrier.time_ms,
-            finished,
-            max_parallelism: self.max_parallelism,
-            split_shards: self.split_shards,
-            in_phases: self.in_phases,
-            drained: self.shared.drains() && barrier.kind == BarrierKind::Stop,
-            origin: None,
-            operators: self.operators.clone(),
-            shards: Vec::new(),
-            commits: Vec::new(),
-        }
     }
 }
 

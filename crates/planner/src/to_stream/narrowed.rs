@@ -31,20 +31,22 @@ impl Builder<'_, '_> {
         }
         let (read, facts) = stream.read();
         let (alike, wanted) = seen_below(&self.graph, &joining.spec, &joining.inputs, &read)?;
-        let is_same = |node: &&Node| {
-            let OperatorSpec::Join(spec) = &node.spec else { return false };
-            let [Some(left), Some(right)] = [0, 1].map(|s| node.inputs.get(s)) else { return false };
-            let settings = |s: &JoinSpec| (s.kind, s.null_equal, s.append_only, s.on_close);
-            settings(spec) == settings(&joining.spec)
-                && spec.residual.is_none()
-                && [left.ttl, right.ttl] == joining.inputs.each_ref().map(|i| i.ttl)
-                && seen_below(&self.graph, spec, &node.inputs, &spec.output)
-                    .is_some_and(|(other, has)| other == alike && wanted.iter().all(|w| has.contains(w)))
+        let settings = |s: &JoinSpec| (s.kind, s.null_equal, s.append_only, s.time, s.on_close);
+        let ttls = |inputs: &[Input]| inputs.iter().map(|i| i.ttl).collect::<Vec<_>>();
+        // Where the columns that are wanted stand in what a node puts out.
+        let places_in = |node: &Node| {
+            let OperatorSpec::Join(spec) = &node.spec else { return None };
+            if spec.residual.is_some()
+                || settings(spec) != settings(&joining.spec)
+                || ttls(&node.inputs) != ttls(&joining.inputs)
+            {
+                return None;
+            }
+            let (other, has) = seen_below(&self.graph, spec, &node.inputs, &spec.output)?;
+            let places = wanted.iter().map(|w| has.iter().position(|h| h == w));
+            places.collect::<Option<Vec<usize>>>().filter(|_| other == alike)
         };
-        let found = self.graph.nodes().iter().find(is_same)?;
-        let OperatorSpec::Join(spec) = &found.spec else { return None };
-        let (_, has) = seen_below(&self.graph, spec, &found.inputs, &spec.output)?;
-        let places: Vec<usize> = wanted.iter().filter_map(|w| has.iter().position(|h| h == w)).collect();
+        let (found, places) = self.graph.nodes().iter().find_map(|node| Some((node, places_in(node)?)))?;
         Some((found.id, stream.over_places(found.id, found.schema.clone(), &read, &places, &facts)))
     }
 }
