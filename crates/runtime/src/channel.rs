@@ -2,14 +2,22 @@
 //!
 //! A channel takes one more element at any time; *full* is a condition of scheduling: a task runs only while none
 //! of its output channels is full. So one step of a task never stops half-way, and a channel holds at most its
-//! capacity plus what one step emits.
+//! capacity plus what one step emits. It is full by the number of elements or by their size, whatever comes first: rows on
+//! their way are memory that no state has.
 
 use crate::wake::Alarm;
+use arrow::array::{Array, ArrayRef};
 use eddyline_changes::StreamElement;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+/// A channel with so many bytes in it is full.
+const BYTES_MAX: usize = 1 << 20;
+
+/// A batch of fewer rows is small.
+const SMALL: usize = 32;
 
 /// One producer task, one consumer task.
 pub(crate) struct Channel {
@@ -18,6 +26,8 @@ pub(crate) struct Channel {
     visible: AtomicUsize,
     /// All elements.
     len: AtomicUsize,
+    /// Their size.
+    size_bytes: AtomicUsize,
     capacity: usize,
     /// Elements stay in transit until they are released: message delays of the simulation.
     delayed: bool,
@@ -25,22 +35,38 @@ pub(crate) struct Channel {
     consumer: Arc<Alarm>,
 }
 
+/// Elements with their sizes.
 #[derive(Default)]
 struct Queue {
-    arrived: VecDeque<StreamElement>,
-    in_transit: VecDeque<StreamElement>,
+    arrived: VecDeque<(StreamElement, usize)>,
+    in_transit: VecDeque<(StreamElement, usize)>,
+}
+
+/// What an element takes of memory, about.
+fn size_bytes(element: &StreamElement) -> usize {
+    let StreamElement::Changes(changes) = element else { return 0 };
+    // To ask every column would cost a small batch more than all else that is done to it here.
+    if changes.rows().num_rows() < SMALL {
+        return changes.rows().num_rows() * 64;
+    }
+    let column = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or_default();
+    changes.rows().columns().iter().map(column).sum()
 }
 
 impl Channel {
     pub(crate) fn new(capacity: usize, delayed: bool, producer: Arc<Alarm>, consumer: Arc<Alarm>) -> Arc<Self> {
         let queue = Mutex::default();
-        let (visible, len) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { queue, visible, len, capacity, delayed, producer, consumer })
+        let [visible, len, size_bytes] = [0; 3].map(AtomicUsize::new);
+        Arc::new(Self { queue, visible, len, size_bytes, capacity, delayed, producer, consumer })
     }
 
     /// True when the producer must not be scheduled.
     pub(crate) fn is_full(&self) -> bool {
-        self.len.load(SeqCst) >= self.capacity
+        self.are_full(self.len.load(SeqCst), self.size_bytes.load(SeqCst))
+    }
+
+    fn are_full(&self, elements: usize, size_bytes: usize) -> bool {
+        elements >= self.capacity || size_bytes >= BYTES_MAX
     }
 
     /// True when the consumer sees nothing.
@@ -50,13 +76,15 @@ impl Channel {
 
     /// Appends an element; wakes the consumer if it saw nothing before.
     pub(crate) fn push(&self, element: StreamElement) {
+        let size_bytes = size_bytes(&element);
         let mut queue = self.queue.lock();
         self.len.fetch_add(1, SeqCst);
+        self.size_bytes.fetch_add(size_bytes, SeqCst);
         if self.delayed {
-            queue.in_transit.push_back(element);
+            queue.in_transit.push_back((element, size_bytes));
             return;
         }
-        queue.arrived.push_back(element);
+        queue.arrived.push_back((element, size_bytes));
         let was_empty = self.visible.fetch_add(1, SeqCst) == 0;
         drop(queue);
         if was_empty {
@@ -69,9 +97,11 @@ impl Channel {
         if self.is_empty() {
             return None;
         }
-        let element = self.queue.lock().arrived.pop_front()?;
+        let (element, size_bytes) = self.queue.lock().arrived.pop_front()?;
         self.visible.fetch_sub(1, SeqCst);
-        if self.len.fetch_sub(1, SeqCst) == self.capacity {
+        // As they were when each was taken off: whoever saw the channel full saw one of them before, and is woken.
+        let (elements, all_bytes) = (self.len.fetch_sub(1, SeqCst), self.size_bytes.fetch_sub(size_bytes, SeqCst));
+        if self.are_full(elements, all_bytes) {
             self.producer.ring();
         }
         Some(element)

@@ -219,8 +219,8 @@ impl Store {
         })
     }
 
-    /// Entries that are written at a time.
-    pub const WRITE_BATCH: usize = 4096;
+    /// Entries that are read or written at a time: keys of half a kilobyte are then several times half a megabyte, on their way.
+    pub const BATCH: usize = 1024;
 
     /// Applies writes with full keys in order, some at a time.
     ///
@@ -230,7 +230,7 @@ impl Store {
         let mut batch = Batch::new();
         for write in writes {
             batch.push(write);
-            if batch.len() == Self::WRITE_BATCH {
+            if batch.len() == Self::BATCH {
                 self.apply(&batch)?;
                 batch.clear();
             }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test, and what it needs")]
 
-use eddyline_state::{Backend, Frozen, MemoryBackend, MemoryBudget, RocksBackend, StateError, StateFile, Write};
+use eddyline_state::{Backend, Frozen, MemoryBackend, MemoryBudget, RocksBackend, StateError, StateFile, Store, Write};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -282,11 +282,36 @@ fn windows_close(backend: &RocksBackend) {
     assert!(most < 10_000_000, "{most} bytes");
 }
 
+/// What a time to live does, and rows of a join that are taken back: keys go one by one, in no order.
+#[test]
+fn the_disk_gets_smaller_when_keys_go_all_over_the_place() {
+    const KEYS: u64 = 60_000;
+    let home = directory();
+    let backend = rocks(home.path());
+    let key = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes().to_vec();
+    for from in (0..KEYS).step_by(4096) {
+        backend.write((from..KEYS.min(from + 4096)).map(|n| Write::Put(key(n), noise(n))).collect()).unwrap();
+    }
+    let mut known = BTreeMap::new();
+    let (full, _) = account(backend.freeze().unwrap().as_ref(), &mut known);
+    let mut left = full;
+    // Nine of ten go, and a few come.
+    for round in 0..30u64 {
+        let gone = (0..KEYS).filter(|n| n % 10 != 0 && n % 30 == round);
+        let come = (0..20).map(|n| Write::Put(key(KEYS + round * 20 + n), noise(n)));
+        backend.write(gone.map(|n| Write::Delete(key(n))).chain(come).collect()).unwrap();
+        (left, _) = account(backend.freeze().unwrap().as_ref(), &mut known);
+    }
+    assert!(left < full * 3 / 10, "{left} bytes of {full}");
+}
+
 #[derive(Debug, Clone)]
 enum Call {
     Write(Vec<Write>),
     Get(Vec<Vec<u8>>),
     Scan(Vec<u8>, Vec<u8>),
+    /// Look for leads.
+    Leads(Vec<Vec<u8>>),
     /// Freeze; later, after `Write`s, compare the picture.
     Freeze,
     /// Compare the oldest picture that is still there; open it, and go on with it.
@@ -296,7 +321,17 @@ enum Call {
 }
 
 fn key() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![vec(0..3u8, 0..4), vec(any::<u8>(), 12..20)]
+    let led = (lead(), vec(0..3u8, 0..3)).prop_map(|(lead, rest)| [lead, rest].concat());
+    prop_oneof![vec(0..3u8, 0..4), vec(any::<u8>(), 12..20), led]
+}
+
+/// A full key up to the end of its lead.
+fn lead() -> impl Strategy<Value = Vec<u8>> {
+    vec(0..3u8, 0..3).prop_map(|lead| {
+        let groups = eddyline_changes::KeyGroups::new(4, 1);
+        let store = Store::new(Arc::new(MemoryBackend::new()), 1, groups, 0..4);
+        store.led_key(Store::by_lead(1), 2, lead.len(), &lead)
+    })
 }
 
 fn write() -> impl Strategy<Value = Write> {
@@ -312,6 +347,7 @@ fn call() -> impl Strategy<Value = Call> {
         6 => vec(write(), 0..12).prop_map(Call::Write),
         3 => vec(key(), 0..6).prop_map(Call::Get),
         2 => (key(), key()).prop_map(|(a, b)| Call::Scan(a, b)),
+        3 => vec(lead(), 0..4).prop_map(Call::Leads),
         2 => Just(Call::Freeze),
         1 => Just(Call::Rewind),
         1 => Just(Call::Reopen),
@@ -359,6 +395,18 @@ impl Both {
             Call::Scan(from, to) => {
                 let expected = scanned(|each| memory.scan(&from, &to, each)).expect("memory");
                 assert_eq!(scanned(|each| rocks.scan(&from, &to, each)).expect("disk"), expected);
+            }
+            Call::Leads(leads) => {
+                let found = |backend: &dyn Backend| {
+                    let mut found = Vec::new();
+                    let each = &mut |at: usize, key: &[u8], value: &[u8]| {
+                        found.push((at, key.to_vec(), value.to_vec()));
+                        Ok(())
+                    };
+                    backend.scan_prefixes(&leads, each).expect("the store can be read");
+                    found
+                };
+                assert_eq!(found(memory), found(rocks));
             }
             Call::Freeze => self.pictures.push((memory.freeze().expect("memory"), rocks.freeze().expect("disk"))),
             Call::Rewind if self.pictures.is_empty() => {}

@@ -374,7 +374,7 @@ impl Partitions {
         }
         store.write_all(self.gone.iter().map(|key| WriteRef::Delete(key)))?;
         self.gone.clear();
-        for dirty in dirty.chunks(Store::WRITE_BATCH) {
+        for dirty in dirty.chunks(Store::BATCH) {
             let keys = self.full_keys(&store, dirty)?;
             let put = |((_, row), (key, partition)): (&(u32, u32), (Vec<u8>, usize))| {
                 let mut value = vec![VERSION];

@@ -245,16 +245,18 @@ impl RowTable {
             keys.iter().zip(rows).map(|(k, row)| (group_of(row), k.data())).collect();
         leads.sort_unstable();
         leads.dedup();
-        let mut stored: Vec<StoredEntry> = Vec::new();
-        self.store.scan_leads(self.id, &leads, &mut |_, entry| {
-            if self.gone.is_empty() || !self.gone.contains(entry.full_key) {
-                stored.push((entry.key.to_vec(), entry.value.to_vec()));
+        let mut slots = Vec::new();
+        for leads in leads.chunks(Store::BATCH) {
+            let mut stored: Vec<StoredEntry> = Vec::new();
+            self.store.scan_leads(self.id, leads, &mut |_, entry| {
+                if self.gone.is_empty() || !self.gone.contains(entry.full_key) {
+                    stored.push((entry.key.to_vec(), entry.value.to_vec()));
+                }
+                Ok(())
+            })?;
+            for batch in stored.chunks(SCAN_BATCH) {
+                slots.extend(self.take_in(batch, load)?);
             }
-            Ok(())
-        })?;
-        let mut slots = Vec::with_capacity(stored.len());
-        for batch in stored.chunks(SCAN_BATCH) {
-            slots.extend(self.take_in(batch, load)?);
         }
         Ok(slots)
     }
@@ -500,7 +502,7 @@ impl RowTable {
             self.note_generation()?;
         }
         let mut batch = Batch::new();
-        for slots in dirty.chunks(Store::WRITE_BATCH) {
+        for slots in dirty.chunks(Store::BATCH) {
             batch.clear();
             let keys = self.encoded(slots)?;
             for (at, slot) in slots.iter().enumerate() {

@@ -301,16 +301,18 @@ impl SlotTable {
 
     fn load_created(&mut self, created: &[u32], load: &mut Load<'_>) -> Result<(), StateError> {
         let Some(home) = &self.home else { return Ok(()) };
-        let full = self.full_keys(home, created)?;
-        let in_range = |key: &Vec<u8>| self.gone_ranges.iter().any(|(from, to)| from <= key && key < to);
-        let is_asked = |at: &usize| !self.gone.contains(&full[*at]) && !in_range(&full[*at]);
-        let asked: Vec<usize> = (0..full.len()).filter(is_asked).collect();
-        let wanted: Vec<&[u8]> = asked.iter().map(|at| full[*at].as_slice()).collect();
-        for (at, value) in asked.iter().zip(home.store.multi_get(&wanted)?) {
-            if let Some(value) = value {
-                let slot = created[*at];
-                self.flags[slot as usize] |= STORED;
-                load(slot, unversioned(&self.name, &value)?)?;
+        for created in created.chunks(Store::BATCH) {
+            let full = self.full_keys(home, created)?;
+            let in_range = |key: &Vec<u8>| self.gone_ranges.iter().any(|(from, to)| from <= key && key < to);
+            let is_asked = |at: &usize| !self.gone.contains(&full[*at]) && !in_range(&full[*at]);
+            let asked: Vec<usize> = (0..full.len()).filter(is_asked).collect();
+            let wanted: Vec<&[u8]> = asked.iter().map(|at| full[*at].as_slice()).collect();
+            for (at, value) in asked.iter().zip(home.store.multi_get(&wanted)?) {
+                if let Some(value) = value {
+                    let slot = created[*at];
+                    self.flags[slot as usize] |= STORED;
+                    load(slot, unversioned(&self.name, &value)?)?;
+                }
             }
         }
         Ok(())
@@ -456,7 +458,7 @@ impl SlotTable {
         self.gone.clear();
         self.gone_ranges.clear();
         let mut batch = Batch::new();
-        for slots in dirty.chunks(Store::WRITE_BATCH) {
+        for slots in dirty.chunks(Store::BATCH) {
             batch.clear();
             let keys = EncodedKeys::of(self, home, slots)?;
             for (at, slot) in slots.iter().enumerate() {
