@@ -73,7 +73,7 @@ fn release_tool(tool: &str, args: &[&str]) -> Result<(), String> {
 
 /// Rounds of the crash loop, which is a test of the binary.
 fn crash(rounds: &str, seed: &str) -> Result<(), String> {
-    let args = ["test", "--workspace", "--test", "crash", "--", "--nocapture"];
+    let args = ["test", "--workspace", "--test", "jobs", "--", "crash::", "--nocapture"];
     let mut command = Command::new("cargo");
     command.args(args).env("EDDYLINE_CRASH_ROUNDS", rounds).env("EDDYLINE_CRASH_SEED", seed);
     let status = command.status().map_err(|e| format!("cargo: {e}"))?;

@@ -1,245 +1,26 @@
 //! Savepoints through the binary: made while a job runs and when it is stopped, restored on other numbers of shards.
 
+use crate::process::{command, differences, done, eddyline, refused, rows, start, text};
+use crate::rooms::{self, SINKS, write_ratings};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const EVENTS: u64 = 24_000;
 /// A limited run takes so long.
 const SECONDS: u64 = 6;
 
-/// What the job writes: table, columns, format, query. Every room that keeps something is there.
-const SINKS: &[(&str, &str, &str, &str)] = &[
-    (
-        "by_bidder",
-        "bidder BIGINT, n BIGINT, total BIGINT, dearest BIGINT, mean DOUBLE, auctions BIGINT",
-        "changelog-csv",
-        "SELECT bidder, COUNT(*), SUM(price), MAX(price), AVG(CAST(price AS DOUBLE)), COUNT(DISTINCT auction) \
-         FROM bid GROUP BY bidder",
-    ),
-    ("of_all", "n BIGINT, bidders BIGINT", "changelog-csv", "SELECT COUNT(*), COUNT(DISTINCT bidder) FROM bid"),
-    (
-        "of_groups",
-        "n BIGINT, bidders BIGINT, most BIGINT",
-        "changelog-csv",
-        "SELECT n, COUNT(*), MAX(bidder) FROM (SELECT bidder, COUNT(*) AS n FROM bid GROUP BY bidder) GROUP BY n",
-    ),
-    (
-        "pairs",
-        "auction BIGINT, bidder BIGINT, seller BIGINT, price BIGINT",
-        "csv",
-        "SELECT b.auction, b.bidder, a.seller, b.price FROM bid b JOIN auction a ON a.id = b.auction",
-    ),
-    (
-        "all_pairs",
-        "id BIGINT, seller BIGINT, price BIGINT",
-        "changelog-csv",
-        "SELECT a.id, a.seller, b.price FROM auction a FULL JOIN (SELECT * FROM bid WHERE MOD(price, 3) = 0) b \
-         ON a.id = b.auction",
-    ),
-    (
-        "dearest",
-        "category BIGINT, price BIGINT",
-        "changelog-csv",
-        "SELECT a.category, MAX(b.price) FROM auction a LEFT JOIN bid b ON a.id = b.auction GROUP BY a.category",
-    ),
-    (
-        "with_bids",
-        "id BIGINT, seller BIGINT",
-        "changelog-csv",
-        "SELECT id, seller FROM auction WHERE id IN (SELECT auction FROM bid)",
-    ),
-    (
-        "without_bids",
-        "id BIGINT, seller BIGINT",
-        "changelog-csv",
-        "SELECT id, seller FROM auction a WHERE NOT EXISTS (SELECT * FROM bid b WHERE b.auction = a.id)",
-    ),
-    (
-        "tumbling",
-        "auction BIGINT, window_end TIMESTAMP(3), n BIGINT, total BIGINT",
-        "csv",
-        "SELECT auction, window_end, COUNT(*), SUM(price) \
-         FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(date_time), INTERVAL '1' SECOND)) \
-         GROUP BY auction, window_start, window_end",
-    ),
-    (
-        "hopping",
-        "window_end TIMESTAMP(3), bidders BIGINT",
-        "csv",
-        "SELECT window_end, COUNT(DISTINCT bidder) \
-         FROM TABLE(HOP(TABLE bid, DESCRIPTOR(date_time), INTERVAL '500' MILLISECOND, INTERVAL '2' SECOND)) \
-         GROUP BY window_start, window_end",
-    ),
-    (
-        "running",
-        "bidder BIGINT, price BIGINT, so_far BIGINT, before BIGINT",
-        "changelog-csv",
-        "SELECT bidder, price, SUM(price) OVER (PARTITION BY bidder ORDER BY price), \
-         LAG(price) OVER (PARTITION BY bidder ORDER BY price) FROM bid WHERE MOD(bidder, 20) = 0",
-    ),
-    (
-        "first_three",
-        "auction BIGINT, price BIGINT, bidder BIGINT, rn BIGINT",
-        "changelog-csv",
-        "SELECT auction, price, bidder, rn FROM (SELECT auction, price, bidder, \
-         ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price DESC, bidder) AS rn FROM bid) WHERE rn <= 3",
-    ),
-    (
-        "first_of_all",
-        "price BIGINT, bidder BIGINT, rn BIGINT",
-        "changelog-csv",
-        "SELECT price, bidder, rn FROM (SELECT price, bidder, \
-         ROW_NUMBER() OVER (ORDER BY price DESC, bidder) AS rn FROM bid) WHERE rn <= 10",
-    ),
-    (
-        "last_bid",
-        "bidder BIGINT, price BIGINT",
-        "changelog-csv",
-        "SELECT bidder, price FROM (SELECT bidder, price, \
-         ROW_NUMBER() OVER (PARTITION BY bidder ORDER BY date_time DESC, price) AS rn FROM bid) WHERE rn = 1",
-    ),
-    ("sellers", "seller BIGINT", "changelog-csv", "SELECT DISTINCT seller FROM auction"),
-    (
-        "both",
-        "bidder BIGINT",
-        "changelog-csv",
-        "SELECT bidder FROM bid WHERE price > 1000000 INTERSECT SELECT seller FROM auction",
-    ),
-    ("all_but", "bidder BIGINT", "changelog-csv", "SELECT bidder FROM bid EXCEPT ALL SELECT seller FROM auction"),
-    (
-        "young",
-        "bidder BIGINT, price BIGINT",
-        "changelog-csv",
-        "SELECT bidder, price FROM bid WHERE date_time > NOW() - INTERVAL '90000' DAY(5) AND MOD(bidder, 10) = 1",
-    ),
-    (
-        "rated",
-        "auction BIGINT, stars BIGINT",
-        "changelog-csv",
-        "SELECT b.auction, r.stars FROM bid b JOIN ratings r ON r.bidder = b.bidder WHERE MOD(b.price, 5) = 0",
-    ),
-    (
-        "latest",
-        "bidder BIGINT, n BIGINT, PRIMARY KEY (bidder) NOT ENFORCED",
-        "upsert-csv",
-        "SELECT bidder, COUNT(*) FROM bid GROUP BY bidder",
-    ),
-];
-
 /// The job, its input as fast as it goes or limited.
 fn script(place: &Path, is_limited: bool, settings: &str) -> String {
     let rate = if is_limited { Some(EVENTS / SECONDS) } else { None };
-    script_of(&place.display().to_string(), EVENTS, rate, settings)
-}
-
-fn script_of(place: &str, events: u64, rate: Option<u64>, settings: &str) -> String {
-    let rate = rate.map(|rate| format!(", 'next-event.rate' = '{rate}'")).unwrap_or_default();
-    let source =
-        |table: &str| format!("'connector' = 'nexmark', 'nexmark.table' = '{table}', 'events.num' = '{events}'{rate}");
-    let mut sql = format!(
-        "{settings}\n\
-         CREATE TABLE bid (auction BIGINT, bidder BIGINT, price BIGINT, date_time TIMESTAMP(3), \
-           WATERMARK FOR date_time AS date_time - INTERVAL '1' SECOND) WITH ({});\n\
-         CREATE TABLE auction (id BIGINT, seller BIGINT, category BIGINT) WITH ({});\n\
-         CREATE TABLE ratings (bidder BIGINT, stars BIGINT, PRIMARY KEY (bidder) NOT ENFORCED) \
-           WITH ('connector' = 'filesystem', 'path' = '{place}/ratings.csv', 'format' = 'upsert-csv');\n",
-        source("bid"),
-        source("auction")
-    );
-    for (table, columns, format, _) in SINKS {
-        sql += &format!(
-            "CREATE TABLE {table} ({columns}) WITH ('connector' = 'filesystem', 'path' = '{place}/{table}', 'format' = '{format}');\n"
-        );
-    }
-    for (table, _, _, query) in SINKS {
-        sql += &format!("INSERT INTO {table} {query};\n");
-    }
-    sql
-}
-
-fn write_ratings(place: &Path) {
-    let rows = (1000..1100).map(|bidder| format!("{bidder},{},\n{bidder},{},{}\n", 1, bidder % 5, bidder % 7 == 0));
-    std::fs::write(place.join("ratings.csv"), rows.collect::<String>()).expect("written");
-}
-
-fn command(place: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
-    command.current_dir(place).args(args).env_remove("EDDYLINE_LOG").env("EDDYLINE_RUNTIME_DIR", place.join("run"));
-    command
-}
-
-fn eddyline(place: &Path, args: &[&str]) -> Output {
-    command(place, args).output().expect("started")
-}
-
-fn done(place: &Path, args: &[&str]) -> String {
-    let output = eddyline(place, args);
-    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
-    text(&output.stdout).trim().to_owned()
-}
-
-fn refused(place: &Path, args: &[&str]) -> String {
-    let output = eddyline(place, args);
-    assert!(!output.status.success(), "{args:?} went well");
-    text(&output.stderr)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Starts a job and waits until it can be asked.
-fn start(place: &Path, job: &str, args: &[&str]) -> Child {
-    let mut child = command(place, &[&["run"], args].concat()).spawn().expect("started");
-    let socket = place.join("run").join(format!("{job}.sock"));
-    let begin = Instant::now();
-    while !socket.exists() {
-        assert!(child.try_wait().expect("a process").is_none(), "it ended before it could be asked");
-        assert!(begin.elapsed() < Duration::from_secs(60), "it cannot be asked");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child
-}
-
-/// The rows that all files of a table make up: each with how often it is there.
-fn rows(place: &Path, table: &str, format: &str) -> BTreeMap<String, i64> {
-    let mut rows = BTreeMap::new();
-    let mut last: BTreeMap<String, String> = BTreeMap::new();
-    let mut files: Vec<_> = std::fs::read_dir(place.join(table)).expect("a directory").flatten().collect();
-    files.sort_by_key(|file| file.metadata().and_then(|m| m.modified()).expect("a time"));
-    for path in files.iter().map(std::fs::DirEntry::path) {
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        assert!(!name.starts_with('.'), "{name} is left over");
-        for line in std::fs::read_to_string(path).expect("text").lines() {
-            let (sign, row) = match format {
-                "csv" => (1, line),
-                "upsert-csv" => {
-                    let (key, _) = line.split_once(',').expect("a key");
-                    last.insert(key.to_owned(), line.to_owned());
-                    continue;
-                }
-                _ => {
-                    let (kind, row) = line.split_once(',').expect("a kind");
-                    (if kind.starts_with('+') { 1 } else { -1 }, row)
-                }
-            };
-            *rows.entry(row.to_owned()).or_insert(0) += sign;
-        }
-    }
-    rows.extend(last.into_values().map(|row| (row, 1)));
-    rows.retain(|_, times| *times != 0);
-    rows
+    rooms::script(place, SINKS, EVENTS, rate, settings)
 }
 
 fn check(place: &Path, expected: &Path) {
     for (table, _, format, _) in SINKS {
         let (found, wanted) = (rows(place, table, format), rows(expected, table, format));
         assert!(!wanted.is_empty(), "{table} is empty");
-        let wrong = found.iter().filter(|(row, n)| wanted.get(*row) != Some(n));
-        let missing = wanted.iter().filter(|(row, _)| !found.contains_key(*row));
-        let wrong: Vec<_> = wrong.chain(missing).take(5).collect();
+        let wrong = differences(&found, &wanted);
         assert!(wrong.is_empty(), "{table} differs, as in {wrong:?}");
     }
 }
@@ -326,12 +107,12 @@ fn a_fixture_is_written_when_it_is_asked_for() {
     let _ = std::fs::remove_dir_all(&place);
     std::fs::create_dir_all(&place).expect("made");
     write_ratings(&place);
-    std::fs::write(place.join("job.sql"), script_of(".", 1200, Some(400), "")).expect("written");
+    std::fs::write(place.join("job.sql"), rooms::script(Path::new("."), SINKS, 1200, Some(400), "")).expect("written");
     let mut child = start(&place, "job", &["job.sql", "--quiet", "--shards", "2"]);
     std::thread::sleep(Duration::from_millis(1200));
     done(&place, &["stop", "job", "--savepoint", "savepoint"]);
     assert!(child.wait().expect("an end").success());
-    std::fs::write(place.join("job.sql"), script_of(".", 1200, None, "")).expect("written");
+    std::fs::write(place.join("job.sql"), rooms::script(Path::new("."), SINKS, 1200, None, "")).expect("written");
     let tables = SINKS.iter().map(|(table, _, format, _)| format!("{table} {format}\n")).collect::<String>();
     std::fs::write(place.join("tables"), tables).expect("written");
     std::fs::remove_dir_all(place.join("run")).expect("removed");

@@ -1,35 +1,10 @@
 //! Jobs that go on with a changed query, through the binary: what is kept, migrated, rebuilt, dropped, and what it computes then.
 
+use crate::process::{command, done, refused};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
-fn command(place: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
-    command.current_dir(place).args(args).env_remove("EDDYLINE_LOG").env("EDDYLINE_RUNTIME_DIR", place.join("run"));
-    command
-}
-
-fn eddyline(place: &Path, args: &[&str]) -> Output {
-    command(place, args).output().expect("started")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn done(place: &Path, args: &[&str]) -> String {
-    let output = eddyline(place, args);
-    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
-    text(&output.stdout).trim().to_owned()
-}
-
-fn refused(place: &Path, args: &[&str]) -> String {
-    let output = eddyline(place, args);
-    assert!(!output.status.success(), "{args:?} went well: {}", text(&output.stdout));
-    text(&output.stderr)
-}
+use std::process::Stdio;
 
 /// A job over a directory of files, to which more may come: columns of the table that is read, then queries and the columns that they
 /// write, into tables `out0`, `out1`, ….

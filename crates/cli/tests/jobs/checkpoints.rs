@@ -1,8 +1,8 @@
 //! Jobs that are killed and go on, through the binary.
 
+use crate::process::{command, eddyline, text};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Output};
 use std::time::Duration;
 
 /// A job that counts and copies 60,000 rows in about a second and a half, with a checkpoint every tenth of one.
@@ -19,20 +19,6 @@ fn job(place: &Path) -> String {
          INSERT INTO copies SELECT id FROM numbers;\n\
          INSERT INTO counts SELECT k, COUNT(*), SUM(id) FROM numbers GROUP BY k;\n"
     )
-}
-
-fn command(place: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
-    command.current_dir(place).args(args).env_remove("EDDYLINE_LOG");
-    command
-}
-
-fn eddyline(place: &Path, args: &[&str]) -> Output {
-    command(place, args).output().expect("started")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Starts the job and kills it, again and again; then lets it come to its end.

@@ -1,0 +1,10 @@
+//! Jobs through the binary: killed, stopped, gone on with on other numbers of shards and with other queries.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod altered;
+mod checkpoints;
+mod crash;
+mod process;
+mod rooms;
+mod savepoints;
