@@ -4,7 +4,7 @@ pub enum CatalogError {
     /// The name is taken.
     #[error("{kind} {name} exists already")]
     Exists {
-        /// `table` or `view`.
+        /// As [`Object::kind`](crate::Object::kind).
         kind: &'static str,
         /// The name.
         name: String,
@@ -12,7 +12,7 @@ pub enum CatalogError {
     /// There is nothing of that name.
     #[error("{kind} {name} does not exist")]
     Missing {
-        /// `table` or `view`.
+        /// As [`Object::kind`](crate::Object::kind).
         kind: &'static str,
         /// The name.
         name: String,

@@ -18,4 +18,4 @@ pub use error::CatalogError;
 pub use names::{Catalog, Object, edit_distance};
 pub use table::{Column, ColumnSource, Table, WatermarkDefinition};
 pub use type_name::sql_type;
-pub use view::View;
+pub use view::{MaterializedView, View};

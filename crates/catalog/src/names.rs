@@ -1,4 +1,4 @@
-use crate::{CatalogError, Table, View};
+use crate::{CatalogError, MaterializedView, Table, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,14 +9,26 @@ pub enum Object {
     Table(Arc<Table>),
     /// A view.
     View(Arc<View>),
+    /// A view whose answer is kept.
+    MaterializedView(Arc<MaterializedView>),
 }
 
 impl Object {
-    /// `table` or `view`.
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Object::Table(table) => &table.name,
+            Object::View(view) => &view.name,
+            Object::MaterializedView(view) => &view.view.name,
+        }
+    }
+
+    /// `table`, `view` or `materialized view`.
     pub fn kind(&self) -> &'static str {
         match self {
             Object::Table(_) => "table",
             Object::View(_) => "view",
+            Object::MaterializedView(_) => "materialized view",
         }
     }
 }
@@ -44,10 +56,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Exists`], [`CatalogError::Kind`].
     pub fn create(&mut self, object: Object, replace: bool) -> Result<(), CatalogError> {
-        let name = match &object {
-            Object::Table(t) => t.name.clone(),
-            Object::View(v) => v.name.clone(),
-        };
+        let name = object.name().to_owned();
         if let Some(old) = self.objects.get(&name) {
             if !replace {
                 return Err(CatalogError::Exists { kind: old.kind(), name });
@@ -61,7 +70,13 @@ impl Catalog {
         Ok(())
     }
 
-    /// Takes a name of `kind` (`table` or `view`) away.
+    /// Puts an object in the place of whatever has its name.
+    pub fn put(&mut self, object: Object) {
+        self.objects.insert(object.name().to_owned(), object);
+        self.version += 1;
+    }
+
+    /// Takes a name of a [kind](Object::kind) away.
     ///
     /// # Errors
     /// [`CatalogError::Missing`], [`CatalogError::Kind`].
@@ -86,11 +101,11 @@ impl Catalog {
     /// The table of a name.
     ///
     /// # Errors
-    /// [`CatalogError::Missing`], [`CatalogError::Kind`] where it is a view.
+    /// [`CatalogError::Missing`], [`CatalogError::Kind`] where it is a view, materialized or not.
     pub fn table(&self, name: &str) -> Result<&Arc<Table>, CatalogError> {
         match self.object(name)? {
             Object::Table(table) => Ok(table),
-            Object::View(_) => Err(CatalogError::Kind { name: name.to_owned(), is: "view", wanted: "table" }),
+            other => Err(CatalogError::Kind { name: name.to_owned(), is: other.kind(), wanted: "table" }),
         }
     }
 

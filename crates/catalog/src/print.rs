@@ -1,6 +1,6 @@
 //! Definitions as the SQL that makes them, in Flink's spelling.
 
-use crate::{Column, ColumnSource, Table, View, sql_type};
+use crate::{Column, ColumnSource, MaterializedView, Table, View, sql_type};
 use std::fmt::Write;
 
 impl Table {
@@ -12,7 +12,8 @@ impl Table {
         }
         if !self.primary_key.is_empty() {
             let key: Vec<String> = self.primary_key.iter().map(|c| name(c)).collect();
-            parts.push(format!("PRIMARY KEY ({}) NOT ENFORCED", key.join(", ")));
+            let enforced = if self.is_kept() { "" } else { " NOT ENFORCED" };
+            parts.push(format!("PRIMARY KEY ({}){enforced}", key.join(", ")));
         }
         let mut out = format!("CREATE {}TABLE {}", temporary(self.temporary), name(&self.name));
         let _ = write!(out, " (\n  {}\n)", parts.join(",\n  "));
@@ -31,7 +32,11 @@ impl Table {
 impl View {
     /// `CREATE VIEW …`, without a semicolon: parsing it gives the same definition.
     pub fn to_sql(&self) -> String {
-        let mut out = format!("CREATE {}VIEW {}", temporary(self.temporary), name(&self.name));
+        self.to_sql_as(&format!("{}VIEW", temporary(self.temporary)))
+    }
+
+    fn to_sql_as(&self, kind: &str) -> String {
+        let mut out = format!("CREATE {kind} {}", name(&self.name));
         if !self.columns.is_empty() {
             let columns: Vec<String> = self.columns.iter().map(|c| name(c)).collect();
             let _ = write!(out, " ({})", columns.join(", "));
@@ -41,6 +46,13 @@ impl View {
         }
         let _ = write!(out, "\nAS {}", self.sql);
         out
+    }
+}
+
+impl MaterializedView {
+    /// `CREATE MATERIALIZED VIEW …`, without a semicolon: parsing it gives the same definition.
+    pub fn to_sql(&self) -> String {
+        self.view.to_sql_as("MATERIALIZED VIEW")
     }
 }
 

@@ -45,7 +45,7 @@ pub struct WatermarkDefinition {
     pub sql: String,
 }
 
-/// A table over a connector.
+/// A table over a connector, or one that the engine keeps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// Its name.
@@ -65,6 +65,11 @@ pub struct Table {
 }
 
 impl Table {
+    /// Its rows are not elsewhere, behind a connector: the engine keeps them, and statements change them.
+    pub fn is_kept(&self) -> bool {
+        !self.options.contains_key("connector")
+    }
+
     /// The columns of a row at the connector: all physical ones.
     pub fn physical_schema(&self) -> SchemaRef {
         self.schema_of(|c| c.source == ColumnSource::Physical)

@@ -1,3 +1,6 @@
+use crate::Table;
+use std::sync::Arc;
+
 /// A name for a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
@@ -11,4 +14,13 @@ pub struct View {
     pub comment: Option<String>,
     /// CREATE TEMPORARY VIEW.
     pub temporary: bool,
+}
+
+/// A query whose answer is kept, and kept up to date.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MaterializedView {
+    /// The query and its name.
+    pub view: View,
+    /// The rows of the answer: a table that the engine keeps.
+    pub table: Arc<Table>,
 }

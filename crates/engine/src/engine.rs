@@ -2,6 +2,7 @@
 
 use crate::beginning::second_from;
 use crate::collect::CollectConnector;
+use crate::kept::KeptConnector;
 use crate::memory::machine_memory_bytes;
 use crate::{Session, Settings};
 use eddyline_connectors::clock::SystemClock;
@@ -67,6 +68,7 @@ pub struct Engine {
 struct Shared {
     registry: Registry,
     collect: Arc<CollectConnector>,
+    kept: Arc<KeptConnector>,
     rim: Rim,
     shards: usize,
     environment: BTreeMap<String, String>,
@@ -89,10 +91,12 @@ impl Engine {
     pub fn new(config: EngineConfig) -> Self {
         let clock = config.clock.unwrap_or_else(|| SystemClock::shared(config.tokio.clone()));
         let collect: Arc<CollectConnector> = Arc::default();
+        let kept: Arc<KeptConnector> = Arc::default();
         Self {
             shared: Arc::new(Shared {
-                registry: config.registry.with(collect.clone()),
+                registry: config.registry.with(collect.clone()).with(kept.clone()),
                 collect,
+                kept,
                 rim: Rim { tokio: config.tokio, clock },
                 shards: config.shards.max(1),
                 environment: config.environment,
@@ -128,6 +132,10 @@ impl Engine {
 
     pub(crate) fn collect(&self) -> &Arc<CollectConnector> {
         &self.shared.collect
+    }
+
+    pub(crate) fn kept(&self) -> &Arc<KeptConnector> {
+        &self.shared.kept
     }
 
     pub(crate) fn rim(&self) -> &Rim {
@@ -217,7 +225,7 @@ impl Engine {
         self.shared.chance.hash_one(self.shared.seeds.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A number for the channel of a SELECT.
+    /// A number for a job that reads or brings rows within the engine: its channel, its feeds.
     pub(crate) fn next_channel(&self) -> u64 {
         self.shared.channels.fetch_add(1, Ordering::Relaxed)
     }

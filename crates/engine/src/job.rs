@@ -4,6 +4,7 @@ use crate::beginning::Beginning;
 use crate::collect::{Channel, CollectConnector};
 use crate::control::JobControl;
 use crate::error::{from_connector, from_runtime};
+use crate::kept::KEPT;
 use crate::kept_state::KeptState;
 use crate::{Engine, ScriptError, Settings};
 use arrow::array::RecordBatch;
@@ -195,6 +196,19 @@ impl RunningJob {
         self.summary.get().is_some_and(|summary| summary.state == JobState::Stopped)
     }
 
+    /// Ends an epoch now, and waits until what it brings can be had from [`next_event`](Self::next_event).
+    ///
+    /// # Errors
+    /// The job fails.
+    pub(crate) fn cut(&self) -> Result<(), SqlError> {
+        self.handle.cut().map(drop).map_err(|e| from_runtime(&e))
+    }
+
+    /// Is it over?
+    pub(crate) fn is_over(&self) -> bool {
+        self.handle.state().is_final()
+    }
+
     /// Ends it at the next barrier.
     pub fn stop(&self) {
         self.handle.stop();
@@ -241,6 +255,15 @@ impl Drop for ResultChannel {
     }
 }
 
+/// When a job ends its epochs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Epochs {
+    /// When rows are there and time has passed.
+    AsTheyCome,
+    /// When it is told to: [`RunningJob::cut`].
+    OnDemand,
+}
+
 /// Starts a planned job; `channel_number` is that of a SELECT's channel.
 ///
 /// # Errors
@@ -252,6 +275,7 @@ pub(crate) fn start(
     beginning: Beginning,
     planned: PlannedJob,
     channel_number: Option<u64>,
+    epochs: Epochs,
 ) -> Result<RunningJob, ScriptError> {
     settings.check_backend()?;
     let facts = facts(engine.registry(), settings, shards, &beginning, &planned, channel_number.is_some())?;
@@ -265,6 +289,7 @@ pub(crate) fn start(
         name: facts.name.clone(),
         shards,
         max_parallelism: settings.max_parallelism(),
+        epochs_on_demand: epochs == Epochs::OnDemand,
         epoch_interval: settings.epoch_interval(),
         epoch_rows: settings.epoch_rows(),
         barrier_budget: settings.barrier_budget(),
@@ -357,6 +382,10 @@ fn endless_tables(registry: &Registry, settings: &Settings, dataflow: &Dataflow)
     let mut endless = Vec::new();
     for node in dataflow.nodes() {
         let OperatorSpec::Source(spec) = &node.spec else { continue };
+        // What the engine keeps changes by statements alone.
+        if spec.options.get("connector").is_some_and(|connector| connector == KEPT) {
+            continue;
+        }
         let source = registry
             .source(&spec.options, eddyline_runtime::source_request(spec, settings.time_zone()))
             .map_err(|e| from_connector(&e))?;

@@ -9,6 +9,7 @@
 //! Not here: sockets, terminals, files of settings. Start at [`Session::run_script`].
 
 mod beginning;
+mod changes;
 mod collect;
 mod control;
 mod ddl;
@@ -16,6 +17,7 @@ mod delivery;
 mod engine;
 mod error;
 mod job;
+mod kept;
 mod kept_state;
 mod listing;
 mod memory;

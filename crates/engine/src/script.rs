@@ -3,7 +3,7 @@
 //! The whole text is parsed before anything is done. Definitions and settings take effect at their place. All INSERTs
 //! become one job, which starts at the end of the script, or before a statement that must come after them: a SELECT,
 //! a statement set, or one that takes away or replaces a name. EXECUTE STATEMENT SET is a job of its own, and so is a
-//! SELECT. Jobs run one after the other.
+//! SELECT. Jobs run one after the other. What changes a table that the engine keeps takes effect at its place too.
 
 use crate::listing::Listing;
 use crate::{Outcome, RunningJob, Session, Settings};
@@ -85,7 +85,7 @@ impl Session {
         let statements = eddyline_planner::parse(sql)?;
         let mut pending: Option<Pending> = None;
         for statement in &statements {
-            if starts_pending(statement) {
+            if self.starts_pending(statement) {
                 self.run_pending(&mut pending, observer)?;
             }
             let waits = self.output_of(statement).map_err(|e| e.at(statement.position))?;
@@ -102,8 +102,10 @@ impl Session {
     /// AS makes its table here.
     fn output_of(&mut self, statement: &Statement) -> Result<Option<JobOutput>, SqlError> {
         match &statement.kind {
-            StatementKind::Insert(insert) => self.insert_output(insert).map(Some),
-            StatementKind::CreateTable { table, query: Some(query), .. } if self.create_table(statement)? => {
+            StatementKind::Insert(insert) if !self.is_kept(&insert.table) => self.insert_output(insert).map(Some),
+            StatementKind::CreateTable { table, query: Some(query), .. }
+                if !table.is_kept() && self.create_table(statement)? =>
+            {
                 self.table_output(&table.name, Vec::new(), query, None).map(Some)
             }
             _ => Ok(None),
@@ -124,6 +126,25 @@ impl Session {
         }
         pending.outputs.push(output);
         Ok(())
+    }
+
+    /// Must INSERTs that wait be done before this?
+    fn starts_pending(&self, statement: &Statement) -> bool {
+        match &statement.kind {
+            StatementKind::Select(_)
+            | StatementKind::StatementSet(_)
+            | StatementKind::CreateMaterializedView { .. }
+            | StatementKind::Drop { .. }
+            | StatementKind::Update(_)
+            | StatementKind::Delete(_)
+            | StatementKind::Flush => true,
+            StatementKind::Insert(insert) => self.is_kept(&insert.table),
+            StatementKind::CreateTable { or_replace, query, table, .. } => {
+                *or_replace || (query.is_some() && table.is_kept())
+            }
+            StatementKind::CreateView { or_replace, .. } => *or_replace,
+            _ => false,
+        }
     }
 
     fn run_now(&mut self, statement: &Statement, observer: &mut dyn Observer) -> Result<(), ScriptError> {
@@ -151,13 +172,5 @@ fn told(outcome: Outcome, observer: &mut dyn Observer) -> Result<(), ScriptError
         }
         Outcome::Listing(listing) => observer.listing(&listing),
         Outcome::Job(job) => observer.job(*job),
-    }
-}
-
-fn starts_pending(statement: &Statement) -> bool {
-    match &statement.kind {
-        StatementKind::Select(_) | StatementKind::StatementSet(_) | StatementKind::Drop { .. } => true,
-        StatementKind::CreateTable { or_replace, .. } | StatementKind::CreateView { or_replace, .. } => *or_replace,
-        _ => false,
     }
 }

@@ -4,7 +4,8 @@ use crate::beginning::Beginning;
 use crate::collect::{CHANNEL, COLLECT};
 use crate::ddl::{self, Definer};
 use crate::error::{from_catalog, from_connector, from_runtime};
-use crate::job::{self, RunningJob};
+use crate::job::{self, Epochs, RunningJob};
+use crate::kept::{Database, Reads};
 use crate::listing::Listing;
 use crate::{Engine, ScriptError, Settings, delivery, show};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
@@ -29,14 +30,16 @@ pub enum Outcome {
 
 /// A catalog and settings, and the engine under them.
 pub struct Session {
-    engine: Engine,
-    catalog: Catalog,
-    settings: Settings,
+    pub(crate) engine: Engine,
+    pub(crate) catalog: Catalog,
+    pub(crate) settings: Settings,
+    /// The rows of tables and views that the engine keeps.
+    pub(crate) database: Arc<Database>,
 }
 
 impl Session {
     pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine, catalog: Catalog::new(), settings: Settings::new() }
+        Self { engine, catalog: Catalog::new(), settings: Settings::new(), database: Arc::default() }
     }
 
     /// The settings.
@@ -79,6 +82,7 @@ impl Session {
                 let name = table.name.clone();
                 let created = self.create_table(statement)?;
                 match query {
+                    Some(query) if created && self.is_kept(&name) => self.fill(&name, query, statement.position),
                     Some(query) if created => self.start(vec![self.table_output(&name, Vec::new(), query, None)?]),
                     _ => Ok(Outcome::Done(created_message("table", &name, created))),
                 }
@@ -91,9 +95,21 @@ impl Session {
                 ddl::add(&mut self.catalog, Object::View(Arc::new(made)), *or_replace)?;
                 Ok(Outcome::Done(created_message("view", &view.name, true)))
             }
-            StatementKind::Drop { kind, name, if_exists } => {
-                Ok(Outcome::Done(ddl::drop(&mut self.catalog, kind, name, *if_exists)?))
+            StatementKind::CreateMaterializedView { view, query, if_not_exists } => {
+                self.create_materialized_view(view, query, *if_not_exists)
             }
+            StatementKind::Drop { kind, name, if_exists, cascade } => {
+                if self.catalog.object(name).is_ok_and(|object| object.kind() == *kind) {
+                    self.check_readers(name, *cascade)?;
+                }
+                let done = ddl::drop(&mut self.catalog, kind, name, *if_exists)?;
+                self.database.remove(name);
+                Ok(Outcome::Done(done))
+            }
+            StatementKind::Update(update) => self.update(update),
+            StatementKind::Delete(delete) => self.delete(delete),
+            StatementKind::Flush => Ok(Outcome::Done("every view contains what statements have changed".into())),
+            StatementKind::Insert(insert) if self.is_kept(&insert.table) => self.insert(insert),
             StatementKind::Insert(insert) => self.start(vec![self.insert_output(insert)?]),
             StatementKind::StatementSet(inserts) => {
                 let outputs = inserts.iter().map(|i| self.insert_output(i)).collect::<Result<_, SqlError>>()?;
@@ -137,19 +153,30 @@ impl Session {
         if ddl::is_there(&self.catalog, &table.name, *if_not_exists) {
             return Ok(false);
         }
-        let made = self.with_definer(|definer| definer.table(table.clone(), like.as_ref(), query.as_deref()))?;
-        ddl::add(&mut self.catalog, Object::Table(Arc::new(made)), *or_replace)?;
+        let made =
+            Arc::new(self.with_definer(|definer| definer.table(table.clone(), like.as_ref(), query.as_deref()))?);
+        if *or_replace {
+            self.check_readers(&table.name, false)?;
+        }
+        let before = self.catalog.clone();
+        ddl::add(&mut self.catalog, Object::Table(made.clone()), *or_replace)?;
+        self.database.remove(&table.name);
+        if made.is_kept() {
+            let schema = made.physical_schema();
+            let key = ddl::key_columns(&made, &schema).unwrap_or_default();
+            self.database.create(&made.name, schema, key).inspect_err(|_| self.catalog = before)?;
+        }
         Ok(true)
     }
 
-    fn with_definer<T>(&self, f: impl FnOnce(Definer<'_>) -> Result<T, SqlError>) -> Result<T, SqlError> {
+    pub(crate) fn with_definer<T>(&self, f: impl FnOnce(Definer<'_>) -> Result<T, SqlError>) -> Result<T, SqlError> {
         let options = self.planner_options();
         let planner = Planner::new(&self.catalog, &options, self.engine.functions());
         let time_zone = self.settings.time_zone();
         f(Definer { catalog: &self.catalog, registry: self.engine.registry(), planner, time_zone })
     }
 
-    fn planner_options(&self) -> PlannerOptions {
+    pub(crate) fn planner_options(&self) -> PlannerOptions {
         PlannerOptions {
             time_zone: self.settings.time_zone().to_owned(),
             shards: self.shards(),
@@ -171,7 +198,25 @@ impl Session {
     }
 
     fn plan_with(&self, outputs: Vec<JobOutput>, options: &PlannerOptions) -> Result<PlannedJob, SqlError> {
+        self.plan_reading(outputs, options, Reads::Snapshot, 0)
+    }
+
+    /// Plans queries; `reads` says what the job is given of tables that the engine keeps, `number` where it finds that.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub(crate) fn plan_reading(
+        &self,
+        outputs: Vec<JobOutput>,
+        options: &PlannerOptions,
+        reads: Reads,
+        number: u64,
+    ) -> Result<PlannedJob, SqlError> {
         let takes = |table: &Table| -> Result<SinkChanges, SqlError> {
+            // Its channel is opened when the job starts.
+            if table.options.get("connector").is_some_and(|connector| connector == COLLECT) {
+                return Ok(SinkChanges::Full);
+            }
             let request = ddl::sink_request(table, self.settings.time_zone());
             let sink = self.engine.registry().sink(&table.options, request).map_err(|e| from_connector(&e))?;
             Ok(sink.changes())
@@ -181,10 +226,8 @@ impl Session {
             let connector = registry.connector(&table.name, &table.options);
             connector.map_or(SourceChanges::Inserts, |connector| connector.changes(&table.options))
         };
-        Planner::new(&self.catalog, options, self.engine.functions())
-            .with_sinks(&takes)
-            .with_sources(&gives)
-            .plan(outputs)
+        let catalog = self.catalog_of_job(reads, number);
+        Planner::new(&catalog, options, self.engine.functions()).with_sinks(&takes).with_sources(&gives).plan(outputs)
     }
 
     /// Plans a script whose last statement is a SELECT, without running it; what stands before it is executed. For
@@ -240,8 +283,13 @@ impl Session {
         if self.engine.is_dry_run() {
             return Ok(Outcome::Listing(self.alteration(outputs, &beginning)?));
         }
-        let planned = self.plan_with(outputs, &beginning.planned(self.planner_options()))?;
-        job::start(&self.engine, &self.settings, self.shards(), beginning, planned, None).map(into_outcome)
+        let options = beginning.planned(self.planner_options());
+        let number = self.engine.next_channel();
+        let planned = self.plan_reading(outputs, &options, Reads::Snapshot, number)?;
+        let _found = self.rows_for(&planned, number)?;
+        let shards = self.shards();
+        let started = job::start(&self.engine, &self.settings, shards, beginning, planned, None, Epochs::AsTheyCome);
+        started.map(into_outcome)
     }
 
     /// What would become of the state that a job would begin with.
@@ -273,8 +321,10 @@ impl Session {
             return Ok(Outcome::Listing(self.alteration(outputs, &beginning)?));
         }
         let options = beginning.planned(self.planner_options());
-        let planned = self.plan_with(vec![result_output(query, channel)], &options)?;
-        let started = job::start(&self.engine, &self.settings, self.shards(), beginning, planned, Some(channel));
+        let planned = self.plan_reading(vec![result_output(query, channel)], &options, Reads::Snapshot, channel)?;
+        let _found = self.rows_for(&planned, channel)?;
+        let (shards, reader) = (self.shards(), Some(channel));
+        let started = job::start(&self.engine, &self.settings, shards, beginning, planned, reader, Epochs::AsTheyCome);
         started.map(into_outcome)
     }
 
@@ -326,6 +376,7 @@ impl Session {
         Ok(match show {
             Show::Tables { like } => show::tables(&self.catalog, like.as_deref()),
             Show::Views => show::views(&self.catalog),
+            Show::MaterializedViews => show::materialized_views(&self.catalog),
             Show::Create { kind, name } => show::create(kind, self.catalog.object(name).map_err(from_catalog)?)?,
             Show::Functions => show::names("function name", self.engine.functions().names().into_iter()),
             Show::Columns(name) => self.describe(name)?,
@@ -355,6 +406,7 @@ impl Session {
     fn describe(&self, name: &str) -> Result<Listing, SqlError> {
         match self.catalog.object(name).map_err(from_catalog)? {
             Object::Table(table) => Ok(show::describe_table(table)),
+            Object::MaterializedView(view) => Ok(show::describe_table(&view.table)),
             Object::View(_) => {
                 let sql = format!("SELECT * FROM `{}`", name.replace('`', "``"));
                 let statements = eddyline_planner::parse(&sql)?;
@@ -389,6 +441,6 @@ fn result_output(query: &Query, channel: u64) -> JobOutput {
     JobOutput { query: query.clone(), target: Target::Result { name: "result".into(), options }, position: None }
 }
 
-fn created_message(kind: &str, name: &str, created: bool) -> String {
+pub(crate) fn created_message(kind: &str, name: &str, created: bool) -> String {
     if created { format!("{kind} {name} created") } else { format!("{kind} {name} exists already, left as it is") }
 }

@@ -23,6 +23,12 @@ pub(crate) fn views(catalog: &Catalog) -> Listing {
     Listing::texts(vec![("view name", names.map(|(n, _)| Some(n.to_owned())).collect())])
 }
 
+/// `SHOW MATERIALIZED VIEWS`.
+pub(crate) fn materialized_views(catalog: &Catalog) -> Listing {
+    let names = catalog.objects().filter(|(_, o)| matches!(o, Object::MaterializedView(_)));
+    Listing::texts(vec![("materialized view name", names.map(|(n, _)| Some(n.to_owned())).collect())])
+}
+
 /// `SHOW CHECKPOINTS`: what was tried, and what is there.
 ///
 /// # Errors
@@ -122,7 +128,7 @@ pub(crate) fn describe_columns(schema: &SchemaRef) -> Listing {
     ])
 }
 
-/// `SHOW CREATE TABLE|VIEW name`: a statement that makes the same object.
+/// `SHOW CREATE TABLE|[MATERIALIZED] VIEW name`: a statement that makes the same object.
 ///
 /// # Errors
 /// The object is of the other kind.
@@ -130,6 +136,7 @@ pub(crate) fn create(kind: &str, object: &Object) -> Result<Listing, SqlError> {
     let (name, sql) = match object {
         Object::Table(table) => (&table.name, table.to_sql()),
         Object::View(view) => (&view.name, view.to_sql()),
+        Object::MaterializedView(view) => (&view.view.name, view.to_sql()),
     };
     if object.kind() != kind {
         return Err(SqlError::new("42809", format!("{name} is a {}, not a {kind}", object.kind()))

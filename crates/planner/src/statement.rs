@@ -1,9 +1,11 @@
 //! Statements, parsed but not bound. Queries are sqlparser's trees.
 
+use crate::SqlError;
 use crate::TextPosition;
 use eddyline_catalog::{Table, View};
 pub use eddyline_plan::Conflict;
 pub use sqlparser::ast::Query;
+use sqlparser::ast::{Expr, Ident, SelectItem, SetExpr};
 
 /// One statement of a script.
 #[derive(Debug, Clone)]
@@ -43,15 +45,32 @@ pub enum StatementKind {
         /// `OR REPLACE`.
         or_replace: bool,
     },
-    /// `DROP [TEMPORARY] TABLE|VIEW [IF EXISTS] name`.
+    /// `CREATE MATERIALIZED VIEW [IF NOT EXISTS] …`.
+    CreateMaterializedView {
+        /// The view.
+        view: View,
+        /// Its query.
+        query: Box<Query>,
+        /// `IF NOT EXISTS`.
+        if_not_exists: bool,
+    },
+    /// `DROP [TEMPORARY] TABLE|[MATERIALIZED] VIEW [IF EXISTS] name [CASCADE]`.
     Drop {
-        /// `table` or `view`.
+        /// `table`, `view` or `materialized view`.
         kind: &'static str,
         /// The name.
         name: String,
         /// `IF EXISTS`.
         if_exists: bool,
+        /// `CASCADE`: what is made from it goes too.
+        cascade: bool,
     },
+    /// `UPDATE table SET …`.
+    Update(Update),
+    /// `DELETE FROM table …`, `TRUNCATE table`.
+    Delete(Delete),
+    /// `FLUSH`.
+    Flush,
     /// `INSERT INTO …`.
     Insert(Insert),
     /// `EXECUTE STATEMENT SET BEGIN … END`, or `BEGIN STATEMENT SET; … END`: several inserts, one job.
@@ -104,6 +123,91 @@ pub struct Insert {
     pub query: Box<Query>,
     /// `ON CONFLICT DO …`.
     pub conflict: Option<Conflict>,
+}
+
+/// `UPDATE table SET column = value, … [WHERE condition]`.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// The table.
+    pub table: String,
+    /// Where its name stands.
+    pub position: TextPosition,
+    /// The columns that are given another value, each once.
+    pub assignments: Vec<Assignment>,
+    condition: Option<Expr>,
+}
+
+/// `column = value` of an UPDATE.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// The column.
+    pub column: String,
+    /// Where its name stands.
+    pub position: TextPosition,
+    value: Expr,
+}
+
+impl Update {
+    pub(crate) fn new(
+        (table, position): (String, TextPosition),
+        assignments: Vec<(String, TextPosition, Expr)>,
+        condition: Option<Expr>,
+    ) -> Self {
+        let assigned = |(column, position, value)| Assignment { column, position, value };
+        Self { table, position, assignments: assignments.into_iter().map(assigned).collect(), condition }
+    }
+
+    /// The rows that are changed: `columns` as they are, then `columns` as they become.
+    ///
+    /// # Errors
+    /// None for a statement that was parsed.
+    pub fn query(&self, columns: &[&str]) -> Result<Query, SqlError> {
+        let assigned = |name: &&str| self.assignments.iter().find(|a| a.column == **name).map(|a| a.value.clone());
+        let before = columns.iter().map(|name| column(name));
+        let after = columns.iter().map(|name| assigned(name).unwrap_or_else(|| column(name)));
+        rows_of(&self.table, before.chain(after), self.condition.clone())
+    }
+}
+
+/// `DELETE FROM table [WHERE condition]`, and `TRUNCATE table`, which is the same without a condition.
+#[derive(Debug, Clone)]
+pub struct Delete {
+    /// The table.
+    pub table: String,
+    /// Where its name stands.
+    pub position: TextPosition,
+    condition: Option<Expr>,
+}
+
+impl Delete {
+    pub(crate) fn new((table, position): (String, TextPosition), condition: Option<Expr>) -> Self {
+        Self { table, position, condition }
+    }
+
+    /// The rows that go: `columns` of them.
+    ///
+    /// # Errors
+    /// None for a statement that was parsed.
+    pub fn query(&self, columns: &[&str]) -> Result<Query, SqlError> {
+        rows_of(&self.table, columns.iter().map(|name| column(name)), self.condition.clone())
+    }
+}
+
+fn column(name: &str) -> Expr {
+    Expr::Identifier(Ident::with_quote('`', name))
+}
+
+/// `SELECT items FROM table [WHERE condition]`.
+fn rows_of(table: &str, items: impl Iterator<Item = Expr>, condition: Option<Expr>) -> Result<Query, SqlError> {
+    let mut query = crate::parse::parse_query(&format!("SELECT 1 FROM `{}`", table.replace('`', "``")))?;
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return Err(SqlError::new(SqlError::INTERNAL, "a SELECT is none"));
+    };
+    // Each has a name of its own, whatever it computes.
+    let named = |(at, expr)| SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('`', format!("column {at}")) };
+    select.projection = items.enumerate().map(named).collect();
+    select.selection = condition;
+    Ok(*query)
 }
 
 /// `LIKE source [({INCLUDING|EXCLUDING|OVERWRITING} {ALL|CONSTRAINTS|GENERATED|METADATA|OPTIONS|PARTITIONS|WATERMARKS} …)]`.
@@ -168,9 +272,11 @@ pub enum Show {
     },
     /// `SHOW VIEWS`.
     Views,
-    /// `SHOW CREATE TABLE|VIEW name`.
+    /// `SHOW MATERIALIZED VIEWS`.
+    MaterializedViews,
+    /// `SHOW CREATE TABLE|[MATERIALIZED] VIEW name`.
     Create {
-        /// `table` or `view`.
+        /// `table`, `view` or `materialized view`.
         kind: &'static str,
         /// The name.
         name: String,

@@ -91,6 +91,7 @@ impl Built {
             epoch_rows: settings.epoch_rows,
             after: self.after,
             after_ms,
+            on_demand: settings.epochs_on_demand,
             checkpoints,
         })
     }

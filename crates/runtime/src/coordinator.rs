@@ -44,6 +44,9 @@ pub(crate) enum SourceNews {
 /// How long a timer for a time of day may run: the clock may be set meanwhile.
 const CLOCK_CHECK: Duration = Duration::from_secs(60);
 
+/// Numbers those who ask for an epoch, in the order in which they ask.
+pub(crate) type CutId = u64;
+
 /// What one sink node on one shard has prepared.
 pub(crate) type Prepared = (NodeId, Vec<Commit>);
 
@@ -62,8 +65,8 @@ pub(crate) enum Event {
     KeepFailed(CheckpointId),
     /// What was held for the checkpoint is visible.
     HeldCommitted(CheckpointId),
-    /// Somebody asks for an epoch now.
-    Cut,
+    /// Somebody asks for an epoch now; `Some`: and to be told when it is complete.
+    Cut(Option<CutId>),
     /// Somebody asks for a checkpoint.
     Checkpoint,
     /// Somebody asks for a savepoint; `stop`: and to end the job with it.
@@ -84,6 +87,8 @@ pub(crate) enum Action {
     Commit { epoch: Epoch, prepared: Vec<Prepared> },
     /// The epoch is complete.
     Complete(Barrier),
+    /// Tell who asked for it, and all who asked before.
+    Answer(CutId),
     /// Make the frozen state durable, together with what is held; then say [`Event::Kept`] or [`Event::KeepFailed`].
     Keep { id: CheckpointId, barrier: Barrier, held: Vec<Held> },
     /// Commit what was held, then say [`Event::HeldCommitted`].
@@ -120,6 +125,8 @@ pub(crate) struct CoordinatorSettings {
     pub(crate) after: Epoch,
     /// Its time: no epoch's is earlier, whatever the clock shows.
     pub(crate) after_ms: i64,
+    /// Epochs are cut when somebody asks, and not because rows are there or time has passed.
+    pub(crate) on_demand: bool,
     /// `None`: the job keeps no checkpoints.
     pub(crate) checkpoints: Option<CheckpointTimes>,
 }
@@ -148,6 +155,8 @@ struct InFlight {
     prepared: Vec<Prepared>,
     due_ms: Option<i64>,
     committing: bool,
+    /// Who is to be told.
+    asked: Option<CutId>,
 }
 
 pub(crate) struct Coordinator {
@@ -174,6 +183,8 @@ pub(crate) struct Coordinator {
 #[derive(Default)]
 struct Asked {
     cut: bool,
+    /// Who is to be told of the next epoch, the last of those who asked.
+    by: Option<CutId>,
     checkpoint: bool,
     stop: bool,
 }
@@ -225,7 +236,10 @@ impl Coordinator {
             Event::Kept(id) => self.next(|c| c.kept(id), &mut actions),
             Event::KeepFailed(id) => self.keep_failed(id, now.monotonic, &mut actions),
             Event::HeldCommitted(id) => self.held_committed(id, now.monotonic, &mut actions),
-            Event::Cut => self.asked.cut = true,
+            Event::Cut(by) => {
+                self.asked.cut = true;
+                self.asked.by = self.asked.by.max(by);
+            }
             Event::Checkpoint => self.asked.checkpoint = true,
             Event::Save { order, stop } => {
                 self.savepoints.ask(order);
@@ -306,8 +320,9 @@ impl Coordinator {
         if self.in_flight.front().is_none_or(|f| f.barrier.epoch != epoch) {
             return;
         }
-        let Some(InFlight { barrier, .. }) = self.in_flight.pop_front() else { return };
+        let Some(InFlight { barrier, asked, .. }) = self.in_flight.pop_front() else { return };
         actions.push(Action::Complete(barrier));
+        actions.extend(asked.map(Action::Answer));
         if self.checkpoints.is_some() && barrier.kind != BarrierKind::Flush {
             self.next(|c| c.acknowledged(barrier), actions);
         } else {
@@ -383,7 +398,8 @@ impl Coordinator {
             self.asked.checkpoint = false;
             return self.cut(BarrierKind::Checkpoint, now, actions);
         }
-        if self.asked.cut || self.is_due(now.monotonic, actions) || self.is_time(now, actions) {
+        let on_demand = self.settings.on_demand;
+        if self.asked.cut || (!on_demand && (self.is_due(now.monotonic, actions) || self.is_time(now, actions))) {
             self.cut(BarrierKind::Flush, now, actions);
         }
     }
@@ -459,7 +475,8 @@ impl Coordinator {
         self.savepoints.cut(barrier);
         let (prepared, due_ms, cut_at) = (Vec::new(), None, now.monotonic);
         let (acknowledged, rows, committing) = (0, 0, false);
-        self.in_flight.push_back(InFlight { barrier, cut_at, acknowledged, rows, prepared, due_ms, committing });
+        let asked = self.asked.by.take();
+        self.in_flight.push_back(InFlight { barrier, cut_at, acknowledged, rows, prepared, due_ms, committing, asked });
         actions.push(Action::Inject(barrier));
     }
 }

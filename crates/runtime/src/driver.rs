@@ -141,6 +141,7 @@ impl Driver {
                         events.push_front(Event::Committed(epoch));
                     }
                     Action::Complete(barrier) => self.shared.completed(barrier),
+                    Action::Answer(cut) => self.shared.cuts.answer(cut),
                     Action::Keep { id, barrier, held } => {
                         let snapshots = self.shared.take_snapshots(barrier.epoch);
                         let finished = barrier.kind == BarrierKind::Stop && self.coordinator.is_at_end();
@@ -258,6 +259,7 @@ pub(crate) fn run(ready: Ready) -> (Option<bool>, Option<RuntimeError>) {
     let mut finished = None;
     guard("coordinator", &shared, || driver.run_to_end().map(|f| finished = f));
     shared.orders.close();
+    shared.cuts.close();
     join(threads);
     // The last sweep too.
     if let Some(keeping) = driver.keeping.take() {

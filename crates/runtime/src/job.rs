@@ -2,6 +2,7 @@
 
 use crate::build::MakeOperator;
 use crate::coordinator::Event;
+use crate::cuts::Cuts;
 use crate::error::RuntimeError;
 use crate::life::{Definition, Life};
 use crate::metrics::{Counters, JobCollector, JobMetrics};
@@ -74,6 +75,8 @@ pub(crate) struct JobShared {
     pub(crate) keeps: bool,
     /// Savepoints that are asked for.
     pub(crate) orders: Orders,
+    /// Epochs that are asked for.
+    pub(crate) cuts: Cuts,
     /// The last barrier is one at which state is frozen also if the job keeps no checkpoints.
     saves_at_end: AtomicBool,
     /// Before the last barrier, event time goes to its end.
@@ -132,6 +135,7 @@ impl JobShared {
             counters,
             keeps,
             orders: Orders::default(),
+            cuts: Cuts::default(),
             saves_at_end: AtomicBool::new(false),
             drains: AtomicBool::new(false),
             epoch_rows: AtomicU64::new(epoch_rows),
@@ -343,6 +347,15 @@ impl JobHandle {
     /// Ends the job at a barrier: what was read is computed, committed, and then it ends.
     pub fn stop(&self) {
         self.life.stop();
+    }
+
+    /// Ends an epoch now. Blocks until it is complete: what sources had handed out is computed and committed. False when the job
+    /// ended, well, before that.
+    ///
+    /// # Errors
+    /// Why the job failed.
+    pub fn cut(&self) -> Result<bool, RuntimeError> {
+        self.life.cut()
     }
 
     /// Makes a checkpoint now; of no effect for a job that keeps none.

@@ -28,6 +28,7 @@ mod alter_columns;
 mod build;
 mod channel;
 mod coordinator;
+mod cuts;
 mod discovery;
 mod driver;
 mod error;

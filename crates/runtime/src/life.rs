@@ -100,6 +100,17 @@ impl Life {
         made.recv().unwrap_or_else(|_| Err(run.error().unwrap_or(RuntimeError::NoSavepoint)))
     }
 
+    /// Ends an epoch; false when the job ended before.
+    pub(crate) fn cut(&self) -> Result<bool, RuntimeError> {
+        let Some(run) = self.state.lock().run.clone() else { return Ok(false) };
+        let cut = run.cuts.ask();
+        run.tell(Event::Cut(Some(cut)));
+        match (run.cuts.wait(cut), run.error()) {
+            (false, Some(error)) => Err(error),
+            (is_complete, _) => Ok(is_complete),
+        }
+    }
+
     pub(crate) fn cancel(&self) {
         let mut state = self.state.lock();
         state.cancelled = true;

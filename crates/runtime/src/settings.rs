@@ -105,6 +105,8 @@ pub struct JobSettings {
     pub shards: usize,
     /// Number of key groups; fixed for the life of the job's state.
     pub max_parallelism: u16,
+    /// Epochs are cut only when somebody asks: [`JobHandle::cut`](crate::JobHandle::cut).
+    pub epochs_on_demand: bool,
     /// At the latest after this long an epoch with rows in it is cut.
     pub epoch_interval: Duration,
     /// This many input rows end an epoch before its time; shared out among the source tasks.
@@ -142,6 +144,7 @@ impl Default for JobSettings {
             name: "job".into(),
             shards: 1,
             max_parallelism: eddyline_changes::MAX_PARALLELISM_DEFAULT,
+            epochs_on_demand: false,
             epoch_interval: Duration::from_millis(100),
             epoch_rows: 10_000_000,
             barrier_budget: Duration::from_secs(10),

@@ -142,7 +142,7 @@ impl Simulation {
         }
         if self.cuts_left > 0 && self.random.random_bool(self.cut_chance) {
             self.cuts_left -= 1;
-            self.run.shared.tell(Event::Cut);
+            self.run.shared.tell(Event::Cut(None));
         }
         if self.any_part()? {
             return Ok(true);
@@ -230,7 +230,7 @@ impl Simulation {
 
     /// Ends the current epoch, also when no rows are in it.
     pub fn cut_epoch(&mut self) {
-        self.run.shared.tell(Event::Cut);
+        self.run.shared.tell(Event::Cut(None));
     }
 
     /// Ends the current epoch with a checkpoint.

@@ -13,6 +13,7 @@ use eddyline_catalog::{Catalog, Column, ColumnSource, Object, Table, View};
 use eddyline_connectors::{ConnectorError, Registry, SinkRequest, SourceRequest};
 use eddyline_planner::statement::{Like, Query};
 use eddyline_planner::{Planner, SqlError};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// An option of every table, read by the planner.
@@ -45,9 +46,33 @@ impl Definer<'_> {
             self.add_columns_of(query, &mut table)?;
         }
         let table = self.planner.bind_table(table)?;
-        self.check_metadata(&table)?;
-        self.check_options(&table)?;
+        if table.is_kept() {
+            check_kept(&table)?;
+        } else {
+            self.check_metadata(&table)?;
+            self.check_options(&table)?;
+        }
         Ok(table)
+    }
+
+    /// The rows of the view that CREATE MATERIALIZED VIEW makes: a table without any options.
+    ///
+    /// # Errors
+    /// Its query does not bind, or two of its columns have one name.
+    pub(crate) fn answer(&self, view: &View, query: &Query) -> Result<Table, SqlError> {
+        self.planner.bind_view(view.clone(), query)?;
+        let mut table = Table {
+            name: view.name.clone(),
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            watermark: None,
+            options: BTreeMap::new(),
+            comment: view.comment.clone(),
+            temporary: false,
+        };
+        self.add_columns_of(query, &mut table)?;
+        table.columns.iter_mut().zip(&view.columns).for_each(|(column, name)| column.name.clone_from(name));
+        self.planner.bind_table(table)
     }
 
     /// The view that CREATE VIEW makes.
@@ -123,6 +148,22 @@ impl Definer<'_> {
     }
 }
 
+/// What only a connector can have.
+fn check_kept(table: &Table) -> Result<(), SqlError> {
+    let refuse = |message: String| {
+        Err(SqlError::new(SqlError::UNSUPPORTED, format!("table {}: {message}", table.name))
+            .with_detail("without an option 'connector' the engine keeps the rows, and statements write them")
+            .with_hint("leave it out, or name a connector: WITH ('connector' = …)"))
+    };
+    if let Some(option) = table.options.keys().next() {
+        return refuse(format!("option '{option}' belongs to a connector, and there is none"));
+    }
+    match table.columns.iter().find(|c| matches!(c.source, ColumnSource::Metadata { .. })) {
+        Some(column) => refuse(format!("METADATA column {} belongs to a connector, and there is none", column.name)),
+        None => Ok(()),
+    }
+}
+
 /// Adds a definition to the catalog. Returns whether it did: with IF NOT EXISTS a name may be there already.
 ///
 /// # Errors
@@ -174,7 +215,7 @@ pub(crate) fn sink_request(table: &Table, time_zone: &str) -> SinkRequest {
     SinkRequest { table: table.name.clone(), schema, key, time_zone: time_zone.to_owned(), lineage: None }
 }
 
-fn key_columns(table: &Table, schema: &SchemaRef) -> Option<Vec<usize>> {
+pub(crate) fn key_columns(table: &Table, schema: &SchemaRef) -> Option<Vec<usize>> {
     if table.primary_key.is_empty() {
         return None;
     }

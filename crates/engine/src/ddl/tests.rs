@@ -157,7 +157,7 @@ mod definitions {
     }
 
     fn drop_table(session: &mut Session, name: &str, if_exists: bool) -> Result<String, SqlError> {
-        done(session, StatementKind::Drop { kind: "table", name: name.into(), if_exists })
+        done(session, StatementKind::Drop { kind: "table", name: name.into(), if_exists, cascade: false })
     }
 
     fn over(connector: &str, options: &[(&str, &str)], columns: Vec<Column>) -> Table {

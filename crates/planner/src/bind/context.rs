@@ -80,6 +80,7 @@ impl ContextProvider for Context<'_, '_> {
         match self.planner.catalog.object(name.table()) {
             Ok(Object::Table(table)) => Ok(Arc::new(CatalogTable::new(table.clone()))),
             Ok(Object::View(view)) => self.view(view),
+            Ok(Object::MaterializedView(view)) => Ok(Arc::new(CatalogTable::new(view.table.clone()))),
             Err(CatalogError::Missing { nearest, .. }) => {
                 let known: Vec<&str> = self.planner.catalog.objects().map(|(n, _)| n).collect();
                 let error =

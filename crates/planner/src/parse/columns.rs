@@ -18,6 +18,8 @@ pub(super) struct Elements {
     places: Vec<TextPosition>,
     primary_key: Option<Vec<(String, TextPosition)>>,
     watermark: Option<(WatermarkDefinition, TextPosition)>,
+    /// What is wrong with a key that is to be enforced, if the table has a connector.
+    enforced: Option<SqlError>,
 }
 
 impl Elements {
@@ -41,11 +43,14 @@ impl Elements {
         }
     }
 
-    /// The definition; `complete` says that nothing else brings columns.
+    /// The definition; `complete` says that nothing else brings columns, `is_kept` that there is no connector.
     ///
     /// # Errors
-    /// A primary key or watermark over a column that is not there.
-    pub(super) fn finish(mut self, complete: bool) -> Result<Finished, SqlError> {
+    /// A primary key or watermark over a column that is not there, a key that nobody can enforce.
+    pub(super) fn finish(mut self, complete: bool, is_kept: bool) -> Result<Finished, SqlError> {
+        if let Some(error) = self.enforced.take().filter(|_| !is_kept) {
+            return Err(error);
+        }
         if let Some((watermark, position)) = &self.watermark
             && complete
             && !self.columns.iter().any(|c| c.name == watermark.column)
@@ -144,7 +149,7 @@ impl Elements {
         if !cursor.symbol(&Token::RParen) {
             return Err(cursor.expected("`,` or `)`"));
         }
-        not_enforced(cursor)?;
+        self.enforced = self.enforced.take().or(enforced(cursor));
         self.set_key(columns, begin)
     }
 
@@ -194,7 +199,7 @@ impl Elements {
                 column.nullable = false;
             } else if cursor.word("NULL") {
             } else if cursor.words(&["PRIMARY", "KEY"]) {
-                not_enforced(cursor)?;
+                self.enforced = self.enforced.take().or(enforced(cursor));
                 self.set_key(vec![(column.name.clone(), position)], begin)?;
             } else if cursor.word("METADATA") {
                 let from =
@@ -219,16 +224,17 @@ impl Elements {
     }
 }
 
-fn not_enforced(cursor: &mut Cursor<'_>) -> Result<(), SqlError> {
+/// After PRIMARY KEY: what is wrong with it where a connector owns the rows, and nobody can enforce it.
+fn enforced(cursor: &mut Cursor<'_>) -> Option<SqlError> {
     if cursor.words(&["NOT", "ENFORCED"]) {
-        return Ok(());
+        return None;
     }
-    if cursor.peek_word("ENFORCED") {
-        return Err(refuse::unsupported("ENFORCED", "write PRIMARY KEY … NOT ENFORCED").at(cursor.position()));
+    let position = cursor.position();
+    if cursor.word("ENFORCED") {
+        return Some(refuse::unsupported("ENFORCED", "write PRIMARY KEY … NOT ENFORCED").at(position));
     }
-    Err(cursor
-        .expected("NOT ENFORCED")
-        .with_hint("the connector owns the rows, so the key is declared, not checked: PRIMARY KEY … NOT ENFORCED"))
+    let hint = "the connector owns the rows, so the key is declared, not checked: PRIMARY KEY … NOT ENFORCED";
+    Some(cursor.expected("NOT ENFORCED").with_hint(hint))
 }
 
 fn twice(what: &str) -> SqlError {

@@ -4,16 +4,19 @@ use super::columns::{self, Elements};
 use super::cursor::Cursor;
 use super::{refuse, statements};
 use crate::SqlError;
-use crate::statement::{Like, LikeMode, LikePart, StatementKind};
+use crate::statement::{Like, LikeMode, LikePart, Query, StatementKind};
 use eddyline_catalog::{Table, View};
 use sqlparser::tokenizer::Token;
 use std::collections::BTreeMap;
 
-/// `CREATE [OR REPLACE] [TEMPORARY] {TABLE | VIEW} …`.
+/// `CREATE [OR REPLACE] [TEMPORARY] {TABLE | VIEW} …`, `CREATE MATERIALIZED VIEW …`.
 ///
 /// # Errors
 /// A syntax error, what is not supported, or a definition that contradicts itself.
 pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    if cursor.words(&["CREATE", "MATERIALIZED", "VIEW"]) {
+        return create_materialized_view(cursor);
+    }
     // Only what is refused is longer than these.
     let or_replace = usize::from(cursor.peek_words(&["CREATE", "OR", "REPLACE"])) * 2;
     let temporary = usize::from(super::script::is_word(&cursor.peek_nth(1 + or_replace).token, "TEMPORARY"));
@@ -87,7 +90,8 @@ fn create_table(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind
         return Err(error.with_hint("write CREATE TABLE t (column type, …) WITH (…)").at(cursor.end()));
     }
     let complete = like.is_none() && query.is_none();
-    let (columns, primary_key, watermark) = elements.finish(complete)?;
+    let is_kept = like.is_none() && !options.contains_key("connector");
+    let (columns, primary_key, watermark) = elements.finish(complete, is_kept)?;
     let table = Table { name, columns, primary_key, watermark, options, comment, temporary: head.temporary };
     Ok(StatementKind::CreateTable {
         table,
@@ -99,6 +103,22 @@ fn create_table(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind
 }
 
 fn create_view(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind, SqlError> {
+    let (view, query) = view(cursor, &mut head)?;
+    Ok(StatementKind::CreateView { view, query, if_not_exists: head.if_not_exists, or_replace: head.or_replace })
+}
+
+fn create_materialized_view(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    let mut head = Head { or_replace: false, temporary: false, if_not_exists: false };
+    let (view, query) = view(cursor, &mut head)?;
+    if cursor.peek_words(&["EMIT"]) {
+        let hint =
+            "a materialized view holds what is known so far; windows that are closed are rows that change no more";
+        return Err(refuse::unsupported("EMIT", hint).at(cursor.position()));
+    }
+    Ok(StatementKind::CreateMaterializedView { view, query, if_not_exists: head.if_not_exists })
+}
+
+fn view(cursor: &mut Cursor<'_>, head: &mut Head) -> Result<(View, Box<Query>), SqlError> {
     let name = head.name(cursor, "the name of the view")?;
     let columns = if cursor.symbol(&Token::LParen) { columns::view_names(cursor)? } else { Vec::new() };
     let comment = comment(cursor)?;
@@ -109,19 +129,22 @@ fn create_view(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind,
     }
     let query = cursor.query()?;
     let sql = cursor.text_since(begin).to_owned();
-    let view = View { name, columns, sql, comment, temporary: head.temporary };
-    Ok(StatementKind::CreateView { view, query, if_not_exists: head.if_not_exists, or_replace: head.or_replace })
+    Ok((View { name, columns, sql, comment, temporary: head.temporary }, query))
 }
 
-/// `DROP [TEMPORARY] {TABLE | VIEW} [IF EXISTS] name`.
+/// `DROP [TEMPORARY] {TABLE | [MATERIALIZED] VIEW} [IF EXISTS] name [CASCADE | RESTRICT]`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
 pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
-    let kind = ["TABLE", "VIEW"]
-        .iter()
-        .position(|k| cursor.peek_words(&["DROP", k]) || cursor.peek_words(&["DROP", "TEMPORARY", k]));
-    let Some(kind) = kind else {
+    let kinds: [(&[&str], _); 5] = [
+        (&["DROP", "TABLE"], "table"),
+        (&["DROP", "TEMPORARY", "TABLE"], "table"),
+        (&["DROP", "VIEW"], "view"),
+        (&["DROP", "TEMPORARY", "VIEW"], "view"),
+        (&["DROP", "MATERIALIZED", "VIEW"], "materialized view"),
+    ];
+    let Some((_, kind)) = kinds.into_iter().find(|(words, _)| cursor.words(words)) else {
         let refused = refuse::statement(cursor);
         if refused.sqlstate == SqlError::UNSUPPORTED {
             return Err(refused);
@@ -130,12 +153,13 @@ pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         cursor.word("TEMPORARY");
         return Err(cursor.expected("TABLE or VIEW"));
     };
-    cursor.next();
-    cursor.word("TEMPORARY");
-    cursor.next();
     let if_exists = cursor.words(&["IF", "EXISTS"]);
-    let kind = if kind == 0 { "table" } else { "view" };
-    Ok(StatementKind::Drop { kind, name: cursor.object_name("a name")?, if_exists })
+    let name = cursor.object_name("a name")?;
+    let cascade = cursor.word("CASCADE");
+    if !cascade {
+        cursor.word("RESTRICT");
+    }
+    Ok(StatementKind::Drop { kind, name, if_exists, cascade })
 }
 
 /// `[COMMENT 'text']`.

@@ -1,9 +1,11 @@
-//! INSERT and statement sets.
+//! INSERT and statement sets, UPDATE, DELETE, TRUNCATE.
 
 use super::cursor::Cursor;
 use super::{refuse, statements};
 use crate::SqlError;
-use crate::statement::{Conflict, Insert, StatementKind};
+use crate::TextPosition;
+use crate::statement::{Conflict, Delete, Insert, StatementKind, Update};
+use sqlparser::ast::Expr;
 use sqlparser::tokenizer::Token;
 
 /// `INSERT INTO [TABLE] name [(columns)] query [ON CONFLICT DO …]`.
@@ -42,6 +44,73 @@ fn conflict(cursor: &mut Cursor<'_>) -> Result<Option<Conflict>, SqlError> {
         Some((_, conflict)) => Ok(Some(conflict)),
         None => Err(cursor.expected("ERROR, NOTHING or DEDUPLICATE")),
     }
+}
+
+/// `UPDATE table SET column = value, … [WHERE condition]`.
+///
+/// # Errors
+/// A syntax error, or what is not supported.
+pub(super) fn update(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    cursor.expect_words(&["UPDATE"])?;
+    let table = changed_table(cursor)?;
+    cursor.expect_words(&["SET"])?;
+    let mut assignments: Vec<(String, TextPosition, Expr)> = Vec::new();
+    loop {
+        let position = cursor.position();
+        let name = cursor.identifier("the name of a column")?.value;
+        if assignments.iter().any(|(n, ..)| *n == name) {
+            let error = SqlError::new(SqlError::DUPLICATE_COLUMN, format!("column {name} is set twice"));
+            return Err(error.at(position));
+        }
+        cursor.expect_symbol(&Token::Eq)?;
+        assignments.push((name, position, cursor.expression()?));
+        if !cursor.symbol(&Token::Comma) {
+            break;
+        }
+    }
+    if cursor.peek_word("FROM") {
+        let hint = "use a subquery: SET a = (SELECT …), WHERE k IN (SELECT …)";
+        return Err(refuse::unsupported("UPDATE … FROM", hint).at(cursor.position()));
+    }
+    Ok(StatementKind::Update(Update::new(table, assignments, condition(cursor)?)))
+}
+
+/// `DELETE FROM table [WHERE condition]`.
+///
+/// # Errors
+/// A syntax error, or what is not supported.
+pub(super) fn delete(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    cursor.expect_words(&["DELETE", "FROM"])?;
+    let table = changed_table(cursor)?;
+    if cursor.peek_word("USING") {
+        let hint = "use a subquery: WHERE k IN (SELECT …)";
+        return Err(refuse::unsupported("DELETE … USING", hint).at(cursor.position()));
+    }
+    Ok(StatementKind::Delete(Delete::new(table, condition(cursor)?)))
+}
+
+/// `TRUNCATE [TABLE] table`.
+///
+/// # Errors
+/// A syntax error.
+pub(super) fn truncate(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    cursor.expect_words(&["TRUNCATE"])?;
+    cursor.word("TABLE");
+    Ok(StatementKind::Delete(Delete::new(changed_table(cursor)?, None)))
+}
+
+fn changed_table(cursor: &mut Cursor<'_>) -> Result<(String, TextPosition), SqlError> {
+    let position = cursor.position();
+    Ok((cursor.object_name("the name of a table")?, position))
+}
+
+fn condition(cursor: &mut Cursor<'_>) -> Result<Option<Expr>, SqlError> {
+    let condition = if cursor.word("WHERE") { Some(cursor.expression()?) } else { None };
+    if cursor.peek_word("RETURNING") {
+        let hint = "SELECT the rows before or after";
+        return Err(refuse::unsupported("RETURNING", hint).at(cursor.position()));
+    }
+    Ok(condition)
 }
 
 fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<String>, SqlError> {

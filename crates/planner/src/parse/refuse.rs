@@ -6,7 +6,7 @@ use crate::SqlError;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// How statements begin that other engines have: words, hint.
-const STATEMENTS: [(&[&str], &str); 44] = [
+const STATEMENTS: [(&[&str], &str); 39] = [
     (&["CREATE", "CATALOG"], "tables and views live in one place; leave the statement out"),
     (&["CREATE", "DATABASE"], "tables and views live in one place; leave the statement out"),
     (&["CREATE", "SCHEMA"], "tables and views live in one place; leave the statement out"),
@@ -14,7 +14,6 @@ const STATEMENTS: [(&[&str], &str); 44] = [
     (&["CREATE", "TEMPORARY", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
     (&["CREATE", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
     (&["CREATE", "AGGREGATE"], "SHOW FUNCTIONS lists what there is"),
-    (&["CREATE", "MATERIALIZED"], "write CREATE VIEW and INSERT INTO a table from it"),
     (&["CREATE", "SOURCE"], "write CREATE TABLE … WITH ('connector' = …)"),
     (&["CREATE", "SINK"], "write CREATE TABLE … WITH ('connector' = …) and INSERT INTO it"),
     (&["CREATE", "CONNECTION"], "give the options in CREATE TABLE … WITH (…)"),
@@ -25,13 +24,10 @@ const STATEMENTS: [(&[&str], &str); 44] = [
     (&["DROP", "DATABASE"], "DROP TABLE and DROP VIEW are there"),
     (&["DROP", "FUNCTION"], "DROP TABLE and DROP VIEW are there"),
     (&["DROP", "TEMPORARY", "FUNCTION"], "DROP TABLE and DROP VIEW are there"),
-    (&["DROP", "MATERIALIZED"], "DROP TABLE and DROP VIEW are there"),
     (&["ALTER"], "DROP it and CREATE it anew"),
-    (&["UPDATE"], "tables change through their connectors; INSERT INTO writes to them"),
-    (&["DELETE"], "tables change through their connectors; INSERT INTO writes to them"),
+    (&["CREATE", "OR", "REPLACE", "MATERIALIZED"], "DROP MATERIALIZED VIEW it and create it anew"),
     (&["MERGE"], "INSERT INTO a table with a PRIMARY KEY updates rows of the same key"),
     (&["UPSERT"], "INSERT INTO a table with a PRIMARY KEY updates rows of the same key"),
-    (&["TRUNCATE"], "tables change through their connectors"),
     (&["GRANT"], "there are no users"),
     (&["REVOKE"], "there are no users"),
     (&["USE"], "tables and views live in one place; leave the statement out"),
@@ -48,15 +44,14 @@ const STATEMENTS: [(&[&str], &str); 44] = [
     (&["ROLLBACK"], "there are no transactions"),
     (&["START"], "there are no transactions; EXECUTE STATEMENT SET runs several INSERTs as one job"),
     (&["COPY"], "CREATE TABLE … WITH ('connector' = 'filesystem', …) reads and writes files"),
-    (&["FLUSH"], "results are visible by themselves"),
     (&["HELP"], "SHOW TABLES, DESCRIBE t, SET and SHOW FUNCTIONS tell what there is"),
     (&["BEGIN"], "BEGIN STATEMENT SET; … END runs several INSERTs as one job; there are no transactions"),
 ];
 
 /// Words that begin statements that are supported.
-const BEGINNINGS: [&str; 15] = [
-    "SELECT", "WITH", "VALUES", "CREATE", "DROP", "INSERT", "EXECUTE", "BEGIN", "EXPLAIN", "SHOW", "DESCRIBE", "DESC",
-    "SET", "RESET", "TABLE",
+const BEGINNINGS: [&str; 19] = [
+    "SELECT", "WITH", "VALUES", "CREATE", "DROP", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "FLUSH", "EXECUTE",
+    "BEGIN", "EXPLAIN", "SHOW", "DESCRIBE", "DESC", "SET", "RESET", "TABLE",
 ];
 
 /// `<what> is not supported`.
@@ -75,7 +70,7 @@ pub(super) fn statement(cursor: &Cursor<'_>) -> SqlError {
     match super::syntax_error::nearest(&upper, &BEGINNINGS) {
         Some(near) => error.with_hint(format!("did you mean {near}?")),
         None => error.with_hint(
-            "statements begin with SELECT, WITH, CREATE, DROP, INSERT, EXECUTE, EXPLAIN, SHOW, DESCRIBE, SET or RESET",
+            "statements begin with SELECT, WITH, CREATE, DROP, INSERT, UPDATE, DELETE, EXECUTE, EXPLAIN, SHOW, DESCRIBE, SET or RESET",
         ),
     }
 }

@@ -6,7 +6,7 @@ use crate::SqlError;
 use crate::statement::{Show, StatementKind};
 use sqlparser::tokenizer::Token;
 
-const SHOW_FORMS: &str = "there are SHOW TABLES, VIEWS, CREATE TABLE t, CREATE VIEW v, COLUMNS FROM t, FUNCTIONS, CONNECTORS, CHECKPOINTS and JOBS";
+const SHOW_FORMS: &str = "there are SHOW TABLES, VIEWS, MATERIALIZED VIEWS, CREATE TABLE t, CREATE VIEW v, COLUMNS FROM t, FUNCTIONS, CONNECTORS, CHECKPOINTS and JOBS";
 
 /// `SHOW …`.
 ///
@@ -20,6 +20,10 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         Show::Tables { like }
     } else if cursor.word("VIEWS") {
         Show::Views
+    } else if cursor.words(&["MATERIALIZED", "VIEWS"]) {
+        Show::MaterializedViews
+    } else if cursor.words(&["CREATE", "MATERIALIZED", "VIEW"]) {
+        Show::Create { kind: "materialized view", name: cursor.object_name("the name of a materialized view")? }
     } else if cursor.words(&["CREATE", "TABLE"]) {
         Show::Create { kind: "table", name: cursor.object_name("the name of a table")? }
     } else if cursor.words(&["CREATE", "VIEW"]) {

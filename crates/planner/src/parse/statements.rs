@@ -36,6 +36,13 @@ fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         "CREATE" => ddl::create(cursor),
         "DROP" => ddl::drop(cursor),
         "INSERT" => dml::insert(cursor).map(StatementKind::Insert),
+        "UPDATE" => dml::update(cursor),
+        "DELETE" => dml::delete(cursor),
+        "TRUNCATE" => dml::truncate(cursor),
+        "FLUSH" => {
+            cursor.next();
+            Ok(StatementKind::Flush)
+        }
         "EXECUTE" | "BEGIN" | "STATEMENT" => dml::set_or_execute(cursor),
         "EXPLAIN" => explain(cursor),
         "SHOW" => session::show(cursor),

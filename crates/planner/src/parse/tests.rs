@@ -18,7 +18,15 @@ fn said(statement: &Statement) -> String {
             let (missing, replace) = (flag(*if_not_exists, "unless there,"), flag(*or_replace, "replacing,"));
             format!("{missing}{replace}view {}{:?} {:?}: {query}", view.name, view.columns, view.comment)
         }
-        StatementKind::Drop { kind, name, if_exists } => format!("drop {kind} {name} {if_exists}"),
+        StatementKind::Drop { kind, name, if_exists, cascade } => format!("drop {kind} {name} {if_exists} {cascade}"),
+        StatementKind::CreateMaterializedView { view, query, if_not_exists } => {
+            let missing = flag(*if_not_exists, "unless there,");
+            format!("{missing}materialized view {}{:?}: {query}", view.name, view.columns)
+        }
+        StatementKind::Update(update) => {
+            format!("change of {} by {}", update.table, update.query(&["a", "b"]).expect("a query"))
+        }
+        StatementKind::Delete(delete) => format!("deletion by {}", delete.query(&["a", "b"]).expect("a query")),
         StatementKind::Insert(insert) => insert_text(insert),
         StatementKind::StatementSet(all) => {
             format!("set of [{}]", all.iter().map(insert_text).collect::<Vec<_>>().join("; "))
@@ -153,8 +161,19 @@ fn views_inserts_and_sets() {
             "CREATE OR REPLACE TEMPORARY VIEW v (a, b) COMMENT 'c' AS VALUES (1, 2)",
             "replacing, view v[\"a\", \"b\"] Some(\"c\"): VALUES (1, 2)",
         ),
-        ("DROP TABLE t", "drop table t false"),
-        ("DROP TEMPORARY VIEW IF EXISTS `v w`", "drop view v w true"),
+        ("DROP TABLE t", "drop table t false false"),
+        ("DROP TEMPORARY VIEW IF EXISTS `v w` RESTRICT", "drop view v w true false"),
+        ("DROP MATERIALIZED VIEW v CASCADE", "drop materialized view v false true"),
+        (
+            "CREATE MATERIALIZED VIEW IF NOT EXISTS v (a) AS SELECT 1",
+            "unless there, materialized view v[\"a\"]: SELECT 1",
+        ),
+        (
+            "UPDATE t SET a = b + 1, `c d` = 'x' WHERE a > 0",
+            "change of t by SELECT `a` AS `column 0`, `b` AS `column 1`, b + 1 AS `column 2`, `b` AS `column 3` FROM `t` WHERE a > 0",
+        ),
+        ("DELETE FROM t WHERE a = 1", "deletion by SELECT `a` AS `column 0`, `b` AS `column 1` FROM `t` WHERE a = 1"),
+        ("TRUNCATE TABLE t", "deletion by SELECT `a` AS `column 0`, `b` AS `column 1` FROM `t`"),
         ("INSERT INTO t SELECT 1", "into t[] at 13: SELECT 1"),
         ("INSERT INTO TABLE t (a, `b`) (SELECT 1, 2)", "into t[\"a\", \"b\"] at 19: (SELECT 1, 2)"),
         ("EXECUTE INSERT INTO t VALUES (1)", "into t[] at 21: VALUES (1)"),
@@ -270,8 +289,8 @@ fn refusals() {
             "ERROR 42703: the watermark names column tim_ms, which does not exist\nLINE 1: CREATE TABLE t (time_ms INT, WATERMARK FOR tim_ms AS x)\n                                                   ^\nHINT: did you mean time_ms?",
         ),
         (
-            "CREATE TABLE t (a INT PRIMARY KEY)",
-            "ERROR 42601: syntax error: expected NOT ENFORCED, found )\nLINE 1: CREATE TABLE t (a INT PRIMARY KEY)\n                                         ^\nHINT: the connector owns the rows, so the key is declared, not checked: PRIMARY KEY … NOT ENFORCED",
+            "CREATE TABLE t (a INT PRIMARY KEY) WITH ('connector' = 'print')",
+            "ERROR 42601: syntax error: expected NOT ENFORCED, found )\nLINE 1: CREATE TABLE t (a INT PRIMARY KEY) WITH ('connector' = 'print')\n                                         ^\nHINT: the connector owns the rows, so the key is declared, not checked: PRIMARY KEY … NOT ENFORCED",
         ),
         (
             "CREATE TABLE t (a INT) WITH ('n' = 5)",

@@ -17,6 +17,7 @@ fn made(shards: usize, source_tasks: usize, checkpoints: Option<CheckpointTimes>
         epoch_rows: 1000,
         after,
         after_ms: i64::MIN,
+        on_demand: false,
         checkpoints,
     })
 }
@@ -101,7 +102,7 @@ fn all_sources_must_rest() {
 #[test]
 fn pending_rows_of_an_epoch_that_is_cut_count_no_more() {
     let mut c = coordinator(1, 1);
-    assert_eq!(on(&mut c, Event::Cut, MS), [flush(1)]);
+    assert_eq!(on(&mut c, Event::Cut(None), MS), [flush(1)]);
     assert_eq!(on(&mut c, news(0, 1, SourceNews::Pending), MS), []);
     assert_eq!(on(&mut c, news(0, 1, SourceNews::Idle), 50 * MS), []);
 }
@@ -110,9 +111,9 @@ fn pending_rows_of_an_epoch_that_is_cut_count_no_more() {
 fn commits_go_in_the_order_of_epochs_and_flights_are_limited() {
     let mut c = coordinator(2, 1);
     for epoch in 1..=4 {
-        assert_eq!(on(&mut c, Event::Cut, MS), [flush(epoch)]);
+        assert_eq!(on(&mut c, Event::Cut(None), MS), [flush(epoch)]);
     }
-    assert_eq!(on(&mut c, Event::Cut, MS), [], "four are in flight");
+    assert_eq!(on(&mut c, Event::Cut(None), MS), [], "four are in flight");
     assert_eq!(on(&mut c, acknowledged(2), MS), []);
     assert_eq!(on(&mut c, acknowledged(2), MS), []);
     assert_eq!(on(&mut c, acknowledged(1), MS), []);
@@ -123,9 +124,34 @@ fn commits_go_in_the_order_of_epochs_and_flights_are_limited() {
 }
 
 #[test]
+fn on_demand_an_epoch_is_cut_when_somebody_asks_and_all_who_did_are_told() {
+    let mut c = coordinator(1, 1);
+    c.settings.on_demand = true;
+    on(&mut c, news(0, 1, SourceNews::Pending), MS);
+    assert_eq!(on(&mut c, news(0, 1, SourceNews::Full), MS), []);
+    assert_eq!(on(&mut c, news(0, 1, SourceNews::Idle), 200 * MS), [], "rows and time make no epoch");
+    assert_eq!(on(&mut c, Event::Cut(Some(1)), 200 * MS), [flush(1)]);
+    let done = |epoch| Action::Complete(Barrier { epoch: Epoch(epoch), kind: BarrierKind::Flush, time_ms: 0 });
+    assert_eq!(on(&mut c, acknowledged(1), 200 * MS), [commit(1)]);
+    assert_eq!(on(&mut c, Event::Committed(Epoch(1)), 200 * MS), [done(1), Action::Answer(1)]);
+    // Four in flight: the two who ask next share the epoch that is cut when one of them is complete.
+    (2..=5).for_each(|epoch| assert_eq!(on(&mut c, Event::Cut(None), 200 * MS), [flush(epoch)]));
+    assert_eq!(on(&mut c, Event::Cut(Some(2)), 200 * MS), []);
+    assert_eq!(on(&mut c, Event::Cut(Some(3)), 200 * MS), []);
+    on(&mut c, acknowledged(2), 200 * MS);
+    assert_eq!(on(&mut c, Event::Committed(Epoch(2)), 200 * MS), [done(2), flush(6)]);
+    for epoch in 3..=5 {
+        on(&mut c, acknowledged(epoch), 200 * MS);
+        assert!(!on(&mut c, Event::Committed(Epoch(epoch)), 200 * MS).iter().any(|a| matches!(a, Action::Answer(_))));
+    }
+    on(&mut c, acknowledged(6), 200 * MS);
+    assert_eq!(on(&mut c, Event::Committed(Epoch(6)), 200 * MS), [done(6), Action::Answer(3)]);
+}
+
+#[test]
 fn exactly_once_output_waits_for_the_checkpoint_and_the_other_does_not() {
     let mut c = with_checkpoints(None);
-    on(&mut c, Event::Cut, MS);
+    on(&mut c, Event::Cut(None), MS);
     let commits = |epoch| Action::Commit { epoch: Epoch(epoch), prepared: vec![(8, vec![Commit(vec![epoch as u8])])] };
     assert_eq!(on(&mut c, wrote(1, &[7, 8]), MS), [commits(1)]);
     let complete = |epoch, kind| Action::Complete(barrier(epoch, kind));
@@ -138,7 +164,7 @@ fn exactly_once_output_waits_for_the_checkpoint_and_the_other_does_not() {
     let done = on(&mut c, Event::Committed(Epoch(2)), MS);
     assert_eq!(done, [complete(2, BarrierKind::Checkpoint), keep]);
     // Epochs go on while it is made.
-    on(&mut c, Event::Cut, MS);
+    on(&mut c, Event::Cut(None), MS);
     on(&mut c, wrote(3, &[7]), MS);
     assert_eq!(on(&mut c, Event::Committed(Epoch(3)), MS), [complete(3, BarrierKind::Flush)]);
     assert_eq!(on(&mut c, Event::Kept(id), MS), [Action::CommitHeld { id, held: vec![held(1), held(2)] }]);
@@ -151,7 +177,7 @@ fn what_a_failed_checkpoint_held_goes_into_the_next() {
     on(&mut c, Event::Checkpoint, MS);
     on(&mut c, wrote(1, &[7]), MS);
     on(&mut c, Event::Committed(Epoch(1)), MS);
-    on(&mut c, Event::Cut, MS);
+    on(&mut c, Event::Cut(None), MS);
     on(&mut c, wrote(2, &[7]), MS);
     on(&mut c, Event::Committed(Epoch(2)), MS);
     assert_eq!(on(&mut c, Event::KeepFailed(CheckpointId(4)), MS), []);
@@ -166,14 +192,14 @@ fn what_a_failed_checkpoint_held_goes_into_the_next() {
 fn checkpoints_keep_their_distance_and_need_a_reason() {
     let mut c = with_checkpoints(Some(1000 * MS));
     assert_eq!(on(&mut c, Event::Timer, Duration::ZERO), [], "nothing has changed");
-    assert_eq!(on(&mut c, Event::Cut, 10 * MS), [flush(1)]);
+    assert_eq!(on(&mut c, Event::Cut(None), 10 * MS), [flush(1)]);
     assert_eq!(on(&mut c, Event::Timer, 10 * MS), [Action::WakeAt(1000 * MS)]);
     on(&mut c, wrote(1, &[]), 20 * MS);
     on(&mut c, Event::Committed(Epoch(1)), 20 * MS);
     assert_eq!(on(&mut c, Event::Timer, 999 * MS), []);
     let next = on(&mut c, Event::Timer, 1000 * MS);
     assert_eq!(next, [Action::Inject(barrier(2, BarrierKind::Checkpoint))]);
-    on(&mut c, Event::Cut, 1100 * MS);
+    on(&mut c, Event::Cut(None), 1100 * MS);
     on(&mut c, wrote(2, &[]), 1200 * MS);
     on(&mut c, Event::Committed(Epoch(2)), 1200 * MS);
     on(&mut c, wrote(3, &[]), 1200 * MS);
@@ -240,7 +266,7 @@ fn the_last_epoch_ends_the_job() {
         let stop = Barrier { epoch: Epoch(1), kind: BarrierKind::Stop, time_ms: 0 };
         let event = if finished { news(0, 1, SourceNews::Finished) } else { Event::Stop };
         assert_eq!(on(&mut c, event, MS), [Action::Inject(stop)]);
-        assert_eq!(on(&mut c, Event::Cut, MS), [], "nothing comes after");
+        assert_eq!(on(&mut c, Event::Cut(None), MS), [], "nothing comes after");
         assert_eq!(on(&mut c, acknowledged(1), MS), [commit(1)]);
         assert_eq!(on(&mut c, Event::Committed(Epoch(1)), MS), [Action::Complete(stop), Action::End { finished }]);
     }
@@ -250,16 +276,16 @@ fn the_last_epoch_ends_the_job() {
 fn an_epoch_has_one_time_which_never_goes_back() {
     let mut c = coordinator(1, 1);
     let cut = |epoch, time_ms| Action::Inject(Barrier { epoch: Epoch(epoch), kind: BarrierKind::Flush, time_ms });
-    assert_eq!(timed(&mut c, Event::Cut, MS, 5000), [cut(1, 5000)]);
-    assert_eq!(timed(&mut c, Event::Cut, 2 * MS, 4000), [cut(2, 5000)], "somebody put the clock back");
-    assert_eq!(timed(&mut c, Event::Cut, 3 * MS, 5001), [cut(3, 5001)]);
+    assert_eq!(timed(&mut c, Event::Cut(None), MS, 5000), [cut(1, 5000)]);
+    assert_eq!(timed(&mut c, Event::Cut(None), 2 * MS, 4000), [cut(2, 5000)], "somebody put the clock back");
+    assert_eq!(timed(&mut c, Event::Cut(None), 3 * MS, 5001), [cut(3, 5001)]);
 }
 
 #[test]
 fn what_is_due_cuts_an_epoch_without_input() {
     let mut c = coordinator(2, 1);
     let due = |epoch, due_ms| Event::Acknowledged { epoch: Epoch(epoch), prepared: Vec::new(), due_ms, rows: 0 };
-    on(&mut c, Event::Cut, 1000 * MS);
+    on(&mut c, Event::Cut(None), 1000 * MS);
     assert_eq!(on(&mut c, due(1, Some(7000)), 1001 * MS), []);
     let next = on(&mut c, due(1, Some(3000)), 1001 * MS);
     assert_eq!(next, [commit(1), Action::WakeAt(3000 * MS)], "the earliest of all shards");

@@ -1,0 +1,319 @@
+//! Statements about tables and views that the engine keeps: INSERT, UPDATE, DELETE, CREATE MATERIALIZED VIEW.
+
+use crate::beginning::Beginning;
+use crate::collect::{CHANNEL, COLLECT};
+use crate::ddl;
+use crate::error::from_catalog;
+use crate::job::{self, Epochs, JobEvent};
+use crate::kept::{KEPT, Reads, Registration, options};
+use crate::session::created_message;
+use crate::{Outcome, ResultTable, ScriptError, Session};
+use arrow::array::RecordBatch;
+use eddyline_catalog::{Catalog, Column, ColumnSource, MaterializedView, Object, Table, View};
+use eddyline_plan::{Dataflow, OperatorSpec};
+use eddyline_planner::statement::{Delete, Insert, Query, Update};
+use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// SQLSTATE of something that cannot go because others are made from it.
+const DEPENDENT_OBJECTS: &str = "2BP01";
+/// How long to wait for the next rows before looking again.
+const WAIT: Duration = Duration::from_secs(1);
+
+impl Session {
+    /// Does the engine keep the rows of this table?
+    pub(crate) fn is_kept(&self, name: &str) -> bool {
+        matches!(self.catalog.object(name), Ok(Object::Table(table)) if table.is_kept())
+    }
+
+    /// The catalog as the planner of a job is to see it: what the engine keeps is read through a connector of its own.
+    pub(crate) fn catalog_of_job(&self, reads: Reads, number: u64) -> Cow<'_, Catalog> {
+        let mut catalog = Cow::Borrowed(&self.catalog);
+        for (_, object) in self.catalog.objects() {
+            let table = match object {
+                Object::Table(table) if table.is_kept() => table,
+                Object::MaterializedView(view) => &view.table,
+                _ => continue,
+            };
+            let table = Table { options: options(reads, number), ..table.as_ref().clone() };
+            catalog.to_mut().put(Object::Table(Arc::new(table)));
+        }
+        catalog
+    }
+
+    /// The rows that a planned job is to read of what the engine keeps, for as long as it starts.
+    ///
+    /// # Errors
+    /// A view that has failed.
+    pub(crate) fn rows_for(&self, planned: &PlannedJob, number: u64) -> Result<Registration, SqlError> {
+        let feeds = self.database.snapshots(&kept_tables(&planned.dataflow))?;
+        Ok(self.engine.kept().register(number, &feeds))
+    }
+
+    /// INSERT INTO a table that the engine keeps.
+    ///
+    /// # Errors
+    /// A query that cannot be planned or computed, or does not end; a key that is there already.
+    pub(crate) fn insert(&self, insert: &Insert) -> Result<Outcome, ScriptError> {
+        let table = self.catalog.table(&insert.table).map_err(from_catalog)?;
+        let rows = self.computed(&insert.query, table.as_ref().clone(), insert.columns.clone(), insert.position)?;
+        self.database.insert(&table.name, &rows, insert.conflict)?;
+        Ok(Outcome::Done(counted(&rows, "inserted into", &table.name)))
+    }
+
+    /// What CREATE TABLE AS SELECT does for a table that the engine keeps, when it has been made.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert); then there is no such table.
+    pub(crate) fn fill(&mut self, name: &str, query: &Query, position: TextPosition) -> Result<Outcome, ScriptError> {
+        let table = self.catalog.table(name).map_err(from_catalog)?.as_ref().clone();
+        let rows = self.computed(query, table, Vec::new(), position);
+        match rows.and_then(|rows| Ok(self.database.insert(name, &rows, None).map(|()| rows)?)) {
+            Ok(rows) => Ok(Outcome::Done(format!(
+                "{}; {}",
+                created_message("table", name, true),
+                counted(&rows, "inserted into", name)
+            ))),
+            Err(error) => {
+                self.catalog.remove("table", name).map_err(from_catalog)?;
+                self.database.remove(name);
+                Err(error)
+            }
+        }
+    }
+
+    /// UPDATE.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert); a table that is not kept, a column that is not there.
+    pub(crate) fn update(&self, update: &Update) -> Result<Outcome, ScriptError> {
+        let table = self.changed(&update.table, update.position)?;
+        let columns: Vec<&Column> = physical(table).collect();
+        for assignment in &update.assignments {
+            if !columns.iter().any(|c| c.name == assignment.column) {
+                let message = match table.columns.iter().any(|c| c.name == assignment.column) {
+                    true => {
+                        format!("column {} of table {} is computed and cannot be set", assignment.column, table.name)
+                    }
+                    false => format!("table {} has no column {}", table.name, assignment.column),
+                };
+                return Err(SqlError::new(SqlError::UNDEFINED_COLUMN, message).at(assignment.position).into());
+            }
+        }
+        let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+        // What is computed is the rows as they are, and beside them as they become.
+        let before = columns.iter().map(|c| Column { name: format!("{} before", c.name), ..(*c).clone() });
+        let pairs = Table { columns: before.chain(columns.iter().map(|c| (*c).clone())).collect(), ..table.clone() };
+        let rows = self.computed(&update.query(&names)?, pairs, Vec::new(), update.position)?;
+        for rows in &rows {
+            let part = |from: usize| rows.project(&(from..from + names.len()).collect::<Vec<_>>());
+            let (before, after) = part(0)
+                .and_then(|before| Ok((before, part(names.len())?)))
+                .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("UPDATE: {e}")))?;
+            self.database.replace(&table.name, &before, &after)?;
+        }
+        Ok(Outcome::Done(counted(&rows, "updated in", &table.name)))
+    }
+
+    /// DELETE, TRUNCATE.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert); a table that is not kept.
+    pub(crate) fn delete(&self, delete: &Delete) -> Result<Outcome, ScriptError> {
+        let table = self.changed(&delete.table, delete.position)?;
+        let names: Vec<&str> = physical(table).map(|c| c.name.as_str()).collect();
+        let rows = self.computed(&delete.query(&names)?, table.clone(), Vec::new(), delete.position)?;
+        for rows in &rows {
+            self.database.replace(&table.name, rows, &rows.slice(0, 0))?;
+        }
+        Ok(Outcome::Done(counted(&rows, "deleted from", &table.name)))
+    }
+
+    /// The table that UPDATE or DELETE changes.
+    fn changed(&self, name: &str, position: TextPosition) -> Result<&Table, SqlError> {
+        let table = self.catalog.table(name).map_err(|e| from_catalog(e).at(position))?;
+        if !table.is_kept() {
+            let message = format!("table {name} is behind a connector: its rows cannot be updated or deleted");
+            return Err(SqlError::new(SqlError::UNSUPPORTED, message)
+                .with_hint("CREATE TABLE without WITH ('connector' = …) makes a table whose rows statements change")
+                .at(position));
+        }
+        Ok(table)
+    }
+
+    /// The rows of a query, as rows of a table.
+    fn computed(
+        &self,
+        query: &Query,
+        table: Table,
+        columns: Vec<String>,
+        position: TextPosition,
+    ) -> Result<Vec<RecordBatch>, ScriptError> {
+        let number = self.engine.next_channel();
+        let name = format!("statement on {}", table.name);
+        let table = Arc::new(Table { primary_key: Vec::new(), watermark: None, ..collected(table, number) });
+        let target = Target::Table { table, columns, conflict: None };
+        let outputs = vec![JobOutput { query: query.clone(), target, position: Some(position) }];
+        let options = PlannerOptions { shards: 1, ..self.planner_options() };
+        let planned = self.plan_reading(outputs, &options, Reads::Snapshot, number)?;
+        let found = self.rows_for(&planned, number)?;
+        let beginning = by_itself(name, 1);
+        let job = job::start(&self.engine, &self.settings, 1, beginning, planned, Some(number), Epochs::AsTheyCome)?;
+        drop(found);
+        if !job.facts().bounded {
+            let message = "the rows of this statement do not end: a table that it reads is endless";
+            return Err(SqlError::new(SqlError::UNSUPPORTED, message)
+                .with_hint("CREATE MATERIALIZED VIEW … AS the query keeps its answer up to date")
+                .at(position)
+                .into());
+        }
+        let internal = || SqlError::new(SqlError::INTERNAL, "a statement has no result");
+        let mut rows = ResultTable::new(job.facts().result.as_ref().ok_or_else(internal)?);
+        loop {
+            match job.next_event(WAIT) {
+                Some(JobEvent::Changes { changes, .. }) => rows.apply(&changes)?,
+                Some(JobEvent::Ended(result)) => {
+                    result.map_err(ScriptError::Job)?;
+                    return Ok(rows.batches()?);
+                }
+                Some(JobEvent::Interrupted) | None => {}
+            }
+        }
+    }
+
+    /// CREATE MATERIALIZED VIEW.
+    ///
+    /// # Errors
+    /// The name is taken; a query that cannot be maintained; its job fails.
+    pub(crate) fn create_materialized_view(
+        &mut self,
+        view: &View,
+        query: &Query,
+        if_not_exists: bool,
+    ) -> Result<Outcome, ScriptError> {
+        const KIND: &str = "materialized view";
+        if ddl::is_there(&self.catalog, &view.name, if_not_exists) {
+            return Ok(Outcome::Done(created_message(KIND, &view.name, false)));
+        }
+        let answer = self.with_definer(|definer| definer.answer(view, query))?;
+        let made = MaterializedView { view: view.clone(), table: Arc::new(answer.clone()) };
+        let before = self.catalog.clone();
+        ddl::add(&mut self.catalog, Object::MaterializedView(Arc::new(made)), false)?;
+        let catalog = std::mem::replace(&mut self.catalog, before);
+
+        let number = self.engine.next_channel();
+        let schema = answer.schema();
+        let target = Target::Table { table: Arc::new(collected(answer, number)), columns: Vec::new(), conflict: None };
+        let outputs = vec![JobOutput { query: query.clone(), target, position: None }];
+        // Who reads a view is told what is known so far.
+        let planned = |shards| {
+            let options = PlannerOptions { shards, emit: Emit::OnUpdate, ..self.planner_options() };
+            self.plan_reading(outputs.clone(), &options, Reads::Changes, number)
+        };
+        let mut shards = self.shards();
+        let mut plan = planned(shards)?;
+        let tables = kept_tables(&plan.dataflow).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        check_sources(&plan.dataflow, &tables)?;
+        let epochs = if tables.is_empty() { Epochs::AsTheyCome } else { Epochs::OnDemand };
+        if epochs == Epochs::OnDemand && shards > 1 {
+            // Changes by statements are few at a time: to share them out would cost more than to compute them.
+            shards = self.settings.shards().unwrap_or(1);
+            plan = planned(shards)?;
+        }
+        let beginning = by_itself(format!("{KIND} {}", view.name), shards);
+        let (engine, settings) = (&self.engine, &self.settings);
+        let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
+        let mut warnings = Vec::new();
+        self.database.add_view(&view.name, &tables, |feeds| {
+            let _found = engine.kept().register(number, feeds);
+            let job = job::start(engine, settings, shards, beginning, plan, Some(number), epochs)?;
+            warnings.clone_from(&job.facts().warnings);
+            Ok((job, schema))
+        })?;
+        self.catalog = catalog;
+        let created = created_message(KIND, &view.name, true);
+        match warnings.is_empty() {
+            true => Ok(Outcome::Done(created)),
+            false => Ok(Outcome::Noted(format!("{created}; {}", warnings.join("; ")))),
+        }
+    }
+
+    /// May this name go? With `cascade` the views that read it go first.
+    ///
+    /// # Errors
+    /// Views read it.
+    pub(crate) fn check_readers(&mut self, name: &str, cascade: bool) -> Result<(), SqlError> {
+        let readers = self.database.readers(name);
+        if !cascade && !readers.is_empty() {
+            let message = format!("materialized view {} reads {name}", readers.join(", "));
+            return Err(
+                SqlError::new(DEPENDENT_OBJECTS, message).with_hint("DROP … CASCADE takes what reads it away too")
+            );
+        }
+        for reader in readers {
+            // A view that reads two that go is gone with the first.
+            if self.catalog.object(&reader).is_ok() {
+                self.check_readers(&reader, true)?;
+                ddl::drop(&mut self.catalog, "materialized view", &reader, false)?;
+                self.database.remove(&reader);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn physical(table: &Table) -> impl Iterator<Item = &Column> {
+    table.columns.iter().filter(|c| c.source == ColumnSource::Physical)
+}
+
+/// A table of these columns whose rows come to a channel.
+fn collected(table: Table, channel: u64) -> Table {
+    let options =
+        BTreeMap::from([("connector".to_owned(), COLLECT.to_owned()), (CHANNEL.to_owned(), channel.to_string())]);
+    Table { options, ..table }
+}
+
+fn by_itself(name: String, shards: usize) -> Beginning {
+    Beginning { name, is_named: false, checkpoints: None, from: None, in_phases: shards > 1 }
+}
+
+/// The tables that a job reads: those that the engine keeps.
+fn kept_tables(dataflow: &Dataflow) -> Vec<&str> {
+    sources(dataflow).filter(|(_, is_kept)| *is_kept).map(|(table, _)| table).collect()
+}
+
+fn sources(dataflow: &Dataflow) -> impl Iterator<Item = (&str, bool)> {
+    dataflow.nodes().iter().filter_map(|node| match &node.spec {
+        OperatorSpec::Source(source) => {
+            Some((source.table.as_str(), source.options.get("connector").is_some_and(|c| c == KEPT)))
+        }
+        _ => None,
+    })
+}
+
+/// What a view can be made of.
+fn check_sources(dataflow: &Dataflow, kept: &[String]) -> Result<(), SqlError> {
+    let Some(table) = kept.first() else { return Ok(()) };
+    if let Some((other, _)) = sources(dataflow).find(|(_, is_kept)| !is_kept) {
+        let message = format!(
+            "a materialized view over table {table}, which statements change, and {other}, which has a connector"
+        );
+        return Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint(format!(
+            "CREATE MATERIALIZED VIEW over {other} alone, and read that one here: both then change together"
+        )));
+    }
+    if dataflow.nodes().iter().any(|node| matches!(node.spec, OperatorSpec::TemporalFilter(_))) {
+        let message = format!("a materialized view over table {table} whose rows come and go as time passes (NOW())");
+        return Err(SqlError::new(SqlError::UNSUPPORTED, message)
+            .with_hint("compare with NOW() in the SELECT that reads the view"));
+    }
+    Ok(())
+}
+
+fn counted(rows: &[RecordBatch], what: &str, table: &str) -> String {
+    let rows: usize = rows.iter().map(RecordBatch::num_rows).sum();
+    format!("{rows} {} {what} {table}", if rows == 1 { "row" } else { "rows" })
+}

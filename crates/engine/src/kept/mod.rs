@@ -1,0 +1,308 @@
+//! Tables that the engine keeps, and views that it keeps up to date.
+//!
+//! ```text
+//! INSERT, UPDATE, DELETE ──changes──▶ table ──feed──▶ job of a view ──changes──▶ view ──feed──▶ job of a view on it …
+//!                                       └──snapshot──▶ SELECT
+//! ```
+//! A statement changes a table; then every view that reads it is brought up to date, in the order in which views were made, which
+//! is one of dependence: its job is fed the changes, is asked for an epoch, and its answer changes by what came of it. A
+//! statement returns when all views contain it; so whoever reads several views reads them of one moment (I1).
+//!
+//! A view that reads tables with connectors runs by itself: what its epochs bring is taken in whenever somebody looks, and every
+//! [`LOOK`] otherwise.
+//!
+//! Not here: what a statement means ([`crate::Session`]), what outlives the process (nothing does yet).
+
+mod connector;
+mod contents;
+
+use crate::job::{JobEvent, RunningJob};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+pub(crate) use connector::{Feed, KEPT, KeptConnector, Reads, Registration, options};
+use contents::Contents;
+use eddyline_changes::ChangeBatch;
+use eddyline_planner::SqlError;
+use eddyline_planner::statement::Conflict;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+/// How often views that run by themselves are looked at when nobody asks.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often it is asked whether a job that is to take changes has failed.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// The tables and views of a session.
+#[derive(Default)]
+pub(crate) struct Database {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    contents: BTreeMap<String, Contents>,
+    /// In the order in which they were made: a view reads only what was there before it.
+    views: Vec<View>,
+    is_watched: bool,
+}
+
+/// A view and the job that keeps it up to date.
+struct View {
+    name: String,
+    /// What is to be fed to its job: by table. Empty for a view that runs by itself.
+    feeds: BTreeMap<String, Arc<Feed>>,
+    /// It was fed what it has not been asked for yet.
+    is_fed: bool,
+    /// `None`: its input was at its end.
+    job: Option<RunningJob>,
+    failed: Option<SqlError>,
+}
+
+impl Database {
+    /// Adds an empty table; `key` holds the columns of its PRIMARY KEY.
+    ///
+    /// # Errors
+    /// A column whose values cannot be compared.
+    pub(crate) fn create(&self, name: &str, schema: SchemaRef, key: Vec<usize>) -> Result<(), SqlError> {
+        let contents = Contents::new(schema, key)?;
+        lock(&self.state).contents.insert(name.to_owned(), contents);
+        Ok(())
+    }
+
+    /// What a job that is to run once reads: all rows of these tables, of one moment.
+    ///
+    /// # Errors
+    /// A view that has failed.
+    pub(crate) fn snapshots(&self, tables: &[&str]) -> Result<BTreeMap<String, Arc<Feed>>, SqlError> {
+        let mut state = lock(&self.state);
+        state.take_in();
+        let feed = |name: &&str| Ok(((*name).to_owned(), Feed::of(ChangeBatch::inserts(state.rows(name)?))));
+        tables.iter().map(feed).collect()
+    }
+
+    /// Feeds for the job of a view that is to read these tables: all rows of one moment, and what changes from then on.
+    ///
+    /// # Errors
+    /// A view that has failed.
+    pub(crate) fn add_view(
+        self: &Arc<Self>,
+        name: &str,
+        tables: &[&str],
+        start: impl FnOnce(&BTreeMap<String, Arc<Feed>>) -> Result<(RunningJob, SchemaRef), crate::ScriptError>,
+    ) -> Result<(), crate::ScriptError> {
+        let mut state = lock(&self.state);
+        state.take_in();
+        let mut feeds = BTreeMap::new();
+        for table in tables {
+            let feed = Arc::new(Feed::default());
+            feed.push(ChangeBatch::inserts(state.rows(table)?));
+            feeds.insert((*table).to_owned(), feed);
+        }
+        let (job, schema) = start(&feeds)?;
+        state.contents.insert(name.to_owned(), Contents::new(schema, Vec::new())?);
+        let (by_itself, is_bounded) = (feeds.is_empty(), job.facts().bounded);
+        state.views.push(View { name: name.to_owned(), feeds, is_fed: true, job: Some(job), failed: None });
+        let at = state.views.len() - 1;
+        let begun = match by_itself {
+            false => state.step(at),
+            // What ends is worth waiting for: then the view is complete when the statement returns.
+            true if is_bounded => state.take_rest(at),
+            true => Ok(Vec::new()),
+        };
+        if let Err(error) = begun.and_then(|changes| state.apply(name, &changes)) {
+            state.forget(name);
+            return Err(crate::ScriptError::Job(error));
+        }
+        if by_itself && !is_bounded && !state.is_watched {
+            state.is_watched = true;
+            watch(Arc::downgrade(self)).map_err(crate::ScriptError::Job)?;
+        }
+        Ok(())
+    }
+
+    /// The views that read this table or view.
+    pub(crate) fn readers(&self, name: &str) -> Vec<String> {
+        let state = lock(&self.state);
+        state.views.iter().filter(|view| view.feeds.contains_key(name)).map(|view| view.name.clone()).collect()
+    }
+
+    /// Forgets a table or view, which nobody reads.
+    pub(crate) fn remove(&self, name: &str) {
+        lock(&self.state).forget(name);
+    }
+
+    /// Inserts rows, in their order. Returns how many rows have come or changed.
+    ///
+    /// # Errors
+    /// A key that is there already, where `conflict` says that this is one; a view that cannot be computed any more.
+    pub(crate) fn insert(&self, name: &str, rows: &[RecordBatch], conflict: Option<Conflict>) -> Result<(), SqlError> {
+        let mut state = lock(&self.state);
+        let table = state.table(name)?;
+        let rows = arrow::compute::concat_batches(table.schema(), rows).map_err(|e| unfit(&e))?;
+        let changes = table.inserted(&rows, conflict)?;
+        state.publish(name, changes)
+    }
+
+    /// Puts rows in the place of rows that were read from it a moment ago; `after` may be empty.
+    ///
+    /// # Errors
+    /// Two rows would have one key; a view that cannot be computed any more.
+    pub(crate) fn replace(&self, name: &str, before: &RecordBatch, after: &RecordBatch) -> Result<(), SqlError> {
+        let mut state = lock(&self.state);
+        let table = state.table(name)?;
+        let with_schema = |rows: &RecordBatch| {
+            RecordBatch::try_new(table.schema().clone(), rows.columns().to_vec()).map_err(|e| unfit(&e))
+        };
+        let changes = table.replaced(&with_schema(before)?, &with_schema(after)?)?;
+        state.publish(name, changes)
+    }
+}
+
+impl State {
+    fn table(&self, name: &str) -> Result<&Contents, SqlError> {
+        self.contents.get(name).ok_or_else(|| gone(name))
+    }
+
+    /// All rows of a table or view.
+    fn rows(&mut self, name: &str) -> Result<RecordBatch, SqlError> {
+        if let Some(error) = self.views.iter().find(|view| view.name == name).and_then(|view| view.failed.clone()) {
+            let message = format!("materialized view {name} has failed: {}", error.message);
+            return Err(SqlError { message, position: None, ..error }
+                .with_hint(format!("mend the rows that it reads, DROP MATERIALIZED VIEW {name} and create it anew")));
+        }
+        self.contents.get_mut(name).ok_or_else(|| gone(name))?.snapshot()
+    }
+
+    /// Applies changes to a table or view, and tells the views that read it.
+    fn apply(&mut self, name: &str, changes: &[ChangeBatch]) -> Result<(), SqlError> {
+        let contents = self.contents.get_mut(name).ok_or_else(|| gone(name))?;
+        for changes in changes.iter().filter(|changes| !changes.is_empty()) {
+            contents.apply(changes)?;
+            for view in &mut self.views {
+                if let Some(feed) = view.feeds.get(name) {
+                    feed.push(changes.clone());
+                    view.is_fed = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies changes to a table and brings every view up to date.
+    fn publish(&mut self, name: &str, changes: ChangeBatch) -> Result<(), SqlError> {
+        self.take_in();
+        self.apply(name, &[changes])?;
+        self.bring_up_to_date();
+        Ok(())
+    }
+
+    /// Steps all views that were fed, those first that others read. One that fails stays as it is, and says so when it is read.
+    fn bring_up_to_date(&mut self) {
+        for at in 0..self.views.len() {
+            if self.views[at].feeds.is_empty() || !self.views[at].is_fed {
+                continue;
+            }
+            let name = self.views[at].name.clone();
+            let stepped = self.step(at).and_then(|changes| self.apply(&name, &changes));
+            self.note_failure(at, stepped);
+        }
+    }
+
+    /// Takes in what views that run by themselves have brought.
+    fn take_in(&mut self) {
+        let mut is_moved = false;
+        for at in 0..self.views.len() {
+            let view = &mut self.views[at];
+            if !view.feeds.is_empty() || view.job.is_none() {
+                continue;
+            }
+            let taken = view.take(Duration::ZERO);
+            is_moved |= !matches!(&taken, Ok(changes) if changes.is_empty());
+            let name = view.name.clone();
+            let applied = taken.and_then(|changes| self.apply(&name, &changes));
+            self.note_failure(at, applied);
+        }
+        if is_moved {
+            self.bring_up_to_date();
+        }
+    }
+
+    fn note_failure(&mut self, at: usize, result: Result<(), SqlError>) {
+        if let Err(error) = result {
+            let view = &mut self.views[at];
+            tracing::warn!(view = view.name, error = error.message, "a materialized view has failed");
+            view.failed.get_or_insert(error);
+            view.job = None;
+        }
+    }
+
+    /// Lets the job of a view take what it was fed, and end an epoch. Returns what changes by it.
+    fn step(&mut self, at: usize) -> Result<Vec<ChangeBatch>, SqlError> {
+        let view = &mut self.views[at];
+        view.is_fed = false;
+        let Some(job) = &view.job else { return Ok(Vec::new()) };
+        let is_taken = || view.feeds.values().all(|feed| feed.wait(PATIENCE));
+        while !job.is_over() && !is_taken() {}
+        job.cut()?;
+        view.take(Duration::ZERO)
+    }
+
+    /// Waits for the end of a view's input. Returns what its answer is then.
+    fn take_rest(&mut self, at: usize) -> Result<Vec<ChangeBatch>, SqlError> {
+        let mut all = Vec::new();
+        while self.views[at].job.is_some() {
+            all.append(&mut self.views[at].take(PATIENCE)?);
+        }
+        Ok(all)
+    }
+
+    fn forget(&mut self, name: &str) {
+        self.contents.remove(name);
+        self.views.retain(|view| view.name != name);
+    }
+}
+
+impl View {
+    /// What its job has brought; waits so long for the first of it.
+    fn take(&mut self, mut wait: Duration) -> Result<Vec<ChangeBatch>, SqlError> {
+        let mut all = Vec::new();
+        while let Some(event) = self.job.as_ref().and_then(|job| job.next_event(wait)) {
+            wait = Duration::ZERO;
+            match event {
+                JobEvent::Changes { mut changes, .. } => all.append(&mut changes),
+                JobEvent::Interrupted => {}
+                JobEvent::Ended(result) => {
+                    self.job = None;
+                    result?;
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Looks at views that run by themselves, as long as somebody has the database.
+fn watch(database: Weak<Database>) -> Result<(), SqlError> {
+    let watch = move || {
+        while let Some(database) = database.upgrade() {
+            lock(&database.state).take_in();
+            drop(database);
+            std::thread::sleep(LOOK);
+        }
+    };
+    let thread = std::thread::Builder::new().name("views".into()).spawn(watch);
+    thread.map(drop).map_err(|e| SqlError::new(crate::error::state::RESOURCES, format!("no thread for views: {e}")))
+}
+
+fn gone(name: &str) -> SqlError {
+    SqlError::new(SqlError::UNDEFINED_TABLE, format!("table {name} is gone"))
+}
+
+fn unfit(error: &arrow::error::ArrowError) -> SqlError {
+    SqlError::new(SqlError::INTERNAL, format!("rows of another table: {error}"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
