@@ -126,7 +126,7 @@ impl Feed {
     /// Waits for a while until the job has taken all that was pushed; false when it has not.
     pub(crate) fn wait(&self, time: Duration) -> bool {
         let waited = self.changed.wait_timeout_while(lock(&self.state), time, |state| !state.is_taken);
-        waited.map_or(false, |(state, _)| state.is_taken)
+        waited.is_ok_and(|(state, _)| state.is_taken)
     }
 }
 
