@@ -199,7 +199,7 @@ fn wrong_options_name_the_valid_ones() {
                   INSERT INTO b SELECT COUNT(*) FROM (VALUES (1)) AS v(x) GROUP BY x;";
     place.run(second, &[]).fails(2, &["LINE 4: INSERT INTO b", "HINT: "]);
     place.run("CREATE TABLE t (a INT) WITH ('connector' = 'kafak');", &[]).fails(2, &["'kafak'", "datagen"]);
-    place.run("CREATE TABLE t (a INT);", &[]).fails(2, &["connector"]);
+    place.run("CREATE TABLE t (a INT) WITH ('path' = 'x');", &[]).fails(2, &["option 'path'", "connector"]);
 }
 
 #[test]
