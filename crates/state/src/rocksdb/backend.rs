@@ -1,19 +1,23 @@
 use super::fold::fold;
-use super::options::{database, scanning, searching, writing};
+use super::options::{BUFFERS_WAITING_MAX, RUNS_WAITING_MAX, database, scanning, searching, writing};
 use super::picture::{PICTURES, Picture};
 use crate::backend::{Each, EachOf};
 use crate::batch::WriteRef;
 use crate::journal::{self, Journal};
 use crate::{Backend, Batch, Frozen, MemoryBudget, StateError};
 use parking_lot::{Condvar, Mutex};
+use rocksdb::properties::{BACKGROUND_ERRORS, NUM_IMMUTABLE_MEM_TABLE, PropName, num_files_at_level};
 use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, ErrorKind, IteratorMode, WriteBatch};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use std::{fs, io};
 
 /// Keys that are looked up at a time: their blocks stay in memory until all are found.
 const GET_BATCH: usize = 128;
+/// How long to wait before asking again whether a write may go on.
+const WAIT: Duration = Duration::from_millis(1);
 /// The file by which RocksDB finds all others.
 const CURRENT: &str = "CURRENT";
 
@@ -70,6 +74,28 @@ impl RocksBackend {
         }
         *journal = None;
         Ok(())
+    }
+
+    /// Waits while RocksDB is behind with making files and merging them. It would do so itself, but a writer that it holds back
+    /// while a disk is full keeps it from finding out that there is space again, and then both wait for ever.
+    ///
+    /// # Errors
+    /// RocksDB could not write files.
+    fn wait_for_room(&self) -> Result<(), StateError> {
+        let number = |name: &PropName| self.db.property_int_value(name).map(Option::unwrap_or_default);
+        let runs = || self.db.property_value(&num_files_at_level(0)).map(|runs| runs.and_then(|runs| runs.parse().ok()));
+        loop {
+            if number(BACKGROUND_ERRORS).map_err(|e| self.error(&e))? > 0 {
+                let message = "files could not be written or merged; is the disk full?";
+                return Err(StateError::io(&self.directory, io::Error::other(message)));
+            }
+            let waiting = number(NUM_IMMUTABLE_MEM_TABLE).map_err(|e| self.error(&e))?;
+            let runs: u64 = runs().map_err(|e| self.error(&e))?.unwrap_or_default();
+            if waiting <= BUFFERS_WAITING_MAX && runs < RUNS_WAITING_MAX {
+                return Ok(());
+            }
+            std::thread::sleep(WAIT);
+        }
     }
 
     /// Where the store is.
@@ -173,6 +199,7 @@ impl Backend for RocksBackend {
                 WriteRef::DeleteRange(..) => {}
             }
         }
+        self.wait_for_room()?;
         let _open = self.gate.enter();
         self.db.write_opt(writes, &writing()).map_err(|e| self.error(&e))?;
         self.is_empty.store(false, Ordering::Relaxed);

@@ -16,6 +16,10 @@ const FILTER_BITS_PER_KEY: f64 = 10.0;
 const FILE_BYTES: u64 = 32 << 20;
 /// Runs of files that are there before they are merged. A look-up may ask the filter of each.
 const RUNS_MAX: i32 = 8;
+/// Runs that make writers wait until some are merged.
+pub(super) const RUNS_WAITING_MAX: u64 = 8 * RUNS_MAX as u64;
+/// Write buffers that wait to become files and make writers wait.
+pub(super) const BUFFERS_WAITING_MAX: u64 = 2;
 /// Newer entries may take as much disk as the oldest run, until all are merged.
 const AMPLIFICATION_PERCENT: i32 = 100;
 
@@ -67,7 +71,8 @@ fn tables(budget: &MemoryBudget) -> BlockBasedOptions {
 fn memory(options: &mut Options, budget: &MemoryBudget) {
     options.set_write_buffer_manager(&budget.write_buffers);
     options.set_write_buffer_size(budget.write_buffer_bytes());
-    options.set_max_write_buffer_number(3);
+    // More than ever wait: see `RocksBackend::wait_for_room`.
+    options.set_max_write_buffer_number(4 * BUFFERS_WAITING_MAX as i32);
     options.set_memtable_prefix_bloom_ratio(0.05);
     options.set_memtable_whole_key_filtering(true);
     // One thread writes.
@@ -83,7 +88,9 @@ fn compaction(options: &mut Options) {
     options.set_compaction_readahead_size(READAHEAD_BYTES);
     options.set_level_zero_file_num_compaction_trigger(RUNS_MAX);
     options.set_level_zero_slowdown_writes_trigger(4 * RUNS_MAX);
-    options.set_level_zero_stop_writes_trigger(8 * RUNS_MAX);
+    // See `RocksBackend::wait_for_room`.
+    options.set_level_zero_stop_writes_trigger(i32::MAX);
+    options.set_hard_pending_compaction_bytes_limit(0);
     options.set_target_file_size_base(FILE_BYTES);
     options.set_periodic_compaction_seconds(0);
     options.set_ttl(0);
