@@ -209,7 +209,8 @@ fn relation(rng: &mut StdRng, tables: &[&str], depth: usize) -> String {
         21..=24 => around(rng, &from),
         17..=19 => first_rows(rng, &from),
         20 => unnested(rng, &from),
-        10..=12 => join(rng, tables, &from, depth),
+        10..=11 => join(rng, tables, &from, depth),
+        12 => chain(rng, tables),
         13..=15 => subquery(rng, tables, &from, depth),
         16 => {
             let other = relation(rng, tables, depth - 1);
@@ -344,6 +345,29 @@ fn join(rng: &mut StdRng, tables: &[&str], from: &str, depth: usize) -> String {
     let select = columns.choose(rng).expect("not empty");
     let wher = ["", " WHERE l.a > 0", " WHERE r.a IS NULL", " WHERE l.a > r.a"].choose(rng).expect("not empty");
     format!("SELECT {select} FROM {from} AS l {kind} {right} AS r{on}{wher}")
+}
+
+/// Three or four tables joined with each other, of some of which few rows pass.
+fn chain(rng: &mut StdRng, tables: &[&str]) -> String {
+    let count = rng.random_range(3..=4);
+    let from: Vec<String> =
+        (0..count).map(|t| format!("{} AS t{t}", tables.choose(rng).expect("a table"))).collect();
+    let mut conditions = Vec::new();
+    for right in 1..count {
+        let left = rng.random_range(0..right);
+        let equal = ["tL.k = tR.k AND tL.a = tR.a", "tL.k = tR.k", "tL.a = tR.a", "tL.a + 1 = tR.a"];
+        let also = ["", "", " AND tL.a < tR.a", " AND tL.b IS DISTINCT FROM tR.b"];
+        let on = format!("{}{}", equal.choose(rng).expect("not empty"), also.choose(rng).expect("not empty"));
+        conditions.push(on.replace("tL", &format!("t{left}")).replace("tR", &format!("t{right}")));
+    }
+    for _ in 0..rng.random_range(1..=3) {
+        let narrow = ["t.k = 'x'", "t.a IN (1, 2)", "(t.k = 'x' OR t.k = 'y')", "t.a > 0"].choose(rng).expect("not empty");
+        conditions.push(narrow.replace("t.", &format!("t{}.", rng.random_range(0..count))));
+    }
+    let last = count - 1;
+    let columns = [format!("t0.k AS k, t{last}.a AS a"), format!("t{last}.k AS k, t1.a AS a, t0.b")];
+    let select = columns.choose(rng).expect("not empty");
+    format!("SELECT {select} FROM {} WHERE {}", from.join(", "), conditions.join(" AND "))
 }
 
 fn subquery(rng: &mut StdRng, tables: &[&str], from: &str, depth: usize) -> String {

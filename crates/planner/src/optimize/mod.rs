@@ -16,11 +16,14 @@
 //! | `EliminateJoin` | makes an empty relation of `ON FALSE`, which `EliminateFilter` does where it matters |
 //! | `RewriteSetComparison` | takes a column of the subquery for one of the query around it where both have the same name, so `x = ANY (SELECT x FROM t …)` over `t` would be wrong; `subqueries` does it before |
 //! | `FilterNullJoinKeys` | a join drops rows with NULL keys without a filter below |
+//!
+//! Of our own is the order of inner joins, [`join_order`].
 
 mod apart;
 mod correlation;
 mod dependent;
 mod free;
+mod join_order;
 mod numbering;
 mod places;
 mod push_down;
@@ -68,6 +71,7 @@ pub(crate) fn rules() -> Vec<Rule> {
         Arc::new(EliminateCrossJoin::new()),
         Arc::new(EliminateOuterJoin::new()),
         Arc::new(push_down::FiltersAboveTotals::default()),
+        Arc::new(join_order::NarrowJoinsFirst),
         Arc::new(CommonSubexprEliminate::new()),
         Arc::new(OptimizeProjections::new()),
     ]

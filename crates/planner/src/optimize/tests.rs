@@ -32,6 +32,91 @@ fn every_rule_is_used_or_left_out_with_a_reason() {
 }
 
 #[test]
+fn a_narrow_table_is_joined_first_with_the_only_one_that_it_meets() {
+    let sql = "SELECT a.price, d.extra FROM bid AS a JOIN bid AS b ON a.auction = b.bidder JOIN bid AS c ON b.auction = c.bidder \
+               JOIN bid AS d ON c.auction = d.bidder AND a.price < d.price WHERE d.channel = 'x' OR d.channel IN ('y', 'z')";
+    assert_snapshot!(optimized(sql), @r#"
+    Projection: a.price, d.extra
+      Inner Join: a.auction = b.bidder Filter: a.price < d.price
+        SubqueryAlias: a
+          TableScan: bid projection=[auction, price]
+        Projection: b.bidder, d.price, d.extra
+          Inner Join: b.auction = c.bidder
+            SubqueryAlias: b
+              TableScan: bid projection=[auction, bidder]
+            Projection: c.bidder, d.price, d.extra
+              Inner Join: c.auction = d.bidder
+                SubqueryAlias: c
+                  TableScan: bid projection=[auction, bidder]
+                SubqueryAlias: d
+                  Projection: bid.bidder, bid.price, bid.extra
+                    Filter: bid.channel = Utf8("x") OR bid.channel = Utf8("y") OR bid.channel = Utf8("z")
+                      TableScan: bid projection=[bidder, price, channel, extra]
+    "#);
+    // The first table has it already, or gets it.
+    let sql = "SELECT a.price FROM bid AS a JOIN bid AS b ON a.auction = b.bidder JOIN bid AS c ON b.auction = c.bidder \
+               WHERE a.channel = 'x' AND c.channel = 'y'";
+    assert_snapshot!(optimized(sql), @r#"
+    Projection: a.price
+      Inner Join: b.auction = c.bidder
+        Projection: a.price, b.auction
+          Inner Join: a.auction = b.bidder
+            SubqueryAlias: a
+              Projection: bid.auction, bid.price
+                Filter: bid.channel = Utf8("x")
+                  TableScan: bid projection=[auction, price, channel]
+            SubqueryAlias: b
+              TableScan: bid projection=[auction, bidder]
+        SubqueryAlias: c
+          Projection: bid.bidder
+            Filter: bid.channel = Utf8("y")
+              TableScan: bid projection=[bidder, channel]
+    "#);
+    let sql = "SELECT a.price FROM bid AS a JOIN bid AS b ON a.auction = b.bidder JOIN bid AS c ON a.bidder = c.bidder \
+               JOIN bid AS d ON b.price = d.price WHERE c.channel = 'y' AND d.channel = 'z'";
+    assert_snapshot!(optimized(sql), @r#"
+    Projection: a.price
+      Inner Join: b.price = d.price
+        Projection: a.price, b.price
+          Inner Join: a.auction = b.bidder
+            Projection: a.auction, a.price
+              Inner Join: a.bidder = c.bidder
+                SubqueryAlias: a
+                  TableScan: bid projection=[auction, bidder, price]
+                SubqueryAlias: c
+                  Projection: bid.bidder
+                    Filter: bid.channel = Utf8("y")
+                      TableScan: bid projection=[bidder, channel]
+            SubqueryAlias: b
+              TableScan: bid projection=[bidder, price]
+        SubqueryAlias: d
+          Projection: bid.price
+            Filter: bid.channel = Utf8("z")
+              TableScan: bid projection=[price, channel]
+    "#);
+}
+
+#[test]
+fn joins_that_times_bound_stay_in_their_order() {
+    let sql = "SELECT a.price FROM bid AS a JOIN bid AS b ON a.auction = b.bidder AND a.date_time = b.date_time \
+               JOIN bid AS c ON b.auction = c.bidder WHERE c.channel = 'x'";
+    assert_snapshot!(optimized(sql), @r#"
+    Projection: a.price
+      Inner Join: b.auction = c.bidder
+        Projection: a.price, b.auction
+          Inner Join: a.auction = b.bidder, a.date_time = b.date_time
+            SubqueryAlias: a
+              TableScan: bid projection=[auction, price, date_time]
+            SubqueryAlias: b
+              TableScan: bid projection=[auction, bidder, date_time]
+        SubqueryAlias: c
+          Projection: bid.bidder
+            Filter: bid.channel = Utf8("x")
+              TableScan: bid projection=[bidder, channel]
+    "#);
+}
+
+#[test]
 fn filters_pass_below_window_columns_and_unused_columns_go() {
     assert_snapshot!(optimized("SELECT auction, window_end FROM TABLE(TUMBLE(__table(bid), descriptor(date_time), INTERVAL '1' SECOND)) WHERE price > 3 AND window_start > TIMESTAMP '2020-01-01 00:00:00'"), @r"
     Projection: bid.auction, window_end
