@@ -335,18 +335,27 @@ impl<T: Keyed, const MAX: bool> GroupedAccumulator for Extreme<T, MAX> {
 /// All keys with their counts, for rows that may be taken back.
 struct CountedExtreme<T: Keyed, const MAX: bool> {
     sets: Vec<Multiset<T::Key>>,
+    /// How many different keys all sets have.
+    entries: usize,
     data_type: DataType,
     arg: PhantomData<fn() -> T>,
 }
 
 impl<T: Keyed, const MAX: bool> CountedExtreme<T, MAX> {
     fn new(data_type: &DataType) -> Self {
-        Self { sets: Vec::new(), data_type: data_type.clone(), arg: PhantomData }
+        Self { sets: Vec::new(), entries: 0, data_type: data_type.clone(), arg: PhantomData }
+    }
+
+    fn put(&mut self, slot: u32, set: Multiset<T::Key>) {
+        self.entries += set.len();
+        self.entries -= std::mem::replace(&mut self.sets[slot as usize], set).len();
     }
 }
 
 impl<T: Keyed, const MAX: bool> GroupedAccumulator for CountedExtreme<T, MAX> {
     fn resize(&mut self, slots: usize) {
+        let leaving = self.sets.iter().skip(slots).map(Multiset::len);
+        self.entries -= leaving.sum::<usize>();
         self.sets.resize(slots, Multiset::default());
     }
 
@@ -360,7 +369,10 @@ impl<T: Keyed, const MAX: bool> GroupedAccumulator for CountedExtreme<T, MAX> {
         let mask = selected(args, filter);
         let values = args[0].as_primitive::<T>().values();
         try_each(slots.len(), mask.as_ref(), |i| {
-            self.sets[slots[i] as usize].add(&to_key::<T, MAX>(values[i]), weights.at(i));
+            let set = &mut self.sets[slots[i] as usize];
+            let before = set.len();
+            set.add(&to_key::<T, MAX>(values[i]), weights.at(i));
+            self.entries = self.entries + set.len() - before;
             Ok(())
         })
     }
@@ -383,7 +395,7 @@ impl<T: Keyed, const MAX: bool> GroupedAccumulator for CountedExtreme<T, MAX> {
     }
 
     fn clear(&mut self, slot: u32) {
-        self.sets[slot as usize] = Multiset::default();
+        self.put(slot, Multiset::default());
     }
 
     fn save(&self, slot: u32, out: &mut Vec<u8>) {
@@ -403,13 +415,12 @@ impl<T: Keyed, const MAX: bool> GroupedAccumulator for CountedExtreme<T, MAX> {
             let key = T::Key::take(name::<MAX>(), input)?;
             set.add(&key, i64::from_le_bytes(take(name::<MAX>(), input)?));
         }
-        self.sets[slot as usize] = set;
+        self.put(slot, set);
         Ok(())
     }
 
     fn size_bytes(&self) -> usize {
-        let entry = size_of::<T::Key>() + 8;
-        self.sets.iter().map(|s| size_of_val(s) + s.len() * entry).sum()
+        self.sets.len() * size_of::<Multiset<T::Key>>() + self.entries * (size_of::<T::Key>() + 8)
     }
 }
 

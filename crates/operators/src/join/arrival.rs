@@ -1,14 +1,14 @@
 //! Rows that arrive at their side: they are found or get slots, and are linked with the rows of their key.
 
 use super::chains::{List, NONE, Shape};
-use super::epoch::{CAME, FRESH};
+use super::epoch::{CAME, FRESH, Key};
 use super::state::Side;
 use crate::OperatorError;
 use arrow::array::ArrayRef;
 use eddyline_changes::ChangeBatch;
 use eddyline_changes::hash::{combine, hash_columns};
 use eddyline_state::tag_of;
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// A batch as the table takes it.
 struct Arrived<'a> {
@@ -54,7 +54,8 @@ impl Side {
         let mut slots = std::mem::take(&mut self.slots);
         slots.clear();
         self.table.begin();
-        if self.is_plain { self.add_rows(&arrived, &mut slots) } else { self.look_up(arrived, &mut slots) }?;
+        let heads =
+            if self.is_plain { self.add_rows(&arrived, &mut slots) } else { self.look_up(arrived, &mut slots) }?;
         self.slots = slots;
         if let Some(idle) = &mut self.idle {
             idle.touch(self.slots.iter().copied(), now_ms);
@@ -62,7 +63,7 @@ impl Side {
         for at in 0..self.slots.len() {
             let slot = self.slots[at];
             if touches {
-                self.touch(slot);
+                self.touch(slot, Key { head: heads[at], tag: tag_of(hashes[at]) });
             }
             let before = self.counts.weight(slot);
             self.counts.set_weight(slot, before + changes.weights().at(at));
@@ -89,18 +90,18 @@ impl Side {
         }
     }
 
-    /// Rows of a side that is never retracted: every one in a slot of its own.
-    fn add_rows(&mut self, arrived: &Arrived<'_>, slots: &mut Vec<u32>) -> Result<(), OperatorError> {
+    /// Rows of a side that is never retracted: every one in a slot of its own. Returns the heads of all.
+    fn add_rows(&mut self, arrived: &Arrived<'_>, slots: &mut Vec<u32>) -> Result<Vec<u32>, OperatorError> {
         slots.extend((0..arrived.hashes.len() as u32).map(|row| self.table.create(row)));
         self.table.write(&arrived.columns);
         self.make_room();
         let heads = self.seat(&arrived.columns[..self.keys], arrived.hashes, |row| slots[row as usize])?;
-        for (row, (head, slot)) in heads.into_iter().zip(slots.iter().copied()).enumerate() {
+        for (row, (head, slot)) in heads.iter().copied().zip(slots.iter().copied()).enumerate() {
             if head != slot {
                 self.link(head, slot, 0, arrived.value(row as u32))?;
             }
         }
-        Ok(())
+        Ok(heads)
     }
 
     /// The head of every row's key; a key that is not there gets the row's slot as its head.
@@ -152,11 +153,12 @@ impl Side {
     }
 
     /// Rows of a side that may be retracted. Rows of new keys get slots first; then every other row is compared with the rows of its key,
-    /// a step of all chains at a time; last, those that were not found get slots, equal ones the same.
-    fn look_up(&mut self, mut arrived: Arrived<'_>, slots: &mut Vec<u32>) -> Result<(), OperatorError> {
+    /// a step of all chains at a time, and those of lists whose tag is the row's; last, those that were not found get slots, equal
+    /// ones the same. Returns the heads of all.
+    fn look_up(&mut self, mut arrived: Arrived<'_>, slots: &mut Vec<u32>) -> Result<Vec<u32>, OperatorError> {
         slots.resize(arrived.hashes.len(), NONE);
         let heads = self.seat_new(&arrived, slots)?;
-        let (mut seek, mut missing) = (Vec::new(), Vec::new());
+        let (mut seek, mut listed, mut missing) = (Vec::new(), Vec::new(), Vec::new());
         for row in 0..slots.len() as u32 {
             if slots[row as usize] != NONE {
                 continue;
@@ -164,8 +166,8 @@ impl Side {
             match self.chains.shape(heads[row as usize]) {
                 Shape::List(list) => {
                     let content = tag_of(arrived.contents()?[row as usize]);
-                    match self.find_in_list(list, content, row, &arrived) {
-                        Some(slot) => slots[row as usize] = slot,
+                    match self.first_in_list(list, content) {
+                        Some(slot) => listed.push((row, slot)),
                         None => missing.push(row),
                     }
                 }
@@ -173,6 +175,16 @@ impl Side {
             }
         }
         let mut others = Vec::new();
+        self.table.matches(self.keys..self.stored.len(), &arrived.columns[self.keys..], &mut listed, &mut others);
+        listed.into_iter().for_each(|(row, slot)| slots[row as usize] = slot);
+        for (row, _) in others.drain(..) {
+            // Different rows of the same tag.
+            let content = tag_of(arrived.contents()?[row as usize]);
+            match self.find_in_list(heads[row as usize], content, row, &arrived) {
+                Some(slot) => slots[row as usize] = slot,
+                None => missing.push(row),
+            }
+        }
         while !seek.is_empty() {
             self.table.matches(self.keys..self.stored.len(), &arrived.columns[self.keys..], &mut seek, &mut others);
             seek.drain(..).for_each(|(row, slot)| slots[row as usize] = slot);
@@ -183,7 +195,10 @@ impl Side {
                 }
             }
         }
-        if missing.is_empty() { Ok(()) } else { self.add_missing(missing, &heads, arrived, slots) }
+        if !missing.is_empty() {
+            self.add_missing(missing, &heads, arrived, slots)?;
+        }
+        Ok(heads)
     }
 
     /// Gives slots to the first rows of keys that are not there. Returns the heads of all.
@@ -223,7 +238,16 @@ impl Side {
         Ok(heads)
     }
 
-    fn find_in_list(&self, list: u32, content: u32, row: u32, arrived: &Arrived<'_>) -> Option<u32> {
+    /// A row of a list that may hold what is looked for.
+    fn first_in_list(&self, list: u32, content: u32) -> Option<u32> {
+        match self.chains.list(list) {
+            List::Indexed(rows) => rows.find(content, |_| true),
+            List::Plain(rows) => rows.first().copied(),
+        }
+    }
+
+    fn find_in_list(&self, head: u32, content: u32, row: u32, arrived: &Arrived<'_>) -> Option<u32> {
+        let Shape::List(list) = self.chains.shape(head) else { return None };
         let equals = |slot| self.table.equals(self.keys..self.stored.len(), &arrived.columns[self.keys..], row, slot);
         match self.chains.list(list) {
             List::Indexed(rows) => rows.find(content, equals),

@@ -1,6 +1,7 @@
 //! Rows that leave their side.
 
 use super::chains::{NONE, Shape};
+use super::epoch::Key;
 use super::state::Side;
 use crate::OperatorError;
 use eddyline_changes::hash::hash_columns;
@@ -38,8 +39,11 @@ impl Departures {
 impl Side {
     /// Touched rows of weight 0, by key.
     pub(super) fn departing(&self) -> Result<Departures, OperatorError> {
-        let touched = self.touched.iter().map(|b| b.slot);
-        self.departures(&touched.filter(|slot| self.weight(*slot) == 0).collect::<Vec<_>>())
+        let gone = || self.touched.iter().filter(|before| self.weight(before.slot) == 0);
+        if gone().any(|before| before.key.head == NONE) {
+            return self.departures(&gone().map(|before| before.slot).collect::<Vec<_>>());
+        }
+        Ok(self.by_key(gone().map(|before| (before.slot, before.key)).collect()))
     }
 
     /// Different rows that go, by key.
@@ -50,23 +54,24 @@ impl Side {
         let keys = self.keys(gone)?;
         let hashes = hash_columns(&keys, gone.len())?;
         let heads = self.find(&keys, &hashes)?;
-        let mut order: Vec<usize> = (0..gone.len()).collect();
-        order.sort_unstable_by_key(|row| heads[*row]);
+        let keys = heads.iter().zip(&hashes).map(|(head, hash)| Key { head: *head, tag: tag_of(*hash) });
+        Ok(self.by_key(gone.iter().copied().zip(keys).collect()))
+    }
+
+    fn by_key(&self, mut gone: Vec<(u32, Key)>) -> Departures {
+        gone.sort_unstable_by_key(|(row, key)| (key.head, *row));
         let mut departures =
-            Departures { rows: order.iter().map(|row| gone[*row]).collect(), keys: Vec::with_capacity(gone.len()) };
-        for (at, row) in order.iter().enumerate() {
+            Departures { rows: gone.iter().map(|(row, _)| *row).collect(), keys: Vec::with_capacity(gone.len()) };
+        for (at, (_, Key { head, tag })) in gone.into_iter().enumerate() {
             match departures.keys.last_mut() {
-                Some(key) if key.head == heads[*row] => key.rows.end = at + 1,
-                _ => {
-                    let (head, tag) = (heads[*row], tag_of(hashes[*row]));
-                    departures.keys.push(DepartingKey { head, tag, rows: at..at + 1, is_whole: false });
-                }
+                Some(key) if key.head == head => key.rows.end = at + 1,
+                _ => departures.keys.push(DepartingKey { head, tag, rows: at..at + 1, is_whole: false }),
             }
         }
         for key in &mut departures.keys {
             key.is_whole = key.rows.len() == self.chains.len(key.head, &self.counts);
         }
-        Ok(departures)
+        departures
     }
 
     /// Forgets rows.
@@ -120,6 +125,10 @@ impl Side {
 
     /// Takes rows out of the index.
     fn unlink(&mut self, gone: &Departures) -> Result<(), OperatorError> {
+        let is_listed = |key: &&DepartingKey| !key.is_whole && matches!(self.chains.shape(key.head), Shape::List(_));
+        let listed = gone.keys.iter().filter(is_listed).flat_map(|key| &gone.rows[key.rows.clone()]).copied();
+        let listed = self.tagged(&listed.collect::<Vec<_>>())?;
+        let mut listed = listed.as_slice();
         for key in &gone.keys {
             let rows = &gone.rows[key.rows.clone()];
             match self.chains.shape(key.head) {
@@ -132,8 +141,9 @@ impl Side {
                 _ if key.is_whole => self.chains.remove(key.tag, key.head),
                 Shape::List(list) => {
                     self.take_from_order(list, rows)?;
-                    let tagged = self.tagged(rows)?;
-                    self.chains.take_from_list(key.tag, key.head, list, &tagged);
+                    let (own, others) = listed.split_at(rows.len());
+                    self.chains.take_from_list(key.tag, key.head, list, own);
+                    listed = others;
                 }
                 _ => self.chains.take_from_chain(key.tag, key.head, rows, &mut self.counts),
             }

@@ -1,5 +1,6 @@
 //! What changed on a side in an epoch: rows with what they were before, and keys that came.
 
+use super::chains::NONE;
 use super::departure::Departures;
 use super::state::Side;
 
@@ -13,10 +14,23 @@ const FLIPPED: u8 = 2;
 /// Mark of a row that came in this epoch, where changes are gathered.
 pub(super) const CAME: u8 = 3;
 
+/// The key of a row: its head, or [`NONE`] where it is not known, and its tag.
+#[derive(Clone, Copy)]
+pub(super) struct Key {
+    pub(super) head: u32,
+    pub(super) tag: u32,
+}
+
+impl Key {
+    pub(super) const UNKNOWN: Self = Self { head: NONE, tag: 0 };
+}
+
 /// What a row was before this epoch.
 #[derive(Clone, Copy)]
 pub(super) struct Before {
     pub(super) slot: u32,
+    /// Heads change only when an epoch has been settled.
+    pub(super) key: Key,
     pub(super) weight: i64,
     pub(super) matches: i64,
 }
@@ -27,16 +41,16 @@ const KEPT_ROOM: usize = 1024;
 impl Side {
     /// Notes what a row was, if it is touched for the first time.
     #[inline]
-    pub(super) fn touch(&mut self, slot: u32) {
+    pub(super) fn touch(&mut self, slot: u32, key: Key) {
         if !self.table.mark(slot, TOUCHED) {
             let matches = self.matches.get(slot as usize).copied().unwrap_or_default();
-            self.touched.push(Before { slot, weight: self.counts.weight(slot), matches });
+            self.touched.push(Before { slot, key, weight: self.counts.weight(slot), matches });
         }
     }
 
     /// Notes that the key of a row began or ceased to match.
     pub(super) fn flip(&mut self, slot: u32) {
-        self.touch(slot);
+        self.touch(slot, Key::UNKNOWN);
         self.table.mark(slot, FLIPPED);
     }
 

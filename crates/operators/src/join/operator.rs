@@ -1,6 +1,7 @@
 use super::NAME;
 use super::chains::NONE;
 use super::departure::Departures;
+use super::epoch::Key;
 use super::ranged::Ranging;
 use super::residual::Residual;
 use super::singles::is_put_out;
@@ -255,7 +256,7 @@ impl Join {
         if self.counted[other] {
             let others = &mut self.sides[other];
             for (_, slot, factor) in pairs.each(changes) {
-                others.touch(slot);
+                others.touch(slot, Key::UNKNOWN);
                 others.matches[slot as usize] += factor;
             }
             others.mark_dirty(&pairs.slots);

@@ -228,7 +228,7 @@ impl Side {
 
     /// Rows, with the tags of what they hold where that is asked for.
     pub(super) fn tagged(&self, rows: &[u32]) -> Result<Vec<(u32, u32)>, OperatorError> {
-        if self.is_plain {
+        if self.is_plain || rows.is_empty() {
             return Ok(rows.iter().map(|row| (*row, 0)).collect());
         }
         Ok(rows.iter().zip(self.contents(rows)?).map(|(row, hash)| (*row, tag_of(hash))).collect())

@@ -277,15 +277,15 @@ impl RowTable {
         }
         for slot in slots {
             debug_assert_eq!(self.flags[*slot as usize] & (LIVE | DIRTY), LIVE, "slot {slot} is in use and written");
-            self.forget(*slot);
         }
+        self.forget(slots);
         self.is_complete = false;
     }
 
-    fn forget(&mut self, slot: u32) {
-        self.flags[slot as usize] = 0;
-        self.columns.iter_mut().for_each(|c| c.clear(slot));
-        self.free.push(slot);
+    fn forget(&mut self, slots: &[u32]) {
+        slots.iter().for_each(|slot| self.flags[*slot as usize] = 0);
+        self.columns.iter_mut().for_each(|c| c.clear(slots));
+        self.free.extend_from_slice(slots);
     }
 
     fn damaged(&self) -> StateError {
@@ -386,6 +386,9 @@ impl RowTable {
 
     /// Takes in the rows for which slots were made since the last time; `columns` are those of the whole batch, prepared.
     pub fn write(&mut self, columns: &[ArrayRef]) {
+        if self.written == self.created.len() {
+            return;
+        }
         for (column, values) in self.columns.iter_mut().zip(columns) {
             column.resize(self.flags.len());
             column.write(values, &self.created[self.written..]);
@@ -484,8 +487,8 @@ impl RowTable {
         self.gone.extend(keys);
         for slot in slots {
             debug_assert!(self.flags[*slot as usize] & LIVE != 0, "slot {slot} is in use");
-            self.forget(*slot);
         }
+        self.forget(slots);
         Ok(())
     }
 

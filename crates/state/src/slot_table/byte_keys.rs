@@ -200,13 +200,15 @@ impl KeyColumn for ByteKeys {
         })
     }
 
-    fn clear(&mut self, slot: u32) {
-        let view = std::mem::take(&mut self.views[slot as usize]);
-        if kind(view) == LONG {
-            let (at, length) = place(view);
-            self.arena.remove(at, length);
-            if self.arena.is_wasteful() {
-                self.sweep();
+    fn clear(&mut self, slots: &[u32]) {
+        for slot in slots {
+            let view = std::mem::take(&mut self.views[*slot as usize]);
+            if kind(view) == LONG {
+                let (at, length) = place(view);
+                self.arena.remove(at, length);
+                if self.arena.is_wasteful() {
+                    self.sweep();
+                }
             }
         }
     }

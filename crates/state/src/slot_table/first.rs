@@ -52,7 +52,7 @@ impl SlotTable {
         if let Some(home) = &self.home {
             self.gone_ranges.extend(ranges(&home.store, home.id, first)?);
         }
-        slots.iter().for_each(|slot| self.forget(*slot));
+        self.forget(slots);
         Ok(())
     }
 

@@ -42,8 +42,8 @@ pub(crate) trait KeyColumn: Send {
     }
     /// The values of `slots`.
     fn gather(&self, slots: &[u32]) -> Result<ArrayRef, StateError>;
-    /// Forgets the value of a slot.
-    fn clear(&mut self, slot: u32);
+    /// Forgets the values of slots.
+    fn clear(&mut self, slots: &[u32]);
     /// Forgets all values.
     fn clear_all(&mut self);
     /// Memory in bytes, about.
@@ -217,6 +217,22 @@ where
         }
     }
 
+    fn matches(&self, column: &ArrayRef, pairs: &mut Vec<(u32, u32)>, others: &mut Vec<(u32, u32)>) {
+        let array = column.as_primitive::<T>();
+        let values = array.values();
+        let has_nulls = !self.nulls.is_empty() || array.null_count() > 0;
+        pairs.retain(|(row, slot)| {
+            let is_equal = match has_nulls && (array.is_null(*row as usize) || self.is_null(*slot)) {
+                true => array.is_null(*row as usize) == self.is_null(*slot),
+                false => self.same(*slot, values[*row as usize]),
+            };
+            if !is_equal {
+                others.push((*row, *slot));
+            }
+            is_equal
+        });
+    }
+
     fn equals(&self, column: &ArrayRef, row: usize, slot: u32) -> bool {
         let column = column.as_primitive::<T>();
         match (column.is_null(row), self.is_null(slot)) {
@@ -235,7 +251,7 @@ where
         Ok(Arc::new(array.with_data_type(self.data_type.clone())))
     }
 
-    fn clear(&mut self, _slot: u32) {}
+    fn clear(&mut self, _slots: &[u32]) {}
 
     fn clear_all(&mut self) {
         self.values.clear();
@@ -286,7 +302,7 @@ impl KeyColumn for BooleanKeys {
         Ok(Arc::new(values.collect::<BooleanArray>()))
     }
 
-    fn clear(&mut self, _slot: u32) {}
+    fn clear(&mut self, _slots: &[u32]) {}
 
     fn clear_all(&mut self) {
         self.values.clear();
@@ -332,8 +348,8 @@ impl KeyColumn for RowKeys {
         Ok(self.converter.convert_rows(rows)?.remove(0))
     }
 
-    fn clear(&mut self, slot: u32) {
-        self.rows.clear(slot);
+    fn clear(&mut self, slots: &[u32]) {
+        self.rows.clear(slots);
     }
 
     fn clear_all(&mut self) {

@@ -357,19 +357,21 @@ impl SlotTable {
             let full = self.full_keys(home, &stored)?;
             self.gone.extend(full);
         }
-        slots.iter().for_each(|slot| self.forget(*slot));
+        self.forget(slots);
         Ok(())
     }
 
-    fn forget(&mut self, slot: u32) {
-        let hash = self.hashes[slot as usize];
-        debug_assert!(self.flags[slot as usize] & LIVE != 0, "slot {slot} is in use");
-        if let Ok(entry) = self.index.find_entry(hash, |e| e.slot == slot) {
-            entry.remove();
+    fn forget(&mut self, slots: &[u32]) {
+        for slot in slots.iter().copied() {
+            let hash = self.hashes[slot as usize];
+            debug_assert!(self.flags[slot as usize] & LIVE != 0, "slot {slot} is in use");
+            if let Ok(entry) = self.index.find_entry(hash, |e| e.slot == slot) {
+                entry.remove();
+            }
+            self.flags[slot as usize] = 0;
         }
-        self.flags[slot as usize] = 0;
-        self.columns.iter_mut().for_each(|c| c.clear(slot));
-        self.free.push(slot);
+        self.columns.iter_mut().for_each(|c| c.clear(slots));
+        self.free.extend_from_slice(slots);
     }
 
     /// Takes about `count` keys out of the hot set, those first that were not marked dirty for the longest time (second chance: a hand goes
@@ -390,7 +392,7 @@ impl SlotTable {
         let is_dirty = |slot: &u32| self.flags[*slot as usize] & DIRTY != 0;
         let dirty: Vec<u32> = leaving.iter().copied().filter(is_dirty).collect();
         self.write(&dirty, encode)?;
-        leaving.iter().for_each(|slot| self.forget(*slot));
+        self.forget(&leaving);
         self.complete &= leaving.is_empty();
         Ok(leaving)
     }
