@@ -48,6 +48,8 @@ pub struct Simulation {
 struct World {
     job: Definition,
     durable: Durable,
+    /// Elements arrive at once, and everybody has turns in order.
+    is_orderly: bool,
     // Removes the live state in the end.
     _directory: tempfile::TempDir,
     // Keeps the handle in the rim alive; polled in every step.
@@ -126,6 +128,17 @@ impl Simulation {
         self
     }
 
+    /// The same job from its beginning, with nothing left to chance: elements arrive at once, and shards and the coordinator have turns in order.
+    /// For measuring what the job itself costs.
+    ///
+    /// # Errors
+    /// As [`crate::start`].
+    pub fn orderly(mut self) -> Result<Self, RuntimeError> {
+        self.world.is_orderly = true;
+        self.run = self.world.run()?;
+        Ok(self)
+    }
+
     /// One step: something happens to one shard, or some elements arrive, or the coordinator has a turn. Returns
     /// false when there is nothing that could happen before the clock moves or somebody outside acts.
     ///
@@ -135,6 +148,9 @@ impl Simulation {
         self.check()?;
         if self.run.ended {
             return Ok(false);
+        }
+        if self.world.is_orderly {
+            return self.step_in_order();
         }
         // Between shards that have work, what is spawned has a turn now and then, as chance has it.
         if self.random.random_ratio(1, SPAWNED_TURNS) {
@@ -153,6 +169,23 @@ impl Simulation {
         }
         // A shard that found nothing to do has perhaps said so to the coordinator, after its turn.
         self.part(self.run.shards.len() + 1)
+    }
+
+    fn step_in_order(&mut self) -> Result<bool, RuntimeError> {
+        if self.first_part()? {
+            return Ok(true);
+        }
+        self.run_spawned();
+        self.first_part()
+    }
+
+    fn first_part(&mut self) -> Result<bool, RuntimeError> {
+        for part in 0..self.run.shards.len() + 3 {
+            if self.part(part)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn run_spawned(&self) {
@@ -292,7 +325,7 @@ impl World {
             allow_fresh: false,
         };
         let durable = Durable { place, live: directory.path().into(), settings, pause: Duration::ZERO };
-        Ok(Self { job, durable, _directory: directory, tokio })
+        Ok(Self { job, durable, is_orderly: false, _directory: directory, tokio })
     }
 
     fn run(&self) -> Result<Run, RuntimeError> {
@@ -308,7 +341,7 @@ impl World {
             make: *make,
             counters,
             backends: recovered.backends.clone(),
-            delayed: true,
+            delayed: !self.is_orderly,
             after: recovered.after(),
             split_shards: recovered.split_shards(settings.shards),
             lineage: Some(lineage.clone()),

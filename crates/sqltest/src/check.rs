@@ -159,7 +159,7 @@ pub fn answer(case: &Case) -> Result<Vec<RecordBatch>, String> {
 
 fn compare(collected: &Collected, wanted: &[RecordBatch]) -> Result<(), String> {
     let wanted = Multiset::of(wanted).map_err(|e| e.to_string())?;
-    let rows = collected.lock();
+    let rows = &collected.lock().rows;
     if let Some(row) = rows.negative() {
         return Err(format!("a row is there less than 0 times: {row}\n"));
     }
@@ -260,23 +260,34 @@ fn last_of_keys(schema: &SchemaRef, blocks: &[ChangeBatch]) -> Result<RecordBatc
     Ok(take_record_batch(all.rows(), &UInt32Array::from_iter_values(kept))?)
 }
 
-/// A sink in the place of the engine's: accumulates what is committed.
+/// A sink in the place of the engine's: accumulates what is committed, when somebody asks for it.
 #[derive(Clone, Default)]
-pub struct Collected(Arc<Mutex<Multiset>>);
+pub struct Collected(Arc<Mutex<Collection>>);
+
+#[derive(Default)]
+struct Collection {
+    rows: Multiset,
+    /// What is not added yet.
+    pending: Vec<ChangeBatch>,
+}
 
 impl Collected {
     /// What has been committed and not taken back: a line per row, with its multiplicity in front.
     pub fn text(&self) -> String {
-        self.lock().difference(&Multiset::default(), usize::MAX).unwrap_or_default()
+        self.lock().rows.difference(&Multiset::default(), usize::MAX).unwrap_or_default()
     }
 
     /// What there is too much (+) or too little (-) of beside `wanted`, if anything.
     pub fn difference(&self, wanted: &Multiset) -> Option<String> {
-        self.lock().difference(wanted, 12)
+        self.lock().rows.difference(wanted, 12)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Multiset> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Collection> {
+        let mut collection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for changes in std::mem::take(&mut collection.pending) {
+            collection.rows.apply(&changes).expect("rows of a result can be printed");
+        }
+        collection
     }
 }
 
@@ -312,10 +323,7 @@ impl SinkWriter for CollectedWriter {
     }
 
     fn prepare(&mut self, _epoch: Epoch, _kind: BarrierKind) -> Result<Vec<Commit>, ConnectorError> {
-        let mut rows = self.to.lock();
-        for changes in self.pending.drain(..) {
-            rows.apply(&changes)?;
-        }
+        self.to.0.lock().unwrap_or_else(PoisonError::into_inner).pending.append(&mut self.pending);
         Ok(Vec::new())
     }
 }

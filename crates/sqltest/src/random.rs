@@ -350,8 +350,7 @@ fn join(rng: &mut StdRng, tables: &[&str], from: &str, depth: usize) -> String {
 /// Three or four tables joined with each other, of some of which few rows pass.
 fn chain(rng: &mut StdRng, tables: &[&str]) -> String {
     let count = rng.random_range(3..=4);
-    let from: Vec<String> =
-        (0..count).map(|t| format!("{} AS t{t}", tables.choose(rng).expect("a table"))).collect();
+    let from: Vec<String> = (0..count).map(|t| format!("{} AS t{t}", tables.choose(rng).expect("a table"))).collect();
     let mut conditions = Vec::new();
     for right in 1..count {
         let left = rng.random_range(0..right);
@@ -361,7 +360,8 @@ fn chain(rng: &mut StdRng, tables: &[&str]) -> String {
         conditions.push(on.replace("tL", &format!("t{left}")).replace("tR", &format!("t{right}")));
     }
     for _ in 0..rng.random_range(1..=3) {
-        let narrow = ["t.k = 'x'", "t.a IN (1, 2)", "(t.k = 'x' OR t.k = 'y')", "t.a > 0"].choose(rng).expect("not empty");
+        let narrow =
+            ["t.k = 'x'", "t.a IN (1, 2)", "(t.k = 'x' OR t.k = 'y')", "t.a > 0"].choose(rng).expect("not empty");
         conditions.push(narrow.replace("t.", &format!("t{}.", rng.random_range(0..count))));
     }
     let last = count - 1;

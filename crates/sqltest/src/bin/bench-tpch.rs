@@ -125,10 +125,11 @@ impl Source {
         Ok(())
     }
 
-    /// Takes back `changes` / 2 of the rows, and adds as many.
+    /// Takes back half of `changes` rows, and adds as many; where one is left over, chance decides.
     fn change(&mut self, rng: &mut StdRng, changes: usize) -> Result<(), Box<dyn Error>> {
         let (mut picks, mut weights) = (Vec::new(), Vec::new());
-        for at in 0..changes {
+        let first = rng.random_range(0..2);
+        for at in first..first + changes {
             let (from, to, weight) = match at % 2 {
                 0 => (&mut self.there, &mut self.missing, -1),
                 _ => (&mut self.missing, &mut self.there, 1),
@@ -160,7 +161,7 @@ fn measured(n: usize, arguments: &Arguments) -> Result<Measured, Box<dyn Error>>
     let collected = Collected::default();
     let registry = registry.with(Arc::new(collected.clone()));
     let settings = JobSettings { shards: 1, ..JobSettings::default() };
-    let mut view = Simulation::new(planned.dataflow, &registry, settings, 0, ManualClock::shared())?;
+    let mut view = Simulation::new(planned.dataflow, &registry, settings, 0, ManualClock::shared())?.orderly()?;
 
     let load = Instant::now();
     for source in &sources {
