@@ -1,7 +1,9 @@
 //! UNNEST in FROM: a row for every element of an array or a map.
 //!
 //! The binder plans what follows a table in FROM as a subquery that refers to it. UNNEST of a column of the table needs no
-//! join: [`UnnestsOverTables`] puts the table below it, and with it what stands between them.
+//! join: [`UnnestsOverTables`] puts the table below it, and with it what stands between them. A LEFT JOIN on a condition stays one: which rows
+//! of the table have no match is known above the condition only. It becomes a join with the values that it refers to, as every other
+//! subquery beside a table does (`optimize/dependent.rs`).
 
 use super::context::external;
 use super::window_tvf::position_of;
@@ -173,7 +175,10 @@ pub(super) struct UnnestsOverTables;
 impl AnalyzerRule for UnnestsOverTables {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|plan| match &plan {
-            LogicalPlan::Join(join) if joins_unnest(join) => Ok(Transformed::yes(over_table(join)?)),
+            LogicalPlan::Join(join) if joins_unnest(join) => Ok(match over_table(join)? {
+                Some(plan) => Transformed::yes(plan),
+                None => Transformed::no(plan),
+            }),
             LogicalPlan::Unnest(unnest) => Ok(Transformed::yes(of_select(unnest)?)),
             _ => Ok(Transformed::no(plan)),
         })
@@ -231,21 +236,23 @@ fn refers_to(expr: &Expr, schema: &DFSchema) -> bool {
     expr.exists(|e| Ok(matches!(e, Expr::OuterReferenceColumn(_, c) if schema.has_column(c)))).unwrap_or(false)
 }
 
-fn over_table(join: &Join) -> Result<LogicalPlan> {
+/// The UNNEST over the table; `None` where rows of the table without a match are kept, and a condition says which these are.
+fn over_table(join: &Join) -> Result<Option<LogicalPlan>> {
     let mut conditions: Vec<Expr> = join.filter.iter().filter(|f| !is_true(f)).cloned().collect();
     conditions.extend(join.on.iter().map(|(l, r)| l.clone().eq(r.clone())));
     let outer = match join.join_type {
         JoinType::Inner => false,
         JoinType::Left if conditions.is_empty() && is_plain(&join.right) => true,
+        JoinType::Left => return Ok(None),
         _ => {
-            let error =
-                SqlError::new(SqlError::UNSUPPORTED, format!("{} JOIN with UNNEST on a condition", join.join_type))
-                    .with_hint("write LEFT JOIN UNNEST(…) ON TRUE, or CROSS JOIN UNNEST(…) and the condition in WHERE");
+            let error = SqlError::new(SqlError::UNSUPPORTED, format!("{} JOIN with UNNEST", join.join_type))
+                .with_detail("what is on the right refers to the table on the left")
+                .with_hint("write LEFT JOIN UNNEST(…) ON TRUE, or CROSS JOIN UNNEST(…)");
             return Err(external(error));
         }
     };
     let plan = hoisted(&join.right, &join.left, outer)?;
-    conditions.into_iter().try_fold(plan, |plan, c| LogicalPlanBuilder::from(plan).filter(c)?.build())
+    conditions.into_iter().try_fold(plan, |plan, c| LogicalPlanBuilder::from(plan).filter(c)?.build()).map(Some)
 }
 
 fn is_true(expr: &Expr) -> bool {

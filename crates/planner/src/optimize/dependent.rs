@@ -110,7 +110,11 @@ impl Dependent<'_> {
         let plan = plan?.data.map_children(|child| match child {
             LogicalPlan::Subquery(s) => {
                 let inner = self.node(Arc::unwrap_or_clone(s.subquery))?;
-                Ok(Transformed::yes(LogicalPlan::Subquery(free::as_subquery(inner))))
+                // The binder takes what refers to a table within it, as UNNEST does, for one that refers to a table around.
+                Ok(Transformed::yes(match free::free(&inner).is_empty() {
+                    true => inner,
+                    false => LogicalPlan::Subquery(free::as_subquery(inner)),
+                }))
             }
             other => self.node(other).map(Transformed::yes),
         });
