@@ -105,6 +105,9 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
             }
             if let Some(range) = &j.range {
                 let _ = write!(out, " by range of {} and {}", range.left, range.right);
+                for (side, until) in ["left", "right"].iter().zip(&range.until) {
+                    let _ = until.iter().try_for_each(|until| write!(out, ", {side} rows until {}", until.value));
+                }
             }
             if let Some(time) = j.time {
                 let _ = write!(out, " until {}", input.field(j.on[time.key].0).name());
@@ -150,14 +153,19 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
     out
 }
 
-/// `now < ts + 3600000ms`.
+/// `now < ts + 3600000ms`, `now - 1 months < ts`.
 fn time_bound(bound: &TimeBound, input: &Schema) -> String {
     let shift = match bound.shift_ms {
         0 => String::new(),
         ms if ms < 0 => format!(" + {}ms", ms.unsigned_abs()),
         ms => format!(" - {ms}ms"),
     };
-    format!("now {} {}{shift}", bound.test.sign(), input.field(bound.column).name())
+    let months = match bound.months {
+        Some(m) if m.count < 0 => format!(" - {} months", m.count.unsigned_abs()),
+        Some(m) => format!(" + {} months", m.count),
+        None => String::new(),
+    };
+    format!("now{months} {} {}{shift}", bound.test.sign(), input.field(bound.column).name())
 }
 
 /// Direction and NULLs where they are not the usual ones of the dialect (NULLs are smallest).

@@ -89,7 +89,18 @@ impl Compare {
     }
 }
 
+/// The other end of a range: what a row of one side meets of the other lies between two values of it (BETWEEN).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Until {
+    /// Over the columns of the seeking row's side, of the type of the comparison's values.
+    pub value: Expression,
+    /// Rows that are at this value match too.
+    pub is_inclusive: bool,
+}
+
 /// A condition of a join that compares a value of the left with one of the right: pairs are found by range.
+///
+/// `residual` asks for all of it, and is tested on the pairs that were found: what is found may be more than what matches, never less.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// Over the columns of the left input.
@@ -98,7 +109,9 @@ pub struct Comparison {
     pub compare: Compare,
     /// Over the columns of the right input; of the same type, one that is [taken](Self::takes).
     pub right: Expression,
-    /// There is no other condition beyond the keys.
+    /// By side of the seeking row: where the range ends that [`compare`](Self::compare) begins, in the order of the other side's value.
+    pub until: [Option<Until>; 2],
+    /// There is no other condition beyond the keys, and values of the type are ordered exactly.
     pub is_all: bool,
 }
 
@@ -107,7 +120,10 @@ impl Comparison {
     pub fn takes(data_type: &DataType) -> bool {
         data_type.is_integer()
             || data_type.is_floating() && *data_type != DataType::Float16
-            || matches!(data_type, DataType::Date32 | DataType::Timestamp(..) | DataType::Decimal128(..))
+            || matches!(
+                data_type,
+                DataType::Date32 | DataType::Timestamp(..) | DataType::Decimal128(..) | DataType::Utf8
+            )
     }
 }
 

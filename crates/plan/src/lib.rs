@@ -30,13 +30,13 @@ pub use dataflow::{
     ChangeMode, ChangeTraits, Dataflow, Distribution, Fragment, FragmentId, Input, Node, NodeId, OperatorId, PlanError,
 };
 pub use expression::{Expression, NamedExpression};
-pub use join::{Compare, Comparison, JoinKind, JoinSpec, TimeKey};
+pub use join::{Compare, Comparison, JoinKind, JoinSpec, TimeKey, Until};
 pub use keyed::{ChangelogNormalizeSpec, Conflict, SinkMaterializeSpec};
 pub use origin::{KeptColumn, StateOrigin, state_origins};
 pub use over::{Frame, FrameBound, FrameOffset, FrameUnits, OverCall, OverFunction, OverSpec};
 pub use set_operation::{SetOperation, SetOperationSpec};
 pub use spec::{CalcSpec, OperatorSpec, SinkSpec, SourceSpec, ValuesSpec, WatermarkSpec};
-pub use temporal_filter::{TemporalFilterSpec, TimeBound, TimeTest};
+pub use temporal_filter::{Months, TemporalFilterSpec, TimeBound, TimeTest};
 pub use top_n::{OrderColumn, Ranking, TopNSpec};
 pub use ttl::{TimeToLive, TtlOrigin};
 pub use unnest::UnnestSpec;

@@ -33,15 +33,36 @@ impl TimeTest {
     }
 }
 
-/// `now <test> column - shift`: one end of the time in which a row is there. NULL is never there.
+/// Months added to the time now: the same day of another month, or its last day where that month is shorter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Months {
+    /// How many; negative to go back.
+    pub count: i32,
+    /// Whose calendar: true for that of [`TemporalFilterSpec::zone`], in whose clock the column is; false for UTC.
+    pub local: bool,
+}
+
+/// `now (+ months) <test> column - shift`: one end of the time in which a row is there. NULL is never there.
+///
+/// With months it is more than one end: from the last days of a long month one comes to the same day of a shorter one, so that
+/// a row comes and goes once on each of these days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimeBound {
-    /// Column of the input, a TIMESTAMP: a moment in UTC.
+    /// Column of the input, a TIMESTAMP: a moment in UTC, or, with local months, what a clock shows.
     pub column: usize,
     /// What is taken off it, in milliseconds.
     pub shift_ms: i64,
     /// The comparison.
     pub test: TimeTest,
+    /// What is added to the time now.
+    pub months: Option<Months>,
+}
+
+impl TimeBound {
+    /// Does a row that passes it cease to pass it one day?
+    pub fn ends(&self) -> bool {
+        self.test.ends() || self.months.is_some()
+    }
 }
 
 /// The rows for which all of `bounds` hold at the time of the epoch, maintained: rows appear and are taken back as
@@ -52,6 +73,8 @@ pub struct TimeBound {
 pub struct TemporalFilterSpec {
     /// What the time is compared with; not empty.
     pub bounds: Vec<TimeBound>,
+    /// The session's time zone, an IANA name or `+hh:mm`, for months of its calendar.
+    pub zone: String,
     /// True when the input is never retracted.
     pub append_only: bool,
     /// The columns of the input by which rows are dealt out to shards, so that a row and its retraction meet. `None`: they
@@ -69,6 +92,6 @@ impl TemporalFilterSpec {
 
     /// Are rows taken back because time passes?
     pub fn ends(&self) -> bool {
-        self.bounds.iter().any(|b| b.test.ends())
+        self.bounds.iter().any(TimeBound::ends)
     }
 }

@@ -136,6 +136,32 @@ fn a_row_goes_when_its_time_is_over_without_any_input() {
 }
 
 #[test]
+fn months_before_now_go_through_the_end_of_february_several_times() {
+    let day = |day: u64, hour: u64| day * 86_400 + hour * 3_600;
+    let mut run = Run::new(TS, "SELECT COUNT(*) AS n FROM t WHERE ts > NOW() - INTERVAL '1' MONTH", 1);
+    // Noon of February 28 (the day 58), 1970, and of March 1; it is March 28 (the day 86).
+    let rows = format!("+2 {}\n+ {}", day(58, 12), day(59, 12));
+    assert_eq!(run.at(day(86, 0), &rows), "+1 3\n");
+    let epochs = run.job.completed_epochs();
+    for (on, at, there) in [
+        (86, 11, 3),
+        (86, 12, 1),
+        (86, 23, 1),
+        (87, 0, 3),
+        (87, 12, 1),
+        (88, 0, 3),
+        (88, 13, 1),
+        (89, 1, 3),
+        (89, 12, 1),
+        (90, 11, 1),
+        (90, 12, 0),
+    ] {
+        assert_eq!(run.pass(day(on, at)), format!("+1 {there}\n"), "on day {on} at {at}");
+    }
+    assert_eq!(run.job.completed_epochs().0, epochs.0 + 8, "an epoch whenever something was due");
+}
+
+#[test]
 fn a_row_comes_when_its_time_has_come() {
     let query = "SELECT k FROM t WHERE NOW() BETWEEN ts AND ts + INTERVAL '2' SECOND";
     let mut run = Run::new(TS, query, 1);

@@ -57,8 +57,8 @@ pub(super) fn month_days(year: i64, month: i64) -> i64 {
     }
 }
 
-/// A day some months later; the end of the month where it is shorter.
-pub(super) fn add_months(days: i64, months: i64) -> i64 {
+/// A day (days since 1970) some months later; the end of the month where it is shorter.
+pub fn add_months(days: i64, months: i64) -> i64 {
     let date = date_of(days);
     let month = date.year * 12 + date.month - 1 + months;
     let (year, month) = (month.div_euclid(12), month.rem_euclid(12) + 1);

@@ -46,6 +46,7 @@ mod time_units;
 mod type_name;
 mod zone;
 
+pub use calendar::add_months;
 pub use moment::{Moment, Moments, at, depends_on_moment, is_clock, tells_time};
 pub use page::documentation;
 pub use rounding::{checked_decimal, whole_part};

@@ -36,6 +36,14 @@ impl Zone {
         Zone::Fixed(Offset::fix(&chrono::Utc))
     }
 
+    /// The moment, in milliseconds since 1970, at which clocks show `local_ms` (milliseconds, as if in UTC). Of two such moments the first;
+    /// a time that a change to summer time leaves out counts from before the change.
+    pub fn moment_ms(self, local_ms: i64) -> i64 {
+        let local = local_ms.div_euclid(1000);
+        let ahead = local.saturating_sub(self.instant_seconds(local));
+        local_ms.saturating_sub(ahead.saturating_mul(1000))
+    }
+
     /// Seconds that local time is ahead of UTC at an instant given in seconds since 1970.
     pub(super) fn offset_seconds(self, instant: i64) -> i64 {
         match self {

@@ -28,7 +28,7 @@
 //!
 //! A side that is never retracted keeps its rows as they come (tables 2 and 3): equal rows apart, and nobody looks for them.
 //!
-//! With a comparison ([`JoinSpec::range`]), rows of a key with more than 16 also stand in the order of the compared value, in memory:
+//! With a comparison ([`JoinSpec::range`]), rows of a key with more than 16 also stand in the order of the compared value (strings: of their first bytes), in memory:
 //! 16 to 43 bytes a row.
 //!
 //! `matches`, how many rows of the other side match, is kept per row only where a residual condition decides or rows are forgotten;
@@ -56,8 +56,9 @@
 //! a look-up among them); per pair: one gather per output column.
 //!
 //! # Not done
-//! Bounds by a range of time (`a.ts BETWEEN b.ts - … AND b.ts`); of two comparisons (BETWEEN) the first alone finds pairs by range. NULLs and zeros
-//! of FLOAT and DOUBLE are kept in their canonical form (`-0.0` as `0.0`).
+//! Forgetting by a range of time (`a.ts BETWEEN b.ts - … AND b.ts`). A range ends on both sides only for rows that compare two of their values with
+//! one of the other (`a.v BETWEEN b.low AND b.high`, for rows of `b`). Strings that have their first 16 bytes alike are not told apart in the order.
+//! NULLs and zeros of FLOAT and DOUBLE are kept in their canonical form (`-0.0` as `0.0`).
 
 mod arrival;
 mod chains;

@@ -2,6 +2,7 @@ use super::NAME;
 use super::chains::NONE;
 use super::departure::Departures;
 use super::epoch::Key;
+use super::order::Order;
 use super::ranged::Ranging;
 use super::residual::Residual;
 use super::singles::is_put_out;
@@ -29,6 +30,8 @@ pub(super) struct Join {
     pub(super) sides: [Side; 2],
     /// How the rows of a side are met by ranges of the other.
     ranging: [Option<Ranging>; 2],
+    /// Where the ranges of a side's rows end.
+    until: [Option<Order>; 2],
     /// Of which sides matches are counted row by row.
     pub(super) counted: [bool; 2],
     /// Changes of this epoch, of sides whose rows may have been forgotten before they are taken back.
@@ -80,16 +83,23 @@ impl Join {
             };
             Side::open(spec, keeping, inputs[side], store)
         };
+        let sides = [side(0)?, side(1)?];
+        let is_rough = sides[0].order.as_ref().is_some_and(|order| order.is_rough);
+        let until = |side: usize| {
+            let until = spec.range.as_ref().and_then(|range| range.until[side].as_ref());
+            until.map(|until| Order::new(&until.value, inputs[side])).transpose()
+        };
         Ok(Self {
             spec: spec.clone(),
             output: output.clone(),
             inputs: inputs.map(Clone::clone),
             left_width: inputs[0].fields().len(),
-            ranging: [0, 1].map(|side| Ranging::of(spec, side, inputs[0].fields().len())),
+            ranging: [0, 1].map(|side| Ranging::of(spec, side, inputs[0].fields().len(), is_rough)),
+            until: [until(0)?, until(1)?],
             key_columns: [spec.keys(0), spec.keys(1)],
             single: spec.kind.single(),
             residual,
-            sides: [side(0)?, side(1)?],
+            sides,
             counted,
             gathered: Default::default(),
             gathers: [0, 1].map(|side| ttl_ms[side].is_some() && !spec.append_only[side]),
@@ -166,8 +176,12 @@ impl Join {
             && !ranged.is_empty()
         {
             let values = self.sides[side].values(changes)?;
+            let until = self.until[side].as_ref().map(|until| until.values_in(changes)).transpose()?;
             // A row whose value is NULL matches nothing.
-            let value = |(head, row): (u32, usize)| values[row].map(|value| (head, value, row as u32));
+            let value = |(head, row): (u32, usize)| {
+                let end = until.as_ref().map_or(Some(0), |until| until[row])?;
+                Some((head, values[row]?, row as u32, end))
+            };
             self.pair_ranges(
                 side,
                 changes,

@@ -20,6 +20,8 @@ pub(super) struct Order {
     pub(super) read: Vec<usize>,
     schema: SchemaRef,
     is_wide: bool,
+    /// Different values may have one number.
+    pub(super) is_rough: bool,
 }
 
 impl Order {
@@ -28,8 +30,15 @@ impl Order {
         let read = columns_read(std::iter::once(value.physical()));
         let value = over(value.physical(), &read)?;
         let schema = Arc::new(input.project(&read)?);
-        let is_wide = matches!(value.data_type(&schema)?, DataType::Decimal128(..) | DataType::UInt64);
-        Ok(Self { value, read, schema, is_wide })
+        let data_type = value.data_type(&schema)?;
+        let is_rough = data_type == DataType::Utf8;
+        let is_wide = is_rough || matches!(data_type, DataType::Decimal128(..) | DataType::UInt64);
+        Ok(Self { value, read, schema, is_wide, is_rough })
+    }
+
+    /// The values of the rows of a batch, as numbers of the same order; `None` for NULL.
+    pub(super) fn values_in(&self, changes: &ChangeBatch) -> Result<Vec<Option<i128>>, OperatorError> {
+        self.values(self.read.iter().map(|c| changes.column(*c).clone()).collect(), changes.num_rows())
     }
 
     /// The values of `rows` rows, given the columns `read`, as numbers of the same order; `None` for NULL.
@@ -72,6 +81,7 @@ fn numbers(values: &ArrayRef) -> Result<Vec<Option<i128>>, OperatorError> {
         DataType::Timestamp(TimeUnit::Nanosecond, _) => ints!(TimestampNanosecondType),
         DataType::Float32 => of::<Float32Type>(values, |v| float(f64::from(v))),
         DataType::Float64 => of::<Float64Type>(values, float),
+        DataType::Utf8 => values.as_string::<i32>().iter().map(|v| v.map(first_bytes)).collect(),
         other => {
             let message = format!("rows cannot be kept in the order of {other}");
             return Err(OperatorError::Spec { operator: super::NAME, message });
@@ -86,8 +96,16 @@ fn float(value: f64) -> i128 {
     i128::from(bits ^ ((bits >> 63) as u64 >> 1) as i64)
 }
 
+/// A string's first 16 bytes, in the order of strings: what they have alike there is as one.
+fn first_bytes(text: &str) -> i128 {
+    let mut bytes = [0; 16];
+    let first = &text.as_bytes()[..text.len().min(16)];
+    bytes[..first.len()].copy_from_slice(first);
+    (u128::from_be_bytes(bytes) ^ 1 << 127) as i128
+}
+
 /// A place in an order: before or after all rows of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) value: i128,
     pub(super) is_after: bool,
@@ -180,7 +198,7 @@ impl Side {
     /// What the rows of a batch are ordered by; nothing without an order.
     pub(super) fn values(&self, changes: &ChangeBatch) -> Result<Vec<Option<i128>>, OperatorError> {
         let Some(order) = &self.order else { return Ok(Vec::new()) };
-        order.values(order.read.iter().map(|c| changes.column(*c).clone()).collect(), changes.num_rows())
+        order.values_in(changes)
     }
 
     /// What rows are ordered by; nothing without an order.

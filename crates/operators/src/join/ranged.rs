@@ -1,6 +1,9 @@
 //! Pairs by range: rows of the other side that have many rows of their key are found by the value that the condition compares.
 //!
-//! What a row matches is all from a place on, or all up to a place. So the rows of a batch that have one key cut the order
+//! What a row matches is all from a place on, or all up to a place; where a second comparison ends the range, it is what lies between two
+//! places. Strings are ordered by their first bytes alone, so a place is put where all that may match is found; the condition decides.
+//!
+//! Without an end, the rows of a batch that have one key cut the order
 //! into stretches, within each of which every row is matched by the same rows of the batch. Where the pairs show nothing of the
 //! batch's rows, these are as one: the sum of their weights decides, and stretches where it is 0 are not looked at. A
 //! threshold that moves is taken back and put in again, and only rows between the old and the new one are met.
@@ -19,13 +22,15 @@ pub(super) struct Ranging {
     upward: bool,
     /// Its place is after the rows of the same value.
     is_after: bool,
+    /// The range ends at a second value, and rows of that value belong to it. `None`: it does not end.
+    until: Option<bool>,
     /// Rows of the side can stand for each other: pairs show nothing of them.
     are_alike: bool,
 }
 
 impl Ranging {
-    /// For rows of `side`; `None` without a comparison.
-    pub(super) fn of(spec: &JoinSpec, side: usize, left_width: usize) -> Option<Self> {
+    /// For rows of `side`; `None` without a comparison. `is_rough`: different values may stand at one place.
+    pub(super) fn of(spec: &JoinSpec, side: usize, left_width: usize, is_rough: bool) -> Option<Self> {
         let range = spec.range.as_ref()?;
         // Seen from the left, the right's values compare the other way round.
         let compare = if side == 0 { range.compare.turned() } else { range.compare };
@@ -39,13 +44,16 @@ impl Ranging {
         let own = |c: &usize| if side == 0 { *c < left_width } else { *c >= left_width };
         let place = |c: usize| if side == 0 { c } else { c - left_width };
         let shown = spec.kind.has_pairs() && spec.output.iter().any(|c| own(c) && !keys.contains(&place(*c)));
-        let are_alike = range.is_all && !shown && !spec.kind.single()[side];
-        Some(Self { upward, is_after, are_alike })
+        let until = range.until[side].as_ref().map(|until| until.is_inclusive || is_rough);
+        let are_alike = range.is_all && !is_rough && until.is_none() && !shown && !spec.kind.single()[side];
+        // Upward from before what stands there, downward from after it.
+        let is_after = if is_rough { !upward } else { is_after };
+        Some(Self { upward, is_after, until, are_alike })
     }
 }
 
-/// The head of a row's key on the other side, its value, and the row.
-pub(super) type Seeking = (u32, i128, u32);
+/// The head of a row's key on the other side, its value, the row, and the value at which its range ends, if it does.
+pub(super) type Seeking = (u32, i128, u32, i128);
 
 impl Join {
     /// Finds and puts out the pairs of rows whose keys have many rows on the other side.
@@ -91,12 +99,14 @@ struct Stretches {
 impl Stretches {
     /// The stretches of the rows of one key, which are in the order of their values.
     fn cut(&mut self, rows: &[Seeking], changes: &ChangeBatch) {
-        let Ranging { upward, is_after, are_alike } = self.ranging;
+        let Ranging { upward, is_after, until, are_alike } = self.ranging;
         let place = |row: &Seeking| Some(Place { value: row.1, is_after });
         let weight = |row: &Seeking| changes.weights().at(row.2 as usize);
         if !are_alike {
-            let ends = |row: &Seeking| if upward { (place(row), None) } else { (None, place(row)) };
-            self.found.extend(rows.iter().map(|row| (row.2, weight(row), ends(row).0, ends(row).1)));
+            let end = |row: &Seeking| until.map(|with| Place { value: row.3, is_after: with == upward });
+            let range = |row: &Seeking| if upward { (place(row), end(row)) } else { (end(row), place(row)) };
+            let stretches = rows.iter().map(|row| (row.2, weight(row), range(row).0, range(row).1));
+            self.found.extend(stretches.filter(|(_, _, from, to)| to.is_none() || from < to));
             return;
         }
         let values: Vec<&[Seeking]> = rows.chunk_by(|a, b| a.1 == b.1).collect();

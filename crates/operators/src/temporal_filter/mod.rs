@@ -2,7 +2,8 @@
 //!
 //! # Meaning
 //! [`eddyline_plan::TemporalFilterSpec`]. The bounds say of every row from which moment on it is there and until when it is,
-//! `[from, until)` in milliseconds, both computed from its columns alone. At the flush the output is that of the epoch's time.
+//! `[from, until)` in milliseconds, both computed from its columns alone. A bound with months may give a row several such times, none of
+//! which touches another (`calendar.rs`): then it is kept as that many rows. At the flush the output is that of the epoch's time.
 //!
 //! # Input
 //! Rows in any change mode; if they may be taken back, dealt out by columns, so that a row and its retraction meet.
@@ -14,7 +15,7 @@
 //! # State
 //! | table | key | value | rows | removed when |
 //! |---|---|---|---|---|
-//! | rows (0) | columns by which rows are dealt out, other output columns, from, until | weight, weight that is put out | different rows that are there and will go, or will come | weight 0; time over; time come, of rows that stay |
+//! | rows (0) | columns by which rows are dealt out, other output columns, from, until | weight, weight that is put out | different rows that are there and will go, or will come, times their times | weight 0; time over; time come, of rows that stay |
 //! | time (1) | none | the time of the last flush | 1 per key group | never |
 //! | due times, in memory | second or so in which something is due | rows | rows | they were due |
 //!
@@ -35,7 +36,10 @@
 //! # Not done
 //! Order among the rows of one second. NULLs and zeros of FLOAT and DOUBLE are put out in their canonical form (`-0.0` as `0.0`).
 
+mod calendar;
 mod due;
+#[cfg(test)]
+mod month_tests;
 mod operator;
 mod state;
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::NAME;
+use super::calendar::Calendar;
 use super::state::{LastTime, Rows};
 use super::times::{FOREVER, Times};
 use crate::aggregation::BATCH_ROWS_MAX;
@@ -12,6 +13,7 @@ use eddyline_state::{Store, Table};
 /// See the room's front page.
 pub(super) struct TemporalFilter {
     spec: TemporalFilterSpec,
+    calendars: Vec<Calendar>,
     output: SchemaRef,
     rows: Rows,
     last: LastTime,
@@ -36,6 +38,7 @@ impl TemporalFilter {
         Ok(Self {
             rows: Rows::open(spec, input, last.ms, store)?,
             last,
+            calendars: Calendar::all(spec)?,
             spec: spec.clone(),
             output: output.clone(),
             touched: Vec::new(),
@@ -45,9 +48,9 @@ impl TemporalFilter {
     }
 
     /// Keeps rows for the flush.
-    fn keep(&mut self, changes: &ChangeBatch, times: &Times, kept: &UInt32Array) -> Result<(), OperatorError> {
-        let changes = changes.take(kept)?;
-        let of = |times: &[i64]| kept.values().iter().map(|row| times[*row as usize]).collect();
+    fn keep(&mut self, changes: &ChangeBatch, times: &Times, kept: &[u32]) -> Result<(), OperatorError> {
+        let changes = changes.take(&UInt32Array::from(times.rows_of(kept).into_owned()))?;
+        let of = |times: &[i64]| kept.iter().map(|at| times[*at as usize]).collect();
         let mut slots = std::mem::take(&mut self.slots);
         self.rows.lookup(changes.rows().columns(), of(&times.from), of(&times.until), &mut slots)?;
         self.rows.add(&slots, changes.weights());
@@ -106,21 +109,21 @@ impl TemporalFilter {
 
 impl Operator for TemporalFilter {
     fn process(&mut self, _input: usize, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
-        let times = Times::of(&self.spec.bounds, &changes)?;
+        let times = Times::of(&self.spec.bounds, &self.calendars, &changes)?;
         let (mut passed, mut kept) = (Vec::new(), Vec::new());
-        for (row, (from, until)) in times.from.iter().zip(&times.until).enumerate() {
+        for (at, (from, until)) in times.from.iter().zip(&times.until).enumerate() {
             // A row whose time is over was put out and taken back, if it was ever there.
             if from >= until || *until <= self.last.ms {
                 continue;
             }
             let stays = *until == FOREVER && *from <= self.last.ms;
-            if stays { &mut passed } else { &mut kept }.push(row as u32);
+            if stays { &mut passed } else { &mut kept }.push(at as u32);
         }
         if !passed.is_empty() {
-            self.pass(&changes, &UInt32Array::from(passed), ctx)?;
+            self.pass(&changes, &UInt32Array::from(times.rows_of(&passed).into_owned()), ctx)?;
         }
         if !kept.is_empty() {
-            self.keep(&changes, &times, &UInt32Array::from(kept))?;
+            self.keep(&changes, &times, &kept)?;
         }
         Ok(())
     }

@@ -16,12 +16,18 @@ fn input() -> SchemaRef {
 }
 
 fn bound(column: usize, test: TimeTest, shift_ms: i64) -> TimeBound {
-    TimeBound { column, shift_ms, test }
+    TimeBound { column, shift_ms, test, months: None }
 }
 
 /// Over rows that may be taken back; puts out `k` alone.
 fn spec(bounds: &[TimeBound]) -> TemporalFilterSpec {
-    TemporalFilterSpec { bounds: bounds.to_vec(), append_only: false, by: Some(vec![0]), output: vec![0] }
+    TemporalFilterSpec {
+        bounds: bounds.to_vec(),
+        zone: "UTC".into(),
+        append_only: false,
+        by: Some(vec![0]),
+        output: vec![0],
+    }
 }
 
 fn filter(spec: &TemporalFilterSpec) -> Harness {
@@ -235,7 +241,7 @@ proptest! {
     fn it_equals_its_batch_answer(bounds in bounds(), wide in any::<bool>(), append_only in any::<bool>(), steps in steps()) {
         let by = if append_only { None } else { Some(vec![0]) };
         let output = if wide { vec![2, 0] } else { vec![0] };
-        let spec = TemporalFilterSpec { bounds, append_only, by, output };
+        let spec = TemporalFilterSpec { append_only, by, output, ..spec(&bounds) };
         let mut h = filter(&spec);
         let mut table: Vec<Row> = vec![];
         let mut now = 0;

@@ -1,31 +1,76 @@
 //! From when until when rows are there, by their columns.
 
 use super::NAME;
+use super::calendar::Calendar;
 use crate::OperatorError;
 use crate::event_time::millis;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use eddyline_changes::ChangeBatch;
 use eddyline_plan::{TimeBound, TimeTest};
+use std::borrow::Cow;
 
 /// `until` of rows that never go.
 pub(super) const FOREVER: i64 = i64::MAX;
 
-/// Per row, the milliseconds `[from, until)` in which it is there.
+/// The times in which rows are there: the milliseconds `[from, until)`.
 pub(super) struct Times {
+    /// Whose time it is; `None`: there is one of each row, in order.
+    rows: Option<Vec<u32>>,
     pub(super) from: Vec<i64>,
     pub(super) until: Vec<i64>,
 }
 
 impl Times {
-    /// The times of a batch's rows; a row that is never there has `until <= from`.
-    pub(super) fn of(bounds: &[TimeBound], changes: &ChangeBatch) -> Result<Self, OperatorError> {
+    /// The times of a batch's rows; one that never is has `until <= from`.
+    pub(super) fn of(
+        bounds: &[TimeBound],
+        calendars: &[Calendar],
+        changes: &ChangeBatch,
+    ) -> Result<Self, OperatorError> {
         let rows = changes.num_rows();
-        let mut times = Self { from: vec![i64::MIN; rows], until: vec![FOREVER; rows] };
-        for bound in bounds {
+        let mut times = Self { rows: None, from: vec![i64::MIN; rows], until: vec![FOREVER; rows] };
+        for bound in bounds.iter().filter(|b| b.months.is_none()) {
             times.narrow(bound, changes.column(bound.column))?;
         }
+        for calendar in calendars {
+            times = times.within(calendar, changes.column(calendar.bound().column))?;
+        }
         Ok(times)
+    }
+
+    /// Whose time each of `times` is.
+    pub(super) fn rows_of<'t>(&self, times: &'t [u32]) -> Cow<'t, [u32]> {
+        match &self.rows {
+            Some(rows) => times.iter().map(|at| rows[*at as usize]).collect(),
+            None => Cow::Borrowed(times),
+        }
+    }
+
+    /// The parts of these times that a bound with months allows: often one, on the last days of a month several.
+    fn within(&self, calendar: &Calendar, column: &ArrayRef) -> Result<Self, OperatorError> {
+        let floor = millis(NAME, column)?;
+        let fraction = fractions(column);
+        let mut parts = Self { rows: Some(Vec::new()), from: Vec::new(), until: Vec::new() };
+        let rows = parts.rows.get_or_insert_default();
+        let mut allowed = Vec::new();
+        for (at, (from, until)) in self.from.iter().zip(&self.until).enumerate() {
+            let row = self.rows.as_ref().map_or(at as u32, |rows| rows[at]);
+            if from >= until || floor.is_null(row as usize) {
+                continue;
+            }
+            let has_fraction = fraction.as_ref().is_some_and(|f| f[row as usize]);
+            calendar.times(floor.value(row as usize), has_fraction, &mut allowed);
+            for (begin, end) in &allowed {
+                let (begin, end) = (*begin.max(from), *end.min(until));
+                if begin < end {
+                    rows.push(row);
+                    parts.from.push(begin);
+                    parts.until.push(end);
+                }
+            }
+        }
+        Ok(parts)
     }
 
     /// `now < t` ends at the first whole millisecond that is not before `t`, `now <= t` at the first after it; the other

@@ -108,6 +108,39 @@ fn comparisons_of_both_sides_find_pairs_by_range() {
     }
 }
 
+#[test]
+fn between_ends_a_range() {
+    for (condition, range) in [
+        // A value between two of the other side's; the pair is found wherever it stands among the conditions.
+        ("b.auction BETWEEN a.price AND a.bidder", "and auction@0, left rows until bidder@"),
+        (
+            "a.price <> b.price AND a.price > b.price AND a.auction <= b.auction AND a.price < b.auction",
+            "right rows until auction@",
+        ),
+        // Times give or take a constant of days or less have an end for the rows of both sides.
+        (
+            "a.date_time BETWEEN b.date_time - INTERVAL '10' MINUTE AND b.date_time + INTERVAL '1' HOUR",
+            "right rows until date_time@",
+        ),
+        (
+            "a.date_time BETWEEN b.date_time - INTERVAL '10' MINUTE AND b.date_time + INTERVAL '1' HOUR",
+            "left rows until date_time@",
+        ),
+        ("a.channel >= b.channel AND a.channel <= b.url", "right rows until url@"),
+    ] {
+        let plan = plan(&format!("SELECT a.bidder FROM bid AS a JOIN bid AS b ON {condition}"));
+        assert!(plan.contains(range), "{condition}: {plan}");
+    }
+    for condition in [
+        "a.price > b.price AND a.price > b.auction",
+        "a.price > b.price AND a.auction < b.auction",
+        "a.date_time > b.date_time - INTERVAL '1' MONTH AND a.date_time < b.date_time",
+    ] {
+        let plan = plan(&format!("SELECT a.bidder FROM bid AS a JOIN bid AS b ON {condition}"));
+        assert!(plan.contains("by range") && !plan.contains("left rows until"), "{condition}: {plan}");
+    }
+}
+
 fn joins(sql: &str) -> usize {
     plan(sql).lines().filter(|line| line.contains(" Join #") && !line.contains("(shared")).count()
 }

@@ -5,7 +5,9 @@
 //! because nobody can tell when it changes.
 //!
 //! NOW() is a moment; LOCALTIMESTAMP and CURRENT_DATE are what clocks of the session show: times that are compared with them are
-//! taken for moments in the session's zone. (In the hour that clocks go through twice, they are taken to go on.)
+//! taken for moments in the session's zone. (In the hour that clocks go through twice, they are taken to go on.) Months that are added to the
+//! time now are left to the room, as these are no fixed shift: those of NOW() are months in UTC, those of the others months of the session's
+//! calendar, compared with what clocks show.
 //!
 //! Where a query goes into a table that takes insertions only, its rows cannot be taken back: there the condition is tested once,
 //! when a row comes, as Flink does everywhere.
@@ -21,7 +23,9 @@ use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::expr::Cast;
 use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, Operator, lit};
 use eddyline_functions::scalar;
-use eddyline_plan::{ChangeMode, Distribution, Input, NodeId, OperatorSpec, TemporalFilterSpec, TimeBound, TimeTest};
+use eddyline_plan::{
+    ChangeMode, Distribution, Input, Months, NodeId, OperatorSpec, TemporalFilterSpec, TimeBound, TimeTest,
+};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -54,12 +58,15 @@ impl Builder<'_, '_> {
         let side = self.side(input, times)?;
         let schema = self.graph.node(side.node).schema.clone();
         check_types(&schema)?;
-        let bound =
-            |(end, column): (&End, &usize)| TimeBound { column: *column, shift_ms: end.shift_ms, test: end.test };
+        let bound = |(end, column): (&End, &usize)| {
+            let End { shift_ms, test, months, .. } = *end;
+            TimeBound { column: *column, shift_ms, test, months }
+        };
         let append_only = side.facts.mode == ChangeMode::AppendOnly;
         let (distribution, by) = meeting(&side.facts, append_only, side.width);
         let bounds = ends.iter().zip(&side.keys).map(bound).collect();
-        let spec = TemporalFilterSpec { bounds, append_only, by, output: vec![] };
+        let zone = self.planner.options.time_zone.clone();
+        let spec = TemporalFilterSpec { bounds, zone, append_only, by, output: vec![] };
         let facts = facts(&spec, side.facts, &schema);
         let filtering = Filtering { below: side.node, distribution, spec };
         let mut stream = Stream::over(Base::TemporalFilter(Box::new(filtering)), schema.clone(), facts);
@@ -74,7 +81,14 @@ impl Builder<'_, '_> {
         let spec = TemporalFilterSpec { output: read.clone(), ..spec.clone() };
         let input = self.graph.node(*below).schema.clone();
         let schema = spec.output_schema(&input);
-        let bound = |b: &TimeBound| format!("{:?} {} {}", b.test, meaning(input.field(b.column).name()), b.shift_ms);
+        let bound = |b: &TimeBound| {
+            let months = match b.months {
+                Some(Months { count, local: false }) => format!(" {count} months"),
+                Some(Months { count, local: true }) => format!(" {count} months in {}", spec.zone),
+                None => String::new(),
+            };
+            format!("{:?} {} {}{months}", b.test, meaning(input.field(b.column).name()), b.shift_ms)
+        };
         let bounds: Vec<String> = spec.bounds.iter().map(bound).collect();
         let node = self.graph.add(NewNode {
             meaning: format!("while now {}", bounds.join(" and ")),
@@ -101,30 +115,12 @@ impl Builder<'_, '_> {
 
     fn unforeseeable(&self, condition: &Expr, below: &DFSchema) -> SqlError {
         let message = format!("a condition on the time now that cannot be kept up: {}", self.words(condition, below));
-        if asks_in_months(condition) {
-            return SqlError::new(SqlError::UNSUPPORTED, message)
-                .with_detail("months are of different lengths: a month before March 29 and before March 30 is February 28, so that rows would come and go several times")
-                .with_hint("add the months to the time of the row: ts + INTERVAL '1' MONTH > NOW() in place of ts > NOW() - INTERVAL '1' MONTH");
-        }
         SqlError::new(SqlError::UNSUPPORTED, message)
             .with_detail("rows come and go as time passes, and when cannot be told from a row")
             .with_hint(
-                "compare a time of the row with NOW(), LOCALTIMESTAMP or CURRENT_DATE, plus or minus an INTERVAL of days or less, by <, <=, >, >= or BETWEEN, and combine such conditions by AND: ts > NOW() - INTERVAL '1' HOUR",
+                "compare a time of the row with NOW(), LOCALTIMESTAMP or CURRENT_DATE, plus or minus an INTERVAL (months before days and less), by <, <=, >, >= or BETWEEN, and combine such conditions by AND: ts > NOW() - INTERVAL '1' HOUR",
             )
     }
-}
-
-/// Are months added to, or taken off, the time now?
-fn asks_in_months(condition: &Expr) -> bool {
-    let has_months =
-        |e: &Expr| matches!(e, Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(i)), _) if i.months != 0);
-    let shifts = |e: &Expr| match e {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Plus | Operator::Minus, right }) => {
-            (asks_the_time(left) && has_months(right)) || (asks_the_time(right) && has_months(left))
-        }
-        _ => false,
-    };
-    condition.exists(|e| Ok(shifts(e))).unwrap_or(false)
 }
 
 /// Rows of which none is taken back may be anywhere; others must meet what takes them back.
@@ -144,7 +140,7 @@ fn facts(spec: &TemporalFilterSpec, below: Facts, schema: &Schema) -> Facts {
     let mut facts = Facts { event_time: vec![], windows: None, ..below };
     if spec.ends() {
         let times: Vec<&str> =
-            spec.bounds.iter().filter(|b| b.test.ends()).map(|b| schema.field(b.column).name().as_str()).collect();
+            spec.bounds.iter().filter(|b| b.ends()).map(|b| schema.field(b.column).name().as_str()).collect();
         facts.mode = ChangeMode::Retract;
         facts.reason = format!("a row goes when the time now has passed its {}", times.join(" or "));
     }
@@ -166,11 +162,46 @@ fn check_types(schema: &Schema) -> Result<(), SqlError> {
     }
 }
 
-/// One end of the time in which a row is there: `now <test> time - shift`; `time` is a TIMESTAMP_LTZ.
+/// One end of the time in which a row is there: `now + months <test> time - shift`; `time` is a TIMESTAMP_LTZ, or, with months of the session's
+/// calendar, a TIMESTAMP.
 struct End {
     time: Expr,
     shift_ms: i64,
     test: TimeTest,
+    months: Option<Months>,
+}
+
+/// A clock, some months and then some milliseconds on.
+#[derive(Clone, Copy)]
+struct Now {
+    clock: Clock,
+    months: i32,
+    shift_ms: i64,
+}
+
+impl Now {
+    /// The clock as it is.
+    fn of(clock: Clock) -> Self {
+        Self { clock, months: 0, shift_ms: 0 }
+    }
+
+    /// Some time later (`sign` 1) or earlier (-1). Months added to a time that was moved before are refused: `None`.
+    fn moved(self, by: &Expr, sign: i32) -> Option<Self> {
+        let Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _) = by else { return None };
+        let IntervalMonthDayNano { months, days, nanoseconds } = *interval;
+        let is_first = self.months == 0 && self.shift_ms == 0;
+        if nanoseconds % 1_000_000 != 0 || (months != 0 && !is_first) {
+            return None;
+        }
+        let ms = i64::from(days).checked_mul(DAY_MS)?.checked_add(nanoseconds / 1_000_000)?;
+        let shift_ms = self.shift_ms.checked_add(ms.checked_mul(sign.into())?)?;
+        Some(Self { months: self.months.checked_add(months.checked_mul(sign)?)?, shift_ms, ..self })
+    }
+
+    /// The months, where there are some.
+    fn in_months(self) -> Option<Months> {
+        (self.months != 0).then_some(Months { count: self.months, local: self.clock != Clock::Moment })
+    }
 }
 
 /// What a clock shows.
@@ -187,8 +218,8 @@ enum Clock {
 /// The ends that a condition gives rows; `None` if it is of another form.
 fn ends_of(condition: &Expr, schema: &DFSchema) -> Option<Vec<End>> {
     let compared = |row: &Expr, op: Operator, now: &Expr| -> Option<Vec<End>> {
-        let (clock, shift_ms) = now_of(now)?;
-        if asks_the_time(row) { None } else { ends(row.clone(), op, clock, shift_ms, schema) }
+        let now = now_of(now)?;
+        if asks_the_time(row) { None } else { ends(row.clone(), op, now, schema) }
     };
     match condition {
         Expr::Alias(a) => ends_of(&a.expr, schema),
@@ -211,21 +242,18 @@ fn ends_of(condition: &Expr, schema: &DFSchema) -> Option<Vec<End>> {
 }
 
 /// The time now, and what is added to it.
-fn now_of(expr: &Expr) -> Option<(Clock, i64)> {
+fn now_of(expr: &Expr) -> Option<Now> {
     match expr {
         Expr::Alias(a) => now_of(&a.expr),
-        Expr::ScalarFunction(f) if scalar::is_clock(&f.func) => {
-            let clock = match f.func.name() {
-                "now" => Clock::Moment,
-                "localtimestamp" => Clock::Local,
-                "current_date" => Clock::Day,
-                _ => return None,
-            };
-            Some((clock, 0))
-        }
+        Expr::ScalarFunction(f) if scalar::is_clock(&f.func) => match f.func.name() {
+            "now" => Some(Now::of(Clock::Moment)),
+            "localtimestamp" => Some(Now::of(Clock::Local)),
+            "current_date" => Some(Now::of(Clock::Day)),
+            _ => None,
+        },
         Expr::Cast(Cast { expr, field }) => {
-            let (clock, shift_ms) = now_of(expr)?;
-            let clock = match (clock, field.data_type()) {
+            let now = now_of(expr)?;
+            let clock = match (now.clock, field.data_type()) {
                 // The time now has milliseconds; a cast to less would cut them off.
                 (Clock::Day, DataType::Date32) => Clock::Day,
                 (Clock::Day, _) | (_, DataType::Timestamp(TimeUnit::Second, _)) => return None,
@@ -233,35 +261,24 @@ fn now_of(expr: &Expr) -> Option<(Clock, i64)> {
                 (_, DataType::Timestamp(_, None)) => Clock::Local,
                 _ => return None,
             };
-            Some((clock, shift_ms))
+            // Months of one calendar are not those of another.
+            (now.months == 0 || clock == now.clock).then_some(Now { clock, ..now })
         }
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Plus, right }) => {
-            let shifted = |now: &Expr, by: &Expr| {
-                let (clock, shift_ms) = now_of(now)?;
-                Some((clock, shift_ms.checked_add(interval_ms(by)?)?))
-            };
-            shifted(left, right).or_else(|| shifted(right, left))
+            let moved = |now: &Expr, by: &Expr| now_of(now)?.moved(by, 1);
+            moved(left, right).or_else(|| moved(right, left))
         }
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Minus, right }) => {
-            let (clock, shift_ms) = now_of(left)?;
-            Some((clock, shift_ms.checked_sub(interval_ms(right)?)?))
-        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Minus, right }) => now_of(left)?.moved(right, -1),
         _ => None,
     }
 }
 
-/// A constant interval; months are of no fixed length.
-fn interval_ms(expr: &Expr) -> Option<i64> {
-    let Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _) = expr else { return None };
-    let IntervalMonthDayNano { months: 0, days, nanoseconds } = *interval else { return None };
-    (nanoseconds % 1_000_000 == 0).then(|| i64::from(days).checked_mul(DAY_MS)?.checked_add(nanoseconds / 1_000_000))?
-}
-
-/// The ends of `row <op> now + shift`.
-fn ends(row: Expr, op: Operator, clock: Clock, shift_ms: i64, schema: &DFSchema) -> Option<Vec<End>> {
+/// The ends of `row <op> now`.
+fn ends(row: Expr, op: Operator, now: Now, schema: &DFSchema) -> Option<Vec<End>> {
     let data_type = row.get_type(schema).ok()?;
+    let Now { clock, shift_ms, .. } = now;
     if clock == Clock::Day {
-        return day_ends(row, op, shift_ms).filter(|_| data_type == DataType::Date32);
+        return day_ends(row, op, now).filter(|_| data_type == DataType::Date32);
     }
     let test = match op {
         Operator::Gt => TimeTest::Before,
@@ -271,23 +288,26 @@ fn ends(row: Expr, op: Operator, clock: Clock, shift_ms: i64, schema: &DFSchema)
         _ => return None,
     };
     match (clock, data_type) {
-        (Clock::Moment, DataType::Timestamp(_, Some(_))) => Some(vec![End { time: row, shift_ms, test }]),
+        (Clock::Moment, DataType::Timestamp(_, Some(_))) => {
+            Some(vec![End { time: row, shift_ms, test, months: now.in_months() }])
+        }
         (Clock::Local, DataType::Timestamp(unit, None)) => {
-            let time = on_calendar(row, unit, shift_ms.checked_neg()?)?;
-            Some(vec![End { time, shift_ms: 0, test }])
+            let time = on_calendar(row, unit, shift_ms.checked_neg()?, now)?;
+            Some(vec![End { time, shift_ms: 0, test, months: now.in_months() }])
         }
         _ => None,
     }
 }
 
-/// The ends of `day <op> today + shift`: at the midnights where the day begins, or is over.
-fn day_ends(day: Expr, op: Operator, shift_ms: i64) -> Option<Vec<End>> {
-    if shift_ms % DAY_MS != 0 {
+/// The ends of `day <op> today`: at the midnights where the day begins, or is over.
+fn day_ends(day: Expr, op: Operator, now: Now) -> Option<Vec<End>> {
+    if now.shift_ms % DAY_MS != 0 {
         return None;
     }
     let end = |test: TimeTest, days: i64| -> Option<End> {
-        let by = days.checked_mul(DAY_MS)?.checked_sub(shift_ms)?;
-        Some(End { time: on_calendar(day.clone(), TimeUnit::Second, by)?, shift_ms: 0, test })
+        let by = days.checked_mul(DAY_MS)?.checked_sub(now.shift_ms)?;
+        let time = on_calendar(day.clone(), TimeUnit::Second, by, now)?;
+        Some(End { time, shift_ms: 0, test, months: now.in_months() })
     };
     Some(match op {
         Operator::Gt => vec![end(TimeTest::Before, 0)?],
@@ -299,8 +319,8 @@ fn day_ends(day: Expr, op: Operator, shift_ms: i64) -> Option<Vec<End>> {
     })
 }
 
-/// The moment of a local time, moved by so many milliseconds on the session's clocks.
-fn on_calendar(local: Expr, unit: TimeUnit, by_ms: i64) -> Option<Expr> {
+/// A local time, moved by so many milliseconds on the session's clocks: as its moment, but as it is where months are added to the time now.
+fn on_calendar(local: Expr, unit: TimeUnit, by_ms: i64, now: Now) -> Option<Expr> {
     // Seconds could not be moved by less.
     let unit = if unit == TimeUnit::Second { TimeUnit::Millisecond } else { unit };
     let local = datafusion_expr::cast(local, DataType::Timestamp(unit, None));
@@ -311,5 +331,8 @@ fn on_calendar(local: Expr, unit: TimeUnit, by_ms: i64) -> Option<Expr> {
             local + lit(ScalarValue::IntervalMonthDayNano(Some(interval)))
         }
     };
-    Some(datafusion_expr::cast(moved, DataType::Timestamp(unit, Some("UTC".into()))))
+    Some(match now.months {
+        0 => datafusion_expr::cast(moved, DataType::Timestamp(unit, Some("UTC".into()))),
+        _ => moved,
+    })
 }

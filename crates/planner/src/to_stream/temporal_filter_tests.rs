@@ -68,7 +68,7 @@ fn what_cannot_be_foreseen_is_refused() {
     assert_snapshot!(refused("SELECT k FROM plain WHERE ts = NOW()"), @r#"
     ERROR 0A000: a condition on the time now that cannot be kept up: CAST(ts AS Timestamp(ms, "UTC")) = now()
     DETAIL: rows come and go as time passes, and when cannot be told from a row
-    HINT: compare a time of the row with NOW(), LOCALTIMESTAMP or CURRENT_DATE, plus or minus an INTERVAL of days or less, by <, <=, >, >= or BETWEEN, and combine such conditions by AND: ts > NOW() - INTERVAL '1' HOUR
+    HINT: compare a time of the row with NOW(), LOCALTIMESTAMP or CURRENT_DATE, plus or minus an INTERVAL (months before days and less), by <, <=, >, >= or BETWEEN, and combine such conditions by AND: ts > NOW() - INTERVAL '1' HOUR
     "#);
     for condition in [
         "ts > NOW() OR v = 1",
@@ -82,6 +82,28 @@ fn what_cannot_be_foreseen_is_refused() {
         let text = refused(&format!("SELECT k FROM plain WHERE {condition}"));
         assert!(text.contains("HINT: compare a time of the row"), "{condition}: {text}");
     }
-    let text = refused("SELECT k FROM plain WHERE ts > NOW() - INTERVAL '1' MONTH");
-    assert!(text.contains("HINT: add the months to the time of the row"), "{text}");
+}
+
+#[test]
+fn months_are_left_to_the_calendar() {
+    let sql = "SELECT k FROM plain WHERE ts > NOW() - INTERVAL '1' MONTH";
+    assert_snapshot!(dataflow(sql), @r#"
+    Sink #3 result
+      TemporalFilter #2 [k] while now - 1 months < key2
+        Calc #1 [k@0 AS k, ts@1 AS ts, CAST(ts@1 AS Timestamp(ms, "UTC")) AS key2]
+          Source #0 plain [k, ts]
+    "#);
+    // Local times stay what clocks show; days and less are added after the months.
+    let local = dataflow("SELECT k FROM plain WHERE ts <= LOCALTIMESTAMP + INTERVAL '2' YEAR - INTERVAL '1' HOUR");
+    assert!(local.contains("now + 24 months >= key") && local.contains("+ INTERVAL '3600 seconds'"), "{local}");
+    // Rows that have come may go again, for some days.
+    let plan =
+        explained("SELECT k FROM plain WHERE ts <= NOW() - INTERVAL '1' MONTH", &on_shards(1), ExplainStage::Changelog);
+    assert!(plan.contains("TemporalFilter: retract"), "{plan}");
+    for condition in
+        ["ts > NOW() - INTERVAL '1' DAY - INTERVAL '1' MONTH", "ts > NOW() - INTERVAL '1' MONTH - INTERVAL '1' YEAR"]
+    {
+        let text = refused(&format!("SELECT k FROM plain WHERE {condition}"));
+        assert!(text.contains("months before days and less"), "{condition}: {text}");
+    }
 }
