@@ -4,6 +4,7 @@ use crate::beginning::second_from;
 use crate::collect::CollectConnector;
 use crate::kept::KeptConnector;
 use crate::memory::machine_memory_bytes;
+use crate::state_tables::StateConnector;
 use crate::{Session, Settings};
 use eddyline_connectors::clock::SystemClock;
 use eddyline_connectors::{Clock, Registry, Rim};
@@ -69,6 +70,7 @@ struct Shared {
     registry: Registry,
     collect: Arc<CollectConnector>,
     kept: Arc<KeptConnector>,
+    states: Arc<StateConnector>,
     rim: Rim,
     shards: usize,
     environment: BTreeMap<String, String>,
@@ -92,11 +94,13 @@ impl Engine {
         let clock = config.clock.unwrap_or_else(|| SystemClock::shared(config.tokio.clone()));
         let collect: Arc<CollectConnector> = Arc::default();
         let kept: Arc<KeptConnector> = Arc::default();
+        let states: Arc<StateConnector> = Arc::default();
         Self {
             shared: Arc::new(Shared {
-                registry: config.registry.with(collect.clone()).with(kept.clone()),
+                registry: config.registry.with(collect.clone()).with(kept.clone()).with(states.clone()),
                 collect,
                 kept,
+                states,
                 rim: Rim { tokio: config.tokio, clock },
                 shards: config.shards.max(1),
                 environment: config.environment,
@@ -136,6 +140,10 @@ impl Engine {
 
     pub(crate) fn kept(&self) -> &Arc<KeptConnector> {
         &self.shared.kept
+    }
+
+    pub(crate) fn states(&self) -> &StateConnector {
+        &self.shared.states
     }
 
     pub(crate) fn rim(&self) -> &Rim {

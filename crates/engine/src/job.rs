@@ -6,6 +6,7 @@ use crate::control::JobControl;
 use crate::error::{from_connector, from_runtime};
 use crate::kept::KEPT;
 use crate::kept_state::KeptState;
+use crate::state_tables::StateTables;
 use crate::{Engine, ScriptError, Settings};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -147,9 +148,17 @@ pub struct RunningJob {
     events: Receiver<JobEvent>,
     sender: Sender<JobEvent>,
     channel: Option<ResultChannel>,
+    /// What it reads of the state of other jobs, which is there as long as the job is.
+    states: Option<Arc<StateTables>>,
 }
 
 impl RunningJob {
+    /// With what it reads of the state of other jobs.
+    pub(crate) fn holding(mut self, states: Option<Arc<StateTables>>) -> Self {
+        self.states = states;
+        self
+    }
+
     /// What was known before it began.
     pub fn facts(&self) -> &JobFacts {
         &self.facts
@@ -316,7 +325,18 @@ pub(crate) fn start(
         let _ = to.send(JobEvent::Ended(result));
     });
     let control = JobControl::new(engine, &facts.name, settings.savepoints_dir(), &handle);
-    Ok(RunningJob { facts, handle, control, clock: rim.clock.clone(), started, summary, events, sender, channel })
+    Ok(RunningJob {
+        facts,
+        handle,
+        control,
+        clock: rim.clock.clone(),
+        started,
+        summary,
+        events,
+        sender,
+        channel,
+        states: None,
+    })
 }
 
 /// A setting is the statement's fault; a table that cannot be opened fails the job.

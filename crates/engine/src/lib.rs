@@ -26,6 +26,7 @@ mod script;
 mod session;
 pub mod settings;
 mod show;
+mod state_tables;
 mod text;
 
 pub use arrow;

@@ -7,6 +7,7 @@ use crate::error::{from_catalog, from_connector, from_runtime};
 use crate::job::{self, Epochs, RunningJob};
 use crate::kept::{Database, Reads};
 use crate::listing::Listing;
+use crate::state_tables::StateTables;
 use crate::{Engine, ScriptError, Settings, delivery, show};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
 use eddyline_connectors::{SinkChanges, SourceChanges};
@@ -14,7 +15,7 @@ use eddyline_functions::scalar::Moment;
 use eddyline_planner::statement::{Conflict, ExplainStage, Insert, Query, Show, Statement, StatementKind};
 use eddyline_planner::{Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a statement came to.
 pub enum Outcome {
@@ -35,11 +36,19 @@ pub struct Session {
     pub(crate) settings: Settings,
     /// The rows of tables and views that the engine keeps.
     pub(crate) database: Arc<Database>,
+    /// What the statement that was planned last reads of the state of jobs.
+    states: Mutex<Option<Arc<StateTables>>>,
 }
 
 impl Session {
     pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine, catalog: Catalog::new(), settings: Settings::new(), database: Arc::default() }
+        Self {
+            engine,
+            catalog: Catalog::new(),
+            settings: Settings::new(),
+            database: Arc::default(),
+            states: Mutex::default(),
+        }
     }
 
     /// The settings.
@@ -171,9 +180,23 @@ impl Session {
 
     pub(crate) fn with_definer<T>(&self, f: impl FnOnce(Definer<'_>) -> Result<T, SqlError>) -> Result<T, SqlError> {
         let options = self.planner_options();
-        let planner = Planner::new(&self.catalog, &options, self.engine.functions());
+        let planner = self.planner(&self.catalog, &options);
         let time_zone = self.settings.time_zone();
         f(Definer { catalog: &self.catalog, registry: self.engine.registry(), planner, time_zone })
+    }
+
+    /// A planner of one statement.
+    fn planner<'p>(&self, catalog: &'p Catalog, options: &'p PlannerOptions) -> Planner<'p> {
+        let states = StateTables::new(&self.engine, self.settings.checkpoints_dir());
+        *self.states.lock().unwrap_or_else(PoisonError::into_inner) = Some(states.clone());
+        let table = move |job: &str, operator: &str| states.table(job, operator);
+        Planner::new(catalog, options, self.engine.functions()).with_states(Arc::new(table))
+    }
+
+    /// What the statement that was planned last reads of the state of jobs; `None`: nothing.
+    fn states(&self) -> Option<Arc<StateTables>> {
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        states.filter(|states| states.are_read())
     }
 
     pub(crate) fn planner_options(&self) -> PlannerOptions {
@@ -227,7 +250,7 @@ impl Session {
             connector.map_or(SourceChanges::Inserts, |connector| connector.changes(&table.options))
         };
         let catalog = self.catalog_of_job(reads, number);
-        Planner::new(&catalog, options, self.engine.functions()).with_sinks(&takes).with_sources(&gives).plan(outputs)
+        self.planner(&catalog, options).with_sinks(&takes).with_sources(&gives).plan(outputs)
     }
 
     /// Plans a script whose last statement is a SELECT, without running it; what stands before it is executed. For
@@ -286,10 +309,14 @@ impl Session {
         let options = beginning.planned(self.planner_options());
         let number = self.engine.next_channel();
         let planned = self.plan_reading(outputs, &options, Reads::Snapshot, number)?;
+        let states = self.states();
+        if states.is_some() && beginning.checkpoints.is_some() {
+            return Err(state_in_a_durable_job().into());
+        }
         let _found = self.rows_for(&planned, number)?;
         let shards = self.shards();
         let started = job::start(&self.engine, &self.settings, shards, beginning, planned, None, Epochs::AsTheyCome);
-        started.map(into_outcome)
+        started.map(|job| into_outcome(job.holding(states)))
     }
 
     /// What would become of the state that a job would begin with.
@@ -325,7 +352,7 @@ impl Session {
         let _found = self.rows_for(&planned, channel)?;
         let (shards, reader) = (self.shards(), Some(channel));
         let started = job::start(&self.engine, &self.settings, shards, beginning, planned, reader, Epochs::AsTheyCome);
-        started.map(into_outcome)
+        started.map(|job| into_outcome(job.holding(self.states())))
     }
 
     /// What EXPLAIN shows of a statement.
@@ -381,7 +408,7 @@ impl Session {
             Show::Functions => show::names("function name", self.engine.functions().names().into_iter()),
             Show::Columns(name) => self.describe(name)?,
             Show::Connectors => {
-                let names = self.engine.registry().names().filter(|n| *n != COLLECT);
+                let names = self.engine.registry().names().filter(|n| !n.starts_with('$'));
                 show::names("connector name", names.map(str::to_owned))
             }
             Show::Checkpoints { job, location } => self.show_checkpoints(job.as_deref(), location.as_deref())?,
@@ -414,7 +441,7 @@ impl Session {
                     return Err(SqlError::new(SqlError::INTERNAL, "a SELECT does not parse"));
                 };
                 let options = self.planner_options();
-                let planner = Planner::new(&self.catalog, &options, self.engine.functions());
+                let planner = self.planner(&self.catalog, &options);
                 // A place in a made-up text says nothing to the user.
                 let bound = planner.bind_query(&query).map_err(|e| SqlError { position: None, ..e })?;
                 Ok(show::describe_columns(&Arc::new(bound.schema().as_arrow().clone())))
@@ -428,6 +455,12 @@ fn written_table(output: &JobOutput) -> Option<&str> {
         Target::Table { table, .. } => Some(&table.name),
         Target::Result { .. } => None,
     }
+}
+
+fn state_in_a_durable_job() -> SqlError {
+    SqlError::new(SqlError::UNSUPPORTED, "STATE in a job that keeps checkpoints")
+        .with_detail("after a restart it would read another checkpoint than before")
+        .with_hint("RESET 'state.checkpoints.dir' for this statement, and write STATE('directory/job', …)")
 }
 
 fn into_outcome(job: RunningJob) -> Outcome {

@@ -56,7 +56,7 @@ mod window_assign;
 pub use build::build;
 pub use context::{Context, Rejected};
 pub use error::OperatorError;
-pub use group_aggregate::{AccumulatorSource, GroupMigration, GroupMigrationSpec, MigratedEntry};
+pub use group_aggregate::{AccumulatorSource, GroupMigration, GroupMigrationSpec, KeptGroups, MigratedEntry};
 pub use layout::{Bound, Layout, TEXT_BYTES, TableLayout, layouts, ttl_of};
 
 use eddyline_changes::{ChangeBatch, Watermark};

@@ -32,6 +32,6 @@ pub use error::{SqlError, TextPosition};
 pub use optimize::with_marks as subqueries_with_marks;
 pub use parse::parse;
 pub use planner::{
-    BoundQuery, Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn, TableGives,
-    TableTakes, Target,
+    BoundQuery, Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn, StateTables,
+    TableGives, TableTakes, Target,
 };

@@ -170,6 +170,9 @@ pub type TableTakes<'a> = dyn Fn(&Table) -> Result<SinkChanges, SqlError> + 'a;
 /// Says what changes a table hands out.
 pub type TableGives<'a> = dyn Fn(&Table) -> SourceChanges + 'a;
 
+/// Says what the table `STATE(job, operator)` is.
+pub type StateTables = dyn Fn(&str, &str) -> Result<Arc<Table>, SqlError> + Send + Sync;
+
 /// Plans statements over one state of the catalog. Cheap to make.
 pub struct Planner<'a> {
     pub(crate) catalog: &'a Catalog,
@@ -177,17 +180,24 @@ pub struct Planner<'a> {
     pub(crate) functions: Arc<Functions>,
     pub(crate) takes: Option<&'a TableTakes<'a>>,
     pub(crate) gives: Option<&'a TableGives<'a>>,
+    pub(crate) states: Option<Arc<StateTables>>,
 }
 
 impl<'a> Planner<'a> {
     /// A planner; `functions` is made once per session ([`Functions::new`]) and shared.
     pub fn new(catalog: &'a Catalog, options: &'a PlannerOptions, functions: Arc<Functions>) -> Self {
-        Self { catalog, options, functions, takes: None, gives: None }
+        Self { catalog, options, functions, takes: None, gives: None, states: None }
     }
 
     /// With somebody who knows what changes tables can be given. Without, all of them take any.
     pub fn with_sinks(mut self, takes: &'a TableTakes<'a>) -> Self {
         self.takes = Some(takes);
+        self
+    }
+
+    /// With somebody who knows what jobs keep. Without, `STATE` is refused.
+    pub fn with_states(mut self, states: Arc<StateTables>) -> Self {
+        self.states = Some(states);
         self
     }
 

@@ -32,7 +32,7 @@ fn column(kept: &KeptColumn) -> ColumnFact {
 }
 
 /// The aggregate of a manifest; its columns are not known, but for which DISTINCT ones are over the same.
-fn call(column: &ColumnFact) -> Option<AggregateCall> {
+pub(crate) fn call(column: &ColumnFact) -> Option<AggregateCall> {
     let fact = column.call.as_ref()?;
     let list = fact.list.as_ref().map(|list| {
         let order = list.order.iter().map(|(data_type, descending, nulls_first)| {

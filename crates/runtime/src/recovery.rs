@@ -27,7 +27,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 /// Linked files of a shard are checked at once as far as they have no more bytes together.
-const CHECKED_AT_ONCE_BYTES: u64 = 64 << 20;
+pub(crate) const CHECKED_AT_ONCE_BYTES: u64 = 64 << 20;
 /// The file that says that damage was found in the state.
 const SUSPECT: &str = "suspect";
 /// Entries that are written at a time when state moves between shards.

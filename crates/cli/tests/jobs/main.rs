@@ -8,3 +8,4 @@ mod crash;
 mod process;
 mod rooms;
 mod savepoints;
+mod state_tables;

@@ -41,6 +41,7 @@
 //! Early emission of groups between flushes.
 
 mod distinct;
+mod kept;
 mod local;
 mod migration;
 mod operator;
@@ -48,6 +49,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use kept::KeptGroups;
 pub use migration::{AccumulatorSource, GroupMigration, GroupMigrationSpec, MigratedEntry};
 
 use crate::aggregation::{calls_bytes, set_layouts, value_layout};

@@ -1,3 +1,4 @@
+use super::state_table::StateTablePlanner;
 use super::state_ttl::StateTtlPlanner;
 use super::unnest::UnnestPlanner;
 use super::using_join::UsingPlanner;
@@ -34,6 +35,7 @@ impl<'p, 'a> Context<'p, 'a> {
                 Arc::new(WindowTvfPlanner),
                 Arc::new(UsingPlanner),
                 Arc::new(UnnestPlanner),
+                Arc::new(StateTablePlanner(planner.states.clone())),
             ],
             views: RefCell::default(),
         })

@@ -19,6 +19,7 @@ mod literals;
 mod order_by;
 mod ranks;
 pub(crate) mod set_operation;
+mod state_table;
 pub(crate) mod state_ttl;
 mod syntax;
 mod table;

@@ -56,6 +56,7 @@ impl Planner<'_> {
             functions: self.functions.clone(),
             takes: None,
             gives: None,
+            states: None,
         };
         let query = parsed_query(&format!("SELECT {sql} AS expression FROM `{}`", table.name.replace('`', "``")))?;
         let bound = planner.bind(&query)?;
