@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Streaming SQL over changing tables.
@@ -15,6 +15,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run a SQL file as a continuous job, here, until its input ends or Ctrl-C
     Run(RunArgs),
+    /// Type SQL and see its results: a shell, or statements from arguments, files and standard input
+    Sql(SqlArgs),
     /// Measure the engine
     Bench(BenchArgs),
     /// Make a savepoint of a job that runs, which goes on; prints where it is
@@ -88,21 +90,14 @@ pub(crate) struct RunArgs {
     /// The SQL file; `-` reads standard input
     #[arg(value_name = "FILE.sql")]
     pub(crate) file: PathBuf,
-    /// Give a setting a value, as SET 'key' = 'value' does
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
-    pub(crate) settings: Vec<(String, String)>,
-    /// Read settings from a TOML file
-    #[arg(long, value_name = "FILE.toml")]
-    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
     /// How the result of a SELECT is printed
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
     /// Print events and results as JSON lines, for machines
     #[arg(long)]
     pub(crate) json: bool,
-    /// How many shards run a job (default: number of cores)
-    #[arg(long, value_name = "N")]
-    pub(crate) shards: Option<u64>,
     /// No progress, no notes, no summary
     #[arg(long)]
     pub(crate) quiet: bool,
@@ -118,6 +113,82 @@ pub(crate) struct RunArgs {
     /// Go on from the state of another query also where some of it is lost
     #[arg(long)]
     pub(crate) allow_dropped_state: bool,
+}
+
+/// Settings, from arguments.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct SettingArgs {
+    /// Give a setting a value, as SET 'key' = 'value' does
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+    /// Read settings from a TOML file
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// How many shards run a job (default: number of cores)
+    #[arg(long, value_name = "N")]
+    pub(crate) shards: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct SqlArgs {
+    /// Files to run first, one after the other, as -f does
+    #[arg(value_name = "FILE.sql")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Execute these statements (and \ commands); may be repeated, and mixed with -f, in order
+    #[arg(short = 'e', long = "execute", value_name = "STATEMENT")]
+    pub(crate) statements: Vec<String>,
+    /// Execute the statements of a file; `-` reads standard input
+    #[arg(short = 'f', long = "file", value_name = "FILE.sql")]
+    pub(crate) more_files: Vec<PathBuf>,
+    /// Go on with a prompt after -e, -f and FILE
+    #[arg(short, long)]
+    pub(crate) interactive: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+    /// How the result of a SELECT is printed
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// No greeting, progress, notes or summary
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// What was given, in order
+    #[arg(skip)]
+    pub(crate) inputs: Vec<Input>,
+}
+
+/// Something that `eddyline sql` is given to execute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// `-e`: statements.
+    Text(String),
+    /// `-f`, or a file.
+    File(PathBuf),
+}
+
+impl Args {
+    /// What was typed.
+    pub(crate) fn read() -> Self {
+        Self::of(&Self::command().get_matches()).unwrap_or_else(|e| e.exit())
+    }
+
+    fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut args = Self::from_arg_matches(matches)?;
+        if let (Command::Sql(sql), Some(matches)) = (&mut args.command, matches.subcommand_matches("sql")) {
+            sql.inputs = inputs(sql, matches);
+        }
+        Ok(args)
+    }
+}
+
+/// `-e`, `-f` and files, in the order in which they were typed.
+fn inputs(sql: &SqlArgs, matches: &ArgMatches) -> Vec<Input> {
+    let places = |name: &str| matches.indices_of(name).into_iter().flatten();
+    let texts = places("statements").zip(sql.statements.iter().map(|text| Input::Text(text.clone())));
+    let files = places("more_files").zip(sql.more_files.iter().map(|file| Input::File(file.clone())));
+    let first = places("files").zip(sql.files.iter().map(|file| Input::File(file.clone())));
+    let mut all: Vec<(usize, Input)> = texts.chain(files).chain(first).collect();
+    all.sort_by_key(|(place, _)| *place);
+    all.into_iter().map(|(_, input)| input).collect()
 }
 
 /// How the result of a SELECT is printed.
@@ -222,5 +293,21 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
         _ => Err("write KEY=VALUE".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_and_files_keep_their_order() {
+        let words = ["eddyline", "sql", "-e", "a", "-f", "b.sql", "c.sql", "-e", "d", "-i"];
+        let matches = Args::command().try_get_matches_from(words).expect("arguments");
+        let Command::Sql(sql) = Args::of(&matches).expect("arguments").command else { panic!("another command") };
+        let text = |text: &str| Input::Text(text.into());
+        let file = |name: &str| Input::File(name.into());
+        assert_eq!(sql.inputs, [text("a"), file("b.sql"), file("c.sql"), text("d")]);
+        assert!(sql.interactive);
     }
 }

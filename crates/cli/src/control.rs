@@ -2,7 +2,7 @@
 
 use crate::args::{SavepointArgs, StopArgs};
 use crate::exit::Exit;
-use crate::run::{grouped, tell};
+use crate::follow::{grouped, tell};
 use eddyline_control::{Answer, ControlError, Listener, Request, SavepointFacts, Target, ask, directory};
 use eddyline_engine::{JobControl, SavepointMade, SavepointPlace, SqlError};
 use std::io::Write;

@@ -3,7 +3,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`args`] | what can be typed |
-//! | [`run`] | `eddyline run`: a script, its progress, Ctrl-C, the summary |
+//! | [`run`] | `eddyline run`: a script |
+//! | [`shell`] | `eddyline sql`: a prompt, statements, commands, results that change |
+//! | [`follow`] | a job: its result, its progress, Ctrl-C, the summary |
 //! | [`output`] | results as table, changelog, CSV, JSON |
 //! | [`bench`] | `eddyline bench nexmark` |
 //! | [`control`] | `eddyline savepoint`, `eddyline stop`, and the other end of them |
@@ -15,12 +17,14 @@ mod args;
 mod bench;
 mod control;
 mod exit;
+mod follow;
 mod output;
 mod run;
+mod shell;
 mod state;
+mod terminal;
 
 use args::{Args, Command};
-use clap::Parser;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -28,8 +32,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> std::process::ExitCode {
     std::panic::set_hook(Box::new(exit::report_panic));
     log_to_stderr();
-    let exit = match Args::parse().command {
+    let exit = match Args::read().command {
         Command::Run(args) => run::run(&args),
+        Command::Sql(args) => shell::sql(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Savepoint(args) => control::savepoint(&args),
         Command::Stop(args) => control::stop(&args),

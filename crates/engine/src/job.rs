@@ -6,6 +6,7 @@ use crate::control::JobControl;
 use crate::error::{from_connector, from_runtime};
 use crate::kept::KEPT;
 use crate::kept_state::KeptState;
+use crate::settings::ResultMode;
 use crate::state_tables::StateTables;
 use crate::{Engine, ScriptError, Settings};
 use arrow::array::RecordBatch;
@@ -83,8 +84,8 @@ pub struct ResultShape {
     pub presentation: Presentation,
     /// True when nothing that was added is ever taken back.
     pub append_only: bool,
-    /// `sql-client.execution.result-mode` asks for a changelog.
-    pub shows_changelog: bool,
+    /// `sql-client.execution.result-mode`.
+    pub mode: ResultMode,
     /// Columns that identify a row at any moment.
     pub key: Option<Vec<usize>>,
     /// The session time zone, for TIMESTAMP_LTZ.
@@ -92,6 +93,12 @@ pub struct ResultShape {
 }
 
 impl ResultShape {
+    /// Does the result come to an end, over input that does or does not?
+    pub fn ends(&self, bounded: bool) -> bool {
+        let appends = self.append_only && self.presentation.sort.is_empty();
+        bounded || (appends && self.presentation.limit.is_some())
+    }
+
     /// The columns that are shown.
     pub fn visible_schema(&self) -> SchemaRef {
         crate::result::visible_schema(&self.schema, &self.presentation)
@@ -423,7 +430,7 @@ fn result_shape(settings: &Settings, dataflow: &Dataflow, presentation: Presenta
         schema: sink.schema.clone(),
         presentation,
         append_only: input.traits.mode == ChangeMode::AppendOnly,
-        shows_changelog: settings.shows_changelog(),
+        mode: settings.result_mode(),
         key: sink.key.clone(),
         time_zone: settings.time_zone().to_owned(),
     })

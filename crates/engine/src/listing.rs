@@ -1,6 +1,6 @@
 //! Answers that are small tables: what SHOW, DESCRIBE, SET and EXPLAIN return.
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub(crate) fn flags(values: Vec<bool>) -> ArrayRef {
 }
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-    let nullable = |a: &ArrayRef| *a.data_type() == DataType::Utf8;
+    let nullable = |a: &ArrayRef| *a.data_type() == DataType::Utf8 || a.null_count() > 0;
     let fields: Vec<Field> = columns.iter().map(|(n, a)| Field::new(*n, a.data_type().clone(), nullable(a))).collect();
     let arrays = columns.into_iter().map(|(_, a)| a).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("columns of equal length, typed by themselves")

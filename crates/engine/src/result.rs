@@ -7,7 +7,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use eddyline_changes::{ChangeBatch, Weights};
-use eddyline_planner::{Presentation, SqlError};
+use eddyline_planner::{Presentation, SortColumn as SortBy, SqlError};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -94,16 +94,18 @@ impl ResultTable {
     fn sorted(&self, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
         let all = concat_batches(&batches[0].schema(), batches)?;
         let Presentation { sort, limit, offset, .. } = &self.presentation;
-        let columns: Vec<SortColumn> = sort
-            .iter()
-            .map(|s| SortColumn {
-                values: all.column(s.column).clone(),
-                options: Some(SortOptions { descending: !s.ascending, nulls_first: s.nulls_first }),
-            })
-            .collect();
-        let order = lexsort_to_indices(&columns, limit.map(|l| l.saturating_add(*offset)))?;
+        let order = sort_order(&all, sort, limit.map(|l| l.saturating_add(*offset)))?;
         take_record_batch(&all, &order)
     }
+}
+
+/// Which rows come first by `sort`, `limit` of them.
+pub(crate) fn sort_order(rows: &RecordBatch, sort: &[SortBy], limit: Option<usize>) -> Result<UInt32Array, ArrowError> {
+    let by = |s: &SortBy| SortColumn {
+        values: rows.column(s.column).clone(),
+        options: Some(SortOptions { descending: !s.ascending, nulls_first: s.nulls_first }),
+    };
+    lexsort_to_indices(&sort.iter().map(by).collect::<Vec<_>>(), limit)
 }
 
 /// The schema without the columns that a result is only sorted by.

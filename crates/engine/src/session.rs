@@ -5,10 +5,11 @@ use crate::collect::{CHANNEL, COLLECT};
 use crate::ddl::{self, Definer};
 use crate::error::{from_catalog, from_connector, from_runtime};
 use crate::job::{self, Epochs, RunningJob};
+use crate::jobs::{BackgroundJob, EndedJob, Jobs};
 use crate::kept::{Database, Reads};
 use crate::listing::Listing;
 use crate::state_tables::StateTables;
-use crate::{Engine, ScriptError, Settings, delivery, show};
+use crate::{Engine, SavepointPlace, ScriptError, Settings, delivery, show};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
 use eddyline_connectors::{SinkChanges, SourceChanges};
 use eddyline_functions::scalar::Moment;
@@ -38,6 +39,8 @@ pub struct Session {
     pub(crate) database: Arc<Database>,
     /// What the statement that was planned last reads of the state of jobs.
     states: Mutex<Option<Arc<StateTables>>>,
+    /// Jobs in the background.
+    jobs: Jobs,
 }
 
 impl Session {
@@ -48,6 +51,7 @@ impl Session {
             settings: Settings::new(),
             database: Arc::default(),
             states: Mutex::default(),
+            jobs: Jobs::default(),
         }
     }
 
@@ -130,6 +134,7 @@ impl Session {
             StatementKind::ExplainAlter { from, statement } => {
                 Ok(Outcome::Listing(self.explain_alter(from.as_deref(), statement)?))
             }
+            StatementKind::StopJob { job, savepoint, drain } => self.stop_job(job, *savepoint, *drain),
             StatementKind::Show(show) => Ok(Outcome::Listing(self.show(show)?)),
             StatementKind::Describe(name) => Ok(Outcome::Listing(self.describe(name)?)),
             StatementKind::Set { key, value } => Ok(self.set(key, value)?),
@@ -143,6 +148,38 @@ impl Session {
                 Ok(Outcome::Done("all settings reset".into()))
             }
         }
+    }
+
+    /// A job that was started goes on in the background, for as long as the session lives. Returns its id.
+    pub fn keep(&mut self, job: RunningJob) -> u64 {
+        self.jobs.keep(job, self.engine.rim().clock.wall_ms())
+    }
+
+    /// The jobs in the background.
+    pub fn background(&self) -> impl Iterator<Item = BackgroundJob<'_>> {
+        self.jobs.running()
+    }
+
+    /// Takes a job out of the background, to be followed to its end.
+    pub fn take_background(&mut self) -> Option<(u64, RunningJob)> {
+        self.jobs.take()
+    }
+
+    /// Which jobs in the background have ended since this was asked last.
+    pub fn take_ended(&mut self) -> Vec<EndedJob> {
+        self.jobs.take_ended()
+    }
+
+    fn stop_job(&mut self, job: &str, savepoint: bool, drain: bool) -> Result<Outcome, ScriptError> {
+        let found = self.jobs.find(job)?;
+        let (id, control) = (found.id, found.job.control());
+        let place = savepoint.then_some(SavepointPlace::Default);
+        let made = control.stop(place.as_ref(), drain).map_err(ScriptError::Job)?;
+        self.jobs.wait(id);
+        Ok(match made {
+            Some(made) => Outcome::Listing(Listing::texts(vec![("savepoint path", vec![Some(made.location)])])),
+            None => Outcome::Done(format!("job '{}' stopped", control.name())),
+        })
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<Outcome, SqlError> {
@@ -300,11 +337,14 @@ impl Session {
     ///
     /// # Errors
     /// What cannot be planned or opened.
-    pub(crate) fn start(&self, outputs: Vec<JobOutput>) -> Result<Outcome, ScriptError> {
+    pub(crate) fn start(&mut self, outputs: Vec<JobOutput>) -> Result<Outcome, ScriptError> {
         let tables: Vec<&str> = outputs.iter().filter_map(written_table).collect();
         let beginning = Beginning::of_inserts(&self.engine, &self.settings, &tables)?;
         if self.engine.is_dry_run() {
             return Ok(Outcome::Listing(self.alteration(outputs, &beginning)?));
+        }
+        if beginning.checkpoints.is_some() || self.settings.pipeline_name().is_some() {
+            self.jobs.check_unique(&beginning.name)?;
         }
         let options = beginning.planned(self.planner_options());
         let number = self.engine.next_channel();
@@ -399,7 +439,11 @@ impl Session {
         })
     }
 
-    fn show(&self, show: &Show) -> Result<Listing, SqlError> {
+    /// What SHOW lists.
+    ///
+    /// # Errors
+    /// An unknown name; a place that cannot be read.
+    pub fn show(&mut self, show: &Show) -> Result<Listing, SqlError> {
         Ok(match show {
             Show::Tables { like } => show::tables(&self.catalog, like.as_deref()),
             Show::Views => show::views(&self.catalog),
@@ -412,10 +456,29 @@ impl Session {
                 show::names("connector name", names.map(str::to_owned))
             }
             Show::Checkpoints { job, location } => self.show_checkpoints(job.as_deref(), location.as_deref())?,
-            Show::Jobs => {
-                return Err(SqlError::new(SqlError::UNSUPPORTED, "SHOW JOBS needs a server, which is not there yet")
-                    .with_hint("a job of `eddyline run` shows its progress on the terminal, or with --json"));
-            }
+            Show::Jobs => self.jobs.listing(),
+        })
+    }
+
+    /// Tables, views, or both, with what they are.
+    pub fn relations(&self, tables: bool, views: bool) -> Listing {
+        show::relations(&self.catalog, tables, views)
+    }
+
+    /// Functions whose name has a part like the pattern.
+    pub fn functions_like(&self, pattern: Option<&str>) -> Listing {
+        show::functions(self.engine.functions().names(), pattern)
+    }
+
+    /// A statement that makes a table or view again.
+    ///
+    /// # Errors
+    /// An unknown name.
+    pub fn definition(&self, name: &str) -> Result<String, SqlError> {
+        Ok(match self.catalog.object(name).map_err(from_catalog)? {
+            Object::Table(table) => table.to_sql(),
+            Object::View(view) => view.to_sql(),
+            Object::MaterializedView(view) => view.to_sql(),
         })
     }
 
@@ -430,7 +493,11 @@ impl Session {
         show::checkpoints(&self.engine, location, job)
     }
 
-    fn describe(&self, name: &str) -> Result<Listing, SqlError> {
+    /// The columns of a table or view, as DESCRIBE lists them.
+    ///
+    /// # Errors
+    /// An unknown name; a view whose query no longer holds.
+    pub fn describe(&self, name: &str) -> Result<Listing, SqlError> {
         match self.catalog.object(name).map_err(from_catalog)? {
             Object::Table(table) => Ok(show::describe_table(table)),
             Object::MaterializedView(view) => Ok(show::describe_table(&view.table)),

@@ -29,6 +29,31 @@ pub(crate) fn materialized_views(catalog: &Catalog) -> Listing {
     Listing::texts(vec![("materialized view name", names.map(|(n, _)| Some(n.to_owned())).collect())])
 }
 
+/// Tables, views, or both: names, what they are, and the connectors of tables.
+pub(crate) fn relations(catalog: &Catalog, tables: bool, views: bool) -> Listing {
+    let wanted = |object: &Object| match object {
+        Object::Table(_) => tables,
+        Object::View(_) | Object::MaterializedView(_) => views,
+    };
+    let found: Vec<(&str, &Object)> = catalog.objects().filter(|(_, object)| wanted(object)).collect();
+    let connector = |object: &Object| match object {
+        Object::Table(table) => table.options.get("connector").cloned(),
+        Object::View(_) | Object::MaterializedView(_) => None,
+    };
+    Listing::texts(vec![
+        ("name", found.iter().map(|(name, _)| Some((*name).to_owned())).collect()),
+        ("type", found.iter().map(|(_, object)| Some(object.kind().to_owned())).collect()),
+        ("connector", found.iter().map(|(_, object)| connector(object)).collect()),
+    ])
+}
+
+/// Functions whose name has a part like `pattern`, in any case.
+pub(crate) fn functions(all: Vec<String>, pattern: Option<&str>) -> Listing {
+    let pattern = pattern.map(|p| format!("%{}%", p.to_lowercase()));
+    let fits = |name: &String| pattern.as_deref().is_none_or(|p| matches_like(p, &name.to_lowercase()));
+    names("function name", all.into_iter().filter(fits))
+}
+
 /// `SHOW CHECKPOINTS`: what was tried, and what is there.
 ///
 /// # Errors

@@ -30,7 +30,7 @@ pub use bind::unnest::Unnest;
 pub use bind::window_assign::WindowAssign;
 pub use error::{SqlError, TextPosition};
 pub use optimize::with_marks as subqueries_with_marks;
-pub use parse::parse;
+pub use parse::{Split, parse, split};
 pub use planner::{
     BoundQuery, Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn, StateTables,
     TableGives, TableTakes, Target,

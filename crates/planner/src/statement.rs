@@ -104,6 +104,15 @@ pub enum StatementKind {
         /// Its value, as text.
         value: String,
     },
+    /// `STOP JOB 'job' [WITH SAVEPOINT] [WITH DRAIN]`.
+    StopJob {
+        /// Its name, or its number as SHOW JOBS lists it.
+        job: String,
+        /// `WITH SAVEPOINT`.
+        savepoint: bool,
+        /// `WITH DRAIN`.
+        drain: bool,
+    },
     /// `SET` alone: list all settings.
     ShowSettings,
     /// `RESET 'key'`, or `RESET` for all.

@@ -9,7 +9,8 @@ mod queries;
 
 use crate::args::{BenchArgs, NexmarkArgs, Suite};
 use crate::exit::Exit;
-use crate::run::{grouped, tokio_runtime};
+use crate::follow::grouped;
+use crate::run::tokio_runtime;
 use eddyline_checkpoint::{Attempt, CheckpointError, CheckpointStore, Outcome, Place};
 use eddyline_engine::{Engine, EngineConfig, Observer, ScriptError};
 use measure::Measurement;

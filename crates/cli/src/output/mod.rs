@@ -7,13 +7,16 @@ mod aligned;
 mod cell;
 mod csv;
 mod json;
+mod page;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use aligned::AlignedRows;
+pub(crate) use cell::{Cells, is_number, shown};
 pub(crate) use csv::CsvRows;
 pub(crate) use json::{EventRows, JsonRows};
+pub(crate) use page::{More, Needed, Page, brief, cut, fitted};
 pub(crate) use table::TableRows;
 
 use eddyline_engine::RowKind;

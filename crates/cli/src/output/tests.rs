@@ -25,11 +25,15 @@ fn text(mut writer: impl RowWriter, batch: &RecordBatch, kinds: Option<&[(u32, R
     String::from_utf8(out).expect("text")
 }
 
+fn page(rows_max: usize, footer: bool) -> Page {
+    Page { rows_max, footer, ..Page::endless() }
+}
+
 const KINDS: &[(u32, RowKind)] = &[(0, Insert), (0, UpdateBefore), (1, UpdateAfter), (1, Delete)];
 
 #[test]
 fn a_table_has_numbers_on_the_right_and_counts_its_rows() {
-    let table = TableRows::new(words().schema(), "UTC", usize::MAX, true);
+    let table = TableRows::new(words().schema(), "UTC", page(usize::MAX, true));
     let want = "\
 +--------+------+
 | name   | n    |
@@ -45,7 +49,7 @@ fn a_table_has_numbers_on_the_right_and_counts_its_rows() {
 
 #[test]
 fn a_long_table_is_cut_and_says_so() {
-    let table = TableRows::new(words().schema(), "UTC", 1, true);
+    let table = TableRows::new(words().schema(), "UTC", page(1, true));
     let shown = text(table, &words(), None);
     assert!(shown.ends_with("3 rows, 1 shown; --format csv prints all\n"), "{shown}");
     assert!(!shown.contains("-20"), "{shown}");
@@ -53,7 +57,7 @@ fn a_long_table_is_cut_and_says_so() {
 
 #[test]
 fn an_empty_table_has_its_header() {
-    let table = TableRows::new(words().schema(), "UTC", 1, true);
+    let table = TableRows::new(words().schema(), "UTC", page(1, true));
     let want = "+------+---+\n| name | n |\n+------+---+\n+------+---+\n0 rows\n";
     assert_eq!(text(table, &words().slice(0, 0), None), want);
 }
@@ -63,7 +67,7 @@ fn wide_characters_and_line_breaks_keep_the_frame() {
     let column: ArrayRef = Arc::new(StringArray::from(vec!["日本", "a\nb"]));
     let rows = batch(vec![("t", column)]);
     let want = "+------+\n| t    |\n+------+\n| 日本 |\n| a\\nb |\n+------+\n";
-    assert_eq!(text(TableRows::new(rows.schema(), "UTC", 9, false), &rows, None), want);
+    assert_eq!(text(TableRows::new(rows.schema(), "UTC", page(9, false)), &rows, None), want);
 }
 
 #[test]
@@ -165,14 +169,14 @@ fn values_are_shown_as_their_cast_to_string() {
     ]);
     let line = text(CsvRows::new(rows.schema(), "UTC", false), &rows, None);
     assert_eq!(line, "b,f,bytes,l,r,i\nTRUE,Infinity,ab,\"[1, NULL]\",(1.0E8),+1-02\n");
-    let table = text(TableRows::new(rows.schema(), "UTC", 1, false), &rows, None);
+    let table = text(TableRows::new(rows.schema(), "UTC", page(1, false)), &rows, None);
     assert!(table.contains("| TRUE | Infinity | ab    | [1, NULL] | (1.0E8) | +1-02 |"), "{table}");
 }
 
 #[test]
 fn rows_without_columns_do_not_panic() {
     let rows = RecordBatch::new_empty(Arc::new(Schema::empty()));
-    assert_eq!(text(TableRows::new(rows.schema(), "UTC", 1, false), &rows, None), "+\n|\n+\n+\n");
+    assert_eq!(text(TableRows::new(rows.schema(), "UTC", page(1, false)), &rows, None), "+\n|\n+\n+\n");
 }
 
 #[test]
@@ -180,7 +184,7 @@ fn a_cell_of_any_length_has_its_place_in_the_frame() {
     let long = "x".repeat(100_000);
     let column: ArrayRef = Arc::new(StringArray::from(vec![long.as_str(), "y"]));
     let rows = batch(vec![("name", column)]);
-    let table = text(TableRows::new(rows.schema(), "UTC", usize::MAX, false), &rows, None);
+    let table = text(TableRows::new(rows.schema(), "UTC", page(usize::MAX, false)), &rows, None);
     let aligned = text(AlignedRows::new(rows.schema(), "UTC"), &rows, None);
     assert!(table.lines().all(|l| l.len() == 100_004), "all lines are of one length");
     assert!(table.contains(&format!("| y{} |", " ".repeat(99_999))));
@@ -196,4 +200,66 @@ fn a_time_beyond_the_calendar_is_an_error_and_not_a_text() {
     assert!(
         error.to_string().contains("a value cannot be printed: ") && error.to_string().contains("9223372036854775807")
     );
+}
+
+#[test]
+fn a_table_that_is_too_wide_is_cut_and_says_so() {
+    let text_column: ArrayRef = Arc::new(StringArray::from(vec!["a story that has no end", "short"]));
+    let number: ArrayRef = Arc::new(Int64Array::from(vec![1234567890, 2]));
+    let rows = batch(vec![("text", text_column), ("number", number)]);
+    let narrow = Page { width_max: 34, ..Page::endless() };
+    let want = "\
++-------------------+------------+
+| text              | number     |
++-------------------+------------+
+| a story that has… | 1234567890 |
+| short             |          2 |
++-------------------+------------+
+2 rows
+wider than the terminal: --format csv prints all
+";
+    assert_eq!(text(TableRows::new(rows.schema(), "UTC", narrow.clone()), &rows, None), want);
+    let narrower = Page { width_max: 30, ..narrow };
+    let shown = text(TableRows::new(rows.schema(), "UTC", narrower), &rows, None);
+    assert!(shown.starts_with("+------------------------+---+\n| text                   | … |\n"), "{shown}");
+}
+
+#[test]
+fn an_expanded_table_is_a_list_per_row() {
+    let expanded = Page { expanded: true, ..Page::endless() };
+    let want = "\
+-[ RECORD 1 ]
+name | ß, \"x\"
+n    | 1
+-[ RECORD 2 ]
+name | NULL
+n    | -20
+2 rows
+";
+    assert_eq!(text(TableRows::new(words().schema(), "UTC", expanded), &words().slice(0, 2), None), want);
+}
+
+#[test]
+fn null_is_not_the_text_null_where_there_are_colours() {
+    let column: ArrayRef = Arc::new(StringArray::from(vec![Some("NULL"), None]));
+    let rows = batch(vec![("t", column)]);
+    let coloured = Page { colours: true, footer: false, ..Page::endless() };
+    let table = text(TableRows::new(rows.schema(), "UTC", coloured), &rows, None);
+    assert!(table.ends_with("| NULL |\n| \x1b[2mNULL\x1b[0m |\n+------+\n"), "{table:?}");
+}
+
+#[test]
+fn a_changelog_in_a_frame() {
+    let rows = words();
+    let want = "\
++----+--------+-----+
+| op | name   |   n |
++----+--------+-----+
+| +I | ß, \"x\" |   1 |
+| -D | NULL   | -20 |
++----+--------+-----+
+Received a total of 2 changes
+";
+    let kinds = [KINDS[0], KINDS[3]];
+    assert_eq!(text(AlignedRows::new(rows.schema(), "UTC").framed(), &rows, Some(&kinds)), want);
 }

@@ -1,26 +1,12 @@
-//! `eddyline run`: reads the script and the settings, runs it, follows its jobs.
-//!
-//! | module | holds |
-//! |---|---|
-//! | `follow` | one job: events, progress, Ctrl-C, summary |
-//! | `view` | the result of a SELECT on its way to standard output |
-//! | `report` | notes, progress and events: what goes beside the result |
-//! | `interrupt` | Ctrl-C |
+//! `eddyline run`: reads the script and the settings, and runs it; its jobs are [followed](crate::follow).
 
-mod follow;
-mod interrupt;
-mod report;
-mod view;
-
-use crate::args::RunArgs;
+use crate::args::{RunArgs, SettingArgs};
 use crate::exit::Exit;
+use crate::follow::{Follower, Interrupts, Manner, Reporter, TERMINAL_ROWS_MAX};
+use crate::output::Page;
+use crate::terminal::Before;
 use eddyline_engine::{Engine, EngineConfig, ScriptError, Session, SqlError};
-pub(crate) use report::{grouped, tell};
-
-use follow::Follower;
-use interrupt::Interrupts;
-use report::Reporter;
-use std::io::Read;
+use std::io::IsTerminal;
 use std::path::Path;
 
 /// Runs a script.
@@ -28,8 +14,8 @@ use std::path::Path;
 /// # Errors
 /// The exit code, when not all went well; what happened has been told.
 pub(crate) fn run(args: &RunArgs) -> Result<Exit, Exit> {
-    let reporter = Reporter::new(args);
-    let sql = read_script(&args.file).map_err(|e| reporter.usage(&e))?;
+    let reporter = Reporter::new(args.json, args.quiet);
+    let sql = text_of(&args.file).map_err(|e| reporter.usage(&e))?;
     let tokio = tokio_runtime().map_err(|e| reporter.usage(&format!("cannot start: {e}")))?;
     let engine = Engine::new(EngineConfig {
         environment: std::env::vars().collect(),
@@ -41,10 +27,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Exit> {
         ..EngineConfig::new(tokio.handle().clone())
     });
     let mut session = engine.session();
-    apply_settings(args, &mut session).map_err(|e| reporter.error(&e, None))?;
+    apply_settings(&args.settings, &mut session).map_err(|e| reporter.error(&e, None))?;
 
-    let interrupts = Interrupts::listen(tokio.handle());
-    let mut follower = Follower::new(args, &reporter, &interrupts);
+    let interrupts = Interrupts::listen(tokio.handle(), Before::now());
+    let manner = manner(args);
+    let mut follower = Follower::new(&manner, &reporter, &interrupts);
     let ended = session.run_script(&sql, &mut follower);
     let exit = match ended {
         Ok(()) if engine.is_savepoint_left() => {
@@ -62,31 +49,41 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Exit> {
     Ok(exit)
 }
 
+fn manner(args: &RunArgs) -> Manner {
+    let rows_max = if std::io::stdout().is_terminal() { TERMINAL_ROWS_MAX } else { usize::MAX };
+    let page = Page { rows_max, footer: !args.quiet, ..Page::endless() };
+    Manner { format: args.format, json: args.json, page, cancels_selects: false }
+}
+
 /// Where I/O runs. Two workers: readers and writers do little more than wait.
 pub(crate) fn tokio_runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("eddyline-io").enable_all().build()
 }
 
-fn read_script(file: &Path) -> Result<String, String> {
+/// The text of a file; `-` is standard input.
+///
+/// # Errors
+/// Says why it cannot be read.
+pub(crate) fn text_of(file: &Path) -> Result<String, String> {
     if file.as_os_str() == "-" {
-        let mut sql = String::new();
-        return match std::io::stdin().read_to_string(&mut sql) {
-            Ok(_) => Ok(sql),
-            Err(e) => Err(format!("cannot read standard input: {e}")),
-        };
+        let text = std::io::read_to_string(std::io::stdin());
+        return text.map_err(|e| format!("cannot read standard input: {e}"));
     }
     std::fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()))
 }
 
 /// The file first, then `--set`, then `--shards`: what is typed wins.
-fn apply_settings(args: &RunArgs, session: &mut Session) -> Result<(), SqlError> {
+///
+/// # Errors
+/// A file that cannot be read; a setting or a value that does not fit.
+pub(crate) fn apply_settings(args: &SettingArgs, session: &mut Session) -> Result<(), SqlError> {
     let settings = session.settings_mut();
     if let Some(file) = &args.config {
         let text = std::fs::read_to_string(file)
             .map_err(|e| SqlError::new(SqlError::INVALID_PARAMETER, format!("cannot read {}: {e}", file.display())))?;
         settings.set_toml(&text)?;
     }
-    for (key, value) in &args.settings {
+    for (key, value) in &args.set {
         settings.set(key, value)?;
     }
     if let Some(shards) = args.shards {

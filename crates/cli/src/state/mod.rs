@@ -3,7 +3,8 @@
 
 use crate::args::{StateArgs, StatePlace, StateVerb};
 use crate::exit::Exit;
-use crate::run::{grouped, tell, tokio_runtime};
+use crate::follow::{grouped, tell};
+use crate::run::tokio_runtime;
 use eddyline_checkpoint::{
     Attempt, CheckpointError, CheckpointStore, ColumnFact, Found, Manifest, OperatorFact, Outcome, Place, Savepoint,
 };

@@ -14,7 +14,7 @@ fn shape(presentation: Presentation, append_only: bool) -> ResultShape {
         schema: schema(),
         presentation,
         append_only,
-        shows_changelog: false,
+        mode: crate::settings::ResultMode::Table,
         key: None,
         time_zone: "UTC".into(),
     }

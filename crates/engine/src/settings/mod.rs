@@ -37,6 +37,17 @@ const ZERO: &[&str] = &[
     "table.exec.state.ttl",
 ];
 
+/// How a result that changes is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResultMode {
+    /// As the table that it is now.
+    Table,
+    /// Change by change.
+    Changelog,
+    /// Change by change, in a frame.
+    Tableau,
+}
+
 /// What becomes of a job whose state nothing bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnboundedState {
@@ -260,9 +271,22 @@ impl Settings {
         }
     }
 
-    /// `sql-client.execution.result-mode` = `changelog`.
-    pub fn shows_changelog(&self) -> bool {
-        self.of("sql-client.execution.result-mode") == "changelog"
+    /// `sql-client.execution.result-mode`.
+    pub fn result_mode(&self) -> ResultMode {
+        match self.of("sql-client.execution.result-mode") {
+            "changelog" => ResultMode::Changelog,
+            "tableau" => ResultMode::Tableau,
+            _ => ResultMode::Table,
+        }
+    }
+
+    /// `table.dml-sync`: is the job of an INSERT waited for, whose input ends or does not?
+    pub fn waits_for_insert(&self, bounded: bool) -> bool {
+        match self.of("table.dml-sync") {
+            "true" => true,
+            "false" => false,
+            _ => bounded,
+        }
     }
 
     fn of(&self, name: &'static str) -> &str {

@@ -44,6 +44,7 @@ mod patterns;
 mod refuse;
 mod script;
 mod session;
+mod split;
 mod statements;
 mod syntax_error;
 #[cfg(test)]
@@ -52,6 +53,7 @@ mod types;
 mod windows;
 
 pub(crate) use hints::times_to_live;
+pub use split::{Split, split};
 pub use types::{arrow_type, sql_type};
 
 use crate::SqlError;

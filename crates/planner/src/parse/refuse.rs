@@ -6,7 +6,7 @@ use crate::SqlError;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// How statements begin that other engines have: words, hint.
-const STATEMENTS: [(&[&str], &str); 39] = [
+const STATEMENTS: [(&[&str], &str); 38] = [
     (&["CREATE", "CATALOG"], "tables and views live in one place; leave the statement out"),
     (&["CREATE", "DATABASE"], "tables and views live in one place; leave the statement out"),
     (&["CREATE", "SCHEMA"], "tables and views live in one place; leave the statement out"),
@@ -39,7 +39,6 @@ const STATEMENTS: [(&[&str], &str); 39] = [
     (&["CALL"], "there are no procedures"),
     (&["COMPILE", "PLAN"], "EXPLAIN shows the plan"),
     (&["EXECUTE", "PLAN"], "run the INSERT itself"),
-    (&["STOP", "JOB"], "stop the process that runs the job"),
     (&["COMMIT"], "there are no transactions; EXECUTE STATEMENT SET runs several INSERTs as one job"),
     (&["ROLLBACK"], "there are no transactions"),
     (&["START"], "there are no transactions; EXECUTE STATEMENT SET runs several INSERTs as one job"),
@@ -49,9 +48,9 @@ const STATEMENTS: [(&[&str], &str); 39] = [
 ];
 
 /// Words that begin statements that are supported.
-const BEGINNINGS: [&str; 19] = [
+const BEGINNINGS: [&str; 20] = [
     "SELECT", "WITH", "VALUES", "CREATE", "DROP", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "FLUSH", "EXECUTE",
-    "BEGIN", "EXPLAIN", "SHOW", "DESCRIBE", "DESC", "SET", "RESET", "TABLE",
+    "BEGIN", "EXPLAIN", "SHOW", "DESCRIBE", "DESC", "SET", "RESET", "STOP", "TABLE",
 ];
 
 /// `<what> is not supported`.
@@ -70,7 +69,7 @@ pub(super) fn statement(cursor: &Cursor<'_>) -> SqlError {
     match super::syntax_error::nearest(&upper, &BEGINNINGS) {
         Some(near) => error.with_hint(format!("did you mean {near}?")),
         None => error.with_hint(
-            "statements begin with SELECT, WITH, CREATE, DROP, INSERT, UPDATE, DELETE, EXECUTE, EXPLAIN, SHOW, DESCRIBE, SET or RESET",
+            "statements begin with SELECT, WITH, CREATE, DROP, INSERT, UPDATE, DELETE, EXECUTE, EXPLAIN, SHOW, DESCRIBE, SET, RESET or STOP",
         ),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::dialect::FlinkDialect;
 use crate::{SqlError, TextPosition};
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError};
 
 /// SQL text and its tokens.
 pub(super) struct Text<'a> {
@@ -19,23 +19,17 @@ impl<'a> Text<'a> {
     /// # Errors
     /// A string, quoted name or comment without an end; a character that SQL does not know.
     pub(super) fn read(sql: &'a str) -> Result<Self, SqlError> {
+        let (text, error) = Self::read_as_far(sql);
+        error.map_or(Ok(text), |e| Err(unreadable(&e)))
+    }
+
+    /// The tokens up to what is none, and why that is none.
+    pub(super) fn read_as_far(sql: &'a str) -> (Self, Option<TokenizerError>) {
         let lines = std::iter::once(0).chain(sql.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let dialect = FlinkDialect::default();
-        let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|e| {
-            let message = match e.message.as_str() {
-                "Unterminated string literal" => "syntax error: this string has no closing quote".to_owned(),
-                m if m.starts_with("Expected close delimiter") => {
-                    "syntax error: this quoted name has no closing quote".to_owned()
-                }
-                m if m.contains("EOF while in a multi-line comment") => {
-                    "syntax error: a comment has no closing */".to_owned()
-                }
-                m => format!("syntax error: {}", m.trim()),
-            };
-            let position = position(e.location).unwrap_or(TextPosition { line: 1, column: 1 });
-            SqlError::new(SqlError::SYNTAX, message).at(position)
-        })?;
-        Ok(Self { sql, lines, ascii: sql.is_ascii(), tokens, dialect })
+        let mut tokens = Vec::new();
+        let error = Tokenizer::new(&dialect, sql).tokenize_with_location_into_buf(&mut tokens).err();
+        (Self { sql, lines, ascii: sql.is_ascii(), tokens, dialect }, error)
     }
 
     /// All tokens.
@@ -50,13 +44,9 @@ impl<'a> Text<'a> {
     pub(super) fn statements(&self) -> Result<Vec<&[TokenWithSpan]>, SqlError> {
         let mut found = Vec::new();
         let mut rest: &[TokenWithSpan] = &self.tokens;
-        while let Some(begin) = rest.iter().position(|t| !is_space(t) && t.token != Token::SemiColon) {
-            rest = &rest[begin..];
-            let set = opens_set(rest);
-            let end = if set { end_of_set(rest)? } else { rest.iter().position(|t| t.token == Token::SemiColon) };
-            let end = end.unwrap_or(rest.len());
-            found.push(trimmed(&rest[..end]));
-            rest = &rest[end..];
+        while let Some((statement, after)) = first_statement(rest)? {
+            found.push(statement);
+            rest = after;
         }
         Ok(found)
     }
@@ -67,7 +57,8 @@ impl<'a> Text<'a> {
         self.sql.get(from..to.max(from)).unwrap_or_default()
     }
 
-    fn byte(&self, at: Location) -> usize {
+    /// The byte at a place.
+    pub(super) fn byte(&self, at: Location) -> usize {
         let Some(&begin) = self.lines.get((at.line as usize).wrapping_sub(1)) else { return self.sql.len() };
         let characters = (at.column as usize).saturating_sub(1);
         // A script may be one long line: do not walk along it for every statement.
@@ -77,6 +68,34 @@ impl<'a> Text<'a> {
         let line = &self.sql[begin..];
         line.char_indices().nth(characters).map_or(self.sql.len(), |(byte, _)| begin + byte)
     }
+}
+
+/// The first statement, and the tokens behind it, from its semicolon on; `None` where there is no statement.
+///
+/// # Errors
+/// A statement set without END.
+pub(super) fn first_statement(
+    tokens: &[TokenWithSpan],
+) -> Result<Option<(&[TokenWithSpan], &[TokenWithSpan])>, SqlError> {
+    let Some(begin) = tokens.iter().position(|t| !is_space(t) && t.token != Token::SemiColon) else { return Ok(None) };
+    let tokens = &tokens[begin..];
+    let set = opens_set(tokens);
+    let end = if set { end_of_set(tokens)? } else { tokens.iter().position(|t| t.token == Token::SemiColon) };
+    let (statement, rest) = tokens.split_at(end.unwrap_or(tokens.len()));
+    Ok(Some((trimmed(statement), rest)))
+}
+
+/// What is wrong with text that is no SQL.
+fn unreadable(error: &TokenizerError) -> SqlError {
+    let message = match error.message.as_str() {
+        "Unterminated string literal" => "syntax error: this string has no closing quote".to_owned(),
+        m if m.starts_with("Expected close delimiter") => {
+            "syntax error: this quoted name has no closing quote".to_owned()
+        }
+        m if m.contains("EOF while in a multi-line comment") => "syntax error: a comment has no closing */".to_owned(),
+        m => format!("syntax error: {}", m.trim()),
+    };
+    SqlError::new(SqlError::SYNTAX, message).at(position(error.location).unwrap_or(TextPosition { line: 1, column: 1 }))
 }
 
 /// The place of a token; made-up tokens have none.
@@ -100,7 +119,8 @@ fn trimmed(tokens: &[TokenWithSpan]) -> &[TokenWithSpan] {
 
 /// `[EXPLAIN [word]] {EXECUTE STATEMENT SET BEGIN | STATEMENT SET BEGIN | BEGIN STATEMENT SET}`.
 fn opens_set(tokens: &[TokenWithSpan]) -> bool {
-    let words: Vec<&Token> = tokens.iter().filter(|t| !is_space(t)).take(6).map(|t| &t.token).collect();
+    let own = tokens.iter().take_while(|t| t.token != Token::SemiColon);
+    let words: Vec<&Token> = own.filter(|t| !is_space(t)).take(6).map(|t| &t.token).collect();
     words.windows(2).enumerate().any(|(at, w)| {
         let before =
             at == 0 || ["EXECUTE", "BEGIN"].iter().any(|x| is_word(words[at - 1], x)) || is_word(words[0], "EXPLAIN");

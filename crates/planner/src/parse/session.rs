@@ -1,4 +1,4 @@
-//! SHOW, DESCRIBE, SET, RESET.
+//! SHOW, DESCRIBE, SET, RESET, STOP JOB.
 
 use super::cursor::Cursor;
 use super::refuse;
@@ -110,6 +110,18 @@ pub(super) fn reset(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> 
         return Ok(StatementKind::Reset(None));
     }
     Ok(StatementKind::Reset(Some(key(cursor)?)))
+}
+
+/// `STOP JOB 'job' [WITH SAVEPOINT] [WITH DRAIN]`.
+///
+/// # Errors
+/// A syntax error.
+pub(super) fn stop(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    cursor.expect_words(&["STOP", "JOB"])?;
+    let job = cursor.string("the name or the id of a job as a string")?;
+    let savepoint = cursor.words(&["WITH", "SAVEPOINT"]);
+    let drain = cursor.words(&["WITH", "DRAIN"]);
+    Ok(StatementKind::StopJob { job, savepoint, drain })
 }
 
 /// A key as a string, or bare with dots and dashes.

@@ -49,6 +49,7 @@ fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         "DESCRIBE" | "DESC" => session::describe(cursor),
         "SET" => session::set(cursor),
         "RESET" => session::reset(cursor),
+        "STOP" => session::stop(cursor),
         _ => Err(refuse::statement(cursor)),
     }
 }

@@ -205,6 +205,8 @@ fn views_inserts_and_sets() {
         ("SET", "ShowSettings"),
         ("SET 'a.b' = 'it''s'", "Set { key: \"a.b\", value: \"it's\" }"),
         ("SET a.b-c = 10 s", "Set { key: \"a.b-c\", value: \"10 s\" }"),
+        ("STOP JOB 'a'", "StopJob { job: \"a\", savepoint: false, drain: false }"),
+        ("STOP JOB 'a' WITH SAVEPOINT WITH DRAIN", "StopJob { job: \"a\", savepoint: true, drain: true }"),
         ("RESET", "Reset(None)"),
         ("RESET 'a'", "Reset(Some(\"a\"))"),
         ("-- nothing\n;;/* nothing */;", ""),
@@ -401,4 +403,11 @@ fn a_hint_that_is_wrong_is_shown_where_it_stands() {
         parse("SELECT --+ a\n /* + no hint */ /*+ STATE_TTL('t' = '1 d'),\n STATE_TTL('u' = '0 s') */ a FROM t")
             .is_ok()
     );
+}
+
+#[test]
+fn a_short_statement_before_a_statement_set_is_its_own() {
+    let statements = parse("SET; EXECUTE STATEMENT SET BEGIN INSERT INTO a SELECT 1; END;").expect("parsed");
+    assert!(matches!(statements[0].kind, StatementKind::ShowSettings));
+    assert!(matches!(&statements[1].kind, StatementKind::StatementSet(inserts) if inserts.len() == 1));
 }

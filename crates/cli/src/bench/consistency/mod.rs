@@ -16,7 +16,7 @@ mod transactions;
 use super::{run_here, tell};
 use crate::args::ConsistencyArgs;
 use crate::exit::Exit;
-use crate::run::grouped;
+use crate::follow::grouped;
 use audit::{Audit, Findings, SEEN};
 use eddyline_engine::{JobEvent, Listing, Observer, RunningJob, ScriptError};
 use std::fmt::Write as _;

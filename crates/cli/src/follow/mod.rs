@@ -1,32 +1,75 @@
 //! Follows a job from its start to its end.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `view` | the result of a SELECT on its way to standard output |
+//! | `report` | notes, progress and events: what goes beside the result |
+//! | `interrupt` | Ctrl-C |
 
-use super::interrupt::Interrupts;
-use super::report::Reporter;
-use super::view::{View, print_listing, written};
-use crate::args::{Format, RunArgs};
+mod interrupt;
+mod report;
+mod view;
+
+pub(crate) use interrupt::Interrupts;
+pub(crate) use report::{Reporter, grouped, plural, tell};
+use view::View;
+pub(crate) use view::{print_listing, written};
+
+use crate::args::Format;
 use crate::control::listen;
+use crate::output::Page;
 use eddyline_control::Listener;
-use eddyline_engine::{JobEvent, Listing, Observer, Presentation, Progress, RunningJob, ScriptError, SqlError};
+use eddyline_engine::{
+    JobEvent, Listing, Observer, Presentation, Progress, ResultMode, RunningJob, ScriptError, SqlError,
+};
 use std::io::{BufWriter, Stdout, Write};
 use std::time::{Duration, Instant};
 
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Rows of a table that a terminal shows unless it is told otherwise; a file or a pipe gets all.
+pub(crate) const TERMINAL_ROWS_MAX: usize = 1000;
+
+/// How that which a statement comes to is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Manner {
+    /// How results are printed; as the settings say where it is not given.
+    pub(crate) format: Option<Format>,
+    /// Events for machines.
+    pub(crate) json: bool,
+    /// What finished results are printed on.
+    pub(crate) page: Page,
+    /// The first Ctrl-C is enough for a SELECT: nothing of it stays.
+    pub(crate) cancels_selects: bool,
+}
+
 /// Follows the jobs of a script.
 pub(crate) struct Follower<'a> {
-    args: &'a RunArgs,
+    manner: &'a Manner,
     reporter: &'a Reporter,
     interrupts: &'a Interrupts,
 }
 
 impl<'a> Follower<'a> {
     /// Results go to standard output, the rest to `reporter`.
-    pub(crate) fn new(args: &'a RunArgs, reporter: &'a Reporter, interrupts: &'a Interrupts) -> Self {
-        Self { args, reporter, interrupts }
+    pub(crate) fn new(manner: &'a Manner, reporter: &'a Reporter, interrupts: &'a Interrupts) -> Self {
+        Self { manner, reporter, interrupts }
     }
 }
 
 impl Follower<'_> {
+    /// Follows a job that has run for a while, to its end.
+    ///
+    /// # Errors
+    /// As [`Observer::job`].
+    pub(crate) fn follow_on(&mut self, job: RunningJob) -> Result<(), ScriptError> {
+        self.interrupts.attach(job.interrupter());
+        let ended = Following::new(self, &job).follow();
+        self.interrupts.detach();
+        self.reporter.clear();
+        ended
+    }
+
     fn listen(&self, job: &RunningJob) -> Option<Listener> {
         let listening = listen(job.control());
         let unheard = |why: &String| {
@@ -38,7 +81,7 @@ impl Follower<'_> {
 
 impl Observer for Follower<'_> {
     fn done(&mut self, message: &str) {
-        if self.args.json {
+        if self.manner.json {
             self.reporter.note(message);
         }
     }
@@ -48,17 +91,15 @@ impl Observer for Follower<'_> {
     }
 
     fn listing(&mut self, listing: &Listing) -> Result<(), ScriptError> {
-        print_listing(self.args, self.args.format.unwrap_or(Format::Table), listing)
+        print_listing(self.manner, listing)
     }
 
     fn job(&mut self, job: RunningJob) -> Result<(), ScriptError> {
-        self.interrupts.attach(job.interrupter());
         let listener = if job.facts().is_named { self.listen(&job) } else { None };
-        let ended = Following::new(self, &job).follow();
-        self.interrupts.detach();
+        self.reporter.started(job.facts());
+        let ended = self.follow_on(job);
         // Who asked for the end is told before the process is gone.
         drop(listener);
-        self.reporter.clear();
         ended
     }
 }
@@ -67,6 +108,7 @@ impl Observer for Follower<'_> {
 struct Following<'a> {
     reporter: &'a Reporter,
     job: &'a RunningJob,
+    cancels: bool,
     view: Option<View>,
     out: BufWriter<Stdout>,
     interrupts: u32,
@@ -76,19 +118,19 @@ struct Following<'a> {
 impl<'a> Following<'a> {
     fn new(follower: &Follower<'a>, job: &'a RunningJob) -> Self {
         let facts = job.facts();
-        follower.reporter.started(facts);
-        let wanted = follower.args.format;
+        let wanted = follower.manner.format;
         let view = facts.result.as_ref().map(|shape| {
-            let default = if shape.shows_changelog { Format::Changelog } else { Format::Table };
+            let default = if shape.mode == ResultMode::Changelog { Format::Changelog } else { Format::Table };
             let format = wanted.unwrap_or(default);
             let is_shown = |p: &Presentation| !p.is_limited && *p != Presentation::default();
             if format == Format::Changelog && is_shown(&shape.presentation) {
                 follower.reporter.note("NOTE: ORDER BY and LIMIT are for the finished result, not for its changelog");
             }
-            View::new(follower.args, format, facts, shape)
+            View::new(follower.manner, format, facts, shape)
         });
         let out = BufWriter::new(std::io::stdout());
-        Self { reporter: follower.reporter, job, view, out, interrupts: 0, before: None }
+        let cancels = follower.manner.cancels_selects && view.is_some();
+        Self { reporter: follower.reporter, job, cancels, view, out, interrupts: 0, before: None }
     }
 
     fn follow(mut self) -> Result<(), ScriptError> {
@@ -129,7 +171,7 @@ impl<'a> Following<'a> {
 
     fn interrupted(&mut self) {
         self.interrupts += 1;
-        if self.interrupts == 1 {
+        if self.interrupts == 1 && !self.cancels {
             self.reporter.note("stopping at the next barrier; Ctrl-C again aborts");
             self.job.stop();
         } else {
@@ -137,8 +179,22 @@ impl<'a> Following<'a> {
         }
     }
 
+    /// What has been printed gets its end; a table that was not printed yet is none.
+    fn cancelled(mut self) -> Result<(), ScriptError> {
+        self.reporter.take_line();
+        if let Some(view) = self.view.as_mut().filter(|view| view.is_changelog()) {
+            view.finish(&mut self.out)?;
+            self.out.flush().map_err(written)?;
+        }
+        self.reporter.note("stopped");
+        Err(ScriptError::Stopped)
+    }
+
     fn ended(mut self, result: Result<(), SqlError>) -> Result<(), ScriptError> {
         self.reporter.clear();
+        if self.interrupts > 0 && self.cancels {
+            return self.cancelled();
+        }
         if self.interrupts > 1 {
             self.reporter.note("aborted: what was not committed is dropped");
             return Err(ScriptError::Aborted);

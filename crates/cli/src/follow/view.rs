@@ -1,12 +1,12 @@
 //! The result of a SELECT on its way to standard output: as a finished table, or as the changelog that makes it.
 
-use crate::args::{Format, RunArgs};
-use crate::output::{AlignedRows, CsvRows, EventRows, JsonRows, RowWriter, Rows, TableRows};
-use eddyline_engine::{ChangeBatch, JobFacts, Listing, ResultShape, ResultTable, ScriptError, SqlError, row_kinds};
-use std::io::{self, IsTerminal, Write};
-
-/// Rows of a table that a terminal shows; a file or a pipe gets all.
-const TERMINAL_ROWS_MAX: usize = 1000;
+use super::Manner;
+use crate::args::Format;
+use crate::output::{AlignedRows, CsvRows, EventRows, JsonRows, Page, RowWriter, Rows, TableRows};
+use eddyline_engine::{
+    ChangeBatch, JobFacts, Listing, ResultMode, ResultShape, ResultTable, ScriptError, SqlError, row_kinds,
+};
+use std::io::{self, Write};
 
 /// One result.
 pub(crate) struct View {
@@ -26,11 +26,10 @@ enum Mode {
 
 impl View {
     /// How this job's result is shown.
-    pub(crate) fn new(args: &RunArgs, format: Format, facts: &JobFacts, shape: &ResultShape) -> Self {
+    pub(crate) fn new(manner: &Manner, format: Format, facts: &JobFacts, shape: &ResultShape) -> Self {
         let appends = shape.append_only && shape.presentation.sort.is_empty();
-        let ends = facts.bounded || (appends && shape.presentation.limit.is_some());
-        let changelog = format == Format::Changelog || !ends;
-        let mode = match (changelog, appends && (args.json || format != Format::Table)) {
+        let changelog = format == Format::Changelog || !shape.ends(facts.bounded);
+        let mode = match (changelog, appends && (manner.json || format != Format::Table)) {
             (true, _) => Mode::Changes,
             (false, true) => Mode::Rows { skip: shape.presentation.offset, left: shape.presentation.limit },
             (false, false) => Mode::Finished(ResultTable::new(shape)),
@@ -38,11 +37,15 @@ impl View {
         let schema = shape.visible_schema();
         let zone = &shape.time_zone;
         let writer: Box<dyn RowWriter> = match format {
-            _ if args.json => Box::new(EventRows::new(zone)),
+            _ if manner.json => Box::new(EventRows::new(zone)),
             Format::Csv => Box::new(CsvRows::new(schema, zone, changelog)),
             Format::Json => Box::new(JsonRows::new(zone)),
-            Format::Table | Format::Changelog if changelog => Box::new(AlignedRows::new(schema, zone)),
-            Format::Table | Format::Changelog => Box::new(TableRows::new(schema, zone, shown_max(), !args.quiet)),
+            Format::Table | Format::Changelog if changelog => {
+                let rows = AlignedRows::new(schema, zone).coloured(manner.page.colours);
+                let framed = manner.format.is_none() && shape.mode == ResultMode::Tableau;
+                Box::new(if framed { rows.framed() } else { rows })
+            }
+            Format::Table | Format::Changelog => Box::new(TableRows::new(schema, zone, manner.page.clone())),
         };
         Self { writer, mode, shape: shape.clone() }
     }
@@ -82,6 +85,11 @@ impl View {
         }
     }
 
+    /// Is what was shown worth its end when the rest is not wanted?
+    pub(crate) fn is_changelog(&self) -> bool {
+        matches!(self.mode, Mode::Changes)
+    }
+
     /// The input has ended, or nothing more is wanted.
     ///
     /// # Errors
@@ -100,15 +108,18 @@ impl View {
 ///
 /// # Errors
 /// It cannot be written.
-pub(crate) fn print_listing(args: &RunArgs, format: Format, listing: &Listing) -> Result<(), ScriptError> {
+pub(crate) fn print_listing(manner: &Manner, listing: &Listing) -> Result<(), ScriptError> {
     let schema = listing.rows.schema();
     let mut out = io::BufWriter::new(io::stdout());
-    let mut writer: Box<dyn RowWriter> = match format {
-        _ if args.json => Box::new(EventRows::new("UTC")),
+    let mut writer: Box<dyn RowWriter> = match manner.format.unwrap_or(Format::Table) {
+        _ if manner.json => Box::new(EventRows::new("UTC")),
         Format::Csv => Box::new(CsvRows::new(schema, "UTC", false)),
         Format::Json => Box::new(JsonRows::new("UTC")),
         Format::Table | Format::Changelog if listing.plain => return print_plain(&mut out, listing).map_err(written),
-        Format::Table | Format::Changelog => Box::new(TableRows::new(schema, "UTC", usize::MAX, !args.quiet)),
+        Format::Table | Format::Changelog => {
+            let page = Page { rows_max: usize::MAX, ..manner.page.clone() };
+            Box::new(TableRows::new(schema, "UTC", page))
+        }
     };
     let written_all = writer
         .write(&mut out, Rows { batch: &listing.rows, kinds: None })
@@ -122,10 +133,6 @@ fn print_plain(out: &mut dyn Write, listing: &Listing) -> io::Result<()> {
         writeln!(out, "{line}")?;
     }
     out.flush()
-}
-
-fn shown_max() -> usize {
-    if io::stdout().is_terminal() { TERMINAL_ROWS_MAX } else { usize::MAX }
 }
 
 /// Nobody reads: the script ends quietly. Any other trouble is told.

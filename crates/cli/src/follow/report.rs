@@ -1,7 +1,6 @@
 //! What goes beside the result: errors, notes, progress and the summary on standard error, or all of it as events on
 //! standard output with `--json`.
 
-use crate::args::RunArgs;
 use crate::exit::Exit;
 use eddyline_engine::{JobFacts, Progress, SqlError};
 use serde_json::json;
@@ -20,10 +19,10 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// As the arguments say; progress lines only go to a terminal.
-    pub(crate) fn new(args: &RunArgs) -> Self {
+    /// Events for machines, or text for people; progress lines only go to a terminal.
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { json: args.json, quiet: args.quiet, terminal, line_shown: Cell::new(false), unread: Cell::new(false) }
+        Self { json, quiet, terminal, line_shown: Cell::new(false), unread: Cell::new(false) }
     }
 
     /// Bad usage.
@@ -45,6 +44,11 @@ impl Reporter {
         // A job's error is told by what happened; a place in the script would not help.
         self.error(&SqlError { position: None, ..error.clone() }, None);
         Exit::Failed
+    }
+
+    /// What was asked for, and cannot be quiet.
+    pub(crate) fn say(&self, text: &str) {
+        self.line(text);
     }
 
     /// Something worth knowing.
@@ -83,6 +87,13 @@ impl Reporter {
     /// Takes the progress line off the terminal, before something else is printed.
     pub(crate) fn clear(&self) {
         if self.line_shown.replace(false) {
+            self.stderr("\r\x1b[2K");
+        }
+    }
+
+    /// Takes what the terminal has echoed off its line.
+    pub(crate) fn take_line(&self) {
+        if self.terminal {
             self.stderr("\r\x1b[2K");
         }
     }
@@ -248,7 +259,8 @@ pub(crate) fn grouped(n: u64) -> String {
     out
 }
 
-fn plural(n: u64, noun: &str) -> String {
+/// `1,234 rows`.
+pub(crate) fn plural(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
 

@@ -1,0 +1,234 @@
+//! Jobs that go on in the background while a session takes other statements: SHOW JOBS, STOP JOB.
+
+use crate::job::{JobEvent, JobFacts, Progress, RunningJob};
+use crate::listing::{Listing, text};
+use arrow::array::{ArrayRef, Int64Array, TimestampSecondArray};
+use eddyline_planner::SqlError;
+use eddyline_runtime::JobState;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many ended jobs SHOW JOBS still lists.
+const ENDED_MAX: usize = 100;
+
+/// The jobs of a session, those that have ended included.
+#[derive(Default)]
+pub(crate) struct Jobs {
+    all: Vec<Job>,
+    /// The last id that was given.
+    last: u64,
+}
+
+struct Job {
+    id: u64,
+    started_ms: i64,
+    phase: Phase,
+}
+
+enum Phase {
+    Running(Box<RunningJob>),
+    /// Is it known to whoever asks for what has ended?
+    Ended(Box<EndedJob>, bool),
+}
+
+/// A job that runs in the background.
+pub struct BackgroundJob<'a> {
+    /// Its id in this session.
+    pub id: u64,
+    /// The job.
+    pub job: &'a RunningJob,
+}
+
+/// A job of the background that is over.
+#[derive(Debug, Clone)]
+pub struct EndedJob {
+    /// Its id in this session.
+    pub id: u64,
+    /// What was known of it before.
+    pub facts: JobFacts,
+    /// How far it came.
+    pub progress: Progress,
+    /// Somebody asked for its end.
+    pub stopped: bool,
+    /// Why it failed.
+    pub error: Option<SqlError>,
+}
+
+impl Jobs {
+    /// Takes a job in; returns its id.
+    pub(crate) fn keep(&mut self, job: RunningJob, started_ms: i64) -> u64 {
+        self.last += 1;
+        self.all.push(Job { id: self.last, started_ms, phase: Phase::Running(Box::new(job)) });
+        self.last
+    }
+
+    /// Those that run, as far as is known.
+    pub(crate) fn running(&self) -> impl Iterator<Item = BackgroundJob<'_>> {
+        self.all.iter().filter_map(|job| match &job.phase {
+            Phase::Running(running) => Some(BackgroundJob { id: job.id, job: running }),
+            Phase::Ended(..) => None,
+        })
+    }
+
+    /// Takes out the first of those that run.
+    pub(crate) fn take(&mut self) -> Option<(u64, RunningJob)> {
+        self.settle();
+        let at = self.all.iter().position(|job| matches!(job.phase, Phase::Running(_)))?;
+        let Job { id, phase: Phase::Running(job), .. } = self.all.remove(at) else { return None };
+        Some((id, *job))
+    }
+
+    /// Those that have ended since this was asked last.
+    pub(crate) fn take_ended(&mut self) -> Vec<EndedJob> {
+        self.settle();
+        let mut found = Vec::new();
+        for job in &mut self.all {
+            if let Phase::Ended(ended, known) = &mut job.phase
+                && !std::mem::replace(known, true)
+            {
+                found.push(EndedJob::clone(ended));
+            }
+        }
+        found
+    }
+
+    /// Waits for a job that is about to end, so that it is known.
+    pub(crate) fn wait(&mut self, id: u64) {
+        let Some(job) = self.all.iter_mut().find(|job| job.id == id) else { return };
+        let Phase::Running(running) = &job.phase else { return };
+        let result = loop {
+            if let Some(result) = ended(running, Duration::from_secs(1)) {
+                break result;
+            }
+        };
+        job.phase = Phase::Ended(Box::new(EndedJob::new(id, running, result)), false);
+    }
+
+    /// The job of this name or id.
+    ///
+    /// # Errors
+    /// None that runs, or several of the name.
+    pub(crate) fn find(&mut self, name: &str) -> Result<BackgroundJob<'_>, SqlError> {
+        self.settle();
+        let fits = |job: &BackgroundJob<'_>| job.job.facts().name == name || job.id.to_string() == name;
+        let mut found = self.running().filter(fits);
+        match (found.next(), found.next()) {
+            (Some(job), None) => Ok(job),
+            (Some(first), Some(second)) => {
+                let message = format!("several jobs are named '{name}'");
+                let hint = format!("give the id of one: '{}' or '{}'; SHOW JOBS lists them", first.id, second.id);
+                Err(SqlError::new("42725", message).with_hint(hint))
+            }
+            _ => Err(SqlError::new(SqlError::UNDEFINED_OBJECT, format!("no job '{name}' runs in this session"))
+                .with_hint("SHOW JOBS lists them; `eddyline stop` ends the job of another process")),
+        }
+    }
+
+    /// What keeps its state under its name has the name for itself.
+    ///
+    /// # Errors
+    /// A job of this name runs.
+    pub(crate) fn check_unique(&mut self, name: &str) -> Result<(), SqlError> {
+        self.settle();
+        match self.running().any(|job| job.job.facts().name == name) {
+            false => Ok(()),
+            true => Err(SqlError::new("42710", format!("a job named '{name}' runs already"))
+                .with_hint(format!("STOP JOB '{name}' first, or SET 'pipeline.name' to another name"))),
+        }
+    }
+
+    /// `SHOW JOBS`.
+    pub(crate) fn listing(&mut self) -> Listing {
+        self.settle();
+        let numbers = |of: &dyn Fn(&Progress) -> Option<i64>| -> ArrayRef {
+            Arc::new(self.all.iter().map(|job| of(&job.progress())).collect::<Int64Array>())
+        };
+        let texts = |of: &dyn Fn(&Job) -> Option<String>| text(self.all.iter().map(of).collect());
+        let count = |n: u64| i64::try_from(n).ok();
+        let started: TimestampSecondArray = self.all.iter().map(|job| Some(job.started_ms.div_euclid(1000))).collect();
+        Listing::columns(vec![
+            ("id", Arc::new(self.all.iter().map(|job| count(job.id)).collect::<Int64Array>())),
+            ("name", texts(&|job| Some(job.facts().name.clone()))),
+            ("status", texts(&|job| Some(job.status().to_owned()))),
+            ("start", Arc::new(started.with_timezone("UTC"))),
+            ("rows in", numbers(&|p| count(p.rows_in))),
+            ("rows out", numbers(&|p| count(p.rows_out))),
+            ("lag ms", numbers(&|p| p.lag_ms)),
+            ("state bytes", numbers(&|p| count(p.state_bytes))),
+            ("error", texts(&|job| job.error())),
+        ])
+    }
+
+    /// Learns which jobs have ended.
+    fn settle(&mut self) {
+        for job in &mut self.all {
+            let Phase::Running(running) = &job.phase else { continue };
+            if let Some(result) = ended(running, Duration::ZERO) {
+                job.phase = Phase::Ended(Box::new(EndedJob::new(job.id, running, result)), false);
+            }
+        }
+        let mut left = self.all.len().saturating_sub(ENDED_MAX);
+        self.all.retain(|job| {
+            let goes = left > 0 && matches!(job.phase, Phase::Ended(_, true));
+            left -= usize::from(goes);
+            !goes
+        });
+    }
+}
+
+impl Job {
+    fn facts(&self) -> &JobFacts {
+        match &self.phase {
+            Phase::Running(running) => running.facts(),
+            Phase::Ended(ended, _) => &ended.facts,
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        match &self.phase {
+            Phase::Running(running) => running.progress(),
+            Phase::Ended(ended, _) => ended.progress,
+        }
+    }
+
+    fn status(&self) -> &'static str {
+        match &self.phase {
+            Phase::Running(running) => match running.metrics().state {
+                JobState::Created => "CREATED",
+                JobState::Running => "RUNNING",
+                JobState::Restarting => "RESTARTING",
+                JobState::Finishing => "FINISHING",
+                JobState::Finished => "FINISHED",
+                JobState::Stopped => "STOPPED",
+                JobState::Failed => "FAILED",
+            },
+            Phase::Ended(ended, _) if ended.error.is_some() => "FAILED",
+            Phase::Ended(ended, _) if ended.stopped => "STOPPED",
+            Phase::Ended(..) => "FINISHED",
+        }
+    }
+
+    fn error(&self) -> Option<String> {
+        match &self.phase {
+            Phase::Ended(ended, _) => ended.error.as_ref().map(|e| e.message.clone()),
+            Phase::Running(_) => None,
+        }
+    }
+}
+
+impl EndedJob {
+    fn new(id: u64, job: &RunningJob, result: Result<(), SqlError>) -> Self {
+        let (facts, progress, stopped) = (job.facts().clone(), job.progress(), job.was_stopped());
+        Self { id, facts, progress, stopped, error: result.err() }
+    }
+}
+
+/// How a job has ended; `None` while it runs, and says nothing for so long.
+fn ended(job: &RunningJob, timeout: Duration) -> Option<Result<(), SqlError>> {
+    while let Some(event) = job.next_event(timeout) {
+        if let JobEvent::Ended(result) = event {
+            return Some(result);
+        }
+    }
+    None
+}
