@@ -114,7 +114,10 @@ impl StateTables {
             if let Some(picture) = Picture::of_job(&place, job)? {
                 return Ok(picture);
             }
-            known = CheckpointStore::jobs(&place)?;
+            // A directory that no job has made yet has no jobs.
+            if place.directory().is_none_or(|directory| directory.exists()) {
+                known = CheckpointStore::jobs(&place)?;
+            }
         }
         let Some((directory, name)) = job.trim_end_matches('/').rsplit_once('/') else {
             return Err(Missing::Job(known));

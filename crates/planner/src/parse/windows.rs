@@ -43,6 +43,8 @@ pub(super) fn normalise(factor: &mut TableFactor) -> Result<(), SqlError> {
             *factor = unnest(&function.name, &list.args, alias.take(), false)?;
             Ok(())
         }
+        // The binder knows it: `STATE('job', 'operator')`.
+        TableFactor::Table { name, args: Some(_), .. } if name.to_string().eq_ignore_ascii_case("STATE") => Ok(()),
         TableFactor::Table { name, args: Some(args), alias, .. } => {
             let list = FunctionArgumentList { duplicate_treatment: None, args: args.args.clone(), clauses: vec![] };
             let function = window(name, &FunctionArguments::List(list))?;
@@ -108,7 +110,7 @@ fn unnest(
 
 fn unknown(name: &ObjectName) -> SqlError {
     let error = SqlError::new(SqlError::UNSUPPORTED, format!("table function {name} is not supported"))
-        .with_hint("functions in FROM are UNNEST, GENERATE_SERIES and the windows TUMBLE and HOP");
+        .with_hint("functions in FROM are UNNEST, GENERATE_SERIES, STATE and the windows TUMBLE and HOP");
     located(error, name.span())
 }
 
