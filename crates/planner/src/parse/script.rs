@@ -70,13 +70,14 @@ impl<'a> Text<'a> {
     }
 }
 
+/// The tokens of a statement, and those behind it.
+type FirstAndRest<'a> = (&'a [TokenWithSpan], &'a [TokenWithSpan]);
+
 /// The first statement, and the tokens behind it, from its semicolon on; `None` where there is no statement.
 ///
 /// # Errors
 /// A statement set without END.
-pub(super) fn first_statement(
-    tokens: &[TokenWithSpan],
-) -> Result<Option<(&[TokenWithSpan], &[TokenWithSpan])>, SqlError> {
+pub(super) fn first_statement(tokens: &[TokenWithSpan]) -> Result<Option<FirstAndRest<'_>>, SqlError> {
     let Some(begin) = tokens.iter().position(|t| !is_space(t) && t.token != Token::SemiColon) else { return Ok(None) };
     let tokens = &tokens[begin..];
     let set = opens_set(tokens);

@@ -83,8 +83,7 @@ impl RocksBackend {
     /// RocksDB could not write files.
     fn wait_for_room(&self) -> Result<(), StateError> {
         let number = |name: &PropName| self.db.property_int_value(name).map(Option::unwrap_or_default);
-        let runs =
-            || self.db.property_value(&num_files_at_level(0)).map(|runs| runs.and_then(|runs| runs.parse().ok()));
+        let runs = || self.db.property_value(num_files_at_level(0)).map(|runs| runs.and_then(|runs| runs.parse().ok()));
         loop {
             if number(BACKGROUND_ERRORS).map_err(|e| self.error(&e))? > 0 {
                 let message = "files could not be written or merged; is the disk full?";
