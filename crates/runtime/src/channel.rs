@@ -6,7 +6,8 @@
 //! their way are memory that no state has.
 
 use crate::wake::Alarm;
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::DataType;
 use eddyline_changes::StreamElement;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -49,8 +50,17 @@ fn size_bytes(element: &StreamElement) -> usize {
     if changes.rows().num_rows() < SMALL {
         return changes.rows().num_rows() * 64;
     }
-    let column = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or_default();
-    changes.rows().columns().iter().map(column).sum()
+    changes.rows().columns().iter().map(column_bytes).sum()
+}
+
+fn column_bytes(column: &ArrayRef) -> usize {
+    let bytes_of = |offsets: &[i32]| (offsets[offsets.len() - 1] - offsets[0]) as usize + size_of_val(offsets);
+    match (column.data_type(), column.data_type().primitive_width()) {
+        (_, Some(width)) => column.len() * width,
+        (DataType::Utf8, _) => bytes_of(column.as_string::<i32>().value_offsets()),
+        (DataType::Binary, _) => bytes_of(column.as_binary::<i32>().value_offsets()),
+        _ => column.to_data().get_slice_memory_size().unwrap_or_default(),
+    }
 }
 
 impl Channel {
