@@ -30,6 +30,8 @@ pub struct Harness {
     rejected: BTreeMap<&'static str, u64>,
     content: BTreeMap<String, i64>,
     is_tight: bool,
+    /// Ends of epochs at which memory was short.
+    epochs: usize,
 }
 
 impl Harness {
@@ -84,6 +86,7 @@ impl Harness {
             rejected: BTreeMap::new(),
             content: BTreeMap::new(),
             is_tight: false,
+            epochs: 0,
         })
     }
 
@@ -120,18 +123,30 @@ impl Harness {
             rejected: BTreeMap::new(),
             content: BTreeMap::new(),
             is_tight: false,
+            epochs: 0,
         })
     }
 
     /// From now on memory is always short: when an epoch has ended, every table leaves a third of what it has to the backend, but at least
-    /// an entry.
+    /// an entry. Before, it brings in some of what it has left there.
     pub fn tight(self, is_tight: bool) -> Self {
         Self { is_tight, ..self }
     }
 
     fn evict(&mut self) -> Result<(), OperatorError> {
-        if self.is_tight {
-            self.operator.tables().into_iter().try_for_each(|table| table.evict(table.taken_bytes() / 3 + 1))?;
+        if !self.is_tight {
+            return Ok(());
+        }
+        self.epochs += 1;
+        // Every other time nothing leaves: so tables are whole again now and then.
+        let (warms, leaves) = (self.epochs % 4 != 1, self.epochs % 4 < 2);
+        for table in self.operator.tables() {
+            if warms {
+                table.warm(3)?;
+            }
+            if leaves {
+                table.evict(table.taken_bytes() / 3 + 1)?;
+            }
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use eddyline_connectors::{Clock, ConnectorError, Position, SinkWriter};
 use eddyline_functions::scalar::Moment;
 use eddyline_operators::{Context, Operator, OperatorError, Rejected};
 use eddyline_plan::NodeId;
-use eddyline_state::{HotShare, MemoryBudget};
+use eddyline_state::{HotShare, MemoryBudget, StateError};
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::sync::Arc;
@@ -68,6 +68,13 @@ pub(crate) struct Place {
 /// time, so that epochs stay short.
 const MEASURE_SHARE: u32 = 20;
 
+/// State that is in the backend alone is brought back into memory, where there is room for it, in at most one part in so many of the time.
+const WARM_SHARE: u32 = 8;
+/// However long ago that was done last, at most for so long at the end of an epoch, and a piece of every table at least.
+const WARM_MAX: Duration = Duration::from_millis(20);
+/// Entries in a piece.
+const WARM_ENTRIES: usize = 4096;
+
 /// What came of a barrier.
 #[derive(Debug, Default)]
 pub(crate) struct Passed {
@@ -110,6 +117,8 @@ pub(crate) struct Pipeline {
     hot: Option<HotShare>,
     /// State can be left to the backend.
     can_leave: bool,
+    /// When state was brought back into memory last.
+    warmed_at: Duration,
     /// See [`hold`](Self::hold).
     holds: bool,
     /// Where the rows at hand come from.
@@ -128,6 +137,7 @@ impl Pipeline {
         let (buffers, measure_at) = (Vec::new(), Duration::ZERO);
         let due_ms = None;
         let (hot, can_leave, holds) = (None, false, false);
+        let warmed_at = clock.monotonic();
         Self {
             stages,
             shard,
@@ -140,6 +150,7 @@ impl Pipeline {
             measure_at,
             hot,
             can_leave,
+            warmed_at,
             holds,
             place: None,
         }
@@ -361,6 +372,7 @@ impl Pipeline {
             self.measure();
             self.evict()?;
         }
+        self.warm()?;
         let element = StreamElement::Barrier(barrier);
         for at in 0..self.stages.len() {
             let sent = self.stages[at].outputs.iter_mut().try_for_each(|o| o.broadcast(&element));
@@ -418,6 +430,40 @@ impl Pipeline {
         }
         // What was made room of is told at the next measurement, which is due at once.
         self.measure_at = Duration::ZERO;
+        Ok(())
+    }
+
+    /// Is all state of the task in memory?
+    pub(crate) fn is_whole(&mut self) -> bool {
+        self.stages.iter_mut().all(|stage| match &mut stage.work {
+            Work::Operator(operator) => operator.tables().iter().all(|table| table.is_whole()),
+            _ => true,
+        })
+    }
+
+    /// Brings state back into memory that the backend alone has, a bounded piece of it, while there is room.
+    fn warm(&mut self) -> Result<(), RuntimeError> {
+        let has_room = self.can_leave && self.hot.as_ref().is_some_and(|share| share.budget().has_room());
+        if !has_room || self.is_whole() {
+            return Ok(());
+        }
+        let begin = self.clock.monotonic();
+        let until = begin + (begin.saturating_sub(self.warmed_at) / WARM_SHARE).min(WARM_MAX);
+        for at in 0..self.stages.len() {
+            let Work::Operator(operator) = &mut self.stages[at].work else { continue };
+            let clock = &self.clock;
+            let warmed = operator.tables().into_iter().try_for_each(|table| {
+                while !table.is_whole() {
+                    table.warm(WARM_ENTRIES)?;
+                    if clock.monotonic() >= until {
+                        break;
+                    }
+                }
+                Ok(())
+            });
+            warmed.map_err(|e: StateError| self.fault(at, e.into()))?;
+        }
+        self.warmed_at = self.clock.monotonic();
         Ok(())
     }
 

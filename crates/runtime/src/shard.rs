@@ -106,6 +106,10 @@ impl Shard {
         let Some(PassedTasks { since, persists, all, .. }) = self.passed.remove(&barrier.epoch) else { return Ok(()) };
         if persists {
             let passed_at = self.shared.clock.monotonic();
+            if self.tasks.iter_mut().all(|task| task.pipeline.is_whole()) {
+                // Nobody looks below: what comes is appended.
+                self.backend.rest().map_err(|e| RuntimeError::State { error: Arc::new(e) })?;
+            }
             let picture = self.backend.freeze().map_err(|e| RuntimeError::State { error: Arc::new(e) })?;
             let now = self.shared.clock.monotonic();
             let snapshot = Snapshot {

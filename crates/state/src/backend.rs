@@ -77,6 +77,15 @@ pub trait Backend: Send + Sync {
     /// True while the store holds nothing at all: then look-ups of missing keys can be spared.
     fn is_empty(&self) -> bool;
 
+    /// Everything that it holds is in memory: as far as anybody knows nothing will be read any more, and what is written need be in no
+    /// order. Reading ends that.
+    ///
+    /// # Errors
+    /// The store cannot be told.
+    fn rest(&self) -> Result<(), StateError> {
+        Ok(())
+    }
+
     /// A picture of what was written so far, which later writes do not change. Cheap: no entry is copied.
     ///
     /// # Errors

@@ -33,10 +33,10 @@ pub enum WriteRef<'a> {
     DeleteRange(&'a [u8], &'a [u8]),
 }
 
-impl WriteRef<'_> {
+impl<'a> WriteRef<'a> {
     /// The key, or the first of the range.
-    pub fn key(&self) -> &[u8] {
-        match self {
+    pub fn key(&self) -> &'a [u8] {
+        match *self {
             Self::Put(key, _) | Self::Delete(key) | Self::DeleteRange(key, _) => key,
         }
     }

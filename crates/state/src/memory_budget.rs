@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub const MEMORY_BUDGET_MIN: usize = 16 << 20;
 /// Who is over the budget gives so much that this part of it (in percent) remains: so it need not give at every batch.
 const REMAINS_PERCENT: usize = 90;
+/// Up to this part of what they may take (in percent), hot sets take in what is not asked for.
+const TAKES_IN_PERCENT: usize = 75;
 
 /// The memory for the state of a process. See the module's page.
 pub struct MemoryBudget {
@@ -60,6 +62,11 @@ impl MemoryBudget {
     pub fn hot_bytes_max(&self) -> usize {
         let size_bytes = self.size_bytes();
         size_bytes / 8 * 5
+    }
+
+    /// May hot sets take in what is not asked for? A little below what they may take, so that it need not leave again at once.
+    pub fn has_room(&self) -> bool {
+        self.hot_bytes() < self.hot_bytes_max() / 100 * TAKES_IN_PERCENT
     }
 
     /// The write buffer of one database.

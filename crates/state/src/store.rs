@@ -1,4 +1,4 @@
-use crate::lead::{BY_LEAD, LEAD_AT, LENGTH_AT, NOTES, length_of};
+use crate::lead::{BY_LEAD, LEAD_AT, LENGTH_AT, NOTES, length_of, up_to_lead};
 use crate::{Backend, Batch, Each, StateError, Write, WriteRef};
 use eddyline_changes::{KeyGroup, KeyGroupRange, KeyGroups};
 use std::sync::Arc;
@@ -21,6 +21,15 @@ pub struct LedEntry<'a> {
     pub key: &'a [u8],
     /// Its value.
     pub value: &'a [u8],
+}
+
+/// Some entries of a table, in order.
+#[derive(Debug, Default)]
+pub struct Piece {
+    /// Full keys and values.
+    pub entries: Vec<StoredEntry>,
+    /// The full key behind them; `None`: they are the last.
+    pub next: Option<Vec<u8>>,
 }
 
 /// What is done with an entry, and the number of the lead by which it was found.
@@ -46,6 +55,22 @@ pub trait Table {
     /// How much of [`size_bytes`](Self::size_bytes) entries take: the rest is room that others left, and that the next will take.
     fn taken_bytes(&self) -> usize {
         self.size_bytes()
+    }
+    /// Is everything that the backend has of this table in memory, so that nobody will look below?
+    fn is_whole(&self) -> bool {
+        true
+    }
+    /// Brings about `entries_max` more of those entries into memory that the backend alone may have; called often enough, the table
+    /// [is whole](Self::is_whole).
+    ///
+    /// # Contract
+    /// As that of [`evict`](Self::evict).
+    ///
+    /// # Errors
+    /// The backend cannot be read.
+    fn warm(&mut self, entries_max: usize) -> Result<(), StateError> {
+        let _ = entries_max;
+        Ok(())
     }
     /// Makes room of about `bytes` that entries take, by leaving them to the backend alone. Nothing happens in a table whose
     /// owner needs all of it in memory.
@@ -127,10 +152,9 @@ impl Store {
     pub fn scan(&self, table: TableId, each: &mut EachEntry<'_>) -> Result<(), StateError> {
         let from = self.prefix(table, self.owned.start);
         let to = self.prefix(table, self.owned.end);
-        let key_at = if table & (BY_LEAD | NOTES) == BY_LEAD { LEAD_AT } else { LENGTH_AT };
         self.backend.scan(&from, &to, &mut |full, value| {
             let group = KeyGroup::from_be_bytes([full[10], full[11]]);
-            each(group, full.get(key_at..).unwrap_or_default(), value)
+            each(group, Self::key_of(table, full), value)
         })
     }
 
@@ -150,6 +174,34 @@ impl Store {
             Ok(())
         });
         if is_more { Ok(None) } else { scanned.map(|()| Some(entries)) }
+    }
+
+    /// The entries of `table` in the owned key groups that stand at the full key `from` or behind it (empty: all), about `entries_max` of
+    /// them: entries with the same lead are not torn apart.
+    ///
+    /// # Errors
+    /// The backend cannot be read.
+    pub fn piece(&self, table: TableId, from: &[u8], entries_max: usize) -> Result<Piece, StateError> {
+        let begin = self.prefix(table, self.owned.start);
+        let end = self.prefix(table, self.owned.end);
+        let mut piece = Piece::default();
+        let scanned = self.backend.scan(if from.is_empty() { &begin } else { from }, &end, &mut |full, value| {
+            if piece.entries.len() >= entries_max
+                && piece.entries.last().is_some_and(|(last, _)| lead_of(last) != lead_of(full))
+            {
+                piece.next = Some(full.to_vec());
+                return Err(stop());
+            }
+            piece.entries.push((full.to_vec(), value.to_vec()));
+            Ok(())
+        });
+        if piece.next.is_some() { Ok(piece) } else { scanned.map(|()| piece) }
+    }
+
+    /// The key in a full key of `table`.
+    pub fn key_of(table: TableId, full_key: &[u8]) -> &[u8] {
+        let key_at = if table & (BY_LEAD | NOTES) == BY_LEAD { LEAD_AT } else { LENGTH_AT };
+        full_key.get(key_at..).unwrap_or_default()
     }
 
     /// From where to where the full keys of `table` in a key group stand whose keys begin with `start`.
@@ -253,6 +305,11 @@ impl Store {
     pub fn apply(&self, batch: &Batch) -> Result<(), StateError> {
         if batch.is_empty() { Ok(()) } else { self.backend.apply(batch) }
     }
+}
+
+/// A full key up to the end of its lead; all of one without.
+fn lead_of(full_key: &[u8]) -> &[u8] {
+    up_to_lead(full_key).unwrap_or(full_key)
 }
 
 /// Ends a scan, as any error does.

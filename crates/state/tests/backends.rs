@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test, and what it needs")]
 
-use eddyline_state::{Backend, Frozen, MemoryBackend, MemoryBudget, RocksBackend, StateError, StateFile, Store, Write};
+use eddyline_state::{
+    Backend, Batch, Frozen, MemoryBackend, MemoryBudget, RocksBackend, StateError, StateFile, Store, Write,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -259,6 +261,57 @@ fn a_small_change_makes_a_small_checkpoint() {
 }
 
 #[test]
+fn what_is_written_while_nobody_reads_is_appended_to_what_is_there() {
+    let home = directory();
+    let backend = settled(home.path());
+    let key = |n: u32| n.wrapping_mul(0x9e37_79b1).to_be_bytes().to_vec();
+    backend.write((0..20_000).map(|n| Write::Put(key(n), noise(u64::from(n)))).collect()).unwrap();
+    let mut known = BTreeMap::new();
+    let (total, _) = account(backend.freeze().unwrap().as_ref(), &mut known);
+    assert!(!known.keys().any(|name| name.starts_with("journal")), "{known:?}");
+    backend.rest().unwrap();
+    // Half of it again and again, and what comes and goes: neither leaves more than it says.
+    let mut expected: BTreeMap<Vec<u8>, Vec<u8>> = (0..20_000).map(|n| (key(n), noise(u64::from(n)))).collect();
+    let tables = |known: &BTreeMap<String, u64>| -> Vec<String> {
+        known.keys().filter(|name| name.ends_with(".sst")).cloned().collect()
+    };
+    let base = tables(&known);
+    for round in 0..12u32 {
+        let mut batch = Batch::new();
+        for n in 0..10_000 {
+            let value = noise(u64::from(round * 100_000 + n));
+            expected.insert(key(n), value.clone());
+            batch.put(true, |out| out.extend(key(n)), |out| out.extend(value));
+        }
+        for n in 0..10_000 {
+            batch.put(false, |out| out.extend(key(1_000_000 + round * 10_000 + n)), |out| out.extend([1; 64]));
+        }
+        (0..10_000).for_each(|n| batch.delete(&key(1_000_000 + round * 10_000 + n)));
+        // And a little of what was there before is gone.
+        for n in 0..10 {
+            batch.delete(&key(19_000 + round * 10 + n));
+            expected.remove(&key(19_000 + round * 10 + n));
+        }
+        backend.apply(&batch).unwrap();
+        let frozen = backend.freeze().unwrap();
+        let (now, _) = account(frozen.as_ref(), &mut known);
+        assert_eq!(tables(&known), base, "nobody changes what was there");
+        assert!(now < total * 4, "round {round}: {now} of {total} bytes");
+        if round % 4 == 3 {
+            assert_eq!(pictured(frozen.as_ref()), expected.clone().into_iter().collect::<Entries>());
+        }
+    }
+    // Who reads finds all of it, and so does who opens what was closed.
+    assert_eq!(all(&backend), expected.clone().into_iter().collect::<Entries>());
+    backend.rest().unwrap();
+    backend.write(vec![Write::Delete(key(0)), Write::Put(b"last".to_vec(), vec![1])]).unwrap();
+    drop(backend);
+    expected.remove(&key(0));
+    expected.insert(b"last".to_vec(), vec![1]);
+    assert_eq!(all(&rocks(home.path())), expected.into_iter().collect::<Entries>());
+}
+
+#[test]
 fn the_disk_gets_smaller_when_windows_close() {
     let (home, other) = (directory(), directory());
     windows_close(&rocks(home.path()));
@@ -318,6 +371,8 @@ enum Call {
     Rewind,
     /// Close and open again.
     Reopen,
+    /// Nobody will read.
+    Rest,
 }
 
 fn key() -> impl Strategy<Value = Vec<u8>> {
@@ -351,6 +406,7 @@ fn call() -> impl Strategy<Value = Call> {
         2 => Just(Call::Freeze),
         1 => Just(Call::Rewind),
         1 => Just(Call::Reopen),
+        2 => Just(Call::Rest),
     ]
 }
 
@@ -412,6 +468,7 @@ impl Both {
             Call::Rewind if self.pictures.is_empty() => {}
             Call::Rewind => self.rewind(),
             Call::Reopen => return self.reopen(),
+            Call::Rest => rocks.rest().expect("disk"),
         }
         // What is known to be empty is.
         assert!(!self.rocks.is_empty() || self.memory.is_empty());

@@ -5,6 +5,7 @@ use super::retraction;
 use crate::OperatorError;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
 use arrow::buffer::NullBuffer;
+use arrow::error::ArrowError;
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_plan::AggregateCall;
 use eddyline_state::{Idle, SlotTable, StateError, Table};
@@ -27,9 +28,12 @@ pub(crate) struct CountedSet {
     is_touched: Vec<bool>,
     /// When values were seen last, where they are forgotten, and the time now.
     idle: Option<(Idle, i64)>,
-    /// Not all values need be in memory.
-    is_lazy: bool,
+    /// Where not all values need be in memory: how they are hashed.
+    lazily: Option<HashValues>,
 }
+
+/// How the keys of a set are hashed, as [`eddyline_state::HashKeys`].
+type HashValues = Box<dyn Fn(&[ArrayRef], usize) -> Result<Vec<u64>, ArrowError> + Send + Sync>;
 
 /// Counts by slot and call.
 enum Seen {
@@ -44,12 +48,16 @@ impl CountedSet {
     pub(crate) fn new(table: SlotTable, calls: usize, append_only: bool) -> Self {
         let seen = if append_only && calls <= 64 { Seen::Bits(Vec::new()) } else { Seen::Counts(Vec::new()) };
         let (slots, created, touched, is_touched) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { table, calls, seen, slots, created, touched, is_touched, idle: None, is_lazy: false }
+        Self { table, calls, seen, slots, created, touched, is_touched, idle: None, lazily: None }
     }
 
-    /// The set, of which not all values need be in memory: its owner finds them by [`count`](Self::count) alone.
-    pub(crate) fn lazy(self) -> Self {
-        Self { is_lazy: true, ..self }
+    /// The set, of which not all values need be in memory: its owner finds them by [`count`](Self::count) alone. `hash` as in
+    /// [`SlotTable::scan_all`].
+    pub(crate) fn lazy(
+        self,
+        hash: impl Fn(&[ArrayRef], usize) -> Result<Vec<u64>, ArrowError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { lazily: Some(Box::new(hash)), ..self }
     }
 
     /// From now on values that are not seen for a time are forgotten; `hash` as in [`SlotTable::scan_all`].
@@ -186,7 +194,7 @@ impl CountedSet {
 
     /// Brings everything into the hot set; `hash` as in [`SlotTable::scan_all`].
     pub(crate) fn scan_all(&mut self, hash: &eddyline_state::HashKeys<'_>) -> Result<(), OperatorError> {
-        self.is_lazy = false;
+        self.lazily = None;
         let (calls, name) = (self.calls, self.table.name().to_owned());
         let seen = &mut self.seen;
         Ok(self.table.scan_all(hash, &mut |slot, bytes| seen.load(&name, calls, slot, bytes))?)
@@ -219,9 +227,21 @@ impl CountedSet {
         Ok(created)
     }
 
+    /// Brings in about `entries_max` values that the store alone may have. Returns their slots.
+    pub(crate) fn scan_more(&mut self, entries_max: usize) -> Result<Vec<u32>, StateError> {
+        let Some(hash) = &self.lazily else { return Ok(Vec::new()) };
+        let (calls, name) = (self.calls, self.table.name().to_owned());
+        let seen = &mut self.seen;
+        let load = &mut |slot: u32, bytes: &[u8]| seen.load(&name, calls, slot, bytes);
+        let created = self.table.scan_more(entries_max, hash, load)?;
+        self.seen.resize(calls, self.table.slots_max());
+        self.is_touched.resize(self.table.slots_max(), false);
+        Ok(created)
+    }
+
     /// Leaves about `bytes` to the store. Returns the slots that they had.
     pub(crate) fn leave(&mut self, bytes: usize) -> Result<Vec<u32>, StateError> {
-        if !self.is_lazy {
+        if self.lazily.is_none() {
             return Ok(Vec::new());
         }
         let count = self.table.count_of(bytes, self.taken_bytes());
@@ -355,6 +375,14 @@ impl Table for CountedSet {
 
     fn taken_bytes(&self) -> usize {
         self.table.taken_bytes(self.size_bytes())
+    }
+
+    fn is_whole(&self) -> bool {
+        self.table.is_complete()
+    }
+
+    fn warm(&mut self, entries_max: usize) -> Result<(), StateError> {
+        self.scan_more(entries_max).map(drop)
     }
 
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {

@@ -2,6 +2,7 @@ use crate::OperatorError;
 use crate::aggregation::{Calls, CountedSet};
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
+use arrow::error::ArrowError;
 use eddyline_changes::hash::{combine, hash_columns};
 use eddyline_plan::GroupAggregateSpec;
 use eddyline_state::{SlotTable, StateError, Store, Table, TableId};
@@ -112,6 +113,18 @@ impl Table for Groups {
         self.table.taken_bytes(self.size_bytes())
     }
 
+    fn is_whole(&self) -> bool {
+        self.table.is_complete()
+    }
+
+    fn warm(&mut self, entries_max: usize) -> Result<(), StateError> {
+        let (rows, calls) = (&mut self.rows, &mut self.calls);
+        self.table.scan_more(entries_max, &hash_keys, &mut |slot, bytes| load(rows, calls, slot, bytes))?;
+        self.rows.resize(self.table.slots_max(), 0);
+        self.calls.resize(self.table.slots_max());
+        Ok(())
+    }
+
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
         if !self.is_lazy {
             return Ok(());
@@ -123,6 +136,11 @@ impl Table for Groups {
         gone.iter().for_each(|slot| rows[*slot as usize] = 0);
         Ok(())
     }
+}
+
+/// How groups are hashed. The one group of an aggregate without keys is looked up by 0.
+fn hash_keys(keys: &[ArrayRef], rows: usize) -> Result<Vec<u64>, ArrowError> {
+    if keys.is_empty() { Ok(vec![0; rows]) } else { hash_columns(keys, rows) }
 }
 
 fn save(rows: &[i64], calls: &Calls, slot: u32, out: &mut Vec<u8>) {
@@ -143,16 +161,14 @@ pub(super) fn open_sets(
             let types = types(input, &[spec.keys.as_slice(), args].concat());
             let (name, id) = (format!("distinct set {}", at + 1), at as TableId + 1);
             let table = SlotTable::open(&name, &types, store, id, spec.keys.len())?;
-            Ok(CountedSet::new(table, set_calls(spec, args).count(), spec.append_only).lazy())
+            Ok(CountedSet::new(table, set_calls(spec, args).count(), spec.append_only)
+                .lazy(set_hashes(spec.keys.len(), args.len())))
         })
         .collect()
 }
 
 /// How the keys of a set of the phase `Single` are hashed: the group, then the values.
-pub(super) fn set_hashes(
-    keys: usize,
-    args: usize,
-) -> impl Fn(&[ArrayRef], usize) -> Result<Vec<u64>, arrow::error::ArrowError> {
+pub(super) fn set_hashes(keys: usize, args: usize) -> impl Fn(&[ArrayRef], usize) -> Result<Vec<u64>, ArrowError> {
     move |columns, rows| {
         let values = hash_columns(&columns[keys..keys + args], rows)?;
         Ok(hash_columns(&columns[..keys], rows)?.iter().zip(&values).map(|(k, v)| combine(*k, *v)).collect())
@@ -168,7 +184,8 @@ pub(super) fn open_values(
 ) -> Result<CountedSet, OperatorError> {
     let table =
         SlotTable::open("distinct values", &types(partial, distribution), store, GROUPS + 1, distribution.len())?;
-    Ok(CountedSet::new(table, spec.calls.iter().filter(|c| c.distinct).count(), spec.append_only).lazy())
+    let calls = spec.calls.iter().filter(|c| c.distinct).count();
+    Ok(CountedSet::new(table, calls, spec.append_only).lazy(hash_columns))
 }
 
 /// The numbers of the DISTINCT calls over `args`.

@@ -173,6 +173,19 @@ impl Side {
         if self.table.is_complete() { Ok(()) } else { self.bring_in(keys, &hash_columns(keys, rows)?) }
     }
 
+    /// Brings in about `rows_max` rows that the store alone may have.
+    fn bring_in_more(&mut self, rows_max: usize) -> Result<(), OperatorError> {
+        let stored = self.table.next_stored(rows_max)?;
+        let heads = self.find_all(&stored.keys, stored.len())?;
+        let is_missing: Vec<bool> = heads.iter().map(|head| *head == NONE).collect();
+        let (counts, matches) = (&mut self.counts, &mut self.matches);
+        let (counts_matches, name) = (self.counts_matches, self.table.name().to_owned());
+        let mut load =
+            |slot: u32, bytes: &[u8]| load(counts, counts_matches.then_some(&mut *matches), slot, bytes, &name);
+        let slots = self.table.take_stored(stored, &is_missing, &mut load)?;
+        self.link_stored(&slots)
+    }
+
     pub(super) fn make_room(&mut self) {
         let slots = self.table.slots_max();
         self.counts.resize(slots);
@@ -256,6 +269,13 @@ impl Side {
         (0..self.keys).map(|c| Ok(self.table.column(c, slots)?)).collect()
     }
 
+    fn of_state(&self, error: OperatorError) -> StateError {
+        match error {
+            OperatorError::State(error) => error,
+            other => StateError::Corrupt { table: self.table.name().into(), message: other.to_string() },
+        }
+    }
+
     /// All columns of `slots`, in the order of the input.
     pub(super) fn row(&self, slots: &[u32]) -> Result<Vec<ArrayRef>, OperatorError> {
         (0..self.places.len()).map(|c| self.column(c, slots)).collect()
@@ -319,10 +339,18 @@ impl Table for Side {
         }
         self.persist()?;
         let count = (bytes as u128 * self.table.len() as u128).div_ceil(self.taken_bytes().max(1) as u128) as usize;
-        self.leave_keys(count).map_err(|error| match error {
-            OperatorError::State(error) => error,
-            other => StateError::Corrupt { table: self.table.name().into(), message: other.to_string() },
-        })
+        self.leave_keys(count).map_err(|error| self.of_state(error))
+    }
+
+    fn is_whole(&self) -> bool {
+        self.table.is_complete()
+    }
+
+    fn warm(&mut self, entries_max: usize) -> Result<(), StateError> {
+        if self.is_whole() {
+            return Ok(());
+        }
+        self.bring_in_more(entries_max).map_err(|error| self.of_state(error))
     }
 
     fn len(&self) -> usize {

@@ -111,6 +111,18 @@ impl<K: Kept> Table for KeyedRows<K> {
         self.arena.taken_bytes() + self.table.taken_bytes(by_slot)
     }
 
+    fn is_whole(&self) -> bool {
+        self.table.is_complete()
+    }
+
+    fn warm(&mut self, entries_max: usize) -> Result<(), StateError> {
+        let Self { table, arena, kept, .. } = self;
+        let hash = |columns: &[ArrayRef], n| hash_columns(columns, n);
+        table.scan_more(entries_max, &hash, &mut |slot, bytes| load(kept, arena, slot, bytes))?;
+        kept.resize_with(table.slots_max(), K::default);
+        Ok(())
+    }
+
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
         // Whoever forgets must know all that there is.
         if self.idle.is_some() {

@@ -11,7 +11,7 @@ use arrow::row::SortField;
 use eddyline_changes::KeyGroup;
 use eddyline_changes::hash::hash_columns;
 use eddyline_plan::TimeKey;
-use eddyline_state::{Idle, SlotTable, StateError, Store, Table, TableId, Write, WriteRef};
+use eddyline_state::{Idle, Piece, SlotTable, StateError, Store, Table, TableId, Write, WriteRef};
 use hashbrown::HashSet;
 
 const ROWS: TableId = 0;
@@ -42,6 +42,10 @@ pub(crate) struct Partitions {
     store: Option<Store>,
     /// No row is in the store that is not here.
     is_complete: bool,
+    /// Where [`load_more`](Self::load_more) goes on: everything in the store before this full key is here.
+    cursor: Vec<u8>,
+    /// Partitions that were brought in since the owner asked for any.
+    warmed: Vec<u32>,
     /// By partition, once some were left to the store: it was used since the hand came by.
     used: Vec<bool>,
     /// Where [`leave`](Self::leave) goes on.
@@ -84,6 +88,8 @@ impl Partitions {
             rows: Rows::default(),
             store: store.cloned(),
             is_complete: true,
+            cursor: Vec::new(),
+            warmed: Vec::new(),
             used: Vec::new(),
             hand: 0,
             keys: Part::new(fields)?,
@@ -104,27 +110,57 @@ impl Partitions {
         };
         // None of them is brought in by itself meanwhile.
         self.is_complete = true;
-        let mut slots = Vec::new();
         for batch in stored.chunks(SCAN_BATCH) {
             let entries = batch.iter().map(|(k, v)| StoredRow::parse(k, v)).collect::<Result<Vec<_>, _>>()?;
-            let columns = self.keys.decode(entries.iter().map(|e| e.partition))?;
-            let hashes = hash_columns(&columns, entries.len())?;
-            self.lookup(&columns, &hashes, &mut slots)?;
-            for (entry, slot) in entries.iter().zip(&slots) {
-                take_in(&mut self.rows, &mut self.lists, entry, *slot);
+            for (entry, slot) in entries.iter().zip(self.seat(&entries)?.0) {
+                take_in(&mut self.rows, &mut self.lists, entry, slot);
             }
         }
         Ok(())
     }
 
+    /// Brings in about `rows_max` rows that the store alone may have: all of a partition, or none.
+    fn load_more(&mut self, rows_max: usize) -> Result<(), OperatorError> {
+        let Some(store) = self.store.clone() else { return Ok(()) };
+        let Piece { entries, next } = store.piece(rows_table(), &self.cursor, rows_max)?;
+        let there = entries.iter().filter(|(full_key, _)| self.gone.is_empty() || !self.gone.contains(full_key));
+        let there = there.map(|(full_key, value)| StoredRow::parse(Store::key_of(rows_table(), full_key), value));
+        let there = there.collect::<Result<Vec<_>, _>>()?;
+        self.is_complete = true;
+        let (slots, created) = self.seat(&there)?;
+        let is_new: HashSet<u32> = created.iter().copied().collect();
+        for (entry, slot) in there.iter().zip(slots).filter(|(_, slot)| is_new.contains(slot)) {
+            take_in(&mut self.rows, &mut self.lists, entry, slot);
+        }
+        self.warmed.extend(created);
+        self.is_complete = next.is_none();
+        self.cursor = next.unwrap_or_default();
+        Ok(())
+    }
+
+    /// The slots of the partitions of rows, and those that are new.
+    fn seat(&mut self, rows: &[StoredRow<'_>]) -> Result<(Vec<u32>, Vec<u32>), OperatorError> {
+        let columns = self.keys.decode(rows.iter().map(|row| row.partition))?;
+        let hashes = hash_columns(&columns, rows.len())?;
+        let mut slots = Vec::new();
+        let created = self.find(&columns, &hashes, &mut slots)?;
+        Ok((slots, created))
+    }
+
     /// Finds or makes the slots of partitions; of new ones the rows are brought in that the store has. Returns the partitions that were
-    /// not here before.
+    /// not here when this was called last.
     pub(crate) fn lookup(
         &mut self,
         columns: &[ArrayRef],
         hashes: &[u64],
         slots: &mut Vec<u32>,
     ) -> Result<Vec<u32>, OperatorError> {
+        let mut created = self.find(columns, hashes, slots)?;
+        created.append(&mut self.warmed);
+        Ok(created)
+    }
+
+    fn find(&mut self, columns: &[ArrayRef], hashes: &[u64], slots: &mut Vec<u32>) -> Result<Vec<u32>, OperatorError> {
         let created = self.partitions.lookup(columns, hashes, slots, &mut |_, _| Ok(()))?;
         let room = self.partitions.slots_max();
         self.lists.resize_with(room, RowList::default);
@@ -183,7 +219,10 @@ impl Partitions {
         }
         self.partitions.remove(&leaving)?;
         self.rows.sweep();
-        self.is_complete &= leaving.is_empty();
+        if !leaving.is_empty() {
+            self.is_complete = false;
+            self.cursor.clear();
+        }
         Ok(())
     }
 
@@ -448,6 +487,14 @@ impl Table for Partitions {
         self.rows.taken_bytes()
             + self.lists.iter().map(RowList::allocated_bytes).sum::<usize>()
             + self.partitions.taken_bytes(self.partitions.size_bytes() + self.lists.capacity() * size_of::<RowList>())
+    }
+
+    fn is_whole(&self) -> bool {
+        self.is_complete
+    }
+
+    fn warm(&mut self, entries_max: usize) -> Result<(), StateError> {
+        if self.is_complete { Ok(()) } else { self.load_more(entries_max).map_err(of_state) }
     }
 
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {

@@ -111,6 +111,18 @@ impl Table for Rows {
         self.table.taken_bytes(self.size_bytes())
     }
 
+    fn is_whole(&self) -> bool {
+        self.table.is_complete()
+    }
+
+    fn warm(&mut self, entries_max: usize) -> Result<(), StateError> {
+        let copies = &mut self.copies;
+        let hash = |columns: &[ArrayRef], n| hash_columns(columns, n);
+        self.table.scan_more(entries_max, &hash, &mut |slot, bytes| load(copies, slot, bytes))?;
+        self.copies.resize(self.table.slots_max(), [0, 0]);
+        Ok(())
+    }
+
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
         // Whoever forgets must know all that there is.
         if self.idle.is_some() {

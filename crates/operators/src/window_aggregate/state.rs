@@ -306,6 +306,22 @@ impl Table for Slices {
         self.table.taken_bytes(self.size_bytes())
     }
 
+    fn is_whole(&self) -> bool {
+        self.table.is_complete()
+    }
+
+    fn warm(&mut self, entries_max: usize) -> Result<(), StateError> {
+        let (rows, calls) = (&mut self.rows, &mut self.calls);
+        let load = &mut |slot: u32, bytes: &[u8]| load(rows, calls, slot, bytes);
+        let created = self.table.scan_more(entries_max, &hash_slices, load)?;
+        self.make_room();
+        self.by_slice.add(&self.table.key_column(0, &created)?, &created);
+        if self.table.is_complete() {
+            self.stored.clear();
+        }
+        Ok(())
+    }
+
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
         let count = self.table.count_of(bytes, self.taken_bytes());
         let (rows, calls) = (&self.rows, &self.calls);
@@ -370,7 +386,7 @@ impl SliceSet {
         key_types.extend(types(input, &args));
         let name = format!("distinct set {}", at + 1);
         let table = SlotTable::open(&name, &key_types, store, at as TableId + 1, 0)?.dealt_by(1..keys + 1);
-        let mut set = CountedSet::new(table, calls, spec.append_only).lazy();
+        let mut set = CountedSet::new(table, calls, spec.append_only).lazy(hash_values(keys));
         let stored = match set.scan_few(LOADED_AT_OPEN, &hash_values(keys))? {
             true => BTreeSet::new(),
             false => stored_slices(set.table())?,
@@ -453,6 +469,19 @@ impl Table for SliceSet {
 
     fn taken_bytes(&self) -> usize {
         self.set.taken_bytes()
+    }
+
+    fn is_whole(&self) -> bool {
+        self.set.is_whole()
+    }
+
+    fn warm(&mut self, entries_max: usize) -> Result<(), StateError> {
+        let created = self.set.scan_more(entries_max)?;
+        self.by_slice.add(&self.set.table().key_column(0, &created)?, &created);
+        if self.is_whole() {
+            self.stored.clear();
+        }
+        Ok(())
     }
 
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {

@@ -1,5 +1,5 @@
 use super::Writer;
-use super::merge::merge;
+use super::merge::{Before, merge};
 use crate::{Batch, StateError};
 use parking_lot::Mutex;
 use std::fs;
@@ -115,10 +115,14 @@ pub(crate) fn remove(files: &[PathBuf], directory: &Path) -> Result<(), StateErr
     Ok(())
 }
 
+/// Says of keys, whether what a journal is written on may hold them.
+pub(crate) type Base = Box<dyn Fn(&[&[u8]]) -> Vec<bool> + Send + Sync>;
+
 /// What one backend writes. See the module's page.
-#[derive(Debug)]
 pub(crate) struct Journal {
     directory: PathBuf,
+    /// What it is written on; `None`: on nothing.
+    base: Option<Base>,
     state: Mutex<State>,
 }
 
@@ -134,7 +138,17 @@ impl Journal {
     /// An empty journal whose files are in `directory`, numbered from `next`.
     pub(crate) fn new(directory: &Path, next: u64) -> Self {
         let state = State { open: None, chain: Chain::new(), next };
-        Self { directory: directory.into(), state: Mutex::new(state) }
+        Self { directory: directory.into(), base: None, state: Mutex::new(state) }
+    }
+
+    /// The same, of what is written on top of a store that does not change meanwhile.
+    pub(crate) fn on(base: Base, directory: &Path, next: u64) -> Self {
+        Self { base: Some(base), ..Self::new(directory, next) }
+    }
+
+    /// The first number that was not given to a file.
+    pub(crate) fn next(&self) -> u64 {
+        self.state.lock().next
     }
 
     /// Appends writes.
@@ -170,7 +184,12 @@ impl Journal {
     pub(crate) fn merged(&self, chain: Chain) -> Result<Chain, StateError> {
         let Some(run) = worth_merging(&chain) else { return Ok(chain) };
         let path = self.state.lock().next_path(&self.directory);
-        let segment = Arc::new(merge(&chain[run.clone()], run.start == 0, &path)?);
+        let from = match (run.start, &self.base) {
+            (0, None) => Before::Nothing,
+            (0, Some(base)) => Before::Base(base),
+            _ => Before::Files,
+        };
+        let segment = Arc::new(merge(&chain[run.clone()], from, &path)?);
         let old = &chain[run.clone()];
         let mut state = self.state.lock();
         // Somebody else may have merged them, or brought them elsewhere.

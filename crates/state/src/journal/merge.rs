@@ -1,9 +1,10 @@
 //! Files of a journal made one.
 
+use super::chain::Base;
 use super::chain::{Segment, ended};
 use super::{Writer, read};
-use crate::StateError;
 use crate::batch::WriteRef;
+use crate::{Batch, StateError};
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -17,8 +18,21 @@ const PART_RECORDS: u64 = 4 << 20;
 /// Where a record is: number of its file, and its number in it. What is later is greater.
 type Position = (usize, u64);
 
-/// One file that says what `run` says, each key once. `from_start`: there is nothing before it that a removal could remove.
-pub(super) fn merge(run: &[Arc<Segment>], from_start: bool, path: &Path) -> Result<Segment, StateError> {
+/// Removals that are looked for in the base at a time.
+const LOOKED_FOR: usize = 1024;
+
+/// What is there before the files that are merged, from which a removal in them could remove.
+pub(super) enum Before<'a> {
+    Nothing,
+    /// What the journal is written on.
+    Base(&'a Base),
+    /// Older files, and whatever is before them.
+    Files,
+}
+
+/// One file that says what `run` says, each key once.
+pub(super) fn merge(run: &[Arc<Segment>], from: Before<'_>, path: &Path) -> Result<Segment, StateError> {
+    let from_start = matches!(from, Before::Nothing);
     let before: u64 = run.iter().map(|s| s.records).sum();
     let waste: u64 = run.iter().map(|s| s.waste).sum();
     let mut writer = Writer::create(path)?;
@@ -45,6 +59,7 @@ pub(super) fn merge(run: &[Arc<Segment>], from_start: bool, path: &Path) -> Resu
                 Ok(())
             })?;
         }
+        let mut removals = Batch::new();
         for (at, segment) in run.iter().enumerate() {
             numbered(segment, at, &mut |position, write| {
                 let stays = match write {
@@ -53,12 +68,38 @@ pub(super) fn merge(run: &[Arc<Segment>], from_start: bool, path: &Path) -> Resu
                     WriteRef::DeleteRange(..) => false,
                 };
                 let hash = xxh3_128(write.key());
-                if stays && is_here(hash) && last.get(&hash) == Some(&position) { writer.push(write) } else { Ok(()) }
+                if !stays || !is_here(hash) || last.get(&hash) != Some(&position) {
+                    return Ok(());
+                }
+                match (&from, write) {
+                    (Before::Base(base), WriteRef::Delete(key)) => {
+                        removals.delete(key);
+                        if removals.len() < LOOKED_FOR { Ok(()) } else { push_needed(&mut removals, base, &mut writer) }
+                    }
+                    _ => writer.push(write),
+                }
             })?;
         }
+        if let Before::Base(base) = &from {
+            push_needed(&mut removals, base, &mut writer)?;
+        }
     }
-    writer.waste = if from_start { 0 } else { waste.saturating_sub(before.saturating_sub(writer.records)) };
+    // From the beginning on, all that is left says something.
+    writer.waste = match from {
+        Before::Files => waste.saturating_sub(before.saturating_sub(writer.records)),
+        Before::Nothing | Before::Base(_) => 0,
+    };
     ended(writer)
+}
+
+/// Writes the removals of what the base may have.
+fn push_needed(removals: &mut Batch, base: &Base, writer: &mut Writer) -> Result<(), StateError> {
+    let keys: Vec<&[u8]> = removals.iter().map(|write| write.key()).collect();
+    let is_needed = base(&keys);
+    let needed = removals.iter().zip(is_needed).filter(|(_, is_needed)| *is_needed);
+    needed.map(|(write, _)| write).try_for_each(|write| writer.push(write))?;
+    removals.clear();
+    Ok(())
 }
 
 fn numbered(

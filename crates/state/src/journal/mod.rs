@@ -2,7 +2,8 @@
 //!
 //! A backend whose hot sets hold all of its state needs no order on disk: nobody reads below the hot set. Then appending is all that a
 //! checkpoint costs. A [`Journal`] is a chain of files, each the writes between two pictures; what is written later replaces what was
-//! written before. Files are merged, on the thread that stores a picture, when they are many or most of their entries are replaced.
+//! written before. Files are merged, on the thread that stores a picture, when they are many or most of their entries are replaced. What a journal is
+//! written on top of, if anything, is its *base*: a removal of what is in neither is left out then.
 //!
 //! Numbers are little endian; a `varint` has seven bits per byte, the lowest first, the high bit set on all but the last.
 //!

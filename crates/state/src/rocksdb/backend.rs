@@ -28,10 +28,38 @@ pub struct RocksBackend {
     is_empty: AtomicBool,
     pictures: AtomicU64,
     gate: Arc<Gate>,
-    /// Where writes go while nobody reads; `None`: into the database.
-    journal: Mutex<Option<Arc<Journal>>>,
+    journal: Mutex<Journaling>,
     /// RocksDB holds its caches itself; this keeps the budget's account.
     budget: Arc<MemoryBudget>,
+}
+
+/// Where writes go.
+struct Journaling {
+    /// Here while nobody reads; `None`: into the database.
+    open: Option<Arc<Journal>>,
+    /// The database that it is written on, if that holds anything.
+    base: Arc<Base>,
+    /// The first number that no file of a journal had.
+    next: u64,
+}
+
+/// The database as long as it is what a journal is written on.
+#[derive(Default)]
+struct Base(Mutex<Option<Arc<DB>>>);
+
+impl Base {
+    /// Which of `keys` the database may hold: all, when it has begun to change.
+    fn may_have(&self, keys: &[&[u8]]) -> Vec<bool> {
+        let db = self.0.lock();
+        let Some(db) = db.as_ref() else { return vec![true; keys.len()] };
+        // What cannot be read may be there.
+        db.multi_get(keys).into_iter().map(|found| !matches!(found, Ok(None))).collect()
+    }
+
+    /// The database begins to change, or is closed.
+    fn release(&self) {
+        *self.0.lock() = None;
+    }
 }
 
 impl RocksBackend {
@@ -58,7 +86,11 @@ impl RocksBackend {
             is_empty: AtomicBool::new(is_empty),
             pictures: AtomicU64::new(0),
             gate: Arc::default(),
-            journal: Mutex::new(is_empty.then(|| Arc::new(Journal::new(directory, next)))),
+            journal: Mutex::new(Journaling {
+                open: is_empty.then(|| Arc::new(Journal::new(directory, next))),
+                base: Arc::default(),
+                next,
+            }),
             budget: budget.clone(),
         })
     }
@@ -66,13 +98,16 @@ impl RocksBackend {
     /// Brings the journal into the database: somebody wants to read.
     fn settle(&self) -> Result<(), StateError> {
         let mut journal = self.journal.lock();
-        let Some(settled) = journal.as_ref() else { return Ok(()) };
+        let Some(settled) = journal.open.as_ref() else { return Ok(()) };
         let chain = settled.cut()?;
+        journal.base.release();
         {
             let _open = self.gate.enter();
+            self.compacts(true)?;
             fold(&self.db, &self.directory, &self.budget, chain.iter().map(|s| s.path.as_path()))?;
         }
-        *journal = None;
+        journal.next = settled.next();
+        journal.open = None;
         Ok(())
     }
 
@@ -98,6 +133,12 @@ impl RocksBackend {
         }
     }
 
+    /// Whether files are put in order by themselves: not those that nobody reads, which checkpoints refer to.
+    fn compacts(&self, compacts: bool) -> Result<(), StateError> {
+        let value = if compacts { "false" } else { "true" };
+        self.db.set_options(&[("disable_auto_compactions", value)]).map_err(|e| self.error(&e))
+    }
+
     /// Where the store is.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -110,7 +151,9 @@ impl RocksBackend {
 
 impl Drop for RocksBackend {
     fn drop(&mut self) {
-        if let Some(journal) = self.journal.get_mut()
+        let journal = self.journal.get_mut();
+        journal.base.release();
+        if let Some(journal) = &journal.open
             && let Err(error) = journal.close()
         {
             tracing::warn!(%error, "what was written since the last checkpoint is lost");
@@ -184,7 +227,7 @@ impl Backend for RocksBackend {
             return Ok(());
         }
         let journal = self.journal.lock();
-        if let Some(journal) = journal.as_ref() {
+        if let Some(journal) = journal.open.as_ref() {
             journal.append(batch)?;
             self.is_empty.store(false, Ordering::Relaxed);
             return Ok(());
@@ -210,9 +253,22 @@ impl Backend for RocksBackend {
         self.is_empty.load(Ordering::Relaxed)
     }
 
+    fn rest(&self) -> Result<(), StateError> {
+        let mut journal = self.journal.lock();
+        if journal.open.is_some() {
+            return Ok(());
+        }
+        self.compacts(false)?;
+        let base = Arc::new(Base(Mutex::new(Some(self.db.clone()))));
+        journal.base = base.clone();
+        let may_have = move |keys: &[&[u8]]| base.may_have(keys);
+        journal.open = Some(Arc::new(Journal::on(Box::new(may_have), &self.directory, journal.next)));
+        Ok(())
+    }
+
     fn freeze(&self) -> Result<Box<dyn Frozen>, StateError> {
         let number = self.pictures.fetch_add(1, Ordering::Relaxed);
-        let journal = self.journal.lock().clone();
+        let journal = self.journal.lock().open.clone();
         let chain = journal.as_ref().map(|j| j.cut()).transpose()?.unwrap_or_default();
         let written = journal.map(|journal| (journal, chain));
         Ok(Box::new(Picture::begin(&self.db, &self.directory, number, self.gate.close(), written, &self.budget)?))

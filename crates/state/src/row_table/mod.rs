@@ -9,7 +9,7 @@
 use crate::lead::{NOTES, length_of};
 use crate::slot_table::key_column::{Created, KeyColumn, canonical_column, key_column, make_room};
 use crate::slot_table::{VERSION, unversioned};
-use crate::{Batch, Encode, Load, StateError, Store, StoredEntry, TableId, Write, WriteRef};
+use crate::{Batch, Encode, Load, Piece, StateError, Store, StoredEntry, TableId, Write, WriteRef};
 use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array, new_null_array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
@@ -50,6 +50,27 @@ pub struct RowTableSpec<'a> {
     pub lazily: Option<usize>,
 }
 
+/// Rows of the store on their way in. See [`RowTable::next_stored`].
+#[derive(Debug)]
+pub struct StoredRows {
+    entries: Vec<StoredEntry>,
+    /// Their leading columns.
+    pub keys: Vec<ArrayRef>,
+    next: Option<Vec<u8>>,
+}
+
+impl StoredRows {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True without rows.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
 /// Rows by slot. See the module's page.
 ///
 /// # Contract
@@ -77,6 +98,8 @@ pub struct RowTable {
     notes_generation: bool,
     /// No row is in the store that is not here.
     is_complete: bool,
+    /// Where [`next_stored`](Self::next_stored) goes on: everything in the store before this full key is here.
+    cursor: Vec<u8>,
     is_lazy: bool,
     /// Slots that were given since [`begin`](Self::begin), and how many of them are [written](Self::write).
     created: Vec<Created>,
@@ -115,6 +138,7 @@ impl RowTable {
             next_suffix: None,
             notes_generation: lazily.is_some() && !is_distinct,
             is_complete: true,
+            cursor: Vec::new(),
             is_lazy: lazily.is_some(),
             lead_bytes: lead_bytes(keys.as_ref(), &types[..distribution])?,
             keys,
@@ -149,8 +173,8 @@ impl RowTable {
         Ok(())
     }
 
-    /// Takes in rows of the store. Returns their slots.
-    fn take_in(&mut self, stored: &[StoredEntry], load: &mut Load<'_>) -> Result<Vec<u32>, StateError> {
+    /// The columns of rows of the store, and what tells them apart.
+    fn parsed(&self, stored: &[StoredEntry]) -> Result<(Vec<ArrayRef>, Vec<u64>), StateError> {
         let mut rows = Vec::with_capacity(stored.len());
         let mut suffixes = Vec::new();
         for (key, _) in stored {
@@ -171,6 +195,12 @@ impl RowTable {
                 converter.convert_rows((0..bytes.len()).map(|row| parser.parse(bytes.value(row))))?
             }
         };
+        Ok((columns, suffixes))
+    }
+
+    /// Takes in rows of the store. Returns their slots.
+    fn take_in(&mut self, stored: &[StoredEntry], load: &mut Load<'_>) -> Result<Vec<u32>, StateError> {
+        let (columns, suffixes) = self.parsed(stored)?;
         let mut slots = Vec::new();
         self.add(&columns, stored.len(), &mut slots)?;
         for (slot, suffix) in slots.iter().zip(suffixes) {
@@ -261,6 +291,40 @@ impl RowTable {
         Ok(slots)
     }
 
+    /// The next of the rows that may be in the store alone, about `rows_max` of them: all that have the same leading columns, or none.
+    ///
+    /// # Errors
+    /// The store cannot be read, or holds what is no row.
+    pub fn next_stored(&self, rows_max: usize) -> Result<StoredRows, StateError> {
+        let Piece { mut entries, next } = self.store.piece(self.id, &self.cursor, rows_max)?;
+        if !self.gone.is_empty() {
+            entries.retain(|(full_key, _)| !self.gone.contains(full_key));
+        }
+        let entries: Vec<StoredEntry> =
+            entries.into_iter().map(|(full_key, value)| (Store::key_of(self.id, &full_key).to_vec(), value)).collect();
+        let mut keys = self.parsed(&entries)?.0;
+        keys.truncate(self.distribution);
+        Ok(StoredRows { entries, keys, next })
+    }
+
+    /// Takes those of the rows in whose leading columns no row here has; the others are here already. Returns their slots.
+    ///
+    /// # Errors
+    /// `load` failed.
+    pub fn take_stored(
+        &mut self,
+        mut stored: StoredRows,
+        is_missing: &[bool],
+        load: &mut Load<'_>,
+    ) -> Result<Vec<u32>, StateError> {
+        let mut missing = is_missing.iter();
+        stored.entries.retain(|_| missing.next().is_some_and(|m| *m));
+        let slots = if stored.entries.is_empty() { Vec::new() } else { self.take_in(&stored.entries, load)? };
+        self.is_complete = stored.next.is_none();
+        self.cursor = stored.next.unwrap_or_default();
+        Ok(slots)
+    }
+
     /// Leaves rows to the store alone. They must be all that have their leading columns.
     ///
     /// # Contract
@@ -280,6 +344,7 @@ impl RowTable {
         }
         self.forget(slots);
         self.is_complete = false;
+        self.cursor.clear();
     }
 
     fn forget(&mut self, slots: &[u32]) {

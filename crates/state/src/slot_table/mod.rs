@@ -17,7 +17,7 @@ mod byte_keys;
 mod first;
 pub(crate) mod key_column;
 
-use crate::{Batch, StateError, Store, StoredEntry, TableId, WriteRef};
+use crate::{Batch, Piece, StateError, Store, StoredEntry, TableId, WriteRef};
 use arrow::array::{Array, ArrayRef, BinaryArray};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
@@ -97,6 +97,8 @@ pub struct SlotTable {
     complete: bool,
     /// Where [`evict`](Self::evict) goes on.
     hand: u32,
+    /// Where [`scan_more`](Self::scan_more) goes on: everything in the store before this full key is here.
+    cursor: Vec<u8>,
 }
 
 impl SlotTable {
@@ -150,6 +152,7 @@ impl SlotTable {
             types: types.to_vec(),
             complete: true,
             hand: 0,
+            cursor: Vec::new(),
         })
     }
 
@@ -303,9 +306,7 @@ impl SlotTable {
         let Some(home) = &self.home else { return Ok(()) };
         for created in created.chunks(Store::BATCH) {
             let full = self.full_keys(home, created)?;
-            let in_range = |key: &Vec<u8>| self.gone_ranges.iter().any(|(from, to)| from <= key && key < to);
-            let is_asked = |at: &usize| !self.gone.contains(&full[*at]) && !in_range(&full[*at]);
-            let asked: Vec<usize> = (0..full.len()).filter(is_asked).collect();
+            let asked: Vec<usize> = (0..full.len()).filter(|at| !self.is_gone(&full[*at])).collect();
             let wanted: Vec<&[u8]> = asked.iter().map(|at| full[*at].as_slice()).collect();
             for (at, value) in asked.iter().zip(home.store.multi_get(&wanted)?) {
                 if let Some(value) = value {
@@ -316,6 +317,12 @@ impl SlotTable {
             }
         }
         Ok(())
+    }
+
+    /// Is a full key of the store removed, though that is not yet written?
+    fn is_gone(&self, full_key: &[u8]) -> bool {
+        let in_range = |(from, to): &(Vec<u8>, Vec<u8>)| from.as_slice() <= full_key && full_key < to.as_slice();
+        !self.gone.is_empty() && self.gone.contains(full_key) || self.gone_ranges.iter().any(in_range)
     }
 
     /// The keys of `slots`, in columns.
@@ -393,7 +400,10 @@ impl SlotTable {
         let dirty: Vec<u32> = leaving.iter().copied().filter(is_dirty).collect();
         self.write(&dirty, encode)?;
         self.forget(&leaving);
-        self.complete &= leaving.is_empty();
+        if !leaving.is_empty() {
+            self.complete = false;
+            self.cursor.clear();
+        }
         Ok(leaving)
     }
 
@@ -517,6 +527,35 @@ impl SlotTable {
         self.complete = true;
         self.load_entries(&stored, hash, load)?;
         Ok(true)
+    }
+
+    /// Is no key in the store that is not here?
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Brings about `entries_max` entries in of those that the store alone may have, the next ones in its order; those that are here
+    /// already stay as they are. Returns the slots that were made. See [`scan_all`](Self::scan_all).
+    ///
+    /// # Errors
+    /// The store cannot be read, or `load` failed.
+    pub fn scan_more(
+        &mut self,
+        entries_max: usize,
+        hash: &HashKeys<'_>,
+        load: &mut Load<'_>,
+    ) -> Result<Vec<u32>, StateError> {
+        let Some(home) = self.home.as_ref().filter(|_| !self.complete) else { return Ok(Vec::new()) };
+        let Piece { entries, next } = home.store.piece(home.id, &self.cursor, entries_max)?;
+        let there = entries.into_iter().filter(|(full_key, _)| !self.is_gone(full_key));
+        let stored: Vec<StoredEntry> =
+            there.map(|(full_key, value)| (Store::key_of(home.id, &full_key).to_vec(), value)).collect();
+        // What is at hand is not looked for once more.
+        self.complete = true;
+        let made = self.load_entries(&stored, hash, load);
+        self.complete = next.is_none();
+        self.cursor = next.unwrap_or_default();
+        made
     }
 
     /// Takes entries of the store in that are not here. Returns the slots that were made.

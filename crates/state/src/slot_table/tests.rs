@@ -69,6 +69,16 @@ impl Numbers {
         gone.len()
     }
 
+    fn warm(&mut self, count: usize, poor: bool) {
+        let values = &mut self.values;
+        let load = &mut |slot: u32, bytes: &[u8]| {
+            values.resize(values.len().max(slot as usize + 1), 0);
+            values[slot as usize] = i64::from_le_bytes(bytes.try_into().expect("8 bytes"));
+            Ok(())
+        };
+        self.table.scan_more(count, &|keys, rows| hash(poor, keys, rows), load).expect("scans");
+    }
+
     /// The keys in the hot set.
     fn hot(&self) -> Vec<Key> {
         let keys = self.table.keys(&self.table.slots()).expect("keys");
@@ -116,6 +126,7 @@ enum Step {
     Reopen,
     Scan,
     Evict(usize),
+    Warm(usize),
 }
 
 fn key() -> impl Strategy<Value = Key> {
@@ -137,6 +148,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Reopen),
         1 => Just(Step::Scan),
         3 => (0..8usize).prop_map(Step::Evict),
+        4 => (0..4usize).prop_map(Step::Warm),
     ];
     proptest::collection::vec(step, 0..40)
 }
@@ -167,6 +179,14 @@ proptest! {
                     let gone = table.evict(count);
                     prop_assert_eq!(gone, count.min(before));
                     prop_assert_eq!(table.table.len(), before - gone);
+                }
+                Step::Warm(count) => {
+                    table.warm(count, poor);
+                    if table.table.is_complete() {
+                        // Nothing is looked for below any more.
+                        prop_assert_eq!(table.table.len(), model.len());
+                        prop_assert_eq!(&table.content(poor), &model);
+                    }
                 }
             }
         }
