@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test | slt | check | crash | simulate | fuzz-sql | bench-tpch`.
+//! The project's chores: `cargo xtask test | slt | check | crash | simulate | fuzz-sql | bench-tpch | bench-checkpoints`.
 //!
 //! Long random runs are commands of the SQL test crate, started from here, so that there is one place to look.
 
@@ -19,6 +19,8 @@ usage: cargo xtask COMMAND
                    random dataflows in foul weather: crashes at any step, stores and disks that fail, clocks that are set
   bench-tpch [--sf F] [--changes N] [--batches N] [--queries 1,2,…]
                    TPC-H as maintained views: an update beside computing again
+  bench-checkpoints [--mib N] [--percent P] [--rounds N] [--cold] [--in DIRECTORY]
+                   what a checkpoint writes when little of large state has changed
   check            format, lints, layers of the crates, tidiness
   layers           only the layers
   tidy             only the tidiness";
@@ -28,7 +30,7 @@ fn main() -> ExitCode {
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => test(),
         ["slt", filter @ ..] => slt(filter),
-        [tool @ ("fuzz-sql" | "bench-tpch"), args @ ..] => release_tool(tool, args),
+        [tool @ ("fuzz-sql" | "bench-tpch" | "bench-checkpoints"), args @ ..] => release_tool(tool, args),
         ["crash", "--rounds", rounds] => crash(rounds, "0"),
         ["crash", "--rounds", rounds, "--seed", seed] => crash(rounds, seed),
         ["simulate", "--seeds", seeds] => simulate(seeds, "0"),

@@ -4,13 +4,15 @@ pub struct Batch {
     /// Key and value of each write.
     bytes: Vec<u8>,
     writes: Vec<Place>,
-    waste: usize,
+    removes_ranges: bool,
 }
 
 /// Where a write ends in the bytes; it begins where the one before it ends.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     kind: Kind,
+    /// How many writes, with this one and those before it, say nothing any more because of it.
+    waste: u8,
     key_end: usize,
     end: usize,
 }
@@ -53,17 +55,15 @@ impl Batch {
         key(&mut self.bytes);
         let key_end = self.bytes.len();
         value(&mut self.bytes);
-        self.writes.push(Place { kind: Kind::Put, key_end, end: self.bytes.len() });
-        self.waste += usize::from(replaces);
+        self.writes.push(Place { kind: Kind::Put, waste: u8::from(replaces), key_end, end: self.bytes.len() });
     }
 
     /// Removes a value.
     pub fn delete(&mut self, key: &[u8]) {
         self.bytes.extend_from_slice(key);
         let end = self.bytes.len();
-        self.writes.push(Place { kind: Kind::Delete, key_end: end, end });
-        // What it removes, at least one, and itself.
-        self.waste += 2;
+        // What it removes, and itself.
+        self.writes.push(Place { kind: Kind::Delete, waste: 2, key_end: end, end });
     }
 
     /// Removes the keys in `from..to`.
@@ -71,8 +71,8 @@ impl Batch {
         self.bytes.extend_from_slice(from);
         let key_end = self.bytes.len();
         self.bytes.extend_from_slice(to);
-        self.writes.push(Place { kind: Kind::DeleteRange, key_end, end: self.bytes.len() });
-        self.waste += 2;
+        self.writes.push(Place { kind: Kind::DeleteRange, waste: 2, key_end, end: self.bytes.len() });
+        self.removes_ranges = true;
     }
 
     /// Appends a write. Whether a value is there already is not known.
@@ -88,15 +88,21 @@ impl Batch {
 
     /// The writes, in order.
     pub fn iter(&self) -> impl Iterator<Item = WriteRef<'_>> {
+        self.iter_with_waste().map(|(write, _)| write)
+    }
+
+    /// The writes, in order, each with the number of writes, with itself and those before it, that say nothing any more because of it.
+    pub fn iter_with_waste(&self) -> impl Iterator<Item = (WriteRef<'_>, u64)> {
         let mut start = 0;
         self.writes.iter().map(move |place| {
             let (key, rest) = (&self.bytes[start..place.key_end], &self.bytes[place.key_end..place.end]);
             start = place.end;
-            match place.kind {
+            let write = match place.kind {
                 Kind::Put => WriteRef::Put(key, rest),
                 Kind::Delete => WriteRef::Delete(key),
                 Kind::DeleteRange => WriteRef::DeleteRange(key, rest),
-            }
+            };
+            (write, u64::from(place.waste))
         })
     }
 
@@ -115,15 +121,15 @@ impl Batch {
         self.writes.is_empty()
     }
 
-    /// How many writes, of these and of those before them, say nothing any more.
-    pub fn waste(&self) -> usize {
-        self.waste
+    /// Does any of them remove a range?
+    pub fn removes_ranges(&self) -> bool {
+        self.removes_ranges
     }
 
     /// Forgets the writes; keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.writes.clear();
-        self.waste = 0;
+        self.removes_ranges = false;
     }
 }

@@ -1,81 +1,79 @@
-use super::Writer;
-use super::merge::{Before, merge};
+use super::merge::{Before, merge, merge_part};
+use super::reader::parse_parts;
+use super::segment::{Part, Segment};
+use super::{ALL, PARTS, Parts, Writer};
 use crate::{Batch, StateError};
 use parking_lot::Mutex;
 use std::fs;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Files of the chain, before neighbours are merged.
 const SEGMENTS_MAX: usize = 16;
 /// How many neighbours are merged then.
 const MERGED: usize = 8;
-/// Fewer records than this are not worth merging for those that are replaced.
+/// Neighbours are merged if they are together at most one part in so many of everything, or small.
+const MERGED_SHARE: u64 = 64;
+const SMALL_BYTES: u64 = 256 << 10;
+/// Fewer records than this are not worth cleaning up for those that are replaced.
 const RECORDS_MIN: u64 = 10_000;
 const NAME: &str = "journal-";
 /// The file that names the others: their order, and that none is missing.
 const CHAIN: &str = "journal";
 
-/// A file that has ended. It is removed with the last who needs it.
-#[derive(Debug)]
-pub(crate) struct Segment {
-    pub(crate) path: PathBuf,
-    pub(crate) size_bytes: u64,
-    pub(super) records: u64,
-    /// Records, of these and of those in files before, that say nothing any more.
-    pub(super) waste: u64,
-    stays: AtomicBool,
+/// A file of a chain, and which of its parts are not dead.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) parts: Parts,
 }
 
-impl Segment {
-    /// Its name, which no other file of this journal ever has.
-    pub(crate) fn name(&self) -> String {
-        self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+impl Link {
+    fn new(segment: Segment) -> Self {
+        let has = |(at, part): (usize, &Part)| if part.records > 0 { 1 << at } else { 0 };
+        let parts = segment.parts.iter().enumerate().map(has).fold(0, |all, part: Parts| all | part);
+        Self { segment: Arc::new(segment), parts }
     }
 
-    /// Brings it to the disk.
-    ///
-    /// # Errors
-    /// The disk says no.
-    pub(crate) fn sync(&self) -> Result<(), StateError> {
-        let file = fs::File::open(&self.path).map_err(|e| StateError::io(&self.path, e))?;
-        file.sync_data().map_err(|e| StateError::io(&self.path, e))
+    pub(super) fn has(&self, part: usize) -> bool {
+        self.parts & (1 << part) != 0
     }
-}
 
-impl Drop for Segment {
-    fn drop(&mut self) {
-        if !self.stays.load(Ordering::Relaxed) {
-            // What cannot be removed goes with its directory.
-            let _ = fs::remove_file(&self.path);
-        }
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.segment, &other.segment) && self.parts == other.parts
+    }
+
+    /// A sum over the parts that are not dead.
+    fn sum(&self, of: impl Fn(&Part) -> u64) -> u64 {
+        (0..PARTS).filter(|part| self.has(*part)).map(|part| of(&self.segment.parts[part])).sum()
     }
 }
 
 /// Files of a journal, oldest first.
-pub(crate) type Chain = Vec<Arc<Segment>>;
+pub(crate) type Chain = Vec<Link>;
 
 /// Writes the file that names those of a chain, which are beside it. Returns its name and size.
 ///
 /// # Errors
 /// The file cannot be written.
 pub(crate) fn write_names(chain: &Chain, directory: &Path) -> Result<(String, u64), StateError> {
-    let mut text: String = chain.iter().map(|segment| segment.name() + "\n").collect();
+    let line = |link: &Link| format!("{} {:032x}\n", link.segment.name(), link.parts);
+    let mut text: String = chain.iter().map(line).collect();
     text += &format!("{:016x}\n", xxh3_64(text.as_bytes()));
     let path = directory.join(CHAIN);
     fs::write(&path, &text).map_err(|e| StateError::io(&path, e))?;
     Ok((CHAIN.to_owned(), text.len() as u64))
 }
 
-/// The files, oldest first, that a directory holds of a journal that was closed, or of a picture of one; and the first number that was not
+/// The files, oldest first, that a directory holds of a journal that was closed, or of a picture of one, with their parts; and the first number that was not
 /// given to a file.
 ///
 /// # Errors
 /// The directory cannot be read; [`StateError::CorruptFile`]: a file is missing or damaged.
-pub(crate) fn found(directory: &Path) -> Result<(Vec<PathBuf>, u64), StateError> {
+pub(crate) fn found(directory: &Path) -> Result<(Vec<(PathBuf, Parts)>, u64), StateError> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(directory).map_err(|e| StateError::io(directory, e))? {
         let entry = entry.map_err(|e| StateError::io(directory, e))?;
@@ -94,9 +92,15 @@ pub(crate) fn found(directory: &Path) -> Result<(Vec<PathBuf>, u64), StateError>
     if text[names.len()..] != format!("{:016x}\n", xxh3_64(names.as_bytes())) {
         return Err(StateError::corrupt_file(&path, "its checksum does not fit its content"));
     }
-    let files: Vec<PathBuf> = names.lines().map(|name| directory.join(name)).collect();
-    match files.iter().find(|path| !path.is_file()) {
-        Some(missing) => Err(StateError::corrupt_file(missing, "the file is missing")),
+    let mut files = Vec::new();
+    for line in names.lines() {
+        let mut words = line.split(' ');
+        let name = words.next().unwrap_or_default();
+        let parts = parse_parts(words.next()).ok_or_else(|| StateError::corrupt_file(&path, "a line is not known"))?;
+        files.push((directory.join(name), parts));
+    }
+    match files.iter().find(|(path, _)| !path.is_file()) {
+        Some((missing, _)) => Err(StateError::corrupt_file(missing, "the file is missing")),
         None => Ok((files, next)),
     }
 }
@@ -105,8 +109,8 @@ pub(crate) fn found(directory: &Path) -> Result<(Vec<PathBuf>, u64), StateError>
 ///
 /// # Errors
 /// A file cannot be removed.
-pub(crate) fn remove(files: &[PathBuf], directory: &Path) -> Result<(), StateError> {
-    for path in std::iter::once(&directory.join(CHAIN)).chain(files) {
+pub(crate) fn remove(files: &[(PathBuf, Parts)], directory: &Path) -> Result<(), StateError> {
+    for path in std::iter::once(&directory.join(CHAIN)).chain(files.iter().map(|(path, _)| path)) {
         match fs::remove_file(path) {
             Err(e) if e.kind() != ErrorKind::NotFound => return Err(StateError::io(path, e)),
             _ => {}
@@ -124,6 +128,8 @@ pub(crate) struct Journal {
     /// What it is written on; `None`: on nothing.
     base: Option<Base>,
     state: Mutex<State>,
+    /// Held by who cleans up.
+    cleaning: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -132,13 +138,17 @@ struct State {
     open: Option<Writer>,
     chain: Chain,
     next: u64,
+    /// Bytes that were written last: as many may be written for cleaning up.
+    credit_bytes: u64,
+    /// The part that is cleaned up next.
+    part: usize,
 }
 
 impl Journal {
     /// An empty journal whose files are in `directory`, numbered from `next`.
     pub(crate) fn new(directory: &Path, next: u64) -> Self {
-        let state = State { open: None, chain: Chain::new(), next };
-        Self { directory: directory.into(), base: None, state: Mutex::new(state) }
+        let state = State { open: None, chain: Chain::new(), next, credit_bytes: 0, part: 0 };
+        Self { directory: directory.into(), base: None, state: Mutex::new(state), cleaning: Mutex::new(()) }
     }
 
     /// The same, of what is written on top of a store that does not change meanwhile.
@@ -151,7 +161,7 @@ impl Journal {
         self.state.lock().next
     }
 
-    /// Appends writes.
+    /// Appends writes, none of which removes a range.
     ///
     /// # Errors
     /// The file cannot be written. What a part of the batch wrote is never read: the job begins again at its last checkpoint.
@@ -171,36 +181,83 @@ impl Journal {
     pub(crate) fn cut(&self) -> Result<Chain, StateError> {
         let mut state = self.state.lock();
         if let Some(open) = state.open.take() {
-            let segment = ended(open)?;
-            state.chain.push(Arc::new(segment));
+            let segment = Segment::ended(open)?;
+            state.credit_bytes = segment.size_bytes;
+            state.chain.push(Link::new(segment));
         }
         Ok(state.chain.clone())
     }
 
-    /// Merges files of `chain`, a former state of the journal, where that pays. Returns the chain that holds the same.
+    /// Merges files of `chain`, a former state of the journal, and cleans up parts of it, where that pays. Returns the chain that holds the
+    /// same.
     ///
     /// # Errors
     /// A file cannot be read or written.
     pub(crate) fn merged(&self, chain: Chain) -> Result<Chain, StateError> {
-        let Some(run) = worth_merging(&chain) else { return Ok(chain) };
-        let path = self.state.lock().next_path(&self.directory);
-        let from = match (run.start, &self.base) {
-            (0, None) => Before::Nothing,
-            (0, Some(base)) => Before::Base(base),
-            _ => Before::Files,
-        };
-        let segment = Arc::new(merge(&chain[run.clone()], from, &path)?);
-        let old = &chain[run.clone()];
-        let mut state = self.state.lock();
-        // Somebody else may have merged them, or brought them elsewhere.
-        let is_old = |window: &[Arc<Segment>]| window.iter().zip(old).all(|(a, b)| Arc::ptr_eq(a, b));
-        if let Some(at) = state.chain.windows(old.len()).position(is_old) {
-            state.chain.splice(at..at + old.len(), [segment.clone()]);
+        let _cleaning = self.cleaning.lock();
+        // Somebody else may have changed it, or brought it elsewhere.
+        if !self.state.lock().begins_with(&chain) {
+            return Ok(chain);
         }
-        drop(state);
-        let mut merged = chain;
-        merged.splice(run, [segment]);
+        let mut merged = chain.clone();
+        self.merge_neighbours(&mut merged)?;
+        self.clean(&mut merged)?;
+        let mut state = self.state.lock();
+        if state.begins_with(&chain) {
+            state.chain.splice(..chain.len(), merged.iter().cloned());
+        }
         Ok(merged)
+    }
+
+    fn create(&self) -> Result<Writer, StateError> {
+        let path = self.state.lock().next_path(&self.directory);
+        Writer::create(&path)
+    }
+
+    /// What is there before everything.
+    fn beginning(&self) -> Before<'_> {
+        self.base.as_ref().map_or(Before::Nothing, Before::Base)
+    }
+
+    fn merge_neighbours(&self, chain: &mut Chain) -> Result<(), StateError> {
+        let Some(run) = worth_merging(chain) else { return Ok(()) };
+        let before = if run.start == 0 { self.beginning() } else { Before::Files };
+        let mut writer = self.create()?;
+        merge(&chain[run.clone()], before, &mut writer)?;
+        chain.splice(run, [Link::new(Segment::ended(writer)?)]);
+        chain.retain(|link| link.parts != 0);
+        Ok(())
+    }
+
+    /// Writes what holds of parts anew, the next ones, while more than half of all records hold nothing, and no more was written for that than
+    /// for what has changed.
+    fn clean(&self, chain: &mut Chain) -> Result<(), StateError> {
+        let mut part = self.state.lock().part;
+        let mut writer: Option<Writer> = None;
+        let (mut cleaned, mut cleaned_records): (Parts, u64) = (0, 0);
+        let credit_bytes = self.state.lock().credit_bytes;
+        while cleaned != ALL && writer.as_ref().is_none_or(|writer| writer.size_bytes() < credit_bytes) {
+            let sum = |of: fn(&Part) -> u64| chain.iter().map(|link| link.sum(of)).sum::<u64>();
+            let (records, waste) = (sum(|p| p.records) + cleaned_records, sum(|p| p.waste));
+            if records < RECORDS_MIN || 2 * waste <= records {
+                break;
+            }
+            let mut open = writer.map_or_else(|| self.create(), Ok)?;
+            merge_part(chain, part, self.beginning(), &mut open)?;
+            cleaned_records += open.parts[part].records;
+            cleaned |= 1 << part;
+            chain.iter_mut().for_each(|link| link.parts &= !(1 << part));
+            part = (part + 1) % PARTS;
+            writer = Some(open);
+        }
+        let mut state = self.state.lock();
+        (state.part, state.credit_bytes) = (part, 0);
+        drop(state);
+        if let Some(writer) = writer {
+            chain.push(Link::new(Segment::ended(writer)?));
+            chain.retain(|link| link.parts != 0);
+        }
+        Ok(())
     }
 
     /// Leaves the files where they are: the backend is closed.
@@ -212,7 +269,7 @@ impl Journal {
         if !chain.is_empty() {
             write_names(&chain, &self.directory)?;
         }
-        chain.iter().for_each(|segment| segment.stays.store(true, Ordering::Relaxed));
+        chain.iter().for_each(|link| link.segment.leave());
         Ok(())
     }
 }
@@ -222,26 +279,20 @@ impl State {
         self.next += 1;
         directory.join(format!("{NAME}{}", self.next - 1))
     }
-}
 
-pub(super) fn ended(writer: Writer) -> Result<Segment, StateError> {
-    let path = writer.path().to_owned();
-    let finished = writer.finish()?;
-    let (size_bytes, records, waste) = (finished.size_bytes, finished.records, finished.waste);
-    Ok(Segment { path, size_bytes, records, waste, stays: AtomicBool::new(false) })
+    fn begins_with(&self, chain: &Chain) -> bool {
+        self.chain.len() >= chain.len() && self.chain.iter().zip(chain).all(|(a, b)| a.is(b))
+    }
 }
 
 /// Which neighbours to merge.
-fn worth_merging(chain: &[Arc<Segment>]) -> Option<std::ops::Range<usize>> {
-    let sum = |of: fn(&Segment) -> u64, run: &[Arc<Segment>]| run.iter().map(|s| of(s)).sum::<u64>();
-    let records = sum(|s| s.records, chain);
-    if records >= RECORDS_MIN && 2 * sum(|s| s.waste, chain) > records {
-        return Some(0..chain.len());
-    }
+fn worth_merging(chain: &[Link]) -> Option<Range<usize>> {
     if chain.len() <= SEGMENTS_MAX {
         return None;
     }
-    let starts = 0..=chain.len() - MERGED;
-    let start = starts.min_by_key(|start| sum(|s| s.size_bytes, &chain[*start..start + MERGED]))?;
+    let sizes: Vec<u64> = chain.iter().map(|link| link.sum(Part::size_bytes)).collect();
+    let limit = (sizes.iter().sum::<u64>() / MERGED_SHARE).max(SMALL_BYTES);
+    let sum = |start: usize| sizes[start..start + MERGED].iter().sum::<u64>();
+    let start = (0..=chain.len() - MERGED).min_by_key(|start| sum(*start)).filter(|start| sum(*start) <= limit)?;
     Some(start..start + MERGED)
 }

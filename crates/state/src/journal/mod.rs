@@ -2,41 +2,50 @@
 //!
 //! A backend whose hot sets hold all of its state needs no order on disk: nobody reads below the hot set. Then appending is all that a
 //! checkpoint costs. A [`Journal`] is a chain of files, each the writes between two pictures; what is written later replaces what was
-//! written before. Files are merged, on the thread that stores a picture, when they are many or most of their entries are replaced. What a journal is
-//! written on top of, if anything, is its *base*: a removal of what is in neither is left out then.
+//! written before. What a journal is written on top of, if anything, is its *base*.
+//!
+//! **Parts.** Keys are dealt out to [`PARTS`] parts by their hash, and a file keeps the records of each part in blocks of its own. What is
+//! replaced is cleaned up part by part, on the thread that stores a picture: when more than half of all records say nothing any more, the
+//! records of the next part are read, and those that hold written anew. A picture writes so no more for cleaning than for what has
+//! changed, and a part: no checkpoint writes everything. The part is *dead* in the files that it was read from, which the chain
+//! notes; a file with nothing but dead parts goes. Of keys that were removed nothing is left then, unless the base may have them.
+//! Neighbours are merged when files are many, a little at a time.
 //!
 //! Numbers are little endian; a `varint` has seven bits per byte, the lowest first, the high bit set on all but the last.
 //!
 //! | part | content |
 //! |---|---|
 //! | header | `"EDDYJRNL"`, version `u16` |
-//! | block, any number | `1` (`u8`), length of the payload `u32`, payload, checksum `u64` |
+//! | block, any number | `1` (`u8`), part `u8`, length of the payload `u32`, payload, checksum `u64` |
 //! | footer | `2` (`u8`), number of records `u64`, how many of these and of those before say nothing any more `u64`, checksum `u64` |
 //!
-//! A payload is its records one after another: `1` put, `2` removal or `3` removal of a range (`u8`), how many leading bytes the key shares with the key before it
-//! in the block (`u8`), length of the rest (varint), length of the value (varint, not in
-//! removals), rest of the key, value. The value of a range is the key that it ends before. A checksum is XXH3-64
-//! over all bytes of its block or footer before it, seeded with the number of blocks before it.
+//! A payload is its records one after another: `1` put or `2` removal (`u8`), how many leading bytes the key shares with the key before it
+//! in the block (`u8`), length of the rest (varint), length of the value (varint, not in removals), rest of the key, value. A checksum is
+//! XXH3-64 over all bytes of its block or footer before it, seeded with the number of blocks before it. (Version 1 has blocks without
+//! parts, and `3`, the removal of a range, whose value is the key that it ends before. It is read still.)
 //!
-//! The order of the files, merged ones have later numbers, is in the file `journal` beside them: a name per line, then the XXH3-64 of
-//! these lines in hexadecimal digits.
+//! The order of the files, merged ones have later numbers, is in the file `journal` beside them: a name per line, behind a space the parts
+//! that are not dead if any is (a bit per part, 32 hexadecimal digits), then the XXH3-64 of these lines in hexadecimal digits.
 
 mod chain;
 mod merge;
 mod reader;
+mod segment;
 mod writer;
 
-pub(crate) use chain::{Chain, Journal, found, remove, write_names};
+pub(crate) use chain::{Chain, Journal, Link, found, remove, write_names};
 pub(crate) use reader::read;
 use writer::Writer;
 
 const MAGIC: &[u8; 8] = b"EDDYJRNL";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
+/// The version without parts.
+const UNPARTED: u16 = 1;
 const HEADER_BYTES: usize = 10;
-/// A block ends when its payload is at least this long.
-const BLOCK_BYTES: usize = 256 * 1024;
-/// Kind and length.
-const BLOCK_HEAD_BYTES: usize = 5;
+/// A block ends when its payload is at least this long. One for every part is in memory.
+const BLOCK_BYTES: usize = 32 * 1024;
+/// Kind, part and length.
+const BLOCK_HEAD_BYTES: usize = 6;
 /// Kind and two numbers.
 const FOOTER_BYTES: usize = 17;
 const CHECKSUM_BYTES: usize = 8;
@@ -47,6 +56,19 @@ const DELETE: u8 = 2;
 const DELETE_RANGE: u8 = 3;
 /// Operator, table and key group: more of a key is seldom shared with the one before.
 const SHARED_MAX: usize = 12;
+/// How many parts there are: the bits of a [`Parts`].
+const PARTS: usize = 128;
+
+/// A set of parts.
+pub(crate) type Parts = u128;
+
+/// All parts.
+pub(crate) const ALL: Parts = Parts::MAX;
+
+/// The part that a key belongs to.
+fn part_of(key: &[u8]) -> usize {
+    (xxhash_rust::xxh3::xxh3_64(key) >> 57) as usize
+}
 
 #[cfg(test)]
 mod tests;

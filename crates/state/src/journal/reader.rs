@@ -1,6 +1,6 @@
 use super::{
-    BLOCK, BLOCK_HEAD_BYTES, CHECKSUM_BYTES, DELETE, DELETE_RANGE, FOOTER, FOOTER_BYTES, HEADER_BYTES, MAGIC, PUT,
-    SHARED_MAX, VERSION,
+    ALL, BLOCK, BLOCK_HEAD_BYTES, CHECKSUM_BYTES, DELETE, DELETE_RANGE, FOOTER, FOOTER_BYTES, HEADER_BYTES, MAGIC,
+    PARTS, PUT, Parts, SHARED_MAX, UNPARTED, VERSION,
 };
 use crate::StateError;
 use crate::batch::WriteRef;
@@ -10,21 +10,15 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// What a file's footer says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Totals {
-    pub(crate) records: u64,
-    pub(crate) waste: u64,
-}
-
-/// Calls `each` with every write of a file of the journal, in order, until it fails.
+/// Calls `each` with every write of the `parts` of a file of the journal that are asked for, in order within each part, until it fails.
 ///
 /// # Errors
 /// The file cannot be read; [`StateError::CorruptFile`]: it was cut or changed; or `each` failed.
 pub(crate) fn read(
     path: &Path,
+    parts: Parts,
     each: &mut dyn FnMut(WriteRef<'_>) -> Result<(), StateError>,
-) -> Result<Totals, StateError> {
+) -> Result<(), StateError> {
     let corrupt = |message: &str| StateError::corrupt_file(path, message);
     let file = File::open(path).map_err(|e| StateError::io(path, e))?;
     let mut left = file.metadata().map_err(|e| StateError::io(path, e))?.len();
@@ -42,41 +36,37 @@ pub(crate) fn read(
         return Err(corrupt("it is no journal"));
     }
     let version = u16::from_le_bytes([bytes[8], bytes[9]]);
-    if version != VERSION {
+    if version != VERSION && version != UNPARTED {
         return Err(corrupt(&format!("it has version {version}, known is {VERSION}")));
     }
+    let head_bytes = if version == UNPARTED { BLOCK_HEAD_BYTES - 1 } else { BLOCK_HEAD_BYTES };
     let (mut blocks, mut records) = (0, 0);
-    let mut key = Vec::new();
     loop {
         bytes.clear();
         take(&mut bytes, 1)?;
         match bytes[0] {
             BLOCK => {
-                take(&mut bytes, BLOCK_HEAD_BYTES - 1)?;
-                let length = u32::from_le_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]) as usize;
+                take(&mut bytes, head_bytes - 1)?;
+                let length = &bytes[head_bytes - 4..];
+                let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
                 take(&mut bytes, length + CHECKSUM_BYTES)?;
-                let payload = checked(&bytes, blocks).ok_or_else(|| corrupt("a checksum does not fit"))?;
-                let cut = || corrupt("a record does not fit its block");
-                let mut payload = &payload[BLOCK_HEAD_BYTES..];
-                key.clear();
-                while !payload.is_empty() {
-                    let record = Record::take(&mut payload, &mut key).ok_or_else(cut)?;
-                    records += 1;
-                    match record {
-                        Record::Put(value) => each(WriteRef::Put(&key, value))?,
-                        Record::Delete => each(WriteRef::Delete(&key))?,
-                        Record::DeleteRange(to) => each(WriteRef::DeleteRange(&key, to))?,
-                    }
+                let block = checked(&bytes, blocks).ok_or_else(|| corrupt("a checksum does not fit"))?;
+                let part = if version == UNPARTED { None } else { Some(usize::from(block[1])) };
+                if part.is_some_and(|part| part >= PARTS) {
+                    return Err(corrupt("a block is of a part that there is not"));
                 }
+                let is_asked = part.is_none_or(|part| parts & (1 << part) != 0);
+                let payload = &block[head_bytes..];
+                records += each_record(payload, &mut |write| if is_asked { each(write) } else { Ok(()) })
+                    .unwrap_or_else(|| Err(corrupt("a record does not fit its block")))?;
                 blocks += 1;
             }
             FOOTER => {
                 take(&mut bytes, FOOTER_BYTES - 1 + CHECKSUM_BYTES)?;
                 let footer = checked(&bytes, blocks).ok_or_else(|| corrupt("the footer's checksum does not fit"))?;
-                let number = |at: usize| footer[at..at + 8].try_into().map(u64::from_le_bytes).unwrap_or(0);
-                let totals = Totals { records: number(1), waste: number(9) };
-                return match totals.records == records && left == 0 {
-                    true => Ok(totals),
+                let told = footer[1..9].try_into().map(u64::from_le_bytes).unwrap_or(0);
+                return match told == records && left == 0 {
+                    true => Ok(()),
                     false => Err(corrupt("it has other records than its footer says")),
                 };
             }
@@ -85,10 +75,57 @@ pub(crate) fn read(
     }
 }
 
+/// A block whose checksum fits.
+pub(super) struct Block(Vec<u8>);
+
+/// The block that `bytes` hold, with `blocks` before it in its file.
+pub(super) fn parse_block(bytes: Vec<u8>, blocks: u64) -> Option<Block> {
+    checked(&bytes, blocks)?;
+    Some(Block(bytes))
+}
+
+impl Block {
+    /// Calls `each` with every record. `None`: they do not fit the block.
+    pub(super) fn each(
+        &self,
+        each: &mut dyn FnMut(WriteRef<'_>) -> Result<(), StateError>,
+    ) -> Option<Result<u64, StateError>> {
+        each_record(&self.0[BLOCK_HEAD_BYTES..self.0.len() - CHECKSUM_BYTES], each)
+    }
+}
+
+/// Calls `each` with every record of a payload, and counts them. `None`: they do not fit it.
+fn each_record(
+    mut payload: &[u8],
+    each: &mut dyn FnMut(WriteRef<'_>) -> Result<(), StateError>,
+) -> Option<Result<u64, StateError>> {
+    let (mut key, mut records) = (Vec::new(), 0);
+    while !payload.is_empty() {
+        let done = match Record::take(&mut payload, &mut key)? {
+            Record::Put(value) => each(WriteRef::Put(&key, value)),
+            Record::Delete => each(WriteRef::Delete(&key)),
+            Record::DeleteRange(to) => each(WriteRef::DeleteRange(&key, to)),
+        };
+        if let Err(error) = done {
+            return Some(Err(error));
+        }
+        records += 1;
+    }
+    Some(Ok(records))
+}
+
 /// The bytes before the checksum at the end, if it is theirs.
 fn checked(bytes: &[u8], blocks: u64) -> Option<&[u8]> {
     let (content, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
     (xxh3_64_with_seed(content, blocks) == u64::from_le_bytes(*checksum)).then_some(content)
+}
+
+/// The parts that a line of the file of names tells, of those of a file.
+pub(super) fn parse_parts(text: Option<&str>) -> Option<Parts> {
+    match text {
+        None => Some(ALL),
+        Some(digits) => Parts::from_str_radix(digits, 16).ok(),
+    }
 }
 
 /// A record without its key.

@@ -1,21 +1,28 @@
+use super::segment::{BlockPlace, Part};
 use super::{
-    BLOCK, BLOCK_BYTES, BLOCK_HEAD_BYTES, DELETE, DELETE_RANGE, FOOTER, FOOTER_BYTES, MAGIC, PUT, SHARED_MAX, VERSION,
+    BLOCK, BLOCK_BYTES, BLOCK_HEAD_BYTES, DELETE, FOOTER, FOOTER_BYTES, MAGIC, PARTS, PUT, SHARED_MAX, VERSION, part_of,
 };
 use crate::batch::WriteRef;
 use crate::blocks::{BlockWriter, put_varint};
 use crate::{Batch, StateError};
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 /// Writes a file of the journal. See the module's page.
 #[derive(Debug)]
 pub(super) struct Writer {
     file: BlockWriter<File>,
-    /// Head and payload of the block at hand.
-    block: Vec<u8>,
+    open: Vec<OpenBlock>,
+    pub(super) parts: Vec<Part>,
+}
+
+/// The block of a part that is not written yet.
+#[derive(Debug, Default)]
+struct OpenBlock {
+    /// Head and payload; empty without records.
+    bytes: Vec<u8>,
     last_key: Vec<u8>,
-    pub(super) records: u64,
-    pub(super) waste: u64,
 }
 
 impl Writer {
@@ -27,15 +34,12 @@ impl Writer {
         let file = File::create(path).map_err(|e| StateError::io(path, e))?;
         let mut writer = Self {
             file: BlockWriter::new(file, path),
-            block: Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 4),
-            last_key: Vec::new(),
-            records: 0,
-            waste: 0,
+            open: (0..PARTS).map(|_| OpenBlock::default()).collect(),
+            parts: (0..PARTS).map(|_| Part::default()).collect(),
         };
         let mut header = MAGIC.to_vec();
         header.extend_from_slice(&VERSION.to_le_bytes());
         writer.file.put(&header)?;
-        writer.begin_block();
         Ok(writer)
     }
 
@@ -43,83 +47,99 @@ impl Writer {
         self.file.path()
     }
 
+    /// Bytes that were written, without the blocks that are open.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.file.size_bytes
+    }
+
     /// Appends the writes of a batch.
     ///
     /// # Errors
     /// The file cannot be written.
     pub(super) fn append(&mut self, batch: &Batch) -> Result<(), StateError> {
-        self.waste += batch.waste() as u64;
-        batch.iter().try_for_each(|write| self.push(write))
+        batch.iter_with_waste().try_for_each(|(write, waste)| {
+            let part = self.push(write)?;
+            self.parts[part].waste += waste;
+            Ok(())
+        })
     }
 
-    /// Appends one write.
+    /// Appends one write. Returns the part that it belongs to.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub(super) fn push(&mut self, write: WriteRef<'_>) -> Result<(), StateError> {
+    /// The file cannot be written; removals of ranges, which belong to no part, are none of a journal.
+    pub(super) fn push(&mut self, write: WriteRef<'_>) -> Result<usize, StateError> {
         let key = write.key();
-        let shared = key.iter().zip(&self.last_key).take(SHARED_MAX).take_while(|(a, b)| a == b).count();
         let (kind, value) = match write {
             WriteRef::Put(_, value) => (PUT, Some(value)),
             WriteRef::Delete(_) => (DELETE, None),
-            WriteRef::DeleteRange(_, to) => (DELETE_RANGE, Some(to)),
+            WriteRef::DeleteRange(..) => {
+                let wrong = io::Error::other("the removal of a range cannot stand in a journal");
+                return Err(StateError::io(self.path(), wrong));
+            }
         };
-        self.block.push(kind);
-        self.block.push(shared as u8);
-        put_varint(&mut self.block, key.len() - shared);
-        if let Some(value) = value {
-            put_varint(&mut self.block, value.len());
+        let part = part_of(key);
+        let OpenBlock { bytes, last_key } = &mut self.open[part];
+        if bytes.is_empty() {
+            bytes.resize(BLOCK_HEAD_BYTES, 0);
+            last_key.clear();
         }
-        self.block.extend_from_slice(&key[shared..]);
+        let shared = key.iter().zip(last_key.iter()).take(SHARED_MAX).take_while(|(a, b)| a == b).count();
+        bytes.push(kind);
+        bytes.push(shared as u8);
+        put_varint(bytes, key.len() - shared);
         if let Some(value) = value {
-            self.block.extend_from_slice(value);
+            put_varint(bytes, value.len());
+        }
+        bytes.extend_from_slice(&key[shared..]);
+        if let Some(value) = value {
+            bytes.extend_from_slice(value);
         }
         if shared < SHARED_MAX {
-            self.last_key.clear();
-            self.last_key.extend_from_slice(&key[..key.len().min(SHARED_MAX)]);
+            last_key.clear();
+            last_key.extend_from_slice(&key[..key.len().min(SHARED_MAX)]);
         }
-        self.records += 1;
-        if self.block.len() >= BLOCK_BYTES { self.end_block() } else { Ok(()) }
+        self.parts[part].records += 1;
+        if bytes.len() >= BLOCK_BYTES {
+            self.end_block(part)?;
+        }
+        Ok(part)
     }
 
-    fn begin_block(&mut self) {
-        self.block.clear();
-        self.block.resize(BLOCK_HEAD_BYTES, 0);
-        self.last_key.clear();
-    }
-
-    fn end_block(&mut self) -> Result<(), StateError> {
-        let length = u32::try_from(self.block.len() - BLOCK_HEAD_BYTES).map_err(|_| StateError::TooLarge)?;
-        self.block[0] = BLOCK;
-        self.block[1..BLOCK_HEAD_BYTES].copy_from_slice(&length.to_le_bytes());
-        let block = std::mem::take(&mut self.block);
-        self.file.put_checked(&block)?;
-        self.block = block;
-        self.begin_block();
-        self.file.blocks += 1;
-        Ok(())
-    }
-
-    /// Ends the file. It is not brought to the disk yet.
+    /// Writes the open block of a part, if it has records.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(super) fn finish(mut self) -> Result<Finished, StateError> {
-        if self.block.len() > BLOCK_HEAD_BYTES {
-            self.end_block()?;
+    pub(super) fn end_block(&mut self, part: usize) -> Result<(), StateError> {
+        let mut block = std::mem::take(&mut self.open[part].bytes);
+        if block.is_empty() {
+            return Ok(());
         }
+        let length = u32::try_from(block.len() - BLOCK_HEAD_BYTES).map_err(|_| StateError::TooLarge)?;
+        block[0] = BLOCK;
+        block[1] = part as u8;
+        block[2..BLOCK_HEAD_BYTES].copy_from_slice(&length.to_le_bytes());
+        let place = BlockPlace { number: self.file.blocks, offset: self.file.size_bytes, length };
+        self.file.put_checked(&block)?;
+        self.file.blocks += 1;
+        self.parts[part].blocks.push(place);
+        block.clear();
+        self.open[part].bytes = block;
+        Ok(())
+    }
+
+    /// Ends the file. It is not brought to the disk yet. Returns its size, and what it holds of each part.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(super) fn finish(mut self) -> Result<(u64, Vec<Part>), StateError> {
+        (0..PARTS).try_for_each(|part| self.end_block(part))?;
+        let sum = |of: fn(&Part) -> u64| self.parts.iter().map(of).sum::<u64>();
         let mut footer = Vec::with_capacity(FOOTER_BYTES);
         footer.push(FOOTER);
-        footer.extend_from_slice(&self.records.to_le_bytes());
-        footer.extend_from_slice(&self.waste.to_le_bytes());
+        footer.extend_from_slice(&sum(|part| part.records).to_le_bytes());
+        footer.extend_from_slice(&sum(|part| part.waste).to_le_bytes());
         self.file.put_checked(&footer)?;
-        Ok(Finished { size_bytes: self.file.size_bytes, records: self.records, waste: self.waste })
+        Ok((self.file.size_bytes, self.parts))
     }
-}
-
-/// What a file holds that has ended.
-pub(super) struct Finished {
-    pub(super) size_bytes: u64,
-    pub(super) records: u64,
-    pub(super) waste: u64,
 }

@@ -74,7 +74,7 @@ impl RocksBackend {
         let db = DB::open_cf_with_opts(&options, directory, [(DEFAULT_COLUMN_FAMILY_NAME, options.clone())])
             .map_err(|e| error(directory, &e))?;
         let (files, next) = journal::found(directory)?;
-        fold(&db, directory, budget, files.iter().map(|f| f.as_path()))?;
+        fold(&db, directory, budget, files.iter().map(|(path, parts)| (path.as_path(), *parts)))?;
         journal::remove(&files, directory)?;
         let is_empty = match db.iterator(IteratorMode::Start).next() {
             None => true,
@@ -104,7 +104,12 @@ impl RocksBackend {
         {
             let _open = self.gate.enter();
             self.compacts(true)?;
-            fold(&self.db, &self.directory, &self.budget, chain.iter().map(|s| s.path.as_path()))?;
+            fold(
+                &self.db,
+                &self.directory,
+                &self.budget,
+                chain.iter().map(|link| (link.segment.path.as_path(), link.parts)),
+            )?;
         }
         journal.next = settled.next();
         journal.open = None;
@@ -225,6 +230,10 @@ impl Backend for RocksBackend {
     fn apply(&self, batch: &Batch) -> Result<(), StateError> {
         if batch.is_empty() {
             return Ok(());
+        }
+        if batch.removes_ranges() {
+            // A journal knows keys alone.
+            self.settle()?;
         }
         let journal = self.journal.lock();
         if let Some(journal) = journal.open.as_ref() {

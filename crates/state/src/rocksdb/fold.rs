@@ -3,7 +3,7 @@
 use super::backend::error;
 use super::options::{database, writing};
 use crate::batch::WriteRef;
-use crate::journal::read;
+use crate::journal::{Parts, read};
 use crate::{Batch, MemoryBudget, StateError};
 use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, IngestExternalFileOptions, SstFileWriter};
 use std::fs;
@@ -22,11 +22,11 @@ pub(super) fn fold<'a>(
     db: &DB,
     directory: &Path,
     budget: &MemoryBudget,
-    files: impl Iterator<Item = &'a Path>,
+    files: impl Iterator<Item = (&'a Path, Parts)>,
 ) -> Result<(), StateError> {
     let mut chunk = Batch::new();
-    for file in files {
-        read(file, &mut |write| {
+    for (file, parts) in files {
+        read(file, parts, &mut |write| {
             if let WriteRef::DeleteRange(from, to) = write {
                 // What came before goes in before it.
                 take_in(db, directory, budget, &chunk)?;

@@ -12,7 +12,7 @@
 //! **The journal.** As long as nobody reads below the hot sets, that is until something was evicted from them, writes go to a journal (`journal-N`)
 //! and not to the database: appending costs little, and puts nothing in order that nobody looks up. A picture is then the files of the
 //! journal beside an empty database. The first to read has the journal *folded* into the database, sorted, and from then on
-//! writes go there. So does opening a picture that has a journal. When everything is in memory again, the backend is told to *rest*: the
+//! writes go there; so has who removes a range. So does opening a picture that has a journal. When everything is in memory again, the backend is told to *rest*: the
 //! database stays as it is, and writes go to a journal on top of it. Until the next read.
 //!
 //! **What a checkpoint costs** is what files are new since the last: the flushed changes, and what compaction rewrote. So

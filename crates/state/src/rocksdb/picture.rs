@@ -1,6 +1,6 @@
 use super::backend::{Closed, RocksBackend, error, scan};
 use crate::backend::Each;
-use crate::journal::{Chain, Journal, write_names};
+use crate::journal::{Chain, Journal, Link, write_names};
 use crate::{Backend, Frozen, MemoryBudget, StateError, StateFile};
 use parking_lot::Mutex;
 use rocksdb::checkpoint::Checkpoint;
@@ -60,7 +60,7 @@ impl Picture {
             taken?;
             let Some((journal, chain)) = written else { return Ok(Chain::new()) };
             let chain = journal.merged(chain)?;
-            chain.iter().try_for_each(|segment| segment.sync())?;
+            chain.iter().try_for_each(|link| link.segment.sync())?;
             Ok(chain)
         };
         let thread = Builder::new().name("state picture".into()).spawn(take);
@@ -113,7 +113,7 @@ impl Frozen for Picture {
             let size_bytes = entry.metadata().map_err(|e| StateError::io(&from, e))?.len();
             files.push(StateFile { is_shared: name.ends_with(".sst"), name, size_bytes });
         }
-        for segment in &chain {
+        for Link { segment, .. } in &chain {
             let name = segment.name();
             let to = into.join(&name);
             link(&segment.path, &to).map_err(|e| StateError::io(&to, e))?;
