@@ -134,6 +134,7 @@ impl Harness {
     }
 
     fn evict(&mut self) -> Result<(), OperatorError> {
+        self.operator.tables().into_iter().try_for_each(|table| table.tidy(1000))?;
         if !self.is_tight {
             return Ok(());
         }

@@ -34,6 +34,8 @@ mod columns_read;
 mod context;
 mod error;
 mod event_time;
+#[cfg(test)]
+mod forgetting;
 mod group_aggregate;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;

@@ -69,6 +69,32 @@ impl SlotsByTime {
         Ok(())
     }
 
+    /// The column that holds the time.
+    pub(crate) fn column(&self) -> usize {
+        self.column
+    }
+
+    /// The times of slots.
+    pub(crate) fn times_of(&self, table: &impl Columns, slots: &[u32]) -> Result<Vec<(i64, u32)>, OperatorError> {
+        if slots.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.times(table, slots)?.values().iter().copied().zip(slots.iter().copied()).collect())
+    }
+
+    /// As [`remove`](Self::remove), of many slots, which need not have their keys any more.
+    pub(crate) fn leave(&mut self, mut leaving: Vec<(i64, u32)>) {
+        leaving.sort_unstable();
+        for of_time in leaving.chunk_by(|a, b| a.0 == b.0) {
+            if let Entry::Occupied(mut known) = self.slots.entry(of_time[0].0) {
+                known.get_mut().retain(|slot| of_time.binary_search_by_key(slot, |(_, slot)| *slot).is_err());
+                if known.get().is_empty() {
+                    known.remove();
+                }
+            }
+        }
+    }
+
     /// Is there one whose time is at most `time` (ms)?
     pub(crate) fn has_until(&self, time: i64) -> bool {
         self.slots.first_key_value().is_some_and(|(first, _)| *first <= time)

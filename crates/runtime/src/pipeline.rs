@@ -75,6 +75,9 @@ const WARM_MAX: Duration = Duration::from_millis(20);
 /// Entries in a piece.
 const WARM_ENTRIES: usize = 4096;
 
+/// The backend is looked through for what has had its time in at most one part in so many of the time.
+const TIDY_SHARE: u32 = 20;
+
 /// What came of a barrier.
 #[derive(Debug, Default)]
 pub(crate) struct Passed {
@@ -119,6 +122,8 @@ pub(crate) struct Pipeline {
     can_leave: bool,
     /// When state was brought back into memory last.
     warmed_at: Duration,
+    /// When the backend may be looked through again: see [`TIDY_SHARE`].
+    tidy_at: Duration,
     /// See [`hold`](Self::hold).
     holds: bool,
     /// Where the rows at hand come from.
@@ -151,6 +156,7 @@ impl Pipeline {
             hot,
             can_leave,
             warmed_at,
+            tidy_at: warmed_at,
             holds,
             place: None,
         }
@@ -373,6 +379,7 @@ impl Pipeline {
             self.evict()?;
         }
         self.warm()?;
+        self.tidy()?;
         let element = StreamElement::Barrier(barrier);
         for at in 0..self.stages.len() {
             let sent = self.stages[at].outputs.iter_mut().try_for_each(|o| o.broadcast(&element));
@@ -464,6 +471,22 @@ impl Pipeline {
             warmed.map_err(|e: StateError| self.fault(at, e.into()))?;
         }
         self.warmed_at = self.clock.monotonic();
+        Ok(())
+    }
+
+    /// Removes what has had its time from the backend, of a piece of what it has.
+    fn tidy(&mut self) -> Result<(), RuntimeError> {
+        let begin = self.clock.monotonic();
+        if !self.can_leave || self.holds || begin < self.tidy_at {
+            return Ok(());
+        }
+        for at in 0..self.stages.len() {
+            let Work::Operator(operator) = &mut self.stages[at].work else { continue };
+            let tidied = operator.tables().into_iter().try_for_each(|table| table.tidy(WARM_ENTRIES));
+            tidied.map_err(|e| self.fault(at, e.into()))?;
+        }
+        let end = self.clock.monotonic();
+        self.tidy_at = end + end.saturating_sub(begin) * TIDY_SHARE;
         Ok(())
     }
 

@@ -5,13 +5,17 @@
 //! to live, its slots are looked at, and those that were touched again are noted under their later span. So a slot is
 //! looked at about once in its time to live, whatever becomes of it.
 //!
-//! The time comes from the owner, who knows what touching means. It is not stored: who opens a table again gives its slots
-//! their whole time once more ([`Idle::adopt`]).
+//! The time comes from the owner, who knows what touching means. Of slots that are there and of which nobody knows when they were touched, that is
+//! when the time is told next ([`Idle::adopt`]).
 
 use std::collections::BTreeMap;
 
 /// Spans in a time to live.
 const SPANS: i64 = 1024;
+/// Not noted under any span.
+const NOWHERE: i64 = i64::MAX;
+/// Not touched since the slot was adopted.
+const UNKNOWN: i64 = i64::MIN;
 
 /// When the slots of a table were touched last. See the module's page.
 #[derive(Debug)]
@@ -19,8 +23,9 @@ pub struct Idle {
     ttl_ms: i64,
     /// By slot.
     touched_ms: Vec<i64>,
-    /// By slot: it is noted under a span. It stays so when its key goes, until the span is over.
-    is_noted: Vec<bool>,
+    /// By slot: the span under which it is noted, [`NOWHERE`] if under none. It stays so when its key goes, until the span is over; who
+    /// comes in with an earlier time is noted once more.
+    noted: Vec<i64>,
     spans: BTreeMap<i64, Vec<u32>>,
     /// Slots that were there before the time was known.
     adopted: Vec<u32>,
@@ -35,7 +40,7 @@ impl Idle {
         Self {
             ttl_ms,
             touched_ms: Vec::new(),
-            is_noted: Vec::new(),
+            noted: Vec::new(),
             spans: BTreeMap::new(),
             adopted: Vec::new(),
             next_ms: i64::MIN,
@@ -44,7 +49,22 @@ impl Idle {
 
     /// Slots that are there already: they count as touched when the time is told first.
     pub fn adopt(&mut self, slots: Vec<u32>) {
+        for slot in &slots {
+            if let Some(touched_ms) = self.touched_ms.get_mut(*slot as usize) {
+                *touched_ms = UNKNOWN;
+            }
+        }
         self.adopted.extend(slots);
+    }
+
+    /// When a slot was touched last; `None`: nobody knows.
+    pub fn touched_ms(&self, slot: u32) -> Option<i64> {
+        self.touched_ms.get(slot as usize).copied().filter(|touched_ms| *touched_ms != UNKNOWN)
+    }
+
+    /// Is the time over of what was touched then?
+    pub fn is_over(&self, touched_ms: i64, now_ms: i64) -> bool {
+        touched_ms.saturating_add(self.ttl_ms) <= now_ms
     }
 
     /// The slots are touched.
@@ -52,23 +72,26 @@ impl Idle {
         for slot in slots {
             let at = slot as usize;
             if at >= self.touched_ms.len() {
-                self.touched_ms.resize(at + 1, 0);
-                self.is_noted.resize(at + 1, false);
+                self.touched_ms.resize(at + 1, UNKNOWN);
+                self.noted.resize(at + 1, NOWHERE);
             }
             self.touched_ms[at] = now_ms;
-            if !std::mem::replace(&mut self.is_noted[at], true) {
+            if self.span(now_ms) < self.noted[at] {
                 self.note(slot);
             }
         }
     }
 
-    fn span(&self, time_ms: i64) -> i64 {
-        time_ms.div_euclid((self.ttl_ms / SPANS).max(1))
+    fn span(&self, touched_ms: i64) -> i64 {
+        touched_ms.div_euclid((self.ttl_ms / SPANS).max(1))
     }
 
+    /// Notes a slot under the span in which it was touched.
     fn note(&mut self, slot: u32) {
         let touched_ms = self.touched_ms[slot as usize];
-        self.spans.entry(self.span(touched_ms)).or_default().push(slot);
+        let span = self.span(touched_ms);
+        self.noted[slot as usize] = span;
+        self.spans.entry(span).or_default().push(slot);
         self.next_ms = self.next_ms.min(touched_ms.saturating_add(self.ttl_ms));
     }
 
@@ -91,30 +114,30 @@ impl Idle {
             }
             for slot in entry.remove() {
                 let at = slot as usize;
+                if self.noted[at] != span {
+                    // It was noted under an earlier one since.
+                    continue;
+                }
+                self.noted[at] = NOWHERE;
                 let due_ms = self.touched_ms[at].saturating_add(self.ttl_ms);
                 if due_ms > now_ms {
                     // Touched again, or a key that is new under its number.
                     later.push(slot);
                     next_ms = next_ms.min(due_ms);
-                } else {
-                    self.is_noted[at] = false;
-                    if is_live(slot) {
-                        gone.push(slot);
-                    }
+                } else if is_live(slot) {
+                    gone.push(slot);
                 }
             }
         }
-        later
-            .into_iter()
-            .for_each(|slot| self.spans.entry(self.span(self.touched_ms[slot as usize])).or_default().push(slot));
         self.next_ms = next_ms;
+        later.into_iter().for_each(|slot| self.note(slot));
         gone
     }
 
     /// Memory, about.
     pub fn size_bytes(&self) -> usize {
         self.touched_ms.capacity() * 8
-            + self.is_noted.capacity()
+            + self.noted.capacity() * 8
             + self.spans.values().map(|s| s.capacity() * 4 + 32).sum::<usize>()
     }
 }

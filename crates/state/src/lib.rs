@@ -10,6 +10,7 @@
 //!
 //! Not here: what the rows mean, SQL, threads. Start at [`SlotTable`], then [`Store`].
 
+mod ages;
 mod arena;
 mod backend;
 mod batch;
@@ -28,6 +29,7 @@ mod store;
 mod tag_index;
 
 pub use self::rocksdb::RocksBackend;
+pub use ages::stored_head_bytes;
 pub use arena::{Arena, Leaving};
 pub use backend::{Backend, Each, EachOf, Frozen, StateFile, Write};
 pub use batch::{Batch, WriteRef};

@@ -72,6 +72,17 @@ pub trait Table {
         let _ = entries_max;
         Ok(())
     }
+    /// Removes what has had its time from the backend, of about `entries_max` entries there; called often enough, it finds all.
+    ///
+    /// # Contract
+    /// As that of [`evict`](Self::evict).
+    ///
+    /// # Errors
+    /// The backend cannot be read or written.
+    fn tidy(&mut self, entries_max: usize) -> Result<(), StateError> {
+        let _ = entries_max;
+        Ok(())
+    }
     /// Makes room of about `bytes` that entries take, by leaving them to the backend alone. Nothing happens in a table whose
     /// owner needs all of it in memory.
     ///

@@ -8,7 +8,7 @@ use arrow::buffer::NullBuffer;
 use arrow::error::ArrowError;
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_plan::AggregateCall;
-use eddyline_state::{Idle, SlotTable, StateError, Table};
+use eddyline_state::{SlotTable, StateError, Table};
 
 /// Values that came into a set (+1) or went out of it (−1), by row of the batch.
 #[derive(Debug, Default, Clone)]
@@ -26,8 +26,8 @@ pub(crate) struct CountedSet {
     created: Vec<u32>,
     touched: Vec<u32>,
     is_touched: Vec<bool>,
-    /// When values were seen last, where they are forgotten, and the time now.
-    idle: Option<(Idle, i64)>,
+    /// The time now, where values are forgotten.
+    now_ms: i64,
     /// Where not all values need be in memory: how they are hashed.
     lazily: Option<HashValues>,
 }
@@ -48,7 +48,7 @@ impl CountedSet {
     pub(crate) fn new(table: SlotTable, calls: usize, append_only: bool) -> Self {
         let seen = if append_only && calls <= 64 { Seen::Bits(Vec::new()) } else { Seen::Counts(Vec::new()) };
         let (slots, created, touched, is_touched) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { table, calls, seen, slots, created, touched, is_touched, idle: None, lazily: None }
+        Self { table, calls, seen, slots, created, touched, is_touched, now_ms: i64::MIN, lazily: None }
     }
 
     /// The set, of which not all values need be in memory: its owner finds them by [`count`](Self::count) alone. `hash` as in
@@ -60,26 +60,16 @@ impl CountedSet {
         Self { lazily: Some(Box::new(hash)), ..self }
     }
 
-    /// From now on values that are not seen for a time are forgotten; `hash` as in [`SlotTable::scan_all`].
-    pub(crate) fn forget_after(
-        &mut self,
-        ttl_ms: u64,
-        hash: &eddyline_state::HashKeys<'_>,
-    ) -> Result<(), OperatorError> {
-        self.scan_all(hash)?;
-        let mut idle = Idle::new(ttl_ms);
-        idle.adopt(self.table.slots());
-        self.idle = Some((idle, i64::MIN));
-        Ok(())
+    /// From now on values that are not seen for a time are forgotten.
+    pub(crate) fn forget_after(&mut self, ttl_ms: u64) {
+        self.table.forget_after(ttl_ms);
     }
 
     /// Tells the time. Forgets the values that were not seen for the time to live, but those of this epoch.
     pub(crate) fn forget_idle(&mut self, now_ms: i64) -> Result<(), OperatorError> {
-        let Some((idle, now)) = &mut self.idle else { return Ok(()) };
-        *now = now_ms;
-        let (table, is_touched) = (&self.table, &self.is_touched);
-        let is_busy = |slot: u32| is_touched.get(slot as usize).is_some_and(|t| *t);
-        let gone = idle.take(now_ms, |slot| table.is_live(slot) && !is_busy(slot));
+        self.now_ms = now_ms;
+        let is_touched = &self.is_touched;
+        let gone = self.table.take_idle(now_ms, |slot| is_touched.get(slot as usize).is_some_and(|t| *t));
         self.table.remove(&gone)?;
         gone.iter().for_each(|slot| self.seen.clear(self.calls, *slot));
         Ok(())
@@ -106,9 +96,7 @@ impl CountedSet {
         if let Seen::Counts(_) = &self.seen {
             self.touch(&slots);
         }
-        if let Some((idle, now_ms)) = &mut self.idle {
-            idle.touch(slots.iter().copied(), *now_ms);
-        }
+        self.table.touch(&slots, self.now_ms);
         self.table.mark_dirty(&slots);
         self.slots = slots;
         Ok(transitions)
@@ -131,7 +119,7 @@ impl CountedSet {
         let Seen::Counts(counts) = &self.seen else { return Ok(Vec::new()) };
         let of = |slot: u32| &counts[slot as usize * self.calls..][..self.calls];
         let touched = std::mem::take(&mut self.touched);
-        if self.idle.is_none() {
+        if !self.table.forgets() {
             self.check(operator, touched.iter().copied())?;
         }
         // What was forgotten and is taken back then is less than none.
@@ -190,14 +178,6 @@ impl CountedSet {
             self.touched.retain(|s| self.is_touched[*s as usize]);
         }
         Ok(())
-    }
-
-    /// Brings everything into the hot set; `hash` as in [`SlotTable::scan_all`].
-    pub(crate) fn scan_all(&mut self, hash: &eddyline_state::HashKeys<'_>) -> Result<(), OperatorError> {
-        self.lazily = None;
-        let (calls, name) = (self.calls, self.table.name().to_owned());
-        let seen = &mut self.seen;
-        Ok(self.table.scan_all(hash, &mut |slot, bytes| seen.load(&name, calls, slot, bytes))?)
     }
 
     /// As [`SlotTable::scan_few`].
@@ -383,6 +363,10 @@ impl Table for CountedSet {
 
     fn warm(&mut self, entries_max: usize) -> Result<(), StateError> {
         self.scan_more(entries_max).map(drop)
+    }
+
+    fn tidy(&mut self, entries_max: usize) -> Result<(), StateError> {
+        self.table.tidy(entries_max)
     }
 
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {

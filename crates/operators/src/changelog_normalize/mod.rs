@@ -25,7 +25,7 @@
 //!
 //! With a time to live ([`eddyline_plan::Input::ttl`]), keys for which no row came for so long are forgotten; nothing is put out
 //! then. The next row of the key replaces none: it stands beside what was put out. A row that is equal to the one before
-//! touches the key, though nothing is put out for it. A restart begins the time anew.
+//! touches the key, though nothing is put out for it. When a row came is stored with its key.
 //!
 //! # Errors
 //! None. The deletion of a key that has no row changes nothing and is counted, as Flink does: a reader that begins in the

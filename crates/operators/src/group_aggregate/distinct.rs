@@ -1,10 +1,9 @@
 use super::state::{Groups, open_values, types};
 use crate::aggregation::{CountedSet, PartialBatch, columns, partial_batch};
 use crate::{Context, Operator, OperatorError};
-use arrow::array::{ArrayRef, AsArray, BooleanArray, UInt32Array};
+use arrow::array::{AsArray, BooleanArray, UInt32Array};
 use arrow::compute::{kernels::cmp::eq, take};
 use arrow::datatypes::{Int8Type, Int64Type, SchemaRef};
-use eddyline_changes::hash::hash_columns;
 use eddyline_changes::{ChangeBatch, KeyHashes};
 use eddyline_plan::GroupAggregateSpec;
 use eddyline_state::{Store, Table};
@@ -52,7 +51,7 @@ impl DistinctAggregate {
         let keys: Vec<usize> = (0..spec.keys.len()).collect();
         let mut values = open_values(spec, schema, &distribution, store)?;
         if let Some(ttl_ms) = ttl_ms {
-            values.forget_after(ttl_ms, &|columns: &[ArrayRef], rows| hash_columns(columns, rows))?;
+            values.forget_after(ttl_ms);
         }
         Ok(Self {
             values,

@@ -13,7 +13,7 @@ use eddyline_changes::{KeyGroup, KeyGroups, Weights};
 use eddyline_functions::aggregate::GroupedAccumulator;
 use eddyline_plan::AggregateCall;
 use eddyline_plan::aggregate::partial_fields;
-use eddyline_state::{StateError, TableId};
+use eddyline_state::{StateError, TableId, stored_head_bytes};
 
 /// Where a new aggregate's accumulator comes from. Numbers are those of old aggregates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,10 +96,11 @@ impl GroupMigration {
         Ok((table, group, key, value))
     }
 
-    /// Version and number of rows stay; accumulators follow.
+    /// Version, when it was touched, and number of rows stay; accumulators follow.
     fn value(&mut self, value: &[u8]) -> Result<Vec<u8>, OperatorError> {
-        let (head, mut rest) = value.split_at_checked(9).ok_or_else(damaged)?;
-        let rows = head[1..].try_into().map(i64::from_le_bytes).map_err(|_| damaged())?;
+        let rows_at = stored_head_bytes(value);
+        let (head, mut rest) = value.split_at_checked(rows_at + 8).ok_or_else(damaged)?;
+        let rows = head[rows_at..].try_into().map(i64::from_le_bytes).map_err(|_| damaged())?;
         let mut saved: Vec<&[u8]> = Vec::with_capacity(self.old.len());
         for accumulator in &mut self.old {
             let before = rest;

@@ -25,8 +25,8 @@
 //!
 //! # Time
 //! Watermarks pass. With a time to live ([`eddyline_plan::Input::ttl`]), groups and distinct values that were not touched for so
-//! long are forgotten: nothing is put out then, and the next row of the key begins a new group. When it was touched is kept in
-//! memory alone, so a restart begins its time anew.
+//! long are forgotten: nothing is put out then, and the next row of the key begins a new group. When that was is
+//! stored with it, so a restart changes nothing of its time.
 //!
 //! # Errors
 //! When the epoch ends: more rows or values taken back than there were; others taken back than there were, seen where an

@@ -1,4 +1,4 @@
-use super::state::{Groups, open_sets, set_calls, set_hashes, types};
+use super::state::{Groups, open_sets, set_calls, types};
 use crate::aggregation::{
     BATCH_ROWS_MAX, CountedSet, add_counts, add_weights, call_weights, columns, not_null_rows, retraction,
 };
@@ -10,7 +10,7 @@ use eddyline_changes::hash::{combine, hash_columns};
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_functions::aggregate::AggregateError;
 use eddyline_plan::{AggregatePhase, GroupAggregateSpec};
-use eddyline_state::{Idle, Store, Table};
+use eddyline_state::{Store, Table};
 
 const NAME: &str = "GroupAggregate";
 
@@ -20,8 +20,6 @@ pub(super) struct GroupAggregate {
     output: SchemaRef,
     groups: Groups,
     sets: Vec<CountedSet>,
-    /// When groups were touched last, where they are forgotten.
-    idle: Option<Idle>,
     /// For an aggregate without keys on the shard that owns it.
     global: Option<Global>,
     slots: Vec<u32>,
@@ -58,26 +56,22 @@ impl GroupAggregate {
             AggregatePhase::Single => open_sets(spec, input, store)?,
             _ => Vec::new(),
         };
+        if let Some(ttl_ms) = ttl_ms {
+            groups.table.forget_after(ttl_ms);
+            sets.iter_mut().for_each(|set| set.forget_after(ttl_ms));
+        }
         let mut touched = Touched::default();
         let owned = store.owned().contains(&store.groups().group_of(0));
         let global = if spec.keys.is_empty() && owned { Some(open_global(&mut groups, &mut touched)?) } else { None };
-        let mut idle = ttl_ms.map(Idle::new);
-        if let (Some(idle), Some(ttl_ms)) = (&mut idle, ttl_ms) {
-            idle.adopt(groups.load_all()?);
-            for (set, args) in sets.iter_mut().zip(spec.distinct_sets()) {
-                set.forget_after(ttl_ms, &set_hashes(spec.keys.len(), args.len()))?;
-            }
-        }
         let (spec, output) = (spec.clone(), output.clone());
-        Ok(Self { spec, output, groups, sets, idle, global, slots: Vec::new(), touched })
+        Ok(Self { spec, output, groups, sets, global, slots: Vec::new(), touched })
     }
 
     /// Forgets the groups and values that were not touched for the time to live; nothing is put out.
     fn forget_idle(&mut self, now_ms: i64) -> Result<(), OperatorError> {
-        let Some(idle) = &mut self.idle else { return Ok(()) };
         let (groups, touched) = (&mut self.groups, &self.touched);
         let is_touched = |slot: u32| touched.is_touched.get(slot as usize).is_some_and(|t| *t);
-        let gone = idle.take(now_ms, |slot| groups.table.is_live(slot) && !is_touched(slot));
+        let gone = groups.table.take_idle(now_ms, is_touched);
         groups.remove(&gone)?;
         self.sets.iter_mut().try_for_each(|set| set.forget_idle(now_ms))
     }
@@ -99,7 +93,7 @@ impl GroupAggregate {
 
     /// Notes which groups this batch touches first in the epoch, with their results as they are out.
     fn touch(&mut self, now_ms: i64) -> Result<(), OperatorError> {
-        let (touched, groups) = (&mut self.touched, &self.groups);
+        let (touched, groups) = (&mut self.touched, &mut self.groups);
         touched.is_touched.resize(groups.table.slots_max(), false);
         let from = touched.slots.len();
         for slot in &self.slots {
@@ -107,9 +101,7 @@ impl GroupAggregate {
                 touched.slots.push(*slot);
             }
         }
-        if let Some(idle) = &mut self.idle {
-            idle.touch(touched.slots[from..].iter().copied(), now_ms);
-        }
+        groups.table.touch(&touched.slots[from..], now_ms);
         let had = |slot: u32| self.global.as_ref().map_or(groups.rows[slot as usize] > 0, |g| g.emitted);
         let mut out = Vec::new();
         for slot in &touched.slots[from..] {
@@ -276,7 +268,7 @@ impl Operator for GroupAggregate {
         if self.touched.slots.is_empty() {
             return Ok(());
         }
-        if self.idle.is_none() {
+        if !self.groups.table.forgets() {
             self.check()?;
         }
         for set in &mut self.sets {
@@ -284,7 +276,7 @@ impl Operator for GroupAggregate {
         }
         let (is_global, rows) = (self.global.is_some(), &self.groups.rows);
         let mut alive: Vec<bool> = self.touched.slots.iter().map(|s| is_global || rows[*s as usize] > 0).collect();
-        if self.idle.is_some() {
+        if self.groups.table.forgets() {
             self.bury(&mut alive)?;
         }
         let changes = self.changes(&alive)?;

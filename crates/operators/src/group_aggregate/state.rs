@@ -27,17 +27,6 @@ impl Groups {
         Ok(Self { is_lazy: !types.is_empty(), ..groups })
     }
 
-    /// Brings all stored groups into memory. Returns their slots.
-    pub(super) fn load_all(&mut self) -> Result<Vec<u32>, OperatorError> {
-        self.is_lazy = false;
-        let (rows, calls) = (&mut self.rows, &mut self.calls);
-        self.table
-            .scan_all(&|columns, n| hash_columns(columns, n), &mut |slot, bytes| load(rows, calls, slot, bytes))?;
-        self.rows.resize(self.table.slots_max(), 0);
-        self.calls.resize(self.table.slots_max());
-        Ok(self.table.slots())
-    }
-
     /// Groups in memory alone.
     pub(super) fn transient(spec: &GroupAggregateSpec, types: &[DataType]) -> Result<Self, OperatorError> {
         Self::over(spec, SlotTable::transient("groups", types)?)
@@ -123,6 +112,10 @@ impl Table for Groups {
         self.rows.resize(self.table.slots_max(), 0);
         self.calls.resize(self.table.slots_max());
         Ok(())
+    }
+
+    fn tidy(&mut self, entries_max: usize) -> Result<(), StateError> {
+        self.table.tidy(entries_max)
     }
 
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {

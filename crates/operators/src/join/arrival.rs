@@ -57,9 +57,7 @@ impl Side {
         let heads =
             if self.is_plain { self.add_rows(&arrived, &mut slots) } else { self.look_up(arrived, &mut slots) }?;
         self.slots = slots;
-        if let Some(idle) = &mut self.idle {
-            idle.touch(self.slots.iter().copied(), now_ms);
-        }
+        self.table.touch(&self.slots, now_ms);
         for at in 0..self.slots.len() {
             let slot = self.slots[at];
             if touches {

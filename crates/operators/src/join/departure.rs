@@ -83,7 +83,7 @@ impl Side {
     /// Leaves about `count` rows to the store, all of a key at once, of keys that were not used since the hand came by; everything has been
     /// written.
     pub(super) fn leave_keys(&mut self, count: usize) -> Result<(), OperatorError> {
-        let (mut left, mut to_look_at) = (0, 2 * self.table.slots_max());
+        let (mut left, mut to_look_at, mut times) = (0, 2 * self.table.slots_max(), Vec::new());
         while left < count && to_look_at > 0 {
             let mut slots = Vec::new();
             while slots.len() < LEFT_AT_ONCE.min(count - left) && to_look_at > 0 {
@@ -106,11 +106,18 @@ impl Side {
                 }
             }
             let gone = self.departures(&rows)?;
+            if let Some(by_time) = &self.by_time {
+                times.extend(by_time.times_of(&self.table, &gone.whole().collect::<Vec<_>>())?);
+            }
             self.unlink(&gone)?;
             self.table.leave(&gone.rows);
             left += gone.rows.len();
         }
         self.counts_uses = true;
+        if let Some(by_time) = &mut self.by_time {
+            self.cold_times.extend(times.iter().map(|(time, _)| *time));
+            by_time.leave(times);
+        }
         Ok(())
     }
 
@@ -163,14 +170,14 @@ impl Side {
         if !self.touched.is_empty() {
             return Ok(());
         }
-        let Some(idle) = &mut self.idle else { return Ok(()) };
-        let gone = idle.take(now_ms, |slot| self.table.is_live(slot));
+        let gone = self.table.take_idle(now_ms);
         let gone = self.departures(&gone)?;
         self.remove(&gone)
     }
 
     /// Takes out the heads of keys whose time is at most `time` (ms).
-    pub(super) fn take_until(&mut self, time: i64) -> Vec<u32> {
-        self.by_time.as_mut().map_or_else(Vec::new, |by_time| by_time.take_until(time))
+    pub(super) fn take_until(&mut self, time: i64) -> Result<Vec<u32>, OperatorError> {
+        self.bring_in_until(time)?;
+        Ok(self.by_time.as_mut().map_or_else(Vec::new, |by_time| by_time.take_until(time)))
     }
 }

@@ -23,8 +23,8 @@
 //! 16 rows each costs another 4 to 5, or 9 to 10 where rows may be taken back.
 //!
 //! When memory is short, keys that were not used for long are left to the store with all their rows, and brought in again when a row of either
-//! side asks for them; after a restart all are there, unless they are few. (Not without keys, with a time or a time to live: then everything is in
-//! memory.)
+//! side asks for them; after a restart all are there, unless they are few. (Not without keys: then everything is in memory.) Keys that go by their time
+//! are brought in when it has come: then all that the store has is looked through.
 //!
 //! A side that is never retracted keeps its rows as they come (tables 2 and 3): equal rows apart, and nobody looks for them.
 //!
@@ -46,7 +46,7 @@
 //! - What a row matched it goes on to have matched: how often is counted by row, and forgetting counts nothing down. So a row
 //!   whose matches are forgotten does not stand alone again, and is not taken back as one that does.
 //!
-//! When a row was written is kept in memory alone (9 bytes a row), so a restart begins its time anew.
+//! When a row was written stands with it (16 bytes a row in memory), so a restart changes nothing of its time.
 //!
 //! # Errors
 //! More rows taken back than there were, when the epoch ends; a condition that fails on a pair of rows.

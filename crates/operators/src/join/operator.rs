@@ -282,6 +282,7 @@ impl Join {
         let now_ms = ctx.moment().wall_ms;
         for changes in std::mem::take(&mut self.gathered[side]) {
             let hashes = changes.key_hashes(&self.key_columns[side])?;
+            self.sides[side].bring_in(&columns(&changes, &self.key_columns[side]), &hashes)?;
             self.sides[side].add(&changes, &hashes, true, now_ms)?;
         }
         for effect in self.sides[side].effects().chunks(BATCH_ROWS_MAX) {
@@ -400,7 +401,7 @@ impl Operator for Join {
         if let Some(time) = self.spec.time {
             let until = watermark.0.saturating_sub(time.delay_ms);
             let [left, right] = &mut self.sides;
-            let heads = [left.take_until(until), right.take_until(until)];
+            let heads = [left.take_until(until)?, right.take_until(until)?];
             if heads.iter().any(|heads| !heads.is_empty()) {
                 self.close(&heads, ctx)?;
             }

@@ -3,13 +3,15 @@ use super::counts::Counts;
 use super::epoch::Before;
 use super::order::{Order, Ordered};
 use crate::OperatorError;
+use crate::event_time::millis_or_max;
 use crate::slots_by_time::SlotsByTime;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use eddyline_changes::hash::{combine, hash_columns};
 use eddyline_plan::JoinSpec;
-use eddyline_state::{Idle, RowTable, RowTableSpec, StateError, Store, Table, TableId, tag_of};
+use eddyline_state::{RowTable, RowTableSpec, StateError, Store, Table, TableId, tag_of};
+use std::collections::BTreeSet;
 
 /// The rows of one side: per slot the weight, and where a residual decides and the side's rows stand alone, how many
 /// rows of the other side match. Columns of the table: the join keys, then all other columns.
@@ -46,8 +48,8 @@ pub(super) struct Side {
     pub(super) hand: u32,
     /// Heads of the keys that came in this epoch, where it is followed.
     pub(super) fresh: Vec<u32>,
-    /// Where rows are forgotten that were not written for a time: when they were.
-    pub(super) idle: Option<Idle>,
+    /// Where keys go by their time: the times (ms) of which the store alone may have keys.
+    pub(super) cold_times: BTreeSet<i64>,
     pub(super) slots: Vec<u32>,
     /// Rows that changed in this epoch.
     pub(super) touched: Vec<Before>,
@@ -86,8 +88,8 @@ impl Side {
         let types: Vec<DataType> = stored.iter().map(|c| input.field(*c).data_type().clone()).collect();
         let name = ["left rows", "right rows"][side];
         let is_plain = spec.append_only[side];
-        // What goes by time is all looked at.
-        let is_lazy = !keys.is_empty() && spec.time.is_none() && ttl_ms.is_none();
+        // Without keys every row is looked at for every row of the other side.
+        let is_lazy = !keys.is_empty();
         let (mut counts, mut matches) = (Counts::default(), Vec::new());
         let mut load =
             |slot: u32, bytes: &[u8]| load(&mut counts, counts_matches.then_some(&mut matches), slot, bytes, name);
@@ -98,6 +100,7 @@ impl Side {
             distribution: keys.len(),
             is_distinct: !is_plain,
             lazily: is_lazy.then_some(LOADED_AT_OPEN),
+            ttl_ms,
         };
         let table = RowTable::open(table, store, &mut load)?;
         let mut rows = Self {
@@ -117,15 +120,13 @@ impl Side {
             counts_uses: false,
             hand: 0,
             is_lazy,
-            idle: ttl_ms.map(Idle::new),
+            cold_times: BTreeSet::new(),
             fresh: Vec::new(),
             slots: Vec::new(),
             touched: Vec::new(),
         };
-        if let Some(idle) = &mut rows.idle {
-            idle.adopt(rows.table.slots());
-        }
         rows.link_stored(&rows.table.slots())?;
+        rows.find_cold_times()?;
         Ok(rows)
     }
 
@@ -182,8 +183,55 @@ impl Side {
         let (counts_matches, name) = (self.counts_matches, self.table.name().to_owned());
         let mut load =
             |slot: u32, bytes: &[u8]| load(counts, counts_matches.then_some(&mut *matches), slot, bytes, &name);
-        let slots = self.table.take_stored(stored, &is_missing, &mut load)?;
-        self.link_stored(&slots)
+        let slots = self.table.take_next(stored, &is_missing, &mut load)?;
+        self.link_stored(&slots)?;
+        if self.table.is_complete() {
+            self.cold_times.clear();
+        }
+        Ok(())
+    }
+
+    /// Brings in the rows of all keys whose time is at most `until` (ms): there are some in the store alone.
+    pub(super) fn bring_in_until(&mut self, until: i64) -> Result<(), OperatorError> {
+        let Some(time) = self.by_time.as_ref().filter(|_| self.cold_times.first().is_some_and(|t| *t <= until)) else {
+            return Ok(());
+        };
+        let column = time.column();
+        let mut from = Some(Vec::new());
+        while let Some(at) = from {
+            let mut stored = self.table.stored_from(&at, SCANNED_AT_ONCE)?;
+            from = stored.next.take();
+            if stored.is_empty() {
+                continue;
+            }
+            let times = millis_or_max(super::NAME, &stored.keys[column])?;
+            let heads = self.find_all(&stored.keys, stored.len())?;
+            let is_wanted = |(head, time): (&u32, &i64)| *head == NONE && *time <= until;
+            let is_wanted: Vec<bool> = heads.iter().zip(times.values()).map(is_wanted).collect();
+            let (counts, matches) = (&mut self.counts, &mut self.matches);
+            let (counts_matches, name) = (self.counts_matches, self.table.name().to_owned());
+            let mut load =
+                |slot: u32, bytes: &[u8]| load(counts, counts_matches.then_some(&mut *matches), slot, bytes, &name);
+            let slots = self.table.take_stored(&mut stored, &is_wanted, &mut load)?;
+            self.link_stored(&slots)?;
+        }
+        self.cold_times.retain(|time| *time > until);
+        Ok(())
+    }
+
+    /// Finds the times of which the store alone has keys, when not all are brought in.
+    fn find_cold_times(&mut self) -> Result<(), OperatorError> {
+        let Some(time) = self.by_time.as_ref().filter(|_| !self.table.is_complete()) else { return Ok(()) };
+        let column = time.column();
+        let mut from = Some(Vec::new());
+        while let Some(at) = from {
+            let stored = self.table.stored_from(&at, SCANNED_AT_ONCE)?;
+            if !stored.is_empty() {
+                self.cold_times.extend(millis_or_max(super::NAME, &stored.keys[column])?.values());
+            }
+            from = stored.next;
+        }
+        Ok(())
     }
 
     pub(super) fn make_room(&mut self) {
@@ -284,6 +332,8 @@ impl Side {
 
 /// Up to so many rows are brought into memory when a table is opened; of more, each key when it is asked for.
 const LOADED_AT_OPEN: usize = if cfg!(test) { 4 } else { 1 << 16 };
+/// Rows of the store that are looked at at a time, for those whose time has come.
+const SCANNED_AT_ONCE: usize = 8192;
 /// Rows that are linked at a time when a table is opened.
 const LINK_BATCH: usize = 8192;
 
@@ -342,6 +392,10 @@ impl Table for Side {
         self.leave_keys(count).map_err(|error| self.of_state(error))
     }
 
+    fn tidy(&mut self, entries_max: usize) -> Result<(), StateError> {
+        self.table.tidy(entries_max)
+    }
+
     fn is_whole(&self) -> bool {
         self.table.is_complete()
     }
@@ -364,7 +418,6 @@ impl Table for Side {
             + self.chains.size_bytes()
             + self.slots.capacity() * 4
             + self.ordered.iter().map(Ordered::size_bytes).sum::<usize>()
-            + self.idle.as_ref().map_or(0, Idle::size_bytes)
             + self.fresh.capacity() * 4
             + self.touched.capacity() * size_of::<Before>()
     }

@@ -1,4 +1,5 @@
 use crate::OperatorError;
+use crate::forgetting::{forgets_alike, touches};
 use crate::harness::{Harness, content_text};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -160,7 +161,8 @@ fn rows_go_when_the_watermark_passes_their_time() {
     h.advance(Watermark(1999)).expect("advances");
     h.flush().expect("flushes");
     h.restart().expect("restarts");
-    assert_eq!((h.state().len(), h.stored()), (0, 0));
+    // Which numbers were given to equal rows stays, for each of 16 key groups.
+    assert_eq!((h.state().len(), h.stored()), (0, 16));
 }
 
 #[test]
@@ -412,11 +414,12 @@ fn rows_that_are_not_written_for_their_time_are_forgotten() {
         assert_eq!(at(&mut h, 109, 1, "+ 10 x"), "+ x 1 10 x\n+ x 2 10 x\n");
         // The first went; what was put out with it stays.
         assert_eq!(at(&mut h, 110, 1, "+ 11 x"), "+ x 2 11 x\n");
-        // A restart begins the time anew.
+        // A restart changes nothing of it.
         h.restart().expect("restarts");
-        at(&mut h, 150, 0, "+ z 7");
-        assert_eq!(at(&mut h, 159, 1, "+ 12 x"), "+ x 2 12 x\n");
-        assert_eq!(at(&mut h, 160, 0, "+ x 3"), "+ x 3 12 x\n", "all that was there at the restart went");
+        assert_eq!(at(&mut h, 114, 1, "+ 12 x"), "+ x 2 12 x\n");
+        h.restart().expect("restarts");
+        assert_eq!(at(&mut h, 115, 1, "+ 13 x"), "");
+        assert_eq!(at(&mut h, 124, 0, "+ x 3"), "+ x 3 13 x\n", "but the last all on the right went");
     }
 }
 
@@ -442,16 +445,16 @@ fn a_row_whose_matches_are_forgotten_stays_matched() {
     // Written again, the left row outlives the right one.
     assert_eq!(at(&mut h, 109, 0, "+ x 1"), "+ x 1 10 x\n");
     h.restart().expect("restarts");
-    assert_eq!(at(&mut h, 200, 1, "- 11 y"), "");
-    at(&mut h, 205, 0, "+ x 1");
-    assert_eq!(at(&mut h, 211, 1, "- 10 x"), "", "the right row is forgotten");
+    assert_eq!(at(&mut h, 109, 1, "- 11 y"), "");
+    at(&mut h, 110, 0, "+ x 1");
+    assert_eq!(at(&mut h, 111, 1, "- 10 x"), "", "the right row is forgotten");
     assert_eq!(
-        at(&mut h, 212, 1, "+ 12 x"),
+        at(&mut h, 112, 1, "+ 12 x"),
         "+3 x 1 12 x\n",
         "and the left one is not taken back as one that stands alone"
     );
-    assert_eq!(at(&mut h, 213, 1, "- 12 x"), "-3 x 1 12 x\n");
-    assert_eq!(at(&mut h, 214, 0, "-3 x 1"), "");
+    assert_eq!(at(&mut h, 113, 1, "- 12 x"), "-3 x 1 12 x\n");
+    assert_eq!(at(&mut h, 114, 0, "-3 x 1"), "");
 }
 
 proptest! {
@@ -576,5 +579,18 @@ fn rows_take_twice_their_size_at_most() {
         let is = overhead(append_only, bigints, text, of_key, 200_000);
         println!("{append_only} {bigints} {} {of_key:?}: {is:.2}", text.len());
         assert!(is <= most, "{append_only} {bigints} {} {of_key:?}: {is}", text.len());
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_forgotten_does_not_depend_on_memory(
+        kind in proptest::sample::select(KINDS.to_vec()), residual: bool, plain: bool, touches in touches(true)
+    ) {
+        let spec = JoinSpec { residual: residual.then(a_below_b), append_only: [plain; 2], ..spec(kind) };
+        let (left_rows, right_rows) =
+            (["x 1", "x 2", "y 1", "z 1", "u 1", "NULL 1"], ["1 x", "2 x", "1 y", "3 y", "1 z", "1 v"]);
+        let touches: Vec<_> = touches.into_iter().filter(|touch| !(plain && touch.takes)).collect();
+        forgets_alike(&OperatorSpec::Join(spec), &[left(), right()], &[&left_rows, &right_rows], &touches);
     }
 }

@@ -3,7 +3,7 @@ use crate::OperatorError;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use eddyline_changes::hash::hash_columns;
-use eddyline_state::{Idle, SlotTable, StateError, Store, Table, TableId};
+use eddyline_state::{SlotTable, StateError, Store, Table, TableId};
 
 const ROWS: TableId = 0;
 
@@ -31,14 +31,13 @@ pub(crate) struct KeyedRows<K> {
     pub(crate) arena: Arena,
     /// By slot.
     pub(crate) kept: Vec<K>,
-    idle: Option<Idle>,
 }
 
 impl<K: Kept> KeyedRows<K> {
     /// Rows whose keys have these types.
     pub(crate) fn open(types: &[DataType], store: &Store) -> Result<Self, OperatorError> {
         let table = SlotTable::open("rows", types, store, ROWS, types.len())?;
-        Ok(Self { table, arena: Arena::default(), kept: Vec::new(), idle: None })
+        Ok(Self { table, arena: Arena::default(), kept: Vec::new() })
     }
 
     /// Finds the slots of `keys`, with new ones for keys that have none.
@@ -54,33 +53,24 @@ impl<K: Kept> KeyedRows<K> {
         Ok(())
     }
 
-    /// From now on keys that are not [touched](Self::touch) for so long are forgotten. What is there already has all its time.
-    pub(crate) fn forget_after(&mut self, ttl_ms: u64) -> Result<(), OperatorError> {
-        let Self { table, arena, kept, .. } = self;
-        table.scan_all(&|columns, n| hash_columns(columns, n), &mut |slot, bytes| load(kept, arena, slot, bytes))?;
-        kept.resize_with(table.slots_max(), K::default);
-        let mut idle = Idle::new(ttl_ms);
-        idle.adopt(table.slots());
-        self.idle = Some(idle);
-        Ok(())
+    /// From now on keys that are not [touched](Self::touch) for so long are forgotten.
+    pub(crate) fn forget_after(&mut self, ttl_ms: u64) {
+        self.table.forget_after(ttl_ms);
     }
 
     /// Are keys forgotten?
     pub(crate) fn forgets(&self) -> bool {
-        self.idle.is_some()
+        self.table.forgets()
     }
 
     /// Notes that rows came for keys.
     pub(crate) fn touch(&mut self, slots: &[u32], now_ms: i64) {
-        if let Some(idle) = &mut self.idle {
-            idle.touch(slots.iter().copied(), now_ms);
-        }
+        self.table.touch(slots, now_ms);
     }
 
     /// Forgets the keys that were not touched for the time to live. No change of this epoch may be pending.
     pub(crate) fn forget_idle(&mut self, now_ms: i64) -> Result<(), OperatorError> {
-        let Some(idle) = &mut self.idle else { return Ok(()) };
-        let gone = idle.take(now_ms, |slot| self.table.is_live(slot));
+        let gone = self.table.take_idle(now_ms, |_| false);
         for slot in &gone {
             let kept = std::mem::take(&mut self.kept[*slot as usize]);
             kept.rows().iter().for_each(|row| self.arena.remove(*row));
@@ -123,11 +113,11 @@ impl<K: Kept> Table for KeyedRows<K> {
         Ok(())
     }
 
+    fn tidy(&mut self, entries_max: usize) -> Result<(), StateError> {
+        self.table.tidy(entries_max)
+    }
+
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
-        // Whoever forgets must know all that there is.
-        if self.idle.is_some() {
-            return Ok(());
-        }
         let count = self.table.count_of(bytes, self.taken_bytes());
         let (arena, kept) = (&self.arena, &self.kept);
         for slot in self.table.evict(count, &mut |slot, out| kept[slot as usize].save(arena, out))? {
@@ -147,6 +137,5 @@ impl<K: Kept> Table for KeyedRows<K> {
             + self.arena.size_bytes()
             + self.kept.capacity() * size_of::<K>()
             + self.kept.iter().map(Kept::allocated_bytes).sum::<usize>()
-            + self.idle.as_ref().map_or(0, Idle::size_bytes)
     }
 }

@@ -21,8 +21,8 @@
 //!
 //! # Time
 //! Watermarks pass. With a time to live ([`eddyline_plan::Input::ttl`]), partitions in which no row came or was taken back for so
-//! long are forgotten, with all their rows; nothing is put out then, and the next row begins a new partition. A restart begins
-//! the time anew.
+//! long are forgotten, with all their rows; nothing is put out then, and the next row begins a new partition. When that was is
+//! stored with the rows of the partition.
 //!
 //! # Errors
 //! More rows taken back than there were, when the epoch ends (with a time to live they may have been forgotten, and are let

@@ -95,10 +95,7 @@ impl Over {
         ttl_ms: Option<u64>,
     ) -> Result<Self, OperatorError> {
         let width = input.fields().len();
-        let mut state = Partitions::open(NAME, &spec.partition, input, None, Some(store))?;
-        if let Some(ttl_ms) = ttl_ms {
-            state.forget_after(ttl_ms)?;
-        }
+        let state = Partitions::open(NAME, &spec.partition, input, None, Some(store), ttl_ms)?;
         let results = spec.calls.iter().map(|c| SortField::new(c.return_type.clone())).collect();
         Ok(Self {
             output: output.clone(),

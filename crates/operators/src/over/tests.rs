@@ -1,4 +1,5 @@
 use crate::OperatorError;
+use crate::forgetting::{forgets_alike, touches};
 use crate::harness::{Harness, content_text};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use eddyline_changes::KeyGroups;
@@ -442,11 +443,20 @@ fn a_partition_in_which_no_row_came_for_a_time_begins_anew() {
     assert_eq!(h.epoch_at(201, "- x 3 1\n+ x 4 1"), "+ x 4 1 1 1\n");
     assert_eq!(h.epoch_at(202, "-2 x 4 1"), "- x 4 1 1 1\n");
     assert_eq!(h.state(), []);
-    // A restart gives what is there its whole time once more.
+    // A restart changes nothing of it.
     h.epoch_at(300, "+ z 1 1");
     h.restart().expect("restarts");
     assert_eq!(h.epoch_at(309, "+ z 2 1"), "+ z 2 1 2 2\n");
     h.epoch_at(400, "");
     h.restart().expect("restarts");
     assert_eq!(h.stored(), 0);
+}
+
+proptest! {
+    #[test]
+    fn what_is_forgotten_does_not_depend_on_memory(touches in touches(true)) {
+        let spec = OperatorSpec::Over(spec(vec![OverFunction::RowNumber, sum(so_far())]));
+        let rows = ["x 1 5", "x 2 1", "x 3 1", "y 1 7", "y 2 2", "z 1 1", "u 1 1", "v 1 1"];
+        forgets_alike(&spec, &[input()], &[&rows], &touches);
+    }
 }

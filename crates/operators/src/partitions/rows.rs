@@ -72,6 +72,11 @@ impl Rows {
         self.flags[row as usize] |= DIRTY;
     }
 
+    /// Says that the row is to be written.
+    pub(crate) fn mark_dirty(&mut self, row: u32) {
+        self.flags[row as usize] |= DIRTY;
+    }
+
     /// Must the row be written?
     pub(crate) fn is_dirty(&self, row: u32) -> bool {
         self.flags[row as usize] & DIRTY != 0

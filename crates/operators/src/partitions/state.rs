@@ -3,20 +3,25 @@ use super::codec::{Codec, Part, Place};
 use super::rows::Rows;
 use crate::OperatorError;
 use crate::aggregation::retraction;
+use crate::event_time::millis_or_max;
 use crate::row_list::RowList;
 use crate::slots_by_time::SlotsByTime;
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::{DataType, Schema};
 use arrow::row::SortField;
 use eddyline_changes::KeyGroup;
 use eddyline_changes::hash::hash_columns;
 use eddyline_plan::TimeKey;
-use eddyline_state::{Idle, Piece, SlotTable, StateError, Store, Table, TableId, Write, WriteRef};
-use hashbrown::HashSet;
+use eddyline_state::{Idle, Piece, SlotTable, StateError, Store, StoredEntry, Table, TableId, Write, WriteRef};
+use hashbrown::{HashMap, HashSet};
+use std::collections::BTreeSet;
 
 const ROWS: TableId = 0;
 /// First byte of every stored value.
 const VERSION: u8 = 1;
+/// The same of a value that begins with the time (8 bytes, milliseconds, little endian) when a row of the partition came last, as far as it
+/// was known when this row was written.
+const AGED: u8 = 2;
 /// Entries that are read from the store at a time.
 const SCAN_BATCH: usize = 4096;
 /// Up to so many rows are brought into memory when the rows are opened; of more, each partition when it is asked for.
@@ -24,12 +29,12 @@ const LOADED_AT_OPEN: usize = if cfg!(test) { 4 } else { 1 << 16 };
 
 /// The rows of all partitions.
 ///
-/// Key in the store: the partition in the row format (the key's lead), then the row's bytes. Value: version, weight (8 bytes), lengths
+/// Key in the store: the partition in the row format (the key's lead), then the row's bytes. Value: version, where partitions are forgotten when
+/// its partition was touched last as far as was known (8 bytes), weight (8), lengths
 /// of the partition and of the order (4 each), little endian. Entries of a partition stand together, in order.
 ///
 /// When memory is short, partitions that were not used for long are left to the store with all their rows, and brought in again
-/// when they are [asked for](Self::lookup). Not those that go by their time or were not touched for a time: whoever lets them go must know
-/// all that there are.
+/// when they are [asked for](Self::lookup), or when their time has come.
 pub(crate) struct Partitions {
     /// The name of the operator, for errors.
     operator: &'static str,
@@ -55,9 +60,19 @@ pub(crate) struct Partitions {
     by_time: Option<SlotsByTime>,
     /// Full keys of stored rows whose removal is not yet written.
     gone: HashSet<Vec<u8>>,
+    /// The times (ms) of which the store alone may have partitions, where they go by their time.
+    cold_times: BTreeSet<i64>,
     /// Where partitions are forgotten that were not touched for a time. Then a row that is taken back and is not there was
     /// forgotten: no error.
     idle: Option<Idle>,
+    /// The time that was told last, where partitions are forgotten.
+    now_ms: Option<i64>,
+    /// Partitions that were touched, which is not yet written.
+    touched: HashSet<u32>,
+    /// Partitions on their way in, and when they were touched.
+    came: HashMap<u32, Option<i64>>,
+    /// Where [`tidy`](Table::tidy) goes on.
+    tidied: Vec<u8>,
 }
 
 /// What [`Partitions::merge`] finds.
@@ -71,13 +86,14 @@ pub(crate) struct Merged {
 
 impl Partitions {
     /// What is stored in the first table of `store`; without a store, nothing. `partition` are the columns of `input` that make
-    /// one, `time` is the one of them that lets them go.
+    /// one, `time` is the one of them that lets them go. Partitions that are not [touched](Self::touch) for `ttl_ms` are forgotten.
     pub(crate) fn open(
         operator: &'static str,
         partition: &[usize],
         input: &Schema,
         time: Option<TimeKey>,
         store: Option<&Store>,
+        ttl_ms: Option<u64>,
     ) -> Result<Self, OperatorError> {
         let types: Vec<DataType> = partition.iter().map(|c| input.field(*c).data_type().clone()).collect();
         let fields = types.iter().enumerate().map(|(at, t)| (at, SortField::new(t.clone()))).collect();
@@ -95,9 +111,15 @@ impl Partitions {
             keys: Part::new(fields)?,
             by_time: time.map(|t| SlotsByTime::new(operator, t.key)),
             gone: HashSet::new(),
-            idle: None,
+            cold_times: BTreeSet::new(),
+            idle: ttl_ms.map(Idle::new),
+            now_ms: None,
+            touched: HashSet::new(),
+            came: HashMap::new(),
+            tidied: Vec::new(),
         };
-        state.load(if state.by_time.is_some() { usize::MAX } else { LOADED_AT_OPEN })?;
+        state.load(LOADED_AT_OPEN)?;
+        state.find_cold_times()?;
         Ok(state)
     }
 
@@ -113,9 +135,11 @@ impl Partitions {
         for batch in stored.chunks(SCAN_BATCH) {
             let entries = batch.iter().map(|(k, v)| StoredRow::parse(k, v)).collect::<Result<Vec<_>, _>>()?;
             for (entry, slot) in entries.iter().zip(self.seat(&entries)?.0) {
-                take_in(&mut self.rows, &mut self.lists, entry, slot);
+                self.take_in(entry, slot);
             }
         }
+        // No time was told yet: none is over.
+        self.admit();
         Ok(())
     }
 
@@ -123,19 +147,122 @@ impl Partitions {
     fn load_more(&mut self, rows_max: usize) -> Result<(), OperatorError> {
         let Some(store) = self.store.clone() else { return Ok(()) };
         let Piece { entries, next } = store.piece(rows_table(), &self.cursor, rows_max)?;
-        let there = entries.iter().filter(|(full_key, _)| self.gone.is_empty() || !self.gone.contains(full_key));
-        let there = there.map(|(full_key, value)| StoredRow::parse(Store::key_of(rows_table(), full_key), value));
-        let there = there.collect::<Result<Vec<_>, _>>()?;
-        self.is_complete = true;
+        let there = self.parsed(&entries)?;
+        let is_complete = std::mem::replace(&mut self.is_complete, true);
         let (slots, created) = self.seat(&there)?;
+        self.is_complete = is_complete;
         let is_new: HashSet<u32> = created.iter().copied().collect();
         for (entry, slot) in there.iter().zip(slots).filter(|(_, slot)| is_new.contains(slot)) {
-            take_in(&mut self.rows, &mut self.lists, entry, slot);
+            self.take_in(entry, slot);
         }
+        let over = self.forget_over(&created)?;
+        self.remove_partitions(&over)?;
         self.warmed.extend(created);
         self.is_complete = next.is_none();
         self.cursor = next.unwrap_or_default();
+        if self.is_complete {
+            self.cold_times.clear();
+        }
         Ok(())
+    }
+
+    /// Rows of the store that are not gone.
+    fn parsed<'a>(&self, entries: &'a [StoredEntry]) -> Result<Vec<StoredRow<'a>>, StateError> {
+        let there = entries.iter().filter(|(full_key, _)| self.gone.is_empty() || !self.gone.contains(full_key));
+        there.map(|(full_key, value)| StoredRow::parse(Store::key_of(rows_table(), full_key), value)).collect()
+    }
+
+    /// Takes a row of the store in.
+    fn take_in(&mut self, entry: &StoredRow<'_>, slot: u32) {
+        take_in(&mut self.rows, &mut self.lists, entry, slot);
+        if self.idle.is_some() {
+            let touched_ms = self.came.entry(slot).or_default();
+            *touched_ms = entry.touched_ms.max(*touched_ms);
+        }
+    }
+
+    /// Notes when the partitions were touched that came from the store, with all their rows: the last time that any of these tells.
+    fn admit(&mut self) {
+        let Some(idle) = &mut self.idle else { return };
+        for (slot, touched_ms) in self.came.drain() {
+            match touched_ms.or(self.now_ms) {
+                Some(touched_ms) => idle.touch([slot], touched_ms),
+                None => idle.adopt(vec![slot]),
+            }
+        }
+    }
+
+    /// Removes the rows of those of the partitions, which just came in, that are over. Returns these.
+    fn forget_over(&mut self, came: &[u32]) -> Result<Vec<u32>, OperatorError> {
+        self.admit();
+        let (Some(idle), Some(now_ms)) = (&self.idle, self.now_ms) else { return Ok(Vec::new()) };
+        let is_over = |slot: &u32| idle.touched_ms(*slot).is_some_and(|touched_ms| idle.is_over(touched_ms, now_ms));
+        let has_rows = |slot: &u32| !self.lists[*slot as usize].rows().is_empty();
+        let over: Vec<u32> = came.iter().copied().filter(|slot| has_rows(slot) && is_over(slot)).collect();
+        self.empty(&over)?;
+        Ok(over)
+    }
+
+    /// Removes all rows of partitions.
+    fn empty(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
+        for slot in slots {
+            let rows: Vec<(u32, u32)> = self.list(*slot).iter().map(|row| (*slot, *row)).collect();
+            self.remove(&rows)?;
+            self.lists[*slot as usize].set(&[]);
+        }
+        Ok(())
+    }
+
+    /// Brings in the partitions whose time is at most `until` (ms): there are some in the store alone.
+    fn bring_in_until(&mut self, until: i64) -> Result<(), OperatorError> {
+        if self.cold_times.first().is_none_or(|time| *time > until) {
+            return Ok(());
+        }
+        let (Some(store), Some(by_time)) = (self.store.clone(), &self.by_time) else { return Ok(()) };
+        let column = by_time.column();
+        let mut from = Some(Vec::new());
+        while let Some(at) = from {
+            let piece = store.piece(rows_table(), &at, SCAN_BATCH)?;
+            from = piece.next;
+            let mut there = self.parsed(&piece.entries)?;
+            let times = self.times(&there, column)?;
+            let mut times = times.values().iter();
+            there.retain(|_| times.next().is_some_and(|time| *time <= until));
+            let is_complete = std::mem::replace(&mut self.is_complete, true);
+            let (slots, created) = self.seat(&there)?;
+            self.is_complete = is_complete;
+            let is_new: HashSet<u32> = created.iter().copied().collect();
+            for (entry, slot) in there.iter().zip(slots).filter(|(_, slot)| is_new.contains(slot)) {
+                self.take_in(entry, slot);
+            }
+            let over = self.forget_over(&created)?;
+            self.remove_partitions(&over)?;
+            self.warmed.extend(created);
+        }
+        self.cold_times.retain(|time| *time > until);
+        Ok(())
+    }
+
+    /// Finds the times of which the store alone has partitions, when not all are brought in.
+    fn find_cold_times(&mut self) -> Result<(), OperatorError> {
+        let (Some(store), Some(by_time), false) = (self.store.clone(), &self.by_time, self.is_complete) else {
+            return Ok(());
+        };
+        let column = by_time.column();
+        let mut from = Some(Vec::new());
+        while let Some(at) = from {
+            let piece = store.piece(rows_table(), &at, SCAN_BATCH)?;
+            let times = self.times(&self.parsed(&piece.entries)?, column)?;
+            self.cold_times.extend(times.values());
+            from = piece.next;
+        }
+        Ok(())
+    }
+
+    /// The times of the partitions of rows.
+    fn times(&self, rows: &[StoredRow<'_>], column: usize) -> Result<Int64Array, OperatorError> {
+        let columns = self.keys.decode(rows.iter().map(|row| row.partition))?;
+        millis_or_max(self.operator, &columns[column])
     }
 
     /// The slots of the partitions of rows, and those that are new.
@@ -187,15 +314,14 @@ impl Partitions {
         let lead = |at: usize| (store.groups().group_of(hashes[at]), partitions.row(at));
         order.sort_unstable_by_key(|at| lead(*at));
         let leads: Vec<(KeyGroup, &[u8])> = order.iter().map(|at| lead(*at)).collect();
-        let Self { gone, rows, lists, .. } = self;
         store.scan_leads(rows_table(), &leads, &mut |at, entry| {
             // What was taken away may be there until that is written.
-            if gone.is_empty() || !gone.contains(entry.full_key) {
-                take_in(rows, lists, &StoredRow::parse(entry.key, entry.value)?, created[order[at]]);
+            if self.gone.is_empty() || !self.gone.contains(entry.full_key) {
+                self.take_in(&StoredRow::parse(entry.key, entry.value)?, created[order[at]]);
             }
             Ok(())
         })?;
-        Ok(())
+        self.forget_over(created).map(drop)
     }
 
     /// Leaves about `rows` rows to the store, all of a partition at once, of partitions that were not used since the hand came by;
@@ -217,6 +343,11 @@ impl Partitions {
                 list.rows().iter().for_each(|row| self.rows.remove(*row));
             }
         }
+        if let Some(by_time) = &mut self.by_time {
+            let times = by_time.times_of(&self.partitions, &leaving)?;
+            self.cold_times.extend(times.iter().map(|(time, _)| *time));
+            by_time.leave(times);
+        }
         self.partitions.remove(&leaving)?;
         self.rows.sweep();
         if !leaving.is_empty() {
@@ -228,30 +359,21 @@ impl Partitions {
 
     /// Is there a partition whose time is at most `time` (ms)?
     pub(crate) fn has_until(&self, time: i64) -> bool {
-        self.by_time.as_ref().is_some_and(|by_time| by_time.has_until(time))
+        self.cold_times.first().is_some_and(|cold| *cold <= time)
+            || self.by_time.as_ref().is_some_and(|by_time| by_time.has_until(time))
     }
 
     /// Takes out the partitions whose time is at most `time` (ms); they are to be forgotten, with their rows.
-    pub(crate) fn take_until(&mut self, time: i64) -> Vec<u32> {
-        self.by_time.as_mut().map_or_else(Vec::new, |by_time| by_time.take_until(time))
-    }
-
-    /// From now on partitions that are not [touched](Self::touch) for so long are forgotten. What is there already has all
-    /// its time.
-    pub(crate) fn forget_after(&mut self, ttl_ms: u64) -> Result<(), OperatorError> {
-        if !self.is_complete {
-            self.load(usize::MAX)?;
-        }
-        let mut idle = Idle::new(ttl_ms);
-        idle.adopt(self.partitions.slots());
-        self.idle = Some(idle);
-        Ok(())
+    pub(crate) fn take_until(&mut self, time: i64) -> Result<Vec<u32>, OperatorError> {
+        self.bring_in_until(time)?;
+        Ok(self.by_time.as_mut().map_or_else(Vec::new, |by_time| by_time.take_until(time)))
     }
 
     /// Notes that rows came in a partition.
     pub(crate) fn touch(&mut self, slot: u32, now_ms: i64) {
         if let Some(idle) = &mut self.idle {
             idle.touch([slot], now_ms);
+            self.touched.insert(slot);
         }
     }
 
@@ -259,12 +381,9 @@ impl Partitions {
     /// epoch. Returns the partitions, which are to be [removed](Self::remove_partitions).
     pub(crate) fn forget_idle(&mut self, now_ms: i64, arrivals: &Arrivals) -> Result<Vec<u32>, OperatorError> {
         let Some(idle) = &mut self.idle else { return Ok(Vec::new()) };
+        self.now_ms = Some(now_ms);
         let gone = idle.take(now_ms, |slot| self.partitions.is_live(slot) && !arrivals.is_touched(slot));
-        for slot in &gone {
-            let rows: Vec<(u32, u32)> = self.list(*slot).iter().map(|row| (*slot, *row)).collect();
-            self.remove(&rows)?;
-            self.lists[*slot as usize].set(&[]);
-        }
+        self.empty(&gone)?;
         Ok(gone)
     }
 
@@ -343,6 +462,40 @@ impl Partitions {
         Ok(())
     }
 
+    /// Removes the rows of partitions that are over and in the store alone, of about `rows_max` rows there, the next ones. Of partitions that have no
+    /// time it begins now.
+    fn look_through(&mut self, rows_max: usize) -> Result<(), OperatorError> {
+        let (Some(store), Some(now_ms)) = (self.store.clone(), self.now_ms) else { return Ok(()) };
+        let Piece { entries, next } = store.piece(rows_table(), &self.tidied, rows_max)?;
+        self.tidied = next.unwrap_or_default();
+        let gone = &self.gone;
+        let there: Vec<&StoredEntry> = entries.iter().filter(|(full_key, _)| !gone.contains(full_key)).collect();
+        let rows = there.iter().map(|(full_key, value)| StoredRow::parse(Store::key_of(rows_table(), full_key), value));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let is_complete = std::mem::replace(&mut self.is_complete, true);
+        let (slots, created) = self.seat(&rows)?;
+        self.is_complete = is_complete;
+        // The others are in memory, and go from there.
+        let is_cold: HashSet<u32> = created.iter().copied().collect();
+        let mut begun = Vec::new();
+        let same: Vec<usize> = (0..rows.len()).collect();
+        for same in same.chunk_by(|a, b| slots[*a] == slots[*b]).filter(|same| is_cold.contains(&slots[same[0]])) {
+            match same.iter().filter_map(|at| rows[*at].touched_ms).max() {
+                Some(touched_ms) if self.idle.as_ref().is_some_and(|idle| idle.is_over(touched_ms, now_ms)) => {
+                    self.gone.extend(same.iter().map(|at| there[*at].0.clone()));
+                }
+                Some(_) => {}
+                None => {
+                    let (full_key, value) = there[same[0]];
+                    let value = [&head_of(Some(now_ms)), &value[1..]].concat();
+                    begun.push(Write::Put(full_key.clone(), value));
+                }
+            }
+        }
+        store.write(begun)?;
+        self.remove_partitions(&created)
+    }
+
     /// Forgets partitions without rows.
     pub(crate) fn remove_partitions(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
         if let Some(by_time) = &mut self.by_time {
@@ -407,6 +560,12 @@ impl Partitions {
 
     fn write(&mut self) -> Result<(), OperatorError> {
         let Some(store) = self.store.clone() else { return Ok(()) };
+        // One of a partition's rows says when it was touched last.
+        for slot in self.touched.drain() {
+            if let Some(row) = self.lists[slot as usize].rows().first() {
+                self.rows.mark_dirty(*row);
+            }
+        }
         let mut dirty: Vec<(u32, u32)> = Vec::new();
         for (slot, rows) in self.lists.iter().enumerate() {
             dirty.extend(rows.rows().iter().filter(|r| self.rows.is_dirty(**r)).map(|row| (slot as u32, *row)));
@@ -415,8 +574,8 @@ impl Partitions {
         self.gone.clear();
         for dirty in dirty.chunks(Store::BATCH) {
             let keys = self.full_keys(&store, dirty)?;
-            let put = |((_, row), (key, partition)): (&(u32, u32), (Vec<u8>, usize))| {
-                let mut value = vec![VERSION];
+            let put = |((slot, row), (key, partition)): (&(u32, u32), (Vec<u8>, usize))| {
+                let mut value = head_of(self.idle.as_ref().and_then(|idle| idle.touched_ms(*slot)));
                 value.extend_from_slice(&self.rows.weight(*row).to_le_bytes());
                 value.extend_from_slice(&(partition as u32).to_le_bytes());
                 value.extend_from_slice(&(self.rows.order(*row).len() as u32).to_le_bytes());
@@ -440,13 +599,19 @@ struct StoredRow<'a> {
     order: &'a [u8],
     rest: &'a [u8],
     weight: i64,
+    touched_ms: Option<i64>,
 }
 
 impl<'a> StoredRow<'a> {
     fn parse(key: &'a [u8], value: &[u8]) -> Result<Self, StateError> {
         let damaged = |message: &str| StateError::Corrupt { table: "rows".into(), message: message.into() };
-        let Some((&VERSION, value)) = value.split_first() else {
-            return Err(damaged("an entry is of another version"));
+        let (touched_ms, value) = match value.split_first() {
+            Some((&VERSION, value)) => (None, value),
+            Some((&AGED, rest)) => {
+                let cut = rest.split_first_chunk().ok_or_else(|| damaged("an entry is too short"))?;
+                (Some(i64::from_le_bytes(*cut.0)), cut.1)
+            }
+            _ => return Err(damaged("an entry is of another version")),
         };
         let (words, []) = value.as_chunks::<8>() else { return Err(damaged("an entry has another length")) };
         let [weight, lengths] = words else { return Err(damaged("an entry has another length")) };
@@ -457,8 +622,16 @@ impl<'a> StoredRow<'a> {
         }
         let (partition, row) = key.split_at(partition);
         let (order, rest) = row.split_at(order);
-        Ok(Self { partition, order, rest, weight: i64::from_le_bytes(*weight) })
+        Ok(Self { partition, order, rest, weight: i64::from_le_bytes(*weight), touched_ms })
     }
+}
+
+/// What the value of a row of a partition begins with.
+fn head_of(touched_ms: Option<i64>) -> Vec<u8> {
+    let Some(touched_ms) = touched_ms else { return vec![VERSION] };
+    let mut head = vec![AGED];
+    head.extend_from_slice(&touched_ms.to_le_bytes());
+    head
 }
 
 fn take_in(rows: &mut Rows, lists: &mut [RowList], entry: &StoredRow<'_>, slot: u32) {
@@ -489,6 +662,10 @@ impl Table for Partitions {
             + self.partitions.taken_bytes(self.partitions.size_bytes() + self.lists.capacity() * size_of::<RowList>())
     }
 
+    fn tidy(&mut self, entries_max: usize) -> Result<(), StateError> {
+        if self.is_complete || self.idle.is_none() { Ok(()) } else { self.look_through(entries_max).map_err(of_state) }
+    }
+
     fn is_whole(&self) -> bool {
         self.is_complete
     }
@@ -498,8 +675,7 @@ impl Table for Partitions {
     }
 
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
-        // Whoever lets partitions go must know all that there are.
-        if self.store.is_none() || self.by_time.is_some() || self.idle.is_some() || self.rows.len() == 0 {
+        if self.store.is_none() || self.rows.len() == 0 {
             return Ok(());
         }
         self.persist()?;

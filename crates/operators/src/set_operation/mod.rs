@@ -17,8 +17,8 @@
 //!
 //! # Time
 //! Watermarks pass. With a time to live ([`eddyline_plan::Input::ttl`], the longer of both inputs), rows that did not change in
-//! either input for so long are forgotten; nothing is put out then, and the row begins anew when it comes again. A restart
-//! begins the time anew.
+//! either input for so long are forgotten; nothing is put out then, and the row begins anew when it comes again. When a row
+//! changed is stored with it.
 //!
 //! # Errors
 //! More copies of a row taken back than there were, when the epoch ends; with a time to live they may have been forgotten, and

@@ -32,7 +32,7 @@ impl SetOperation {
     ) -> Result<Self, OperatorError> {
         let types: Vec<_> = output.fields().iter().map(|f| f.data_type().clone()).collect();
         let mut rows = Rows::open(&types, store)?;
-        ttl_ms.map_or(Ok(()), |ttl_ms| rows.forget_after(ttl_ms))?;
+        ttl_ms.into_iter().for_each(|ttl_ms| rows.forget_after(ttl_ms));
         Ok(Self {
             spec,
             output: output.clone(),

@@ -3,7 +3,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use eddyline_changes::Weights;
 use eddyline_changes::hash::hash_columns;
-use eddyline_state::{Idle, SlotTable, StateError, Store, Table, TableId};
+use eddyline_state::{SlotTable, StateError, Store, Table, TableId};
 
 const ROWS: TableId = 0;
 
@@ -16,13 +16,12 @@ pub(super) type Copies = [i64; 2];
 pub(super) struct Rows {
     pub(super) table: SlotTable,
     pub(super) copies: Vec<Copies>,
-    idle: Option<Idle>,
 }
 
 impl Rows {
     pub(super) fn open(types: &[DataType], store: &Store) -> Result<Self, OperatorError> {
         let table = SlotTable::open("rows", types, store, ROWS, types.len())?;
-        Ok(Self { table, copies: Vec::new(), idle: None })
+        Ok(Self { table, copies: Vec::new() })
     }
 
     /// Finds the slots of rows; rows that are new have no copies yet.
@@ -38,30 +37,24 @@ impl Rows {
         Ok(())
     }
 
-    /// From now on rows that do not change in either input for so long are forgotten. What is there already has all its time.
-    pub(super) fn forget_after(&mut self, ttl_ms: u64) -> Result<(), OperatorError> {
-        let copies = &mut self.copies;
-        let hash = |columns: &[ArrayRef], n| hash_columns(columns, n);
-        self.table.scan_all(&hash, &mut |slot, bytes| load(copies, slot, bytes))?;
-        self.copies.resize(self.table.slots_max(), [0, 0]);
-        let mut idle = Idle::new(ttl_ms);
-        idle.adopt(self.table.slots());
-        self.idle = Some(idle);
-        Ok(())
+    /// From now on rows that do not change in either input for so long are forgotten.
+    pub(super) fn forget_after(&mut self, ttl_ms: u64) {
+        self.table.forget_after(ttl_ms);
     }
 
     /// Forgets the rows that did not change for the time to live. No change of this epoch may be pending.
     pub(super) fn forget_idle(&mut self, now_ms: i64) -> Result<(), OperatorError> {
-        let Some(idle) = &mut self.idle else { return Ok(()) };
-        let gone = idle.take(now_ms, |slot| self.table.is_live(slot));
+        let gone = self.table.take_idle(now_ms, |_| false);
         gone.iter().for_each(|slot| self.copies[*slot as usize] = [0, 0]);
         Ok(self.table.remove(&gone)?)
     }
 
     /// Where rows are forgotten: copies that are taken back and are not there are let go.
     pub(super) fn let_go(&mut self, touched: &[u32], now_ms: i64) {
-        let Some(idle) = &mut self.idle else { return };
-        idle.touch(touched.iter().copied(), now_ms);
+        if !self.table.forgets() {
+            return;
+        }
+        self.table.touch(touched, now_ms);
         for slot in touched {
             self.copies[*slot as usize].iter_mut().for_each(|copies| *copies = (*copies).max(0));
         }
@@ -123,11 +116,11 @@ impl Table for Rows {
         Ok(())
     }
 
+    fn tidy(&mut self, entries_max: usize) -> Result<(), StateError> {
+        self.table.tidy(entries_max)
+    }
+
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
-        // Whoever forgets must know all that there is.
-        if self.idle.is_some() {
-            return Ok(());
-        }
         let count = self.table.count_of(bytes, self.taken_bytes());
         let copies = &mut self.copies;
         let gone = self.table.evict(count, &mut |slot, out| save(copies[slot as usize], out))?;
@@ -140,8 +133,6 @@ impl Table for Rows {
     }
 
     fn size_bytes(&self) -> usize {
-        self.table.size_bytes()
-            + self.copies.capacity() * size_of::<Copies>()
-            + self.idle.as_ref().map_or(0, Idle::size_bytes)
+        self.table.size_bytes() + self.copies.capacity() * size_of::<Copies>()
     }
 }

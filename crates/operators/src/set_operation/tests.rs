@@ -1,4 +1,5 @@
 use crate::OperatorError;
+use crate::forgetting::{forgets_alike, touches};
 use crate::harness::{Harness, content_text};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use eddyline_changes::KeyGroups;
@@ -198,12 +199,23 @@ fn a_row_that_did_not_change_for_a_time_begins_anew() {
     let mut h = forgetting(SetOperation::IntersectAll);
     right(&mut h, "+2 x 1");
     assert_eq!(h.epoch_at(100, "+2 x 1"), "+2 x 1\n");
-    // A restart gives what is there its whole time once more.
+    // A restart changes nothing of it.
     h.restart().expect("restarts");
     assert_eq!(h.epoch_at(105, "- x 1"), "- x 1\n");
     assert_eq!(h.epoch_at(114, "+ x 1"), "+ x 1\n");
+    h.restart().expect("restarts");
     assert_eq!(h.epoch_at(124, "+ x 1"), "", "the right has forgotten it too");
     h.epoch_at(200, "");
     h.restart().expect("restarts");
     assert_eq!(h.stored(), 0);
+}
+
+proptest! {
+    #[test]
+    fn what_is_forgotten_does_not_depend_on_memory(touches in touches(true), intersect: bool) {
+        let operation = if intersect { SetOperation::IntersectAll } else { SetOperation::ExceptAll };
+        let rows = ["x 1", "x 2", "y 1", "z 7", "NULL NULL"];
+        let spec = OperatorSpec::SetOperation(SetOperationSpec { operation });
+        forgets_alike(&spec, &[input(), input()], &[&rows, &rows], &touches);
+    }
 }

@@ -24,8 +24,8 @@
 //!
 //! # Time
 //! Watermarks pass. With a time to live ([`eddyline_plan::Input::ttl`]), keys for which no row came or was taken back for so long
-//! are forgotten; nothing is put out then, so what was written stays until another row of the key is. A restart begins the
-//! time anew.
+//! are forgotten; nothing is put out then, so what was written stays until another row of the key is. When a key was
+//! touched is stored with it.
 //!
 //! # Errors
 //! More rows taken back than there were; with a time to live they may have been forgotten, and are let go. With `ERROR`, different rows with one key when the epoch ends: Flink waits for

@@ -38,7 +38,7 @@ impl SinkMaterialize {
     ) -> Result<Self, OperatorError> {
         let layout = Layout::new(&spec.key, schema)?;
         let mut state = KeyedRows::open(&layout.key_types(), store)?;
-        ttl_ms.map_or(Ok(()), |ttl_ms| state.forget_after(ttl_ms))?;
+        ttl_ms.into_iter().for_each(|ttl_ms| state.forget_after(ttl_ms));
         Ok(Self { spec: spec.clone(), layout, state, pending: Vec::new(), slots: Vec::new() })
     }
 

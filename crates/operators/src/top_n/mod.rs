@@ -32,7 +32,7 @@
 //! forgotten when the watermark has passed it; a row that comes for it later is left out and counted as late.
 //!
 //! With a time to live ([`eddyline_plan::Input::ttl`]), partitions into which no row came for so long are forgotten;
-//! nothing is put out then. (A row that comes too late in the order does not come in.) A restart begins the time anew.
+//! nothing is put out then. (A row that comes too late in the order does not come in.) When a row came last is stored with the rows of its partition.
 //!
 //! # Errors
 //! More rows taken back than there were, when the epoch ends; with a time to live they may have been forgotten, and it is none.

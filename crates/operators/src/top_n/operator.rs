@@ -85,10 +85,8 @@ impl TopN {
         }
         let ranking = spec.ranking;
         let numbers = Numbers { ranking, first: spec.first, last: spec.last.unwrap_or(u64::MAX) };
-        let mut state = Partitions::open(NAME, &spec.partition, input, spec.closes, (!spec.local).then_some(store))?;
-        if let Some(ttl_ms) = ttl_ms {
-            state.forget_after(ttl_ms)?;
-        }
+        let store = (!spec.local).then_some(store);
+        let state = Partitions::open(NAME, &spec.partition, input, spec.closes, store, ttl_ms)?;
         let mut room = Self {
             numbers,
             shown: match spec.output.contains(&width) {
@@ -213,7 +211,7 @@ impl TopN {
             return Ok(());
         }
         self.flush(ctx)?;
-        let slots = self.state.take_until(until);
+        let slots = self.state.take_until(until)?;
         let (mut out, mut gone) = (Flushed::default(), Vec::new());
         let Scratch { new, changes, .. } = &mut self.scratch;
         for slot in &slots {
@@ -233,6 +231,7 @@ impl TopN {
 
     /// Forgets partitions without rows.
     fn forget(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
+        self.limits.resize(self.state.slots_max(), u128::MAX);
         for slot in slots {
             self.state.set_list(*slot, &[]);
             self.limits[*slot as usize] = u128::MAX;

@@ -1,4 +1,5 @@
 use crate::OperatorError;
+use crate::forgetting::{forgets_alike, touches};
 use crate::harness::{Harness, content_text};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use eddyline_changes::{KeyGroups, Watermark};
@@ -381,5 +382,15 @@ fn a_partition_in_which_no_row_came_for_a_time_begins_anew() {
         h.epoch_at(400, "");
         h.restart().expect("restarts");
         assert_eq!(h.stored(), 0);
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_forgotten_does_not_depend_on_memory(touches in touches(true), append_only: bool) {
+        let spec = OperatorSpec::TopN(with_number(TopNSpec { append_only, ..spec() }));
+        let rows = ["x 1 a", "x 2 b", "x 3 c", "y 1 a", "y 2 b", "z 1 a", "u 1 a", "v 1 a", "v 2 a"];
+        let touches: Vec<_> = touches.into_iter().filter(|touch| !(append_only && touch.takes)).collect();
+        forgets_alike(&spec, &[input()], &[&rows], &touches);
     }
 }

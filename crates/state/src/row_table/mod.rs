@@ -6,9 +6,9 @@
 //! than that of any row it was opened with, so what it writes never meets what was written before, whatever shards the rows
 //! come from: rows of one distribution key have been written on one shard at any time, and move together.
 
+use crate::ages::{Ages, Stored, put_head_of};
 use crate::lead::{NOTES, length_of};
 use crate::slot_table::key_column::{Created, KeyColumn, canonical_column, key_column, make_room};
-use crate::slot_table::{VERSION, unversioned};
 use crate::{Batch, Encode, Load, Piece, StateError, Store, StoredEntry, TableId, Write, WriteRef};
 use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array, new_null_array};
 use arrow::compute::take;
@@ -48,6 +48,8 @@ pub struct RowTableSpec<'a> {
     /// `Some`: rows may be in the store alone, and are brought in by their leading `distribution` columns when they are asked
     /// for; when the table is opened, all are if there are no more than this. `None`: all are in memory always.
     pub lazily: Option<usize>,
+    /// `Some`: rows that are not [touched](RowTable::touch) for so long are to be forgotten.
+    pub ttl_ms: Option<u64>,
 }
 
 /// Rows of the store on their way in. See [`RowTable::next_stored`].
@@ -56,7 +58,8 @@ pub struct StoredRows {
     entries: Vec<StoredEntry>,
     /// Their leading columns.
     pub keys: Vec<ArrayRef>,
-    next: Option<Vec<u8>>,
+    /// The full key behind them; `None`: they are the last.
+    pub next: Option<Vec<u8>>,
 }
 
 impl StoredRows {
@@ -101,6 +104,8 @@ pub struct RowTable {
     /// Where [`next_stored`](Self::next_stored) goes on: everything in the store before this full key is here.
     cursor: Vec<u8>,
     is_lazy: bool,
+    /// Where rows are forgotten that were not touched for a time.
+    ages: Option<Ages>,
     /// Slots that were given since [`begin`](Self::begin), and how many of them are [written](Self::write).
     created: Vec<Created>,
     written: usize,
@@ -117,7 +122,7 @@ impl RowTable {
     /// # Errors
     /// [`StateError::KeyType`] for a type that cannot be encoded (`MAP`); the store cannot be read, or `load` failed.
     pub fn open(spec: RowTableSpec<'_>, store: &Store, load: &mut Load<'_>) -> Result<Self, StateError> {
-        let RowTableSpec { name, types, id, distribution, is_distinct, lazily } = spec;
+        let RowTableSpec { name, types, id, distribution, is_distinct, lazily, ttl_ms } = spec;
         let fields = fields_of(types);
         let keys = match distribution {
             0 => None,
@@ -140,6 +145,7 @@ impl RowTable {
             is_complete: true,
             cursor: Vec::new(),
             is_lazy: lazily.is_some(),
+            ages: ttl_ms.map(|ttl_ms| Ages::new(ttl_ms, Vec::new())),
             lead_bytes: lead_bytes(keys.as_ref(), &types[..distribution])?,
             keys,
             created: Vec::new(),
@@ -200,6 +206,16 @@ impl RowTable {
 
     /// Takes in rows of the store. Returns their slots.
     fn take_in(&mut self, stored: &[StoredEntry], load: &mut Load<'_>) -> Result<Vec<u32>, StateError> {
+        let values: Vec<Stored<'_>> =
+            stored.iter().map(|(_, value)| Stored::parse(&self.name, value)).collect::<Result<_, _>>()?;
+        if let Some(ages) = &self.ages
+            && values.iter().any(|value| ages.is_over(value))
+        {
+            // What is over is not there; it is removed when the store is tidied.
+            let there = stored.iter().zip(&values).filter(|(_, value)| !ages.is_over(value));
+            let there: Vec<StoredEntry> = there.map(|(entry, _)| entry.clone()).collect();
+            return if there.is_empty() { Ok(Vec::new()) } else { self.take_in(&there, load) };
+        }
         let (columns, suffixes) = self.parsed(stored)?;
         let mut slots = Vec::new();
         self.add(&columns, stored.len(), &mut slots)?;
@@ -212,9 +228,12 @@ impl RowTable {
                 self.generation = self.generation.max((suffix >> 32) as u32 + 1);
             }
         }
-        for (slot, (_, value)) in slots.iter().zip(stored) {
+        for (slot, stored) in slots.iter().zip(values) {
             self.flags[*slot as usize] = LIVE | STORED;
-            load(*slot, unversioned(&self.name, value)?)?;
+            if let Some(ages) = &mut self.ages {
+                ages.admit(*slot, stored.touched_ms);
+            }
+            load(*slot, stored.value)?;
         }
         Ok(slots)
     }
@@ -224,7 +243,7 @@ impl RowTable {
         let mut noted = None;
         if !self.is_distinct {
             self.store.scan(self.id | GENERATIONS, &mut |_, _, value| {
-                let bytes = unversioned(&self.name, value)?.first_chunk().ok_or_else(|| self.damaged())?;
+                let bytes = Stored::parse(&self.name, value)?.value.first_chunk().ok_or_else(|| self.damaged())?;
                 noted = noted.max(Some(u32::from_le_bytes(*bytes)));
                 Ok(())
             })?;
@@ -291,12 +310,13 @@ impl RowTable {
         Ok(slots)
     }
 
-    /// The next of the rows that may be in the store alone, about `rows_max` of them: all that have the same leading columns, or none.
+    /// The rows that stand in the store at the full key `from` or behind it (empty: all), about `rows_max` of them: all that have the same
+    /// leading columns, or none.
     ///
     /// # Errors
     /// The store cannot be read, or holds what is no row.
-    pub fn next_stored(&self, rows_max: usize) -> Result<StoredRows, StateError> {
-        let Piece { mut entries, next } = self.store.piece(self.id, &self.cursor, rows_max)?;
+    pub fn stored_from(&self, from: &[u8], rows_max: usize) -> Result<StoredRows, StateError> {
+        let Piece { mut entries, next } = self.store.piece(self.id, from, rows_max)?;
         if !self.gone.is_empty() {
             entries.retain(|(full_key, _)| !self.gone.contains(full_key));
         }
@@ -307,19 +327,40 @@ impl RowTable {
         Ok(StoredRows { entries, keys, next })
     }
 
-    /// Takes those of the rows in whose leading columns no row here has; the others are here already. Returns their slots.
+    /// The next of the rows that may be in the store alone, of those that were not taken by [`take_next`](Self::take_next).
+    ///
+    /// # Errors
+    /// As [`stored_from`](Self::stored_from).
+    pub fn next_stored(&self, rows_max: usize) -> Result<StoredRows, StateError> {
+        self.stored_from(&self.cursor, rows_max)
+    }
+
+    /// Takes those of the rows that are wanted; in their leading columns no row here has. Returns their slots.
     ///
     /// # Errors
     /// `load` failed.
     pub fn take_stored(
         &mut self,
+        stored: &mut StoredRows,
+        is_wanted: &[bool],
+        load: &mut Load<'_>,
+    ) -> Result<Vec<u32>, StateError> {
+        let mut wanted = is_wanted.iter();
+        stored.entries.retain(|_| wanted.next().is_some_and(|wanted| *wanted));
+        if stored.entries.is_empty() { Ok(Vec::new()) } else { self.take_in(&stored.entries, load) }
+    }
+
+    /// As [`take_stored`](Self::take_stored), of the [next](Self::next_stored) rows; those that are not missing are here already.
+    ///
+    /// # Errors
+    /// As [`take_stored`](Self::take_stored).
+    pub fn take_next(
+        &mut self,
         mut stored: StoredRows,
         is_missing: &[bool],
         load: &mut Load<'_>,
     ) -> Result<Vec<u32>, StateError> {
-        let mut missing = is_missing.iter();
-        stored.entries.retain(|_| missing.next().is_some_and(|m| *m));
-        let slots = if stored.entries.is_empty() { Vec::new() } else { self.take_in(&stored.entries, load)? };
+        let slots = self.take_stored(&mut stored, is_missing, load)?;
         self.is_complete = stored.next.is_none();
         self.cursor = stored.next.unwrap_or_default();
         Ok(slots)
@@ -388,7 +429,8 @@ impl RowTable {
     pub fn size_bytes(&self) -> usize {
         let columns: usize = self.columns.iter().map(|c| c.size_bytes()).sum();
         let gone: usize = self.gone.iter().map(|k| k.capacity() + size_of::<Vec<u8>>()).sum();
-        columns + gone + self.flags.capacity() + self.free.capacity() * 4 + self.suffixes.capacity() * 8
+        let ages = self.ages.as_ref().map_or(0, Ages::size_bytes);
+        columns + gone + ages + self.flags.capacity() + self.free.capacity() * 4 + self.suffixes.capacity() * 8
     }
 
     /// Adds `rows` rows; `slots` are theirs afterwards.
@@ -524,6 +566,34 @@ impl RowTable {
         slots.iter().for_each(|s| self.flags[*s as usize] |= DIRTY);
     }
 
+    /// Notes that rows are used. Nothing happens in a table that forgets none.
+    pub fn touch(&mut self, slots: &[u32], now_ms: i64) {
+        let Some(ages) = &mut self.ages else { return };
+        ages.touch(slots, now_ms);
+        // Their time is to be written.
+        self.mark_dirty(slots);
+    }
+
+    /// Tells the time. Returns the slots that were not touched for the time to live, which the owner must [`remove`](Self::remove); what the
+    /// store alone has is not found any more then.
+    pub fn take_idle(&mut self, now_ms: i64) -> Vec<u32> {
+        let Some(ages) = &mut self.ages else { return Vec::new() };
+        let flags = &self.flags;
+        ages.take(now_ms, |slot| flags.get(slot as usize).is_some_and(|f| f & LIVE != 0))
+    }
+
+    /// Removes what is over and stands in the store alone, of about `rows_max` rows there, the next ones.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub fn tidy(&mut self, rows_max: usize) -> Result<(), StateError> {
+        let Some(ages) = self.ages.as_mut().filter(|_| !self.is_complete) else { return Ok(()) };
+        let gone = &self.gone;
+        let over = ages.look_through(&self.store, (self.id, &self.name), rows_max, |key| gone.contains(key))?;
+        self.gone.extend(over);
+        Ok(())
+    }
+
     /// Whether a slot belongs to a row.
     pub fn is_live(&self, slot: u32) -> bool {
         self.flags.get(slot as usize).is_some_and(|f| f & LIVE != 0)
@@ -575,7 +645,7 @@ impl RowTable {
             let keys = self.encoded(slots)?;
             for (at, slot) in slots.iter().enumerate() {
                 let value = |out: &mut Vec<u8>| {
-                    out.push(VERSION);
+                    put_head_of(self.ages.as_ref(), *slot, out);
                     encode(*slot, out);
                 };
                 let replaces = self.flags[*slot as usize] & STORED != 0;
@@ -597,7 +667,8 @@ impl RowTable {
             return Ok(());
         }
         let note = |group| {
-            let mut value = vec![VERSION];
+            let mut value = Vec::new();
+            put_head_of(None, 0, &mut value);
             value.extend_from_slice(&generation.to_le_bytes());
             Write::Put(self.store.full_key(self.id | GENERATIONS, group, &[]), value)
         };

@@ -17,7 +17,15 @@ fn store(backend: &Arc<MemoryBackend>) -> Store {
 fn open(backend: &Arc<MemoryBackend>) -> (RowTable, BTreeMap<u32, u8>) {
     let mut loaded = BTreeMap::new();
     let types = [DataType::Int64, DataType::Utf8];
-    let spec = RowTableSpec { name: "rows", types: &types, id: 3, distribution: 1, is_distinct: false, lazily: None };
+    let spec = RowTableSpec {
+        name: "rows",
+        types: &types,
+        id: 3,
+        distribution: 1,
+        is_distinct: false,
+        lazily: None,
+        ttl_ms: None,
+    };
     let table = RowTable::open(spec, &store(backend), &mut |slot, value| {
         loaded.insert(slot, value[0]);
         Ok(())
@@ -118,6 +126,7 @@ fn rows_that_are_left_to_the_store_are_brought_in_by_their_key() {
             distribution: 1,
             is_distinct: false,
             lazily: Some(lazily),
+            ttl_ms: None,
         };
         RowTable::open(spec, &store(&backend), &mut |_, _| Ok(())).expect("opens")
     };
@@ -164,6 +173,7 @@ fn damage_is_told() {
         distribution: 1,
         is_distinct: false,
         lazily: None,
+        ttl_ms: None,
     };
     let opened = RowTable::open(spec, &store(&backend), &mut |_, _| Ok(()));
     assert!(opened.err().is_some_and(|e| e.to_string().contains("too short")));

@@ -13,10 +13,12 @@
 //!
 //! Values are normalised where SQL calls them equal (`-0.0`, NaN), so results do not depend on who came first.
 
+mod ages;
 mod byte_keys;
 mod first;
 pub(crate) mod key_column;
 
+use crate::ages::{Ages, Stored, put_head_of};
 use crate::{Batch, Piece, StateError, Store, StoredEntry, TableId, WriteRef};
 use arrow::array::{Array, ArrayRef, BinaryArray};
 use arrow::datatypes::DataType;
@@ -38,8 +40,6 @@ pub type Encode<'a> = dyn FnMut(u32, &mut Vec<u8>) + 'a;
 /// How an owner hashes keys: columns and number of rows in, one hash per row out.
 pub type HashKeys<'a> = dyn Fn(&[ArrayRef], usize) -> Result<Vec<u64>, ArrowError> + 'a;
 
-/// First byte of every stored value.
-pub(crate) const VERSION: u8 = 1;
 /// Entries that are read from the store at a time.
 const SCAN_BATCH: usize = 4096;
 
@@ -95,6 +95,8 @@ pub struct SlotTable {
     types: Vec<DataType>,
     /// True when no key can be in the store that is not here.
     complete: bool,
+    /// Where keys are forgotten that were not touched for a time.
+    ages: Option<Ages>,
     /// Where [`evict`](Self::evict) goes on.
     hand: u32,
     /// Where [`scan_more`](Self::scan_more) goes on: everything in the store before this full key is here.
@@ -151,6 +153,7 @@ impl SlotTable {
             converter: None,
             types: types.to_vec(),
             complete: true,
+            ages: None,
             hand: 0,
             cursor: Vec::new(),
         })
@@ -180,7 +183,8 @@ impl SlotTable {
     pub fn size_bytes(&self) -> usize {
         let columns: usize = self.columns.iter().map(|c| c.size_bytes()).sum();
         let gone: usize = self.gone.iter().map(|k| k.capacity() + size_of::<Vec<u8>>()).sum();
-        columns + gone + self.index.allocation_size() + self.hashes.capacity() * 8 + self.flags.capacity()
+        let by_slot = self.hashes.capacity() * 8 + self.flags.capacity();
+        columns + gone + by_slot + self.index.allocation_size() + self.ages.as_ref().map_or(0, Ages::size_bytes)
     }
 
     /// The hash of a slot's key, as it was given.
@@ -303,16 +307,19 @@ impl SlotTable {
     }
 
     fn load_created(&mut self, created: &[u32], load: &mut Load<'_>) -> Result<(), StateError> {
-        let Some(home) = &self.home else { return Ok(()) };
         for created in created.chunks(Store::BATCH) {
+            let Some(home) = &self.home else { return Ok(()) };
             let full = self.full_keys(home, created)?;
             let asked: Vec<usize> = (0..full.len()).filter(|at| !self.is_gone(&full[*at])).collect();
             let wanted: Vec<&[u8]> = asked.iter().map(|at| full[*at].as_slice()).collect();
             for (at, value) in asked.iter().zip(home.store.multi_get(&wanted)?) {
-                if let Some(value) = value {
-                    let slot = created[*at];
-                    self.flags[slot as usize] |= STORED;
-                    load(slot, unversioned(&self.name, &value)?)?;
+                let Some(value) = value else { continue };
+                let slot = created[*at];
+                self.flags[slot as usize] |= STORED;
+                let stored = Stored::parse(&self.name, &value)?;
+                if !self.is_over(&stored) {
+                    self.admit(slot, stored.touched_ms);
+                    load(slot, stored.value)?;
                 }
             }
         }
@@ -475,7 +482,7 @@ impl SlotTable {
             let keys = EncodedKeys::of(self, home, slots)?;
             for (at, slot) in slots.iter().enumerate() {
                 let value = |out: &mut Vec<u8>| {
-                    out.push(VERSION);
+                    put_head_of(self.ages.as_ref(), *slot, out);
                     encode(*slot, out);
                 };
                 batch.put(self.flags[*slot as usize] & STORED != 0, |out| keys.put(home, at, out), value);
@@ -567,6 +574,12 @@ impl SlotTable {
     ) -> Result<Vec<u32>, StateError> {
         let mut made = Vec::new();
         for batch in stored.chunks(SCAN_BATCH) {
+            let values = batch.iter().map(|(_, value)| Stored::parse(&self.name, value));
+            let values: Vec<Stored<'_>> = values.collect::<Result<_, _>>()?;
+            let is_over = |(stored, _): &(Stored<'_>, &StoredEntry)| self.is_over(stored);
+            // What is over is not there; it is removed when the store is tidied.
+            let (values, batch): (Vec<Stored<'_>>, Vec<&StoredEntry>) =
+                values.into_iter().zip(batch).filter(|at| !is_over(at)).unzip();
             let keys = match &self.converter {
                 None => Vec::new(),
                 Some(converter) => {
@@ -580,9 +593,10 @@ impl SlotTable {
             let mut slots = Vec::new();
             let created = self.lookup(&keys, &hashes, &mut slots, &mut |_, _| Ok(()))?;
             let is_created: HashSet<u32> = created.iter().copied().collect();
-            for (slot, (_, value)) in slots.into_iter().zip(batch).filter(|(s, _)| is_created.contains(s)) {
+            for (slot, stored) in slots.into_iter().zip(values).filter(|(s, _)| is_created.contains(s)) {
                 self.flags[slot as usize] |= STORED;
-                load(slot, unversioned(&self.name, value)?)?;
+                self.admit(slot, stored.touched_ms);
+                load(slot, stored.value)?;
             }
             made.extend(created);
         }
@@ -630,17 +644,6 @@ impl EncodedKeys {
         if let Some(rows) = &self.rows {
             out.extend_from_slice(rows.row(at).data());
         }
-    }
-}
-
-pub(crate) fn unversioned<'a>(table: &str, value: &'a [u8]) -> Result<&'a [u8], StateError> {
-    match value.split_first() {
-        Some((&VERSION, rest)) => Ok(rest),
-        Some((version, _)) => Err(StateError::Corrupt {
-            table: table.into(),
-            message: format!("an entry has version {version}, known is {VERSION}"),
-        }),
-        None => Err(StateError::Corrupt { table: table.into(), message: "an entry is empty".into() }),
     }
 }
 
