@@ -8,6 +8,8 @@ use eddyline_plan::GroupAggregateSpec;
 use eddyline_state::{SlotTable, StateError, Store, Table, TableId};
 
 pub(super) const GROUPS: TableId = 0;
+/// Groups that are brought into memory at a time, where all of them are wanted.
+const LOADED_AT_ONCE: usize = 1 << 16;
 
 /// The groups: per slot the number of rows and the accumulators.
 ///
@@ -25,6 +27,14 @@ impl Groups {
     pub(super) fn open(spec: &GroupAggregateSpec, types: &[DataType], store: &Store) -> Result<Self, OperatorError> {
         let groups = Self::over(spec, SlotTable::open("groups", types, store, GROUPS, types.len())?)?;
         Ok(Self { is_lazy: !types.is_empty(), ..groups })
+    }
+
+    /// Brings all stored groups into memory. Returns their slots.
+    pub(super) fn load_all(&mut self) -> Result<Vec<u32>, OperatorError> {
+        while !self.is_whole() {
+            self.warm(LOADED_AT_ONCE)?;
+        }
+        Ok(self.table.slots())
     }
 
     /// Groups in memory alone.

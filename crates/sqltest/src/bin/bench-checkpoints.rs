@@ -4,7 +4,7 @@
 //! place, and a picture is taken, again and again: bytes that no picture before had are what a checkpoint stores. `--cold`: something was
 //! read below the hot sets, so writes go into the database and not to a journal.
 
-use eddyline_state::{Backend, Batch, Frozen, MemoryBudget, RocksBackend};
+use eddyline_state::{Backend, Batch, MemoryBudget, RocksBackend};
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::Path;
