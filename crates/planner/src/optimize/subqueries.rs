@@ -79,6 +79,13 @@ impl Marks {
         for condition in split_conjunction_owned(filter.predicate) {
             let condition = negations(condition)?;
             let made = match condition {
+                // The join that is made of it takes NULLs of what it compares with rows outside for unknown values too.
+                Expr::InSubquery(i) if i.negated && !i.subquery.outer_ref_columns.is_empty() => {
+                    match is_ambiguous(&i.expr, &i.subquery) {
+                        true => self.positive(Expr::InSubquery(i), &mut input)?,
+                        false => self.not_among(i, &input)?,
+                    }
+                }
                 Expr::InSubquery(_) | Expr::Exists(_) => condition,
                 Expr::Not(inner) if matches!(*inner, Expr::InSubquery(_) | Expr::Exists(_)) => Expr::Not(inner),
                 Expr::SetComparison(compared) if !is_ambiguous(&compared.expr, &compared.subquery) => {
@@ -114,6 +121,17 @@ impl Marks {
                 Ok(Expr::Exists(Exists::new(as_subquery(plan), is_all)))
             }
         }
+    }
+
+    /// NOT IN as a condition of its own: there is no row of the subquery with which the comparison is true or unknown.
+    fn not_among(&mut self, among: InSubquery, input: &LogicalPlan) -> Result<Expr> {
+        let InSubquery { expr, subquery, .. } = among;
+        let (values, y) = self.values(&subquery)?;
+        let may_be_unknown = expr.nullable(input.schema())? || y.nullable(values.schema())?;
+        let equal = binary(outer(&expr, input)?, Operator::Eq, y);
+        let condition = if may_be_unknown { equal.is_not_false() } else { equal };
+        let plan = LogicalPlanBuilder::from(values).filter(condition)?.build()?;
+        Ok(Expr::Exists(Exists::new(as_subquery(plan), true)))
     }
 
     /// A part of a condition for which NULL is false.
