@@ -3,12 +3,13 @@
 use crate::beginning::Beginning;
 use crate::collect::{CHANNEL, COLLECT};
 use crate::ddl;
-use crate::error::from_catalog;
+use crate::error::{from_catalog, of_arrow};
 use crate::job::{self, Epochs, JobEvent};
 use crate::kept::{KEPT, Reads, Registration, options};
 use crate::session::created_message;
 use crate::{Outcome, ResultTable, ScriptError, Session};
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use eddyline_catalog::{Catalog, Column, ColumnSource, MaterializedView, Object, Table, View};
 use eddyline_plan::{Dataflow, OperatorSpec};
 use eddyline_planner::statement::{Delete, Insert, Query, Update};
@@ -108,13 +109,11 @@ impl Session {
         let before = columns.iter().map(|c| Column { name: format!("{} before", c.name), ..(*c).clone() });
         let pairs = Table { columns: before.chain(columns.iter().map(|c| (*c).clone())).collect(), ..table.clone() };
         let rows = self.computed(&update.query(&names)?, pairs, Vec::new(), update.position)?;
-        for rows in &rows {
-            let part = |from: usize| rows.project(&(from..from + names.len()).collect::<Vec<_>>());
-            let (before, after) = part(0)
-                .and_then(|before| Ok((before, part(names.len())?)))
-                .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("UPDATE: {e}")))?;
-            self.database.replace(&table.name, &before, &after)?;
-        }
+        let part = |from: usize| rows.project(&(from..from + names.len()).collect::<Vec<_>>());
+        let (before, after) = part(0)
+            .and_then(|before| Ok((before, part(names.len())?)))
+            .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("UPDATE: {e}")))?;
+        self.database.replace(&table.name, &before, &after)?;
         Ok(Outcome::Done(counted(&rows, "updated in", &table.name)))
     }
 
@@ -126,9 +125,7 @@ impl Session {
         let table = self.changed(&delete.table, delete.position)?;
         let names: Vec<&str> = physical(table).map(|c| c.name.as_str()).collect();
         let rows = self.computed(&delete.query(&names)?, table.clone(), Vec::new(), delete.position)?;
-        for rows in &rows {
-            self.database.replace(&table.name, rows, &rows.slice(0, 0))?;
-        }
+        self.database.replace(&table.name, &rows, &rows.slice(0, 0))?;
         Ok(Outcome::Done(counted(&rows, "deleted from", &table.name)))
     }
 
@@ -151,7 +148,7 @@ impl Session {
         table: Table,
         columns: Vec<String>,
         position: TextPosition,
-    ) -> Result<Vec<RecordBatch>, ScriptError> {
+    ) -> Result<RecordBatch, ScriptError> {
         let number = self.engine.next_channel();
         let name = format!("statement on {}", table.name);
         let table = Arc::new(Table { primary_key: Vec::new(), watermark: None, ..collected(table, number) });
@@ -171,13 +168,15 @@ impl Session {
                 .into());
         }
         let internal = || SqlError::new(SqlError::INTERNAL, "a statement has no result");
-        let mut rows = ResultTable::new(job.facts().result.as_ref().ok_or_else(internal)?);
+        let shape = job.facts().result.as_ref().ok_or_else(internal)?;
+        let mut rows = ResultTable::new(shape);
         loop {
             match job.next_event(WAIT) {
                 Some(JobEvent::Changes { changes, .. }) => rows.apply(&changes)?,
                 Some(JobEvent::Ended(result)) => {
                     result.map_err(ScriptError::Job)?;
-                    return Ok(rows.batches()?);
+                    let rows = concat_batches(&rows.schema(), &rows.batches()?);
+                    return Ok(rows.map_err(|e| SqlError::new(of_arrow(&e), format!("rows of a statement: {e}")))?);
                 }
                 Some(JobEvent::Interrupted) | None => {}
             }
@@ -313,7 +312,7 @@ fn check_sources(dataflow: &Dataflow, kept: &[String]) -> Result<(), SqlError> {
     Ok(())
 }
 
-fn counted(rows: &[RecordBatch], what: &str, table: &str) -> String {
-    let rows: usize = rows.iter().map(RecordBatch::num_rows).sum();
+fn counted(rows: &RecordBatch, what: &str, table: &str) -> String {
+    let rows = rows.num_rows();
     format!("{rows} {} {what} {table}", if rows == 1 { "row" } else { "rows" })
 }

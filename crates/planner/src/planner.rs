@@ -271,7 +271,8 @@ impl<'a> Planner<'a> {
         let mut builder = Builder::new(self, scans);
         for (plan, output) in optimized.iter().zip(outputs) {
             builder.insertions_into = self.insertions_into(&output.target)?;
-            let sink = builder.stream(plan).and_then(|stream| builder.sink(stream, &output.target));
+            let stream = builder.stream(plan).map(|stream| stream.named(plan.schema().as_arrow()));
+            let sink = stream.and_then(|stream| builder.sink(stream, &output.target));
             sink.map_err(|e| output.located(e))?;
         }
         builder.check_hints()?;

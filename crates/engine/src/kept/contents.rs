@@ -54,9 +54,13 @@ impl Contents {
         Ok(Self { key, is_keyed, keys, whole, rows: BTreeMap::new(), snapshot: None, schema })
     }
 
-    /// The columns.
-    pub(crate) fn schema(&self) -> &SchemaRef {
-        &self.schema
+    /// Rows that a statement has computed, as rows of this table.
+    ///
+    /// # Errors
+    /// They are not: a fault of who computed them.
+    pub(crate) fn own(&self, rows: &RecordBatch) -> Result<RecordBatch, SqlError> {
+        RecordBatch::try_new(self.schema.clone(), rows.columns().to_vec())
+            .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("rows of another table: {e}")))
     }
 
     /// All rows as they are now.

@@ -81,10 +81,11 @@ impl Database {
         tables.iter().map(feed).collect()
     }
 
-    /// Feeds for the job of a view that is to read these tables: all rows of one moment, and what changes from then on.
+    /// Adds a view and computes it for the first time. `start` begins its job, which reads these tables through the feeds that it is
+    /// given: all rows of one moment, and what changes from then on; it returns the job and the columns of its answer.
     ///
     /// # Errors
-    /// A view that has failed.
+    /// One of the tables is a view that has failed; what `start` says; the job fails.
     pub(crate) fn add_view(
         self: &Arc<Self>,
         name: &str,
@@ -132,29 +133,25 @@ impl Database {
         lock(&self.state).forget(name);
     }
 
-    /// Inserts rows, in their order. Returns how many rows have come or changed.
+    /// Inserts rows, in their order.
     ///
     /// # Errors
-    /// A key that is there already, where `conflict` says that this is one; a view that cannot be computed any more.
-    pub(crate) fn insert(&self, name: &str, rows: &[RecordBatch], conflict: Option<Conflict>) -> Result<(), SqlError> {
+    /// A key that is there already, where `conflict` says that this is one.
+    pub(crate) fn insert(&self, name: &str, rows: &RecordBatch, conflict: Option<Conflict>) -> Result<(), SqlError> {
         let mut state = lock(&self.state);
         let table = state.table(name)?;
-        let rows = arrow::compute::concat_batches(table.schema(), rows).map_err(|e| unfit(&e))?;
-        let changes = table.inserted(&rows, conflict)?;
+        let changes = table.inserted(&table.own(rows)?, conflict)?;
         state.publish(name, changes)
     }
 
     /// Puts rows in the place of rows that were read from it a moment ago; `after` may be empty.
     ///
     /// # Errors
-    /// Two rows would have one key; a view that cannot be computed any more.
+    /// Two rows would have one key.
     pub(crate) fn replace(&self, name: &str, before: &RecordBatch, after: &RecordBatch) -> Result<(), SqlError> {
         let mut state = lock(&self.state);
         let table = state.table(name)?;
-        let with_schema = |rows: &RecordBatch| {
-            RecordBatch::try_new(table.schema().clone(), rows.columns().to_vec()).map_err(|e| unfit(&e))
-        };
-        let changes = table.replaced(&with_schema(before)?, &with_schema(after)?)?;
+        let changes = table.replaced(&table.own(before)?, &table.own(after)?)?;
         state.publish(name, changes)
     }
 }
@@ -297,10 +294,6 @@ fn watch(database: Weak<Database>) -> Result<(), SqlError> {
 
 fn gone(name: &str) -> SqlError {
     SqlError::new(SqlError::UNDEFINED_TABLE, format!("table {name} is gone"))
-}
-
-fn unfit(error: &arrow::error::ArrowError) -> SqlError {
-    SqlError::new(SqlError::INTERNAL, format!("rows of another table: {error}"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -83,7 +83,11 @@ impl Marks {
                 Expr::InSubquery(i) if i.negated && !i.subquery.outer_ref_columns.is_empty() => {
                     match is_ambiguous(&i.expr, &i.subquery) {
                         true => self.positive(Expr::InSubquery(i), &mut input)?,
-                        false => self.not_among(i, &input)?,
+                        false => {
+                            let InSubquery { expr, subquery, .. } = i;
+                            let all = SetQuantifier::All;
+                            self.alone(SetComparison::new(expr, subquery, Operator::NotEq, all), &input)?
+                        }
                     }
                 }
                 Expr::InSubquery(_) | Expr::Exists(_) => condition,
@@ -111,27 +115,22 @@ impl Marks {
         let membership = |negated| Expr::InSubquery(InSubquery::new(expr.clone(), subquery.clone(), negated));
         match (quantifier, op) {
             (SetQuantifier::Any, Operator::Eq) => Ok(membership(false)),
-            (SetQuantifier::All, Operator::NotEq) => Ok(membership(true)),
+            (SetQuantifier::All, Operator::NotEq) if subquery.outer_ref_columns.is_empty() => Ok(membership(true)),
             _ => {
                 let (values, y) = self.values(&subquery)?;
-                let compared = binary(outer(&expr, input)?, op, y);
+                let may_be_unknown = expr.nullable(input.schema())? || y.nullable(values.schema())?;
+                let x = outer(&expr, input)?;
                 let is_all = quantifier == SetQuantifier::All;
-                let condition = if is_all { compared.is_not_true() } else { compared };
+                // ALL holds where there is no row of which it does not; a plain comparison can be the key of a join.
+                let condition = match op.negate() {
+                    Some(opposite) if is_all && !may_be_unknown => binary(x, opposite, y),
+                    _ if is_all => binary(x, op, y).is_not_true(),
+                    _ => binary(x, op, y),
+                };
                 let plan = LogicalPlanBuilder::from(values).filter(condition)?.build()?;
                 Ok(Expr::Exists(Exists::new(as_subquery(plan), is_all)))
             }
         }
-    }
-
-    /// NOT IN as a condition of its own: there is no row of the subquery with which the comparison is true or unknown.
-    fn not_among(&mut self, among: InSubquery, input: &LogicalPlan) -> Result<Expr> {
-        let InSubquery { expr, subquery, .. } = among;
-        let (values, y) = self.values(&subquery)?;
-        let may_be_unknown = expr.nullable(input.schema())? || y.nullable(values.schema())?;
-        let equal = binary(outer(&expr, input)?, Operator::Eq, y);
-        let condition = if may_be_unknown { equal.is_not_false() } else { equal };
-        let plan = LogicalPlanBuilder::from(values).filter(condition)?.build()?;
-        Ok(Expr::Exists(Exists::new(as_subquery(plan), true)))
     }
 
     /// A part of a condition for which NULL is false.

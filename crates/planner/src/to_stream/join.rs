@@ -47,6 +47,11 @@ impl Builder<'_, '_> {
             return Err(SqlError::new(SqlError::UNSUPPORTED, "NOT IN (SELECT …) beside OR is not supported")
                 .with_hint("write NOT EXISTS, or make a UNION of the two conditions"));
         }
+        if null_aware && join.on.len() > 1 {
+            // Which of the pairs is the one of NOT IN cannot be seen any more.
+            return Err(SqlError::new(SqlError::INTERNAL, "NOT IN became a join by more than what it compares")
+                .with_hint("write NOT EXISTS, and please report the query"));
+        }
         let mut residual = self.residual(join)?;
         let mut keys: [Vec<Expression>; 2] = [vec![], vec![]];
         for (l, r) in &join.on {

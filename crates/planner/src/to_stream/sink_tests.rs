@@ -183,6 +183,21 @@ fn what_a_result_is_sorted_by_need_not_be_shown() {
 }
 
 #[test]
+fn a_result_has_the_names_of_its_query_where_a_join_stands_on_top() {
+    let names = |sql| {
+        let job = crate::fixtures::plan(sql, &on_shards(1)).expect("planned");
+        let schema = job.dataflow.nodes().last().expect("a sink").schema.clone();
+        schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("SELECT x.a FROM plain CROSS JOIN (SELECT channel AS a FROM bid) x"), ["a"]);
+    assert_eq!(names("SELECT b FROM (SELECT DISTINCT k AS b FROM plain)"), ["b"]);
+    assert_eq!(
+        names("SELECT l.v AS c, r.d FROM plain l JOIN (SELECT k, v AS d FROM plain) r ON l.k = r.k"),
+        ["c", "d"]
+    );
+}
+
+#[test]
 fn operators_keep_their_identity_on_any_number_of_shards() {
     let ids = |shards| {
         let (catalog, options) = (catalog(vec![bid()]), on_shards(shards));

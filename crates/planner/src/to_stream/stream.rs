@@ -141,6 +141,12 @@ impl Stream {
             && self.project.iter().enumerate().all(|(at, e)| column(&e.expression) == Some(at))
     }
 
+    /// The same under the names of `schema`: a projection that only renames is not there any more in an optimized plan.
+    pub(crate) fn named(mut self, schema: &Schema) -> Self {
+        self.project.iter_mut().zip(schema.fields()).for_each(|(e, f)| e.name.clone_from(f.name()));
+        self
+    }
+
     /// The schema of the output.
     pub(crate) fn output_schema(&self) -> datafusion_common::Result<SchemaRef> {
         let fields: datafusion_common::Result<Vec<FieldRef>> =
