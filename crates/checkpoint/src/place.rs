@@ -6,6 +6,7 @@
 use crate::CheckpointError;
 use crate::disk::{Disk, Witness};
 use bytes::Bytes;
+use eddyline_stores::{Located, LocationError, Objects, Stores};
 use futures::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
 use object_store::path::Path as Key;
@@ -16,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Handle;
-use url::Url;
 
 /// Files that are on their way to or from an object store at the same time.
 const TRANSFERS: usize = 4;
@@ -52,20 +52,11 @@ impl Place {
         environment: impl Iterator<Item = (String, String)>,
         tokio: &Handle,
     ) -> Result<Self, CheckpointError> {
-        let wrong = |message: String| CheckpointError::Location { location: location.into(), message };
-        if location.is_empty() {
-            return Err(wrong("is empty".into()));
-        }
-        if !location.contains("://") {
-            return std::path::absolute(location).map(Self::local).map_err(|e| wrong(e.to_string()));
-        }
-        let url = Url::parse(location).map_err(|e| wrong(e.to_string()))?;
-        if url.scheme() == "file" {
-            return url.to_file_path().map(Self::local).map_err(|()| wrong("is no path of this machine".into()));
-        }
-        let options = environment.map(|(name, value)| (name.to_ascii_lowercase(), value));
-        let (store, root) = object_store::parse_url_opts(&url, options).map_err(|e| wrong(e.to_string()))?;
-        Ok(Self(Inner::Remote { store: store.into(), root, tokio: tokio.clone() }))
+        let wrong = |e: LocationError| CheckpointError::Location { location: location.into(), message: e.to_string() };
+        Ok(match Stores::new(environment).open(location).map_err(wrong)? {
+            Located::Directory(path) => Self::local(path),
+            Located::Objects(Objects { store, root }) => Self(Inner::Remote { store, root, tokio: tokio.clone() }),
+        })
     }
 
     /// A local directory, which need not be there yet.

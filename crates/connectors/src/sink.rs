@@ -58,11 +58,12 @@ pub trait Sink: Send + Sync {
     /// The place cannot be opened.
     fn writer(&self, shard: usize, rim: &Rim) -> Result<Box<dyn SinkWriter>, ConnectorError>;
 
-    /// Makes what writers prepared visible; `None` when there is nothing to do after `prepare`.
+    /// Makes what writers prepared visible; `None` when there is nothing to do after `prepare`. `rim`: as in [`writer`](Self::writer).
     ///
     /// # Errors
     /// The place cannot be opened.
-    fn committer(&self) -> Result<Option<Box<dyn Committer>>, ConnectorError> {
+    fn committer(&self, rim: &Rim) -> Result<Option<Box<dyn Committer>>, ConnectorError> {
+        let _ = rim;
         Ok(None)
     }
 }

@@ -3,6 +3,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use eddyline_changes::ChangeBatch;
+use eddyline_stores::Stores;
 use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
@@ -77,6 +78,8 @@ pub struct Rim {
     pub tokio: tokio::runtime::Handle,
     /// The job's clock.
     pub clock: Arc<dyn Clock>,
+    /// Object stores, with their credentials.
+    pub stores: Stores,
 }
 
 /// A configured table that can be read.

@@ -11,6 +11,7 @@ use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use eddyline_changes::ChangeBatch;
+use eddyline_stores::Stores;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::{self, Read};
@@ -27,7 +28,7 @@ impl Bench {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a tokio runtime");
         let clock = ManualClock::shared();
-        let rim = Rim { tokio: runtime.handle().clone(), clock: clock.clone() };
+        let rim = Rim { tokio: runtime.handle().clone(), clock: clock.clone(), stores: Stores::new([]) };
         Self { runtime, clock, rim }
     }
 

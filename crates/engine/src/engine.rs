@@ -11,6 +11,7 @@ use eddyline_connectors::{Clock, Registry, Rim};
 use eddyline_planner::{Functions, SqlError};
 use eddyline_runtime::{CheckpointSettings, SavepointTarget, StateBackend};
 use eddyline_state::MemoryBudget;
+use eddyline_stores::Stores;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -101,7 +102,7 @@ impl Engine {
                 collect,
                 kept,
                 states,
-                rim: Rim { tokio: config.tokio, clock },
+                rim: Rim { tokio: config.tokio, clock, stores: Stores::new(config.environment.clone()) },
                 shards: config.shards.max(1),
                 environment: config.environment,
                 allow_fresh: config.allow_fresh,

@@ -176,7 +176,9 @@ impl Builder<'_> {
                 }
                 OperatorSpec::Sink(spec) => {
                     let sink = self.open_sink(node, spec)?;
-                    if let Some(committer) = sink.committer().map_err(|e| sink_fault(&spec.table, None, e))? {
+                    if let Some(committer) =
+                        sink.committer(self.build.rim).map_err(|e| sink_fault(&spec.table, None, e))?
+                    {
                         committers.insert(node.id, (spec.table.clone(), committer));
                     }
                     self.sinks.insert(node.id, sink);

@@ -25,6 +25,7 @@ use eddyline_checkpoint::{CheckpointStore, Place};
 use eddyline_connectors::clock::ManualClock;
 use eddyline_connectors::{Clock, Registry, Rim};
 use eddyline_plan::Dataflow;
+use eddyline_stores::Stores;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -114,7 +115,7 @@ impl Simulation {
         let seed = settings.seed;
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let tokio = tokio.map_err(|e| RuntimeError::Thread { message: e.to_string() })?;
-        let rim = Rim { tokio: tokio.handle().clone(), clock: clock.clone() };
+        let rim = Rim { tokio: tokio.handle().clone(), clock: clock.clone(), stores: Stores::new([]) };
         let job = Definition { dataflow, registry: registry.clone(), settings, rim, make };
         let world = World::new(job, place(tokio.handle()), tokio)?;
         let run = world.run()?;

@@ -336,7 +336,7 @@ impl Sink for CollectSink {
         Ok(Box::new(CollectWriter { collection: self.collection.clone(), shard, written: Vec::new() }))
     }
 
-    fn committer(&self) -> Result<Option<Box<dyn Committer>>, ConnectorError> {
+    fn committer(&self, _: &Rim) -> Result<Option<Box<dyn Committer>>, ConnectorError> {
         Ok(Some(Box::new(CollectCommitter { collection: self.collection.clone() })))
     }
 }

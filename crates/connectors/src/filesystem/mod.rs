@@ -2,11 +2,16 @@
 //!
 //! Reading: [`location`] lists files, [`source`] makes splits of them, [`blocks`] cuts their bytes at record ends and
 //! [`reader`] runs that on the rim; [`parquet`] has its own way from splits to rows; [`watch`] knows which watched
-//! files are to be followed. Writing: [`sink`]. Not here: partitioned tables, compaction, object stores.
+//! files are to be followed. Writing: [`sink`] makes files of rows, a [`medium`] hides them until they are committed: [`local`] in a
+//! directory, [`objects`] in an object store. Not here: partitioned tables, compaction, reading object stores.
 
 mod blocks;
 mod compression;
+mod local;
 mod location;
+mod medium;
+mod names;
+mod objects;
 mod parquet;
 mod reader;
 mod sink;
@@ -20,6 +25,7 @@ use crate::{Connector, ConnectorError, Options, Sink, SinkChanges, SinkRequest, 
 use arrow::datatypes::{DataType, TimeUnit};
 use compression::Compression;
 use location::Location;
+use objects::FILE_BYTES_MAX;
 use regex::Regex;
 use source::{Content, FileSource};
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +39,8 @@ pub(crate) struct FilesystemConnector;
 /// The options that only concern reading or only writing: a table may be used for both, so both check all of them.
 struct FileOptions {
     location: Location,
+    /// The URL, when the files are in an object store.
+    remote: Option<String>,
     parquet: bool,
     monitor_interval: Option<Duration>,
     split_bytes: u64,
@@ -44,15 +52,8 @@ struct FileOptions {
 impl FileOptions {
     fn new(options: &mut Options) -> Result<Self, ConnectorError> {
         let path = options.required("path")?;
-        if path.contains("://") && !path.starts_with("file://") {
-            return Err(ConnectorError::Unsupported {
-                message: format!(
-                    "table {}: 'path' = '{path}': files in object stores cannot be read or written yet",
-                    options.table()
-                ),
-                hint: "write into a directory, and copy the files: they do not change once they can be seen".into(),
-            });
-        }
+        let is_remote =
+            eddyline_stores::is_object_store(&path).map_err(|e| options.bad("path", &path, &e.to_string()))?;
         let pattern = match options.text("source.path.regex-pattern") {
             None => None,
             Some(text) => {
@@ -68,9 +69,15 @@ impl FileOptions {
             size_bytes: options.size_bytes("sink.rolling-policy.file-size")?.unwrap_or(128 << 20),
             interval: options.duration("sink.rolling-policy.rollover-interval")?.unwrap_or(Duration::from_secs(1800)),
         };
+        if is_remote && rolling.size_bytes > FILE_BYTES_MAX {
+            let text = options.text("sink.rolling-policy.file-size").unwrap_or_default();
+            let why = "is more than an object store copies at once; write at most '4 GB'";
+            return Err(options.bad("sink.rolling-policy.file-size", &text, why));
+        }
         let parquet = options.text("format").as_deref() == Some("parquet");
         Ok(Self {
             location: Location::new(&path, pattern),
+            remote: is_remote.then_some(path),
             parquet,
             monitor_interval,
             split_bytes,
@@ -104,6 +111,15 @@ impl Connector for FilesystemConnector {
 
     fn source(&self, mut options: Options, request: SourceRequest) -> Result<Arc<dyn Source>, ConnectorError> {
         let own = FileOptions::new(&mut options)?;
+        if let Some(url) = &own.remote {
+            return Err(ConnectorError::Unsupported {
+                message: format!(
+                    "table {}: 'path' = '{url}': files in object stores cannot be read yet",
+                    options.table()
+                ),
+                hint: "copy them into a directory and read that; they can be written".into(),
+            });
+        }
         let content = match own.parquet {
             true => Content::Parquet { files: Mutex::new(HashMap::new()) },
             false => Content::Bytes { format: decoding(&mut options, &request)?, compression: own.compression },
@@ -130,7 +146,11 @@ impl Connector for FilesystemConnector {
             }
         };
         options.finish()?;
-        Ok(Arc::new(sink::FileSink::new(own.location.path(), extension, request, encoding, own.rolling)))
+        let target = match own.remote {
+            Some(url) => sink::Target::Objects(url),
+            None => sink::Target::Directory(own.location.path().into()),
+        };
+        Ok(Arc::new(sink::FileSink::new(target, extension, request, encoding, own.rolling)))
     }
 }
 

@@ -1,3 +1,4 @@
 mod bytes;
+mod objects;
 mod parquet;
 mod sink;

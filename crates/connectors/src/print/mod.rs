@@ -45,7 +45,7 @@ impl Sink for PrintSink {
         Ok(Box::new(PrintWriter { prefix: self.prefix.clone(), key: self.key.clone(), text: Vec::new() }))
     }
 
-    fn committer(&self) -> Result<Option<Box<dyn Committer>>, ConnectorError> {
+    fn committer(&self, _: &Rim) -> Result<Option<Box<dyn Committer>>, ConnectorError> {
         let (place, out): (_, Box<dyn Write + Send>) = match self.standard_error {
             true => ("standard error", Box::new(std::io::stderr())),
             false => ("standard output", Box::new(std::io::stdout())),

@@ -130,7 +130,7 @@ impl Sink for CollectSink {
         Ok(Box::new(Writer { shard, channel: self.0.clone(), open: Vec::new() }))
     }
 
-    fn committer(&self) -> Result<Option<Box<dyn Committer>>, ConnectorError> {
+    fn committer(&self, _: &Rim) -> Result<Option<Box<dyn Committer>>, ConnectorError> {
         Ok(Some(Box::new(ChannelCommitter(self.0.clone()))))
     }
 }

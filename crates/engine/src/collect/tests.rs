@@ -2,6 +2,7 @@ use super::*;
 use arrow::datatypes::{DataType, Field, Schema};
 use eddyline_changes::table::{format_changes, parse_changes};
 use eddyline_connectors::clock::ManualClock;
+use eddyline_stores::Stores;
 use std::sync::mpsc::{Receiver, channel};
 
 struct Select {
@@ -22,13 +23,16 @@ impl Select {
         Self { sink, channel, events, runtime }
     }
 
+    fn rim(&self) -> Rim {
+        Rim { tokio: self.runtime.handle().clone(), clock: ManualClock::shared(), stores: Stores::new([]) }
+    }
+
     fn writer(&self, shard: usize) -> Box<dyn SinkWriter> {
-        let rim = Rim { tokio: self.runtime.handle().clone(), clock: ManualClock::shared() };
-        self.sink.writer(shard, &rim).expect("writer")
+        self.sink.writer(shard, &self.rim()).expect("writer")
     }
 
     fn committer(&self) -> Box<dyn Committer> {
-        self.sink.committer().expect("committer").expect("there is one")
+        self.sink.committer(&self.rim()).expect("committer").expect("there is one")
     }
 
     fn event(&self) -> Option<(u64, String)> {

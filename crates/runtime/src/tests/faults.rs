@@ -9,7 +9,7 @@ use crate::error::{ErrorClass, RuntimeError};
 use crate::job::JobState;
 use crate::settings::StateBackend;
 use eddyline_checkpoint::Place;
-use eddyline_checkpoint::weather::{Fault, StormyDisk, StormyStore, Weather};
+use eddyline_checkpoint::weather::{Fault, StormyDisk, StormyStore, Weather, spoil};
 use eddyline_state::{MEMORY_BUDGET_MIN, MemoryBudget};
 use futures::FutureExt;
 use rand::rngs::StdRng;
@@ -101,7 +101,7 @@ impl Storm {
         if self.random.random_bool(0.2) {
             let spoilt = match &self.ground {
                 Ground::Disk(disk) => disk.spoil(&mut self.spoilt).unwrap(),
-                Ground::Store(store) => store.spoil(&mut self.spoilt).now_or_never().unwrap().unwrap(),
+                Ground::Store(store) => spoil(store, &mut self.spoilt).now_or_never().unwrap().unwrap(),
             };
             self.counts.spoilt += usize::from(spoilt);
         }

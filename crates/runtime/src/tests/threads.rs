@@ -7,10 +7,11 @@ use eddyline_connectors::Boundedness::{Bounded, Unbounded};
 use eddyline_connectors::Rim;
 use eddyline_connectors::clock::SystemClock;
 use eddyline_plan::ValuesSpec;
+use eddyline_stores::Stores;
 use std::sync::mpsc;
 
 fn rim(tokio: &tokio::runtime::Runtime) -> Rim {
-    Rim { tokio: tokio.handle().clone(), clock: SystemClock::shared(tokio.handle().clone()) }
+    Rim { tokio: tokio.handle().clone(), clock: SystemClock::shared(tokio.handle().clone()), stores: Stores::new([]) }
 }
 
 fn run(plan: &Plan, tables: &Tables, settings: JobSettings, tokio: &tokio::runtime::Runtime) -> JobHandle {

@@ -1,13 +1,13 @@
 //! Rows into a Parquet file.
 
 use super::fetch::broken;
+use crate::filesystem::medium::Draft;
 use crate::{ConnectorError, Options};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::WriterProperties;
-use std::fs::File;
 
 /// The option `parquet.compression`.
 pub(in crate::filesystem) fn compression(options: &mut Options) -> Result<Compression, ConnectorError> {
@@ -28,13 +28,13 @@ pub(in crate::filesystem) fn compression(options: &mut Options) -> Result<Compre
 /// Writes one file.
 pub(in crate::filesystem) struct ParquetEncoder {
     path: String,
-    writer: ArrowWriter<File>,
+    writer: ArrowWriter<Box<dyn Draft>>,
 }
 
 impl ParquetEncoder {
     pub(in crate::filesystem) fn new(
         path: &str,
-        file: File,
+        file: Box<dyn Draft>,
         schema: &SchemaRef,
         compression: Compression,
     ) -> Result<Self, ConnectorError> {
@@ -52,8 +52,13 @@ impl ParquetEncoder {
         (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
     }
 
+    /// The file that takes the bytes.
+    pub(in crate::filesystem) fn draft(&mut self) -> &mut dyn Draft {
+        self.writer.inner_mut().as_mut()
+    }
+
     /// Writes the footer and hands the file back.
-    pub(in crate::filesystem) fn finish(self) -> Result<File, ConnectorError> {
+    pub(in crate::filesystem) fn finish(self) -> Result<Box<dyn Draft>, ConnectorError> {
         self.writer.into_inner().map_err(|e| broken(&self.path, e))
     }
 }

@@ -191,7 +191,7 @@ fn files_appear_when_their_epoch_is_committed_and_commits_may_be_repeated() {
     let (bench, sink) = (Bench::new(), sink(&path));
     assert_eq!(sink.changes(), crate::SinkChanges::Inserts);
     let mut writers = [sink.writer(0, &bench.rim).expect("writer"), sink.writer(1, &bench.rim).expect("writer")];
-    let mut committer = sink.committer().expect("committer").expect("one");
+    let mut committer = sink.committer(&bench.rim).expect("committer").expect("one");
     for writer in &mut writers {
         writer.write(&ChangeBatch::inserts(numbers(5))).expect("write");
         assert_eq!(writer.prepare(Epoch(1), BarrierKind::Flush).expect("prepare"), vec![]);

@@ -31,7 +31,8 @@ impl Job {
     fn new(sink: &dyn Sink) -> Self {
         let bench = Bench::new();
         let writer = sink.writer(3, &bench.rim).expect("writer");
-        Self { bench, writer, committer: sink.committer().expect("committer").expect("one"), epoch: Epoch(0) }
+        let committer = sink.committer(&bench.rim).expect("committer").expect("one");
+        Self { bench, writer, committer, epoch: Epoch(0) }
     }
 
     fn write(&mut self, changes: &str) -> Result<(), ConnectorError> {
@@ -154,7 +155,7 @@ fn a_later_job_s_files_come_behind() {
         let mut writer = sink.writer(0, &bench.rim).expect("writer");
         writer.write(&parse_changes(&table(), row).expect("change table")).expect("write");
         let commits = writer.prepare(Epoch(1), BarrierKind::Stop).expect("prepare");
-        sink.committer().expect("committer").expect("one").commit(Epoch(1), &commits).expect("commit");
+        sink.committer(&bench.rim).expect("committer").expect("one").commit(Epoch(1), &commits).expect("commit");
     }
     assert_eq!(visible(directory.path()), ["1,first\n", "1,second\n", "1,third\n"]);
 }
@@ -185,26 +186,21 @@ fn what_was_handed_over_survives_a_crash_and_what_was_not_is_removed() {
     };
     let (ours, theirs) = (crash("11112222", "+ 1 held", "+ 2 lost"), crash("33334444", "+ 3 theirs", "+ 4 theirs"));
     assert_eq!(visible(directory.path()), Vec::<String>::new());
-    let mut committer = durable(directory.path(), "11112222").committer().expect("committer").expect("one");
+    let mut committer =
+        durable(directory.path(), "11112222").committer(&Bench::new().rim).expect("committer").expect("one");
     // Once more does nothing.
     (0..2).for_each(|_| committer.commit(Epoch(1), &ours).expect("commit"));
     committer.clear(Epoch(1)).expect("clear");
     assert_eq!(visible(directory.path()), ["1,held\n"]);
     assert_eq!(std::fs::read_dir(directory.path()).expect("directory").count(), 3, "theirs are not touched");
-    let mut committer = durable(directory.path(), "33334444").committer().expect("committer").expect("one");
+    let mut committer =
+        durable(directory.path(), "33334444").committer(&Bench::new().rim).expect("committer").expect("one");
     committer.commit(Epoch(1), &theirs).expect("commit");
     committer.clear(Epoch(1)).expect("clear");
     assert_eq!(std::fs::read_dir(directory.path()).expect("directory").count(), 2);
     // The checkpoint of epoch 1 is damaged: its rows come again.
     committer.clear(Epoch(0)).expect("clear");
     assert_eq!(visible(directory.path()), ["1,held\n"]);
-}
-
-#[test]
-fn object_stores_are_refused() {
-    let error = failure(sink(Path::new("s3://bucket/path"), &[("format", "csv")]));
-    assert!(error.contains("'s3://bucket/path': files in object stores cannot be read or written yet"), "{error}");
-    assert!(!Path::new("s3:").exists());
 }
 
 #[test]
