@@ -213,14 +213,16 @@ fn of_select(unnest: &datafusion_expr::Unnest) -> Result<LogicalPlan> {
     LogicalPlanBuilder::from(plan).project(named)?.build()
 }
 
-/// Does the right side unnest a column of the left?
+/// Does the right side unnest a column of the left, over nothing else?
 fn joins_unnest(join: &Join) -> bool {
     let mut below = join.right.as_ref();
     loop {
         match below {
             LogicalPlan::Extension(e) => {
                 let unnest = e.node.as_any().downcast_ref::<Unnest>();
-                return unnest.is_some_and(|u| u.lists.iter().any(|e| refers_to(e, join.left.schema())));
+                let is_alone = |u: &&Unnest| matches!(u.input.as_ref(), LogicalPlan::EmptyRelation(_));
+                let asks = |u: &Unnest| u.lists.iter().any(|e| refers_to(e, join.left.schema()));
+                return unnest.filter(is_alone).is_some_and(asks);
             }
             LogicalPlan::Subquery(s) => below = &s.subquery,
             LogicalPlan::Join(j) if matches!(j.join_type, JoinType::Inner | JoinType::Left) => below = &j.left,

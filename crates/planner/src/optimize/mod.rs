@@ -24,6 +24,7 @@ mod correlation;
 mod dependent;
 mod free;
 mod join_order;
+mod nulls_alike;
 mod numbering;
 mod places;
 mod push_down;
@@ -34,6 +35,7 @@ mod subqueries;
 mod tests;
 
 pub(crate) use free::free_of;
+pub(crate) use nulls_alike::value_of;
 pub use subqueries::with_marks;
 
 use crate::bind::errors;
@@ -82,8 +84,8 @@ impl Planner<'_> {
     pub(crate) fn optimize(&self, plan: LogicalPlan) -> std::result::Result<LogicalPlan, SqlError> {
         let plan = numbering::numbered(plan, &self.functions).map_err(errors::plain)?;
         let plan = places::placed(plan).and_then(|plan| dependent::decorrelated(plan, &self.functions));
-        let plan = plan.and_then(with_marks).map_err(errors::plain)?;
-        self.run(rules(), plan)
+        let plan = plan.and_then(with_marks).and_then(nulls_alike::made_equal).map_err(errors::plain)?;
+        nulls_alike::put_back(self.run(rules(), plan)?).map_err(errors::plain)
     }
 
     /// Folds constants and nothing else.

@@ -11,11 +11,12 @@ use super::comparison::comparison;
 use super::graph::{NewNode, meaning};
 use super::stream::{Base, Facts, Stream, WindowColumns, column, column_at, is_volatile, rewrite_columns};
 use crate::bind::errors;
+use crate::optimize::value_of;
 use crate::{Emit, SqlError};
 use arrow::datatypes::{DataType, Schema};
 use datafusion_common::{DFSchema, JoinType, NullEquality};
 use datafusion_expr::{Expr, Join, Operator};
-use datafusion_physical_expr::expressions::{BinaryExpr, CastExpr, Column, IsNullExpr};
+use datafusion_physical_expr::expressions::{BinaryExpr, CastExpr, Column, IsNotNullExpr, IsNullExpr};
 use eddyline_catalog::sql_type;
 use eddyline_plan::{
     ChangeMode, Distribution, Expression, Input, JoinKind, JoinSpec, NamedExpression, NodeId, OperatorSpec, TimeKey,
@@ -54,25 +55,36 @@ impl Builder<'_, '_> {
         }
         let mut residual = self.residual(join)?;
         let mut keys: [Vec<Expression>; 2] = [vec![], vec![]];
+        // By pair: is NULL equal to NULL in it?
+        let mut alike = Vec::new();
         for (l, r) in &join.on {
             let (l, r) = if swapped { (r, l) } else { (l, r) };
+            let values = value_of(l).zip(value_of(r));
+            let (l, r) = values.unwrap_or((l, r));
             let pair = self.key_pair(l, inputs[0].schema(), r, inputs[1].schema())?;
             if null_aware && pair.iter().zip(inputs).any(|(e, i)| e.nullable(i.schema().as_arrow()).unwrap_or(true)) {
                 residual = both(residual, null_aware_equal(pair, inputs[0].schema().fields().len()));
                 continue;
             }
             keys.iter_mut().zip(pair).for_each(|(keys, key)| keys.push(key));
+            alike.push(values.is_some() || join.null_equality == NullEquality::NullEqualsNull);
         }
         if swapped {
             let widths = [inputs[0].schema().fields().len(), inputs[1].schema().fields().len()];
             residual = residual.map(|r| rewrite_columns(&r, |c| swap_column(c, widths)));
+        }
+        let null_equal = alike.contains(&true);
+        for ((l, r), is_alike) in keys[0].iter().zip(&keys[1]).zip(alike) {
+            let nullable = |e: &Expression, at: usize| e.nullable(inputs[at].schema().as_arrow()).unwrap_or(true);
+            if null_equal && !is_alike && nullable(l, 0) && nullable(r, 1) {
+                residual = both(residual, Expression::new(Arc::new(IsNotNullExpr::new(l.physical().clone()))));
+            }
         }
         let [left_keys, right_keys] = keys;
         let left = self.stream(inputs[0])?;
         let left = self.side(left, left_keys)?;
         let right = self.stream(inputs[1])?;
         let right = self.side(right, right_keys)?;
-        let null_equal = join.null_equality == NullEquality::NullEqualsNull;
         self.joined(kind, [left, right], residual, null_equal)
     }
 
