@@ -16,6 +16,7 @@ use eddyline_state::StateError;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How often the last checkpoint of a job is tried.
@@ -84,6 +85,8 @@ pub(crate) struct Keeper {
     pub(crate) origin: Option<String>,
     pub(crate) backend: &'static str,
     pub(crate) retained: usize,
+    /// What the live state was restored from is still being checked: nothing that may take its place is deleted.
+    pub(crate) is_unproven: Arc<AtomicBool>,
     /// Of the last checkpoint, if savepoints are to be made of it.
     pub(crate) pictures: Option<Vec<Snapshot>>,
     /// The time between the tries of the last checkpoint.
@@ -102,6 +105,8 @@ impl Keeper {
             }
             // Who asked for them has them made by another.
             Task::Save { .. } => {}
+            // There will be another.
+            Task::Sweep if self.is_unproven.load(Ordering::Relaxed) => {}
             Task::Sweep => {
                 if let Err(error) = self.store.sweep(self.retained) {
                     tracing::warn!(%error, "older checkpoints cannot be deleted; it is tried again at the next");

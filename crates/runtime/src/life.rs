@@ -349,8 +349,8 @@ impl Definition {
         let keeping = Some(Keeping::spawn(Worker { keeper, saver })?);
         let unchecked = std::mem::take(&mut recovered.unchecked);
         if !unchecked.is_empty() {
-            let shared = built.shared.clone();
-            crate::driver::thread("state check".into(), move || check(&unchecked, &shared))?;
+            let (shared, is_unproven) = (built.shared.clone(), recovered.is_unproven.clone());
+            crate::driver::thread("state check".into(), move || check(&unchecked, &is_unproven, &shared))?;
         }
         let driver = self.driver(&mut built, durable, keeping, &recovered, self.settings.epoch_interval / 20);
         if matches!(recovered.beginning, Beginning::AtSavepoint | Beginning::Altered) {
@@ -462,6 +462,7 @@ impl Definition {
             pictures: None,
             backend: self.settings.backend.name(),
             retained: durable.settings.retained,
+            is_unproven: recovered.is_unproven.clone(),
             pause: durable.pause,
             shared: built.shared.clone(),
         }

@@ -24,9 +24,10 @@ use eddyline_state::{Backend, Each, EntriesReader, MemoryBackend, StateError, Wr
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 
-/// Linked files of a shard are checked at once as far as they have no more bytes together.
+/// Linked files of a shard are checked at once as far as they have no more bytes together, unless a job's settings say otherwise.
 pub(crate) const CHECKED_AT_ONCE_BYTES: u64 = 64 << 20;
 /// The file that says that damage was found in the state.
 const SUSPECT: &str = "suspect";
@@ -47,6 +48,8 @@ pub(crate) struct Recovered {
     pub(crate) beginning: Beginning,
     /// The savepoint that it descends from.
     pub(crate) origin: Option<String>,
+    /// While files are still to be checked: the checkpoints before stay, which may be needed.
+    pub(crate) is_unproven: Arc<AtomicBool>,
     /// Files that are still to be checked.
     pub(crate) unchecked: Vec<Unchecked>,
     /// Damaged checkpoints that are later than it.
@@ -123,7 +126,17 @@ impl OpenSavepoint {
         let (origin, beginning) = (Some(self.manifest.identity()), Beginning::AtSavepoint);
         let (last, manifest) = (CheckpointId(0), Some(self.manifest));
         let (is_same, unchecked) = (false, Vec::new());
-        Ok(Recovered { backends, manifest, is_same, last, beginning, origin, unchecked, passed_over: Vec::new() })
+        Ok(Recovered {
+            backends,
+            manifest,
+            is_same,
+            last,
+            beginning,
+            origin,
+            is_unproven: Arc::default(),
+            unchecked,
+            passed_over: Vec::new(),
+        })
     }
 }
 
@@ -138,6 +151,7 @@ impl Recovered {
             last,
             beginning,
             origin: None,
+            is_unproven: Arc::default(),
             unchecked: Vec::new(),
             passed_over: Vec::new(),
         }
@@ -205,7 +219,11 @@ pub(crate) fn recover(
     start: Start,
 ) -> Result<Recovered, RuntimeError> {
     let (live, suspect) = (&directory.join("state"), directory.join(SUSPECT));
-    let checked_bytes = if suspect.exists() { u64::MAX } else { CHECKED_AT_ONCE_BYTES };
+    let checked_bytes = match &settings.checkpoints {
+        _ if suspect.exists() => u64::MAX,
+        Some(checkpoints) => checkpoints.checked_first_bytes,
+        None => CHECKED_AT_ONCE_BYTES,
+    };
     remove_directory(live)?;
     std::fs::create_dir_all(live).map_err(|e| Fault::Io(live.to_owned(), e))?;
     let found = store.list().map_err(Fault::Store)?;
@@ -234,7 +252,18 @@ pub(crate) fn recover(
                 let origin = manifest.origin.clone();
                 let beginning = if altered.is_nothing() { Beginning::AsItWas } else { Beginning::Altered };
                 let manifest = Some(manifest);
-                return Ok(Recovered { backends, manifest, is_same, last, beginning, origin, unchecked, passed_over });
+                let is_unproven = Arc::new(AtomicBool::new(!unchecked.is_empty()));
+                return Ok(Recovered {
+                    backends,
+                    manifest,
+                    is_same,
+                    last,
+                    beginning,
+                    origin,
+                    is_unproven,
+                    unchecked,
+                    passed_over,
+                });
             }
             Err(fault) if is_damage(&fault) => {
                 tracing::warn!(%id, error = %fault, "checkpoint is damaged; the one before it is tried");
@@ -315,8 +344,8 @@ fn restore(
     Ok(Restored { backends: to, is_same, unchecked })
 }
 
-/// Checks files while the job runs; the first that is damaged ends it.
-pub(crate) fn check(unchecked: &[Unchecked], shared: &JobShared) {
+/// Checks files while the job runs; the first that is damaged ends it. When all are well, that is noted.
+pub(crate) fn check(unchecked: &[Unchecked], is_unproven: &AtomicBool, shared: &JobShared) {
     for file in unchecked {
         if shared.is_aborted() {
             return;
@@ -328,6 +357,7 @@ pub(crate) fn check(unchecked: &[Unchecked], shared: &JobShared) {
             Ok(()) => {}
         }
     }
+    is_unproven.store(false, Ordering::Relaxed);
 }
 
 /// Copies every entry to the shard that owns its key group now, as the operator has it that goes on with it.

@@ -83,6 +83,8 @@ pub struct CheckpointSettings {
     pub timeout: Duration,
     /// How many of them are kept.
     pub retained: usize,
+    /// Linked files are checked before the job runs as far as those of a shard have no more bytes together; the others while it runs.
+    pub checked_first_bytes: u64,
     /// Where the live state is, when it is not beside the checkpoints.
     pub local: Option<PathBuf>,
     /// Begin afresh when there are checkpoints but none is whole.

@@ -17,7 +17,7 @@ use crate::job::{JobShared, JobState};
 use crate::keeper::Fault;
 use crate::life::{Definition, Durable, final_state};
 use crate::metrics::{Counters, JobMetrics};
-use crate::recovery::Start;
+use crate::recovery::{CHECKED_AT_ONCE_BYTES, Start};
 use crate::settings::{CheckpointSettings, JobSettings};
 use crate::shard::{Progress, Shard};
 use eddyline_changes::Epoch;
@@ -322,6 +322,7 @@ impl World {
             min_pause: Duration::ZERO,
             timeout: Duration::MAX,
             retained: RETAINED,
+            checked_first_bytes: CHECKED_AT_ONCE_BYTES,
             local: None,
             allow_fresh: false,
         };

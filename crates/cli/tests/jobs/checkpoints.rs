@@ -145,6 +145,53 @@ fn a_damaged_checkpoint_is_passed_over_and_without_any_the_job_does_not_start() 
     assert_eq!(lines(&place.join("copies")).values().sum::<i64>(), 120_000);
 }
 
+/// The greatest of RocksDB's files in checkpoints.
+fn greatest_file(place: &Path) -> Option<std::path::PathBuf> {
+    let files = std::fs::read_dir(place.join("checkpoints/job/shared")).into_iter().flatten().flatten();
+    let files = files.map(|e| e.path()).filter(|path| path.extension().is_some_and(|e| e == "sst"));
+    files.max_by_key(|path| std::fs::metadata(path).map_or(0, |m| m.len()))
+}
+
+#[test]
+fn damage_that_is_found_while_the_job_runs_takes_it_to_a_checkpoint_before() {
+    let directory = tempfile::tempdir().expect("directory");
+    let place = directory.path();
+    let settings = "SET 'state.backend' = 'rocksdb'; SET 'state.checkpoints.num-retained' = '100';
+        SET 'restart-strategy.exponential-delay.initial-backoff' = '50 ms';";
+    std::fs::write(place.join("job.sql"), settings.to_owned() + &job(place)).expect("written");
+    // The first run appends to a journal. The second makes files of it, to which all its checkpoints refer.
+    let run = |args: &[&str]| {
+        command(place, &[&["run", "job.sql", "--quiet", "--shards", "1"], args].concat()).spawn().expect("started")
+    };
+    let mut child = run(&[]);
+    while !place.join("checkpoints/job/checkpoints/0000000002/manifest").exists() {
+        assert!(child.try_wait().expect("a process").is_none(), "it ended before it had two checkpoints");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    let mut child = run(&[]);
+    while greatest_file(place).is_none() || !place.join("checkpoints/job/checkpoints/0000000004/manifest").exists() {
+        assert!(child.try_wait().expect("a process").is_none(), "it ended before it had such files");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+
+    // A bit turns over in the middle of what is only looked at while the job runs.
+    let victim = greatest_file(place).expect("a file");
+    let mut content = std::fs::read(&victim).expect("read");
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    std::fs::write(&victim, content).expect("written");
+    let told = run_with_kills(place, &[], &["--shards", "1", "--set", "state.checkpoints.checked-first=0"]);
+    let name = victim.file_name().expect("a name").to_string_lossy();
+    let is_told = |what: &str| told.lines().any(|line| line.contains(what) && line.contains(&*name));
+    assert!(is_told("checkpoint is damaged; the one before it is tried"), "{told}");
+    assert!(told.contains("job failed; it is started again"), "{told}");
+    check_output(place);
+}
+
 #[test]
 fn a_changed_query_and_a_second_process_are_refused() {
     let directory = tempfile::tempdir().expect("directory");

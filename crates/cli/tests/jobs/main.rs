@@ -5,6 +5,7 @@
 mod altered;
 mod checkpoints;
 mod crash;
+mod full_disk;
 mod process;
 mod rooms;
 mod savepoints;

@@ -186,6 +186,13 @@ pub const SETTINGS: &[SettingSpec] = &[
         "How many checkpoints of a job are kept: when the last one is damaged, the job goes on from the one before",
     ),
     setting(
+        "state.checkpoints.checked-first",
+        SettingKind::Size,
+        "64 MB",
+        "Files of a checkpoint that are linked, not copied, are checked before a job goes on from it, as far as those of a shard have no more bytes together; \
+         the others are checked while it runs, and until then no checkpoint is deleted",
+    ),
+    setting(
         "state.local-dir",
         SettingKind::Text,
         "",
@@ -257,7 +264,7 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
         "there are .interval, .min-pause, .timeout, .aligned-checkpoint-timeout and .dir; checkpoints are always exactly-once, \
          aligned and incremental",
     ),
-    ("state.checkpoints.", "there are .dir and .num-retained"),
+    ("state.checkpoints.", "there are .dir, .num-retained and .checked-first"),
     ("state.savepoints.", "there is .dir"),
     ("execution.savepoint.", "give the savepoint to begin at on the command line: eddyline run --from PATH"),
     ("execution.state-recovery.", "give the savepoint to begin at on the command line: eddyline run --from PATH"),

@@ -175,6 +175,7 @@ impl Settings {
             min_pause: self.duration("execution.checkpointing.min-pause"),
             timeout: self.duration("execution.checkpointing.timeout"),
             retained: self.of("state.checkpoints.num-retained").parse().unwrap_or(2),
+            checked_first_bytes: parse_size(self.of("state.checkpoints.checked-first")).unwrap_or(64 << 20) as u64,
             local: Some(self.of("state.local-dir")).filter(|dir| !dir.is_empty()).map(PathBuf::from),
             allow_fresh: false,
         })
@@ -333,8 +334,10 @@ fn checked(spec: &SettingSpec, key: &str, value: &str) -> Result<String, SqlErro
             None => refuse("give a duration like '100 ms' or '1 s'".into()),
         },
         SettingKind::Size => match parse_size(value) {
-            Some(MEMORY_BUDGET_MIN..) => Ok(value.to_owned()),
-            Some(_) => refuse("give at least '16 MiB'".into()),
+            Some(bytes) if bytes < MEMORY_BUDGET_MIN && spec.name == "state.memory-budget" => {
+                refuse("give at least '16 MiB'".into())
+            }
+            Some(_) => Ok(value.to_owned()),
             None => refuse("give a number of bytes like '512 MiB' or '4 GiB'".into()),
         },
         SettingKind::Flag if lower == "true" || lower == "false" => Ok(lower),
