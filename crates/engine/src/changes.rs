@@ -10,17 +10,20 @@ use crate::session::created_message;
 use crate::{Outcome, ResultTable, ScriptError, Session};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
 use eddyline_catalog::{Catalog, Column, ColumnSource, MaterializedView, Object, Table, View};
 use eddyline_plan::{Dataflow, OperatorSpec};
 use eddyline_planner::statement::{Delete, Insert, Query, Update};
 use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// SQLSTATE of something that cannot go because others are made from it.
 const DEPENDENT_OBJECTS: &str = "2BP01";
+/// SQLSTATE of a statement that can be repeated: another session was in its way.
+const SERIALIZATION: &str = "40001";
 /// How long to wait for the next rows before looking again.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -32,7 +35,7 @@ impl Session {
 
     /// The catalog as the planner of a job is to see it: what the engine keeps is read through a connector of its own.
     pub(crate) fn catalog_of_job(&self, reads: Reads, number: u64) -> Cow<'_, Catalog> {
-        let mut catalog = Cow::Borrowed(&self.catalog);
+        let mut catalog = Cow::Borrowed(self.catalog.as_ref());
         for (_, object) in self.catalog.objects() {
             let table = match object {
                 Object::Table(table) if table.is_kept() => table,
@@ -48,9 +51,15 @@ impl Session {
     /// The rows that a planned job is to read of what the engine keeps, for as long as it starts.
     ///
     /// # Errors
-    /// A view that has failed.
+    /// A view that has failed; a table that another session has taken away or replaced since the statement began.
     pub(crate) fn rows_for(&self, planned: &PlannedJob, number: u64) -> Result<Registration, SqlError> {
-        let feeds = self.database.snapshots(&kept_tables(&planned.dataflow))?;
+        let tables = kept_tables(&planned.dataflow);
+        let feeds = self.instance.database().snapshots(&tables)?;
+        let now = self.instance.catalog();
+        if let Some(table) = tables.iter().find(|table| now.object(table) != self.catalog.object(table)) {
+            let message = format!("another session has changed table {table} while this statement was planned");
+            return Err(SqlError::new(SERIALIZATION, message).with_hint("repeat the statement"));
+        }
         Ok(self.engine.kept().register(number, &feeds))
     }
 
@@ -60,9 +69,10 @@ impl Session {
     /// A query that cannot be planned or computed, or does not end; a key that is there already.
     pub(crate) fn insert(&self, insert: &Insert) -> Result<Outcome, ScriptError> {
         let table = self.catalog.table(&insert.table).map_err(from_catalog)?;
+        let _alone = self.instance.write(&table.name, &self.canceller)?;
         let rows = self.computed(&insert.query, table.as_ref().clone(), insert.columns.clone(), insert.position)?;
-        self.database.insert(&table.name, &rows, insert.conflict)?;
-        Ok(Outcome::Done(counted(&rows, "inserted into", &table.name)))
+        self.instance.database().insert(&table.name, &rows, insert.conflict)?;
+        Ok(changed(&rows, "inserted into", &table.name))
     }
 
     /// What CREATE TABLE AS SELECT does for a table that the engine keeps, when it has been made.
@@ -71,16 +81,19 @@ impl Session {
     /// As [`insert`](Self::insert); then there is no such table.
     pub(crate) fn fill(&mut self, name: &str, query: &Query, position: TextPosition) -> Result<Outcome, ScriptError> {
         let table = self.catalog.table(name).map_err(from_catalog)?.as_ref().clone();
-        let rows = self.computed(query, table, Vec::new(), position);
-        match rows.and_then(|rows| Ok(self.database.insert(name, &rows, None).map(|()| rows)?)) {
-            Ok(rows) => Ok(Outcome::Done(format!(
-                "{}; {}",
-                created_message("table", name, true),
-                counted(&rows, "inserted into", name)
-            ))),
+        let rows = {
+            let _alone = self.instance.write(name, &self.canceller)?;
+            let rows = self.computed(query, table, Vec::new(), position);
+            rows.and_then(|rows| Ok(self.instance.database().insert(name, &rows, None).map(|()| rows)?))
+        };
+        match rows {
+            Ok(rows) => {
+                let created = created_message("table", name, true);
+                let message = format!("{created}; {}", counted(&rows, "inserted into", name));
+                Ok(Outcome::Changed { rows: rows.num_rows(), message })
+            }
             Err(error) => {
-                self.catalog.remove("table", name).map_err(from_catalog)?;
-                self.database.remove(name);
+                self.drop_object("table", name, true, true)?;
                 Err(error)
             }
         }
@@ -105,6 +118,7 @@ impl Session {
             }
         }
         let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+        let _alone = self.instance.write(&table.name, &self.canceller)?;
         // What is computed is the rows as they are, and beside them as they become.
         let before = columns.iter().map(|c| Column { name: format!("{} before", c.name), ..(*c).clone() });
         let pairs = Table { columns: before.chain(columns.iter().map(|c| (*c).clone())).collect(), ..table.clone() };
@@ -113,8 +127,8 @@ impl Session {
         let (before, after) = part(0)
             .and_then(|before| Ok((before, part(names.len())?)))
             .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("UPDATE: {e}")))?;
-        self.database.replace(&table.name, &before, &after)?;
-        Ok(Outcome::Done(counted(&rows, "updated in", &table.name)))
+        self.instance.database().replace(&table.name, &before, &after)?;
+        Ok(changed(&rows, "updated in", &table.name))
     }
 
     /// DELETE, TRUNCATE.
@@ -124,9 +138,10 @@ impl Session {
     pub(crate) fn delete(&self, delete: &Delete) -> Result<Outcome, ScriptError> {
         let table = self.changed(&delete.table, delete.position)?;
         let names: Vec<&str> = physical(table).map(|c| c.name.as_str()).collect();
+        let _alone = self.instance.write(&table.name, &self.canceller)?;
         let rows = self.computed(&delete.query(&names)?, table.clone(), Vec::new(), delete.position)?;
-        self.database.replace(&table.name, &rows, &rows.slice(0, 0))?;
-        Ok(Outcome::Done(counted(&rows, "deleted from", &table.name)))
+        self.instance.database().replace(&table.name, &rows, &rows.slice(0, 0))?;
+        Ok(changed(&rows, "deleted from", &table.name))
     }
 
     /// The table that UPDATE or DELETE changes.
@@ -170,7 +185,9 @@ impl Session {
         let internal = || SqlError::new(SqlError::INTERNAL, "a statement has no result");
         let shape = job.facts().result.as_ref().ok_or_else(internal)?;
         let mut rows = ResultTable::new(shape);
+        self.canceller.follow(job.interrupter());
         loop {
+            self.canceller.check()?;
             match job.next_event(WAIT) {
                 Some(JobEvent::Changes { changes, .. }) => rows.apply(&changes)?,
                 Some(JobEvent::Ended(result)) => {
@@ -194,15 +211,50 @@ impl Session {
         if_not_exists: bool,
     ) -> Result<Outcome, ScriptError> {
         const KIND: &str = "materialized view";
-        if ddl::is_there(&self.catalog, &view.name, if_not_exists) {
-            return Ok(Outcome::Done(created_message(KIND, &view.name, false)));
+        // The view is planned without waiting for anybody; then its name and those of the tables that it reads are taken,
+        // and it is planned anew where they may stand for something else by now.
+        let mut names = BTreeSet::from([view.name.clone()]);
+        let (reserved, planned) = loop {
+            if ddl::is_there(&self.catalog, &view.name, if_not_exists) {
+                return Ok(Outcome::Done(created_message(KIND, &view.name, false)));
+            }
+            let (version, planned) = (self.catalog.version(), self.planned_view(view, query)?);
+            names.extend(planned.tables.iter().cloned());
+            let reserved = self.reserve(names.clone())?;
+            if self.catalog.version() == version {
+                break (reserved, planned);
+            }
+        };
+        let PlannedView { object, plan, number, shards, epochs, schema, tables } = planned;
+        let beginning = by_itself(format!("{KIND} {}", view.name), shards);
+        let (engine, settings) = (self.engine.clone(), self.settings.clone());
+        let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
+        let mut warnings = Vec::new();
+        self.instance.database().add_view(&view.name, &tables, |feeds| {
+            let _found = engine.kept().register(number, feeds);
+            let job = job::start(&engine, &settings, shards, beginning, plan, Some(number), epochs)?;
+            warnings.clone_from(&job.facts().warnings);
+            Ok((job, schema))
+        })?;
+        if let Err(error) = self.define(|catalog| ddl::add(catalog, object, false)) {
+            self.instance.database().remove(&view.name);
+            return Err(error.into());
         }
+        drop(reserved);
+        let created = created_message(KIND, &view.name, true);
+        match warnings.is_empty() {
+            true => Ok(Outcome::Done(created)),
+            false => Ok(Outcome::Noted(format!("{created}; {}", warnings.join("; ")))),
+        }
+    }
+
+    /// What CREATE MATERIALIZED VIEW will start, under the names as they are now.
+    fn planned_view(&mut self, view: &View, query: &Query) -> Result<PlannedView, ScriptError> {
         let answer = self.with_definer(|definer| definer.answer(view, query))?;
         let made = MaterializedView { view: view.clone(), table: Arc::new(answer.clone()) };
-        let before = self.catalog.clone();
-        ddl::add(&mut self.catalog, Object::MaterializedView(Arc::new(made)), false)?;
-        let catalog = std::mem::replace(&mut self.catalog, before);
-
+        let object = Object::MaterializedView(Arc::new(made));
+        // The name must be free.
+        ddl::add(&mut Catalog::clone(&self.catalog), object.clone(), false)?;
         let number = self.engine.next_channel();
         let schema = answer.schema();
         let target = Target::Table { table: Arc::new(collected(answer, number)), columns: Vec::new(), conflict: None };
@@ -222,22 +274,43 @@ impl Session {
             shards = self.settings.shards().unwrap_or(1);
             plan = planned(shards)?;
         }
-        let beginning = by_itself(format!("{KIND} {}", view.name), shards);
-        let (engine, settings) = (&self.engine, &self.settings);
-        let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
-        let mut warnings = Vec::new();
-        self.database.add_view(&view.name, &tables, |feeds| {
-            let _found = engine.kept().register(number, feeds);
-            let job = job::start(engine, settings, shards, beginning, plan, Some(number), epochs)?;
-            warnings.clone_from(&job.facts().warnings);
-            Ok((job, schema))
-        })?;
-        self.catalog = catalog;
-        let created = created_message(KIND, &view.name, true);
-        match warnings.is_empty() {
-            true => Ok(Outcome::Done(created)),
-            false => Ok(Outcome::Noted(format!("{created}; {}", warnings.join("; ")))),
+        Ok(PlannedView { object, plan, number, shards, epochs, schema, tables })
+    }
+
+    /// Takes a name away, and with `cascade` the views that read it. The message tells what was done.
+    ///
+    /// # Errors
+    /// It is not there, or of another kind; views read it.
+    pub(crate) fn drop_object(
+        &mut self,
+        kind: &'static str,
+        name: &str,
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<String, SqlError> {
+        // Until all names that go are taken, another session may make a view that reads one of them.
+        let _reserved = loop {
+            let reserved = self.reserve(self.going(name, cascade))?;
+            if reserved.holds(&self.going(name, cascade)) {
+                break reserved;
+            }
+        };
+        if self.catalog.object(name).is_ok_and(|object| object.kind() == kind) {
+            self.check_readers(name, cascade)?;
         }
+        let done = self.define(|catalog| ddl::drop(catalog, kind, name, if_exists))?;
+        self.instance.database().remove(name);
+        Ok(done)
+    }
+
+    /// A name, and with `cascade` the views that go with it.
+    fn going(&self, name: &str, cascade: bool) -> BTreeSet<String> {
+        let mut found = BTreeSet::from([name.to_owned()]);
+        let mut rest = vec![name.to_owned()];
+        while let (true, Some(name)) = (cascade, rest.pop()) {
+            rest.extend(self.instance.database().readers(&name).into_iter().filter(|n| found.insert(n.clone())));
+        }
+        found
     }
 
     /// May this name go? With `cascade` the views that read it go first.
@@ -245,7 +318,8 @@ impl Session {
     /// # Errors
     /// Views read it.
     pub(crate) fn check_readers(&mut self, name: &str, cascade: bool) -> Result<(), SqlError> {
-        let readers = self.database.readers(name);
+        let database = self.instance.database().clone();
+        let readers = database.readers(name);
         if !cascade && !readers.is_empty() {
             let message = format!("materialized view {} reads {name}", readers.join(", "));
             return Err(
@@ -256,12 +330,25 @@ impl Session {
             // A view that reads two that go is gone with the first.
             if self.catalog.object(&reader).is_ok() {
                 self.check_readers(&reader, true)?;
-                ddl::drop(&mut self.catalog, "materialized view", &reader, false)?;
-                self.database.remove(&reader);
+                self.define(|catalog| ddl::drop(catalog, "materialized view", &reader, false))?;
+                database.remove(&reader);
             }
         }
         Ok(())
     }
+}
+
+/// A materialized view that is about to be made.
+struct PlannedView {
+    object: Object,
+    plan: PlannedJob,
+    /// Of the channel that brings its changes.
+    number: u64,
+    shards: usize,
+    epochs: Epochs,
+    schema: SchemaRef,
+    /// The tables and views that the engine keeps among those that it reads.
+    tables: Vec<String>,
 }
 
 fn physical(table: &Table) -> impl Iterator<Item = &Column> {
@@ -315,4 +402,8 @@ fn check_sources(dataflow: &Dataflow, kept: &[String]) -> Result<(), SqlError> {
 fn counted(rows: &RecordBatch, what: &str, table: &str) -> String {
     let rows = rows.num_rows();
     format!("{rows} {} {what} {table}", if rows == 1 { "row" } else { "rows" })
+}
+
+fn changed(rows: &RecordBatch, what: &str, table: &str) -> Outcome {
+    Outcome::Changed { rows: rows.num_rows(), message: counted(rows, what, table) }
 }

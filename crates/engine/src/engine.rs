@@ -5,7 +5,7 @@ use crate::collect::CollectConnector;
 use crate::kept::KeptConnector;
 use crate::memory::machine_memory_bytes;
 use crate::state_tables::StateConnector;
-use crate::{Session, Settings};
+use crate::{Instance, Session, Settings};
 use eddyline_connectors::clock::SystemClock;
 use eddyline_connectors::{Clock, Registry, Rim};
 use eddyline_planner::{Functions, SqlError};
@@ -120,9 +120,14 @@ impl Engine {
         }
     }
 
-    /// A session with an empty catalog and default settings.
+    /// Names, tables and jobs for sessions to share: none yet.
+    pub fn instance(&self) -> Instance {
+        Instance::new(self.clone())
+    }
+
+    /// A session with an instance of its own and default settings.
     pub fn session(&self) -> Session {
-        Session::new(self.clone())
+        self.instance().session()
     }
 
     /// The environment: credentials of object stores, by their usual names.

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// How many ended jobs SHOW JOBS still lists.
 const ENDED_MAX: usize = 100;
 
-/// The jobs of a session, those that have ended included.
+/// The jobs of an instance, those that have ended included.
 #[derive(Default)]
 pub(crate) struct Jobs {
     all: Vec<Job>,
@@ -32,17 +32,17 @@ enum Phase {
 }
 
 /// A job that runs in the background.
-pub struct BackgroundJob<'a> {
-    /// Its id in this session.
-    pub id: u64,
+pub(crate) struct BackgroundJob<'a> {
+    /// Its id in this instance.
+    pub(crate) id: u64,
     /// The job.
-    pub job: &'a RunningJob,
+    pub(crate) job: &'a RunningJob,
 }
 
 /// A job of the background that is over.
 #[derive(Debug, Clone)]
 pub struct EndedJob {
-    /// Its id in this session.
+    /// Its id in this instance.
     pub id: u64,
     /// What was known of it before.
     pub facts: JobFacts,
@@ -119,7 +119,7 @@ impl Jobs {
                 let hint = format!("give the id of one: '{}' or '{}'; SHOW JOBS lists them", first.id, second.id);
                 Err(SqlError::new("42725", message).with_hint(hint))
             }
-            _ => Err(SqlError::new(SqlError::UNDEFINED_OBJECT, format!("no job '{name}' runs in this session"))
+            _ => Err(SqlError::new(SqlError::UNDEFINED_OBJECT, format!("no job '{name}' runs here"))
                 .with_hint("SHOW JOBS lists them; `eddyline stop` ends the job of another process")),
         }
     }

@@ -1,9 +1,10 @@
 //! The engine as a library: `Session::execute(sql)`: names, jobs, settings, results.
 //!
 //! ```text
-//! Engine ── session() ──> Session ── execute / run_script ──> Outcome: done, a listing, a running job
+//! Engine ── instance() ──> Instance ── session() ──> Session ── execute / run_script ──> Outcome: done, a listing, a running job
 //! ```
-//! An [`Engine`] is what sessions share: connectors, clock, functions. A [`Session`] has a catalog and [`Settings`].
+//! An [`Engine`] is what all share: connectors, clock, functions. An [`Instance`] has names, tables and jobs; its [`Session`]s have
+//! [`Settings`] of their own and see each other's changes from one statement to the next.
 //! A [`RunningJob`] tells what happens to it as [`JobEvent`]s; the result of a SELECT comes that way too, epoch by epoch.
 //!
 //! Not here: sockets, terminals, files of settings. Start at [`Session::run_script`].
@@ -16,6 +17,7 @@ mod ddl;
 mod delivery;
 mod engine;
 mod error;
+mod instance;
 mod job;
 mod jobs;
 mod kept;
@@ -23,6 +25,7 @@ mod kept_state;
 mod listing;
 mod live;
 mod memory;
+mod reservation;
 mod result;
 mod script;
 mod session;
@@ -40,10 +43,12 @@ pub use eddyline_planner::{PlannedJob, Presentation, Split, SqlError, TextPositi
 pub use eddyline_runtime::{JobMetrics, OperatorMetrics, SavepointMade};
 pub use engine::{Engine, EngineConfig};
 pub use error::NOBODY_READS;
+pub use instance::Instance;
 pub use job::{Interrupter, JobEvent, JobFacts, Progress, ResultShape, RunningJob, SinkPlace};
-pub use jobs::{BackgroundJob, EndedJob};
+pub use jobs::EndedJob;
 pub use listing::Listing;
 pub use live::{LiveTable, Window};
+pub use reservation::Canceller;
 pub use result::ResultTable;
 pub use script::{Observer, ScriptError};
 pub use session::{Outcome, Session};

@@ -85,6 +85,7 @@ impl Session {
         let statements = eddyline_planner::parse(sql)?;
         let mut pending: Option<Pending> = None;
         for statement in &statements {
+            self.refresh();
             if self.starts_pending(statement) {
                 self.run_pending(&mut pending, observer)?;
             }
@@ -162,7 +163,7 @@ impl Session {
 
 fn told(outcome: Outcome, observer: &mut dyn Observer) -> Result<(), ScriptError> {
     match outcome {
-        Outcome::Done(message) => {
+        Outcome::Done(message) | Outcome::Changed { message, .. } => {
             observer.done(&message);
             Ok(())
         }

@@ -4,10 +4,12 @@ use crate::beginning::Beginning;
 use crate::collect::{CHANNEL, COLLECT};
 use crate::ddl::{self, Definer};
 use crate::error::{from_catalog, from_connector, from_runtime};
+use crate::instance::Instance;
 use crate::job::{self, Epochs, RunningJob};
-use crate::jobs::{BackgroundJob, EndedJob, Jobs};
-use crate::kept::{Database, Reads};
+use crate::jobs::EndedJob;
+use crate::kept::Reads;
 use crate::listing::Listing;
+use crate::reservation::{Canceller, Reservation};
 use crate::state_tables::StateTables;
 use crate::{Engine, SavepointPlace, ScriptError, Settings, delivery, show};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
@@ -15,13 +17,20 @@ use eddyline_connectors::{SinkChanges, SourceChanges};
 use eddyline_functions::scalar::Moment;
 use eddyline_planner::statement::{Conflict, ExplainStage, Insert, Query, Show, Statement, StatementKind};
 use eddyline_planner::{Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a statement came to.
 pub enum Outcome {
     /// It is done; the text says what, in a line.
     Done(String),
+    /// Rows of a table that the engine keeps have changed.
+    Changed {
+        /// How many.
+        rows: usize,
+        /// What was done, in a line.
+        message: String,
+    },
     /// It is done, and the text says what the user should know.
     Noted(String),
     /// A small table: SHOW, DESCRIBE, EXPLAIN, SET.
@@ -30,29 +39,59 @@ pub enum Outcome {
     Job(Box<RunningJob>),
 }
 
-/// A catalog and settings, and the engine under them.
+/// Settings, and the instance under them, which other sessions may share.
 pub struct Session {
     pub(crate) engine: Engine,
-    pub(crate) catalog: Catalog,
+    pub(crate) instance: Instance,
+    /// The names as the statement sees them.
+    pub(crate) catalog: Arc<Catalog>,
     pub(crate) settings: Settings,
-    /// The rows of tables and views that the engine keeps.
-    pub(crate) database: Arc<Database>,
+    pub(crate) canceller: Canceller,
     /// What the statement that was planned last reads of the state of jobs.
     states: Mutex<Option<Arc<StateTables>>>,
-    /// Jobs in the background.
-    jobs: Jobs,
 }
 
 impl Session {
-    pub(crate) fn new(engine: Engine) -> Self {
+    pub(crate) fn new(instance: Instance) -> Self {
         Self {
-            engine,
-            catalog: Catalog::new(),
+            engine: instance.engine().clone(),
+            catalog: instance.catalog(),
+            instance,
             settings: Settings::new(),
-            database: Arc::default(),
+            canceller: Canceller::default(),
             states: Mutex::default(),
-            jobs: Jobs::default(),
         }
+    }
+
+    /// Cancels the statement that is being executed, from another thread.
+    pub fn canceller(&self) -> Canceller {
+        self.canceller.clone()
+    }
+
+    /// The names that other sessions have made meanwhile are there too.
+    pub(crate) fn refresh(&mut self) {
+        self.catalog = self.instance.catalog();
+    }
+
+    /// Has names to itself, and sees what they stand for now.
+    pub(crate) fn reserve(&mut self, names: BTreeSet<String>) -> Result<Reservation, SqlError> {
+        let reserved = self.instance.reserve(names, &self.canceller)?;
+        self.refresh();
+        Ok(reserved)
+    }
+
+    pub(crate) fn reserve_one(&mut self, name: &str) -> Result<Reservation, SqlError> {
+        self.reserve(BTreeSet::from([name.to_owned()]))
+    }
+
+    /// Changes what names stand for.
+    pub(crate) fn define<T>(
+        &mut self,
+        change: impl FnOnce(&mut Catalog) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
+        let done = self.instance.define(change);
+        self.refresh();
+        done
     }
 
     /// The settings.
@@ -86,6 +125,7 @@ impl Session {
     /// [`ScriptError::Statement`] with the place in the text that was parsed; [`ScriptError::Job`] where its tables
     /// cannot be opened.
     pub fn execute(&mut self, statement: &Statement) -> Result<Outcome, ScriptError> {
+        self.refresh();
         self.execute_anywhere(statement).map_err(|e| e.at(statement.position))
     }
 
@@ -101,23 +141,19 @@ impl Session {
                 }
             }
             StatementKind::CreateView { view, query, if_not_exists, or_replace } => {
+                let _reserved = self.reserve_one(&view.name)?;
                 if ddl::is_there(&self.catalog, &view.name, *if_not_exists) {
                     return Ok(Outcome::Done(created_message("view", &view.name, false)));
                 }
-                let made = self.with_definer(|definer| definer.view(view.clone(), query))?;
-                ddl::add(&mut self.catalog, Object::View(Arc::new(made)), *or_replace)?;
+                let made = Arc::new(self.with_definer(|definer| definer.view(view.clone(), query))?);
+                self.define(|catalog| ddl::add(catalog, Object::View(made), *or_replace))?;
                 Ok(Outcome::Done(created_message("view", &view.name, true)))
             }
             StatementKind::CreateMaterializedView { view, query, if_not_exists } => {
                 self.create_materialized_view(view, query, *if_not_exists)
             }
             StatementKind::Drop { kind, name, if_exists, cascade } => {
-                if self.catalog.object(name).is_ok_and(|object| object.kind() == *kind) {
-                    self.check_readers(name, *cascade)?;
-                }
-                let done = ddl::drop(&mut self.catalog, kind, name, *if_exists)?;
-                self.database.remove(name);
-                Ok(Outcome::Done(done))
+                Ok(Outcome::Done(self.drop_object(kind, name, *if_exists, *cascade)?))
             }
             StatementKind::Update(update) => self.update(update),
             StatementKind::Delete(delete) => self.delete(delete),
@@ -150,32 +186,35 @@ impl Session {
         }
     }
 
-    /// A job that was started goes on in the background, for as long as the session lives. Returns its id.
+    /// A job that was started goes on in the background, for as long as the instance lives. Returns its id.
     pub fn keep(&mut self, job: RunningJob) -> u64 {
-        self.jobs.keep(job, self.engine.rim().clock.wall_ms())
+        self.instance.jobs().keep(job, self.engine.rim().clock.wall_ms())
     }
 
-    /// The jobs in the background.
-    pub fn background(&self) -> impl Iterator<Item = BackgroundJob<'_>> {
-        self.jobs.running()
+    /// The jobs in the background: their ids and names.
+    pub fn background(&self) -> Vec<(u64, String)> {
+        self.instance.jobs().running().map(|job| (job.id, job.job.facts().name.clone())).collect()
     }
 
     /// Takes a job out of the background, to be followed to its end.
     pub fn take_background(&mut self) -> Option<(u64, RunningJob)> {
-        self.jobs.take()
+        self.instance.jobs().take()
     }
 
     /// Which jobs in the background have ended since this was asked last.
     pub fn take_ended(&mut self) -> Vec<EndedJob> {
-        self.jobs.take_ended()
+        self.instance.jobs().take_ended()
     }
 
     fn stop_job(&mut self, job: &str, savepoint: bool, drain: bool) -> Result<Outcome, ScriptError> {
-        let found = self.jobs.find(job)?;
-        let (id, control) = (found.id, found.job.control());
+        let (id, control) = {
+            let mut jobs = self.instance.jobs();
+            let found = jobs.find(job)?;
+            (found.id, found.job.control())
+        };
         let place = savepoint.then_some(SavepointPlace::Default);
         let made = control.stop(place.as_ref(), drain).map_err(ScriptError::Job)?;
-        self.jobs.wait(id);
+        self.instance.jobs().wait(id);
         Ok(match made {
             Some(made) => Outcome::Listing(Listing::texts(vec![("savepoint path", vec![Some(made.location)])])),
             None => Outcome::Done(format!("job '{}' stopped", control.name())),
@@ -196,6 +235,7 @@ impl Session {
         let StatementKind::CreateTable { table, if_not_exists, or_replace, like, query } = &statement.kind else {
             return Err(SqlError::new(SqlError::INTERNAL, "not CREATE TABLE"));
         };
+        let _reserved = self.reserve_one(&table.name)?;
         if ddl::is_there(&self.catalog, &table.name, *if_not_exists) {
             return Ok(false);
         }
@@ -204,14 +244,17 @@ impl Session {
         if *or_replace {
             self.check_readers(&table.name, false)?;
         }
-        let before = self.catalog.clone();
-        ddl::add(&mut self.catalog, Object::Table(made.clone()), *or_replace)?;
-        self.database.remove(&table.name);
-        if made.is_kept() {
-            let schema = made.physical_schema();
-            let key = ddl::key_columns(&made, &schema).unwrap_or_default();
-            self.database.create(&made.name, schema, key).inspect_err(|_| self.catalog = before)?;
-        }
+        let database = self.instance.database().clone();
+        self.define(|catalog| {
+            ddl::add(catalog, Object::Table(made.clone()), *or_replace)?;
+            database.remove(&made.name);
+            if made.is_kept() {
+                let schema = made.physical_schema();
+                let key = ddl::key_columns(&made, &schema).unwrap_or_default();
+                database.create(&made.name, schema, key)?;
+            }
+            Ok(())
+        })?;
         Ok(true)
     }
 
@@ -344,7 +387,7 @@ impl Session {
             return Ok(Outcome::Listing(self.alteration(outputs, &beginning)?));
         }
         if beginning.checkpoints.is_some() || self.settings.pipeline_name().is_some() {
-            self.jobs.check_unique(&beginning.name)?;
+            self.instance.jobs().check_unique(&beginning.name)?;
         }
         let options = beginning.planned(self.planner_options());
         let number = self.engine.next_channel();
@@ -456,7 +499,7 @@ impl Session {
                 show::names("connector name", names.map(str::to_owned))
             }
             Show::Checkpoints { job, location } => self.show_checkpoints(job.as_deref(), location.as_deref())?,
-            Show::Jobs => self.jobs.listing(),
+            Show::Jobs => self.instance.jobs().listing(),
         })
     }
 

@@ -140,8 +140,11 @@ impl Shell {
                 other => other,
             })?;
             match outcome {
-                Outcome::Done(message) if self.is_typed => self.reporter.note(&message),
-                Outcome::Done(_) => {}
+                Outcome::Done(message) | Outcome::Changed { message, .. } => {
+                    if self.is_typed {
+                        self.reporter.note(&message);
+                    }
+                }
                 Outcome::Noted(message) => self.reporter.note(&format!("NOTE: {message}")),
                 Outcome::Listing(listing) => print_listing(&self.manner(since), &listing)?,
                 Outcome::Job(job) => self.run_job(*job, since)?,

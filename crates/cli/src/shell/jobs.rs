@@ -62,7 +62,7 @@ impl Shell {
     /// How many jobs run in the background.
     pub(super) fn running(&mut self) -> Vec<String> {
         self.tell_ended();
-        self.session.background().map(|job| format!("{} '{}'", job.id, job.job.facts().name)).collect()
+        self.session.background().into_iter().map(|(id, name)| format!("{id} '{name}'")).collect()
     }
 
     /// The end of all jobs: those of a shell are stopped, those of a script come to their end by themselves, or by Ctrl-C.

@@ -11,6 +11,8 @@
 //! A view that reads tables with connectors runs by itself: what its epochs bring is taken in whenever somebody looks, and every
 //! [`LOOK`] otherwise.
 //!
+//! Tables that no view connects lie in [`Part`]s of their own: what is done with one does not wait for what is done with another.
+//!
 //! Not here: what a statement means ([`crate::Session`]), what outlives the process (nothing does yet).
 
 mod connector;
@@ -25,6 +27,7 @@ use eddyline_changes::ChangeBatch;
 use eddyline_planner::SqlError;
 use eddyline_planner::statement::Conflict;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -33,9 +36,20 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How often it is asked whether a job that is to take changes has failed.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// The tables and views of a session.
+/// The tables and views of an instance, in parts that have nothing to do with each other.
 #[derive(Default)]
 pub(crate) struct Database {
+    /// Where each table and view is.
+    parts: Mutex<BTreeMap<String, Arc<Part>>>,
+    /// How many parts and views were made.
+    made: AtomicU64,
+    is_watched: AtomicBool,
+}
+
+/// Tables, and views over them alone. A view over tables of two parts makes one of them.
+struct Part {
+    /// Who locks several parts locks them in the order of their numbers.
+    number: u64,
     state: Mutex<State>,
 }
 
@@ -44,12 +58,13 @@ struct State {
     contents: BTreeMap<String, Contents>,
     /// In the order in which they were made: a view reads only what was there before it.
     views: Vec<View>,
-    is_watched: bool,
 }
 
 /// A view and the job that keeps it up to date.
 struct View {
     name: String,
+    /// Counts views as they are made.
+    number: u64,
     /// What is to be fed to its job: by table. Empty for a view that runs by itself.
     feeds: BTreeMap<String, Arc<Feed>>,
     /// It was fed what it has not been asked for yet.
@@ -65,8 +80,9 @@ impl Database {
     /// # Errors
     /// A column whose values cannot be compared.
     pub(crate) fn create(&self, name: &str, schema: SchemaRef, key: Vec<usize>) -> Result<(), SqlError> {
-        let contents = Contents::new(schema, key)?;
-        lock(&self.state).contents.insert(name.to_owned(), contents);
+        let contents = BTreeMap::from([(name.to_owned(), Contents::new(schema, key)?)]);
+        let part = self.part(State { contents, views: Vec::new() });
+        lock(&self.parts).insert(name.to_owned(), part);
         Ok(())
     }
 
@@ -75,10 +91,14 @@ impl Database {
     /// # Errors
     /// A view that has failed.
     pub(crate) fn snapshots(&self, tables: &[&str]) -> Result<BTreeMap<String, Arc<Feed>>, SqlError> {
-        let mut state = lock(&self.state);
-        state.take_in();
-        let feed = |name: &&str| Ok(((*name).to_owned(), Feed::of(ChangeBatch::inserts(state.rows(name)?))));
-        tables.iter().map(feed).collect()
+        self.with(tables, |states| {
+            states.iter_mut().for_each(|state| state.take_in());
+            let mut feed = |name: &&str| {
+                let rows = part_of(states, name)?.rows(name)?;
+                Ok(((*name).to_owned(), Feed::of(ChangeBatch::inserts(rows))))
+            };
+            tables.iter().map(&mut feed).collect()
+        })
     }
 
     /// Adds a view and computes it for the first time. `start` begins its job, which reads these tables through the feeds that it is
@@ -92,31 +112,22 @@ impl Database {
         tables: &[&str],
         start: impl FnOnce(&BTreeMap<String, Arc<Feed>>) -> Result<(RunningJob, SchemaRef), crate::ScriptError>,
     ) -> Result<(), crate::ScriptError> {
-        let mut state = lock(&self.state);
-        state.take_in();
-        let mut feeds = BTreeMap::new();
-        for table in tables {
-            let feed = Arc::new(Feed::default());
-            feed.push(ChangeBatch::inserts(state.rows(table)?));
-            feeds.insert((*table).to_owned(), feed);
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        if !tables.is_empty() {
+            self.join(tables)?;
+            return self
+                .with(tables, |states| match states {
+                    // Who makes a view over a table has its name to itself: nobody has parted them again.
+                    [state] => state.add_view(name, number, tables, start),
+                    _ => Err(gone(name).into()),
+                })
+                .map(|()| self.settle(name, tables.first()));
         }
-        let (job, schema) = start(&feeds)?;
-        state.contents.insert(name.to_owned(), Contents::new(schema, Vec::new())?);
-        let (by_itself, is_bounded) = (feeds.is_empty(), job.facts().bounded);
-        state.views.push(View { name: name.to_owned(), feeds, is_fed: true, job: Some(job), failed: None });
-        let at = state.views.len() - 1;
-        let begun = match by_itself {
-            false => state.step(at),
-            // What ends is worth waiting for: then the view is complete when the statement returns.
-            true if is_bounded => state.take_rest(at),
-            true => Ok(Vec::new()),
-        };
-        if let Err(error) = begun.and_then(|changes| state.apply(name, &changes)) {
-            state.forget(name);
-            return Err(crate::ScriptError::Job(error));
-        }
-        if by_itself && !is_bounded && !state.is_watched {
-            state.is_watched = true;
+        let part = self.part(State::default());
+        lock(&part.state).add_view(name, number, tables, start)?;
+        let is_endless = lock(&part.state).views.iter().any(|view| view.job.is_some());
+        lock(&self.parts).insert(name.to_owned(), part);
+        if is_endless && !self.is_watched.swap(true, Ordering::Relaxed) {
             watch(Arc::downgrade(self)).map_err(crate::ScriptError::Job)?;
         }
         Ok(())
@@ -124,13 +135,21 @@ impl Database {
 
     /// The views that read this table or view.
     pub(crate) fn readers(&self, name: &str) -> Vec<String> {
-        let state = lock(&self.state);
-        state.views.iter().filter(|view| view.feeds.contains_key(name)).map(|view| view.name.clone()).collect()
+        let readers = |states: &mut [MutexGuard<'_, State>]| -> Result<_, SqlError> {
+            let views = states.iter().flat_map(|state| &state.views);
+            Ok(views.filter(|view| view.feeds.contains_key(name)).map(|view| view.name.clone()).collect())
+        };
+        self.with(&[name], readers).unwrap_or_default()
     }
 
     /// Forgets a table or view, which nobody reads.
     pub(crate) fn remove(&self, name: &str) {
-        lock(&self.state).forget(name);
+        // What is not there needs not to be forgotten.
+        let _ = self.with(&[name], |states| -> Result<(), SqlError> {
+            states.iter_mut().for_each(|state| state.forget(name));
+            Ok(())
+        });
+        lock(&self.parts).remove(name);
     }
 
     /// Inserts rows, in their order.
@@ -138,10 +157,12 @@ impl Database {
     /// # Errors
     /// A key that is there already, where `conflict` says that this is one.
     pub(crate) fn insert(&self, name: &str, rows: &RecordBatch, conflict: Option<Conflict>) -> Result<(), SqlError> {
-        let mut state = lock(&self.state);
-        let table = state.table(name)?;
-        let changes = table.inserted(&table.own(rows)?, conflict)?;
-        state.publish(name, changes)
+        self.with(&[name], |states| {
+            let state = part_of(states, name)?;
+            let table = state.table(name)?;
+            let changes = table.inserted(&table.own(rows)?, conflict)?;
+            state.publish(name, changes)
+        })
     }
 
     /// Puts rows in the place of rows that were read from it a moment ago; `after` may be empty.
@@ -149,14 +170,125 @@ impl Database {
     /// # Errors
     /// Two rows would have one key.
     pub(crate) fn replace(&self, name: &str, before: &RecordBatch, after: &RecordBatch) -> Result<(), SqlError> {
-        let mut state = lock(&self.state);
-        let table = state.table(name)?;
-        let changes = table.replaced(&table.own(before)?, &table.own(after)?)?;
-        state.publish(name, changes)
+        self.with(&[name], |states| {
+            let state = part_of(states, name)?;
+            let table = state.table(name)?;
+            let changes = table.replaced(&table.own(before)?, &table.own(after)?)?;
+            state.publish(name, changes)
+        })
+    }
+
+    fn part(&self, state: State) -> Arc<Part> {
+        Arc::new(Part { number: self.made.fetch_add(1, Ordering::Relaxed), state: Mutex::new(state) })
+    }
+
+    /// The parts that hold these tables, each once, in the order in which they are locked.
+    fn parts_of(&self, tables: &[&str]) -> Result<Vec<Arc<Part>>, SqlError> {
+        let parts = lock(&self.parts);
+        let of = |name: &&str| parts.get(*name).map(|part| (part.number, part.clone())).ok_or_else(|| gone(name));
+        let found: BTreeMap<u64, Arc<Part>> = tables.iter().map(of).collect::<Result<_, _>>()?;
+        Ok(found.into_values().collect())
+    }
+
+    /// Does something with the parts that hold these tables, of one moment.
+    ///
+    /// # Errors
+    /// A table that is gone; those of `act`.
+    fn with<T, E: From<SqlError>>(
+        &self,
+        tables: &[&str],
+        act: impl FnOnce(&mut [MutexGuard<'_, State>]) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.with_parts(tables, |_, states| act(states))
+    }
+
+    /// As [`with`](Self::with); `act` is told which parts these are.
+    fn with_parts<T, E: From<SqlError>>(
+        &self,
+        tables: &[&str],
+        act: impl FnOnce(&[Arc<Part>], &mut [MutexGuard<'_, State>]) -> Result<T, E>,
+    ) -> Result<T, E> {
+        loop {
+            let parts = self.parts_of(tables)?;
+            let mut states: Vec<MutexGuard<'_, State>> = parts.iter().map(|part| lock(&part.state)).collect();
+            // A view may have joined parts before they were locked.
+            let is_there = |name: &&str| states.iter().any(|state| state.contents.contains_key(*name));
+            if tables.iter().all(is_there) {
+                return act(&parts, &mut states);
+            }
+        }
+    }
+
+    /// Makes one part of those that hold these tables.
+    ///
+    /// # Errors
+    /// A table that is gone.
+    fn join(&self, tables: &[&str]) -> Result<(), SqlError> {
+        self.with_parts(tables, |parts, states| {
+            let (Some(first), Some((into, rest))) = (parts.first(), states.split_first_mut()) else { return Ok(()) };
+            let mut places = lock(&self.parts);
+            for from in rest {
+                places.extend(from.contents.keys().map(|name| (name.clone(), first.clone())));
+                into.contents.append(&mut from.contents);
+                into.views.append(&mut from.views);
+            }
+            into.views.sort_by_key(|view| view.number);
+            Ok(())
+        })
+    }
+
+    /// A view is where one of its tables is.
+    fn settle(&self, name: &str, table: Option<&&str>) {
+        let mut parts = lock(&self.parts);
+        if let Some(part) = table.and_then(|table| parts.get(*table)).cloned() {
+            parts.insert(name.to_owned(), part);
+        }
+    }
+
+    fn all_parts(&self) -> Vec<Arc<Part>> {
+        let found: BTreeMap<u64, Arc<Part>> = lock(&self.parts).values().map(|p| (p.number, p.clone())).collect();
+        found.into_values().collect()
     }
 }
 
+/// The part among these that holds a table.
+fn part_of<'s>(states: &'s mut [MutexGuard<'_, State>], name: &str) -> Result<&'s mut State, SqlError> {
+    let found = states.iter_mut().find(|state| state.contents.contains_key(name));
+    found.map(|state| &mut **state).ok_or_else(|| gone(name))
+}
+
 impl State {
+    fn add_view(
+        &mut self,
+        name: &str,
+        number: u64,
+        tables: &[&str],
+        start: impl FnOnce(&BTreeMap<String, Arc<Feed>>) -> Result<(RunningJob, SchemaRef), crate::ScriptError>,
+    ) -> Result<(), crate::ScriptError> {
+        self.take_in();
+        let mut feeds = BTreeMap::new();
+        for table in tables {
+            let feed = Arc::new(Feed::default());
+            feed.push(ChangeBatch::inserts(self.rows(table)?));
+            feeds.insert((*table).to_owned(), feed);
+        }
+        let (job, schema) = start(&feeds)?;
+        self.contents.insert(name.to_owned(), Contents::new(schema, Vec::new())?);
+        let (by_itself, is_bounded) = (feeds.is_empty(), job.facts().bounded);
+        self.views.push(View { name: name.to_owned(), number, feeds, is_fed: true, job: Some(job), failed: None });
+        let at = self.views.len() - 1;
+        let begun = match by_itself {
+            false => self.step(at),
+            // What ends is worth waiting for: then the view is complete when the statement returns.
+            true if is_bounded => self.take_rest(at),
+            true => Ok(Vec::new()),
+        };
+        begun.and_then(|changes| self.apply(name, &changes)).map_err(|error| {
+            self.forget(name);
+            crate::ScriptError::Job(error)
+        })
+    }
+
     fn table(&self, name: &str) -> Result<&Contents, SqlError> {
         self.contents.get(name).ok_or_else(|| gone(name))
     }
@@ -283,7 +415,12 @@ impl View {
 fn watch(database: Weak<Database>) -> Result<(), SqlError> {
     let watch = move || {
         while let Some(database) = database.upgrade() {
-            lock(&database.state).take_in();
+            for part in database.all_parts() {
+                // Who has it locked takes in what there is, or will.
+                if let Ok(mut state) = part.state.try_lock() {
+                    state.take_in();
+                }
+            }
             drop(database);
             std::thread::sleep(LOOK);
         }

@@ -1,0 +1,117 @@
+//! Names that one statement has for itself while it changes what they stand for, and how statements that wait are cancelled.
+//!
+//! A statement asks for all its names at once and holds none while it waits, so that no two can wait for each other.
+
+use crate::Interrupter;
+use eddyline_planner::SqlError;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How often a statement that waits looks whether it was cancelled.
+const LOOK: Duration = Duration::from_millis(20);
+/// SQLSTATE of a statement that was cancelled.
+const CANCELLED: &str = "57014";
+
+/// Which names are taken.
+#[derive(Default)]
+pub(crate) struct Reservations {
+    taken: Mutex<BTreeSet<String>>,
+    freed: Condvar,
+}
+
+impl Reservations {
+    /// Waits until nobody has any of these names, and takes them.
+    ///
+    /// # Errors
+    /// The statement is cancelled meanwhile.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        names: BTreeSet<String>,
+        canceller: &Canceller,
+    ) -> Result<Reservation, SqlError> {
+        let mut taken = lock(&self.taken);
+        while !taken.is_disjoint(&names) {
+            canceller.check()?;
+            taken = self.freed.wait_timeout(taken, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        taken.extend(names.iter().cloned());
+        Ok(Reservation { of: self.clone(), names })
+    }
+}
+
+/// Names that are taken for as long as this lives.
+pub(crate) struct Reservation {
+    of: Arc<Reservations>,
+    names: BTreeSet<String>,
+}
+
+impl Reservation {
+    /// Are all of these among them?
+    pub(crate) fn holds(&self, names: &BTreeSet<String>) -> bool {
+        names.is_subset(&self.names)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        lock(&self.of.taken).retain(|name| !self.names.contains(name));
+        self.of.freed.notify_all();
+    }
+}
+
+/// Cancels the statement that a session is at, from another thread. Clones cancel the same session.
+#[derive(Clone, Default)]
+pub struct Canceller(Arc<Mutex<Cancelling>>);
+
+#[derive(Default)]
+struct Cancelling {
+    is_cancelled: bool,
+    /// Wakes whoever follows the job of the statement.
+    follower: Option<Interrupter>,
+}
+
+impl Canceller {
+    /// Cancels the statement.
+    pub fn cancel(&self) {
+        let mut state = lock(&self.0);
+        state.is_cancelled = true;
+        if let Some(follower) = &state.follower {
+            follower.interrupt();
+        }
+    }
+
+    /// What was cancelled until now is over: another statement begins.
+    pub fn reset(&self) {
+        *lock(&self.0) = Cancelling::default();
+    }
+
+    /// Was the statement cancelled?
+    pub fn is_cancelled(&self) -> bool {
+        lock(&self.0).is_cancelled
+    }
+
+    /// A job belongs to the statement: who cancels interrupts who follows it.
+    pub fn follow(&self, interrupter: Interrupter) {
+        let mut state = lock(&self.0);
+        if state.is_cancelled {
+            interrupter.interrupt();
+        }
+        state.follower = Some(interrupter);
+    }
+
+    /// Nothing, as long as the statement was not cancelled.
+    ///
+    /// # Errors
+    /// It was.
+    pub fn check(&self) -> Result<(), SqlError> {
+        match self.is_cancelled() {
+            true => Err(SqlError::new(CANCELLED, "the statement was cancelled")),
+            false => Ok(()),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
