@@ -16,7 +16,8 @@ usage: cargo xtask COMMAND
   crash --rounds N [--seed S]
                    kill a job at random moments and compare what it has committed
   simulate --seeds N [--from S]
-                   random dataflows in foul weather: crashes at any step, stores and disks that fail, clocks that are set
+                   random dataflows in foul weather: crashes at any step, stores and disks that fail, clocks that are set;
+                   and savepoints, from which others go on
   bench-tpch [--sf F] [--changes N] [--batches N] [--queries 1,2,…]
                    TPC-H as maintained views: an update beside computing again
   bench-checkpoints [--mib N] [--percent P] [--rounds N] [--cold] [--in DIRECTORY]
@@ -84,8 +85,17 @@ fn crash(rounds: &str, seed: &str) -> Result<(), String> {
 
 /// The random runs of the runtime's simulation.
 fn simulate(seeds: &str, from: &str) -> Result<(), String> {
-    let args =
-        ["test", "--package", "eddyline-runtime", "--lib", "--", "tests::crashes", "tests::faults", "--nocapture"];
+    let args = [
+        "test",
+        "--package",
+        "eddyline-runtime",
+        "--lib",
+        "--",
+        "tests::crashes",
+        "tests::faults",
+        "tests::savepoints",
+        "--nocapture",
+    ];
     let mut command = Command::new("cargo");
     command.args(args).env("EDDYLINE_SEEDS", seeds).env("EDDYLINE_SEED_FROM", from);
     let status = command.status().map_err(|e| format!("cargo: {e}"))?;

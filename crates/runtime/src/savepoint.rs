@@ -49,11 +49,14 @@ pub struct SavepointMade {
     pub size_bytes: u64,
 }
 
+/// Where it is told what came of an order; it is hung up when the job ends before.
+pub(crate) type Made = Receiver<Result<SavepointMade, RuntimeError>>;
+
 /// Somebody waits for a savepoint.
 pub(crate) struct Order {
     place: Savepoint,
     reply: Sender<Result<SavepointMade, RuntimeError>>,
-    made: Receiver<Result<SavepointMade, RuntimeError>>,
+    made: Made,
 }
 
 impl Order {
@@ -80,7 +83,7 @@ struct Waiting {
 
 impl Orders {
     /// Takes an order, unless the job is over. The answer comes from the receiver, which is hung up on when the job ends before.
-    pub(crate) fn take(&self, order: Order) -> Option<(OrderId, Receiver<Result<SavepointMade, RuntimeError>>)> {
+    pub(crate) fn take(&self, order: Order) -> Option<(OrderId, Made)> {
         let Order { place, reply, made } = order;
         let mut orders = self.0.lock();
         if orders.is_closed {

@@ -17,7 +17,8 @@ use crate::job::{JobShared, JobState};
 use crate::keeper::Fault;
 use crate::life::{Definition, Durable, final_state};
 use crate::metrics::{Counters, JobMetrics};
-use crate::recovery::{CHECKED_AT_ONCE_BYTES, Start};
+use crate::recovery::{CHECKED_AT_ONCE_BYTES, OpenSavepoint, Start};
+use crate::savepoint::{Made, Order, SavepointTarget};
 use crate::settings::{CheckpointSettings, JobSettings};
 use crate::shard::{Progress, Shard};
 use eddyline_changes::Epoch;
@@ -272,6 +273,22 @@ impl Simulation {
         self.run.shared.tell(Event::Checkpoint);
     }
 
+    /// Asks for a savepoint, at which the job ends if it is to `stop`. What comes of it is received in some later step, unless the job crashes
+    /// before. `None`: the job is over.
+    ///
+    /// # Errors
+    /// The place cannot be written, or holds a savepoint.
+    pub fn savepoint(&mut self, target: &SavepointTarget, stop: bool) -> Result<Option<Made>, RuntimeError> {
+        let order = Order::new(target, self.world.tokio.handle())?;
+        let shared = &self.run.shared;
+        if stop {
+            shared.save_at_end();
+        }
+        let Some((order, made)) = shared.orders.take(order) else { return Ok(None) };
+        shared.tell(Event::Save { order, stop });
+        Ok(Some(made))
+    }
+
     /// Ends the job at a barrier.
     pub fn stop(&mut self) {
         self.run.shared.tell(Event::Stop);
@@ -333,7 +350,9 @@ impl World {
     fn run(&self) -> Result<Run, RuntimeError> {
         let Definition { dataflow, registry, settings, rim, make } = &self.job;
         let store = CheckpointStore::new(&self.durable.place, &settings.name);
-        let (recovered, lineage) = self.job.recover(&self.durable, &store, Start::default())?;
+        let from = settings.from.as_ref().map(|from| OpenSavepoint::open(from, &rim.tokio)).transpose()?;
+        let start = Start { from, ..Start::default() };
+        let (recovered, lineage) = self.job.recover(&self.durable, &store, start)?;
         let counters = Counters::new(&settings.name, dataflow, settings.shards);
         let mut built = build(Build {
             dataflow,

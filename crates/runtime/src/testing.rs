@@ -237,6 +237,13 @@ impl Collection {
         self
     }
 
+    /// What another has committed up to and with `epoch` is in it from the beginning.
+    pub fn after(self: Arc<Self>, other: &Collection, epoch: Epoch) -> Arc<Self> {
+        let committed = other.committed().into_iter().filter(|(e, _, _)| *e <= epoch).collect();
+        self.state.lock().committed = committed;
+        self
+    }
+
     /// Retractions are not taken.
     pub fn appends_only(self: Arc<Self>) -> Arc<Self> {
         self.state.lock().appends_only = true;

@@ -8,6 +8,7 @@ mod failures;
 mod faults;
 mod pressure;
 mod restart;
+mod savepoints;
 mod threads;
 mod toys;
 mod watermarks;
