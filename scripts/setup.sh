@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Installs what the build needs and is not there, through the system's package manager; where it cannot, it says
+# Installs what the build and its tests need and is not there, through the system's package manager; where it cannot, it says
 # exactly what to install. Does nothing when everything is there.
 set -euo pipefail
 
-# command the build calls | Debian package | Fedora package
+# command the build or its tests call | Debian package | Fedora package
 needs=(
   "cc|gcc|gcc"
   "make|make|make"
   "c++|g++|gcc-c++"
+  "psql|postgresql-client|postgresql"
 )
 
 missing_deb=() missing_rpm=()

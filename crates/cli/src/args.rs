@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Streaming SQL over changing tables.
@@ -17,6 +18,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Type SQL and see its results: a shell, or statements from arguments, files and standard input
     Sql(SqlArgs),
+    /// Serve Postgres clients: psql -h 127.0.0.1 -p 4566 dev. Tables, views and jobs live as long as the server
+    Serve(ServeArgs),
     /// Measure the engine
     Bench(BenchArgs),
     /// Make a savepoint of a job that runs, which goes on; prints where it is
@@ -25,6 +28,19 @@ pub(crate) enum Command {
     Stop(StopArgs),
     /// Look at the checkpoints and savepoints of jobs
     State(StateArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// Where to listen: an address of this machine, as nobody is asked who they are
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4566")]
+    pub(crate) listen: SocketAddr,
+    /// How many clients may be connected at once
+    #[arg(long, value_name = "N", default_value_t = 4000)]
+    pub(crate) max_connections: usize,
+    /// How many shards run a job (default: number of cores)
+    #[arg(long, value_name = "N")]
+    pub(crate) shards: Option<usize>,
 }
 
 #[derive(Debug, clap::Args)]

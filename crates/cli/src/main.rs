@@ -5,6 +5,7 @@
 //! | [`args`] | what can be typed |
 //! | [`run`] | `eddyline run`: a script |
 //! | [`shell`] | `eddyline sql`: a prompt, statements, commands, results that change |
+//! | [`serve`] | `eddyline serve`: Postgres clients |
 //! | [`follow`] | a job: its result, its progress, Ctrl-C, the summary |
 //! | [`output`] | results as table, changelog, CSV, JSON |
 //! | [`bench`] | `eddyline bench nexmark` |
@@ -20,6 +21,7 @@ mod exit;
 mod follow;
 mod output;
 mod run;
+mod serve;
 mod shell;
 mod state;
 mod terminal;
@@ -35,6 +37,7 @@ fn main() -> std::process::ExitCode {
     let exit = match Args::read().command {
         Command::Run(args) => run::run(&args),
         Command::Sql(args) => shell::sql(&args),
+        Command::Serve(args) => serve::serve(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Savepoint(args) => control::savepoint(&args),
         Command::Stop(args) => control::stop(&args),

@@ -21,7 +21,7 @@ impl Listing {
     }
 
     /// Text columns with names.
-    pub(crate) fn texts(columns: Vec<(&str, Vec<Option<String>>)>) -> Self {
+    pub fn texts(columns: Vec<(&str, Vec<Option<String>>)>) -> Self {
         Self { rows: batch(columns.into_iter().map(|(n, v)| (n, text(v))).collect()), plain: false }
     }
 

@@ -12,6 +12,7 @@ use crate::listing::Listing;
 use crate::reservation::{Canceller, Reservation};
 use crate::state_tables::StateTables;
 use crate::{Engine, SavepointPlace, ScriptError, Settings, delivery, show};
+use arrow::datatypes::{DataType, SchemaRef};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
 use eddyline_connectors::{SinkChanges, SourceChanges};
 use eddyline_functions::scalar::Moment;
@@ -436,6 +437,51 @@ impl Session {
         let (shards, reader) = (self.shards(), Some(channel));
         let started = job::start(&self.engine, &self.settings, shards, beginning, planned, reader, Epochs::AsTheyCome);
         started.map(|job| into_outcome(job.holding(self.states())))
+    }
+
+    /// The types of a statement's parameters, `$1` and so on; `given` are those that are known.
+    ///
+    /// # Errors
+    /// Parameters that are none.
+    pub fn parameter_types(
+        &mut self,
+        statement: &Statement,
+        given: &[Option<DataType>],
+    ) -> Result<Vec<DataType>, SqlError> {
+        self.refresh();
+        eddyline_planner::parameter_types(statement, &self.catalog, given)
+    }
+
+    /// The columns of what a statement answers; `None`: it answers no rows.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn result_schema(&mut self, statement: &Statement) -> Result<Option<SchemaRef>, SqlError> {
+        self.refresh();
+        match &statement.kind {
+            StatementKind::Select(query) => {
+                let options = Beginning::of_select(&self.engine, &self.settings, self.shards())
+                    .map_err(ScriptError::into_error)?
+                    .planned(self.planner_options());
+                let planned =
+                    self.plan_with(vec![result_output(query, 0)], &options).map_err(|e| e.at(statement.position))?;
+                let sink = planned.dataflow.nodes().iter().find_map(|node| match &node.spec {
+                    eddyline_plan::OperatorSpec::Sink(sink) => Some(sink.schema.clone()),
+                    _ => None,
+                });
+                let presentation = planned.presentation.unwrap_or_default();
+                Ok(sink.map(|schema| crate::result::visible_schema(&schema, &presentation)))
+            }
+            StatementKind::Explain { .. }
+            | StatementKind::ExplainState(_)
+            | StatementKind::Show(_)
+            | StatementKind::Describe(_)
+            | StatementKind::ShowSettings => match self.execute(statement).map_err(ScriptError::into_error)? {
+                Outcome::Listing(listing) => Ok(Some(listing.rows.schema())),
+                _ => Ok(None),
+            },
+            _ => Ok(None),
+        }
     }
 
     /// What EXPLAIN shows of a statement.

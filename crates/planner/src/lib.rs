@@ -19,6 +19,7 @@ mod explain;
 mod fixtures;
 mod fragment;
 mod optimize;
+mod parameters;
 pub mod parse;
 mod planner;
 pub mod statement;
@@ -30,6 +31,7 @@ pub use bind::unnest::Unnest;
 pub use bind::window_assign::WindowAssign;
 pub use error::{SqlError, TextPosition};
 pub use optimize::with_marks as subqueries_with_marks;
+pub use parameters::{Parameter, ParameterValue, parameter_types, with_constants, with_parameters};
 pub use parse::{Split, parse, split};
 pub use planner::{
     BoundQuery, Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn, StateTables,

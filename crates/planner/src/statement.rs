@@ -166,6 +166,16 @@ impl Update {
         Self { table, position, assignments: assignments.into_iter().map(assigned).collect(), condition }
     }
 
+    /// All its expressions.
+    pub(crate) fn expressions_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        self.assignments.iter_mut().map(|a| &mut a.value).chain(self.condition.iter_mut())
+    }
+
+    /// Columns, and what they are given.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &Expr)> {
+        self.assignments.iter().map(|a| (a.column.as_str(), &a.value))
+    }
+
     /// The rows that are changed: `columns` as they are, then `columns` as they become.
     ///
     /// # Errors
@@ -191,6 +201,11 @@ pub struct Delete {
 impl Delete {
     pub(crate) fn new((table, position): (String, TextPosition), condition: Option<Expr>) -> Self {
         Self { table, position, condition }
+    }
+
+    /// All its expressions.
+    pub(crate) fn expressions_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        self.condition.iter_mut()
     }
 
     /// The rows that go: `columns` of them.

@@ -54,6 +54,7 @@ mod windows;
 
 pub(crate) use hints::times_to_live;
 pub use split::{Split, split};
+pub(crate) use types::ast_type;
 pub use types::{arrow_type, sql_type};
 
 use crate::SqlError;

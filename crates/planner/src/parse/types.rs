@@ -85,7 +85,7 @@ fn struct_field(field: &StructField) -> Result<Field, SqlError> {
 }
 
 /// The type in a tree that [`arrow_type`] takes back to `data_type`. Whether a nested value may be NULL is not kept.
-pub(super) fn ast_type(data_type: &DataType) -> SqlType {
+pub(crate) fn ast_type(data_type: &DataType) -> SqlType {
     let digits = |unit: &TimeUnit| match unit {
         TimeUnit::Second => 0,
         TimeUnit::Millisecond => 3,

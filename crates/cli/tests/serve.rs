@@ -1,0 +1,77 @@
+//! `eddyline serve` as a user meets it: a process, and psql.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Output, Stdio};
+
+/// A server at a port of its own.
+struct Server {
+    process: Child,
+    port: String,
+}
+
+impl Server {
+    fn start() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--shards", "2"]).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("started");
+        let mut line = String::new();
+        let stdout = process.stdout.take().expect("its output");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let port = line.trim().rsplit(':').next().unwrap_or_default().to_owned();
+        assert!(line.starts_with("listening at 127.0.0.1:"), "{line}");
+        Self { process, port }
+    }
+
+    /// Lets psql execute a script. Without its own settings; rows are shown plain.
+    fn psql(&self, script: &str) -> Output {
+        let mut command = Command::new("psql");
+        command.args(["-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-p", &self.port, "-U", "root", "-d", "dev"]);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().expect("psql is there (scripts/setup.sh installs it)");
+        child.stdin.take().expect("its input").write_all(script.as_bytes()).expect("a script");
+        child.wait_with_output().expect("it ends")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn psql_makes_tables_and_views_and_reads_them() {
+    let server = Server::start();
+    let made = server.psql(
+        "CREATE TABLE t (k BIGINT, v DOUBLE, at TIMESTAMP(3));
+         INSERT INTO t VALUES (1, 0.5, TIMESTAMP '2024-01-02 03:04:05.6'), (2, NULL, NULL);
+         CREATE MATERIALIZED VIEW total AS SELECT COUNT(*) AS n, SUM(v) AS v FROM t;
+         SELECT * FROM t ORDER BY k;",
+    );
+    assert_eq!(text(&made.stdout), "1|0.5|2024-01-02 03:04:05.6\n2||\n", "{}", text(&made.stderr));
+    // Another connection finds what the first has made.
+    let read = server.psql("UPDATE t SET v = 1 WHERE k = 2; SELECT n, v FROM total; SHOW server_version;");
+    assert_eq!(text(&read.stdout), "2|1.5\n15.0\n", "{}", text(&read.stderr));
+}
+
+#[test]
+fn psql_shows_where_a_statement_is_wrong() {
+    let server = Server::start();
+    let wrong = server.psql("SELECT *\nFROM nothing;\nSELECT 1 AS one;");
+    let complaint = text(&wrong.stderr);
+    assert!(complaint.contains("ERROR:") && complaint.contains("LINE 2: FROM nothing;"), "{complaint}");
+    assert_eq!(text(&wrong.stdout), "1\n", "the session goes on");
+}
+
+#[test]
+fn it_listens_to_its_own_machine_alone() {
+    let refused = Command::new(env!("CARGO_BIN_EXE_eddyline")).args(["serve", "--listen", "0.0.0.0:0"]).output();
+    let refused = refused.expect("started");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("reached from other machines"), "{}", text(&refused.stderr));
+}

@@ -1,0 +1,144 @@
+//! What statements of the engine come to: command tags, rows, notes.
+
+use crate::rows::Rows;
+use crate::variables::{SERVER_VERSION, Variables};
+use eddyline_engine::statement::{Statement, StatementKind};
+use eddyline_engine::{JobEvent, Listing, Outcome, RunningJob, ScriptError, Session, SqlError, with_constants};
+use std::time::Duration;
+
+/// The database that there is.
+pub(crate) const DATABASE: &str = "dev";
+/// How long to wait for an event before looking again.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// What a statement comes to.
+pub(crate) enum Answer {
+    /// There was no statement.
+    Nothing,
+    /// It is done; the tag says what.
+    Done(String),
+    /// Rows, and the word of the tag behind them.
+    Rows(Rows, &'static str),
+}
+
+/// What functions of the session answer.
+pub(crate) struct Constants<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) variables: &'a Variables,
+}
+
+impl Constants<'_> {
+    /// The statement with answers in the place of functions of the session.
+    pub(crate) fn put_into(&self, session: &Session, statement: &Statement) -> Statement {
+        with_constants(statement, &|function, argument| self.value(session, function, argument))
+    }
+
+    fn value(&self, session: &Session, function: &str, argument: Option<&str>) -> Option<String> {
+        Some(match (function, argument) {
+            ("version", None) => {
+                format!("PostgreSQL {SERVER_VERSION} (eddyline {})", env!("CARGO_PKG_VERSION"))
+            }
+            ("current_database" | "current_catalog", None) => DATABASE.to_owned(),
+            ("current_schema", None) => "public".to_owned(),
+            ("current_user" | "session_user" | "user" | "current_role", None) => self.user.to_owned(),
+            ("current_setting", Some(name)) => self.variables.value(session, name)?,
+            _ => return None,
+        })
+    }
+}
+
+/// Executes a statement. Returns what it comes to, and what the user should know.
+///
+/// # Errors
+/// What is wrong with it; it fails, or is cancelled.
+pub(crate) fn execute(
+    session: &mut Session,
+    statement: &Statement,
+    constants: &Constants<'_>,
+) -> Result<(Answer, Vec<String>), SqlError> {
+    let statement = constants.put_into(session, statement);
+    let verb = verb(&statement);
+    let outcome = session.execute(&statement).map_err(ScriptError::into_error)?;
+    Ok(match outcome {
+        Outcome::Done(_) => (Answer::Done(verb.to_owned()), Vec::new()),
+        Outcome::Noted(note) => (Answer::Done(verb.to_owned()), vec![note]),
+        Outcome::Changed { rows, .. } => (Answer::Done(tag(verb, rows)), Vec::new()),
+        Outcome::Listing(listing) => (Answer::Rows(Rows::of(listing), verb), Vec::new()),
+        Outcome::Job(job) if job.facts().result.is_some() => {
+            let warnings = job.facts().warnings.clone();
+            (Answer::Rows(Rows::select(*job, &session.canceller())?, verb), warnings)
+        }
+        Outcome::Job(job) => write(session, *job, verb)?,
+    })
+}
+
+/// A job that writes tables: it is waited for where it ends, and goes on by itself where it does not.
+fn write(session: &mut Session, job: RunningJob, verb: &str) -> Result<(Answer, Vec<String>), SqlError> {
+    let facts = job.facts().clone();
+    let mut notes = facts.warnings;
+    if !session.settings().waits_for_insert(facts.bounded) {
+        let id = session.keep(job);
+        notes.push(format!(
+            "job {id} '{}' runs in the background; SHOW JOBS lists jobs, STOP JOB '{id}' ends it",
+            facts.name
+        ));
+        return Ok((Answer::Done(tag(verb, 0)), notes));
+    }
+    let canceller = session.canceller();
+    canceller.follow(job.interrupter());
+    loop {
+        canceller.check()?;
+        if let Some(JobEvent::Ended(result)) = job.next_event(WAIT) {
+            result?;
+            let rows = usize::try_from(job.progress().rows_out).unwrap_or(usize::MAX);
+            return Ok((Answer::Done(tag(verb, rows)), notes));
+        }
+    }
+}
+
+/// The command tag of a statement that has to do with `rows` rows.
+pub(crate) fn tag(verb: &str, rows: usize) -> String {
+    match verb {
+        "INSERT" => format!("INSERT 0 {rows}"),
+        "SELECT" | "UPDATE" | "DELETE" => format!("{verb} {rows}"),
+        other => other.to_owned(),
+    }
+}
+
+fn verb(statement: &Statement) -> &'static str {
+    match &statement.kind {
+        StatementKind::CreateTable { query: Some(_), .. } | StatementKind::Select(_) => "SELECT",
+        StatementKind::CreateTable { .. } => "CREATE TABLE",
+        StatementKind::CreateView { .. } => "CREATE VIEW",
+        StatementKind::CreateMaterializedView { .. } => "CREATE MATERIALIZED VIEW",
+        StatementKind::Drop { kind: "table", .. } => "DROP TABLE",
+        StatementKind::Drop { kind: "view", .. } => "DROP VIEW",
+        StatementKind::Drop { .. } => "DROP MATERIALIZED VIEW",
+        StatementKind::Insert(_) => "INSERT",
+        StatementKind::Update(_) => "UPDATE",
+        StatementKind::Delete(_) if statement.sql.get(..8).is_some_and(|w| w.eq_ignore_ascii_case("truncate")) => {
+            "TRUNCATE TABLE"
+        }
+        StatementKind::Delete(_) => "DELETE",
+        StatementKind::Flush => "FLUSH",
+        StatementKind::StatementSet(_) => "STATEMENT SET",
+        StatementKind::Explain { .. } | StatementKind::ExplainState(_) | StatementKind::ExplainAlter { .. } => {
+            "EXPLAIN"
+        }
+        StatementKind::StopJob { .. } => "STOP JOB",
+        StatementKind::Set { .. } => "SET",
+        StatementKind::Reset(_) => "RESET",
+        StatementKind::Show(_) | StatementKind::Describe(_) | StatementKind::ShowSettings => "SHOW",
+    }
+}
+
+/// One text under a name.
+pub(crate) fn one_text(name: &str, value: String) -> Listing {
+    Listing::texts(vec![(name, vec![Some(value)])])
+}
+
+/// Names and values.
+pub(crate) fn settings(all: Vec<(String, String)>) -> Listing {
+    let (names, values) = all.into_iter().map(|(name, value)| (Some(name), Some(value))).unzip();
+    Listing::texts(vec![("name", names), ("setting", values)])
+}

@@ -1,0 +1,571 @@
+//! A session as the protocol sees it: what each message does, and what it is answered.
+//!
+//! It runs on a thread that may wait. A batch of messages is worked off one by one; what they answer goes out through [`Out`], which
+//! waits for a client that reads slowly.
+
+use crate::command::{self, Command};
+use crate::out::{Gone, Out};
+use crate::report::{self, ERROR, FATAL, NOTICE, WARNING};
+use crate::rows::Rows;
+use crate::timer::Timer;
+use crate::values::{self, Cells};
+use crate::variables::Variables;
+use crate::wire::Format;
+use crate::wire::backend::{Field, Report, Transaction};
+use crate::wire::frontend::Message;
+use crate::{answer, values::fields};
+use answer::Answer;
+use bytes::Bytes;
+use eddyline_engine::arrow::array::RecordBatch;
+use eddyline_engine::arrow::array::timezone::Tz;
+use eddyline_engine::arrow::datatypes::DataType;
+use eddyline_engine::arrow::error::ArrowError;
+use eddyline_engine::{Parameter, Session, SqlError, split, with_parameters};
+use std::collections::HashMap;
+
+/// Prepared statements and portals that a connection may have.
+const PREPARED_MAX: usize = 10_000;
+
+/// What follows a batch of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// More messages.
+    More,
+    /// The end of the connection.
+    End,
+}
+
+/// The text of a statement, for the places of errors.
+#[derive(Clone)]
+struct Source {
+    sql: String,
+    /// Where the statement begins in it.
+    begin: usize,
+}
+
+impl Source {
+    fn place(&self, error: &SqlError) -> Report {
+        report::error(error, &self.sql, self.begin)
+    }
+}
+
+/// A prepared statement.
+#[derive(Clone)]
+struct Prepared {
+    command: Command,
+    source: Source,
+    types: Vec<DataType>,
+    /// As the client knows them.
+    oids: Vec<u32>,
+}
+
+/// A statement with values, and as far as its rows were sent.
+struct Portal {
+    command: Command,
+    source: Source,
+    formats: Vec<Format>,
+    rows: Option<Started>,
+}
+
+/// The rows of a portal that was executed.
+struct Started {
+    rows: Rows,
+    verb: &'static str,
+}
+
+/// See the module's page.
+pub(crate) struct Executor {
+    session: Session,
+    variables: Variables,
+    user: String,
+    transaction: Transaction,
+    /// The transaction has changed something, which ROLLBACK does not take back.
+    has_changed: bool,
+    statements: HashMap<String, Prepared>,
+    portals: HashMap<String, Portal>,
+    /// After an error, messages are left out until the client knows of it.
+    is_skipping: bool,
+    tokio: tokio::runtime::Handle,
+}
+
+/// Why a message is not done.
+enum Failure {
+    /// The client is told.
+    Told(Box<Report>),
+    /// There is no client any more.
+    Gone,
+}
+
+impl From<Gone> for Failure {
+    fn from(_: Gone) -> Self {
+        Failure::Gone
+    }
+}
+
+impl From<Report> for Failure {
+    fn from(report: Report) -> Self {
+        Failure::Told(Box::new(report))
+    }
+}
+
+impl Executor {
+    /// A session of `user`.
+    pub(crate) fn new(session: Session, user: String, tokio: tokio::runtime::Handle) -> Self {
+        Self {
+            session,
+            variables: Variables::default(),
+            user,
+            transaction: Transaction::None,
+            has_changed: false,
+            statements: HashMap::new(),
+            portals: HashMap::new(),
+            is_skipping: false,
+            tokio,
+        }
+    }
+
+    /// Gives a variable the value that the client has said when it connected.
+    ///
+    /// # Errors
+    /// A value that it cannot have.
+    pub(crate) fn begin_with(&mut self, name: &str, value: &str) -> Result<(), SqlError> {
+        self.variables.set(&mut self.session, name, Some(value)).map(drop)
+    }
+
+    /// What a client is told when it has connected.
+    pub(crate) fn greeting(&mut self) -> Vec<(String, String)> {
+        self.variables.keep();
+        let mut told = self.variables.told(&self.session);
+        told.push(("session_authorization".into(), self.user.clone()));
+        told
+    }
+
+    /// Works off messages.
+    pub(crate) fn handle(&mut self, messages: Vec<Message>, out: &mut Out) -> Next {
+        self.session.canceller().reset();
+        for message in messages {
+            match self.message(message, out) {
+                Ok(Next::More) => {}
+                Ok(Next::End) => {
+                    let _ = out.flush();
+                    return Next::End;
+                }
+                Err(Gone) => return Next::End,
+            }
+        }
+        match out.flush() {
+            Ok(()) => Next::More,
+            Err(Gone) => Next::End,
+        }
+    }
+
+    fn message(&mut self, message: Message, out: &mut Out) -> Result<Next, Gone> {
+        match message {
+            Message::Terminate => return Ok(Next::End),
+            Message::Sync => {
+                self.is_skipping = false;
+                if self.transaction == Transaction::None {
+                    self.portals.clear();
+                }
+                out.messages.ready(self.transaction);
+            }
+            Message::Query(text) => {
+                self.is_skipping = false;
+                self.portals.remove("");
+                let done = self.query(&text, out);
+                self.told(done, out)?;
+                out.messages.ready(self.transaction);
+            }
+            Message::Flush => out.flush()?,
+            // What is left of a COPY that was refused.
+            Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => {}
+            Message::Password(_) => {
+                out.messages.error(&report::plain(FATAL, "08P01", "a password that nobody has asked for"));
+                return Ok(Next::End);
+            }
+            _ if self.is_skipping => {}
+            message => {
+                let done = self.extended(message, out);
+                self.is_skipping = matches!(done, Err(Failure::Told(_)));
+                self.told(done, out)?;
+            }
+        }
+        Ok(Next::More)
+    }
+
+    fn told(&mut self, done: Result<(), Failure>, out: &mut Out) -> Result<(), Gone> {
+        match done {
+            Ok(()) => Ok(()),
+            Err(Failure::Gone) => Err(Gone),
+            Err(Failure::Told(report)) => {
+                if self.transaction == Transaction::Open {
+                    self.transaction = Transaction::Failed;
+                }
+                out.messages.error(&report);
+                out.flush_large()
+            }
+        }
+    }
+
+    /// All statements of a text, one after the other, up to the first that fails.
+    fn query(&mut self, text: &str, out: &mut Out) -> Result<(), Failure> {
+        let pieces = split(text);
+        let mut pieces_all = pieces.statements;
+        pieces_all.extend(pieces.begun.map(|begin| begin..text.len()));
+        // A text that cannot be read to its end does nothing.
+        let mut commands = Vec::with_capacity(pieces_all.len());
+        for piece in pieces_all {
+            let sql = &text[piece.clone()];
+            let command = command::read(sql).map_err(|e| report::error(&e, text, piece.start))?;
+            commands.push((command, piece.start));
+        }
+        if commands.iter().all(|(command, _)| matches!(command, Command::Empty)) {
+            out.messages.empty_query();
+            return Ok(());
+        }
+        for (command, begin) in commands {
+            let place = |e: SqlError| report::error(&e, text, begin);
+            match self.execute(&command, out).map_err(|e| self.explained(e, &place))? {
+                Answer::Nothing => {}
+                Answer::Done(tag) => out.messages.complete(&tag),
+                Answer::Rows(mut rows, verb) => {
+                    out.messages.row_description(&fields(rows.schema()), &[]);
+                    let (sent, _) = self.send(&mut rows, &[], usize::MAX, out, &place)?;
+                    out.messages.complete(&answer::tag(verb, sent));
+                }
+            }
+            out.flush_large()?;
+        }
+        Ok(())
+    }
+
+    fn explained(&self, error: SqlError, place: &impl Fn(SqlError) -> Report) -> Failure {
+        place(error).into()
+    }
+
+    /// A message of the extended protocol.
+    fn extended(&mut self, message: Message, out: &mut Out) -> Result<(), Failure> {
+        match message {
+            Message::Parse { name, sql, types } => {
+                self.parse(name, sql, &types)?;
+                out.messages.parse_complete();
+            }
+            Message::Bind { portal, statement, formats, values, result_formats } => {
+                self.bind(portal, &statement, &formats, &values, result_formats)?;
+                out.messages.bind_complete();
+            }
+            Message::DescribeStatement(name) => {
+                let prepared = self.statements.get(&name).cloned().ok_or_else(|| no_statement(&name))?;
+                let nulls: Vec<Parameter> = prepared.types.iter().cloned().map(Parameter::null).collect();
+                let command = bound(&prepared.command, &nulls).map_err(|e| prepared.source.place(&e))?;
+                let fields = self.fields_of(&command, &prepared.source)?;
+                out.messages.parameters(&prepared.oids);
+                described(fields, &[], out);
+            }
+            Message::DescribePortal(name) => {
+                let portal = self.portals.get(&name).ok_or_else(|| no_portal(&name))?;
+                let (command, source, formats) =
+                    (portal.command.clone(), portal.source.clone(), portal.formats.clone());
+                let fields = self.fields_of(&command, &source)?;
+                described(fields, &formats, out);
+            }
+            Message::Execute { portal, rows_max } => {
+                let mut found = self.portals.remove(&portal).ok_or_else(|| no_portal(&portal))?;
+                let done = self.execute_portal(&mut found, rows_max, out);
+                // A transaction that has ended takes its portals along.
+                self.portals.insert(portal, found);
+                done?;
+            }
+            Message::CloseStatement(name) => {
+                self.statements.remove(&name);
+                out.messages.close_complete();
+            }
+            Message::ClosePortal(name) => {
+                self.portals.remove(&name);
+                out.messages.close_complete();
+            }
+            _ => return Err(report::plain(ERROR, "08P01", "a message that does not belong here").into()),
+        }
+        Ok(())
+    }
+
+    fn parse(&mut self, name: String, sql: String, types: &[u32]) -> Result<(), Failure> {
+        if !name.is_empty() && self.statements.contains_key(&name) {
+            let message = format!("prepared statement \"{name}\" exists already");
+            return Err(report::plain(ERROR, "42P05", message).into());
+        }
+        if self.statements.len() >= PREPARED_MAX {
+            let message = format!("a connection has at most {PREPARED_MAX} prepared statements");
+            return Err(Report { hint: Some("close some".into()), ..report::plain(ERROR, "53000", message) }.into());
+        }
+        let place = |e: &SqlError, begin: usize| Failure::from(report::error(e, &sql, begin));
+        if let Some(unknown) = types.iter().find(|oid| !values::is_known(**oid)) {
+            let message = format!("a parameter of the type with OID {unknown}, which is not supported");
+            return Err(report::plain(ERROR, SqlError::UNSUPPORTED, message).into());
+        }
+        let pieces = split(&sql);
+        let mut ranges = pieces.statements;
+        ranges.extend(pieces.begun.map(|begin| begin..sql.len()));
+        let (range, begin) = match ranges.as_slice() {
+            [] => (0..0, 0),
+            [one] => (one.clone(), one.start),
+            _ => return Err(place(&command::several(), 0)),
+        };
+        let command = command::read(&sql[range]).map_err(|e| place(&e, begin))?;
+        let given: Vec<Option<DataType>> = types.iter().map(|oid| values::data_type(*oid)).collect();
+        let found = match &command {
+            Command::Sql(statement) => self.session.parameter_types(statement, &given).map_err(|e| place(&e, begin))?,
+            _ => Vec::new(),
+        };
+        let oid = |(at, of): (usize, &DataType)| match types.get(at) {
+            Some(oid) if *oid != 0 => *oid,
+            _ => values::oid(of),
+        };
+        let oids = found.iter().enumerate().map(oid).collect();
+        let source = Source { sql, begin };
+        self.statements.insert(name, Prepared { command, source, types: found, oids });
+        Ok(())
+    }
+
+    fn bind(
+        &mut self,
+        portal: String,
+        statement: &str,
+        formats: &[Format],
+        given: &[Option<Bytes>],
+        result_formats: Vec<Format>,
+    ) -> Result<(), Failure> {
+        let prepared = self.statements.get(statement).ok_or_else(|| no_statement(statement))?;
+        if given.len() != prepared.types.len() {
+            let (has, needs) = (given.len(), prepared.types.len());
+            let message = format!(
+                "bind message supplies {has} parameters, but prepared statement \"{statement}\" requires {needs}"
+            );
+            return Err(report::plain(ERROR, "08P01", message).into());
+        }
+        if !portal.is_empty() && self.portals.contains_key(&portal) {
+            return Err(report::plain(ERROR, "42P03", format!("portal \"{portal}\" exists already")).into());
+        }
+        if self.portals.len() >= PREPARED_MAX {
+            let message = format!("a connection has at most {PREPARED_MAX} portals");
+            return Err(report::plain(ERROR, "53000", message).into());
+        }
+        let place = |e: SqlError| prepared.source.place(&e);
+        let values = given
+            .iter()
+            .zip(&prepared.types)
+            .enumerate()
+            .map(|(at, (value, of))| values::parameter(at + 1, of, Format::of(formats, at), value.as_deref()));
+        let values = values.collect::<Result<Vec<_>, _>>().map_err(place)?;
+        let command = bound(&prepared.command, &values).map_err(place)?;
+        let source = prepared.source.clone();
+        self.portals.insert(portal, Portal { command, source, formats: result_formats, rows: None });
+        Ok(())
+    }
+
+    fn execute_portal(&mut self, portal: &mut Portal, rows_max: usize, out: &mut Out) -> Result<(), Failure> {
+        let source = portal.source.clone();
+        let place = |e: SqlError| source.place(&e);
+        if portal.rows.is_none() {
+            match self.execute(&portal.command, out).map_err(|e| self.explained(e, &place))? {
+                Answer::Nothing => {
+                    out.messages.empty_query();
+                    return Ok(());
+                }
+                Answer::Done(tag) => {
+                    out.messages.complete(&tag);
+                    return Ok(());
+                }
+                Answer::Rows(rows, verb) => portal.rows = Some(Started { rows, verb }),
+            }
+        }
+        let Some(started) = &mut portal.rows else { return Ok(()) };
+        let rows_max = if rows_max == 0 { usize::MAX } else { rows_max };
+        let (sent, is_over) = self.send(&mut started.rows, &portal.formats, rows_max, out, &place)?;
+        match is_over {
+            true => out.messages.complete(&answer::tag(started.verb, sent)),
+            false => out.messages.suspended(),
+        }
+        Ok(())
+    }
+
+    /// Sends rows. Returns how many, and whether those were all.
+    fn send(
+        &self,
+        rows: &mut Rows,
+        formats: &[Format],
+        rows_max: usize,
+        out: &mut Out,
+        place: &impl Fn(SqlError) -> Report,
+    ) -> Result<(usize, bool), Failure> {
+        let zone: Tz = self.session.settings().time_zone().parse().map_err(|e: ArrowError| internal(&e))?;
+        let canceller = self.session.canceller();
+        let timer = Timer::start(&self.tokio, self.variables.statement_timeout(), &canceller);
+        let mut sent = 0;
+        while sent < rows_max {
+            let Some(batch) = rows.next(&canceller).map_err(|e| place(timer.reason(e)))? else {
+                return Ok((sent, true));
+            };
+            let count = batch.num_rows().min(rows_max - sent);
+            send_rows(&batch.slice(0, count), formats, zone, out, place)?;
+            sent += count;
+            if count < batch.num_rows() {
+                rows.put_back(batch.slice(count, batch.num_rows() - count));
+            }
+        }
+        Ok((sent, false))
+    }
+
+    fn fields_of(&mut self, command: &Command, source: &Source) -> Result<Option<Vec<Field>>, Failure> {
+        let schema = match command {
+            Command::Sql(statement) => {
+                let constants = answer::Constants { user: &self.user, variables: &self.variables };
+                let statement = constants.put_into(&self.session, statement);
+                self.session.result_schema(&statement).map_err(|e| source.place(&e))?
+            }
+            Command::Show(name) => Some(answer::one_text(name, String::new()).rows.schema()),
+            Command::ShowAll => Some(answer::settings(Vec::new()).rows.schema()),
+            _ => None,
+        };
+        Ok(schema.map(|schema| fields(&schema)))
+    }
+
+    /// Executes a statement, but for sending its rows.
+    fn execute(&mut self, command: &Command, out: &mut Out) -> Result<Answer, SqlError> {
+        let ends = matches!(command, Command::Commit | Command::Rollback | Command::Empty);
+        if self.transaction == Transaction::Failed && !ends {
+            let message = "the transaction has failed, statements are left out until it ends";
+            return Err(SqlError::new("25P02", message).with_hint("ROLLBACK"));
+        }
+        let canceller = self.session.canceller();
+        canceller.check()?;
+        Ok(match command {
+            Command::Empty => Answer::Nothing,
+            Command::Begin => {
+                if self.transaction == Transaction::Open {
+                    out.messages.notice(&report::plain(WARNING, "25001", "there is already a transaction in progress"));
+                } else {
+                    (self.transaction, self.has_changed) = (Transaction::Open, false);
+                }
+                Answer::Done("BEGIN".into())
+            }
+            Command::Commit => Answer::Done(self.end(self.transaction != Transaction::Failed, out).into()),
+            Command::Rollback => Answer::Done(self.end(false, out).into()),
+            Command::Set(name, value) => {
+                // How transactions are kept apart is not to be chosen: SET TRANSACTION says nothing here.
+                if name != "transaction" {
+                    let told = self.variables.set(&mut self.session, name, value.as_deref())?;
+                    told.iter().for_each(|(name, value)| out.messages.parameter_status(name, value));
+                }
+                Answer::Done("SET".into())
+            }
+            Command::Show(name) => {
+                let value = self.variables.show(&self.session, name)?;
+                Answer::Rows(Rows::of(answer::one_text(name, value)), "SHOW")
+            }
+            Command::ShowAll => Answer::Rows(Rows::of(answer::settings(self.variables.all(&self.session))), "SHOW"),
+            Command::Reset(Some(name)) => {
+                let told = self.variables.set(&mut self.session, name, None)?;
+                told.iter().for_each(|(name, value)| out.messages.parameter_status(name, value));
+                Answer::Done("RESET".into())
+            }
+            Command::Reset(None) => {
+                self.reset(out);
+                Answer::Done("RESET".into())
+            }
+            Command::Discard => {
+                self.statements.clear();
+                self.portals.clear();
+                self.reset(out);
+                Answer::Done("DISCARD ALL".into())
+            }
+            Command::Deallocate(name) => {
+                match name {
+                    None => self.statements.clear(),
+                    Some(name) => drop(self.statements.remove(name).ok_or_else(|| unknown_statement(name))?),
+                }
+                Answer::Done(if name.is_none() { "DEALLOCATE ALL" } else { "DEALLOCATE" }.into())
+            }
+            Command::Sql(statement) => {
+                let timer = Timer::start(&self.tokio, self.variables.statement_timeout(), &canceller);
+                let session = answer::Constants { user: &self.user, variables: &self.variables };
+                let (answer, notes) =
+                    answer::execute(&mut self.session, statement, &session).map_err(|e| timer.reason(e))?;
+                notes.into_iter().for_each(|note| out.messages.notice(&report::plain(NOTICE, "00000", note)));
+                self.has_changed |= matches!(answer, Answer::Done(_));
+                answer
+            }
+        })
+    }
+
+    /// Ends a transaction; returns the tag of the statement that does.
+    fn end(&mut self, commits: bool, out: &mut Out) -> &'static str {
+        let was = std::mem::take(&mut self.transaction);
+        self.portals.clear();
+        if was == Transaction::None {
+            out.messages.notice(&report::plain(WARNING, "25P01", "there is no transaction in progress"));
+        } else if !commits && self.has_changed {
+            let message = "what the transaction has changed is not taken back";
+            let hint = Some("every statement takes effect by itself".to_owned());
+            out.messages.notice(&Report { hint, ..report::plain(WARNING, "01000", message) });
+        }
+        self.has_changed = false;
+        if commits { "COMMIT" } else { "ROLLBACK" }
+    }
+
+    fn reset(&mut self, out: &mut Out) {
+        self.variables.reset_all(&mut self.session);
+        let told = self.variables.told(&self.session);
+        told.iter().for_each(|(name, value)| out.messages.parameter_status(name, value));
+    }
+}
+
+/// The statement with values.
+fn bound(command: &Command, values: &[Parameter]) -> Result<Command, SqlError> {
+    match command {
+        Command::Sql(statement) => Ok(Command::Sql(Box::new(with_parameters(statement, values)?))),
+        other => Ok(other.clone()),
+    }
+}
+
+fn described(fields: Option<Vec<Field>>, formats: &[Format], out: &mut Out) {
+    match fields {
+        Some(fields) => out.messages.row_description(&fields, formats),
+        None => out.messages.no_data(),
+    }
+}
+
+fn send_rows(
+    batch: &RecordBatch,
+    formats: &[Format],
+    zone: Tz,
+    out: &mut Out,
+    place: &impl Fn(SqlError) -> Report,
+) -> Result<(), Failure> {
+    let cells = |(at, column)| Cells::new(column, Format::of(formats, at), zone);
+    let cells = batch.columns().iter().enumerate().map(cells).collect::<Result<Vec<_>, _>>();
+    let cells = cells.map_err(|e| place(SqlError::new("22008", format!("a value that cannot be sent: {e}"))))?;
+    for row in 0..batch.num_rows() {
+        out.messages.row(cells.len(), |column, buffer| cells[column].write(row, buffer));
+        out.flush_large()?;
+    }
+    Ok(())
+}
+
+/// A zone that is none, which settings do not let through.
+fn internal(error: &ArrowError) -> Failure {
+    report::plain(ERROR, SqlError::INTERNAL, error.to_string()).into()
+}
+
+fn unknown_statement(name: &str) -> SqlError {
+    SqlError::new("26000", format!("prepared statement \"{name}\" does not exist"))
+}
+
+fn no_statement(name: &str) -> Failure {
+    let error = unknown_statement(name);
+    report::plain(ERROR, error.sqlstate, error.message).into()
+}
+
+fn no_portal(name: &str) -> Failure {
+    report::plain(ERROR, "34000", format!("portal \"{name}\" does not exist")).into()
+}

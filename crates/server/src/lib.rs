@@ -1,0 +1,33 @@
+//! The server: sessions of one instance over the Postgres wire.
+//!
+//! ```text
+//! socket ──> connection (a task) ──messages──> executor (a thread that may wait) ──> Session
+//!                   <──────────bytes, as fast as the client reads──────
+//! ```
+//! | module | holds |
+//! |---|---|
+//! | `server` | the port, who is connected, cancel requests |
+//! | `connection` | the first messages of a client, then batches of messages and their answers |
+//! | `executor` | what messages do: simple and extended queries, portals, transactions |
+//! | `command` | statements that concern the connection alone |
+//! | `answer`, `rows` | what statements come to |
+//! | `values` | types and values, as text and binary |
+//! | `wire` | the shape of messages |
+//!
+//! Not here: what statements mean; files, arguments, the environment. Start at [`bind`].
+
+mod answer;
+mod command;
+mod connection;
+mod executor;
+mod limits;
+mod out;
+mod report;
+mod rows;
+mod server;
+mod timer;
+mod values;
+mod variables;
+mod wire;
+
+pub use server::{Bound, ServerConfig, bind};

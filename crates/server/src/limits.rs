@@ -1,0 +1,16 @@
+//! What a client may ask for.
+
+use std::time::Duration;
+
+/// Time for the first messages, before anybody is known.
+pub(crate) const STARTUP: Duration = Duration::from_secs(10);
+/// Bytes of a message.
+pub(crate) const MESSAGE_BYTES: usize = 64 << 20;
+/// Bytes that are read ahead of what is being worked on.
+pub(crate) const AHEAD_BYTES: usize = 256 << 10;
+/// Bytes that are read at once, at least.
+pub(crate) const READ_BYTES: usize = 4096;
+/// Messages that are worked off at once.
+pub(crate) const BATCH_MESSAGES: usize = 1000;
+/// Connections, unless it is said otherwise.
+pub(crate) const CONNECTIONS: usize = 4000;

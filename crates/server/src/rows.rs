@@ -1,0 +1,145 @@
+//! The rows of a statement, batch by batch.
+
+use eddyline_engine::arrow::array::{RecordBatch, UInt32Array};
+use eddyline_engine::arrow::compute::take_record_batch;
+use eddyline_engine::arrow::datatypes::SchemaRef;
+use eddyline_engine::{Canceller, ChangeBatch, JobEvent, Listing, ResultTable, RunningJob, SqlError};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How long to wait for an event before looking again.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Rows on their way to a client.
+pub(crate) struct Rows {
+    schema: SchemaRef,
+    /// What is there already.
+    ready: VecDeque<RecordBatch>,
+    job: Option<Box<Running>>,
+}
+
+struct Running {
+    job: RunningJob,
+    /// Rows may still be taken back, or their order is not known: they are handed out at the end. `None`: as they come.
+    whole: Option<ResultTable>,
+    /// How many rows are still to be left out, and how many to be handed out.
+    offset: usize,
+    left: usize,
+}
+
+impl Rows {
+    /// Rows that are there.
+    pub(crate) fn of(listing: Listing) -> Self {
+        Self { schema: listing.rows.schema(), ready: VecDeque::from([listing.rows]), job: None }
+    }
+
+    /// The result of a SELECT.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub(crate) fn select(job: RunningJob, canceller: &Canceller) -> Result<Self, SqlError> {
+        let facts = job.facts();
+        let Some(shape) = facts.result.clone() else {
+            return Err(SqlError::new(SqlError::INTERNAL, "a SELECT without a result"));
+        };
+        if !shape.ends(facts.bounded) {
+            let message = "the result of this SELECT does not end: a table that it reads is endless";
+            return Err(SqlError::new(SqlError::UNSUPPORTED, message)
+                .with_hint("CREATE MATERIALIZED VIEW v AS it, and SELECT from v: that keeps the answer up to date"));
+        }
+        canceller.follow(job.interrupter());
+        let schema = shape.visible_schema();
+        let comes_in_order = shape.append_only && shape.presentation.sort.is_empty();
+        let whole = (!comes_in_order).then(|| ResultTable::new(&shape));
+        let presentation = &shape.presentation;
+        let (offset, left) = (presentation.offset, presentation.limit.unwrap_or(usize::MAX));
+        Ok(Self { schema, ready: VecDeque::new(), job: Some(Box::new(Running { job, whole, offset, left })) })
+    }
+
+    /// The columns.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The next rows; `None`: that was all.
+    ///
+    /// # Errors
+    /// The statement fails, or is cancelled.
+    pub(crate) fn next(&mut self, canceller: &Canceller) -> Result<Option<RecordBatch>, SqlError> {
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                if batch.num_rows() > 0 {
+                    return Ok(Some(batch));
+                }
+                continue;
+            }
+            let Some(running) = &mut self.job else { return Ok(None) };
+            canceller.check()?;
+            let (batches, is_over) = running.step()?;
+            self.ready.extend(batches);
+            if is_over {
+                self.job = None;
+            }
+        }
+    }
+
+    /// Rows that were taken and not sent.
+    pub(crate) fn put_back(&mut self, batch: RecordBatch) {
+        self.ready.push_front(batch);
+    }
+}
+
+impl Running {
+    /// What the next event of the job brings, and whether that was all.
+    fn step(&mut self) -> Result<(Vec<RecordBatch>, bool), SqlError> {
+        if self.left == 0 {
+            return Ok((Vec::new(), true));
+        }
+        match self.job.next_event(WAIT) {
+            None | Some(JobEvent::Interrupted) => Ok((Vec::new(), false)),
+            Some(JobEvent::Ended(result)) => {
+                result?;
+                let rest = self.whole.as_ref().map(ResultTable::batches).transpose()?;
+                Ok((rest.unwrap_or_default(), true))
+            }
+            Some(JobEvent::Changes { changes, .. }) => match &mut self.whole {
+                Some(whole) => {
+                    whole.apply(&changes)?;
+                    Ok((Vec::new(), false))
+                }
+                None => {
+                    let shape = self.job.facts().result.clone();
+                    let mut found = Vec::with_capacity(changes.len());
+                    for batch in &changes {
+                        let rows = self.cut(&copies(batch)?);
+                        let visible = shape.as_ref().map_or(Ok(rows.clone()), |shape| shape.visible(&rows));
+                        found.push(visible.map_err(|e| SqlError::new(SqlError::INTERNAL, e.to_string()))?);
+                    }
+                    Ok((found, self.left == 0))
+                }
+            },
+        }
+    }
+
+    /// What OFFSET and LIMIT leave of rows.
+    fn cut(&mut self, rows: &RecordBatch) -> RecordBatch {
+        let skip = self.offset.min(rows.num_rows());
+        self.offset -= skip;
+        let keep = self.left.min(rows.num_rows() - skip);
+        self.left -= keep;
+        rows.slice(skip, keep)
+    }
+}
+
+/// The rows of changes that only add, as often as they are there.
+fn copies(changes: &ChangeBatch) -> Result<RecordBatch, SqlError> {
+    let Some(weights) = changes.weights().per_row() else { return Ok(changes.rows().clone()) };
+    let mut rows = Vec::with_capacity(weights.len());
+    for (row, weight) in (0..).zip(weights) {
+        let copies = usize::try_from(*weight)
+            .map_err(|_| SqlError::new(SqlError::INTERNAL, "a result that only grows takes a row back"))?;
+        rows.extend(std::iter::repeat_n(row, copies));
+    }
+    let taken = take_record_batch(changes.rows(), &UInt32Array::from(rows));
+    taken.map_err(|e| SqlError::new(SqlError::INTERNAL, e.to_string()))
+}

@@ -1,0 +1,163 @@
+//! What connections share: the instance, who is there, and what cancels them.
+
+use crate::connection;
+use eddyline_engine::{Canceller, Instance, Session};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+
+/// What a server is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Where to listen. Only addresses of this machine are taken: nobody is asked who they are.
+    pub listen: SocketAddr,
+    /// How many may be connected at once.
+    pub connections_max: usize,
+}
+
+impl ServerConfig {
+    /// Listens at an address, with the usual limits.
+    pub fn new(listen: SocketAddr) -> Self {
+        Self { listen, connections_max: crate::limits::CONNECTIONS }
+    }
+}
+
+/// A server that has its port and serves nobody yet.
+pub struct Bound {
+    listener: TcpListener,
+    server: Arc<Server>,
+}
+
+/// See the module's page.
+pub(crate) struct Server {
+    instance: Instance,
+    tokio: Handle,
+    connections_max: usize,
+    processes: AtomicU32,
+    chance: RandomState,
+    clients: Mutex<HashMap<u32, Client>>,
+}
+
+struct Client {
+    secret: u32,
+    /// `None` before it has a session.
+    canceller: Option<Canceller>,
+}
+
+/// The place of a connection, given back when it ends.
+pub(crate) struct Place {
+    server: Arc<Server>,
+    pub(crate) process: u32,
+    pub(crate) secret: u32,
+}
+
+/// Takes the port.
+///
+/// # Errors
+/// The address is not of this machine alone, or is taken.
+pub async fn bind(instance: Instance, config: &ServerConfig) -> io::Result<Bound> {
+    if !config.listen.ip().is_loopback() {
+        let message = "it is reached from other machines, and nobody is asked who they are; listen at 127.0.0.1";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    let listener = TcpListener::bind(config.listen).await?;
+    let server = Server {
+        instance,
+        tokio: Handle::current(),
+        connections_max: config.connections_max,
+        processes: AtomicU32::new(1),
+        chance: RandomState::new(),
+        clients: Mutex::default(),
+    };
+    Ok(Bound { listener, server: Arc::new(server) })
+}
+
+impl Bound {
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves clients for as long as it is polled.
+    pub async fn serve(self) {
+        loop {
+            match self.listener.accept().await {
+                Ok((socket, _)) => self.take(socket),
+                Err(error) => {
+                    // No sockets left, most likely: others may end.
+                    tracing::warn!(%error, "a connection cannot be taken");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn take(&self, socket: TcpStream) {
+        let server = self.server.clone();
+        tokio::spawn(async move {
+            // Answers are small and waited for.
+            let _ = socket.set_nodelay(true);
+            if let Err(error) = connection::serve(server, socket).await {
+                tracing::debug!(%error, "a connection has failed");
+            }
+        });
+    }
+}
+
+impl Server {
+    pub(crate) fn session(&self) -> Session {
+        self.instance.session()
+    }
+
+    pub(crate) fn tokio(&self) -> &Handle {
+        &self.tokio
+    }
+
+    /// A place for a connection, if one is left.
+    pub(crate) fn take_place(self: &Arc<Self>) -> Option<Place> {
+        let mut clients = self.clients();
+        if clients.len() >= self.connections_max {
+            return None;
+        }
+        let process = self.processes.fetch_add(1, Ordering::Relaxed);
+        let secret = self.chance.hash_one(process) as u32;
+        clients.insert(process, Client { secret, canceller: None });
+        Some(Place { server: self.clone(), process, secret })
+    }
+
+    /// From now on the connection's statements can be cancelled.
+    pub(crate) fn admit(&self, place: &Place, canceller: Canceller) {
+        if let Some(client) = self.clients().get_mut(&place.process) {
+            client.canceller = Some(canceller);
+        }
+    }
+
+    /// Cancels what a connection is at, for who knows its secret.
+    pub(crate) fn cancel(&self, process: u32, secret: u32) {
+        let canceller = match self.clients().get(&process) {
+            Some(client) if client.secret == secret => client.canceller.clone(),
+            _ => None,
+        };
+        if let Some(canceller) = canceller {
+            canceller.cancel();
+        }
+    }
+
+    fn clients(&self) -> MutexGuard<'_, HashMap<u32, Client>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.server.clients().remove(&self.process);
+    }
+}

@@ -1,0 +1,185 @@
+//! Variables of a connection: what drivers set and ask for.
+
+use eddyline_engine::settings::SETTINGS;
+use eddyline_engine::{Session, SqlError};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The version of Postgres whose protocol and catalog clients may expect.
+pub(crate) const SERVER_VERSION: &str = "15.0";
+
+/// Name as it is shown, value at the beginning, whether clients are told of changes.
+const KNOWN: [(&str, &str, bool); 20] = [
+    ("application_name", "", true),
+    ("bytea_output", "hex", false),
+    ("client_encoding", "UTF8", true),
+    ("client_min_messages", "notice", false),
+    ("DateStyle", "ISO, MDY", true),
+    ("default_transaction_isolation", "read committed", false),
+    ("default_transaction_read_only", "off", true),
+    ("extra_float_digits", "1", false),
+    ("in_hot_standby", "off", true),
+    ("integer_datetimes", "on", true),
+    ("IntervalStyle", "postgres", true),
+    ("is_superuser", "on", true),
+    ("max_identifier_length", "63", false),
+    ("search_path", "public", false),
+    ("server_encoding", "UTF8", true),
+    ("server_version", SERVER_VERSION, true),
+    ("server_version_num", "150000", false),
+    ("standard_conforming_strings", "on", true),
+    ("statement_timeout", "0", false),
+    ("transaction_isolation", "read committed", false),
+];
+/// What only has one value here.
+const FIXED: [(&str, &[&str]); 6] = [
+    ("client_encoding", &["utf8", "utf-8", "unicode"]),
+    ("standard_conforming_strings", &["on", "true", "1"]),
+    ("bytea_output", &["hex"]),
+    ("intervalstyle", &["postgres"]),
+    ("integer_datetimes", &["on"]),
+    ("server_encoding", &["utf8"]),
+];
+/// Nobody sets these.
+const READ_ONLY: [&str; 6] = [
+    "server_version",
+    "server_version_num",
+    "is_superuser",
+    "in_hot_standby",
+    "max_identifier_length",
+    "session_authorization",
+];
+const TIME_ZONE: &str = "table.local-time-zone";
+
+/// The variables of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Variables {
+    /// By their names in lower case.
+    values: BTreeMap<String, String>,
+    /// What RESET goes back to: what the client said when it connected.
+    given: BTreeMap<String, String>,
+}
+
+impl Variables {
+    /// What was set until now is what RESET goes back to.
+    pub(crate) fn keep(&mut self) {
+        self.given = self.values.clone();
+    }
+
+    /// Sets a variable; `None` takes it back. Returns the name and value that the client is to be told.
+    ///
+    /// # Errors
+    /// A value that it cannot have.
+    pub(crate) fn set(
+        &mut self,
+        session: &mut Session,
+        name: &str,
+        value: Option<&str>,
+    ) -> Result<Option<(String, String)>, SqlError> {
+        let lower = name.to_ascii_lowercase();
+        if READ_ONLY.contains(&lower.as_str()) {
+            return Err(SqlError::new("55P02", format!("parameter \"{name}\" cannot be changed")));
+        }
+        if lower == "timezone" {
+            match value {
+                Some(value) => drop(session.settings_mut().set(TIME_ZONE, zone(value))?),
+                None => session.settings_mut().reset(TIME_ZONE)?,
+            }
+            return Ok(self.value(session, "TimeZone").map(|value| ("TimeZone".to_owned(), value)));
+        }
+        if let (Some((_, allowed)), Some(value)) = (FIXED.iter().find(|(fixed, _)| *fixed == lower), value)
+            && !allowed.contains(&value.to_ascii_lowercase().as_str())
+        {
+            let message = format!("parameter \"{name}\" cannot be \"{value}\"");
+            return Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint(format!("it is {}", allowed[0])));
+        }
+        if lower == "statement_timeout"
+            && let Some(value) = value
+        {
+            duration(value).ok_or_else(|| {
+                SqlError::new(SqlError::INVALID_PARAMETER, format!("statement_timeout cannot be \"{value}\""))
+                    .with_hint("give milliseconds, or a number with ms, s, min or h; 0 is none")
+            })?;
+        }
+        match value.map(str::to_owned).or_else(|| self.given.get(&lower).cloned()) {
+            Some(value) => drop(self.values.insert(lower.clone(), value)),
+            None => drop(self.values.remove(&lower)),
+        }
+        let reported = KNOWN.iter().find(|(known, _, told)| *told && known.eq_ignore_ascii_case(&lower));
+        Ok(reported.and_then(|(known, ..)| Some(((*known).to_owned(), self.value(session, known)?))))
+    }
+
+    /// Takes all variables back.
+    pub(crate) fn reset_all(&mut self, session: &mut Session) {
+        self.values = self.given.clone();
+        session.settings_mut().reset_all();
+    }
+
+    /// The value of a variable.
+    pub(crate) fn value(&self, session: &Session, name: &str) -> Option<String> {
+        let lower = name.to_ascii_lowercase();
+        if lower == "timezone" {
+            return Some(session.settings().time_zone().to_owned());
+        }
+        let known = || KNOWN.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name)).map(|(_, value, _)| *value);
+        let own = self.values.get(&lower).cloned().or_else(|| known().map(str::to_owned));
+        own.or_else(|| {
+            let spec = SETTINGS.iter().find(|s| s.name == name || s.alias == Some(name))?;
+            Some(session.settings().value(spec).to_owned())
+        })
+    }
+
+    /// The value that SHOW shows.
+    ///
+    /// # Errors
+    /// Nobody knows it.
+    pub(crate) fn show(&self, session: &Session, name: &str) -> Result<String, SqlError> {
+        self.value(session, name).ok_or_else(|| {
+            let message = format!("unrecognized configuration parameter \"{name}\"");
+            SqlError::new(SqlError::UNDEFINED_OBJECT, message).with_hint("SHOW ALL lists what there is")
+        })
+    }
+
+    /// All names and values.
+    pub(crate) fn all(&self, session: &Session) -> Vec<(String, String)> {
+        let known = KNOWN.iter().map(|(name, ..)| (*name).to_owned()).chain(["TimeZone".to_owned()]);
+        let own = self.values.keys().filter(|name| !KNOWN.iter().any(|(known, ..)| known.eq_ignore_ascii_case(name)));
+        let mut names: Vec<String> = known.chain(own.cloned()).collect();
+        names.sort_by_key(|name| name.to_ascii_lowercase());
+        names.into_iter().filter_map(|name| Some((name.clone(), self.value(session, &name)?))).collect()
+    }
+
+    /// What a client is told when it connects.
+    pub(crate) fn told(&self, session: &Session) -> Vec<(String, String)> {
+        let told = KNOWN.iter().filter(|(.., told)| *told).map(|(name, ..)| *name).chain(["TimeZone"]);
+        told.filter_map(|name| Some((name.to_owned(), self.value(session, name)?))).collect()
+    }
+
+    /// How long a statement may take.
+    pub(crate) fn statement_timeout(&self) -> Option<Duration> {
+        self.values.get("statement_timeout").and_then(|value| duration(value)).filter(|d| !d.is_zero())
+    }
+}
+
+/// Names of zones that Postgres has and we spell otherwise.
+fn zone(value: &str) -> &str {
+    match value {
+        v if v.eq_ignore_ascii_case("utc") || v.eq_ignore_ascii_case("gmt") || v.eq_ignore_ascii_case("z") => "UTC",
+        v => v,
+    }
+}
+
+/// Milliseconds, or a number with a unit.
+fn duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().ok()?;
+    let factor = match text[digits..].trim() {
+        "" | "ms" => 1,
+        "s" => 1000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(factor)?))
+}

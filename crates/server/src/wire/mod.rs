@@ -1,0 +1,42 @@
+//! The messages of the Postgres protocol, version 3: what clients send ([`frontend`]), what they are sent ([`backend`]).
+//!
+//! Only the shape of messages is known here: lengths, letters, texts. Not here: what they mean.
+//! Source: PostgreSQL documentation, chapter "Frontend/Backend Protocol".
+
+pub(crate) mod backend;
+pub(crate) mod frontend;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+/// Bytes that are no message, or one that is too long: the connection ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProtocolError(pub(crate) String);
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Format {
+    /// As people read it.
+    #[default]
+    Text,
+    /// As `typsend` and `typreceive` of Postgres have it.
+    Binary,
+}
+
+impl Format {
+    /// The format of column `at`: none given means text, one given means that for all.
+    pub(crate) fn of(formats: &[Format], at: usize) -> Format {
+        match formats {
+            [] => Format::Text,
+            [one] => *one,
+            all => all.get(at).copied().unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Clients of the wire, with a driver: statements, types both ways, portals, errors, cancelling.
+
+use eddyline_engine::{Engine, EngineConfig};
+use eddyline_server::{ServerConfig, bind};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+/// A server, and how to reach it.
+struct Bench {
+    address: SocketAddr,
+    jobs: Option<tokio::runtime::Runtime>,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let jobs = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let jobs = jobs.expect("a runtime");
+        let engine = Engine::new(EngineConfig { shards: 2, ..EngineConfig::new(jobs.handle().clone()) });
+        let config = ServerConfig::new(([127, 0, 0, 1], 0).into());
+        let bound = bind(engine.instance(), &config).await.expect("a port");
+        let address = bound.address().expect("an address");
+        tokio::spawn(bound.serve());
+        Self { address, jobs: Some(jobs) }
+    }
+
+    fn parameters(&self) -> String {
+        format!("host=127.0.0.1 port={} user=root dbname=dev", self.address.port())
+    }
+
+    async fn client(&self) -> Client {
+        let (client, connection) = tokio_postgres::connect(&self.parameters(), NoTls).await.expect("a connection");
+        tokio::spawn(connection);
+        client
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.jobs.take().into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
+    }
+}
+
+/// What a simple query answers: rows as texts, and numbers of rows of what is done.
+async fn simple(client: &Client, sql: &str) -> Vec<String> {
+    let messages = client.simple_query(sql).await.expect("a query");
+    let shown = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => {
+            let cell = |at| row.get(at).unwrap_or("NULL").to_owned();
+            Some((0..row.len()).map(cell).collect::<Vec<_>>().join("|"))
+        }
+        SimpleQueryMessage::CommandComplete(rows) => Some(format!("={rows}")),
+        _ => None,
+    });
+    shown.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_views_and_changes_over_several_connections() {
+    let bench = Bench::new().await;
+    let (one, two) = (bench.client().await, bench.client().await);
+    let made = "CREATE TABLE t (k BIGINT, v STRING, PRIMARY KEY (k) NOT ENFORCED); INSERT INTO t VALUES (1, 'a'), (2, NULL), (3, 'c')";
+    assert_eq!(simple(&one, made).await, ["=0", "=3"]);
+    assert_eq!(simple(&two, "CREATE MATERIALIZED VIEW n AS SELECT COUNT(*) AS n FROM t").await, ["=0"]);
+    assert_eq!(
+        simple(&one, "SELECT k, v FROM t ORDER BY k; SELECT n FROM n").await,
+        ["1|a", "2|NULL", "3|c", "=3", "3", "=1"]
+    );
+    assert_eq!(simple(&two, "UPDATE t SET v = 'x' WHERE k > 1; DELETE FROM t WHERE k = 1").await, ["=2", "=1"]);
+    assert_eq!(simple(&one, "SELECT n FROM n").await, ["2", "=1"]);
+    assert_eq!(simple(&one, "SELECT k FROM t ORDER BY k LIMIT 1 OFFSET 1").await, ["3", "=1"]);
+    assert_eq!(simple(&one, " -- nothing").await, ["=0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_of_every_type_go_both_ways() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    client
+        .batch_execute(
+            "CREATE TABLE t (b BOOLEAN, i2 SMALLINT, i4 INT, i8 BIGINT, f4 FLOAT, f8 DOUBLE, s STRING, y BYTES)",
+        )
+        .await
+        .unwrap();
+    let insert = client.prepare("INSERT INTO t VALUES ($1, $2, $3, $4, $5, $6, $7, $8)").await.unwrap();
+    let types = [Type::BOOL, Type::INT2, Type::INT4, Type::INT8, Type::FLOAT4, Type::FLOAT8, Type::TEXT, Type::BYTEA];
+    assert_eq!(insert.params(), types);
+    type Row = (
+        Option<bool>,
+        Option<i16>,
+        Option<i32>,
+        Option<i64>,
+        Option<f32>,
+        Option<f64>,
+        Option<String>,
+        Option<Vec<u8>>,
+    );
+    let rows: [Row; 3] = [
+        (
+            Some(true),
+            Some(-7),
+            Some(i32::MIN),
+            Some(i64::MIN),
+            Some(0.1),
+            Some(-1.5e300),
+            Some("it's ß".into()),
+            Some(vec![0, 255]),
+        ),
+        (
+            Some(false),
+            Some(i16::MAX),
+            Some(0),
+            Some(i64::MAX),
+            Some(-3.25),
+            Some(0.1),
+            Some(String::new()),
+            Some(vec![]),
+        ),
+        (None, None, None, None, None, None, None, None),
+    ];
+    for (b, i2, i4, i8, f4, f8, s, y) in &rows {
+        assert_eq!(client.execute(&insert, &[b, i2, i4, i8, f4, f8, s, y]).await.unwrap(), 1);
+    }
+    for row in &rows {
+        let (sql, order): (_, &(dyn tokio_postgres::types::ToSql + Sync)) = match row.1 {
+            Some(_) => ("SELECT * FROM t WHERE i2 = $1", &row.1),
+            None => ("SELECT * FROM t WHERE i2 IS NULL AND $1 = 1", &1_i32),
+        };
+        let found = client.query_one(sql, &[order]).await.unwrap();
+        let got: Row = (
+            found.get(0),
+            found.get(1),
+            found.get(2),
+            found.get(3),
+            found.get(4),
+            found.get(5),
+            found.get(6),
+            found.get(7),
+        );
+        assert_eq!(got, *row);
+    }
+    let texts = simple(&client, "SELECT * FROM t WHERE i2 = -7").await;
+    assert_eq!(texts, ["t|-7|-2147483648|-9223372036854775808|0.1|-1.5e+300|it's ß|\\x00ff", "=1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_are_described_before_they_are_sent() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    client
+        .batch_execute("CREATE TABLE t (d DATE, ts TIMESTAMP(3), tz TIMESTAMP_LTZ(3), p DECIMAL(10, 2), a ARRAY<INT>)")
+        .await
+        .unwrap();
+    let statement = client.prepare("SELECT d, ts, tz, p, a FROM t WHERE p = $1 ORDER BY d LIMIT $2").await.unwrap();
+    assert_eq!(statement.params(), [Type::NUMERIC, Type::INT8]);
+    let columns: Vec<(&str, Type)> = statement.columns().iter().map(|c| (c.name(), c.type_().clone())).collect();
+    let expected = [
+        ("d", Type::DATE),
+        ("ts", Type::TIMESTAMP),
+        ("tz", Type::TIMESTAMPTZ),
+        ("p", Type::NUMERIC),
+        ("a", Type::INT4_ARRAY),
+    ];
+    assert_eq!(columns, expected);
+    client
+        .batch_execute(
+            "INSERT INTO t VALUES (DATE '2024-02-29', TIMESTAMP '2024-02-29 12:00:00.5',
+             CAST('2024-02-29 12:00:00' AS TIMESTAMP_LTZ(3)), 1.5, ARRAY[1, 2])",
+        )
+        .await
+        .unwrap();
+    let shown = ["2024-02-29|2024-02-29 12:00:00.5|2024-02-29 12:00:00+00|1.50|{1,2}", "=1"];
+    assert_eq!(simple(&client, "SELECT * FROM t").await, shown);
+    let list: Vec<i32> = client.query_one("SELECT a FROM t", &[]).await.unwrap().get(0);
+    assert_eq!(list, [1, 2]);
+    assert!(client.prepare("CREATE TABLE u (k INT)").await.unwrap().columns().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_gives_so_many_rows_as_it_is_asked_for() {
+    let bench = Bench::new().await;
+    let mut client = bench.client().await;
+    client.batch_execute("CREATE TABLE t (k BIGINT); INSERT INTO t VALUES (1), (2), (3), (4), (5)").await.unwrap();
+    let transaction = client.transaction().await.unwrap();
+    let portal = transaction.bind("SELECT k FROM t WHERE k > $1 ORDER BY k", &[&1_i64]).await.unwrap();
+    let mut counts = Vec::new();
+    for rows in [3, 3, 3] {
+        let rows = transaction.query_portal(&portal, rows).await.unwrap();
+        counts.push(rows.iter().map(|row| row.get(0)).collect::<Vec<i64>>());
+    }
+    assert_eq!(counts, [vec![2, 3, 4], vec![5], vec![]]);
+    transaction.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_says_what_and_where_and_the_connection_goes_on() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    let error = client.simple_query("SELECT 1 AS one;\nSELECT * FROM nothing").await.unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(error.code(), &SqlState::UNDEFINED_TABLE);
+    assert_eq!(error.position(), Some(&tokio_postgres::error::ErrorPosition::Original(32)));
+    let error = client.simple_query("SELEC 1").await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::SYNTAX_ERROR));
+    assert_eq!(client.prepare("SELECT * FROM nothing").await.unwrap_err().code(), Some(&SqlState::UNDEFINED_TABLE));
+    client
+        .batch_execute("CREATE TABLE t (k BIGINT, PRIMARY KEY (k) NOT ENFORCED); INSERT INTO t VALUES (1)")
+        .await
+        .unwrap();
+    let twice = client.execute("INSERT INTO t VALUES (1) ON CONFLICT DO ERROR", &[]).await.unwrap_err();
+    assert_eq!(twice.code(), Some(&SqlState::UNIQUE_VIOLATION));
+    assert_eq!(client.query_one("SELECT k FROM t", &[]).await.unwrap().get::<_, i64>(0), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_transaction_takes_nothing_until_it_ends() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    client.batch_execute("CREATE TABLE t (k BIGINT); BEGIN").await.unwrap();
+    client.simple_query("SELECT * FROM nothing").await.unwrap_err();
+    let left_out = client.simple_query("SELECT k FROM t").await.unwrap_err();
+    assert_eq!(left_out.code(), Some(&SqlState::IN_FAILED_SQL_TRANSACTION));
+    client.batch_execute("ROLLBACK; SELECT k FROM t").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_are_kept_and_shown() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    assert_eq!(simple(&client, "SET my.own TO 'x'; SHOW my.own").await, ["=0", "x", "=0"]);
+    assert_eq!(simple(&client, "SHOW server_version").await[0], "15.0");
+    assert_eq!(simple(&client, "SET TIME ZONE 'Europe/Berlin'; SHOW TimeZone").await[1], "Europe/Berlin");
+    assert_eq!(client.simple_query("SHOW nobody_knows").await.unwrap_err().code(), Some(&SqlState::UNDEFINED_OBJECT));
+    assert_eq!(simple(&client, "SELECT current_database(), current_user").await[0], "dev|root");
+    let version = client.query_one("SELECT version()", &[]).await.unwrap();
+    assert_eq!(version.columns()[0].name(), "version");
+    assert!(version.get::<_, String>(0).starts_with("PostgreSQL 15.0"));
+}
+
+const ENDLESS: &str = "CREATE TABLE endless (v BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '10')";
+const SLOW: &str =
+    "CREATE TABLE slow (v BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '1', 'number-of-rows' = '100000')";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_select_without_an_end_is_refused() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    client.batch_execute(ENDLESS).await.unwrap();
+    let error = client.simple_query("SELECT v FROM endless").await.unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(error.code(), &SqlState::FEATURE_NOT_SUPPORTED);
+    assert!(error.hint().unwrap().contains("CREATE MATERIALIZED VIEW"));
+    assert_eq!(simple(&client, "SELECT 1 AS one FROM endless LIMIT 2").await, ["1", "1", "=2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_are_cancelled_by_clients_and_by_time() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    client.batch_execute(&format!("{SLOW}; CREATE TABLE t (v BIGINT)")).await.unwrap();
+    let cancel = client.cancel_token();
+    for sql in ["SELECT COUNT(*) FROM slow", "INSERT INTO t SELECT v FROM slow"] {
+        let (ended, ()) = tokio::join!(client.simple_query(sql), async {
+            // Before the statement has begun a cancel request means nothing, as in Postgres.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            cancel.cancel_query(NoTls).await.unwrap();
+        });
+        assert_eq!(ended.unwrap_err().code(), Some(&SqlState::QUERY_CANCELED));
+    }
+    client.batch_execute("SET statement_timeout = '100ms'").await.unwrap();
+    let ended = client.simple_query("SELECT COUNT(*) FROM slow").await.unwrap_err();
+    assert_eq!(ended.code(), Some(&SqlState::QUERY_CANCELED));
+    assert!(ended.as_db_error().unwrap().message().contains("statement_timeout"));
+    client.batch_execute("RESET statement_timeout; INSERT INTO t VALUES (1)").await.unwrap();
+}
+
+/// A client that goes away in the middle of a statement leaves nothing behind: the table that it was writing is free.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_vanishes_is_no_burden() {
+    let bench = Bench::new().await;
+    let (client, connection) = tokio_postgres::connect(&bench.parameters(), NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    client.batch_execute(&format!("{SLOW}; CREATE TABLE t (v BIGINT)")).await.unwrap();
+    let writing = tokio::spawn(async move { client.simple_query("INSERT INTO t SELECT v FROM slow").await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    connection.abort();
+    assert!(writing.await.unwrap().is_err());
+    let other = bench.client().await;
+    let insert = tokio::time::timeout(Duration::from_secs(20), other.simple_query("INSERT INTO t VALUES (1)"));
+    insert.await.expect("the table is free").unwrap();
+    assert_eq!(simple(&other, "SELECT COUNT(*) FROM t").await[0], "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_one_database() {
+    let bench = Bench::new().await;
+    let other = format!("host=127.0.0.1 port={} user=root dbname=other", bench.address.port());
+    let refused = tokio_postgres::connect(&other, NoTls).await.err().unwrap();
+    assert_eq!(refused.code(), Some(&SqlState::INVALID_CATALOG_NAME));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_can_reach_it() {
+    let tokio = tokio::runtime::Handle::current();
+    let engine = Engine::new(EngineConfig::new(tokio));
+    let refused = bind(engine.instance(), &ServerConfig::new(([0, 0, 0, 0], 0).into())).await.err().unwrap();
+    assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+}
