@@ -60,6 +60,32 @@ fn psql_makes_tables_and_views_and_reads_them() {
 }
 
 #[test]
+fn psql_copies_rows_in() {
+    let server = Server::start();
+    let copied = server.psql(
+        "CREATE TABLE t (k BIGINT NOT NULL, v STRING, d DATE, y BYTES);
+COPY t FROM STDIN;
+1\ta\\tb\t2024-02-29\t\\\\x00ff
+2\t\\N\t\\N\t\\N
+\\.
+COPY t (v, k) FROM STDIN WITH (FORMAT csv, HEADER);
+v,k
+\"c, \"\"d\"\"\",3
+\\.
+SELECT * FROM t ORDER BY k;",
+    );
+    let rows = "1|a\tb|2024-02-29|\\x00ff\n2|||\n3|c, \"d\"||\n";
+    assert_eq!(text(&copied.stdout), rows, "{}", text(&copied.stderr));
+    // All rows of a COPY are taken, or none.
+    let wrong =
+        server.psql("COPY t (k) FROM STDIN;\n4\nx\n\\.\nCOPY t (k) FROM STDIN;\n\\N\n\\.\nSELECT COUNT(*) FROM t;");
+    assert_eq!(text(&wrong.stdout), "3\n");
+    let complaint = text(&wrong.stderr);
+    assert!(complaint.contains("line 2, column k: \"x\" is no BIGINT"), "{complaint}");
+    assert!(complaint.contains("column k of table t is NOT NULL and got a NULL"), "{complaint}");
+}
+
+#[test]
 fn psql_shows_where_a_statement_is_wrong() {
     let server = Server::start();
     let wrong = server.psql("SELECT *\nFROM nothing;\nSELECT 1 AS one;");

@@ -8,9 +8,9 @@ use crate::job::{self, Epochs, JobEvent};
 use crate::kept::{KEPT, Reads, Registration, options};
 use crate::session::created_message;
 use crate::{Outcome, ResultTable, ScriptError, Session};
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use eddyline_catalog::{Catalog, Column, ColumnSource, MaterializedView, Object, Table, View};
 use eddyline_plan::{Dataflow, OperatorSpec};
 use eddyline_planner::statement::{Delete, Insert, Query, Update};
@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// SQLSTATE of something that cannot go because others are made from it.
 const DEPENDENT_OBJECTS: &str = "2BP01";
+/// SQLSTATE of a NULL in a column that is NOT NULL.
+const NULL_VALUE: &str = "23502";
 /// SQLSTATE of a statement that can be repeated: another session was in its way.
 const SERIALIZATION: &str = "40001";
 /// How long to wait for the next rows before looking again.
@@ -73,6 +75,55 @@ impl Session {
         let rows = self.computed(&insert.query, table.as_ref().clone(), insert.columns.clone(), insert.position)?;
         self.instance.database().insert(&table.name, &rows, insert.conflict)?;
         Ok(changed(&rows, "inserted into", &table.name))
+    }
+
+    /// The columns that rows from outside are to have, to be [copied into](Self::copy_into) a table: those that are named, or all.
+    ///
+    /// # Errors
+    /// The table or a column is not there, or is not written by statements.
+    pub fn copy_columns(&mut self, table: &str, columns: &[String]) -> Result<Vec<(String, DataType)>, SqlError> {
+        self.refresh();
+        let table =
+            self.changed(table, TextPosition { line: 1, column: 1 }).map_err(|e| SqlError { position: None, ..e })?;
+        let all: Vec<(String, DataType)> = physical(table).map(|c| (c.name.clone(), c.data_type.clone())).collect();
+        if columns.is_empty() {
+            return Ok(all);
+        }
+        if let Some(twice) = columns.iter().enumerate().find(|(at, name)| columns[..*at].contains(name)) {
+            return Err(SqlError::new(SqlError::DUPLICATE_COLUMN, format!("column {} is named twice", twice.1)));
+        }
+        let of = |name: &String| {
+            let missing = || {
+                SqlError::new(SqlError::UNDEFINED_COLUMN, format!("table {} has no column {name} to write", table.name))
+            };
+            all.iter().find(|(n, _)| n == name).cloned().ok_or_else(missing)
+        };
+        columns.iter().map(of).collect()
+    }
+
+    /// Inserts rows from outside; columns that they lack are NULL. Returns how many there were.
+    ///
+    /// # Errors
+    /// The table has changed since its columns were asked for; a NULL where there must be none.
+    pub fn copy_into(&mut self, table: &str, rows: &RecordBatch) -> Result<usize, SqlError> {
+        self.refresh();
+        let table = self.catalog.table(table).map_err(from_catalog)?.clone();
+        let _alone = self.instance.write(&table.name, &self.canceller)?;
+        let schema = table.physical_schema();
+        let column = |field: &FieldRef| {
+            let found = rows.column_by_name(field.name()).cloned();
+            found.unwrap_or_else(|| new_null_array(field.data_type(), rows.num_rows()))
+        };
+        let columns: Vec<ArrayRef> = schema.fields().iter().map(column).collect();
+        let mut both = schema.fields().iter().zip(&columns);
+        if let Some((field, _)) = both.find(|(field, column)| !field.is_nullable() && column.null_count() > 0) {
+            let message = format!("column {} of table {} is NOT NULL and got a NULL", field.name(), table.name);
+            return Err(SqlError::new(NULL_VALUE, message));
+        }
+        let whole = RecordBatch::try_new(schema, columns);
+        let whole = whole.map_err(|e| SqlError::new(of_arrow(&e), format!("rows of another table: {e}")))?;
+        self.instance.database().insert(&table.name, &whole, None)?;
+        Ok(whole.num_rows())
     }
 
     /// What CREATE TABLE AS SELECT does for a table that the engine keeps, when it has been made.

@@ -1,5 +1,6 @@
 //! What statements of the engine come to: command tags, rows, notes.
 
+use crate::copy::{Copy, Reader};
 use crate::rows::Rows;
 use crate::variables::{SERVER_VERSION, Variables};
 use eddyline_engine::statement::{Statement, StatementKind};
@@ -17,8 +18,26 @@ pub(crate) enum Answer {
     Nothing,
     /// It is done; the tag says what.
     Done(String),
+    /// Rows are to come from the client.
+    CopyIn(Box<CopyIn>),
     /// Rows, and the word of the tag behind them.
     Rows(Rows, &'static str),
+}
+
+/// A COPY whose rows come.
+pub(crate) struct CopyIn {
+    pub(crate) table: String,
+    pub(crate) reader: Reader,
+}
+
+/// Begins a COPY.
+///
+/// # Errors
+/// A table or column that is not there, or cannot be written.
+pub(crate) fn copy(session: &mut Session, copy: &Copy) -> Result<Answer, SqlError> {
+    let columns = session.copy_columns(&copy.table, &copy.columns)?;
+    let reader = Reader::new(copy.format.clone(), columns);
+    Ok(Answer::CopyIn(Box::new(CopyIn { table: copy.table.clone(), reader })))
 }
 
 /// What functions of the session answer.
@@ -100,7 +119,7 @@ fn write(session: &mut Session, job: RunningJob, verb: &str) -> Result<(Answer, 
 pub(crate) fn tag(verb: &str, rows: usize) -> String {
     match verb {
         "INSERT" => format!("INSERT 0 {rows}"),
-        "SELECT" | "UPDATE" | "DELETE" => format!("{verb} {rows}"),
+        "SELECT" | "UPDATE" | "DELETE" | "COPY" => format!("{verb} {rows}"),
         other => other.to_owned(),
     }
 }

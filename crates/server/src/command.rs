@@ -2,6 +2,7 @@
 //!
 //! What is none of them is parsed by the engine.
 
+use crate::copy::{Copy, CopyFormat};
 use eddyline_engine::settings::SETTINGS;
 use eddyline_engine::statement::Statement;
 use eddyline_engine::{SqlError, parse};
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Discard,
     /// `DEALLOCATE name`; `None` for ALL.
     Deallocate(Option<String>),
+    /// `COPY … FROM STDIN`.
+    Copy(Box<Copy>),
     /// Of the engine.
     Sql(Box<Statement>),
 }
@@ -52,7 +55,12 @@ const LISTS: [&str; 10] = [
 /// # Errors
 /// What the engine cannot parse; places count from the beginning of `text`.
 pub(crate) fn read(text: &str) -> Result<Command, SqlError> {
-    match of_connection(&words(text)) {
+    let begin = words(text, WORDS_MAX);
+    if begin.first().is_some_and(|word| !word.quoted && word.name == "copy") {
+        let all = words(text, usize::MAX);
+        return Options { words: &all, at: 1 }.copy().map(|copy| Command::Copy(Box::new(copy)));
+    }
+    match of_connection(&begin) {
         Some(command) => Ok(command),
         None => {
             let mut statements = parse(text)?;
@@ -144,10 +152,10 @@ struct Word {
 /// How much of a statement is looked at.
 const WORDS_MAX: usize = 64;
 
-fn words(text: &str) -> Vec<Word> {
+fn words(text: &str, words_max: usize) -> Vec<Word> {
     let mut found = Vec::new();
     let mut rest = text;
-    while found.len() < WORDS_MAX {
+    while found.len() < words_max {
         rest = rest.trim_start();
         let Some(first) = rest.chars().next() else { break };
         if rest.starts_with("--") {
@@ -178,9 +186,149 @@ fn words(text: &str) -> Vec<Word> {
     found
 }
 
+/// The words of COPY, one after the other.
+struct Options<'a> {
+    words: &'a [Word],
+    at: usize,
+}
+
+impl Options<'_> {
+    fn copy(&mut self) -> Result<Copy, SqlError> {
+        let name = self.next("the name of a table")?.text.clone();
+        let table = name.strip_prefix("public.").unwrap_or(&name).to_owned();
+        let mut columns = Vec::new();
+        if self.takes("(") {
+            columns = vec![self.next("the name of a column")?.text.clone()];
+            while self.takes(",") {
+                columns.push(self.next("the name of a column")?.text.clone());
+            }
+            self.expect(")")?;
+        }
+        if !self.takes("from") || !self.takes("stdin") {
+            return Err(SqlError::new(SqlError::UNSUPPORTED, "COPY from or to anything but STDIN").with_hint(
+                "write COPY t FROM STDIN; SELECT reads rows, files are tables with connector 'filesystem'",
+            ));
+        }
+        self.takes("with");
+        let in_brackets = self.takes("(");
+        let mut format = CopyFormat::text();
+        while self.at < self.words.len() && !(in_brackets && self.takes(")")) {
+            self.option(&mut format)?;
+            self.takes(",");
+        }
+        Ok(Copy { table, columns, format })
+    }
+
+    fn option(&mut self, format: &mut CopyFormat) -> Result<(), SqlError> {
+        match self.next("an option")?.name.clone().as_str() {
+            "format" => self.format(format)?,
+            "csv" => *format = self.other(format, true),
+            "header" if self.takes("false") || self.takes("off") => format.has_header = false,
+            "header" => {
+                let _ = self.takes("true") || self.takes("on") || self.takes("match");
+                format.has_header = true;
+            }
+            "delimiter" | "delimiters" => format.delimiter = self.byte("a delimiter")?,
+            "null" => format.null = self.value("what stands for NULL")?,
+            "quote" => format.quote = self.byte("a quote")?,
+            "escape" => format.escape = self.byte("an escape")?,
+            "encoding" => drop(self.value("an encoding")?),
+            other => {
+                return Err(SqlError::new(SqlError::UNSUPPORTED, format!("COPY with option {other}"))
+                    .with_hint("there are FORMAT text or csv, HEADER, DELIMITER, NULL, QUOTE and ESCAPE"));
+            }
+        }
+        Ok(())
+    }
+
+    fn format(&mut self, format: &mut CopyFormat) -> Result<(), SqlError> {
+        let name = self.value("a format")?.to_ascii_lowercase();
+        match name.as_str() {
+            "csv" | "text" => *format = self.other(format, name == "csv"),
+            _ => {
+                return Err(SqlError::new(SqlError::UNSUPPORTED, format!("COPY in the format {name}"))
+                    .with_hint("write FORMAT csv or FORMAT text"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Another format; what was said already holds.
+    fn other(&self, said: &CopyFormat, is_csv: bool) -> CopyFormat {
+        let (from, to) = (CopyFormat::text(), if is_csv { CopyFormat::csv() } else { CopyFormat::text() });
+        CopyFormat {
+            delimiter: if said.delimiter == from.delimiter { to.delimiter } else { said.delimiter },
+            null: if said.null == from.null { to.null } else { said.null.clone() },
+            is_csv,
+            ..said.clone()
+        }
+    }
+
+    fn next(&mut self, what: &str) -> Result<&Word, SqlError> {
+        let word = self.words.get(self.at);
+        self.at += 1;
+        word.ok_or_else(|| SqlError::new(SqlError::SYNTAX, format!("syntax error: COPY ends where {what} must stand")))
+    }
+
+    fn takes(&mut self, name: &str) -> bool {
+        let is_there = self.words.get(self.at).is_some_and(|word| !word.quoted && word.name == name);
+        self.at += usize::from(is_there);
+        is_there
+    }
+
+    fn expect(&mut self, name: &str) -> Result<(), SqlError> {
+        match self.takes(name) {
+            true => Ok(()),
+            false => Err(SqlError::new(SqlError::SYNTAX, format!("syntax error: COPY lacks `{name}`"))),
+        }
+    }
+
+    /// A string or a word, behind AS or not; `E'\t'` is a tab.
+    fn value(&mut self, what: &str) -> Result<String, SqlError> {
+        self.takes("as");
+        let escapes = self.takes("e");
+        let value = self.next(what)?.text.clone();
+        Ok(if escapes { value.replace("\\t", "\t").replace("\\\\", "\\") } else { value })
+    }
+
+    fn byte(&mut self, what: &str) -> Result<u8, SqlError> {
+        match self.value(what)?.as_bytes() {
+            [byte] if !matches!(byte, b'\n' | b'\r') => Ok(*byte),
+            _ => Err(SqlError::new(SqlError::INVALID_PARAMETER, format!("{what} of COPY is one character"))),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn copy(text: &str) -> Result<Copy, String> {
+        match read(text) {
+            Ok(Command::Copy(copy)) => Ok(*copy),
+            Ok(_) => Err("no COPY".into()),
+            Err(error) => Err(error.message),
+        }
+    }
+
+    #[test]
+    fn copy_has_options_in_both_spellings() {
+        let plain = Copy { table: "t".into(), columns: Vec::new(), format: CopyFormat::text() };
+        assert_eq!(copy("COPY t FROM STDIN"), Ok(plain.clone()));
+        let columns = vec!["a".to_owned(), "b c".to_owned()];
+        let csv = CopyFormat { has_header: true, delimiter: b';', ..CopyFormat::csv() };
+        let wanted = Copy { columns, format: csv, ..plain.clone() };
+        assert_eq!(
+            copy("COPY public.t (a, \"b c\") FROM STDIN WITH (FORMAT csv, HEADER true, DELIMITER ';')"),
+            Ok(wanted.clone())
+        );
+        assert_eq!(copy("copy t (a, \"b c\") from stdin delimiter as ';' csv header"), Ok(wanted));
+        let format = CopyFormat { null: String::new(), ..CopyFormat::text() };
+        assert_eq!(copy("COPY t FROM STDIN (DELIMITER E'\\t', NULL '')"), Ok(Copy { format, ..plain }));
+        assert!(copy("COPY t FROM '/etc/passwd'").unwrap_err().contains("but STDIN"));
+        assert!(copy("COPY t FROM PROGRAM 'ls'").unwrap_err().contains("but STDIN"));
+        assert!(copy("COPY t FROM STDIN (FORMAT binary)").unwrap_err().contains("format binary"));
+    }
 
     fn shown(text: &str) -> String {
         match read(text) {

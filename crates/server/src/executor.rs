@@ -14,7 +14,7 @@ use crate::wire::Format;
 use crate::wire::backend::{Field, Report, Transaction};
 use crate::wire::frontend::Message;
 use crate::{answer, values::fields};
-use answer::Answer;
+use answer::{Answer, CopyIn};
 use bytes::Bytes;
 use eddyline_engine::arrow::array::RecordBatch;
 use eddyline_engine::arrow::array::timezone::Tz;
@@ -73,6 +73,13 @@ struct Started {
     verb: &'static str,
 }
 
+/// A COPY whose rows come.
+struct Copying {
+    of: Box<CopyIn>,
+    /// A simple query began it: who is done with it is ready for another.
+    is_simple: bool,
+}
+
 /// See the module's page.
 pub(crate) struct Executor {
     session: Session,
@@ -83,6 +90,8 @@ pub(crate) struct Executor {
     has_changed: bool,
     statements: HashMap<String, Prepared>,
     portals: HashMap<String, Portal>,
+    /// A COPY whose rows come.
+    copying: Option<Copying>,
     /// After an error, messages are left out until the client knows of it.
     is_skipping: bool,
     tokio: tokio::runtime::Handle,
@@ -119,6 +128,7 @@ impl Executor {
             has_changed: false,
             statements: HashMap::new(),
             portals: HashMap::new(),
+            copying: None,
             is_skipping: false,
             tokio,
         }
@@ -160,6 +170,9 @@ impl Executor {
     }
 
     fn message(&mut self, message: Message, out: &mut Out) -> Result<Next, Gone> {
+        if self.copying.is_some() && !matches!(message, Message::Terminate) {
+            return self.copied(message, out);
+        }
         match message {
             Message::Terminate => return Ok(Next::End),
             Message::Sync => {
@@ -174,10 +187,12 @@ impl Executor {
                 self.portals.remove("");
                 let done = self.query(&text, out);
                 self.told(done, out)?;
-                out.messages.ready(self.transaction);
+                if self.copying.is_none() {
+                    out.messages.ready(self.transaction);
+                }
             }
             Message::Flush => out.flush()?,
-            // What is left of a COPY that was refused.
+            // What is left of a COPY that has failed.
             Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => {}
             Message::Password(_) => {
                 out.messages.error(&report::plain(FATAL, "08P01", "a password that nobody has asked for"));
@@ -189,6 +204,45 @@ impl Executor {
                 self.is_skipping = matches!(done, Err(Failure::Told(_)));
                 self.told(done, out)?;
             }
+        }
+        Ok(Next::More)
+    }
+
+    /// A message while rows of COPY come.
+    fn copied(&mut self, message: Message, out: &mut Out) -> Result<Next, Gone> {
+        let Some(Copying { mut of, is_simple }) = self.copying.take() else { return Ok(Next::More) };
+        let done = match message {
+            Message::CopyData(bytes) => of.reader.push(&bytes).map(|()| Some(of)),
+            // They say nothing while rows come, as in Postgres.
+            Message::Sync | Message::Flush => Ok(Some(of)),
+            Message::CopyDone => {
+                let CopyIn { table, reader } = *of;
+                let inserted = reader.finish().and_then(|rows| self.session.copy_into(&table, &rows));
+                inserted.map(|rows| {
+                    self.has_changed = true;
+                    out.messages.complete(&answer::tag("COPY", rows));
+                    None
+                })
+            }
+            Message::CopyFail(why) => Err(SqlError::new("57014", format!("COPY was given up: {why}"))),
+            _ => {
+                out.messages.error(&report::plain(FATAL, "08P01", "a message that does not belong into a COPY"));
+                return Ok(Next::End);
+            }
+        };
+        match done {
+            Ok(Some(of)) => {
+                self.copying = Some(Copying { of, is_simple });
+                return Ok(Next::More);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.is_skipping = !is_simple;
+                self.told(Err(report::error(&error, "", 0).into()), out)?;
+            }
+        }
+        if is_simple {
+            out.messages.ready(self.transaction);
         }
         Ok(Next::More)
     }
@@ -223,11 +277,17 @@ impl Executor {
             out.messages.empty_query();
             return Ok(());
         }
+        let last = commands.len().saturating_sub(1);
+        if let Some((_, begin)) = commands.iter().take(last).find(|(command, _)| matches!(command, Command::Copy(_))) {
+            let error = SqlError::new(SqlError::UNSUPPORTED, "COPY before another statement of one query");
+            return Err(report::error(&error.with_hint("send it as a query of its own"), text, *begin).into());
+        }
         for (command, begin) in commands {
             let place = |e: SqlError| report::error(&e, text, begin);
             match self.execute(&command, out).map_err(|e| self.explained(e, &place))? {
                 Answer::Nothing => {}
                 Answer::Done(tag) => out.messages.complete(&tag),
+                Answer::CopyIn(of) => self.begin_copy(of, true, out),
                 Answer::Rows(mut rows, verb) => {
                     out.messages.row_description(&fields(rows.schema()), &[]);
                     let (sent, _) = self.send(&mut rows, &[], usize::MAX, out, &place)?;
@@ -237,6 +297,11 @@ impl Executor {
             out.flush_large()?;
         }
         Ok(())
+    }
+
+    fn begin_copy(&mut self, of: Box<CopyIn>, is_simple: bool, out: &mut Out) {
+        out.messages.copy_in(of.reader.width());
+        self.copying = Some(Copying { of, is_simple });
     }
 
     fn explained(&self, error: SqlError, place: &impl Fn(SqlError) -> Report) -> Failure {
@@ -376,6 +441,10 @@ impl Executor {
                     out.messages.complete(&tag);
                     return Ok(());
                 }
+                Answer::CopyIn(of) => {
+                    self.begin_copy(of, false, out);
+                    return Ok(());
+                }
                 Answer::Rows(rows, verb) => portal.rows = Some(Started { rows, verb }),
             }
         }
@@ -486,6 +555,7 @@ impl Executor {
                 }
                 Answer::Done(if name.is_none() { "DEALLOCATE ALL" } else { "DEALLOCATE" }.into())
             }
+            Command::Copy(copy) => answer::copy(&mut self.session, copy)?,
             Command::Sql(statement) => {
                 let timer = Timer::start(&self.tokio, self.variables.statement_timeout(), &canceller);
                 let session = answer::Constants { user: &self.user, variables: &self.variables };

@@ -11,6 +11,7 @@
 //! | `executor` | what messages do: simple and extended queries, portals, transactions |
 //! | `command` | statements that concern the connection alone |
 //! | `answer`, `rows` | what statements come to |
+//! | `copy` | rows of COPY FROM STDIN |
 //! | `values` | types and values, as text and binary |
 //! | `wire` | the shape of messages |
 //!
@@ -19,6 +20,7 @@
 mod answer;
 mod command;
 mod connection;
+mod copy;
 mod executor;
 mod limits;
 mod out;

@@ -26,7 +26,7 @@ mod tests;
 mod text;
 
 pub(crate) use cells::Cells;
-pub(crate) use parameter::parameter;
+pub(crate) use parameter::{parameter, unescaped as unescaped_bytes};
 
 use crate::wire::backend::Field;
 use arrow::datatypes::{DataType, Schema, TimeUnit};

@@ -74,7 +74,7 @@ fn number(text: &str) -> Option<&str> {
 }
 
 /// `\x` and digits, or text with `\\` and `\nnn`.
-fn unescaped(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn unescaped(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
     if let Some(digits) = text.strip_prefix("\\x") {
         let pair = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();

@@ -121,6 +121,15 @@ impl Messages {
         self.message(b'n', |_| {});
     }
 
+    /// Rows of so many columns are waited for.
+    pub(crate) fn copy_in(&mut self, columns: usize) {
+        self.message(b'G', |b| {
+            b.put_u8(0);
+            b.put_u16(columns as u16);
+            (0..columns).for_each(|_| b.put_u16(0));
+        });
+    }
+
     pub(crate) fn suspended(&mut self) {
         self.message(b's', |_| {});
     }
