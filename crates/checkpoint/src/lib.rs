@@ -43,8 +43,8 @@ pub use disk::{Call, Witness};
 pub use error::CheckpointError;
 pub use history::{Attempt, Outcome};
 pub use manifest::{
-    CallFact, CheckpointId, ColumnFact, HeldCommit, KeptFile, Kind, ListFact, Manifest, OperatorFact, ShardState,
-    StateFact,
+    CallFact, CheckpointId, ColumnFact, HeldCommit, KeptFile, Kind, ListFact, Manifest, OperatorFact, RowsFact,
+    ShardState, StateFact,
 };
 pub use overview::Listed;
 pub use place::Place;

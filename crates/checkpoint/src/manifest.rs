@@ -119,6 +119,26 @@ pub struct StateFact {
     pub kept: Vec<ColumnFact>,
     /// What else decides how it is encoded.
     pub form: String,
+    /// Rows that are kept as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<RowsFact>,
+}
+
+/// Rows that an operator keeps as they are. Columns are numbered among those of the rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsFact {
+    /// Which of the operator's rows, where it keeps several kinds: `left`, `right`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub part: String,
+    /// Their columns: from one of those that are kept to before another.
+    pub columns: (usize, usize),
+    /// How they are stored: `side` and `appended side` of a join, `partitions`, `last` and `list` of a key.
+    pub form: String,
+    /// The columns by which they are kept.
+    pub by: Vec<usize>,
+    /// The order within: column, descending, NULL first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<(usize, bool, bool)>,
 }
 
 /// A column of what an operator keeps.

@@ -40,6 +40,7 @@ mod group_aggregate;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;
 mod join;
+mod kept_rows;
 mod keyed_rows;
 mod layout;
 mod over;
@@ -59,6 +60,7 @@ pub use build::build;
 pub use context::{Context, Rejected};
 pub use error::OperatorError;
 pub use group_aggregate::{AccumulatorSource, GroupMigration, GroupMigrationSpec, KeptGroups, MigratedEntry};
+pub use kept_rows::KeptRows;
 pub use layout::{Bound, Layout, TEXT_BYTES, TableLayout, layouts, ttl_of};
 
 use eddyline_changes::{ChangeBatch, Watermark};

@@ -14,6 +14,7 @@ use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
 use eddyline_changes::hash::hash_bytes;
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Longer texts are cut, with a hash of the whole behind.
@@ -32,6 +33,50 @@ pub struct StateOrigin {
     pub kept: Vec<KeptColumn>,
     /// What else decides how it is encoded.
     pub form: String,
+    /// Rows that are kept as they are: which of the columns `kept` they have, and how they are stored.
+    pub rows: Vec<RowsOrigin>,
+}
+
+/// Rows that an operator keeps as they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowsOrigin {
+    /// Which of the operator's rows, where it keeps several kinds: `left`, `right`.
+    pub part: &'static str,
+    /// Their columns, of those that the operator keeps.
+    pub columns: Range<usize>,
+    /// How they are stored.
+    pub form: RowsForm,
+}
+
+/// How rows are stored; columns are those of the rows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RowsForm {
+    /// One side of a join, by its keys.
+    Side {
+        /// 0: left, 1: right.
+        side: usize,
+        /// The columns that are compared.
+        keys: Vec<usize>,
+        /// Its rows are only inserted.
+        append_only: bool,
+    },
+    /// In partitions, in an order.
+    Partitions {
+        /// The columns that make one.
+        partition: Vec<usize>,
+        /// The order.
+        order: Vec<OrderColumn>,
+    },
+    /// The last row of every key.
+    Last {
+        /// The key.
+        key: Vec<usize>,
+    },
+    /// All rows of every key, as they came.
+    List {
+        /// The key.
+        key: Vec<usize>,
+    },
 }
 
 /// A column of what an operator keeps.
@@ -208,12 +253,14 @@ impl Texts<'_> {
         let inputs = || node.inputs.iter().map(|i| i.from);
         let origin = |keys, kept, form: String| {
             let place = format!("{}: {rows}", node.spec.name());
-            Some(StateOrigin { node: node.id, place, keys, kept, form })
+            let rows = self.kept_rows(node);
+            Some(StateOrigin { node: node.id, place, keys, kept, form, rows })
         };
         match &node.spec {
             OperatorSpec::Source(spec) => {
                 let place = format!("Source: {}", spec.table);
-                Some(StateOrigin { node: node.id, place, keys: vec![], kept: vec![], form: String::new() })
+                let (keys, kept, rows) = (vec![], vec![], vec![]);
+                Some(StateOrigin { node: node.id, place, keys, kept, form: String::new(), rows })
             }
             OperatorSpec::GroupAggregate(spec) => {
                 let form = format!("{:?}, append-only {}", spec.phase, spec.append_only);
@@ -248,6 +295,31 @@ impl Texts<'_> {
                 origin(vec![], inputs().flat_map(|i| self.all(i)).collect(), String::new())
             }
             _ => None,
+        }
+    }
+
+    /// The rows that a node keeps as they are.
+    fn kept_rows(&self, node: &Node) -> Vec<RowsOrigin> {
+        let nodes = self.dataflow.nodes();
+        let width = |input: usize| node.inputs.get(input).map_or(0, |i| nodes[i.from].schema.fields().len());
+        let all = |form| vec![RowsOrigin { part: "", columns: 0..width(0), form }];
+        match &node.spec {
+            OperatorSpec::Join(spec) => {
+                let of = |side: usize, part, columns| {
+                    let form = RowsForm::Side { side, keys: spec.keys(side), append_only: spec.append_only[side] };
+                    RowsOrigin { part, columns, form }
+                };
+                vec![of(0, "left", 0..width(0)), of(1, "right", width(0)..width(0) + width(1))]
+            }
+            OperatorSpec::TopN(spec) => {
+                all(RowsForm::Partitions { partition: spec.partition.clone(), order: spec.order.clone() })
+            }
+            OperatorSpec::Over(spec) => {
+                all(RowsForm::Partitions { partition: spec.partition.clone(), order: spec.order.clone() })
+            }
+            OperatorSpec::ChangelogNormalize(spec) => all(RowsForm::Last { key: spec.key.clone() }),
+            OperatorSpec::SinkMaterialize(spec) => all(RowsForm::List { key: spec.key.clone() }),
+            _ => Vec::new(),
         }
     }
 

@@ -1,9 +1,12 @@
 //! Columns of state, as a manifest names them; and how the columns of a grouped aggregate become those of another.
 
 use arrow::datatypes::DataType;
-use eddyline_checkpoint::{CallFact, ColumnFact, ListFact, StateFact};
+use eddyline_checkpoint::{CallFact, ColumnFact, ListFact, RowsFact, StateFact};
 use eddyline_operators::{AccumulatorSource, GroupMigrationSpec};
-use eddyline_plan::{AggregateCall, GroupAggregateSpec, KeptColumn, StateOrigin, ValueList, ValueOrder};
+use eddyline_plan::{
+    AggregateCall, GroupAggregateSpec, KeptColumn, OrderColumn, RowsForm, RowsOrigin, StateOrigin, ValueList,
+    ValueOrder,
+};
 
 /// What an operator keeps, for a manifest.
 pub(crate) fn fact(origin: &StateOrigin) -> StateFact {
@@ -13,8 +16,56 @@ pub(crate) fn fact(origin: &StateOrigin) -> StateFact {
         keys: columns(&origin.keys),
         kept: columns(&origin.kept),
         form: origin.form.clone(),
+        rows: origin.rows.iter().map(rows_fact).collect(),
     }
 }
+
+fn rows_fact(rows: &RowsOrigin) -> RowsFact {
+    let (form, by, order) = match &rows.form {
+        RowsForm::Side { keys, append_only, .. } => {
+            (if *append_only { APPENDED_SIDE } else { SIDE }, keys.clone(), Vec::new())
+        }
+        RowsForm::Partitions { partition, order } => {
+            let order = order.iter().map(|o| (o.column, o.descending, o.nulls_first)).collect();
+            (PARTITIONS, partition.clone(), order)
+        }
+        RowsForm::Last { key } => (LAST, key.clone(), Vec::new()),
+        RowsForm::List { key } => (LIST, key.clone(), Vec::new()),
+    };
+    let columns = (rows.columns.start, rows.columns.end);
+    RowsFact { part: rows.part.to_owned(), columns, form: form.to_owned(), by, order }
+}
+
+/// How rows of a manifest are stored; `None` where it is not known, or names columns that are not there.
+pub(crate) fn rows_form(fact: &RowsFact) -> Option<RowsForm> {
+    let width = fact.columns.1.checked_sub(fact.columns.0)?;
+    if fact.by.iter().chain(fact.order.iter().map(|(column, ..)| column)).any(|column| *column >= width) {
+        return None;
+    }
+    let by = fact.by.clone();
+    let side = usize::from(fact.part == "right");
+    Some(match fact.form.as_str() {
+        SIDE => RowsForm::Side { side, keys: by, append_only: false },
+        APPENDED_SIDE => RowsForm::Side { side, keys: by, append_only: true },
+        PARTITIONS => {
+            let order = fact.order.iter().map(|(column, descending, nulls_first)| OrderColumn {
+                column: *column,
+                descending: *descending,
+                nulls_first: *nulls_first,
+            });
+            RowsForm::Partitions { partition: by, order: order.collect() }
+        }
+        LAST => RowsForm::Last { key: by },
+        LIST => RowsForm::List { key: by },
+        _ => return None,
+    })
+}
+
+const SIDE: &str = "side";
+const APPENDED_SIDE: &str = "appended side";
+const PARTITIONS: &str = "partitions";
+const LAST: &str = "last";
+const LIST: &str = "list";
 
 fn column(kept: &KeptColumn) -> ColumnFact {
     let call = kept.call.as_ref().map(|call| CallFact {

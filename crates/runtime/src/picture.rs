@@ -3,18 +3,20 @@
 //! A [`Picture`] is one checkpoint, or a savepoint. The files of a checkpoint are brought (linked, where that can be) into a directory of
 //! their own first, so that it does not matter when the job deletes them. Nothing of the job's is written.
 //!
-//! A manifest says of every operator what it keeps, with types, so the query of the job need not be known. Grouped aggregates can be read.
+//! A manifest says of every operator what it keeps, with types, so the query of the job need not be known. Grouped aggregates can be
+//! read, and what joins, Top-N, OVER and tables by a key keep of rows.
 
-use crate::alter_columns::call;
+use crate::alter_columns::{call, rows_form};
 use crate::settings::open_named;
 use crate::{RuntimeError, recovery};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use eddyline_changes::KeyGroups;
 use eddyline_checkpoint::{
-    CheckpointError, CheckpointId, CheckpointStore, Found, Manifest, OperatorFact, Place, Savepoint, StateFact,
+    CheckpointError, CheckpointId, CheckpointStore, ColumnFact, Found, Manifest, OperatorFact, Place, RowsFact,
+    Savepoint, StateFact,
 };
-use eddyline_operators::{KeptGroups, OperatorError};
+use eddyline_operators::{KeptGroups, KeptRows, OperatorError};
 use eddyline_state::{Backend, EntriesReader, MemoryBackend, StateError, Store, Write};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,11 +45,27 @@ pub struct Picture {
 pub struct KeptTable {
     operator: u64,
     schema: SchemaRef,
-    groups: KeptGroups,
+    kept: Kept,
+}
+
+#[derive(Debug, Clone)]
+enum Kept {
+    Groups(KeptGroups),
+    Rows(KeptRows),
+}
+
+/// A table, and how it may be called.
+struct Named {
+    name: String,
+    /// By the operator's id.
+    id: String,
+    /// Without the number.
+    kind: Option<String>,
+    table: KeptTable,
 }
 
 impl KeptTable {
-    /// Its columns: those of the key, then the aggregates, under the names that the checkpoint gives them.
+    /// Its columns: those of the key, then the aggregates; or those of the rows. Under the names that the checkpoint gives them.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -122,10 +140,28 @@ impl Picture {
         self.manifest.shards.len()
     }
 
-    /// The operators that can be read, as a checkpoint names them.
-    pub fn readable(&self) -> impl Iterator<Item = &str> {
-        let is_readable = |o: &&OperatorFact| kept_groups(o).is_some();
-        self.manifest.operators.iter().filter(is_readable).map(|o| o.name.as_str())
+    /// The names of what can be read: operators as a checkpoint names them, with `left` and `right` behind those of joins.
+    pub fn readable(&self) -> impl Iterator<Item = String> {
+        self.kept().map(|kept| kept.name)
+    }
+
+    /// All that can be read.
+    fn kept(&self) -> impl Iterator<Item = Named> {
+        self.manifest.operators.iter().flat_map(|operator| {
+            let groups = kept_groups(operator).map(|(schema, groups)| ("", schema, Kept::Groups(groups)));
+            let rows =
+                operator.state.iter().flat_map(|state| state.rows.iter().filter_map(|rows| kept_rows(state, rows)));
+            groups.into_iter().chain(rows).map(|(part, schema, kept)| {
+                let behind = if part.is_empty() { String::new() } else { format!(" {part}") };
+                let table = KeptTable { operator: operator.id, schema, kept };
+                Named {
+                    name: format!("{}{behind}", operator.name),
+                    id: format!("{:016x}{behind}", operator.id),
+                    kind: operator.name.split_once(" #").map(|(kind, _)| format!("{kind}{behind}")),
+                    table,
+                }
+            })
+        })
     }
 
     /// Is there an operator of this name that keeps anything?
@@ -135,17 +171,12 @@ impl Picture {
 
     /// What an operator keeps, if there is one of this name (the number may be left out where there is one of its kind) that can be read.
     pub fn table(&self, operator: &str) -> Option<KeptTable> {
-        let all = || self.manifest.operators.iter().filter_map(|o| Some((o, kept_groups(o)?)));
-        let of_kind = |o: &OperatorFact| o.name.split_once(" #").is_some_and(|(kind, _)| kind == operator);
-        let named = all().find(|(o, _)| o.name == operator || format!("{:016x}", o.id) == operator);
-        let (fact, (schema, groups)) = match named {
-            Some(found) => found,
-            None => {
-                let mut of_kind = all().filter(|(o, _)| of_kind(o));
-                of_kind.next().filter(|_| of_kind.next().is_none())?
-            }
-        };
-        Some(KeptTable { operator: fact.id, schema, groups })
+        if let Some(named) = self.kept().find(|kept| kept.name == operator || kept.id == operator) {
+            return Some(named.table);
+        }
+        let mut of_kind = self.kept().filter(|kept| kept.kind.as_deref() == Some(operator));
+        let found = of_kind.next().filter(|_| of_kind.next().is_none())?;
+        Some(found.table)
     }
 
     /// Calls `each` with the rows of a shard, some at a time. They are all in memory meanwhile. (What is kept without a key is with the rows of the
@@ -159,9 +190,10 @@ impl Picture {
         shard: usize,
         each: &mut dyn FnMut(RecordBatch) -> Result<(), RuntimeError>,
     ) -> Result<(), RuntimeError> {
-        if !table.groups.keys.is_empty() {
-            return self.read_shard(table, shard, each);
-        }
+        let groups = match &table.kept {
+            Kept::Groups(groups) if groups.keys.is_empty() => groups,
+            _ => return self.read_shard(table, shard, each),
+        };
         if shard > 0 {
             return Ok(());
         }
@@ -174,7 +206,7 @@ impl Picture {
         }
         match rows {
             0 => {
-                let columns = table.groups.of_nothing().map_err(|e| self.failed(shard, e))?;
+                let columns = groups.of_nothing().map_err(|e| self.failed(shard, e))?;
                 each(batch(&table.schema, columns).map_err(|e| self.failed(shard, e))?)
             }
             _ => Ok(()),
@@ -190,13 +222,17 @@ impl Picture {
         let groups = KeyGroups::new(self.manifest.max_parallelism, 1);
         let store = Store::new(self.backend(shard)?, table.operator, groups, 0..self.manifest.max_parallelism);
         let mut failure = None;
-        let read = table.groups.read(&store, &mut |columns| {
+        let mut hand_over = |columns| {
             each(batch(&table.schema, columns)?).map_err(|error| {
                 let message = error.to_string();
                 failure = Some(error);
                 OperatorError::Spec { operator: "STATE", message }
             })
-        });
+        };
+        let read = match &table.kept {
+            Kept::Groups(groups) => groups.read(&store, &mut hand_over),
+            Kept::Rows(rows) => rows.read(&store, &mut hand_over),
+        };
         match failure {
             Some(failure) => Err(failure),
             None => read.map_err(|error| self.failed(shard, error)),
@@ -253,8 +289,22 @@ fn kept_groups(operator: &OperatorFact) -> Option<(SchemaRef, KeptGroups)> {
     let types: Vec<DataType> = keys.iter().map(|k| k.data_type.parse().ok()).collect::<Option<_>>()?;
     let calls = kept.iter().map(call).collect::<Option<Vec<_>>>()?;
     let results = calls.iter().map(|call| call.return_type.clone());
+    let schema = named(keys.iter().chain(kept).zip(types.iter().cloned().chain(results)));
+    Some((schema, KeptGroups { keys: types, calls, append_only }))
+}
+
+/// Rows that an operator keeps, and which; `None` where it is not known how.
+fn kept_rows<'a>(state: &StateFact, rows: &'a RowsFact) -> Option<(&'a str, SchemaRef, Kept)> {
+    let columns = state.kept.get(rows.columns.0..rows.columns.1)?;
+    let types = columns.iter().map(|c| c.data_type.parse().ok()).collect::<Option<Vec<DataType>>>()?;
+    let schema = named(columns.iter().zip(types));
+    Some((&rows.part, schema.clone(), Kept::Rows(KeptRows { schema, form: rows_form(rows)? })))
+}
+
+/// Columns under their texts; a number tells equal ones apart.
+fn named<'a>(columns: impl Iterator<Item = (&'a ColumnFact, DataType)>) -> SchemaRef {
     let mut names = BTreeSet::new();
-    let named = keys.iter().chain(kept).zip(types.iter().cloned().chain(results)).map(|(column, data_type)| {
+    let field = |(column, data_type): (&ColumnFact, DataType)| {
         let mut name = column.text.clone();
         let mut number = 1;
         while !names.insert(name.clone()) {
@@ -262,9 +312,8 @@ fn kept_groups(operator: &OperatorFact) -> Option<(SchemaRef, KeptGroups)> {
             name = format!("{} ({number})", column.text);
         }
         Field::new(name, data_type, true)
-    });
-    let schema = Arc::new(Schema::new(named.collect::<Vec<_>>()));
-    Some((schema, KeptGroups { keys: types, calls, append_only }))
+    };
+    Arc::new(Schema::new(columns.map(field).collect::<Vec<_>>()))
 }
 
 fn checkpoint(error: CheckpointError) -> RuntimeError {

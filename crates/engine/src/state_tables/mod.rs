@@ -158,9 +158,12 @@ fn no_operator(picture: &Picture, job: &str, operator: &str) -> SqlError {
         true => format!("STATE: what {operator} of job '{job}' keeps cannot be read as a table"),
         false => format!("STATE: job '{job}' has no operator '{operator}' whose state can be read"),
     };
-    let readable: Vec<&str> = picture.readable().collect();
+    let readable: Vec<String> = picture.readable().collect();
     SqlError::new(SqlError::UNDEFINED_TABLE, message)
-        .with_detail(format!("{}; what GROUP BY and DISTINCT keep can be read", picture.name()))
+        .with_detail(format!(
+            "{}; what GROUP BY, DISTINCT, joins (either side), Top-N, OVER and changes by a key keep can be read",
+            picture.name()
+        ))
         .with_hint(match readable.is_empty() {
             true => "none of its operators can be read; `eddyline state show` lists all".to_owned(),
             false => format!("operators that can be read are: {}", readable.join(", ")),

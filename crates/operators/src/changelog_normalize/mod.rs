@@ -48,6 +48,7 @@ use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
 use eddyline_plan::ChangelogNormalizeSpec;
 use eddyline_state::Store;
+pub(crate) use state::Last;
 
 /// Memory of a row beside its bytes: where it lies.
 const ROW_BYTES: usize = 20;

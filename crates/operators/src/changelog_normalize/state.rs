@@ -3,7 +3,7 @@ use eddyline_state::StateError;
 
 /// The last row of a key, or [`NONE`]. Encoding: the row's bytes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Last(pub(super) u32);
+pub(crate) struct Last(pub(super) u32);
 
 impl Default for Last {
     fn default() -> Self {

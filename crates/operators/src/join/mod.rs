@@ -79,6 +79,7 @@ use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
 use eddyline_plan::{JoinSpec, Node};
 use eddyline_state::Store;
+pub(crate) use state::read_side;
 
 const NAME: &str = "Join";
 

@@ -4,6 +4,7 @@ use super::epoch::Before;
 use super::order::{Order, Ordered};
 use crate::OperatorError;
 use crate::event_time::millis_or_max;
+use crate::kept_rows::EachRows;
 use crate::slots_by_time::SlotsByTime;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
@@ -341,6 +342,42 @@ const LINK_BATCH: usize = 8192;
 fn row_hashes(columns: &[ArrayRef], keys: usize, rows: usize) -> Result<Vec<u64>, ArrowError> {
     let rest = hash_columns(&columns[keys..], rows)?;
     Ok(hash_columns(&columns[..keys], rows)?.iter().zip(&rest).map(|(k, r)| combine(*k, *r)).collect())
+}
+
+/// Calls `each` with all stored rows of a side and their weights, some at a time.
+///
+/// # Errors
+/// The store cannot be read, or `each` failed.
+pub(crate) fn read_side(
+    side: usize,
+    keys: &[usize],
+    append_only: bool,
+    input: &Schema,
+    store: &Store,
+    each: &mut EachRows<'_>,
+) -> Result<(), OperatorError> {
+    let rest = (0..input.fields().len()).filter(|c| !keys.contains(c));
+    let stored: Vec<usize> = keys.iter().copied().chain(rest).collect();
+    let types: Vec<DataType> = stored.iter().map(|c| input.field(*c).data_type().clone()).collect();
+    let mut counts = Counts::default();
+    let name = "rows";
+    let spec = RowTableSpec {
+        name,
+        types: &types,
+        id: table_id(side, append_only),
+        distribution: keys.len(),
+        is_distinct: !append_only,
+        lazily: None,
+        ttl_ms: None,
+    };
+    let table = RowTable::open(spec, store, &mut |slot, bytes| load(&mut counts, None, slot, bytes, name))?;
+    let place = |c: usize| stored.iter().position(|s| *s == c).expect("all columns are stored");
+    for slots in table.slots().chunks(LINK_BATCH) {
+        let columns = (0..stored.len()).map(|c| table.column(place(c), slots)).collect::<Result<_, _>>()?;
+        let weights: Vec<i64> = slots.iter().map(|slot| counts.weight(*slot)).collect();
+        each(columns, &weights)?;
+    }
+    Ok(())
 }
 
 fn load(

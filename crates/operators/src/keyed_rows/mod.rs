@@ -8,14 +8,17 @@ pub(crate) use arena::Arena;
 pub(crate) use table::{Kept, KeyedRows};
 
 use crate::aggregation::BATCH_ROWS_MAX;
+use crate::changelog_normalize::Last;
+use crate::kept_rows::EachRows;
 use crate::partitions::{Encoded, Part};
+use crate::row_list::RowList;
 use crate::{Context, OperatorError};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::row::SortField;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use eddyline_changes::{ChangeBatch, Weights};
-use eddyline_state::SlotTable;
+use eddyline_state::{SlotTable, Store, Table};
 
 /// No row.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -32,6 +35,54 @@ pub(crate) struct RowChange {
     pub(crate) slot: u32,
     pub(crate) row: u32,
     pub(crate) weight: i64,
+}
+
+/// Calls `each` with the last rows of all keys, some at a time.
+///
+/// # Errors
+/// The store cannot be read, or `each` failed.
+pub(crate) fn read_last(
+    key: &[usize],
+    schema: &SchemaRef,
+    store: &Store,
+    each: &mut EachRows<'_>,
+) -> Result<(), OperatorError> {
+    read::<Last>(key, schema, store, each)
+}
+
+/// As [`read_last`], where all rows of a key are kept.
+///
+/// # Errors
+/// The store cannot be read, or `each` failed.
+pub(crate) fn read_lists(
+    key: &[usize],
+    schema: &SchemaRef,
+    store: &Store,
+    each: &mut EachRows<'_>,
+) -> Result<(), OperatorError> {
+    read::<RowList>(key, schema, store, each)
+}
+
+fn read<K: Kept>(
+    key: &[usize],
+    schema: &SchemaRef,
+    store: &Store,
+    each: &mut EachRows<'_>,
+) -> Result<(), OperatorError> {
+    let layout = Layout::new(key, schema)?;
+    let mut rows = KeyedRows::<K>::open(&layout.key_types(), store)?;
+    while !rows.is_whole() {
+        rows.warm(BATCH_ROWS_MAX)?;
+    }
+    let of = |slot: &u32| {
+        let change = |row: &u32| RowChange { slot: *slot, row: *row, weight: 1 };
+        rows.kept[*slot as usize].rows().iter().map(change).collect::<Vec<_>>()
+    };
+    let all: Vec<RowChange> = rows.table.slots().iter().flat_map(of).collect();
+    for some in all.chunks(BATCH_ROWS_MAX) {
+        each(layout.columns(&rows.table, &rows.arena, some)?, &vec![1; some.len()])?;
+    }
+    Ok(())
 }
 
 /// How rows of a schema are told by their key and become bytes.

@@ -4,6 +4,7 @@ use super::rows::Rows;
 use crate::OperatorError;
 use crate::aggregation::retraction;
 use crate::event_time::millis_or_max;
+use crate::kept_rows::EachRows;
 use crate::row_list::RowList;
 use crate::slots_by_time::SlotsByTime;
 use arrow::array::{ArrayRef, Int64Array};
@@ -11,7 +12,7 @@ use arrow::datatypes::{DataType, Schema};
 use arrow::row::SortField;
 use eddyline_changes::KeyGroup;
 use eddyline_changes::hash::hash_columns;
-use eddyline_plan::TimeKey;
+use eddyline_plan::{OrderColumn, TimeKey};
 use eddyline_state::{Idle, Piece, SlotTable, StateError, Store, StoredEntry, Table, TableId, Write, WriteRef};
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeSet;
@@ -591,6 +592,37 @@ impl Partitions {
 /// The number of the table of rows.
 fn rows_table() -> TableId {
     Store::by_lead(ROWS)
+}
+
+/// Calls `each` with all stored rows and their weights, some at a time.
+///
+/// # Errors
+/// The store cannot be read, or `each` failed.
+pub(crate) fn read_rows(
+    partition: &[usize],
+    order: &[OrderColumn],
+    input: &Schema,
+    store: &Store,
+    each: &mut EachRows<'_>,
+) -> Result<(), OperatorError> {
+    let field = |(at, column): (usize, &usize)| (at, SortField::new(input.field(*column).data_type().clone()));
+    let keys = Part::new(partition.iter().enumerate().map(field).collect())?;
+    let codec = Codec::new(partition, order, input)?;
+    let stored = store.entries(rows_table(), usize::MAX)?.unwrap_or_default();
+    for batch in stored.chunks(SCAN_BATCH) {
+        let rows = batch.iter().map(|(k, v)| StoredRow::parse(k, v)).collect::<Result<Vec<_>, _>>()?;
+        let keys = keys.decode(rows.iter().map(|row| row.partition))?;
+        let order = codec.order.decode(rows.iter().map(|row| row.order))?;
+        let rest = codec.rest.decode(rows.iter().map(|row| row.rest))?;
+        let column = |place: &Place| match place {
+            Place::Partition(at) => keys[*at].clone(),
+            Place::Order(at) => order[*at].clone(),
+            Place::Rest(at) => rest[*at].clone(),
+        };
+        let weights: Vec<i64> = rows.iter().map(|row| row.weight).collect();
+        each(codec.places.iter().map(column).collect(), &weights)?;
+    }
+    Ok(())
 }
 
 /// A stored row.
