@@ -8,6 +8,7 @@
 //! | DATE; TIME(p) | Date32; Time32 or Time64 of the unit that holds p digits |
 //! | TIMESTAMP(p); TIMESTAMP_LTZ(p) | Timestamp of the unit that holds p digits, 6 where nothing is said; with zone UTC |
 //! | INTERVAL … | Interval(MonthDayNano) |
+//! | INT2, INT4, INT8, FLOAT4, FLOAT8, TEXT, BYTEA, TIMESTAMPTZ(p) | as SMALLINT, INT, BIGINT, FLOAT, DOUBLE, STRING, BYTES, TIMESTAMP_LTZ(p): the names of Postgres |
 //! | ARRAY<T>, MAP<K, V>, ROW<a T, …> | List, Map, Struct |
 
 use super::script::is_word;
@@ -183,10 +184,11 @@ impl Reader<'_, '_> {
         let arrow = match name.as_str() {
             "BOOLEAN" | "BOOL" => DataType::Boolean,
             "TINYINT" => DataType::Int8,
-            "SMALLINT" => DataType::Int16,
-            "INT" | "INTEGER" => DataType::Int32,
-            "BIGINT" => DataType::Int64,
-            "FLOAT" | "REAL" => DataType::Float32,
+            "SMALLINT" | "INT2" => DataType::Int16,
+            "INT" | "INTEGER" | "INT4" => DataType::Int32,
+            "BIGINT" | "INT8" => DataType::Int64,
+            "FLOAT" | "REAL" | "FLOAT4" => DataType::Float32,
+            "FLOAT8" => DataType::Float64,
             "DOUBLE" => {
                 self.word(&["PRECISION"]);
                 DataType::Float64
@@ -195,9 +197,9 @@ impl Reader<'_, '_> {
                 let (p, s) = self.two_numbers()?;
                 decimal(p.unwrap_or(10), s.unwrap_or(0)).map_err(|e| pack(e, at))?
             }
-            "STRING" => DataType::Utf8,
+            "STRING" | "TEXT" => DataType::Utf8,
             "CHAR" | "CHARACTER" | "VARCHAR" => return self.text(&name, at),
-            "BYTES" => DataType::Binary,
+            "BYTES" | "BYTEA" => DataType::Binary,
             "BINARY" | "VARBINARY" => {
                 self.number()?;
                 DataType::Binary
@@ -209,7 +211,9 @@ impl Reader<'_, '_> {
                 time(digits).map_err(|e| pack(e, at))?
             }
             "TIMESTAMP" => self.timestamp(at)?,
-            "TIMESTAMP_LTZ" => timestamp(self.number()?.unwrap_or(6), Some("UTC")).map_err(|e| pack(e, at))?,
+            "TIMESTAMP_LTZ" | "TIMESTAMPTZ" => {
+                timestamp(self.number()?.unwrap_or(6), Some("UTC")).map_err(|e| pack(e, at))?
+            }
             "INTERVAL" => self.interval()?,
             "ARRAY" => {
                 self.open()?;
@@ -450,12 +454,10 @@ const NAMES: [&str; 26] = [
 fn unknown(word: &str) -> SqlError {
     let upper = word.to_uppercase();
     let instead = match upper.as_str() {
-        "TEXT" | "CLOB" | "NVARCHAR" => Some("STRING"),
-        "BLOB" | "BYTEA" => Some("BYTES"),
-        "TIMESTAMPTZ" | "DATETIME" => Some("TIMESTAMP(3) or TIMESTAMP_LTZ(3)"),
-        "INT8" | "LONG" => Some("BIGINT"),
-        "INT4" => Some("INT"),
-        "FLOAT8" => Some("DOUBLE"),
+        "CLOB" | "NVARCHAR" => Some("STRING"),
+        "BLOB" => Some("BYTES"),
+        "DATETIME" => Some("TIMESTAMP(3) or TIMESTAMP_LTZ(3)"),
+        "LONG" => Some("BIGINT"),
         "STRUCT" => Some("ROW<name type, …>"),
         "MULTISET" | "RAW" | "VARIANT" | "SYMBOL" | "NULL" => return unsupported(&upper),
         _ => NAMES.iter().copied().find(|n| eddyline_catalog::edit_distance(n, &upper) == 1),
