@@ -6,7 +6,7 @@ use crate::ddl;
 use crate::error::{from_catalog, of_arrow};
 use crate::job::{self, Epochs, JobEvent};
 use crate::kept::{KEPT, Reads, Registration, options};
-use crate::session::created_message;
+use crate::session::{Planned, created_message};
 use crate::{Outcome, ResultTable, ScriptError, Session};
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::concat_batches;
@@ -222,7 +222,7 @@ impl Session {
         let outputs = vec![JobOutput { query: query.clone(), target, position: Some(position) }];
         let options = PlannerOptions { shards: 1, ..self.planner_options() };
         let planned = self.plan_reading(outputs, &options, Reads::Snapshot, number)?;
-        let found = self.rows_for(&planned, number)?;
+        let found = self.rows_for(&planned.job, number)?;
         let beginning = by_itself(name, 1);
         let job = job::start(&self.engine, &self.settings, 1, beginning, planned, Some(number), Epochs::AsTheyCome)?;
         drop(found);
@@ -317,8 +317,8 @@ impl Session {
         };
         let mut shards = self.shards();
         let mut plan = planned(shards)?;
-        let tables = kept_tables(&plan.dataflow).into_iter().map(str::to_owned).collect::<Vec<_>>();
-        check_sources(&plan.dataflow, &tables)?;
+        let tables = kept_tables(&plan.job.dataflow).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        check_sources(&plan.job.dataflow, &tables)?;
         let epochs = if tables.is_empty() { Epochs::AsTheyCome } else { Epochs::OnDemand };
         if epochs == Epochs::OnDemand && shards > 1 {
             // Changes by statements are few at a time: to share them out would cost more than to compute them.
@@ -392,7 +392,7 @@ impl Session {
 /// A materialized view that is about to be made.
 struct PlannedView {
     object: Object,
-    plan: PlannedJob,
+    plan: Planned,
     /// Of the channel that brings its changes.
     number: u64,
     shards: usize,

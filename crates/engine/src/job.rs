@@ -6,6 +6,7 @@ use crate::control::JobControl;
 use crate::error::{from_connector, from_runtime};
 use crate::kept::KEPT;
 use crate::kept_state::KeptState;
+use crate::session::Planned;
 use crate::settings::ResultMode;
 use crate::state_tables::StateTables;
 use crate::{Engine, ScriptError, Settings};
@@ -156,16 +157,10 @@ pub struct RunningJob {
     sender: Sender<JobEvent>,
     channel: Option<ResultChannel>,
     /// What it reads of the state of other jobs, which is there as long as the job is.
-    states: Option<Arc<StateTables>>,
+    _states: Option<Arc<StateTables>>,
 }
 
 impl RunningJob {
-    /// With what it reads of the state of other jobs.
-    pub(crate) fn holding(mut self, states: Option<Arc<StateTables>>) -> Self {
-        self.states = states;
-        self
-    }
-
     /// What was known before it began.
     pub fn facts(&self) -> &JobFacts {
         &self.facts
@@ -289,11 +284,12 @@ pub(crate) fn start(
     settings: &Settings,
     shards: usize,
     beginning: Beginning,
-    planned: PlannedJob,
+    planned: Planned,
     channel_number: Option<u64>,
     epochs: Epochs,
 ) -> Result<RunningJob, ScriptError> {
     settings.check_backend()?;
+    let Planned { job: planned, states } = planned;
     let facts = facts(engine.registry(), settings, shards, &beginning, &planned, channel_number.is_some())?;
     let (sender, events) = channel();
     let channel = channel_number.map(|number| ResultChannel {
@@ -342,7 +338,7 @@ pub(crate) fn start(
         events,
         sender,
         channel,
-        states: None,
+        _states: states,
     })
 }
 

@@ -19,7 +19,7 @@ use eddyline_functions::scalar::Moment;
 use eddyline_planner::statement::{Conflict, ExplainStage, Insert, Query, Show, Statement, StatementKind};
 use eddyline_planner::{Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// What a statement came to.
 pub enum Outcome {
@@ -48,8 +48,6 @@ pub struct Session {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) settings: Settings,
     pub(crate) canceller: Canceller,
-    /// What the statement that was planned last reads of the state of jobs.
-    states: Mutex<Option<Arc<StateTables>>>,
 }
 
 impl Session {
@@ -60,7 +58,6 @@ impl Session {
             instance,
             settings: Settings::new(),
             canceller: Canceller::default(),
-            states: Mutex::default(),
         }
     }
 
@@ -268,16 +265,23 @@ impl Session {
 
     /// A planner of one statement.
     fn planner<'p>(&self, catalog: &'p Catalog, options: &'p PlannerOptions) -> Planner<'p> {
-        let states = StateTables::new(&self.engine, self.settings.checkpoints_dir());
-        *self.states.lock().unwrap_or_else(PoisonError::into_inner) = Some(states.clone());
+        self.planner_with(catalog, options, &self.new_states())
+    }
+
+    fn planner_with<'p>(
+        &self,
+        catalog: &'p Catalog,
+        options: &'p PlannerOptions,
+        states: &Arc<StateTables>,
+    ) -> Planner<'p> {
+        let states = states.clone();
         let table = move |job: &str, operator: &str| states.table(job, operator);
         Planner::new(catalog, options, self.engine.functions()).with_states(Arc::new(table))
     }
 
-    /// What the statement that was planned last reads of the state of jobs; `None`: nothing.
-    fn states(&self) -> Option<Arc<StateTables>> {
-        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        states.filter(|states| states.are_read())
+    /// What a statement reads of the state of jobs, nothing yet.
+    fn new_states(&self) -> Arc<StateTables> {
+        StateTables::new(&self.engine, self.settings.checkpoints_dir())
     }
 
     pub(crate) fn planner_options(&self) -> PlannerOptions {
@@ -302,7 +306,7 @@ impl Session {
     }
 
     fn plan_with(&self, outputs: Vec<JobOutput>, options: &PlannerOptions) -> Result<PlannedJob, SqlError> {
-        self.plan_reading(outputs, options, Reads::Snapshot, 0)
+        Ok(self.plan_reading(outputs, options, Reads::Snapshot, 0)?.job)
     }
 
     /// Plans queries; `reads` says what the job is given of tables that the engine keeps, `number` where it finds that.
@@ -315,7 +319,7 @@ impl Session {
         options: &PlannerOptions,
         reads: Reads,
         number: u64,
-    ) -> Result<PlannedJob, SqlError> {
+    ) -> Result<Planned, SqlError> {
         let takes = |table: &Table| -> Result<SinkChanges, SqlError> {
             // Its channel is opened when the job starts.
             if table.options.get("connector").is_some_and(|connector| connector == COLLECT) {
@@ -331,7 +335,10 @@ impl Session {
             connector.map_or(SourceChanges::Inserts, |connector| connector.changes(&table.options))
         };
         let catalog = self.catalog_of_job(reads, number);
-        self.planner(&catalog, options).with_sinks(&takes).with_sources(&gives).plan(outputs)
+        let states = self.new_states();
+        let planner = self.planner_with(&catalog, options, &states).with_sinks(&takes).with_sources(&gives);
+        let job = planner.plan(outputs)?;
+        Ok(Planned { job, states: Some(states).filter(|states| states.are_read()) })
     }
 
     /// Plans a script whose last statement is a SELECT, without running it; what stands before it is executed. For
@@ -393,14 +400,13 @@ impl Session {
         let options = beginning.planned(self.planner_options());
         let number = self.engine.next_channel();
         let planned = self.plan_reading(outputs, &options, Reads::Snapshot, number)?;
-        let states = self.states();
-        if states.is_some() && beginning.checkpoints.is_some() {
+        if planned.states.is_some() && beginning.checkpoints.is_some() {
             return Err(state_in_a_durable_job().into());
         }
-        let _found = self.rows_for(&planned, number)?;
+        let _found = self.rows_for(&planned.job, number)?;
         let shards = self.shards();
         let started = job::start(&self.engine, &self.settings, shards, beginning, planned, None, Epochs::AsTheyCome);
-        started.map(|job| into_outcome(job.holding(states)))
+        started.map(into_outcome)
     }
 
     /// What would become of the state that a job would begin with.
@@ -433,10 +439,10 @@ impl Session {
         }
         let options = beginning.planned(self.planner_options());
         let planned = self.plan_reading(vec![result_output(query, channel)], &options, Reads::Snapshot, channel)?;
-        let _found = self.rows_for(&planned, channel)?;
+        let _found = self.rows_for(&planned.job, channel)?;
         let (shards, reader) = (self.shards(), Some(channel));
         let started = job::start(&self.engine, &self.settings, shards, beginning, planned, reader, Epochs::AsTheyCome);
-        started.map(|job| into_outcome(job.holding(self.states())))
+        started.map(into_outcome)
     }
 
     /// The types of a statement's parameters, `$1` and so on; `given` are those that are known.
@@ -604,6 +610,13 @@ impl Session {
             }
         }
     }
+}
+
+/// A job that is planned, and what it reads of the state of other jobs.
+pub(crate) struct Planned {
+    pub(crate) job: PlannedJob,
+    /// `None`: nothing.
+    pub(crate) states: Option<Arc<StateTables>>,
 }
 
 fn written_table(output: &JobOutput) -> Option<&str> {

@@ -95,15 +95,25 @@ impl Batch {
     pub fn iter_with_waste(&self) -> impl Iterator<Item = (WriteRef<'_>, u64)> {
         let mut start = 0;
         self.writes.iter().map(move |place| {
-            let (key, rest) = (&self.bytes[start..place.key_end], &self.bytes[place.key_end..place.end]);
+            let write = self.write(*place, start);
             start = place.end;
-            let write = match place.kind {
-                Kind::Put => WriteRef::Put(key, rest),
-                Kind::Delete => WriteRef::Delete(key),
-                Kind::DeleteRange => WriteRef::DeleteRange(key, rest),
-            };
             (write, u64::from(place.waste))
         })
+    }
+
+    /// The write at a place, of those below [`len`](Self::len).
+    pub(crate) fn get(&self, at: usize) -> WriteRef<'_> {
+        let start = at.checked_sub(1).map_or(0, |before| self.writes[before].end);
+        self.write(self.writes[at], start)
+    }
+
+    fn write(&self, place: Place, start: usize) -> WriteRef<'_> {
+        let (key, rest) = (&self.bytes[start..place.key_end], &self.bytes[place.key_end..place.end]);
+        match place.kind {
+            Kind::Put => WriteRef::Put(key, rest),
+            Kind::Delete => WriteRef::Delete(key),
+            Kind::DeleteRange => WriteRef::DeleteRange(key, rest),
+        }
     }
 
     /// Number of writes.

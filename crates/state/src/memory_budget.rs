@@ -7,6 +7,7 @@
 //! A shard says through its [`HotShare`] how much its tables take, and learns how much of it must go. Shards that are over the
 //! budget together give in proportion to what they have, each when it looks.
 
+use parking_lot::Mutex;
 use rocksdb::{Cache, WriteBufferManager};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,6 +26,8 @@ pub struct MemoryBudget {
     is_told: AtomicBool,
     pub(crate) cache: Cache,
     pub(crate) write_buffers: WriteBufferManager,
+    /// Held by the backend that brings its journal into its database.
+    pub(crate) folding: Mutex<()>,
 }
 
 impl MemoryBudget {
@@ -36,6 +39,7 @@ impl MemoryBudget {
         Arc::new(Self {
             size_bytes: AtomicUsize::new(size_bytes),
             hot_bytes: AtomicUsize::new(0),
+            folding: Mutex::new(()),
             is_told: AtomicBool::new(false),
             // What the write buffers take is taken off the cache.
             write_buffers: WriteBufferManager::new_write_buffer_manager_with_cache(buffered, false, cache.clone()),

@@ -149,16 +149,7 @@ impl Partitions {
         let Some(store) = self.store.clone() else { return Ok(()) };
         let Piece { entries, next } = store.piece(rows_table(), &self.cursor, rows_max)?;
         let there = self.parsed(&entries)?;
-        let is_complete = std::mem::replace(&mut self.is_complete, true);
-        let (slots, created) = self.seat(&there)?;
-        self.is_complete = is_complete;
-        let is_new: HashSet<u32> = created.iter().copied().collect();
-        for (entry, slot) in there.iter().zip(slots).filter(|(_, slot)| is_new.contains(slot)) {
-            self.take_in(entry, slot);
-        }
-        let over = self.forget_over(&created)?;
-        self.remove_partitions(&over)?;
-        self.warmed.extend(created);
+        self.admit_new(&there)?;
         self.is_complete = next.is_none();
         self.cursor = next.unwrap_or_default();
         if self.is_complete {
@@ -171,6 +162,21 @@ impl Partitions {
     fn parsed<'a>(&self, entries: &'a [StoredEntry]) -> Result<Vec<StoredRow<'a>>, StateError> {
         let there = entries.iter().filter(|(full_key, _)| self.gone.is_empty() || !self.gone.contains(full_key));
         there.map(|(full_key, value)| StoredRow::parse(Store::key_of(rows_table(), full_key), value)).collect()
+    }
+
+    /// Takes in rows of the store, whole partitions of them: those of partitions that are not here.
+    fn admit_new(&mut self, there: &[StoredRow<'_>]) -> Result<(), OperatorError> {
+        let is_complete = std::mem::replace(&mut self.is_complete, true);
+        let (slots, created) = self.seat(there)?;
+        self.is_complete = is_complete;
+        let is_new: HashSet<u32> = created.iter().copied().collect();
+        for (entry, slot) in there.iter().zip(slots).filter(|(_, slot)| is_new.contains(slot)) {
+            self.take_in(entry, slot);
+        }
+        let over = self.forget_over(&created)?;
+        self.remove_partitions(&over)?;
+        self.warmed.extend(created);
+        Ok(())
     }
 
     /// Takes a row of the store in.
@@ -229,16 +235,7 @@ impl Partitions {
             let times = self.times(&there, column)?;
             let mut times = times.values().iter();
             there.retain(|_| times.next().is_some_and(|time| *time <= until));
-            let is_complete = std::mem::replace(&mut self.is_complete, true);
-            let (slots, created) = self.seat(&there)?;
-            self.is_complete = is_complete;
-            let is_new: HashSet<u32> = created.iter().copied().collect();
-            for (entry, slot) in there.iter().zip(slots).filter(|(_, slot)| is_new.contains(slot)) {
-                self.take_in(entry, slot);
-            }
-            let over = self.forget_over(&created)?;
-            self.remove_partitions(&over)?;
-            self.warmed.extend(created);
+            self.admit_new(&there)?;
         }
         self.cold_times.retain(|time| *time > until);
         Ok(())

@@ -8,6 +8,7 @@
 use super::context::external;
 use super::window_tvf::position_of;
 use crate::SqlError;
+use crate::optimize::free;
 use arrow::datatypes::DataType;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -175,6 +176,10 @@ pub(super) struct UnnestsOverTables;
 impl AnalyzerRule for UnnestsOverTables {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|plan| match &plan {
+            LogicalPlan::SubqueryAlias(a) if stands_alone(&a.input) => {
+                let input = a.input.inputs()[0].clone();
+                Ok(Transformed::yes(LogicalPlanBuilder::from(input).alias(a.alias.clone())?.build()?))
+            }
             LogicalPlan::Join(join) if joins_unnest(join) => Ok(match over_table(join)? {
                 Some(plan) => Transformed::yes(plan),
                 None => Transformed::no(plan),
@@ -211,6 +216,11 @@ fn of_select(unnest: &datafusion_expr::Unnest) -> Result<LogicalPlan> {
         .map(|(at, (q, f))| Expr::Column(all[place(*at)].clone()).alias_qualified(q.cloned(), f.name()))
         .collect();
     LogicalPlanBuilder::from(plan).project(named)?.build()
+}
+
+/// A subquery that refers to nothing outside: the binder takes an UNNEST of a table within it for a reference to one around.
+fn stands_alone(plan: &LogicalPlan) -> bool {
+    matches!(plan, LogicalPlan::Subquery(s) if free(&s.subquery).is_empty())
 }
 
 /// Does the right side unnest a column of the left, over nothing else?

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub(super) type Names = BTreeMap<Column, Column>;
 
 /// The columns of queries around that a plan refers to, at any depth.
-pub(super) fn free(plan: &LogicalPlan) -> BTreeSet<Column> {
+pub(crate) fn free(plan: &LogicalPlan) -> BTreeSet<Column> {
     let mut found = match plan {
         LogicalPlan::Join(join) => {
             let mut right = free(&join.right);

@@ -34,7 +34,7 @@ mod subqueries;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use free::free_of;
+pub(crate) use free::{free, free_of};
 pub(crate) use nulls_alike::value_of;
 pub use subqueries::with_marks;
 

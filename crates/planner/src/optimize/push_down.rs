@@ -1,7 +1,7 @@
 //! Filters pushed down, but none below an aggregate without keys.
 //!
-//! DataFusion's rule pushes what names no column below any aggregate. An aggregate without GROUP BY, or with the grouping `()`, has a
-//! row over nothing too, which a filter that is false must take away.
+//! DataFusion's rule pushes conditions that name no column below any aggregate. An aggregate without GROUP BY, or with the grouping `()`, has a
+//! row over nothing too, which a condition that is false must take away. No other condition goes below these.
 
 use super::correlation::is_grouping_set;
 use datafusion_common::Result;
@@ -27,7 +27,6 @@ impl OptimizerRule for FiltersAboveTotals {
         if let LogicalPlan::Filter(filter) = &plan
             && let LogicalPlan::Aggregate(a) = filter.input.as_ref()
             && (a.group_expr.is_empty() || is_grouping_set(&a.group_expr))
-            && filter.predicate.column_refs().is_empty()
         {
             return Ok(Transformed::no(plan));
         }

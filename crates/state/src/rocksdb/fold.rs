@@ -9,12 +9,15 @@ use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, IngestExternalFileOptions, SstFile
 use std::fs;
 use std::path::Path;
 
-/// Bytes that are sorted at a time.
-const CHUNK_BYTES: usize = 64 << 20;
+/// Bytes that are sorted at a time: of a budget one part in so many, between these.
+const CHUNK_SHARE: usize = 16;
+const CHUNK_BYTES_MIN: usize = 4 << 20;
+const CHUNK_BYTES_MAX: usize = 64 << 20;
 /// The file on its way; it is not the database's yet.
 const FILE: &str = "folded.sst.tmp";
 
 /// Brings what the files of a journal say, in their order, into the database in `directory`. What was brought is safe to be brought again.
+/// One backend of a budget does so at a time: what is sorted stands beside hot sets, which are full as a rule when this begins.
 ///
 /// # Errors
 /// A file cannot be read or written, or is damaged.
@@ -24,6 +27,8 @@ pub(super) fn fold<'a>(
     budget: &MemoryBudget,
     files: impl Iterator<Item = (&'a Path, Parts)>,
 ) -> Result<(), StateError> {
+    let _alone = budget.folding.lock();
+    let chunk_bytes = (budget.size_bytes() / CHUNK_SHARE).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
     let mut chunk = Batch::new();
     for (file, parts) in files {
         read(file, parts, &mut |write| {
@@ -38,7 +43,7 @@ pub(super) fn fold<'a>(
                 return Ok(());
             }
             chunk.push(write);
-            if chunk.size_bytes() >= CHUNK_BYTES {
+            if chunk.size_bytes() >= chunk_bytes {
                 take_in(db, directory, budget, &chunk)?;
                 chunk.clear();
             }
@@ -52,19 +57,20 @@ fn take_in(db: &DB, directory: &Path, budget: &MemoryBudget, chunk: &Batch) -> R
     if chunk.is_empty() {
         return Ok(());
     }
-    let mut writes: Vec<WriteRef<'_>> = chunk.iter().collect();
-    // Stable: of equal keys the last is what holds.
-    writes.sort_by(|a, b| a.key().cmp(b.key()));
+    let key = |at: u32| chunk.get(at as usize).key();
+    let mut order: Vec<u32> = (0..chunk.len() as u32).collect();
+    // Of equal keys the last is what holds.
+    order.sort_unstable_by(|a, b| key(*a).cmp(key(*b)).then(a.cmp(b)));
     let path = directory.join(FILE);
     let failed = |e| error(directory, &e);
     let options = database(budget);
     let mut file = SstFileWriter::create(&options);
     file.open(&path).map_err(failed)?;
-    for (at, write) in writes.iter().enumerate() {
-        if writes.get(at + 1).is_some_and(|next| next.key() == write.key()) {
+    for (place, at) in order.iter().enumerate() {
+        if order.get(place + 1).is_some_and(|next| key(*next) == key(*at)) {
             continue;
         }
-        match write {
+        match chunk.get(*at as usize) {
             WriteRef::Put(key, value) => file.put(key, value),
             WriteRef::Delete(key) => file.delete(key),
             // None is left in a chunk.
