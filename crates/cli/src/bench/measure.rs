@@ -3,7 +3,7 @@
 use super::{queries, run_here};
 use crate::args::NexmarkArgs;
 use eddyline_checkpoint::Attempt;
-use eddyline_engine::{JobEvent, Listing, Observer, Progress, RunningJob, ScriptError, SqlError};
+use eddyline_engine::{JobEvent, JobMetrics, Listing, Observer, Progress, RunningJob, ScriptError, SqlError};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub(crate) struct Measurement {
     pub(crate) cpu_seconds: f64,
     /// The most memory the process ever had; `None` where the system does not tell.
     pub(crate) peak_bytes: Option<u64>,
+    /// What each operator that keeps something kept in memory at the end; in JSON alone.
+    pub(crate) state: Value,
     /// The checkpoints that were made, the last 100.
     pub(crate) checkpoints: Vec<Attempt>,
 }
@@ -43,6 +45,7 @@ impl Measurement {
             "cpu_seconds": self.cpu_seconds,
             "cpu_us_per_row": self.cpu_us_per_row(),
             "peak_bytes": self.peak_bytes,
+            "state": self.state,
             "checkpoints": self.checkpoints,
         })
     }
@@ -56,6 +59,7 @@ impl Measurement {
             seconds: value["seconds"].as_f64()?,
             cpu_seconds: value["cpu_seconds"].as_f64()?,
             peak_bytes: value["peak_bytes"].as_u64(),
+            state: value["state"].clone(),
             checkpoints: Vec::new(),
         })
     }
@@ -69,7 +73,7 @@ pub(crate) fn measure(args: &NexmarkArgs, name: &str, query: &str) -> Result<Mea
     let shards = args.shards.map(|n| ("execution.shards".to_owned(), n.to_string()));
     let mut stopwatch = Stopwatch::default();
     run_here(args.settings.iter().cloned().chain(shards), &queries::script(args, query), &mut stopwatch)?;
-    let (progress, cpu) = stopwatch.read.ok_or("no job ran")?;
+    let (progress, cpu, state) = stopwatch.read.ok_or("no job ran")?;
     Ok(Measurement {
         query: name.to_owned(),
         rows: progress.rows_in,
@@ -77,6 +81,7 @@ pub(crate) fn measure(args: &NexmarkArgs, name: &str, query: &str) -> Result<Mea
         seconds: progress.elapsed.as_secs_f64(),
         cpu_seconds: cpu.as_secs_f64(),
         peak_bytes: peak_bytes(),
+        state,
         checkpoints: Vec::new(),
     })
 }
@@ -84,7 +89,7 @@ pub(crate) fn measure(args: &NexmarkArgs, name: &str, query: &str) -> Result<Mea
 /// Waits for the job, and reads the clocks around it.
 #[derive(Default)]
 struct Stopwatch {
-    read: Option<(Progress, Duration)>,
+    read: Option<(Progress, Duration, Value)>,
 }
 
 impl Observer for Stopwatch {
@@ -103,9 +108,16 @@ impl Observer for Stopwatch {
                 break result;
             }
         };
-        self.read = Some((job.progress(), cpu_time().saturating_sub(cpu)));
+        let cpu = cpu_time().saturating_sub(cpu);
+        self.read = Some((job.progress(), cpu, state(&job.metrics())));
         ended.map_err(|e: SqlError| ScriptError::Job(e))
     }
+}
+
+/// What operators keep, those that keep something.
+fn state(metrics: &JobMetrics) -> Value {
+    let keeping = metrics.operators.iter().filter(|o| o.state_rows > 0);
+    keeping.map(|o| json!({"operator": o.kind, "node": o.node, "rows": o.state_rows, "bytes": o.state_bytes})).collect()
 }
 
 /// CPU time of all threads of this process, those that ended included.
