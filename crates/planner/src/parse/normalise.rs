@@ -209,9 +209,9 @@ fn one_form(expr: &mut Expr) -> Result<(), SqlError> {
         }
         Expr::Like { pattern, escape_char, .. } => patterns::like(pattern, escape_char),
         Expr::SimilarTo { .. } => patterns::similar(expr),
-        Expr::Cast { kind: CastKind::DoubleColon, expr: value, data_type, .. } => {
-            let error = refused("the cast ::").with_hint(format!("write CAST({value} AS {data_type})"));
-            Err(located(error, value.span()))
+        Expr::Cast { kind, .. } if *kind == CastKind::DoubleColon => {
+            *kind = CastKind::Cast;
+            Ok(())
         }
         _ => Ok(()),
     }

@@ -320,10 +320,6 @@ fn refusals() {
             "ERROR 0A000: other.t: catalogs and databases are not supported\nLINE 1: SELECT * FROM other.t\n                      ^\nHINT: write t; default_catalog.default_database.t is fine too",
         ),
         (
-            "SELECT 1::INT",
-            "ERROR 0A000: the cast :: is not supported\nLINE 1: SELECT 1::INT\n               ^\nHINT: write CAST(1 AS INT)",
-        ),
-        (
             "SELECT * FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts)))",
             "ERROR 42000: TUMBLE: argument SIZE is missing\nLINE 1: SELECT * FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts)))\n                            ^\nHINT: the arguments of TUMBLE are DATA, TIMECOL, SIZE, OFFSET",
         ),

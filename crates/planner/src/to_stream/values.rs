@@ -4,8 +4,9 @@ use super::stream::{Base, Facts, Stream};
 use crate::SqlError;
 use crate::bind::errors;
 use crate::checked::row_without_columns;
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use arrow::compute::concat;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion_common::DFSchema;
 use datafusion_expr::{EmptyRelation, Values};
 use eddyline_plan::{NodeId, OperatorSpec, ValuesSpec};
@@ -41,9 +42,8 @@ impl Builder<'_, '_> {
     }
 
     pub(super) fn values_node(&mut self, values: ValuesSpec) -> NodeId {
-        let shown = arrow::util::pretty::pretty_format_batches(std::slice::from_ref(&values.rows));
         self.graph.add(NewNode {
-            meaning: format!("values {}", shown.map(|s| s.to_string()).unwrap_or_default()),
+            meaning: meaning(&values.rows),
             schema: values.rows.schema(),
             spec: OperatorSpec::Values(values),
             inputs: vec![],
@@ -51,6 +51,22 @@ impl Builder<'_, '_> {
             of: vec![],
         })
     }
+}
+
+/// The rows as a text that no other rows have.
+fn meaning(rows: &RecordBatch) -> String {
+    let mut text = "values".to_owned();
+    let options = FormatOptions::new();
+    for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
+        text += &format!(" {} {}", field.name(), field.data_type());
+        // Every type can be shown; what could not would be told apart by its type.
+        let Ok(shown) = ArrayFormatter::try_new(column, &options) else { continue };
+        for row in 0..rows.num_rows() {
+            let cell = if column.is_null(row) { None } else { Some(shown.value(row).to_string()) };
+            text += &cell.map_or(" -".into(), |cell| format!(" {}:{cell}", cell.len()));
+        }
+    }
+    format!("{text} {}", rows.num_rows())
 }
 
 const REASON: &str = "the rows are written in the statement";
