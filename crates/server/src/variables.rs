@@ -33,7 +33,7 @@ const KNOWN: [(&str, &str, bool); 20] = [
 ];
 /// What only has one value here.
 const FIXED: [(&str, &[&str]); 6] = [
-    ("client_encoding", &["utf8", "utf-8", "unicode"]),
+    ("client_encoding", &["utf8", "unicode"]),
     ("standard_conforming_strings", &["on", "true", "1"]),
     ("bytea_output", &["hex"]),
     ("intervalstyle", &["postgres"]),
@@ -87,9 +87,12 @@ impl Variables {
             }
             return Ok(self.value(session, "TimeZone").map(|value| ("TimeZone".to_owned(), value)));
         }
-        if let (Some((_, allowed)), Some(value)) = (FIXED.iter().find(|(fixed, _)| *fixed == lower), value)
-            && !allowed.contains(&value.to_ascii_lowercase().as_str())
-        {
+        if let (Some((_, allowed)), Some(value)) = (FIXED.iter().find(|(fixed, _)| *fixed == lower), value) {
+            // 'utf-8' in quotes is UTF8 too, as in Postgres: signs do not count.
+            let plain: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
+            if allowed.contains(&plain.to_ascii_lowercase().as_str()) {
+                return Ok(self.told_of(session, &lower));
+            }
             let message = format!("parameter \"{name}\" cannot be \"{value}\"");
             return Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint(format!("it is {}", allowed[0])));
         }
@@ -105,8 +108,13 @@ impl Variables {
             Some(value) => drop(self.values.insert(lower.clone(), value)),
             None => drop(self.values.remove(&lower)),
         }
-        let reported = KNOWN.iter().find(|(known, _, told)| *told && known.eq_ignore_ascii_case(&lower));
-        Ok(reported.and_then(|(known, ..)| Some(((*known).to_owned(), self.value(session, known)?))))
+        Ok(self.told_of(session, &lower))
+    }
+
+    /// Name and value of a variable that clients are told of.
+    fn told_of(&self, session: &Session, lower: &str) -> Option<(String, String)> {
+        let (known, ..) = KNOWN.iter().find(|(known, _, told)| *told && known.eq_ignore_ascii_case(lower))?;
+        Some(((*known).to_owned(), self.value(session, known)?))
     }
 
     /// Takes all variables back.

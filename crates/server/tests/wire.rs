@@ -231,6 +231,8 @@ async fn variables_are_kept_and_shown() {
     let client = bench.client().await;
     assert_eq!(simple(&client, "SET my.own TO 'x'; SHOW my.own").await, ["=0", "x", "=0"]);
     assert_eq!(simple(&client, "SHOW server_version").await[0], "15.0");
+    assert_eq!(simple(&client, "SET client_encoding TO '''utf-8'''; SHOW client_encoding").await[1], "UTF8");
+    assert!(client.simple_query("SET client_encoding TO 'latin1'").await.is_err());
     assert_eq!(simple(&client, "SET TIME ZONE 'Europe/Berlin'; SHOW TimeZone").await[1], "Europe/Berlin");
     assert_eq!(client.simple_query("SHOW nobody_knows").await.unwrap_err().code(), Some(&SqlState::UNDEFINED_OBJECT));
     assert_eq!(simple(&client, "SELECT current_database(), current_user").await[0], "dev|root");
