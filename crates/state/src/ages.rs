@@ -65,7 +65,7 @@ impl Ages {
         is_gone: impl Fn(&[u8]) -> bool,
     ) -> Result<Vec<Vec<u8>>, StateError> {
         let Some(now_ms) = self.now_ms else { return Ok(Vec::new()) };
-        let Piece { entries, next } = store.piece(table.0, &self.cursor, entries_max)?;
+        let Piece { entries, next } = store.entries_from(table.0, &self.cursor, entries_max)?;
         self.cursor = next.unwrap_or_default();
         let (mut over, mut begun) = (Vec::new(), Vec::new());
         for (full_key, value) in entries.into_iter().filter(|(full_key, _)| !is_gone(full_key)) {

@@ -38,7 +38,7 @@ pub use error::StateError;
 pub use idle::Idle;
 pub use memory::MemoryBackend;
 pub use memory_budget::{HotShare, MEMORY_BUDGET_MIN, MemoryBudget};
-pub use row_table::{RowTable, RowTableSpec, StoredRows};
+pub use row_table::{LooseRows, RowTable, RowTableSpec, StoredRows};
 pub use slot_table::{Encode, HashKeys, Load, SlotTable, make_room};
 pub use store::{EachEntry, EachLed, LedEntry, Piece, Store, StoredEntry, Table, TableId};
 pub use tag_index::{TagIndex, tag_of};

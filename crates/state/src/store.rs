@@ -193,13 +193,30 @@ impl Store {
     /// # Errors
     /// The backend cannot be read.
     pub fn piece(&self, table: TableId, from: &[u8], entries_max: usize) -> Result<Piece, StateError> {
+        self.cut(table, from, entries_max, |last, full| lead_of(last) != lead_of(full))
+    }
+
+    /// As [`piece`](Self::piece), of at most `entries_max` entries, whatever their leads.
+    ///
+    /// # Errors
+    /// The backend cannot be read.
+    pub fn entries_from(&self, table: TableId, from: &[u8], entries_max: usize) -> Result<Piece, StateError> {
+        self.cut(table, from, entries_max, |_, _| true)
+    }
+
+    /// Entries until there are `entries_max` and `may_cut` allows it between the last and the next full key.
+    fn cut(
+        &self,
+        table: TableId,
+        from: &[u8],
+        entries_max: usize,
+        may_cut: impl Fn(&[u8], &[u8]) -> bool,
+    ) -> Result<Piece, StateError> {
         let begin = self.prefix(table, self.owned.start);
         let end = self.prefix(table, self.owned.end);
         let mut piece = Piece::default();
         let scanned = self.backend.scan(if from.is_empty() { &begin } else { from }, &end, &mut |full, value| {
-            if piece.entries.len() >= entries_max
-                && piece.entries.last().is_some_and(|(last, _)| lead_of(last) != lead_of(full))
-            {
+            if piece.entries.len() >= entries_max && piece.entries.last().is_some_and(|(last, _)| may_cut(last, full)) {
                 piece.next = Some(full.to_vec());
                 return Err(stop());
             }

@@ -13,6 +13,9 @@ const USED: u8 = 4;
 /// Rows that are looked at at a time to be left.
 const LEFT_AT_ONCE: usize = 256;
 
+/// Up to so many rows of a side without keys stay in memory: whatever changes, they would be read back at once.
+const KEPT: usize = if cfg!(test) { 4 } else { 8192 };
+
 /// Rows that go, by key.
 #[derive(Default)]
 pub(super) struct Departures {
@@ -117,6 +120,16 @@ impl Side {
         if let Some(by_time) = &mut self.by_time {
             self.cold_times.extend(times.iter().map(|(time, _)| *time));
             by_time.leave(times);
+        }
+        Ok(())
+    }
+
+    /// Leaves all rows to the store, unless they are few; everything has been written. For a side without keys.
+    pub(super) fn leave_all(&mut self) -> Result<(), OperatorError> {
+        if self.table.len() > KEPT {
+            let gone = self.departures(&self.table.slots())?;
+            self.unlink(&gone)?;
+            self.table.leave(&gone.rows);
         }
         Ok(())
     }

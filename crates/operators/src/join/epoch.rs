@@ -67,6 +67,11 @@ impl Side {
         came.chain(went).collect()
     }
 
+    /// Did the key of a head come in this epoch?
+    pub(super) fn is_fresh(&self, head: u32) -> bool {
+        self.table.is_marked(head, FRESH)
+    }
+
     /// What the changes of this epoch come to, by row: of what is taken back no more than there was, because the rest was
     /// forgotten.
     pub(super) fn effects(&mut self) -> Vec<(u32, i64)> {

@@ -23,8 +23,9 @@
 //! 16 rows each costs another 4 to 5, or 9 to 10 where rows may be taken back.
 //!
 //! When memory is short, keys that were not used for long are left to the store with all their rows, and brought in again when a row of either
-//! side asks for them; after a restart all are there, unless they are few. (Not without keys: then everything is in memory.) Keys that go by their time
-//! are brought in when it has come: then all that the store has is looked through.
+//! side asks for them; after a restart all are there, unless they are few. Keys that go by their time
+//! are brought in when it has come: then all that the store has is looked through. Without keys all rows of a side leave at once, and are gone
+//! through, a piece at a time, in every epoch in which the other side changes ([`loose`]).
 //!
 //! A side that is never retracted keeps its rows as they come (tables 2 and 3): equal rows apart, and nobody looks for them.
 //!
@@ -65,6 +66,7 @@ mod chains;
 mod counts;
 mod departure;
 mod epoch;
+mod loose;
 mod operator;
 mod order;
 mod ranged;

@@ -20,24 +20,25 @@ use eddyline_state::{Store, Table};
 pub(super) struct Join {
     pub(super) spec: JoinSpec,
     pub(super) output: SchemaRef,
-    inputs: [SchemaRef; 2],
+    pub(super) inputs: [SchemaRef; 2],
     left_width: usize,
     /// The key columns of each side.
     key_columns: [Vec<usize>; 2],
     /// Of which sides rows are put out alone.
     pub(super) single: [bool; 2],
-    residual: Option<Residual>,
+    pub(super) residual: Option<Residual>,
     pub(super) sides: [Side; 2],
     /// How the rows of a side are met by ranges of the other.
-    ranging: [Option<Ranging>; 2],
+    pub(super) ranging: [Option<Ranging>; 2],
     /// Where the ranges of a side's rows end.
-    until: [Option<Order>; 2],
+    pub(super) until: [Option<Order>; 2],
     /// Of which sides matches are counted row by row.
     pub(super) counted: [bool; 2],
-    /// Changes of this epoch, of sides whose rows may have been forgotten before they are taken back.
-    gathered: [Vec<ChangeBatch>; 2],
-    /// Of which sides changes are gathered.
-    gathers: [bool; 2],
+    /// Changes of this epoch, of sides whose rows may have been forgotten before they are taken back; of both where rows without keys
+    /// are not all in memory.
+    pub(super) gathered: [Vec<ChangeBatch>; 2],
+    /// Of which sides changes are gathered because rows are forgotten.
+    pub(super) gathers: [bool; 2],
     pairs: Pairs,
 }
 
@@ -277,26 +278,59 @@ impl Join {
         }
     }
 
-    /// Adds what was gathered of a side, and joins what has an effect.
-    fn take_gathered(&mut self, side: usize, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+    /// Joins a batch with what is in memory of the other side, and adds it to its own. `met`: how many other rows each matches, if any are known.
+    pub(super) fn arrive(
+        &mut self,
+        side: usize,
+        changes: &ChangeBatch,
+        met: &[i64],
+        ctx: &mut Context<'_>,
+    ) -> Result<(), OperatorError> {
         let now_ms = ctx.moment().wall_ms;
-        for changes in std::mem::take(&mut self.gathered[side]) {
+        let hashes = changes.key_hashes(&self.key_columns[side])?;
+        let mut matches = self.pair(side, changes, &hashes, ctx)?;
+        matches.iter_mut().zip(met).for_each(|(matches, met)| *matches += met);
+        self.sides[side].bring_in(&columns(changes, &self.key_columns[side]), &hashes)?;
+        let touches = self.single[side] || !self.spec.append_only[side];
+        self.sides[side].add(changes, &hashes, touches, now_ms)?;
+        self.sides[side].count_new(&matches);
+        Ok(())
+    }
+
+    /// Adds changes of a side, and joins what has an effect.
+    pub(super) fn take_effects(
+        &mut self,
+        side: usize,
+        gathered: &[ChangeBatch],
+        ctx: &mut Context<'_>,
+    ) -> Result<(), OperatorError> {
+        let now_ms = ctx.moment().wall_ms;
+        for changes in gathered {
             let hashes = changes.key_hashes(&self.key_columns[side])?;
-            self.sides[side].bring_in(&columns(&changes, &self.key_columns[side]), &hashes)?;
-            self.sides[side].add(&changes, &hashes, true, now_ms)?;
+            self.sides[side].bring_in(&columns(changes, &self.key_columns[side]), &hashes)?;
+            self.sides[side].add(changes, &hashes, true, now_ms)?;
         }
-        for effect in self.sides[side].effects().chunks(BATCH_ROWS_MAX) {
+        let effects = self.sides[side].effects();
+        // What the store alone has is gone through once.
+        let met = if self.is_loose() { self.meet_loose(side, &self.effect(side, &effects)?, ctx)? } else { Vec::new() };
+        for (at, effect) in effects.chunks(BATCH_ROWS_MAX).enumerate() {
             let slots: Vec<u32> = effect.iter().map(|(slot, _)| *slot).collect();
-            let options = RecordBatchOptions::new().with_row_count(Some(slots.len()));
-            let rows = self.sides[side].row(&slots)?;
-            let rows = RecordBatch::try_new_with_options(self.inputs[side].clone(), rows, &options)?;
-            let changes =
-                ChangeBatch::new(rows, Weights::from_vec(effect.iter().map(|(_, weight)| *weight).collect()))?;
+            let changes = self.effect(side, effect)?;
             let hashes = changes.key_hashes(&self.key_columns[side])?;
-            let matches = self.pair(side, &changes, &hashes, ctx)?;
+            let mut matches = self.pair(side, &changes, &hashes, ctx)?;
+            matches.iter_mut().zip(met.iter().skip(at * BATCH_ROWS_MAX)).for_each(|(matches, met)| *matches += met);
             self.sides[side].count_came(&slots, &matches);
         }
         Ok(())
+    }
+
+    /// Rows of a side with what became of them in this epoch.
+    fn effect(&self, side: usize, effect: &[(u32, i64)]) -> Result<ChangeBatch, OperatorError> {
+        let slots: Vec<u32> = effect.iter().map(|(slot, _)| *slot).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(slots.len()));
+        let rows = self.sides[side].row(&slots)?;
+        let rows = RecordBatch::try_new_with_options(self.inputs[side].clone(), rows, &options)?;
+        Ok(ChangeBatch::new(rows, Weights::from_vec(effect.iter().map(|(_, weight)| *weight).collect()))?)
     }
 
     /// Puts out what stands alone and changed, and forgets rows that are gone.
@@ -310,7 +344,7 @@ impl Join {
         let single = self.single;
         for side in (0..2).filter(|side| single[*side]) {
             if !self.counted[side] {
-                self.flip_rows(side, &gone[1 - side])?;
+                self.flip_rows(side, &gone[1 - side], ctx)?;
             }
             if !self.spec.on_close {
                 let singles = self.changed(side, &gone[1 - side])?;
@@ -325,11 +359,12 @@ impl Join {
     }
 
     /// Flips the rows of keys that began or ceased to match.
-    fn flip_rows(&mut self, side: usize, gone: &Departures) -> Result<(), OperatorError> {
+    fn flip_rows(&mut self, side: usize, gone: &Departures, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         let turned = self.sides[1 - side].turned_keys(gone);
-        if turned.is_empty() {
+        if turned.is_empty() || self.has_loose(1 - side)? {
             return Ok(());
         }
+        self.flip_loose(side, self.sides[1 - side].is_fresh(turned[0]), ctx)?;
         let keys = self.sides[1 - side].keys(&turned)?;
         self.sides[side].bring_in_all(&keys, turned.len())?;
         let heads = self.sides[side].find_all(&keys, turned.len())?;
@@ -384,17 +419,11 @@ impl Operator for Join {
         }
         let now_ms = ctx.moment().wall_ms;
         self.sides.iter_mut().try_for_each(|side| side.forget_idle(now_ms))?;
-        if self.gathers[input] {
+        if self.gathers[input] || self.is_loose() {
             self.gathered[input].push(changes);
             return Ok(());
         }
-        let hashes = changes.key_hashes(&self.key_columns[input])?;
-        let matches = self.pair(input, &changes, &hashes, ctx)?;
-        self.sides[input].bring_in(&columns(&changes, &self.key_columns[input]), &hashes)?;
-        let touches = self.single[input] || !self.spec.append_only[input];
-        self.sides[input].add(&changes, &hashes, touches, now_ms)?;
-        self.sides[input].count_new(&matches);
-        Ok(())
+        self.arrive(input, &changes, &[], ctx)
     }
 
     fn advance(&mut self, watermark: Watermark, ctx: &mut Context<'_>) -> Result<Watermark, OperatorError> {
@@ -410,9 +439,14 @@ impl Operator for Join {
     }
 
     fn flush(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
-        let gathers = self.gathers;
-        for side in (0..2).filter(|side| gathers[*side]) {
-            self.take_gathered(side, ctx)?;
+        let is_loose = self.is_loose();
+        for (side, gathers) in self.gathers.into_iter().enumerate() {
+            if is_loose {
+                self.take_loose(side, ctx)?;
+            } else if gathers {
+                let gathered = std::mem::take(&mut self.gathered[side]);
+                self.take_effects(side, &gathered, ctx)?;
+            }
         }
         self.settle(ctx)?;
         let now_ms = ctx.moment().wall_ms;

@@ -201,6 +201,16 @@ impl Side {
         order.values_in(changes)
     }
 
+    /// The numbers of the rows of a batch, in their order; `None` without one.
+    pub(super) fn ordered_changes(&self, changes: &ChangeBatch) -> Result<Option<Ordered>, OperatorError> {
+        let Some(order) = &self.order else { return Ok(None) };
+        let mut ordered = order.none();
+        for (row, value) in order.values_in(changes)?.into_iter().enumerate() {
+            value.into_iter().for_each(|value| ordered.insert(value, row as u32));
+        }
+        Ok(Some(ordered))
+    }
+
     /// What rows are ordered by; nothing without an order.
     pub(super) fn values_of(&self, slots: &[u32]) -> Result<Vec<Option<i128>>, OperatorError> {
         let Some(order) = &self.order else { return Ok(Vec::new()) };

@@ -52,6 +52,16 @@ impl Ranging {
     }
 }
 
+impl Ranging {
+    /// From where to where the rows stand that a row of this value meets, whose range ends at `end` if it does. `from` may be
+    /// behind `to`: then there are none.
+    pub(super) fn stretch(&self, value: i128, end: i128) -> (Option<Place>, Option<Place>) {
+        let place = Some(Place { value, is_after: self.is_after });
+        let end = self.until.map(|with| Place { value: end, is_after: with == self.upward });
+        if self.upward { (place, end) } else { (end, place) }
+    }
+}
+
 /// The head of a row's key on the other side, its value, the row, and the value at which its range ends, if it does.
 pub(super) type Seeking = (u32, i128, u32, i128);
 
@@ -99,12 +109,11 @@ struct Stretches {
 impl Stretches {
     /// The stretches of the rows of one key, which are in the order of their values.
     fn cut(&mut self, rows: &[Seeking], changes: &ChangeBatch) {
-        let Ranging { upward, is_after, until, are_alike } = self.ranging;
+        let Ranging { upward, is_after, are_alike, .. } = self.ranging;
         let place = |row: &Seeking| Some(Place { value: row.1, is_after });
         let weight = |row: &Seeking| changes.weights().at(row.2 as usize);
         if !are_alike {
-            let end = |row: &Seeking| until.map(|with| Place { value: row.3, is_after: with == upward });
-            let range = |row: &Seeking| if upward { (place(row), end(row)) } else { (end(row), place(row)) };
+            let range = |row: &Seeking| self.ranging.stretch(row.1, row.3);
             let stretches = rows.iter().map(|row| (row.2, weight(row), range(row).0, range(row).1));
             self.found.extend(stretches.filter(|(_, _, from, to)| to.is_none() || from < to));
             return;

@@ -38,6 +38,9 @@ impl Join {
         if self.counted[side] {
             return Ok(slots.iter().map(|slot| self.sides[side].matches[*slot as usize] > 0).collect());
         }
+        if !slots.is_empty() && self.has_loose(1 - side)? {
+            return Ok(vec![true; slots.len()]);
+        }
         let keys = self.sides[side].keys(slots)?;
         self.sides[1 - side].bring_in_all(&keys, slots.len())?;
         let heads = self.sides[1 - side].find_all(&keys, slots.len())?;

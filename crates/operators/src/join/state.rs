@@ -41,8 +41,6 @@ pub(super) struct Side {
     pub(super) by_time: Option<SlotsByTime>,
     /// Whether what the other side puts out depends on which keys are here.
     pub(super) is_followed: bool,
-    /// Keys may be left to the store alone.
-    pub(super) is_lazy: bool,
     /// Whether it is noted which keys are used: once some were left to the store.
     pub(super) counts_uses: bool,
     /// Where leaving goes on.
@@ -89,8 +87,6 @@ impl Side {
         let types: Vec<DataType> = stored.iter().map(|c| input.field(*c).data_type().clone()).collect();
         let name = ["left rows", "right rows"][side];
         let is_plain = spec.append_only[side];
-        // Without keys every row is looked at for every row of the other side.
-        let is_lazy = !keys.is_empty();
         let (mut counts, mut matches) = (Counts::default(), Vec::new());
         let mut load =
             |slot: u32, bytes: &[u8]| load(&mut counts, counts_matches.then_some(&mut matches), slot, bytes, name);
@@ -100,7 +96,7 @@ impl Side {
             id: table_id(side, is_plain),
             distribution: keys.len(),
             is_distinct: !is_plain,
-            lazily: is_lazy.then_some(LOADED_AT_OPEN),
+            lazily: Some(LOADED_AT_OPEN),
             ttl_ms,
         };
         let table = RowTable::open(table, store, &mut load)?;
@@ -120,7 +116,6 @@ impl Side {
             is_followed,
             counts_uses: false,
             hand: 0,
-            is_lazy,
             cold_times: BTreeSet::new(),
             fresh: Vec::new(),
             slots: Vec::new(),
@@ -132,7 +127,7 @@ impl Side {
     }
 
     /// Links rows that were in the store.
-    fn link_stored(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
+    pub(super) fn link_stored(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
         self.make_room();
         // Their keys are not new.
         let is_followed = std::mem::replace(&mut self.is_followed, false);
@@ -380,7 +375,7 @@ pub(crate) fn read_side(
     Ok(())
 }
 
-fn load(
+pub(super) fn load(
     counts: &mut Counts,
     matches: Option<&mut Vec<i64>>,
     slot: u32,
@@ -399,7 +394,7 @@ fn load(
     Ok(())
 }
 
-fn damaged(table: &str) -> StateError {
+pub(super) fn damaged(table: &str) -> StateError {
     StateError::Corrupt { table: table.into(), message: "an entry has not the length of a weight and a count".into() }
 }
 
@@ -421,10 +416,14 @@ impl Table for Side {
     }
 
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
-        if !self.is_lazy || self.table.is_empty() {
+        if self.table.is_empty() {
             return Ok(());
         }
         self.persist()?;
+        if self.keys == 0 {
+            // For whatever changes, all of them are gone through.
+            return self.leave_all().map_err(|error| self.of_state(error));
+        }
         let count = (bytes as u128 * self.table.len() as u128).div_ceil(self.taken_bytes().max(1) as u128) as usize;
         self.leave_keys(count).map_err(|error| self.of_state(error))
     }
@@ -441,7 +440,8 @@ impl Table for Side {
         if self.is_whole() {
             return Ok(());
         }
-        self.bring_in_more(entries_max).map_err(|error| self.of_state(error))
+        let brought = if self.keys == 0 { self.bring_in_next(entries_max) } else { self.bring_in_more(entries_max) };
+        brought.map_err(|error| self.of_state(error))
     }
 
     fn len(&self) -> usize {

@@ -467,6 +467,7 @@ proptest! {
         kind in proptest::sample::select(KINDS.to_vec()),
         residual: bool,
         keyless: bool,
+        tight: bool,
         append_only in proptest::sample::select(vec![[false, false], [false, true], [true, false]]),
         waits in proptest::collection::vec(0..4i64, 1..20),
         steps in steps(),
@@ -478,7 +479,8 @@ proptest! {
             append_only,
             ..spec(kind)
         };
-        let mut h = Harness::forgetting(OperatorSpec::Join(spec.clone()), &[left(), right()], ttl_ms).expect("builds");
+        let h = Harness::forgetting(OperatorSpec::Join(spec.clone()), &[left(), right()], ttl_ms).expect("builds");
+        let mut h = h.tight(tight);
         let mut tables: [Vec<Row>; 2] = [vec![], vec![]];
         let (mut wall_ms, mut waits) = (0, waits.into_iter().cycle());
         let everything = (0..2).flat_map(|side| (0..300).map(move |_| Step::Retract(side, 0)));
@@ -511,6 +513,44 @@ proptest! {
             prop_assert_eq!((h.state().len(), h.stored()), (0, 0));
         }
     }
+}
+
+/// Without keys: ten rows a side leave memory, come back to it, and meet what changes meanwhile and after a restart.
+#[test]
+fn rows_without_keys_are_left_to_the_store_and_met_there() {
+    let spec = JoinSpec { on: vec![], residual: Some(a_below_b()), ..spec(JoinKind::Inner) };
+    let mut h = join(&spec).tight(true);
+    let rows = |side: usize, of: std::ops::Range<i64>| -> String {
+        of.map(|n| format!("+ {}\n", line(side, &(Some("x"), Some(n))))).collect()
+    };
+    h.process_on(0, &rows(0, 0..10)).expect("processes");
+    h.process_on(1, &rows(1, -10..0)).expect("processes");
+    assert_eq!(h.flush().expect("flushes"), "");
+    assert_eq!((h.state(), h.stored()), (vec![], 20));
+    h.process_on(1, "+ 2 y").expect("processes");
+    assert_eq!(h.flush().expect("flushes"), "+ x 0 2 y\n+ x 1 2 y\n");
+    h.restart().expect("restarts");
+    assert_eq!(h.state(), [], "nothing is loaded");
+    h.process_on(0, "- x 1").expect("processes");
+    assert_eq!(h.flush().expect("flushes"), "- x 1 2 y\n");
+    h.process_on(1, "- 2 y\n+ 1 y").expect("processes");
+    assert_eq!(h.flush().expect("flushes"), "+ x 0 1 y\n- x 0 2 y\n");
+    h.process_on(0, "- x 1").expect("processes");
+    assert!(matches!(h.flush(), Err(OperatorError::Retraction { .. })), "it is not there any more");
+}
+
+/// Where pairs show nothing of a threshold, what lies on the same side of the old and the new one is not put out.
+#[test]
+fn a_threshold_that_moves_puts_out_what_lies_between() {
+    let spec = JoinSpec { on: vec![], residual: Some(a_below_b()), output: vec![1], ..spec(JoinKind::Inner) };
+    let mut h = join(&spec).tight(true);
+    h.process_on(0, &(0..10).map(|n| format!("+ x {n}\n")).collect::<String>()).expect("processes");
+    h.process_on(1, "+ 5 y").expect("processes");
+    h.flush().expect("flushes");
+    h.process_on(1, "- 5 y\n+ 7 y").expect("processes");
+    let batches = h.flush_batches().expect("flushes");
+    assert_eq!(batches.iter().map(ChangeBatch::num_rows).sum::<usize>(), 2);
+    assert_eq!(h.content(), "+ 0\n+ 1\n+ 2\n+ 3\n+ 4\n+ 5\n+ 6\n");
 }
 
 #[test]
@@ -585,9 +625,10 @@ fn rows_take_twice_their_size_at_most() {
 proptest! {
     #[test]
     fn what_is_forgotten_does_not_depend_on_memory(
-        kind in proptest::sample::select(KINDS.to_vec()), residual: bool, plain: bool, touches in touches(true)
+        kind in proptest::sample::select(KINDS.to_vec()), residual: bool, plain: bool, keyless: bool, touches in touches(true)
     ) {
-        let spec = JoinSpec { residual: residual.then(a_below_b), append_only: [plain; 2], ..spec(kind) };
+        let on = if keyless { vec![] } else { vec![(0, 1)] };
+        let spec = JoinSpec { on, residual: residual.then(a_below_b), append_only: [plain; 2], ..spec(kind) };
         let (left_rows, right_rows) =
             (["x 1", "x 2", "y 1", "z 1", "u 1", "NULL 1"], ["1 x", "2 x", "1 y", "3 y", "1 z", "1 v"]);
         let touches: Vec<_> = touches.into_iter().filter(|touch| !(plain && touch.takes)).collect();

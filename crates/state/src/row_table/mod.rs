@@ -6,6 +6,8 @@
 //! than that of any row it was opened with, so what it writes never meets what was written before, whatever shards the rows
 //! come from: rows of one distribution key have been written on one shard at any time, and move together.
 
+mod loose;
+
 use crate::ages::{Ages, Stored, put_head_of};
 use crate::lead::{NOTES, length_of};
 use crate::slot_table::key_column::{Created, KeyColumn, canonical_column, key_column, make_room};
@@ -19,6 +21,8 @@ use eddyline_changes::KeyGroup;
 use eddyline_changes::hash::hash_columns;
 use std::collections::HashSet;
 use std::ops::Range;
+
+pub use loose::LooseRows;
 
 /// Entries that are read from the store at a time.
 const SCAN_BATCH: usize = 4096;
@@ -46,7 +50,7 @@ pub struct RowTableSpec<'a> {
     /// No two rows are ever equal when the table is persisted.
     pub is_distinct: bool,
     /// `Some`: rows may be in the store alone, and are brought in by their leading `distribution` columns when they are asked
-    /// for; when the table is opened, all are if there are no more than this. `None`: all are in memory always.
+    /// for (without such columns as [`LooseRows`]); when the table is opened, all are if there are no more than this. `None`: all are in memory always.
     pub lazily: Option<usize>,
     /// `Some`: rows that are not [touched](RowTable::touch) for so long are to be forgotten.
     pub ttl_ms: Option<u64>,
