@@ -5,7 +5,8 @@ use crate::collect::{CHANNEL, COLLECT};
 use crate::ddl;
 use crate::error::{from_catalog, of_arrow};
 use crate::job::{self, Epochs, JobEvent};
-use crate::kept::{KEPT, Reads, Registration, options};
+use crate::kept::{self, KEPT, Reads, Registration, options, replaced};
+use crate::reservation::Reservation;
 use crate::session::{Planned, created_message};
 use crate::{Outcome, ResultTable, ScriptError, Session};
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
@@ -22,10 +23,6 @@ use std::time::Duration;
 
 /// SQLSTATE of something that cannot go because others are made from it.
 const DEPENDENT_OBJECTS: &str = "2BP01";
-/// SQLSTATE of a NULL in a column that is NOT NULL.
-const NULL_VALUE: &str = "23502";
-/// SQLSTATE of a statement that can be repeated: another session was in its way.
-const SERIALIZATION: &str = "40001";
 /// How long to wait for the next rows before looking again.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -59,21 +56,34 @@ impl Session {
         let feeds = self.instance.database().snapshots(&tables)?;
         let now = self.instance.catalog();
         if let Some(table) = tables.iter().find(|table| now.object(table) != self.catalog.object(table)) {
-            let message = format!("another session has changed table {table} while this statement was planned");
-            return Err(SqlError::new(SERIALIZATION, message).with_hint("repeat the statement"));
+            return Err(replaced(table));
         }
         Ok(self.engine.kept().register(number, &feeds))
+    }
+
+    /// Has the rows of a table that the engine keeps to itself, and sees it as it is now.
+    ///
+    /// # Errors
+    /// Cancelled while it waits; the table is gone meanwhile, or was replaced.
+    fn alone(&mut self, name: &str) -> Result<Alone, SqlError> {
+        let reserved = self.instance.write(name, &self.canceller)?;
+        self.refresh();
+        let table = self.catalog.table(name).map_err(from_catalog)?.clone();
+        if !table.is_kept() {
+            return Err(replaced(name));
+        }
+        let target = self.instance.database().target(name, &table.physical_schema())?;
+        Ok(Alone { table, target, _reserved: reserved })
     }
 
     /// INSERT INTO a table that the engine keeps.
     ///
     /// # Errors
     /// A query that cannot be planned or computed, or does not end; a key that is there already.
-    pub(crate) fn insert(&self, insert: &Insert) -> Result<Outcome, ScriptError> {
-        let table = self.catalog.table(&insert.table).map_err(from_catalog)?;
-        let _alone = self.instance.write(&table.name, &self.canceller)?;
+    pub(crate) fn insert(&mut self, insert: &Insert) -> Result<Outcome, ScriptError> {
+        let Alone { table, target, _reserved } = self.alone(&insert.table)?;
         let rows = self.computed(&insert.query, table.as_ref().clone(), insert.columns.clone(), insert.position)?;
-        self.instance.database().insert(&table.name, &rows, insert.conflict)?;
+        self.instance.database().insert(&target, &rows, insert.conflict)?;
         Ok(changed(&rows, "inserted into", &table.name))
     }
 
@@ -106,10 +116,13 @@ impl Session {
     /// # Errors
     /// The table has changed since its columns were asked for; a NULL where there must be none.
     pub fn copy_into(&mut self, table: &str, rows: &RecordBatch) -> Result<usize, SqlError> {
-        self.refresh();
-        let table = self.catalog.table(table).map_err(from_catalog)?.clone();
-        let _alone = self.instance.write(&table.name, &self.canceller)?;
+        let Alone { table, target, _reserved } = self.alone(table)?;
         let schema = table.physical_schema();
+        let fits =
+            |field: &FieldRef| schema.field_with_name(field.name()).is_ok_and(|f| f.data_type() == field.data_type());
+        if !rows.schema().fields().iter().all(fits) {
+            return Err(replaced(&table.name));
+        }
         let column = |field: &FieldRef| {
             let found = rows.column_by_name(field.name()).cloned();
             found.unwrap_or_else(|| new_null_array(field.data_type(), rows.num_rows()))
@@ -118,11 +131,11 @@ impl Session {
         let mut both = schema.fields().iter().zip(&columns);
         if let Some((field, _)) = both.find(|(field, column)| !field.is_nullable() && column.null_count() > 0) {
             let message = format!("column {} of table {} is NOT NULL and got a NULL", field.name(), table.name);
-            return Err(SqlError::new(NULL_VALUE, message));
+            return Err(SqlError::new(SqlError::NULL_VALUE, message));
         }
-        let whole = RecordBatch::try_new(schema, columns);
+        let whole = RecordBatch::try_new(schema.clone(), columns);
         let whole = whole.map_err(|e| SqlError::new(of_arrow(&e), format!("rows of another table: {e}")))?;
-        self.instance.database().insert(&table.name, &whole, None)?;
+        self.instance.database().insert(&target, &whole, None)?;
         Ok(whole.num_rows())
     }
 
@@ -131,11 +144,10 @@ impl Session {
     /// # Errors
     /// As [`insert`](Self::insert); then there is no such table.
     pub(crate) fn fill(&mut self, name: &str, query: &Query, position: TextPosition) -> Result<Outcome, ScriptError> {
-        let table = self.catalog.table(name).map_err(from_catalog)?.as_ref().clone();
         let rows = {
-            let _alone = self.instance.write(name, &self.canceller)?;
-            let rows = self.computed(query, table, Vec::new(), position);
-            rows.and_then(|rows| Ok(self.instance.database().insert(name, &rows, None).map(|()| rows)?))
+            let Alone { table, target, _reserved } = self.alone(name)?;
+            let rows = self.computed(query, table.as_ref().clone(), Vec::new(), position);
+            rows.and_then(|rows| Ok(self.instance.database().insert(&target, &rows, None).map(|()| rows)?))
         };
         match rows {
             Ok(rows) => {
@@ -154,8 +166,10 @@ impl Session {
     ///
     /// # Errors
     /// As [`insert`](Self::insert); a table that is not kept, a column that is not there.
-    pub(crate) fn update(&self, update: &Update) -> Result<Outcome, ScriptError> {
-        let table = self.changed(&update.table, update.position)?;
+    pub(crate) fn update(&mut self, update: &Update) -> Result<Outcome, ScriptError> {
+        self.changed(&update.table, update.position)?;
+        let Alone { table, target, _reserved } = self.alone(&update.table)?;
+        let table = table.as_ref();
         let columns: Vec<&Column> = physical(table).collect();
         for assignment in &update.assignments {
             if !columns.iter().any(|c| c.name == assignment.column) {
@@ -169,7 +183,6 @@ impl Session {
             }
         }
         let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
-        let _alone = self.instance.write(&table.name, &self.canceller)?;
         // What is computed is the rows as they are, and beside them as they become.
         let before = columns.iter().map(|c| Column { name: format!("{} before", c.name), ..(*c).clone() });
         let pairs = Table { columns: before.chain(columns.iter().map(|c| (*c).clone())).collect(), ..table.clone() };
@@ -178,7 +191,7 @@ impl Session {
         let (before, after) = part(0)
             .and_then(|before| Ok((before, part(names.len())?)))
             .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("UPDATE: {e}")))?;
-        self.instance.database().replace(&table.name, &before, &after)?;
+        self.instance.database().replace(&target, &before, &after)?;
         Ok(changed(&rows, "updated in", &table.name))
     }
 
@@ -186,12 +199,12 @@ impl Session {
     ///
     /// # Errors
     /// As [`insert`](Self::insert); a table that is not kept.
-    pub(crate) fn delete(&self, delete: &Delete) -> Result<Outcome, ScriptError> {
-        let table = self.changed(&delete.table, delete.position)?;
-        let names: Vec<&str> = physical(table).map(|c| c.name.as_str()).collect();
-        let _alone = self.instance.write(&table.name, &self.canceller)?;
-        let rows = self.computed(&delete.query(&names)?, table.clone(), Vec::new(), delete.position)?;
-        self.instance.database().replace(&table.name, &rows, &rows.slice(0, 0))?;
+    pub(crate) fn delete(&mut self, delete: &Delete) -> Result<Outcome, ScriptError> {
+        self.changed(&delete.table, delete.position)?;
+        let Alone { table, target, _reserved } = self.alone(&delete.table)?;
+        let names: Vec<&str> = physical(&table).map(|c| c.name.as_str()).collect();
+        let rows = self.computed(&delete.query(&names)?, table.as_ref().clone(), Vec::new(), delete.position)?;
+        self.instance.database().replace(&target, &rows, &rows.slice(0, 0))?;
         Ok(changed(&rows, "deleted from", &table.name))
     }
 
@@ -387,6 +400,13 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// A table whose rows nobody else changes, as long as this lives.
+struct Alone {
+    table: Arc<Table>,
+    target: kept::Target,
+    _reserved: Reservation,
 }
 
 /// A materialized view that is about to be made.

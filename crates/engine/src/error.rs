@@ -88,6 +88,10 @@ pub(crate) fn from_connector(error: &ConnectorError) -> SqlError {
 
 /// An error of a job.
 pub(crate) fn from_runtime(error: &RuntimeError) -> SqlError {
+    if let (Some(own), RuntimeError::Operator { place, .. }) = (cause::<SqlError>(error), error) {
+        let place = place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+        return SqlError { message: format!("{}{place}", own.message), ..own.clone() };
+    }
     let sqlstate = match error {
         RuntimeError::Source { error, .. } | RuntimeError::Sink { error, .. } => from_connector(error).sqlstate,
         _ => of_class(error),

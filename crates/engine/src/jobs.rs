@@ -92,16 +92,10 @@ impl Jobs {
         found
     }
 
-    /// Waits for a job that is about to end, so that it is known.
-    pub(crate) fn wait(&mut self, id: u64) {
-        let Some(job) = self.all.iter_mut().find(|job| job.id == id) else { return };
-        let Phase::Running(running) = &job.phase else { return };
-        let result = loop {
-            if let Some(result) = ended(running, Duration::from_secs(1)) {
-                break result;
-            }
-        };
-        job.phase = Phase::Ended(Box::new(EndedJob::new(id, running, result)), false);
+    /// Is it known that this job has ended?
+    pub(crate) fn is_over(&mut self, id: u64) -> bool {
+        self.settle();
+        self.running().all(|job| job.id != id)
     }
 
     /// The job of this name or id.

@@ -20,6 +20,10 @@ use eddyline_planner::statement::{Conflict, ExplainStage, Insert, Query, Show, S
 use eddyline_planner::{Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it is asked whether a job that was stopped is over.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// What a statement came to.
 pub enum Outcome {
@@ -212,7 +216,11 @@ impl Session {
         };
         let place = savepoint.then_some(SavepointPlace::Default);
         let made = control.stop(place.as_ref(), drain).map_err(ScriptError::Job)?;
-        self.instance.jobs().wait(id);
+        // It is over in a moment; meanwhile others may look at jobs.
+        while !self.instance.jobs().is_over(id) {
+            self.canceller.check()?;
+            std::thread::sleep(LOOK);
+        }
         Ok(match made {
             Some(made) => Outcome::Listing(Listing::texts(vec![("savepoint path", vec![Some(made.location)])])),
             None => Outcome::Done(format!("job '{}' stopped", control.name())),

@@ -1,11 +1,11 @@
 //! Several sessions over one instance.
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::array::{AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{Field, Int64Type, Schema};
 use eddyline_engine::{
     Engine, EngineConfig, Instance, JobEvent, Outcome, ResultTable, ScriptError, Session, SqlError, parse,
 };
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -183,4 +183,71 @@ fn a_long_statement_is_in_nobodys_way_and_can_be_cancelled() {
     assert_eq!(result.unwrap_err().sqlstate, "57014");
     canceller.reset();
     assert_eq!(number(&mut long, "SELECT v FROM t"), 1);
+}
+
+/// A table that is replaced under a statement that is about to change it: the statement says so, and does nothing.
+#[test]
+fn a_table_that_was_replaced_meanwhile_is_not_changed() {
+    let bench = Bench::new();
+    let mut session = bench.session();
+    run(
+        &mut session,
+        "CREATE TABLE slow (v BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '10', 'number-of-rows' = '5');
+         CREATE TABLE t (v BIGINT)",
+    )
+    .unwrap();
+    let mut long = bench.session();
+    let insert = thread::spawn(move || run(&mut long, "INSERT INTO t (v) SELECT v FROM slow"));
+    for columns in ["w BIGINT, v BIGINT", "v BIGINT"].iter().cycle() {
+        run(&mut session, &format!("CREATE OR REPLACE TABLE t ({columns})")).unwrap();
+        if insert.is_finished() {
+            break;
+        }
+    }
+    let error = insert.join().unwrap().unwrap_err();
+    assert_eq!(error.sqlstate, "40001", "{}", error.message);
+    assert_eq!(number(&mut session, "SELECT COUNT(*) FROM t"), 0);
+    // Rows from outside are for the columns that were asked for.
+    run(&mut session, "CREATE OR REPLACE TABLE t (v BIGINT)").unwrap();
+    let mut copying = bench.session();
+    let columns = copying.copy_columns("t", &[]).unwrap();
+    let fields: Vec<_> = columns.iter().map(|(name, of)| Field::new(name, of.clone(), true)).collect();
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![Arc::new(Int64Array::from(vec![1]))]).unwrap();
+    run(&mut session, "CREATE OR REPLACE TABLE t (v STRING)").unwrap();
+    assert_eq!(copying.copy_into("t", &rows).unwrap_err().sqlstate, "40001");
+}
+
+/// Until it is known that a job has ended, which takes a thread that may be busy, others may look at jobs.
+#[test]
+fn stopping_a_job_is_in_nobodys_way() {
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let engine = Engine::new(EngineConfig { shards: 1, ..EngineConfig::new(tokio.handle().clone()) });
+    let instance = engine.instance();
+    let mut session = instance.session();
+    let script = "CREATE TABLE endless (v BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '10');
+         CREATE TABLE nowhere (v BIGINT) WITH ('connector' = 'blackhole')";
+    run(&mut session, script).unwrap();
+    let statement = parse("INSERT INTO nowhere SELECT v FROM endless").unwrap().remove(0);
+    let Ok(Outcome::Job(job)) = session.execute(&statement) else { panic!("a job") };
+    let id = session.keep(*job);
+    let (busy, is_busy) = mpsc::channel();
+    let (free, is_free) = mpsc::channel::<()>();
+    tokio.spawn(async move {
+        busy.send(()).unwrap();
+        let _ = is_free.recv();
+    });
+    is_busy.recv().unwrap();
+    let stopping = thread::spawn(move || run(&mut session, &format!("STOP JOB '{id}'")));
+    let (looked, has_looked) = mpsc::channel();
+    let mut other = instance.session();
+    thread::spawn(move || {
+        for _ in 0..100 {
+            run(&mut other, "SHOW JOBS").unwrap();
+            thread::sleep(Duration::from_millis(5));
+        }
+        looked.send(()).unwrap();
+    });
+    has_looked.recv_timeout(Duration::from_secs(20)).expect("SHOW JOBS does not wait");
+    drop(free);
+    stopping.join().unwrap().unwrap();
 }

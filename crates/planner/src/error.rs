@@ -47,6 +47,8 @@ impl SqlError {
     pub const UNSUPPORTED: &'static str = "0A000";
     /// `22023` an option or setting that does not fit.
     pub const INVALID_PARAMETER: &'static str = "22023";
+    /// `23502` a NULL where there must be none.
+    pub const NULL_VALUE: &'static str = "23502";
     /// `42000` any other fault of the statement.
     pub const INVALID: &'static str = "42000";
     /// `XX000` a fault of the engine.

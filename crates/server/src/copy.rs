@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// SQLSTATE of data that is no row.
 const BAD_COPY: &str = "22P04";
+/// All rows are in memory until the last has come: so many bytes of them at most.
+const ROWS_BYTES_MAX: usize = 512 << 20;
 
 /// `COPY table (columns) FROM STDIN …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,17 +34,27 @@ pub(crate) struct CopyFormat {
     pub(crate) delimiter: u8,
     /// What stands for NULL.
     pub(crate) null: String,
-    /// The first row holds names.
-    pub(crate) has_header: bool,
+    pub(crate) header: Header,
     pub(crate) quote: u8,
     pub(crate) escape: u8,
+}
+
+/// What the first line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Header {
+    /// A row.
+    None,
+    /// No row, whatever it says.
+    Skip,
+    /// The names of the columns, in their order.
+    Match,
 }
 
 impl CopyFormat {
     /// The format `text`.
     pub(crate) fn text() -> Self {
         let null = "\\N".to_owned();
-        Self { is_csv: false, delimiter: b'\t', null, has_header: false, quote: b'"', escape: b'"' }
+        Self { is_csv: false, delimiter: b'\t', null, header: Header::None, quote: b'"', escape: b'"' }
     }
 
     /// The format `csv`.
@@ -63,13 +75,17 @@ pub(crate) struct Reader {
     is_quoted: bool,
     line: usize,
     is_at_end: bool,
+    /// Bytes that have come.
+    taken_bytes: usize,
 }
 
 impl Reader {
     /// Of rows with these columns.
     pub(crate) fn new(format: CopyFormat, columns: Vec<(String, DataType)>) -> Self {
         let builders = columns.iter().map(|_| StringBuilder::new()).collect();
-        Self { format, columns, builders, rest: Vec::new(), looked: 0, is_quoted: false, line: 0, is_at_end: false }
+        let rest = Vec::new();
+        let (looked, line, taken_bytes) = (0, 0, 0);
+        Self { format, columns, builders, rest, looked, is_quoted: false, line, is_at_end: false, taken_bytes }
     }
 
     /// How many columns a row has.
@@ -82,14 +98,23 @@ impl Reader {
     /// # Errors
     /// A row that does not fit; what follows is of no use then.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), SqlError> {
+        self.taken_bytes += bytes.len();
+        if self.taken_bytes > ROWS_BYTES_MAX {
+            let message = format!("COPY: there are more than {} MiB of rows", ROWS_BYTES_MAX >> 20);
+            return Err(SqlError::new("54000", message).with_hint("send them by several COPYs"));
+        }
         self.rest.extend_from_slice(bytes);
+        let CopyFormat { quote, escape, .. } = self.format;
         let rest = std::mem::take(&mut self.rest);
         let mut begin = 0;
         let mut at = self.looked;
         while at < rest.len() {
             let byte = rest[at];
-            if self.format.is_csv && byte == self.format.quote {
-                // An escaped quote closes and opens: between them nothing can end the row.
+            if self.is_quoted && byte == escape && escape != quote {
+                // What follows an escape within quotes ends nothing. It may not be there yet.
+                at += 1;
+            } else if self.format.is_csv && byte == quote {
+                // A doubled quote closes and opens: between them nothing can end the row.
                 self.is_quoted = !self.is_quoted;
             } else if byte == b'\n' && !self.is_quoted {
                 self.line(&rest[begin..at])?;
@@ -134,10 +159,14 @@ impl Reader {
         self.line += 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         self.is_at_end |= line == b"\\.";
-        if self.is_at_end || (self.line == 1 && self.format.has_header) {
+        let is_header = self.line == 1 && self.format.header != Header::None;
+        if self.is_at_end || (is_header && self.format.header == Header::Skip) {
             return Ok(());
         }
         let fields = if self.format.is_csv { self.csv_fields(line) } else { self.text_fields(line) };
+        if is_header {
+            return self.check_names(fields);
+        }
         // An empty line is a row of one column with an empty value.
         if fields.len() != self.builders.len() {
             let (is, wanted) = (fields.len(), self.builders.len());
@@ -153,6 +182,24 @@ impl Reader {
                     let message = format!("line {}: bytes that are not UTF-8", self.line);
                     return Err(SqlError::new("22021", message));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Are these the names of the columns?
+    fn check_names(&self, fields: Vec<Option<Vec<u8>>>) -> Result<(), SqlError> {
+        let (is, wanted) = (fields.len(), self.columns.len());
+        if is != wanted {
+            let message = format!("line 1: there are {is} names in the header, and {wanted} columns");
+            return Err(SqlError::new(BAD_COPY, message));
+        }
+        for (field, (wanted, _)) in fields.into_iter().zip(&self.columns) {
+            let is = field.map(|name| String::from_utf8_lossy(&name).into_owned());
+            if is.as_ref() != Some(wanted) {
+                let is = is.map_or_else(|| "NULL".to_owned(), |is| format!("\"{is}\""));
+                let message = format!("line 1: the header says {is} where column \"{wanted}\" is to come");
+                return Err(SqlError::new(BAD_COPY, message));
             }
         }
         Ok(())
@@ -213,7 +260,7 @@ impl Reader {
             return Ok(Arc::new(text));
         }
         let wrong = |row: usize| {
-            let line = row + 1 + usize::from(self.format.has_header);
+            let line = row + 1 + usize::from(self.format.header != Header::None);
             let message = format!("line {line}, column {name}: \"{}\" is no {}", text.value(row), sql_type(data_type));
             SqlError::new("22P02", message)
         };
@@ -300,10 +347,30 @@ mod tests {
 
     #[test]
     fn csv_has_quotes() {
-        let format = CopyFormat { has_header: true, ..CopyFormat::csv() };
+        let format = CopyFormat { header: Header::Skip, ..CopyFormat::csv() };
         let text = "k,v\n1,\"a,\"\"b\"\"\nc\"\n2,\n3,\"\"\n4,d";
         let expected = [of(1, "a,\"b\"\nc"), (Some(2), None), of(3, ""), of(4, "d")];
         assert_eq!(rows(&format, text), expected);
+    }
+
+    #[test]
+    fn quotes_and_escapes_may_be_others() {
+        let quoted = CopyFormat { quote: b'\'', escape: b'\'', ..CopyFormat::csv() };
+        assert_eq!(rows(&quoted, "1,'it''s'\n2,'a,\"\n'\n"), [of(1, "it's"), of(2, "a,\"\n")]);
+        // An escaped quote does not end the value, nor the end of a line in it the row.
+        let escaped = CopyFormat { escape: b'\\', ..CopyFormat::csv() };
+        let text = "1,\"a\\\"b\nc\"\n2,\"\\\\\"\n3,\"x\\y\"\n4,\\\n";
+        assert_eq!(rows(&escaped, text), [of(1, "a\"b\nc"), of(2, "\\"), of(3, "x\\y"), of(4, "\\")]);
+    }
+
+    #[test]
+    fn a_header_is_compared_where_that_is_asked_for() {
+        let format = CopyFormat { header: Header::Match, ..CopyFormat::csv() };
+        assert_eq!(rows(&format, "k,v\n1,a\n"), [of(1, "a")]);
+        let error = |text: &str| read(&format, text.as_bytes(), 3).unwrap_err().message;
+        assert_eq!(error("v,k\n1,a\n"), "line 1: the header says \"v\" where column \"k\" is to come");
+        assert_eq!(error("k\n1,a\n"), "line 1: there are 1 names in the header, and 2 columns");
+        assert_eq!(error("k,\n1,a\n"), "line 1: the header says NULL where column \"v\" is to come");
     }
 
     #[test]

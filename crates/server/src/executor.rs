@@ -284,13 +284,14 @@ impl Executor {
         }
         for (command, begin) in commands {
             let place = |e: SqlError| report::error(&e, text, begin);
-            match self.execute(&command, out).map_err(|e| self.explained(e, &place))? {
+            let timer = self.timer();
+            match self.execute(&command, &timer, out).map_err(place)? {
                 Answer::Nothing => {}
                 Answer::Done(tag) => out.messages.complete(&tag),
                 Answer::CopyIn(of) => self.begin_copy(of, true, out),
                 Answer::Rows(mut rows, verb) => {
                     out.messages.row_description(&fields(rows.schema()), &[]);
-                    let (sent, _) = self.send(&mut rows, &[], usize::MAX, out, &place)?;
+                    let (sent, _) = self.send(&mut rows, &[], usize::MAX, &timer, out, &place)?;
                     out.messages.complete(&answer::tag(verb, sent));
                 }
             }
@@ -304,8 +305,9 @@ impl Executor {
         self.copying = Some(Copying { of, is_simple });
     }
 
-    fn explained(&self, error: SqlError, place: &impl Fn(SqlError) -> Report) -> Failure {
-        place(error).into()
+    /// What ends a statement that takes longer than it may, with the sending of its rows.
+    fn timer(&self) -> Timer {
+        Timer::start(&self.tokio, self.variables.statement_timeout(), &self.session.canceller())
     }
 
     /// A message of the extended protocol.
@@ -431,8 +433,9 @@ impl Executor {
     fn execute_portal(&mut self, portal: &mut Portal, rows_max: usize, out: &mut Out) -> Result<(), Failure> {
         let source = portal.source.clone();
         let place = |e: SqlError| source.place(&e);
+        let timer = self.timer();
         if portal.rows.is_none() {
-            match self.execute(&portal.command, out).map_err(|e| self.explained(e, &place))? {
+            match self.execute(&portal.command, &timer, out).map_err(place)? {
                 Answer::Nothing => {
                     out.messages.empty_query();
                     return Ok(());
@@ -450,7 +453,7 @@ impl Executor {
         }
         let Some(started) = &mut portal.rows else { return Ok(()) };
         let rows_max = if rows_max == 0 { usize::MAX } else { rows_max };
-        let (sent, is_over) = self.send(&mut started.rows, &portal.formats, rows_max, out, &place)?;
+        let (sent, is_over) = self.send(&mut started.rows, &portal.formats, rows_max, &timer, out, &place)?;
         match is_over {
             true => out.messages.complete(&answer::tag(started.verb, sent)),
             false => out.messages.suspended(),
@@ -464,12 +467,12 @@ impl Executor {
         rows: &mut Rows,
         formats: &[Format],
         rows_max: usize,
+        timer: &Timer,
         out: &mut Out,
         place: &impl Fn(SqlError) -> Report,
     ) -> Result<(usize, bool), Failure> {
         let zone: Tz = self.session.settings().time_zone().parse().map_err(|e: ArrowError| internal(&e))?;
         let canceller = self.session.canceller();
-        let timer = Timer::start(&self.tokio, self.variables.statement_timeout(), &canceller);
         let mut sent = 0;
         while sent < rows_max {
             let Some(batch) = rows.next(&canceller).map_err(|e| place(timer.reason(e)))? else {
@@ -500,14 +503,13 @@ impl Executor {
     }
 
     /// Executes a statement, but for sending its rows.
-    fn execute(&mut self, command: &Command, out: &mut Out) -> Result<Answer, SqlError> {
+    fn execute(&mut self, command: &Command, timer: &Timer, out: &mut Out) -> Result<Answer, SqlError> {
         let ends = matches!(command, Command::Commit | Command::Rollback | Command::Empty);
         if self.transaction == Transaction::Failed && !ends {
             let message = "the transaction has failed, statements are left out until it ends";
             return Err(SqlError::new("25P02", message).with_hint("ROLLBACK"));
         }
-        let canceller = self.session.canceller();
-        canceller.check()?;
+        self.session.canceller().check()?;
         Ok(match command {
             Command::Empty => Answer::Nothing,
             Command::Begin => {
@@ -548,6 +550,7 @@ impl Executor {
                 self.reset(out);
                 Answer::Done("DISCARD ALL".into())
             }
+            Command::DiscardNothing(tag) => Answer::Done((*tag).to_owned()),
             Command::Deallocate(name) => {
                 match name {
                     None => self.statements.clear(),
@@ -557,7 +560,6 @@ impl Executor {
             }
             Command::Copy(copy) => answer::copy(&mut self.session, copy)?,
             Command::Sql(statement) => {
-                let timer = Timer::start(&self.tokio, self.variables.statement_timeout(), &canceller);
                 let session = answer::Constants { user: &self.user, variables: &self.variables };
                 let (answer, notes) =
                     answer::execute(&mut self.session, statement, &session).map_err(|e| timer.reason(e))?;

@@ -212,6 +212,26 @@ async fn an_error_says_what_and_where_and_the_connection_goes_on() {
     let twice = client.execute("INSERT INTO t VALUES (1) ON CONFLICT DO ERROR", &[]).await.unwrap_err();
     assert_eq!(twice.code(), Some(&SqlState::UNIQUE_VIOLATION));
     assert_eq!(client.query_one("SELECT k FROM t", &[]).await.unwrap().get::<_, i64>(0), 1);
+    client.batch_execute("CREATE TABLE strict (k BIGINT NOT NULL, n BIGINT)").await.unwrap();
+    for sql in ["INSERT INTO strict VALUES (NULL, 1)", "INSERT INTO strict SELECT NULLIF(k, 1), 1 FROM t"] {
+        let null = client.simple_query(sql).await.unwrap_err();
+        assert_eq!(null.code(), Some(&SqlState::NOT_NULL_VIOLATION), "{sql}");
+        let message = null.as_db_error().unwrap().message();
+        assert!(message.starts_with("column k of table strict is NOT NULL and got a NULL"), "{message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn discarding_parts_leaves_the_rest() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    assert_eq!(
+        simple(&client, "SET my.own TO 'it''s'; DISCARD PLANS; DISCARD SEQUENCES; SHOW my.own").await[3],
+        "it's"
+    );
+    assert!(client.simple_query("DISCARD TEMP").await.is_err());
+    client.batch_execute("DISCARD ALL").await.unwrap();
+    assert!(client.simple_query("SHOW my.own").await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,8 @@ const DUPLICATE_KEY: &str = "23505";
 
 /// Rows in the order of their key, or of all their columns.
 pub(crate) struct Contents {
+    /// Tells it from others that have or had its name.
+    id: u64,
     schema: SchemaRef,
     /// The columns of the PRIMARY KEY; all without one.
     key: Vec<usize>,
@@ -39,7 +41,7 @@ impl Contents {
     ///
     /// # Errors
     /// A column whose values have no order (`MAP`).
-    pub(crate) fn new(schema: SchemaRef, key: Vec<usize>) -> Result<Self, SqlError> {
+    pub(crate) fn new(id: u64, schema: SchemaRef, key: Vec<usize>) -> Result<Self, SqlError> {
         let is_keyed = !key.is_empty();
         let key = if is_keyed { key } else { (0..schema.fields().len()).collect() };
         let converter = |columns: &[usize]| {
@@ -51,7 +53,17 @@ impl Contents {
         };
         let all: Vec<usize> = (0..schema.fields().len()).collect();
         let (keys, whole) = (converter(&key)?, converter(&all)?);
-        Ok(Self { key, is_keyed, keys, whole, rows: BTreeMap::new(), snapshot: None, schema })
+        Ok(Self { id, key, is_keyed, keys, whole, rows: BTreeMap::new(), snapshot: None, schema })
+    }
+
+    /// See the field.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The columns.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
     /// Rows that a statement has computed, as rows of this table.

@@ -31,6 +31,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+/// SQLSTATE of a statement that can be repeated: another session was in its way.
+const SERIALIZATION: &str = "40001";
 /// How often views that run by themselves are looked at when nobody asks.
 const LOOK: Duration = Duration::from_millis(50);
 /// How often it is asked whether a job that is to take changes has failed.
@@ -80,7 +82,8 @@ impl Database {
     /// # Errors
     /// A column whose values cannot be compared.
     pub(crate) fn create(&self, name: &str, schema: SchemaRef, key: Vec<usize>) -> Result<(), SqlError> {
-        let contents = BTreeMap::from([(name.to_owned(), Contents::new(schema, key)?)]);
+        let id = self.made.fetch_add(1, Ordering::Relaxed);
+        let contents = BTreeMap::from([(name.to_owned(), Contents::new(id, schema, key)?)]);
         let part = self.part(State { contents, views: Vec::new() });
         lock(&self.parts).insert(name.to_owned(), part);
         Ok(())
@@ -152,28 +155,54 @@ impl Database {
         lock(&self.parts).remove(name);
     }
 
+    /// The table of this definition, to be changed: what is changed later is this one, or nothing.
+    ///
+    /// # Errors
+    /// It is gone, or has other columns.
+    pub(crate) fn target(&self, name: &str, schema: &SchemaRef) -> Result<Target, SqlError> {
+        self.with(&[name], |states| {
+            let table = part_of(states, name)?.table(name)?;
+            match table.schema() == schema {
+                true => Ok(Target { name: name.to_owned(), id: table.id() }),
+                false => Err(replaced(name)),
+            }
+        })
+    }
+
     /// Inserts rows, in their order.
     ///
     /// # Errors
-    /// A key that is there already, where `conflict` says that this is one.
-    pub(crate) fn insert(&self, name: &str, rows: &RecordBatch, conflict: Option<Conflict>) -> Result<(), SqlError> {
-        self.with(&[name], |states| {
-            let state = part_of(states, name)?;
-            let table = state.table(name)?;
-            let changes = table.inserted(&table.own(rows)?, conflict)?;
-            state.publish(name, changes)
-        })
+    /// A key that is there already, where `conflict` says that this is one; the table was replaced.
+    pub(crate) fn insert(
+        &self,
+        target: &Target,
+        rows: &RecordBatch,
+        conflict: Option<Conflict>,
+    ) -> Result<(), SqlError> {
+        self.change(target, |table| table.inserted(&table.own(rows)?, conflict))
     }
 
     /// Puts rows in the place of rows that were read from it a moment ago; `after` may be empty.
     ///
     /// # Errors
-    /// Two rows would have one key.
-    pub(crate) fn replace(&self, name: &str, before: &RecordBatch, after: &RecordBatch) -> Result<(), SqlError> {
+    /// Two rows would have one key; the table was replaced.
+    pub(crate) fn replace(&self, target: &Target, before: &RecordBatch, after: &RecordBatch) -> Result<(), SqlError> {
+        self.change(target, |table| table.replaced(&table.own(before)?, &table.own(after)?))
+    }
+
+    fn change(
+        &self,
+        target: &Target,
+        changes: impl FnOnce(&Contents) -> Result<ChangeBatch, SqlError>,
+    ) -> Result<(), SqlError> {
+        let name = target.name.as_str();
         self.with(&[name], |states| {
             let state = part_of(states, name)?;
             let table = state.table(name)?;
-            let changes = table.replaced(&table.own(before)?, &table.own(after)?)?;
+            if table.id() != target.id {
+                return Err(replaced(name));
+            }
+            let changes = changes(table)?;
             state.publish(name, changes)
         })
     }
@@ -273,7 +302,7 @@ impl State {
             feeds.insert((*table).to_owned(), feed);
         }
         let (job, schema) = start(&feeds)?;
-        self.contents.insert(name.to_owned(), Contents::new(schema, Vec::new())?);
+        self.contents.insert(name.to_owned(), Contents::new(number, schema, Vec::new())?);
         let (by_itself, is_bounded) = (feeds.is_empty(), job.facts().bounded);
         self.views.push(View { name: name.to_owned(), number, feeds, is_fed: true, job: Some(job), failed: None });
         let at = self.views.len() - 1;
@@ -427,6 +456,18 @@ fn watch(database: Weak<Database>) -> Result<(), SqlError> {
     };
     let thread = std::thread::Builder::new().name("views".into()).spawn(watch);
     thread.map(drop).map_err(|e| SqlError::new(crate::error::state::RESOURCES, format!("no thread for views: {e}")))
+}
+
+/// A table that statements are about to change.
+pub(crate) struct Target {
+    name: String,
+    id: u64,
+}
+
+/// Another session has put another table in the place of this one.
+pub(crate) fn replaced(name: &str) -> SqlError {
+    let message = format!("another session has changed table {name} while this statement was planned");
+    SqlError::new(SERIALIZATION, message).with_hint("repeat the statement")
 }
 
 fn gone(name: &str) -> SqlError {

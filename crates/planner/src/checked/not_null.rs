@@ -1,6 +1,7 @@
+use crate::SqlError;
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
-use datafusion_common::{Result, exec_err};
+use datafusion_common::{DataFusionError, Result};
 use datafusion_expr::ColumnarValue;
 use datafusion_physical_expr::PhysicalExpr;
 use std::fmt;
@@ -61,7 +62,8 @@ impl PhysicalExpr for NotNull {
             ColumnarValue::Scalar(scalar) => scalar.is_null() && batch.num_rows() > 0,
         };
         if has_null {
-            return exec_err!("{} is NOT NULL and got a NULL", self.place);
+            let error = SqlError::new(SqlError::NULL_VALUE, format!("{} is NOT NULL and got a NULL", self.place));
+            return Err(DataFusionError::External(Box::new(error)));
         }
         Ok(value)
     }

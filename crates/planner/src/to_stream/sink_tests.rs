@@ -219,7 +219,7 @@ fn a_null_for_a_not_null_column_is_an_error() {
       Calc #1 [not_null(v@0) AS a]
         Source #0 plain [v]
     ");
-    assert_snapshot!(refused(&strict, &[], "VALUES (1), (NULL)"), @r"ERROR 22000: column a of table strict is NOT NULL and got a NULL");
+    assert_snapshot!(refused(&strict, &[], "VALUES (1), (NULL)"), @r"ERROR 23502: column a of table strict is NOT NULL and got a NULL");
 }
 
 #[test]

@@ -1,0 +1,159 @@
+//! Statements that concern the connection, and not the engine: transactions, variables, prepared statements.
+//!
+//! What is none of them is parsed by the engine.
+
+mod options;
+mod words;
+
+use crate::copy::Copy;
+use eddyline_engine::settings::SETTINGS;
+use eddyline_engine::statement::Statement;
+use eddyline_engine::{SqlError, parse};
+use words::{Word, words};
+
+/// How much of a statement is looked at.
+const WORDS_MAX: usize = 64;
+
+/// A statement of a client.
+#[derive(Debug, Clone)]
+pub(crate) enum Command {
+    /// Nothing but space and comments.
+    Empty,
+    /// `BEGIN`, `START TRANSACTION`.
+    Begin,
+    /// `COMMIT`, `END`.
+    Commit,
+    /// `ROLLBACK`, `ABORT`.
+    Rollback,
+    /// `SET name = value`; `None` for DEFAULT.
+    Set(String, Option<String>),
+    /// `SHOW name`.
+    Show(String),
+    /// `SHOW ALL`.
+    ShowAll,
+    /// `RESET name`; `None` for ALL.
+    Reset(Option<String>),
+    /// `DISCARD ALL`.
+    Discard,
+    /// `DISCARD PLANS`, `DISCARD SEQUENCES`: there is nothing of the kind to be forgotten. The command tag.
+    DiscardNothing(&'static str),
+    /// `DEALLOCATE name`; `None` for ALL.
+    Deallocate(Option<String>),
+    /// `COPY … FROM STDIN`.
+    Copy(Box<Copy>),
+    /// Of the engine.
+    Sql(Box<Statement>),
+}
+
+/// What SHOW lists, and is no variable.
+const LISTS: [&str; 10] = [
+    "tables",
+    "views",
+    "materialized",
+    "create",
+    "functions",
+    "columns",
+    "connectors",
+    "checkpoints",
+    "jobs",
+    "sources",
+];
+
+/// Reads one statement, without its semicolon.
+///
+/// # Errors
+/// What the engine cannot parse; places count from the beginning of `text`.
+pub(crate) fn read(text: &str) -> Result<Command, SqlError> {
+    let begin = words(text, WORDS_MAX);
+    let begins_with = |name: &str| begin.first().is_some_and(|word| !word.quoted && word.name == name);
+    if begins_with("copy") {
+        let all = words(text, usize::MAX);
+        return options::copy(&all[1..]).map(|copy| Command::Copy(Box::new(copy)));
+    }
+    match of_connection(&begin) {
+        Some(command) => Ok(command),
+        None if begins_with("discard") && begin.get(1).is_some_and(|word| word.name.starts_with("temp")) => {
+            Err(SqlError::new(SqlError::UNSUPPORTED, "DISCARD TEMP: temporary tables belong to no connection")
+                .with_hint("DROP TABLE takes one away"))
+        }
+        None => {
+            let mut statements = parse(text)?;
+            match (statements.pop(), statements.pop()) {
+                (Some(only), None) => Ok(Command::Sql(Box::new(only))),
+                (None, _) => Ok(Command::Empty),
+                (Some(_), Some(_)) => Err(several()),
+            }
+        }
+    }
+}
+
+/// Several statements where there may be one.
+pub(crate) fn several() -> SqlError {
+    SqlError::new(SqlError::SYNTAX, "a prepared statement is one statement")
+}
+
+fn of_connection(words: &[Word]) -> Option<Command> {
+    let names: Vec<&str> = words.iter().map(|word| word.name.as_str()).collect();
+    let value = |at: usize| {
+        let value = join(&words[at..])?;
+        let is_default = words.len() == at + 1 && !words[at].quoted && words[at].name == "default";
+        Some(if is_default { None } else { Some(value) })
+    };
+    Some(match names.as_slice() {
+        ["begin", rest @ ..] if rest.first() != Some(&"statement") => Command::Begin,
+        ["start", "transaction", ..] => Command::Begin,
+        ["commit" | "end", ..] => Command::Commit,
+        ["rollback", rest @ ..] if rest.contains(&"to") || rest.first() == Some(&"prepared") => return None,
+        ["rollback" | "abort", ..] => Command::Rollback,
+        ["discard", "all"] => Command::Discard,
+        ["discard", "plans"] => Command::DiscardNothing("DISCARD PLANS"),
+        ["discard", "sequences"] => Command::DiscardNothing("DISCARD SEQUENCES"),
+        ["deallocate", "prepare", name] | ["deallocate", name] => {
+            Command::Deallocate((*name != "all").then(|| (*name).to_owned()))
+        }
+        ["set", "transaction", ..] | ["set", "session", "characteristics", ..] => {
+            Command::Set("transaction".into(), None)
+        }
+        ["set", "session" | "local", rest @ ..] if rest.len() > 1 => return of_connection(&without(words, 1)),
+        ["set", "time", "zone", _, ..] => Command::Set("timezone".into(), value(3)?),
+        ["set", "names", _] => Command::Set("client_encoding".into(), value(2)?),
+        ["set", name, "=" | "to", _, ..] if !is_of_engine(name) => Command::Set((*name).to_owned(), value(3)?),
+        ["show", "all"] => Command::ShowAll,
+        ["show", "time", "zone"] => Command::Show("timezone".into()),
+        ["show", "transaction", "isolation", "level"] => Command::Show("transaction_isolation".into()),
+        ["show", name] if !LISTS.contains(name) => Command::Show((*name).to_owned()),
+        ["reset", "all"] => Command::Reset(None),
+        ["reset", "time", "zone"] => Command::Reset(Some("timezone".into())),
+        ["reset", name] if !is_of_engine(name) => Command::Reset(Some((*name).to_owned())),
+        _ => return None,
+    })
+}
+
+fn without(words: &[Word], at: usize) -> Vec<Word> {
+    words.iter().enumerate().filter(|(n, _)| *n != at).map(|(_, word)| word.clone()).collect()
+}
+
+/// A setting of the engine.
+pub(crate) fn is_of_engine(name: &str) -> bool {
+    SETTINGS.iter().any(|s| s.name == name || s.alias == Some(name)) || name.contains('-')
+}
+
+/// A value of several words and commas.
+fn join(words: &[Word]) -> Option<String> {
+    let mut value = String::new();
+    for word in words {
+        match word.text.as_str() {
+            "," => value.push_str(", "),
+            text => {
+                if !value.is_empty() && !value.ends_with(' ') && !value.ends_with(['-', '+']) {
+                    value.push(' ');
+                }
+                value.push_str(text);
+            }
+        }
+    }
+    (!words.is_empty()).then_some(value)
+}
+
+#[cfg(test)]
+mod tests;

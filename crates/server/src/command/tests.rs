@@ -1,0 +1,94 @@
+use super::*;
+use crate::copy::{CopyFormat, Header};
+
+fn copy(text: &str) -> Result<Copy, String> {
+    match read(text) {
+        Ok(Command::Copy(copy)) => Ok(*copy),
+        Ok(_) => Err("no COPY".into()),
+        Err(error) => Err(error.message),
+    }
+}
+
+#[test]
+fn copy_has_options_in_both_spellings() {
+    let plain = Copy { table: "t".into(), columns: Vec::new(), format: CopyFormat::text() };
+    assert_eq!(copy("COPY t FROM STDIN"), Ok(plain.clone()));
+    let columns = vec!["a".to_owned(), "b c".to_owned()];
+    let csv = CopyFormat { header: Header::Skip, delimiter: b';', ..CopyFormat::csv() };
+    let wanted = Copy { columns, format: csv, ..plain.clone() };
+    assert_eq!(
+        copy("COPY public.t (a, \"b c\") FROM STDIN WITH (FORMAT csv, HEADER true, DELIMITER ';')"),
+        Ok(wanted.clone())
+    );
+    assert_eq!(copy("copy t (a, \"b c\") from stdin delimiter as ';' csv header"), Ok(wanted));
+    let format = CopyFormat { null: String::new(), ..CopyFormat::text() };
+    assert_eq!(copy("COPY t FROM STDIN (DELIMITER E'\\t', NULL '')"), Ok(Copy { format, ..plain }));
+    assert!(copy("COPY t FROM '/etc/passwd'").unwrap_err().contains("but STDIN"));
+    assert!(copy("COPY t FROM PROGRAM 'ls'").unwrap_err().contains("but STDIN"));
+    assert!(copy("COPY t FROM STDIN (FORMAT binary)").unwrap_err().contains("format binary"));
+}
+
+#[test]
+fn what_copy_is_told_is_done_or_refused() {
+    let format = |text: &str| copy(text).map(|copy| copy.format);
+    // As in Postgres, the escape is the quote unless it is said.
+    let quoted = CopyFormat { quote: b'\'', escape: b'\'', ..CopyFormat::csv() };
+    assert_eq!(format("COPY t FROM STDIN (FORMAT csv, QUOTE '''')"), Ok(quoted.clone()));
+    let escaped = CopyFormat { escape: b'\\', ..quoted };
+    assert_eq!(format("COPY t FROM STDIN (QUOTE '''', ESCAPE '\\', FORMAT csv)"), Ok(escaped));
+    assert_eq!(format("COPY t FROM STDIN csv header match").map(|f| f.header), Ok(Header::Match));
+    assert_eq!(format("COPY t FROM STDIN (FORMAT csv, HEADER 0)").map(|f| f.header), Ok(Header::None));
+    assert_eq!(format("COPY t FROM STDIN (FORMAT csv, HEADER 1)").map(|f| f.header), Ok(Header::Skip));
+    assert_eq!(format("COPY t FROM STDIN (ENCODING 'utf-8')"), Ok(CopyFormat::text()));
+    assert_eq!(copy("COPY public.\"a b\" FROM STDIN").map(|copy| copy.table), Ok("a b".into()));
+    let refused = [
+        ("(ENCODING latin1)", "encoding latin1"),
+        ("(QUOTE '''')", "QUOTE is of the format csv alone"),
+        ("(ESCAPE 'x')", "ESCAPE is of the format csv alone"),
+        ("(FORMAT csv, DELIMITER '\"')", "the delimiter is the quote too"),
+        ("(FORMAT csv, NULL 'a,b')", "the delimiter stands in"),
+        ("(FORMAT csv, NULL '\"')", "the quote stands in"),
+        ("(NULL E'\\n')", "the end of a line"),
+        ("(DELIMITER 'a')", "cannot be a letter"),
+        ("(HEADER, HEADER)", "HEADER is said twice"),
+        ("(FREEZE)", "option freeze"),
+    ];
+    for (options, why) in refused {
+        let error = format(&format!("COPY t FROM STDIN {options}")).unwrap_err();
+        assert!(error.contains(why), "{options}: {error}");
+    }
+}
+
+fn shown(text: &str) -> String {
+    match read(text) {
+        Ok(Command::Sql(statement)) => format!("SQL {}", statement.sql),
+        Ok(command) => format!("{command:?}"),
+        Err(error) => error.message,
+    }
+}
+
+#[test]
+fn statements_of_the_connection_are_told_from_those_of_the_engine() {
+    assert_eq!(shown(" -- nothing\n /* at all */ "), "Empty");
+    assert_eq!(shown("BEGIN"), "Begin");
+    assert_eq!(shown("begin isolation level serializable"), "Begin");
+    assert_eq!(shown("START TRANSACTION READ ONLY"), "Begin");
+    assert_eq!(shown("END"), "Commit");
+    assert_eq!(shown("rollback work"), "Rollback");
+    assert_eq!(shown("SET application_name = 'x y'"), "Set(\"application_name\", Some(\"x y\"))");
+    assert_eq!(shown("SET search_path TO a, b"), "Set(\"search_path\", Some(\"a, b\"))");
+    assert_eq!(shown("SET LOCAL extra_float_digits TO DEFAULT"), "Set(\"extra_float_digits\", None)");
+    assert_eq!(shown("SET TIME ZONE 'UTC'"), "Set(\"timezone\", Some(\"UTC\"))");
+    assert_eq!(shown("SHOW server_version"), "Show(\"server_version\")");
+    assert_eq!(shown("SHOW TRANSACTION ISOLATION LEVEL"), "Show(\"transaction_isolation\")");
+    assert_eq!(shown("DEALLOCATE ALL"), "Deallocate(None)");
+    assert_eq!(shown("SET application_name = 'it''s'"), "Set(\"application_name\", Some(\"it's\"))");
+    assert_eq!(shown("DISCARD ALL"), "Discard");
+    assert_eq!(shown("discard plans"), "DiscardNothing(\"DISCARD PLANS\")");
+    assert_eq!(shown("DISCARD SEQUENCES"), "DiscardNothing(\"DISCARD SEQUENCES\")");
+    assert!(shown("DISCARD TEMP").contains("belong to no connection"));
+    assert!(shown("DISCARD TEMPORARY").contains("belong to no connection"));
+    assert_eq!(shown("SHOW TABLES"), "SQL SHOW TABLES");
+    assert_eq!(shown("SET 'execution.shards' = '1'"), "SQL SET 'execution.shards' = '1'");
+    assert_eq!(shown("SELECT 1"), "SQL SELECT 1");
+}

@@ -1,0 +1,104 @@
+//! The words of a statement: what is said to the connection is told by them, without a parser.
+
+/// A word, a string, a quoted name or a sign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    /// As it was written, without quotes.
+    pub(super) text: String,
+    /// In lower case, unless quoted.
+    pub(super) name: String,
+    pub(super) quoted: bool,
+}
+
+impl Word {
+    fn quoted(text: String) -> Self {
+        Self { name: text.clone(), text, quoted: true }
+    }
+
+    fn plain(text: &str) -> Self {
+        Self { name: text.to_ascii_lowercase(), text: text.to_owned(), quoted: false }
+    }
+}
+
+/// The first words of a text, so many at most.
+pub(super) fn words(text: &str, words_max: usize) -> Vec<Word> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while found.len() < words_max {
+        rest = rest.trim_start();
+        let Some(first) = rest.chars().next() else { break };
+        if rest.starts_with("--") {
+            rest = rest.find('\n').map_or("", |end| &rest[end..]);
+            continue;
+        }
+        if rest.starts_with("/*") {
+            rest = rest.find("*/").map_or("", |end| &rest[end + 2..]);
+            continue;
+        }
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '$');
+        let (word, length) = match first {
+            '\'' | '"' | '`' => quoted(rest, first, false),
+            'e' | 'E' if rest[1..].starts_with('\'') => {
+                let (word, length) = quoted(&rest[1..], '\'', true);
+                (word, length + 1)
+            }
+            c if is_part(c) => {
+                let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+                (Word::plain(&rest[..end]), end)
+            }
+            c => (Word::plain(&rest[..c.len_utf8()]), c.len_utf8()),
+        };
+        found.push(word);
+        rest = &rest[length..];
+    }
+    found
+}
+
+/// What stands in quotes at the beginning of a text, where a doubled quote is one of it and, with `escapes`, a backslash says what
+/// follows; and how long that is, quotes and all.
+fn quoted(text: &str, quote: char, escapes: bool) -> (Word, usize) {
+    let mut value = String::new();
+    let mut characters = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = characters.next() {
+        if c == quote {
+            if characters.next_if(|(_, next)| *next == quote).is_none() {
+                return (Word::quoted(value), at + c.len_utf8());
+            }
+            value.push(c);
+        } else if c == '\\' && escapes {
+            value.push(match characters.next() {
+                Some((_, 'b')) => '\u{8}',
+                Some((_, 'f')) => '\u{c}',
+                Some((_, 'n')) => '\n',
+                Some((_, 'r')) => '\r',
+                Some((_, 't')) => '\t',
+                Some((_, other)) => other,
+                None => break,
+            });
+        } else {
+            value.push(c);
+        }
+    }
+    (Word::quoted(value), text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &str) -> Vec<String> {
+        words(text, 100).into_iter().map(|word| word.text).collect()
+    }
+
+    #[test]
+    fn a_string_is_one_word_whatever_is_in_it() {
+        assert_eq!(texts("SET x = 'it''s'"), ["SET", "x", "=", "it's"]);
+        assert_eq!(texts("''''"), ["'"]);
+        assert_eq!(texts("'''utf-8'''"), ["'utf-8'"]);
+        assert_eq!(texts("'', ''"), ["", ",", ""]);
+        assert_eq!(texts(r#""a""b" `c``d`"#), ["a\"b", "c`d"]);
+        assert_eq!(texts(r"E'\t' e'it\'s\\' 'a\'"), ["\t", "it's\\", "a\\"]);
+        assert_eq!(texts("'no end"), ["no end"]);
+        assert_eq!(texts("é -- nothing\n/* at all */ ß"), ["é", "ß"]);
+    }
+}
