@@ -4,7 +4,7 @@
 //! rows have a list: by what the rows hold where rows are looked up, else as they came.
 
 use super::counts::{BEHIND_MAX, Counts};
-use eddyline_state::{TagIndex, make_room};
+use eddyline_state::{BySlot, TagIndex};
 
 /// No row.
 pub(super) const NONE: u32 = u32::MAX;
@@ -63,7 +63,7 @@ pub(super) struct Chains {
     /// Tag of the join key → head.
     heads: TagIndex,
     /// By slot: the row behind it, or, of a head, its list. Empty as long as every key has one row.
-    links: Vec<u32>,
+    links: BySlot<u32>,
     lists: Vec<List>,
     free: Vec<u32>,
     list_bytes: usize,
@@ -147,8 +147,7 @@ impl Chains {
     /// Makes room for slots `0..slots`, once a key has two rows.
     pub(super) fn resize(&mut self, slots: usize) {
         if !self.links.is_empty() && self.links.len() < slots {
-            make_room(&mut self.links, slots);
-            self.links.resize(slots, NONE);
+            self.links.grow(slots, NONE);
         }
     }
 
@@ -159,8 +158,7 @@ impl Chains {
             return false;
         }
         if self.links.is_empty() {
-            make_room(&mut self.links, slots);
-            self.links.resize(slots, NONE);
+            self.links.grow(slots, NONE);
         }
         self.links[row as usize] = std::mem::replace(&mut self.links[head as usize], row);
         counts.set_behind(head, behind + 1);
@@ -251,7 +249,7 @@ impl Chains {
     /// Memory in bytes, about.
     pub(super) fn size_bytes(&self) -> usize {
         self.heads.size_bytes()
-            + self.links.capacity() * 4
+            + self.links.size_bytes()
             + self.free.capacity() * 4
             + self.lists.capacity() * size_of::<List>()
             + self.list_bytes

@@ -1,14 +1,14 @@
 //! A byte per row: how often it is there, which is nearly always once, and how many rows are chained behind it. Weights that do not fit
 //! stand beside.
 
-use eddyline_state::make_room;
+use eddyline_state::BySlot;
 use std::collections::HashMap;
 
 /// Weights and lengths by slot.
 #[derive(Default)]
 pub(super) struct Counts {
     /// Lower half: the weight, or [`BESIDE`]; upper half: rows behind this one, of the first row of a chain.
-    bytes: Vec<u8>,
+    bytes: BySlot<u8>,
     beside: HashMap<u32, i64>,
 }
 
@@ -20,8 +20,7 @@ pub(super) const BEHIND_MAX: u8 = 15;
 impl Counts {
     /// Makes room for slots `0..slots`, of weight 0.
     pub(super) fn resize(&mut self, slots: usize) {
-        make_room(&mut self.bytes, slots);
-        self.bytes.resize(slots.max(self.bytes.len()), 0);
+        self.bytes.grow(slots, 0);
     }
 
     /// The weight of a slot.
@@ -70,6 +69,6 @@ impl Counts {
 
     /// Memory in bytes, about.
     pub(super) fn size_bytes(&self) -> usize {
-        self.bytes.capacity() + self.beside.capacity() * (size_of::<(u32, i64)>() + 1)
+        self.bytes.size_bytes() + self.beside.capacity() * (size_of::<(u32, i64)>() + 1)
     }
 }

@@ -602,19 +602,22 @@ fn overhead(append_only: bool, bigints: usize, text: &str, of_key: [usize; 2], r
 fn rows_take_twice_their_size_at_most() {
     let text = "a_text_as_long_as_the_comments_of_an_order_may_well_be_or_an_address";
     for (append_only, bigints, text, of_key, most) in [
-        (true, 3, text, [1, 10], 1.6),
-        (false, 3, text, [1, 10], 1.6),
-        (true, 4, "", [1, 1], 1.7),
-        (true, 3, "", [1, 1], 1.8),
-        (false, 3, "", [1, 1], 1.8),
-        (true, 2, "", [1, 1], 2.0),
-        (false, 2, "", [1, 1], 2.0),
-        (true, 2, "", [1, 10], 2.0),
-        (false, 2, "", [1, 10], 2.0),
-        (true, 3, "", [10, 10], 1.6),
-        (false, 3, "", [10, 10], 1.6),
-        (true, 3, "", [1_000, 100], 2.0),
-        (false, 3, "", [1_000, 100], 2.0),
+        (true, 3, text, [1, 10], 1.4),
+        (false, 3, text, [1, 10], 1.4),
+        (true, 4, "", [1, 1], 1.5),
+        (true, 3, "", [1, 1], 1.6),
+        (false, 3, "", [1, 1], 1.6),
+        (true, 2, "", [1, 1], 1.9),
+        (false, 2, "", [1, 1], 1.9),
+        (true, 2, "", [1, 10], 1.8),
+        (false, 2, "", [1, 10], 1.8),
+        (true, 2, "", [1_000, 100], 2.0),
+        (true, 3, "", [10, 10], 1.5),
+        (false, 3, "", [10, 10], 1.5),
+        (true, 3, "", [1_000, 100], 1.6),
+        (false, 3, "", [1_000, 100], 1.9),
+        (false, 2, "", [1_000, 100], 2.2),
+        (true, 1, "", [1, 1], 2.6),
     ] {
         let is = overhead(append_only, bigints, text, of_key, 200_000);
         println!("{append_only} {bigints} {} {of_key:?}: {is:.2}", text.len());

@@ -1,4 +1,4 @@
-use eddyline_state::{Arena as Bytes, make_room};
+use eddyline_state::{Arena as Bytes, BySlot};
 
 /// The length of a row that was removed.
 const REMOVED: u32 = u32::MAX;
@@ -8,7 +8,7 @@ const REMOVED: u32 = u32::MAX;
 pub(crate) struct Arena {
     bytes: Bytes,
     /// Where a row is, and its length.
-    places: Vec<(u64, u32)>,
+    places: BySlot<(u64, u32)>,
     free: Vec<u32>,
 }
 
@@ -21,8 +21,6 @@ impl Arena {
                 row
             }
             None => {
-                let rows = self.places.len() + 1;
-                make_room(&mut self.places, rows);
                 self.places.push(place);
                 (self.places.len() - 1) as u32
             }
@@ -65,6 +63,6 @@ impl Arena {
 
     /// Memory in bytes, about.
     pub(crate) fn size_bytes(&self) -> usize {
-        self.bytes.size_bytes() + self.places.capacity() * size_of::<(u64, u32)>() + self.free.capacity() * 4
+        self.bytes.size_bytes() + self.places.size_bytes() + self.free.capacity() * 4
     }
 }

@@ -1,6 +1,6 @@
 //! Rows as strings of bytes in one arena, known by small numbers.
 
-use eddyline_state::{Arena, make_room};
+use eddyline_state::{Arena, BySlot};
 
 const LIVE: u8 = 1;
 const DIRTY: u8 = 2;
@@ -17,9 +17,9 @@ struct Place {
 #[derive(Default)]
 pub(crate) struct Rows {
     arena: Arena,
-    places: Vec<Place>,
-    pub(crate) weights: Vec<i64>,
-    flags: Vec<u8>,
+    places: BySlot<Place>,
+    pub(crate) weights: BySlot<i64>,
+    flags: BySlot<u8>,
     free: Vec<u32>,
 }
 
@@ -33,10 +33,6 @@ impl Rows {
             (self.places[at], self.weights[at], self.flags[at]) = (place, weight, LIVE | DIRTY);
             return row;
         }
-        let rows = self.places.len() + 1;
-        make_room(&mut self.places, rows);
-        make_room(&mut self.weights, rows);
-        make_room(&mut self.flags, rows);
         self.places.push(place);
         self.weights.push(weight);
         self.flags.push(LIVE | DIRTY);
@@ -130,9 +126,9 @@ impl Rows {
     /// Memory in bytes, about.
     pub(crate) fn size_bytes(&self) -> usize {
         self.arena.size_bytes()
-            + self.places.capacity() * size_of::<Place>()
-            + self.weights.capacity() * 8
-            + self.flags.capacity()
+            + self.places.size_bytes()
+            + self.weights.size_bytes()
+            + self.flags.size_bytes()
             + self.free.capacity() * 4
     }
 }

@@ -10,8 +10,8 @@ mod loose;
 
 use crate::ages::{Ages, Stored, put_head_of};
 use crate::lead::{NOTES, length_of};
-use crate::slot_table::key_column::{Created, KeyColumn, canonical_column, key_column, make_room};
-use crate::{Batch, Encode, Load, Piece, StateError, Store, StoredEntry, TableId, Write, WriteRef};
+use crate::slot_table::key_column::{Created, KeyColumn, canonical_column, key_column};
+use crate::{Batch, BySlot, Encode, Load, Piece, StateError, Store, StoredEntry, TableId, Write, WriteRef};
 use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array, new_null_array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
@@ -91,7 +91,7 @@ pub struct RowTable {
     is_distinct: bool,
     columns: Vec<Box<dyn KeyColumn>>,
     /// By slot: [`LIVE`], [`DIRTY`], [`STORED`], then the owner's marks.
-    flags: Vec<u8>,
+    flags: BySlot<u8>,
     free: Vec<u32>,
     /// Full keys whose removal is not yet written.
     gone: HashSet<Vec<u8>>,
@@ -139,7 +139,7 @@ impl RowTable {
             distribution,
             is_distinct,
             columns: types.iter().map(|t| key_column(name, t)).collect::<Result<_, _>>()?,
-            flags: Vec::new(),
+            flags: BySlot::new(),
             free: Vec::new(),
             gone: HashSet::new(),
             generation: 0,
@@ -426,7 +426,7 @@ impl RowTable {
     pub fn taken_bytes(&self, size_bytes: usize) -> usize {
         let heap: usize = self.columns.iter().map(|c| c.heap_bytes()).sum();
         let by_slot = size_bytes.saturating_sub(heap) as u128;
-        heap + (by_slot * self.len() as u128 / self.flags.capacity().max(1) as u128) as usize
+        heap + (by_slot * self.len() as u128 / self.flags.len().max(1) as u128) as usize
     }
 
     /// Memory in bytes, about.
@@ -434,7 +434,7 @@ impl RowTable {
         let columns: usize = self.columns.iter().map(|c| c.size_bytes()).sum();
         let gone: usize = self.gone.iter().map(|k| k.capacity() + size_of::<Vec<u8>>()).sum();
         let ages = self.ages.as_ref().map_or(0, Ages::size_bytes);
-        columns + gone + ages + self.flags.capacity() + self.free.capacity() * 4 + self.suffixes.capacity() * 8
+        columns + gone + ages + self.flags.size_bytes() + self.free.capacity() * 4 + self.suffixes.capacity() * 8
     }
 
     /// Adds `rows` rows; `slots` are theirs afterwards.
@@ -477,7 +477,6 @@ impl RowTable {
             }
             None => {
                 let slot = self.flags.len();
-                make_room(&mut self.flags, slot + 1);
                 self.flags.push(LIVE | DIRTY);
                 slot as u32
             }

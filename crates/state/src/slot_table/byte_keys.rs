@@ -1,7 +1,7 @@
 //! Strings and byte strings as keys: 16 bytes a slot, and what is longer than 15 bytes in an arena beside.
 
-use super::key_column::{Created, KeyColumn, make_room};
-use crate::{Arena, Leaving, StateError};
+use super::key_column::{Created, KeyColumn};
+use crate::{Arena, BySlot, Leaving, StateError};
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, StringArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::DataType;
@@ -83,13 +83,13 @@ impl<'a> Values<'a> {
 /// Keys of type STRING or BYTES.
 pub(super) struct ByteKeys {
     is_text: bool,
-    views: Vec<View>,
+    views: BySlot<View>,
     arena: Arena,
 }
 
 impl ByteKeys {
     pub(super) fn new(data_type: &DataType) -> Self {
-        Self { is_text: *data_type == DataType::Utf8, views: Vec::new(), arena: Arena::default() }
+        Self { is_text: *data_type == DataType::Utf8, views: BySlot::new(), arena: Arena::default() }
     }
 
     #[inline(always)]
@@ -142,8 +142,7 @@ impl ByteKeys {
 
 impl KeyColumn for ByteKeys {
     fn resize(&mut self, slots: usize) {
-        make_room(&mut self.views, slots);
-        self.views.resize(slots, 0);
+        self.views.grow(slots, 0);
     }
 
     fn write(&mut self, column: &ArrayRef, created: &[Created]) {
@@ -219,7 +218,7 @@ impl KeyColumn for ByteKeys {
     }
 
     fn size_bytes(&self) -> usize {
-        self.views.capacity() * size_of::<View>() + self.arena.size_bytes()
+        self.views.size_bytes() + self.arena.size_bytes()
     }
 
     fn heap_bytes(&self) -> usize {

@@ -1,7 +1,7 @@
 //! Keys in columns: one column of the keys of all slots, by type.
 
 use super::byte_keys::ByteKeys;
-use crate::StateError;
+use crate::{BySlot, StateError};
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BooleanArray, PrimitiveArray};
 use arrow::datatypes::*;
 use arrow::error::ArrowError;
@@ -62,7 +62,7 @@ pub(crate) fn key_column(table: &str, data_type: &DataType) -> Result<Box<dyn Ke
         };
     }
     Ok(match data_type {
-        DataType::Boolean => Box::new(BooleanKeys { values: Vec::new() }),
+        DataType::Boolean => Box::new(BooleanKeys { values: BySlot::new() }),
         DataType::Int8 => fixed!(Int8Type),
         DataType::Int16 => fixed!(Int16Type),
         DataType::Int32 => fixed!(Int32Type),
@@ -91,17 +91,6 @@ pub(crate) fn key_column(table: &str, data_type: &DataType) -> Result<Box<dyn Ke
         }
     })
 }
-
-/// Makes room for `length` elements. A long vector grows by a fifth, not to the double: what it does not use is memory that
-/// rows could have.
-pub fn make_room<T>(values: &mut Vec<T>, length: usize) {
-    if length > values.capacity() && length >= GROWS_BY_A_FIFTH {
-        values.reserve_exact(length.max(values.capacity() + values.capacity() / 5) - values.len());
-    }
-}
-
-/// From this length on vectors grow by a fifth.
-const GROWS_BY_A_FIFTH: usize = 1 << 16;
 
 /// The one form of values that are equal as keys: `-0.0` is `0.0`, and there is one NaN.
 pub(super) trait Canonical: Copy {
@@ -146,8 +135,8 @@ pub(crate) fn canonical_column(column: &ArrayRef) -> Result<ArrayRef, ArrowError
 /// Values of a fixed size. `nulls` is empty as long as no key was NULL.
 struct FixedKeys<T: ArrowPrimitiveType> {
     data_type: DataType,
-    values: Vec<T::Native>,
-    nulls: Vec<bool>,
+    values: BySlot<T::Native>,
+    nulls: BySlot<bool>,
 }
 
 impl<T: ArrowPrimitiveType> FixedKeys<T>
@@ -155,7 +144,7 @@ where
     T::Native: Canonical,
 {
     fn new(data_type: &DataType) -> Self {
-        Self { data_type: data_type.clone(), values: Vec::new(), nulls: Vec::new() }
+        Self { data_type: data_type.clone(), values: BySlot::new(), nulls: BySlot::new() }
     }
 
     #[inline]
@@ -177,11 +166,9 @@ where
     T::Native: Canonical,
 {
     fn resize(&mut self, slots: usize) {
-        make_room(&mut self.values, slots);
-        self.values.resize(slots, T::Native::default());
+        self.values.grow(slots, T::Native::default());
         if !self.nulls.is_empty() {
-            make_room(&mut self.nulls, slots);
-            self.nulls.resize(slots, false);
+            self.nulls.grow(slots, false);
         }
     }
 
@@ -189,7 +176,7 @@ where
         let column = column.as_primitive::<T>();
         let values = column.values();
         if column.null_count() > 0 || !self.nulls.is_empty() {
-            self.nulls.resize(self.values.len(), false);
+            self.nulls.grow(self.values.len(), false);
             for c in created {
                 self.nulls[c.slot as usize] = column.is_null(c.row as usize);
             }
@@ -259,13 +246,13 @@ where
     }
 
     fn size_bytes(&self) -> usize {
-        self.values.capacity() * size_of::<T::Native>() + self.nulls.capacity()
+        self.values.size_bytes() + self.nulls.size_bytes()
     }
 }
 
 /// 0, 1, or 2 for NULL.
 struct BooleanKeys {
-    values: Vec<u8>,
+    values: BySlot<u8>,
 }
 
 fn boolean_key(column: &BooleanArray, row: usize) -> u8 {
@@ -274,7 +261,7 @@ fn boolean_key(column: &BooleanArray, row: usize) -> u8 {
 
 impl KeyColumn for BooleanKeys {
     fn resize(&mut self, slots: usize) {
-        self.values.resize(slots, 0);
+        self.values.grow(slots, 0);
     }
 
     fn write(&mut self, column: &ArrayRef, created: &[Created]) {
@@ -309,7 +296,7 @@ impl KeyColumn for BooleanKeys {
     }
 
     fn size_bytes(&self) -> usize {
-        self.values.capacity()
+        self.values.size_bytes()
     }
 }
 

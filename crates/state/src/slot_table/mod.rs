@@ -19,7 +19,7 @@ mod first;
 pub(crate) mod key_column;
 
 use crate::ages::{Ages, Stored, put_head_of};
-use crate::{Batch, Piece, StateError, Store, StoredEntry, TableId, WriteRef};
+use crate::{Batch, BySlot, Piece, StateError, Store, StoredEntry, TableId, WriteRef};
 use arrow::array::{Array, ArrayRef, BinaryArray};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
@@ -27,7 +27,6 @@ use arrow::row::{RowConverter, Rows, SortField};
 use eddyline_changes::KeyGroup;
 use eddyline_changes::hash::hash_columns;
 use hashbrown::{HashSet, HashTable};
-pub use key_column::make_room;
 use key_column::{Created, KeyColumn, key_column};
 use std::ops::Range;
 
@@ -82,9 +81,9 @@ pub struct SlotTable {
     index: HashTable<Entry>,
     columns: Vec<Box<dyn KeyColumn>>,
     /// By slot: hash of the key.
-    hashes: Vec<u64>,
+    hashes: BySlot<u64>,
     /// By slot: [`LIVE`], [`DIRTY`], [`STORED`].
-    flags: Vec<u8>,
+    flags: BySlot<u8>,
     free: Vec<u32>,
     /// Full keys whose removal is not yet written.
     gone: HashSet<Vec<u8>>,
@@ -144,8 +143,8 @@ impl SlotTable {
             home: None,
             index: HashTable::new(),
             columns: types.iter().map(|t| key_column(name, t)).collect::<Result<_, _>>()?,
-            hashes: Vec::new(),
-            flags: Vec::new(),
+            hashes: BySlot::new(),
+            flags: BySlot::new(),
             free: Vec::new(),
             gone: HashSet::new(),
             gone_ranges: Vec::new(),
@@ -183,7 +182,7 @@ impl SlotTable {
     pub fn size_bytes(&self) -> usize {
         let columns: usize = self.columns.iter().map(|c| c.size_bytes()).sum();
         let gone: usize = self.gone.iter().map(|k| k.capacity() + size_of::<Vec<u8>>()).sum();
-        let by_slot = self.hashes.capacity() * 8 + self.flags.capacity();
+        let by_slot = self.hashes.size_bytes() + self.flags.size_bytes();
         columns + gone + by_slot + self.index.allocation_size() + self.ages.as_ref().map_or(0, Ages::size_bytes)
     }
 
@@ -270,8 +269,6 @@ impl SlotTable {
                 slot
             }
             None => {
-                make_room(&mut self.hashes, self.flags.len() + 1);
-                make_room(&mut self.flags, self.hashes.len() + 1);
                 self.hashes.push(hash);
                 self.flags.push(LIVE);
                 (self.hashes.len() - 1) as u32
@@ -440,7 +437,7 @@ impl SlotTable {
     pub fn taken_bytes(&self, size_bytes: usize) -> usize {
         let heap: usize = self.columns.iter().map(|c| c.heap_bytes()).sum();
         let by_slot = size_bytes.saturating_sub(heap) as u128;
-        heap + (by_slot * self.len() as u128 / self.hashes.capacity().max(1) as u128) as usize
+        heap + (by_slot * self.len() as u128 / self.hashes.len().max(1) as u128) as usize
     }
 
     /// How many keys to [`evict`](Self::evict) so that `bytes` of `taken_bytes` become room.
