@@ -333,6 +333,11 @@ impl Harness {
         self.operator.tables().iter().map(|t| t.size_bytes()).sum()
     }
 
+    /// The operator's corner of the backend, for what another version may have left there: then [`restart`](Self::restart).
+    pub fn store(&self) -> Store {
+        store(&self.backend, self.groups, self.shard)
+    }
+
     /// Number of entries that are stored below the hot sets.
     pub fn stored(&self) -> usize {
         self.backend.len()

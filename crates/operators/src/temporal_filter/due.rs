@@ -1,9 +1,10 @@
 //! Rows by the time at which something is due of them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Times whose numbers of [`SPAN_BITS`] bits alike are kept together, so that there is not a list for every millisecond.
-const SPAN_BITS: u32 = 10;
+pub(super) const SPAN_BITS: u32 = 10;
 
 /// Rows by the span of time in which they are due. An entry may be out of date: who takes rows out asks what is due of
 /// them now.
@@ -47,6 +48,22 @@ impl Due {
         taken.sort_unstable();
         taken.dedup();
         taken
+    }
+
+    /// Forgets rows that leave, with the times for which they were noted.
+    pub(super) fn leave(&mut self, mut leaving: Vec<(i64, u32)>) {
+        leaving.iter_mut().for_each(|(time_ms, _)| *time_ms >>= SPAN_BITS);
+        leaving.sort_unstable();
+        for of_span in leaving.chunk_by(|a, b| a.0 == b.0) {
+            let Entry::Occupied(mut span) = self.spans.entry(of_span[0].0) else { continue };
+            let rows = span.get_mut();
+            self.entries -= rows.len();
+            rows.retain(|row| of_span.binary_search_by_key(row, |(_, row)| *row).is_err());
+            self.entries += rows.len();
+            if rows.is_empty() {
+                span.remove();
+            }
+        }
     }
 
     /// When something is due next, at the latest: what has gone meanwhile may be counted.

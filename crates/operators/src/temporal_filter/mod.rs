@@ -15,9 +15,13 @@
 //! # State
 //! | table | key | value | rows | removed when |
 //! |---|---|---|---|---|
-//! | rows (0) | columns by which rows are dealt out, other output columns, from, until | weight, weight that is put out | different rows that are there and will go, or will come, times their times | weight 0; time over; time come, of rows that stay |
+//! | rows (2) | second or so in which something is due, columns by which rows are dealt out, other output columns, from, until | weight, weight that is put out | different rows that are there and will go, or will come, times their times | weight 0; time over; time come, of rows that stay |
 //! | time (1) | none | the time of the last flush | 1 per key group | never |
 //! | due times, in memory | second or so in which something is due | rows | rows | they were due |
+//!
+//! When memory is short, rows that were not used for long are left to the store, and after a restart all are there, unless they are few. They come
+//! back when they change, or when their second begins, which stands together in the store. (Rows that were stored without it, in table
+//! 0, are taken over when the table is opened.)
 //!
 //! Rows that are not dealt out are kept under a key group of this shard: only their time and place matter to them.
 //!

@@ -151,6 +151,7 @@ proptest! {
         tests in proptest::collection::vec(
             (prop_oneof![Just(Before), Just(Until), Just(After), Just(From)], -14..15i32, -2..3i64), 1..3),
         append_only: bool,
+        tight: bool,
         times in proptest::collection::vec(
             proptest::option::weighted(0.95, (0..800i64, prop_oneof![Just(0), Just(1), 0..86_400_000i64])), 1..12),
         steps in proptest::collection::vec(
@@ -160,7 +161,7 @@ proptest! {
             let months = (count != 0).then_some(Months { count, local: false });
             TimeBound { column: 1, shift_ms: shift * 3_600_000, test, months }
         }).collect();
-        let mut h = filter(bounds.clone(), "UTC", append_only);
+        let mut h = filter(bounds.clone(), "UTC", append_only).tight(tight);
         let start = utc("2023-01-20T00:00:00");
         let times: Vec<Option<NaiveDateTime>> = times.into_iter()
             .map(|t| t.map(|(days, ms)| start + TimeDelta::days(days - 300) + TimeDelta::milliseconds(ms)))
@@ -198,8 +199,8 @@ proptest! {
 
     /// When the next row comes or goes is told, to the millisecond.
     #[test]
-    fn what_is_due_is_told(months in prop_oneof![-14..0i32, 1..15i32], day in 0..800i64, ms in 0..86_400_000i64, test in 0..4usize) {
-        let mut h = filter(vec![bound([Before, Until, After, From][test], months)], "UTC", false);
+    fn what_is_due_is_told(months in prop_oneof![-14..0i32, 1..15i32], day in 0..800i64, ms in 0..86_400_000i64, test in 0..4usize, append_only: bool) {
+        let mut h = filter(vec![bound([Before, Until, After, From][test], months)], "UTC", append_only);
         let time = utc("2023-01-20T00:00:00") + TimeDelta::days(day) + TimeDelta::milliseconds(ms);
         h.process(&format!("+ x {}", time.format("%Y-%m-%dT%H:%M:%S%.3fZ"))).expect("processes");
         let mut now_ms = (time - TimeDelta::days(500)).and_utc().timestamp_millis();

@@ -103,7 +103,8 @@ impl TemporalFilter {
             ctx.emit(ChangeBatch::new(batch, Weights::from_vec(weights.to_vec()))?);
         }
         self.rows.mark_dirty(slots);
-        self.rows.remove(&over)
+        self.rows.remove(&over)?;
+        self.rows.move_on(slots, now_ms)
     }
 }
 
@@ -135,9 +136,15 @@ impl Operator for TemporalFilter {
         self.settle(&touched, now_ms, ctx)?;
         touched.clear();
         self.touched = touched;
-        let due = self.rows.take_due(now_ms);
-        self.settle(&due, now_ms, ctx)?;
+        loop {
+            let due = self.rows.take_due(now_ms);
+            self.settle(&due, now_ms, ctx)?;
+            if !self.rows.bring_in_span(now_ms)? {
+                break;
+            }
+        }
         self.last.ms = now_ms;
+        self.rows.settled(now_ms);
         if let Some(next) = self.rows.next_due() {
             ctx.is_due_at(next);
         }

@@ -1,5 +1,5 @@
 use super::NAME;
-use super::due::Due;
+use super::due::{Due, SPAN_BITS};
 use super::times::FOREVER;
 use crate::OperatorError;
 use crate::aggregation::retraction;
@@ -12,13 +12,24 @@ use eddyline_plan::TemporalFilterSpec;
 use eddyline_state::{SlotTable, StateError, Store, Table, TableId, Write};
 use std::sync::Arc;
 
+/// The rows as they were stored once, without a span.
 const ROWS: TableId = 0;
 const TIME: TableId = 1;
+const ROWS_BY_SPAN: TableId = 2;
+/// Up to so many rows are brought into memory when they are opened; of more, each when it is asked for or due.
+const LOADED_AT_OPEN: usize = if cfg!(test) { 4 } else { 1 << 16 };
 
-/// Rows whose time is not over, or has not come. Key columns of the table: those by which rows are dealt out (or one with a
-/// number of this shard), the other output columns, from, until. Value: weight, weight that is put out (8 bytes each, little endian).
+/// Rows whose time is not over, or has not come. Key columns of the table: the span of time in which something is due of the row next, those by which
+/// rows are dealt out (or one with a number of this shard), the other output columns, from, until. Value: weight, weight that is
+/// put out (8 bytes each, little endian).
+///
+/// Of a row that has not come, something is due when it comes, then when it goes: so the span follows from the row and the time of the last flush,
+/// and a row that comes is stored anew. When memory is short, rows that were not used for long are left to the store. They are brought in
+/// when they change, or when the span begins in which something is due of them, which stand together there.
 pub(super) struct Rows {
     table: SlotTable,
+    /// The table without spans from which rows were taken in, until that is written.
+    former: Option<SlotTable>,
     /// Columns of the input in the table's order; a number of the shard stands before them where rows are not dealt out.
     stored: Vec<usize>,
     home: Option<i64>,
@@ -31,10 +42,24 @@ pub(super) struct Rows {
     /// By slot: when something is due of it; `FOREVER` where nothing is noted.
     due_at: Vec<i64>,
     due: Due,
+    /// The time of the last flush.
+    last_ms: i64,
+    /// No row that the store alone has is in a span before this one; `None`: there is no such row.
+    cold_from: Option<i64>,
+}
+
+/// The span of a time.
+fn span_of(time_ms: i64) -> i64 {
+    time_ms >> SPAN_BITS
+}
+
+/// When something is due of a row, after a time.
+fn due_after(from: i64, until: i64, time_ms: i64) -> i64 {
+    if time_ms < from { from } else { until }
 }
 
 impl Rows {
-    /// The stored rows, all brought into memory.
+    /// The stored rows; all are brought into memory if they are few.
     pub(super) fn open(
         spec: &TemporalFilterSpec,
         input: &Schema,
@@ -44,20 +69,21 @@ impl Rows {
         let mut stored = spec.by.clone().unwrap_or_default();
         stored.extend(spec.output.iter().filter(|c| !spec.by.as_ref().is_some_and(|by| by.contains(c))));
         let home = if spec.by.is_none() { Some(own_number(store)?) } else { None };
-        let shift = usize::from(home.is_some());
+        // The span stands first.
+        let shift = 1 + usize::from(home.is_some());
         let place = |c: &usize| stored.iter().position(|s| s == c).map_or(0, |at| at + shift);
         let places = spec.output.iter().map(place).collect();
         let columns = stored.iter().map(|c| input.field(*c).data_type().clone());
-        let types: Vec<DataType> = home
-            .map(|_| DataType::Int64)
-            .into_iter()
+        let types: Vec<DataType> = std::iter::once(DataType::Int64)
+            .chain(home.map(|_| DataType::Int64))
             .chain(columns)
             .chain([DataType::Int64, DataType::Int64])
             .collect();
         let distribution = spec.by.as_ref().map_or(1, Vec::len);
-        let table = SlotTable::open("rows", &types, store, ROWS, distribution)?;
+        let table = SlotTable::open("rows", &types, store, ROWS_BY_SPAN, 0)?.dealt_by(1..1 + distribution);
         let mut rows = Self {
             table,
+            former: None,
             stored,
             home,
             places,
@@ -67,33 +93,65 @@ impl Rows {
             out: Vec::new(),
             due_at: Vec::new(),
             due: Due::default(),
+            last_ms,
+            cold_from: None,
         };
-        rows.load(last_ms)?;
+        rows.load()?;
+        if store.entries(ROWS, 0)?.is_none() {
+            let former = SlotTable::open("rows", &types[1..], store, ROWS, distribution)?;
+            rows.adopt(former)?;
+        }
         Ok(rows)
     }
 
-    fn load(&mut self, last_ms: i64) -> Result<(), OperatorError> {
+    fn load(&mut self) -> Result<(), OperatorError> {
         let (weights, out) = (&mut self.weights, &mut self.out);
-        self.table.scan_all(&|columns, rows| hash_columns(columns, rows), &mut |slot, bytes| {
-            let damaged =
-                || StateError::Corrupt { table: "rows".into(), message: "an entry is no pair of weights".into() };
-            let (words, []) = bytes.as_chunks::<8>() else { return Err(damaged()) };
-            let [weight, emitted] = words else { return Err(damaged()) };
-            let at = slot as usize;
-            weights.resize(weights.len().max(at + 1), 0);
-            out.resize(weights.len(), 0);
-            (weights[at], out[at]) = (i64::from_le_bytes(*weight), i64::from_le_bytes(*emitted));
-            Ok(())
-        })?;
-        self.make_room();
+        let load = &mut |slot: u32, bytes: &[u8]| load(weights, out, slot, bytes);
+        if !self.table.scan_few(LOADED_AT_OPEN, &hash_columns, load)? {
+            self.cold_from = self.next_stored(None)?;
+        }
         let slots = self.table.slots();
+        Ok(self.take_in(&slots, self.last_ms)?)
+    }
+
+    /// Takes over all rows of a table without spans.
+    fn adopt(&mut self, mut former: SlotTable) -> Result<(), OperatorError> {
+        let (mut weights, mut out) = (Vec::new(), Vec::new());
+        former.scan_all(&hash_columns, &mut |slot, bytes| load(&mut weights, &mut out, slot, bytes))?;
+        let slots = former.slots();
+        let mut columns = former.keys(&slots)?;
+        let (from, until) = (times(&columns[columns.len() - 2]), times(&columns[columns.len() - 1]));
+        columns.insert(0, spans(&from, &until, self.last_ms));
+        let of = |numbers: &[i64]| slots.iter().map(|slot| numbers[*slot as usize]).collect::<Vec<_>>();
+        self.put(&columns, &of(&weights), &of(&out), self.last_ms)?;
+        former.remove(&slots)?;
+        self.former = Some(former);
+        Ok(())
+    }
+
+    /// Adds rows that are not there, with their weights, by what is due of them after `time_ms`.
+    fn put(&mut self, columns: &[ArrayRef], weights: &[i64], out: &[i64], time_ms: i64) -> Result<(), OperatorError> {
+        let hashes = hash_columns(columns, weights.len())?;
+        let mut slots = Vec::new();
+        self.table.lookup(columns, &hashes, &mut slots, &mut |_, _| Ok(()))?;
+        self.make_room();
+        for (at, slot) in slots.iter().enumerate() {
+            (self.weights[*slot as usize], self.out[*slot as usize]) = (weights[at], out[at]);
+        }
+        self.take_in(&slots, time_ms)?;
+        self.table.mark_dirty(&slots);
+        Ok(())
+    }
+
+    /// Notes the times of slots that came to the table, and what is due of them after `time_ms`.
+    fn take_in(&mut self, slots: &[u32], time_ms: i64) -> Result<(), StateError> {
+        self.make_room();
         let ends = self.table.types().len();
         for (column, into) in [(ends - 2, &mut self.from), (ends - 1, &mut self.until)] {
-            let times = self.table.key_column(column, &slots)?;
-            let times = times.as_primitive::<Int64Type>();
-            slots.iter().zip(times.values()).for_each(|(slot, time)| into[*slot as usize] = *time);
+            let times = times(&self.table.key_column(column, slots)?);
+            slots.iter().zip(times).for_each(|(slot, time)| into[*slot as usize] = time);
         }
-        slots.iter().for_each(|slot| self.note_due(*slot, last_ms));
+        slots.iter().for_each(|slot| self.note_due(*slot, time_ms));
         Ok(())
     }
 
@@ -115,17 +173,61 @@ impl Rows {
     ) -> Result<(), OperatorError> {
         let rows = from.len();
         let home = self.home.map(|home| Arc::new(Int64Array::from_value(home, rows)) as ArrayRef);
-        let keys = home.into_iter().chain(self.stored.iter().map(|c| columns[*c].clone()));
+        let keys = [spans(&from, &until, self.last_ms)].into_iter().chain(home);
+        let keys = keys.chain(self.stored.iter().map(|c| columns[*c].clone()));
         let times = [from.clone(), until.clone()].map(|t| Arc::new(Int64Array::from(t)) as ArrayRef);
         let keys: Vec<ArrayRef> = keys.chain(times).collect();
         let hashes = hash_columns(&keys, rows)?;
-        self.table.lookup(&keys, &hashes, slots, &mut |_, _| Ok(()))?;
+        let (weights, out) = (&mut self.weights, &mut self.out);
+        self.table.lookup(&keys, &hashes, slots, &mut |slot, bytes| load(weights, out, slot, bytes))?;
         self.make_room();
         let created: Vec<(u32, u32)> = self.table.created().collect();
         for (row, slot) in created {
             (self.from[slot as usize], self.until[slot as usize]) = (from[row as usize], until[row as usize]);
         }
         Ok(())
+    }
+
+    /// The first span after one, or of all, in which the store has rows.
+    fn next_stored(&self, after: Option<i64>) -> Result<Option<i64>, OperatorError> {
+        let next = self.table.next_first(after.map(span_column).as_ref())?;
+        Ok(next.map(|next| next.as_primitive::<Int64Type>().value(0)))
+    }
+
+    /// Brings in the rows of which something is due in the next span, if it has begun, of those that the store alone has. Returns whether there was
+    /// such a span.
+    pub(super) fn bring_in_span(&mut self, now_ms: i64) -> Result<bool, OperatorError> {
+        let Some(span) = self.cold_from.filter(|span| *span <= span_of(now_ms)) else { return Ok(false) };
+        let (weights, out) = (&mut self.weights, &mut self.out);
+        let load = &mut |slot: u32, bytes: &[u8]| load(weights, out, slot, bytes);
+        let came = self.table.scan_first(&span_column(span), &hash_columns, load)?;
+        self.take_in(&came, self.last_ms)?;
+        self.cold_from = self.next_stored(Some(span))?;
+        Ok(true)
+    }
+
+    /// Says that what was due until `now_ms` is settled.
+    pub(super) fn settled(&mut self, now_ms: i64) {
+        self.last_ms = now_ms;
+    }
+
+    /// Stores those of the rows anew that have come since the last flush, and will go.
+    pub(super) fn move_on(&mut self, slots: &[u32], now_ms: i64) -> Result<(), OperatorError> {
+        let has_come = |slot: &u32| {
+            let (from, until) = (self.from[*slot as usize], self.until[*slot as usize]);
+            self.last_ms < from && from <= now_ms && span_of(from) != span_of(until)
+        };
+        let slots: Vec<u32> =
+            slots.iter().copied().filter(|slot| self.table.is_live(*slot) && has_come(slot)).collect();
+        if slots.is_empty() {
+            return Ok(());
+        }
+        let mut columns = self.table.keys(&slots)?;
+        let of = |numbers: &[i64]| slots.iter().map(|slot| numbers[*slot as usize]).collect::<Vec<_>>();
+        columns[0] = spans(&of(&self.from), &of(&self.until), now_ms);
+        let (weights, out) = (of(&self.weights), of(&self.out));
+        self.remove(&slots)?;
+        self.put(&columns, &weights, &out, now_ms)
     }
 
     /// Adds the weights of rows to their slots.
@@ -148,7 +250,7 @@ impl Rows {
     /// Notes when something is due of a row next, after `now_ms`: that it comes, or goes.
     pub(super) fn note_due(&mut self, slot: u32, now_ms: i64) {
         let at = slot as usize;
-        let due = if now_ms < self.from[at] { self.from[at] } else { self.until[at] };
+        let due = due_after(self.from[at], self.until[at], now_ms);
         if self.due_at[at] != due {
             self.due_at[at] = due;
             self.due.add(due, slot);
@@ -161,9 +263,10 @@ impl Rows {
         self.due.take(now_ms, |slot| table.is_live(slot).then(|| due_at[slot as usize]))
     }
 
-    /// When something is due next.
+    /// When something is due next, at the earliest of what the store alone has.
     pub(super) fn next_due(&self) -> Option<i64> {
-        self.due.next(|slot| self.table.is_live(slot).then(|| self.due_at[slot as usize]))
+        let due = self.due.next(|slot| self.table.is_live(slot).then(|| self.due_at[slot as usize]));
+        due.into_iter().chain(self.cold_from.map(|span| span << SPAN_BITS)).min()
     }
 
     /// The output's columns of rows.
@@ -187,12 +290,55 @@ impl Rows {
     /// Forgets rows.
     pub(super) fn remove(&mut self, slots: &[u32]) -> Result<(), OperatorError> {
         self.table.remove(slots)?;
+        self.clear(slots);
+        Ok(())
+    }
+
+    /// Removes what was stored without spans.
+    fn write_former(&mut self) -> Result<(), StateError> {
+        if let Some(former) = &mut self.former {
+            former.persist(&mut |_, _| {})?;
+            self.former = None;
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self, slots: &[u32]) {
         for slot in slots {
             let at = *slot as usize;
             (self.weights[at], self.out[at], self.due_at[at]) = (0, 0, FOREVER);
         }
-        Ok(())
     }
+}
+
+fn span_column(span: i64) -> ArrayRef {
+    Arc::new(Int64Array::from(vec![span]))
+}
+
+/// The spans of rows, after a time.
+fn spans(from: &[i64], until: &[i64], time_ms: i64) -> ArrayRef {
+    let spans = from.iter().zip(until).map(|(from, until)| span_of(due_after(*from, *until, time_ms)));
+    Arc::new(Int64Array::from_iter_values(spans))
+}
+
+fn times(column: &ArrayRef) -> Vec<i64> {
+    column.as_primitive::<Int64Type>().values().to_vec()
+}
+
+fn load(weights: &mut Vec<i64>, out: &mut Vec<i64>, slot: u32, bytes: &[u8]) -> Result<(), StateError> {
+    let damaged = || StateError::Corrupt { table: "rows".into(), message: "an entry is no pair of weights".into() };
+    let (words, []) = bytes.as_chunks::<8>() else { return Err(damaged()) };
+    let [weight, emitted] = words else { return Err(damaged()) };
+    let at = slot as usize;
+    weights.resize(weights.len().max(at + 1), 0);
+    out.resize(out.len().max(at + 1), 0);
+    (weights[at], out[at]) = (i64::from_le_bytes(*weight), i64::from_le_bytes(*emitted));
+    Ok(())
+}
+
+fn save(weights: &[i64], out: &[i64], slot: u32, bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&weights[slot as usize].to_le_bytes());
+    bytes.extend_from_slice(&out[slot as usize].to_le_bytes());
 }
 
 /// A number whose hash falls into a key group of this shard.
@@ -213,15 +359,43 @@ impl Table for Rows {
     }
 
     fn persist(&mut self) -> Result<(), StateError> {
+        self.write_former()?;
         let (weights, out) = (&self.weights, &self.out);
-        self.table.persist(&mut |slot, bytes| {
-            bytes.extend_from_slice(&weights[slot as usize].to_le_bytes());
-            bytes.extend_from_slice(&out[slot as usize].to_le_bytes());
-        })
+        self.table.persist(&mut |slot, bytes| save(weights, out, slot, bytes))
     }
 
     fn len(&self) -> usize {
         self.table.len()
+    }
+
+    fn taken_bytes(&self) -> usize {
+        self.table.taken_bytes(self.size_bytes())
+    }
+
+    fn is_whole(&self) -> bool {
+        self.table.is_complete()
+    }
+
+    fn warm(&mut self, entries_max: usize) -> Result<(), StateError> {
+        let (weights, out) = (&mut self.weights, &mut self.out);
+        let load = &mut |slot: u32, bytes: &[u8]| load(weights, out, slot, bytes);
+        let came = self.table.scan_more(entries_max, &hash_columns, load)?;
+        if self.is_whole() {
+            self.cold_from = None;
+        }
+        self.take_in(&came, self.last_ms)
+    }
+
+    fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
+        self.write_former()?;
+        let count = self.table.count_of(bytes, self.taken_bytes());
+        let (weights, out) = (&self.weights, &self.out);
+        let gone = self.table.evict(count, &mut |slot, bytes| save(weights, out, slot, bytes))?;
+        let left: Vec<(i64, u32)> = gone.iter().map(|slot| (self.due_at[*slot as usize], *slot)).collect();
+        self.cold_from = left.iter().map(|(due, _)| span_of(*due)).chain(self.cold_from).min();
+        self.due.leave(left);
+        self.clear(&gone);
+        Ok(())
     }
 
     fn size_bytes(&self) -> usize {

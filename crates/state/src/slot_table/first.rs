@@ -82,6 +82,33 @@ impl SlotTable {
         Ok(values)
     }
 
+    /// The smallest value of the first key column in the store that is greater than `after` (an array of one; `None`: the smallest of
+    /// all), as an array of one.
+    ///
+    /// # Errors
+    /// As [`firsts`](Self::firsts).
+    pub fn next_first(&self, after: Option<&ArrayRef>) -> Result<Option<ArrayRef>, StateError> {
+        let (Some(home), Some(converter), Some(data_type)) = (&self.home, &self.converter, self.types.first()) else {
+            return Ok(None);
+        };
+        let first = RowConverter::new(vec![SortField::new(data_type.clone())])?;
+        let after = after.map(|after| first.convert_columns(std::slice::from_ref(after))).transpose()?;
+        let mut least: Option<Vec<u8>> = None;
+        for group in home.store.owned() {
+            let end = home.store.full_key(home.id, group + 1, &[]);
+            let from = match &after {
+                Some(after) => home.store.range_of(home.id, group, after.row(0).data()).1,
+                None => home.store.full_key(home.id, group, &[]),
+            };
+            if let Some(key) = home.store.first_of(&from, &end)?
+                && least.as_ref().is_none_or(|least| key < *least)
+            {
+                least = Some(key);
+            }
+        }
+        least.map(|key| Ok(converter.convert_rows([converter.parser().parse(&key)])?.remove(0))).transpose()
+    }
+
     /// Is a range beginning here removed, which is not yet written?
     fn is_range_gone(&self, from: &[u8]) -> bool {
         self.gone_ranges.iter().any(|(gone, _)| gone == from)
