@@ -18,7 +18,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Type SQL and see its results: a shell, or statements from arguments, files and standard input
     Sql(SqlArgs),
-    /// Serve Postgres clients: psql -h 127.0.0.1 -p 4566 dev. Tables, views and jobs live as long as the server
+    /// Serve Postgres clients: psql -h 127.0.0.1 -p 4566 dev. Without --data-dir, tables and views live as long as the server
     Serve(ServeArgs),
     /// Measure the engine
     Bench(BenchArgs),
@@ -35,6 +35,9 @@ pub(crate) struct ServeArgs {
     /// Where to listen: an address of this machine, as nobody is asked who they are
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4566")]
     pub(crate) listen: SocketAddr,
+    /// Keep tables, their rows and views in this directory: they are there again when the server starts anew
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
     /// How many clients may be connected at once
     #[arg(long, value_name = "N", default_value_t = 4000)]
     pub(crate) max_connections: usize,
@@ -159,6 +162,9 @@ pub(crate) struct SqlArgs {
     /// Go on with a prompt after -e, -f and FILE
     #[arg(short, long)]
     pub(crate) interactive: bool,
+    /// Keep tables, their rows and views in this directory: they are there again the next time
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
     /// How the result of a SELECT is printed

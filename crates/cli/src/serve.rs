@@ -2,12 +2,17 @@
 
 use crate::args::ServeArgs;
 use crate::exit::Exit;
+use crate::follow::Reporter;
 use crate::run::tokio_runtime;
-use eddyline_engine::{Engine, EngineConfig};
+use eddyline_engine::{DataSettings, Engine, EngineConfig};
 use eddyline_server::{ServerConfig, bind};
 use std::io::{self, Write};
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How long answers that are on their way have when the server ends.
+const LEAVE: Duration = Duration::from_millis(100);
 
 /// Serves clients.
 ///
@@ -25,10 +30,17 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Exit, Exit> {
     let mut config =
         EngineConfig { environment: std::env::vars().collect(), ..EngineConfig::new(jobs.handle().clone()) };
     config.shards = args.shards.unwrap_or(config.shards);
-    let instance = Engine::new(config).instance();
+    let engine = Engine::new(config);
+    let instance = match &args.data_dir {
+        Some(directory) => {
+            engine.open(DataSettings::new(directory)).map_err(|e| Reporter::new(false, false).error(&e, None))?
+        }
+        None => engine.instance(),
+    };
+    let shared = instance.clone();
     let served = clients.block_on(async {
         let config = ServerConfig { connections_max: args.max_connections, ..ServerConfig::new(args.listen) };
-        let bound = bind(instance, &config).await?;
+        let bound = bind(shared, &config).await?;
         let (mut interrupt, mut end) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         // Whoever has started it waits for this line.
         writeln!(io::stdout(), "listening at {}", bound.address()?)?;
@@ -38,7 +50,10 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Exit, Exit> {
             _ = interrupt.recv() => {}
             _ = end.recv() => {}
         }
-        Ok(())
+        // From now on nothing is changed; what was changed and waits for the disk is acknowledged.
+        let closed = instance.close();
+        tokio::time::sleep(LEAVE).await;
+        closed.map_err(io::Error::other)
     });
     clients.shutdown_background();
     jobs.shutdown_background();

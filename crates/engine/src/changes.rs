@@ -15,7 +15,7 @@ use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use eddyline_catalog::{Catalog, Column, ColumnSource, MaterializedView, Object, Table, View};
 use eddyline_plan::{Dataflow, OperatorSpec};
 use eddyline_planner::statement::{Delete, Insert, Query, Update};
-use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition};
+use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition, names_read};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl Session {
             return Err(replaced(name));
         }
         let target = self.instance.database().target(name, &table.physical_schema())?;
-        Ok(Alone { table, target, _reserved: reserved })
+        Ok(Alone { table, target, reserved })
     }
 
     /// INSERT INTO a table that the engine keeps.
@@ -81,9 +81,11 @@ impl Session {
     /// # Errors
     /// A query that cannot be planned or computed, or does not end; a key that is there already.
     pub(crate) fn insert(&mut self, insert: &Insert) -> Result<Outcome, ScriptError> {
-        let Alone { table, target, _reserved } = self.alone(&insert.table)?;
+        let Alone { table, target, reserved } = self.alone(&insert.table)?;
         let rows = self.computed(&insert.query, table.as_ref().clone(), insert.columns.clone(), insert.position)?;
-        self.instance.database().insert(&target, &rows, insert.conflict)?;
+        let stored = self.instance.database().insert(&target, &rows, insert.conflict)?;
+        drop(reserved);
+        self.instance.database().wait_for(&stored)?;
         Ok(changed(&rows, "inserted into", &table.name))
     }
 
@@ -116,7 +118,7 @@ impl Session {
     /// # Errors
     /// The table has changed since its columns were asked for; a NULL where there must be none.
     pub fn copy_into(&mut self, table: &str, rows: &RecordBatch) -> Result<usize, SqlError> {
-        let Alone { table, target, _reserved } = self.alone(table)?;
+        let Alone { table, target, reserved } = self.alone(table)?;
         let schema = table.physical_schema();
         let fits =
             |field: &FieldRef| schema.field_with_name(field.name()).is_ok_and(|f| f.data_type() == field.data_type());
@@ -135,7 +137,9 @@ impl Session {
         }
         let whole = RecordBatch::try_new(schema.clone(), columns);
         let whole = whole.map_err(|e| SqlError::new(of_arrow(&e), format!("rows of another table: {e}")))?;
-        self.instance.database().insert(&target, &whole, None)?;
+        let stored = self.instance.database().insert(&target, &whole, None)?;
+        drop(reserved);
+        self.instance.database().wait_for(&stored)?;
         Ok(whole.num_rows())
     }
 
@@ -145,9 +149,14 @@ impl Session {
     /// As [`insert`](Self::insert); then there is no such table.
     pub(crate) fn fill(&mut self, name: &str, query: &Query, position: TextPosition) -> Result<Outcome, ScriptError> {
         let rows = {
-            let Alone { table, target, _reserved } = self.alone(name)?;
+            let Alone { table, target, reserved: _reserved } = self.alone(name)?;
             let rows = self.computed(query, table.as_ref().clone(), Vec::new(), position);
-            rows.and_then(|rows| Ok(self.instance.database().insert(&target, &rows, None).map(|()| rows)?))
+            let database = self.instance.database();
+            rows.and_then(|rows| {
+                let stored = database.insert(&target, &rows, None)?;
+                database.wait_for(&stored)?;
+                Ok(rows)
+            })
         };
         match rows {
             Ok(rows) => {
@@ -168,7 +177,7 @@ impl Session {
     /// As [`insert`](Self::insert); a table that is not kept, a column that is not there.
     pub(crate) fn update(&mut self, update: &Update) -> Result<Outcome, ScriptError> {
         self.changed(&update.table, update.position)?;
-        let Alone { table, target, _reserved } = self.alone(&update.table)?;
+        let Alone { table, target, reserved } = self.alone(&update.table)?;
         let table = table.as_ref();
         let columns: Vec<&Column> = physical(table).collect();
         for assignment in &update.assignments {
@@ -191,7 +200,9 @@ impl Session {
         let (before, after) = part(0)
             .and_then(|before| Ok((before, part(names.len())?)))
             .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("UPDATE: {e}")))?;
-        self.instance.database().replace(&target, &before, &after)?;
+        let stored = self.instance.database().replace(&target, &before, &after)?;
+        drop(reserved);
+        self.instance.database().wait_for(&stored)?;
         Ok(changed(&rows, "updated in", &table.name))
     }
 
@@ -201,10 +212,12 @@ impl Session {
     /// As [`insert`](Self::insert); a table that is not kept.
     pub(crate) fn delete(&mut self, delete: &Delete) -> Result<Outcome, ScriptError> {
         self.changed(&delete.table, delete.position)?;
-        let Alone { table, target, _reserved } = self.alone(&delete.table)?;
+        let Alone { table, target, reserved } = self.alone(&delete.table)?;
         let names: Vec<&str> = physical(&table).map(|c| c.name.as_str()).collect();
         let rows = self.computed(&delete.query(&names)?, table.as_ref().clone(), Vec::new(), delete.position)?;
-        self.instance.database().replace(&target, &rows, &rows.slice(0, 0))?;
+        let stored = self.instance.database().replace(&target, &rows, &rows.slice(0, 0))?;
+        drop(reserved);
+        self.instance.database().wait_for(&stored)?;
         Ok(changed(&rows, "deleted from", &table.name))
     }
 
@@ -317,6 +330,7 @@ impl Session {
         let answer = self.with_definer(|definer| definer.answer(view, query))?;
         let made = MaterializedView { view: view.clone(), table: Arc::new(answer.clone()) };
         let object = Object::MaterializedView(Arc::new(made));
+        self.check_reads_stored(view)?;
         // The name must be free.
         ddl::add(&mut Catalog::clone(&self.catalog), object.clone(), false)?;
         let number = self.engine.next_channel();
@@ -362,9 +376,17 @@ impl Session {
         if self.catalog.object(name).is_ok_and(|object| object.kind() == kind) {
             self.check_readers(name, cascade)?;
         }
-        let done = self.define(|catalog| ddl::drop(catalog, kind, name, if_exists))?;
-        self.instance.database().remove(name);
-        Ok(done)
+        self.take_away(kind, name, if_exists)
+    }
+
+    /// A name goes, and its rows before it: nothing changes them any more when the log says that it went.
+    fn take_away(&mut self, kind: &'static str, name: &str, if_exists: bool) -> Result<String, SqlError> {
+        let database = self.instance.database().clone();
+        self.define(|catalog| {
+            let done = ddl::drop(catalog, kind, name, if_exists)?;
+            database.remove(name);
+            Ok(done)
+        })
     }
 
     /// A name, and with `cascade` the views that go with it.
@@ -372,9 +394,19 @@ impl Session {
         let mut found = BTreeSet::from([name.to_owned()]);
         let mut rest = vec![name.to_owned()];
         while let (true, Some(name)) = (cascade, rest.pop()) {
-            rest.extend(self.instance.database().readers(&name).into_iter().filter(|n| found.insert(n.clone())));
+            rest.extend(self.readers(&name).into_iter().filter(|n| found.insert(n.clone())));
         }
         found
+    }
+
+    /// The materialized views that read this name, themselves or through views.
+    fn readers(&self, name: &str) -> Vec<String> {
+        let reads = |object: &&Object| match object {
+            Object::MaterializedView(view) => names_read(&view.view, &self.catalog).contains(name),
+            _ => false,
+        };
+        let readers = self.catalog.objects().map(|(_, object)| object).filter(reads);
+        readers.map(|object| object.name().to_owned()).collect()
     }
 
     /// May this name go? With `cascade` the views that read it go first.
@@ -382,8 +414,7 @@ impl Session {
     /// # Errors
     /// Views read it.
     pub(crate) fn check_readers(&mut self, name: &str, cascade: bool) -> Result<(), SqlError> {
-        let database = self.instance.database().clone();
-        let readers = database.readers(name);
+        let readers = self.readers(name);
         if !cascade && !readers.is_empty() {
             let message = format!("materialized view {} reads {name}", readers.join(", "));
             return Err(
@@ -394,8 +425,7 @@ impl Session {
             // A view that reads two that go is gone with the first.
             if self.catalog.object(&reader).is_ok() {
                 self.check_readers(&reader, true)?;
-                self.define(|catalog| ddl::drop(catalog, "materialized view", &reader, false))?;
-                database.remove(&reader);
+                self.take_away("materialized view", &reader, false)?;
             }
         }
         Ok(())
@@ -406,7 +436,7 @@ impl Session {
 struct Alone {
     table: Arc<Table>,
     target: kept::Target,
-    _reserved: Reservation,
+    reserved: Reservation,
 }
 
 /// A materialized view that is about to be made.

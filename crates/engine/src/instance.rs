@@ -10,16 +10,23 @@
 //!
 //! # Contract
 //! Every change of a name passes through [`Instance::define`], and every change of a row through one function of the
-//! [`Database`] (`State::apply`), one after the other: what is to outlive the process belongs there.
+//! [`Database`] (`State::publish`), one after the other: there it is put into the log of what outlives the process ([`Durable`]).
 
+use crate::durable::{Definition, Durable};
 use crate::jobs::Jobs;
 use crate::kept::Database;
 use crate::reservation::{Canceller, Reservation, Reservations};
-use crate::{Engine, Session};
-use eddyline_catalog::Catalog;
+use crate::{Engine, Session, Settings};
+use eddyline_catalog::{Catalog, Object};
 use eddyline_planner::SqlError;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long jobs have to end when the instance does.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether they have.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Names, tables and jobs that sessions share. Cheap to clone; all clones are the same instance.
 #[derive(Clone)]
@@ -32,6 +39,10 @@ pub struct Instance {
 struct Shared {
     /// The newest version.
     catalog: Mutex<Arc<Catalog>>,
+    /// Who makes the next one.
+    defining: Mutex<()>,
+    /// Where names and rows are stored, if they are.
+    durable: OnceLock<Arc<Durable>>,
     definitions: Arc<Reservations>,
     writers: Arc<Reservations>,
     database: Arc<Database>,
@@ -59,16 +70,53 @@ impl Instance {
         lock(&self.shared.catalog).clone()
     }
 
-    /// Makes the next version of the catalog. Nobody sees it before `change` has returned, which must be soon.
+    /// Makes the next version of the catalog, under the settings of a session. Nobody sees it before `change` has returned, which must be
+    /// soon, and before it is durable.
     ///
     /// # Errors
-    /// Those of `change`: then nothing has changed.
-    pub(crate) fn define<T>(&self, change: impl FnOnce(&mut Catalog) -> Result<T, SqlError>) -> Result<T, SqlError> {
-        let mut newest = lock(&self.shared.catalog);
+    /// Those of `change`: then nothing has changed. It cannot be stored.
+    pub(crate) fn define<T>(
+        &self,
+        settings: &Settings,
+        change: impl FnOnce(&mut Catalog) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
+        let _alone = lock(&self.shared.defining);
+        let newest = self.catalog();
         let mut next = Catalog::clone(&newest);
+        if let Some(durable) = self.shared.durable.get() {
+            durable.check()?;
+        }
         let done = change(&mut next)?;
-        *newest = Arc::new(next);
+        if let Some(durable) = self.shared.durable.get() {
+            let (gone, come) = self.changed(&newest, &next, settings);
+            durable.define(gone, come)?;
+        }
+        *lock(&self.shared.catalog) = Arc::new(next);
         Ok(done)
+    }
+
+    /// Which names went, and which came or stand for something else. What is temporary is not stored.
+    fn changed(&self, before: &Catalog, after: &Catalog, settings: &Settings) -> (Vec<String>, Vec<Definition>) {
+        let is_stored = |object: &Object| match object {
+            Object::Table(table) => !table.temporary,
+            Object::View(view) => !view.temporary,
+            Object::MaterializedView(_) => true,
+        };
+        let is_same = |name: &str, object: &Object, other: &Catalog| match (object, other.object(name)) {
+            // A table that takes the place of another may be just like it.
+            (Object::Table(one), Ok(Object::Table(other))) => Arc::ptr_eq(one, other),
+            (Object::View(one), Ok(Object::View(other))) => Arc::ptr_eq(one, other),
+            (Object::MaterializedView(one), Ok(Object::MaterializedView(other))) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        let gone = before.objects().filter(|(name, object)| is_stored(object) && !is_same(name, object, after));
+        let come = after.objects().filter(|(name, object)| is_stored(object) && !is_same(name, object, before));
+        let definition = |(name, object): (&str, &Object)| {
+            let stored_as = self.database().stored_as(name).filter(|_| matches!(object, Object::Table(_)));
+            let (id, is_filling) = stored_as.map_or((None, false), |(id, is_filling)| (Some(id), is_filling));
+            Definition::of(object, id, is_filling, settings)
+        };
+        (gone.map(|(name, _)| name.to_owned()).collect(), come.map(definition).collect())
     }
 
     /// Has these names to itself while it changes what they stand for.
@@ -95,6 +143,38 @@ impl Instance {
     /// Jobs in the background.
     pub(crate) fn jobs(&self) -> MutexGuard<'_, Jobs> {
         lock(&self.shared.jobs)
+    }
+}
+
+impl Instance {
+    /// Is what is not temporary stored?
+    pub(crate) fn is_durable(&self) -> bool {
+        self.shared.durable.get().is_some()
+    }
+
+    /// Where names and rows are stored, if they are.
+    #[cfg(test)]
+    pub(crate) fn durable(&self) -> Option<&Arc<Durable>> {
+        self.shared.durable.get()
+    }
+
+    /// From now on changes of names and rows are stored.
+    pub(crate) fn store_in(&self, durable: Arc<Durable>) {
+        self.shared.database.store_in(durable.clone());
+        let _ = self.shared.durable.set(durable);
+    }
+
+    /// Ends what goes on in the background, and closes where names and rows are stored: nothing is changed any more.
+    ///
+    /// # Errors
+    /// What waits cannot be written.
+    pub fn close(&self) -> Result<(), SqlError> {
+        self.jobs().stop_all();
+        let patience = Instant::now() + PATIENCE;
+        while self.jobs().are_running() && Instant::now() < patience {
+            std::thread::sleep(LOOK);
+        }
+        self.shared.durable.get().map_or(Ok(()), |durable| durable.close())
     }
 }
 

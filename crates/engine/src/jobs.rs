@@ -92,6 +92,17 @@ impl Jobs {
         found
     }
 
+    /// Does any run?
+    pub(crate) fn are_running(&mut self) -> bool {
+        self.settle();
+        self.running().next().is_some()
+    }
+
+    /// Asks all that run to end at their next barrier.
+    pub(crate) fn stop_all(&mut self) {
+        self.running().for_each(|job| job.job.stop());
+    }
+
     /// Is it known that this job has ended?
     pub(crate) fn is_over(&mut self, id: u64) -> bool {
         self.settle();

@@ -91,7 +91,7 @@ impl Session {
         &mut self,
         change: impl FnOnce(&mut Catalog) -> Result<T, SqlError>,
     ) -> Result<T, SqlError> {
-        let done = self.instance.define(change);
+        let done = self.instance.define(&self.settings, change);
         self.refresh();
         done
     }
@@ -148,6 +148,9 @@ impl Session {
                     return Ok(Outcome::Done(created_message("view", &view.name, false)));
                 }
                 let made = Arc::new(self.with_definer(|definer| definer.view(view.clone(), query))?);
+                if *or_replace {
+                    self.check_readers(&view.name, false)?;
+                }
                 self.define(|catalog| ddl::add(catalog, Object::View(made), *or_replace))?;
                 Ok(Outcome::Done(created_message("view", &view.name, true)))
             }
@@ -250,16 +253,15 @@ impl Session {
         if *or_replace {
             self.check_readers(&table.name, false)?;
         }
+        self.check_stored(&made)?;
         let database = self.instance.database().clone();
         self.define(|catalog| {
             ddl::add(catalog, Object::Table(made.clone()), *or_replace)?;
             database.remove(&made.name);
-            if made.is_kept() {
-                let schema = made.physical_schema();
-                let key = ddl::key_columns(&made, &schema).unwrap_or_default();
-                database.create(&made.name, schema, key)?;
+            match made.is_kept() {
+                true => database.create(&made, query.is_some()),
+                false => Ok(()),
             }
-            Ok(())
         })?;
         Ok(true)
     }

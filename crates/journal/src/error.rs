@@ -38,6 +38,9 @@ pub enum JournalError {
         /// The most there may be.
         max_bytes: usize,
     },
+    /// It was closed.
+    #[error("the journal is closed")]
+    Closed,
     /// An earlier write failed; the journal must be opened again.
     #[error("the journal takes nothing more since a write failed: {error}")]
     Failed {
@@ -59,7 +62,7 @@ impl JournalError {
             Self::Locked { .. } => Some("end the other process"),
             Self::TooLarge { .. } => Some("write fewer rows at a time"),
             Self::Failed { error } => error.hint(),
-            Self::Io { .. } => None,
+            Self::Io { .. } | Self::Closed => None,
         }
     }
 }

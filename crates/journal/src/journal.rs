@@ -16,6 +16,9 @@ pub struct JournalSettings {
     pub segment_bytes: u64,
 }
 
+/// The longest record.
+pub const RECORD_BYTES_MAX: usize = CONTENT_BYTES_MAX - LENGTH_BYTES;
+
 impl Default for JournalSettings {
     fn default() -> Self {
         Self { segment_bytes: 64 << 20 }
@@ -88,31 +91,67 @@ impl Journal {
     /// # Errors
     /// It is too long; or it could not be written, and the journal takes nothing more.
     pub fn append(&self, record: &[u8]) -> Result<u64, JournalError> {
+        let number = self.enqueue(record)?;
+        self.wait(number)?;
+        Ok(number)
+    }
+
+    /// Gives a record its place, without waiting for the disk; returns its number. It is written when somebody
+    /// [waits](Self::wait) for it or for one behind it.
+    ///
+    /// # Errors
+    /// It is too long. A journal that takes nothing more gives numbers still, and who waits for them is told.
+    pub fn enqueue(&self, record: &[u8]) -> Result<u64, JournalError> {
         let size_bytes = record.len();
-        if size_bytes > CONTENT_BYTES_MAX - LENGTH_BYTES {
-            return Err(JournalError::TooLarge { size_bytes, max_bytes: CONTENT_BYTES_MAX - LENGTH_BYTES });
+        if size_bytes > RECORD_BYTES_MAX {
+            return Err(JournalError::TooLarge { size_bytes, max_bytes: RECORD_BYTES_MAX });
         }
         let mut state = self.state.lock();
         // A batch has an end too.
         while state.failed.is_none() && state.content.len() + LENGTH_BYTES + size_bytes > CONTENT_BYTES_MAX {
             self.write_or_wait(&mut state);
         }
-        state.check()?;
-        state.content.extend_from_slice(&(size_bytes as u32).to_le_bytes());
-        state.content.extend_from_slice(record);
-        state.records += 1;
         let number = state.next;
         state.next += 1;
+        if state.failed.is_none() {
+            state.content.extend_from_slice(&(size_bytes as u32).to_le_bytes());
+            state.content.extend_from_slice(record);
+            state.records += 1;
+        }
+        Ok(number)
+    }
+
+    /// Waits until the record of this number, and so all before it, are durable.
+    ///
+    /// # Errors
+    /// It could not be written, and the journal takes nothing more.
+    pub fn wait(&self, number: u64) -> Result<(), JournalError> {
+        let mut state = self.state.lock();
+        // Of what has no number yet there is nothing to wait for.
+        let number = number.min(state.next.saturating_sub(1));
         while state.durable <= number {
             state.check()?;
             self.write_or_wait(&mut state);
         }
-        Ok(number)
+        Ok(())
+    }
+
+    /// Does it take records?
+    ///
+    /// # Errors
+    /// It was closed, or a write has failed.
+    pub fn check(&self) -> Result<(), JournalError> {
+        self.state.lock().check()
     }
 
     /// Writes what waits, unless somebody else writes: then waits until that is done.
     fn write_or_wait(&self, state: &mut MutexGuard<'_, State>) {
         let Some(mut tail) = state.tail.take() else { return self.written.wait(state) };
+        if state.records == 0 {
+            // Somebody else was quicker.
+            state.tail = Some(tail);
+            return;
+        }
         let (content, records) = (std::mem::take(&mut state.content), std::mem::take(&mut state.records));
         let first = state.next - u64::from(records);
         let written = MutexGuard::unlocked(state, || {
@@ -187,25 +226,32 @@ impl Journal {
         sync_directory(&self.directory)
     }
 
-    /// Ends it with a mark: from now on any damage is told as such.
+    /// Writes what waits and ends it with a mark: from now on any damage is told as such, and nothing more is taken.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn close(self) -> Result<(), JournalError> {
+    pub fn close(&self) -> Result<(), JournalError> {
         let mut state = self.state.lock();
+        while state.durable < state.next || state.tail.is_none() {
+            state.check()?;
+            self.write_or_wait(&mut state);
+        }
         state.check()?;
         let next = state.next;
-        // Nobody else appends: it is owned.
-        match &mut state.tail {
+        let closed = match &mut state.tail {
             Some(tail) => tail.write(&closed(tail.header.salt, next)),
             None => Ok(()),
-        }
+        };
+        state.failed = Some(closed.clone().err().unwrap_or(JournalError::Closed));
+        self.written.notify_all();
+        closed
     }
 }
 
 impl State {
     fn check(&self) -> Result<(), JournalError> {
         match &self.failed {
+            Some(JournalError::Closed) => Err(JournalError::Closed),
             Some(error) => Err(JournalError::Failed { error: Box::new(error.clone()) }),
             None => Ok(()),
         }

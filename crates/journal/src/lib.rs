@@ -31,5 +31,5 @@ mod segment;
 mod tests;
 
 pub use error::JournalError;
-pub use journal::{Journal, JournalSettings, Opened};
+pub use journal::{Journal, JournalSettings, Opened, RECORD_BYTES_MAX};
 pub use segment::Each;

@@ -177,6 +177,7 @@ fn of_a_closed_journal_any_flip_but_of_the_mark_is_told() {
     let (journal, _) = open(directory.path(), 1 << 20).unwrap();
     append(&journal, 5);
     journal.close().unwrap();
+    drop(journal);
     let path = files(directory.path()).remove(0);
     let bytes = fs::read(&path).unwrap();
     for byte in 0..bytes.len() {
@@ -241,4 +242,46 @@ fn nothing_is_taken_after_a_write_that_failed() {
     let (journal, opened) = open(directory.path(), 1).unwrap();
     assert_eq!(opened.next, 2);
     assert_eq!(journal.append(b"two").unwrap(), 2);
+}
+
+#[test]
+fn what_is_enqueued_is_written_when_somebody_waits() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path(), 1 << 20).unwrap();
+    let size = || fs::metadata(&files(directory.path())[0]).unwrap().len();
+    let empty = size();
+    for number in 1..=3 {
+        assert_eq!(journal.enqueue(&content(number)).unwrap(), number);
+    }
+    assert_eq!(size(), empty);
+    journal.wait(2).unwrap();
+    assert_eq!(records(&journal, 1).unwrap(), expected(1..4));
+    // What was never enqueued is not waited for.
+    journal.wait(100).unwrap();
+    journal.enqueue(&content(4)).unwrap();
+    journal.close().unwrap();
+    assert!(matches!(journal.check(), Err(JournalError::Closed)));
+    assert_eq!(journal.enqueue(b"late").unwrap(), 5);
+    assert!(matches!(journal.wait(5), Err(JournalError::Closed)));
+    drop(journal);
+    let (journal, opened) = open(directory.path(), 1 << 20).unwrap();
+    assert_eq!(opened, Opened { first: 1, next: 5, cut_bytes: 0 });
+    assert_eq!(records(&journal, 1).unwrap(), expected(1..5));
+}
+
+#[test]
+fn who_enqueues_while_others_write_waits_for_all_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = open(directory.path(), 200).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    let number = journal.enqueue(b"record").unwrap();
+                    journal.wait(number).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(records(&journal, 1).unwrap().len(), 400);
 }

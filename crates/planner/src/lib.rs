@@ -22,6 +22,7 @@ mod optimize;
 mod parameters;
 pub mod parse;
 mod planner;
+mod reads;
 pub mod statement;
 mod to_stream;
 
@@ -37,3 +38,4 @@ pub use planner::{
     BoundQuery, Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn, StateTables,
     TableGives, TableTakes, Target,
 };
+pub use reads::names_read;

@@ -6,7 +6,8 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use eddyline_connectors::Registry;
 use eddyline_engine::{
-    Engine, EngineConfig, JobEvent, Listing, Observer, ResultTable, RunningJob, ScriptError, Session,
+    DataSettings, Engine, EngineConfig, Instance, JobEvent, Listing, Observer, ResultTable, RunningJob, ScriptError,
+    Session,
 };
 use sqllogictest::{ColumnType, DB, DBOutput, DefaultColumnType};
 use std::sync::Arc;
@@ -23,6 +24,16 @@ impl Database {
         let registry = Registry::builtin().with(Arc::new(Changes::default()));
         let engine = Engine::new(EngineConfig { registry, shards, ..EngineConfig::new(tokio) });
         Self { session: engine.session() }
+    }
+
+    /// A session over what a directory has. Whoever opens it again [closes](Instance::close) the instance before.
+    ///
+    /// # Panics
+    /// The directory cannot be opened.
+    pub fn open(tokio: tokio::runtime::Handle, shards: usize, data: DataSettings) -> (Self, Instance) {
+        let engine = Engine::new(EngineConfig { shards, ..EngineConfig::new(tokio) });
+        let instance = engine.open(data).unwrap_or_else(|e| panic!("{}", e.message));
+        (Self { session: instance.session() }, instance)
     }
 }
 

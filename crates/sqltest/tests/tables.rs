@@ -2,11 +2,13 @@
 
 #![expect(clippy::expect_used, reason = "a test")]
 
+use eddyline_engine::DataSettings;
 use eddyline_sqltest::suite::Database;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sqllogictest::{DB, DBOutput};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// What the tables hold: `t (k PRIMARY KEY, v)` and `u (k, w)`.
 #[derive(Default)]
@@ -113,32 +115,48 @@ const VIEWS: [&str; 4] = [
      LEFT JOIN (SELECT v, SUM(w) AS w FROM pairs GROUP BY v) p ON p.v = g.v",
 ];
 
-fn statements(seed: u64, shards: usize, changes: usize) {
+/// With a directory, the process ends every now and then, and begins anew.
+fn statements(seed: u64, shards: usize, changes: usize, directory: Option<&Path>) {
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let mut database = Database::new(tokio.handle().clone(), shards);
+    // Snapshots come every few statements.
+    let data = directory.map(|directory| DataSettings { log_bytes: 1500, ..DataSettings::new(directory) });
+    let open = || match &data {
+        Some(data) => {
+            let (database, instance) = Database::open(tokio.handle().clone(), shards, data.clone());
+            (database, Some(instance))
+        }
+        None => (Database::new(tokio.handle().clone(), shards), None),
+    };
+    let (mut database, mut instance) = open();
     let mut random = StdRng::seed_from_u64(seed);
     let mut model = Model::default();
-    let mut run = |sql: &str| database.run(sql).unwrap_or_else(|e| panic!("seed {seed}: {sql}: {e}"));
-    run("CREATE TABLE t (k INT PRIMARY KEY, v INT)");
-    run("CREATE TABLE u (k INT NOT NULL, w INT)");
+    let run =
+        |database: &mut Database, sql: &str| database.run(sql).unwrap_or_else(|e| panic!("seed {seed}: {sql}: {e}"));
+    run(&mut database, "CREATE TABLE t (k INT PRIMARY KEY, v INT)");
+    run(&mut database, "CREATE TABLE u (k INT NOT NULL, w INT)");
     if shards > 1 {
-        run(&format!("SET 'execution.shards' = '{shards}'"));
+        run(&mut database, &format!("SET 'execution.shards' = '{shards}'"));
     }
     let mut made = 0;
     for at in 0..changes {
         // Views come while rows are there already.
         if made < VIEWS.len() && at >= made * 3 {
-            run(VIEWS[made]);
+            run(&mut database, VIEWS[made]);
             made += 1;
         }
         let sql = model.change(&mut random);
-        run(&sql);
+        run(&mut database, &sql);
+        if let Some(ended) = instance.take_if(|_| random.random_bool(0.15)) {
+            ended.close().expect("closed");
+            drop((database, ended));
+            (database, instance) = open();
+        }
         for (view, expected) in model.views() {
             let is_there = VIEWS.iter().position(|sql| sql.contains(&format!("VIEW {view} ")));
             if is_there.is_some_and(|number| number >= made) {
                 continue;
             }
-            let DBOutput::Rows { rows, .. } = run(&format!("SELECT * FROM `{view}`")) else {
+            let DBOutput::Rows { rows, .. } = run(&mut database, &format!("SELECT * FROM `{view}`")) else {
                 panic!("{view}: no rows")
             };
             assert_eq!(counted(rows.into_iter()), expected, "seed {seed}, after {sql}: {view}");
@@ -148,10 +166,18 @@ fn statements(seed: u64, shards: usize, changes: usize) {
 
 #[test]
 fn views_follow_every_statement() {
-    (0..4).for_each(|seed| statements(seed, 1, 40));
+    (0..4).for_each(|seed| statements(seed, 1, 40, None));
 }
 
 #[test]
 fn views_follow_every_statement_on_several_shards() {
-    (10..12).for_each(|seed| statements(seed, 3, 30));
+    (10..12).for_each(|seed| statements(seed, 3, 30, None));
+}
+
+#[test]
+fn tables_and_views_are_there_again_after_every_restart() {
+    for seed in 20..22 {
+        let directory = tempfile::tempdir().expect("a directory");
+        statements(seed, 1, 40, Some(directory.path()));
+    }
 }

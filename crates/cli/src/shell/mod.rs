@@ -31,7 +31,7 @@ use crate::exit::{Exit, report_panic};
 use crate::follow::{Interrupts, Reporter};
 use crate::run::{apply_settings, tokio_runtime};
 use crate::terminal::{self, Before};
-use eddyline_engine::{Engine, EngineConfig};
+use eddyline_engine::{DataSettings, Engine, EngineConfig};
 use execute::{After, Shell};
 
 /// Runs the shell.
@@ -53,7 +53,11 @@ pub(crate) fn sql(args: &SqlArgs) -> Result<Exit, Exit> {
         environment: std::env::vars().collect(),
         ..EngineConfig::new(tokio.handle().clone())
     });
-    let mut session = engine.session();
+    let instance = match &args.data_dir {
+        Some(directory) => engine.open(DataSettings::new(directory)).map_err(|e| reporter.error(&e, None))?,
+        None => engine.instance(),
+    };
+    let mut session = instance.session();
     apply_settings(&args.settings, &mut session).map_err(|e| reporter.error(&e, None))?;
 
     let is_typed = args.interactive || (args.inputs.is_empty() && terminal::is_there());
@@ -61,8 +65,10 @@ pub(crate) fn sql(args: &SqlArgs) -> Result<Exit, Exit> {
     let mut shell = Shell::new(args, session, reporter, interrupts, is_typed);
     let exit = run(args, &mut shell, is_typed);
     drop(shell);
+    let closed = instance.close();
     // Readers may sit in blocking calls; nothing of theirs matters any more.
     tokio.shutdown_background();
+    closed.map_err(|e| Reporter::new(false, args.quiet).error(&e, None))?;
     Ok(exit)
 }
 

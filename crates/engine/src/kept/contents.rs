@@ -1,10 +1,12 @@
 //! The rows of a table that the engine keeps.
 
+use crate::ddl;
 use crate::error::of_arrow;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::row::{OwnedRow, RowConverter, SortField};
+use eddyline_catalog::Table;
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_planner::SqlError;
 use eddyline_planner::statement::Conflict;
@@ -17,6 +19,8 @@ const DUPLICATE_KEY: &str = "23505";
 pub(crate) struct Contents {
     /// Tells it from others that have or had its name.
     id: u64,
+    /// What the log knows of it; `None`: its rows end with the process.
+    log: Option<InLog>,
     schema: SchemaRef,
     /// The columns of the PRIMARY KEY; all without one.
     key: Vec<usize>,
@@ -26,6 +30,15 @@ pub(crate) struct Contents {
     rows: BTreeMap<OwnedRow, Row>,
     /// All rows, until they change.
     snapshot: Option<RecordBatch>,
+}
+
+/// What the log knows of a table.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct InLog {
+    /// Its first rows are to come: without them there is no such table after a crash.
+    pub(crate) is_filling: bool,
+    /// The last record that has changed it; 0 is none.
+    pub(crate) last: u64,
 }
 
 struct Row {
@@ -53,7 +66,27 @@ impl Contents {
         };
         let all: Vec<usize> = (0..schema.fields().len()).collect();
         let (keys, whole) = (converter(&key)?, converter(&all)?);
-        Ok(Self { id, key, is_keyed, keys, whole, rows: BTreeMap::new(), snapshot: None, schema })
+        Ok(Self { id, log: None, key, is_keyed, keys, whole, rows: BTreeMap::new(), snapshot: None, schema })
+    }
+
+    /// No rows of a table.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn of_table(id: u64, table: &Table) -> Result<Self, SqlError> {
+        let schema = table.physical_schema();
+        let key = ddl::key_columns(table, &schema).unwrap_or_default();
+        Self::new(id, schema, key)
+    }
+
+    /// What the log knows of it, if that is to know of it.
+    pub(crate) fn log(&self) -> Option<InLog> {
+        self.log
+    }
+
+    /// The log is to know of it.
+    pub(crate) fn set_log(&mut self, log: InLog) {
+        self.log = Some(log);
     }
 
     /// See the field.

@@ -13,22 +13,28 @@
 //!
 //! Tables that no view connects lie in [`Part`]s of their own: what is done with one does not wait for what is done with another.
 //!
-//! Not here: what a statement means ([`crate::Session`]), what outlives the process (nothing does yet).
+//! Where the instance stores what it has ([`crate::durable`]), the record of a change is put into the log under the lock of its part; the
+//! statement waits for the disk when it has let go of that, and so does who reads rows that wait. So nobody is told of rows that a
+//! crash takes back.
+//!
+//! Not here: what a statement means ([`crate::Session`]).
 
 mod connector;
 mod contents;
 
+use crate::durable::{Durable, changes_record};
 use crate::job::{JobEvent, RunningJob};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 pub(crate) use connector::{Feed, KEPT, KeptConnector, Reads, Registration, options};
-use contents::Contents;
+pub(crate) use contents::{Contents, InLog};
+use eddyline_catalog::Table;
 use eddyline_changes::ChangeBatch;
 use eddyline_planner::SqlError;
 use eddyline_planner::statement::Conflict;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 /// SQLSTATE of a statement that can be repeated: another session was in its way.
@@ -46,7 +52,23 @@ pub(crate) struct Database {
     /// How many parts and views were made.
     made: AtomicU64,
     is_watched: AtomicBool,
+    /// Where changes are stored, if they are.
+    durable: OnceLock<Arc<Durable>>,
 }
+
+/// What a snapshot is to hold of a table.
+pub(crate) struct Stored {
+    /// These are the rows up to this record of the log.
+    pub(crate) covered: u64,
+    /// Its first rows are to come.
+    pub(crate) is_filling: bool,
+    /// All rows; `None`: those of the last time.
+    pub(crate) rows: Option<Result<RecordBatch, SqlError>>,
+}
+
+/// The last record of what a statement has stored, to be [waited for](Database::wait_for) when it holds no lock.
+#[must_use]
+pub(crate) struct Unsettled(u64);
 
 /// Tables, and views over them alone. A view over tables of two parts makes one of them.
 struct Part {
@@ -58,6 +80,8 @@ struct Part {
 #[derive(Default)]
 struct State {
     contents: BTreeMap<String, Contents>,
+    /// The last record of the log that has changed a table here; 0 is none.
+    last_record: u64,
     /// In the order in which they were made: a view reads only what was there before it.
     views: Vec<View>,
 }
@@ -77,16 +101,85 @@ struct View {
 }
 
 impl Database {
-    /// Adds an empty table; `key` holds the columns of its PRIMARY KEY.
+    /// Adds an empty table. Where changes are stored, those of tables that are not temporary are; `is_filling`: without its first rows
+    /// it is not to be there after a crash.
     ///
     /// # Errors
     /// A column whose values cannot be compared.
-    pub(crate) fn create(&self, name: &str, schema: SchemaRef, key: Vec<usize>) -> Result<(), SqlError> {
+    pub(crate) fn create(&self, table: &Table, is_filling: bool) -> Result<(), SqlError> {
         let id = self.made.fetch_add(1, Ordering::Relaxed);
-        let contents = BTreeMap::from([(name.to_owned(), Contents::new(id, schema, key)?)]);
-        let part = self.part(State { contents, views: Vec::new() });
-        lock(&self.parts).insert(name.to_owned(), part);
+        let mut contents = Contents::of_table(id, table)?;
+        if !table.temporary {
+            contents.set_log(InLog { is_filling, last: 0 });
+        }
+        self.install(&table.name, contents);
         Ok(())
+    }
+
+    /// Adds a table with its rows.
+    pub(crate) fn install(&self, name: &str, contents: Contents) {
+        let last_record = contents.log().map_or(0, |log| log.last);
+        let contents = BTreeMap::from([(name.to_owned(), contents)]);
+        let part = self.part(State { contents, last_record, views: Vec::new() });
+        lock(&self.parts).insert(name.to_owned(), part);
+    }
+
+    /// From now on changes are stored; no table has had the number `next_id`, nor a higher one.
+    pub(crate) fn store_in(&self, durable: Arc<Durable>) {
+        let _ = self.durable.set(durable);
+    }
+
+    /// A number that no table has had.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// Numbers below this are taken.
+    pub(crate) fn begin_at(&self, next_id: u64) {
+        self.made.fetch_max(next_id, Ordering::Relaxed);
+    }
+
+    /// The number under which the rows of a table are stored, and whether its first ones are to come.
+    pub(crate) fn stored_as(&self, name: &str) -> Option<(u64, bool)> {
+        let found = self.with(&[name], |states| -> Result<_, SqlError> {
+            let table = part_of(states, name)?.table(name)?;
+            Ok(table.log().map(|log| (table.id(), log.is_filling)))
+        });
+        found.ok().flatten()
+    }
+
+    /// What a snapshot is to hold of a table, unless it is gone. `written` is the record up to which it was written the last time,
+    /// `last` tells the last record that there is.
+    pub(crate) fn stored(
+        &self,
+        name: &str,
+        id: u64,
+        written: Option<u64>,
+        last: impl FnOnce() -> u64,
+    ) -> Option<Stored> {
+        let found = self.with(&[name], |states| -> Result<_, SqlError> {
+            let table = part_of(states, name)?.contents.get_mut(name).filter(|table| table.id() == id);
+            let Some((table, log)) = table.and_then(|table| table.log().map(|log| (table, log))) else {
+                return Ok(None);
+            };
+            // What changes this table puts its record into the log under this lock.
+            let covered = last();
+            let is_written = written.is_some_and(|written| log.last <= written);
+            let rows = (!is_written).then(|| table.snapshot());
+            Ok(Some(Stored { covered, is_filling: log.is_filling, rows }))
+        });
+        found.ok().flatten()
+    }
+
+    /// Waits until what a statement has stored is durable.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub(crate) fn wait_for(&self, changed: &Unsettled) -> Result<(), SqlError> {
+        match self.durable.get() {
+            Some(durable) if changed.0 > 0 => durable.wait(changed.0),
+            _ => Ok(()),
+        }
     }
 
     /// What a job that is to run once reads: all rows of these tables, of one moment.
@@ -94,14 +187,18 @@ impl Database {
     /// # Errors
     /// A view that has failed.
     pub(crate) fn snapshots(&self, tables: &[&str]) -> Result<BTreeMap<String, Arc<Feed>>, SqlError> {
-        self.with(tables, |states| {
+        let mut last = Unsettled(0);
+        let found = self.with(tables, |states| {
             states.iter_mut().for_each(|state| state.take_in());
+            last.0 = states.iter().map(|state| state.last_record).max().unwrap_or_default();
             let mut feed = |name: &&str| {
                 let rows = part_of(states, name)?.rows(name)?;
                 Ok(((*name).to_owned(), Feed::of(ChangeBatch::inserts(rows))))
             };
             tables.iter().map(&mut feed).collect()
-        })
+        })?;
+        self.wait_for(&last)?;
+        Ok(found)
     }
 
     /// Adds a view and computes it for the first time. `start` begins its job, which reads these tables through the feeds that it is
@@ -122,7 +219,7 @@ impl Database {
                 .with(tables, |states| match states {
                     // Who makes a view over a table has its name to itself: nobody has parted them again.
                     [state] => state.add_view(name, number, tables, start),
-                    _ => Err(gone(name).into()),
+                    _ => Err(replaced(name).into()),
                 })
                 .map(|()| self.settle(name, tables.first()));
         }
@@ -136,13 +233,18 @@ impl Database {
         Ok(())
     }
 
-    /// The views that read this table or view.
-    pub(crate) fn readers(&self, name: &str) -> Vec<String> {
-        let readers = |states: &mut [MutexGuard<'_, State>]| -> Result<_, SqlError> {
-            let views = states.iter().flat_map(|state| &state.views);
-            Ok(views.filter(|view| view.feeds.contains_key(name)).map(|view| view.name.clone()).collect())
-        };
-        self.with(&[name], readers).unwrap_or_default()
+    /// Adds a view that cannot be computed.
+    ///
+    /// # Errors
+    /// Columns whose values cannot be compared.
+    pub(crate) fn add_failed(&self, name: &str, schema: SchemaRef, error: SqlError) -> Result<(), SqlError> {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let contents = BTreeMap::from([(name.to_owned(), Contents::new(number, schema, Vec::new())?)]);
+        let (name, feeds) = (name.to_owned(), BTreeMap::new());
+        let view = View { name: name.clone(), number, feeds, is_fed: false, job: None, failed: Some(error) };
+        let part = self.part(State { contents, last_record: 0, views: vec![view] });
+        lock(&self.parts).insert(name, part);
+        Ok(())
     }
 
     /// Forgets a table or view, which nobody reads.
@@ -178,7 +280,7 @@ impl Database {
         target: &Target,
         rows: &RecordBatch,
         conflict: Option<Conflict>,
-    ) -> Result<(), SqlError> {
+    ) -> Result<Unsettled, SqlError> {
         self.change(target, |table| table.inserted(&table.own(rows)?, conflict))
     }
 
@@ -186,7 +288,12 @@ impl Database {
     ///
     /// # Errors
     /// Two rows would have one key; the table was replaced.
-    pub(crate) fn replace(&self, target: &Target, before: &RecordBatch, after: &RecordBatch) -> Result<(), SqlError> {
+    pub(crate) fn replace(
+        &self,
+        target: &Target,
+        before: &RecordBatch,
+        after: &RecordBatch,
+    ) -> Result<Unsettled, SqlError> {
         self.change(target, |table| table.replaced(&table.own(before)?, &table.own(after)?))
     }
 
@@ -194,7 +301,7 @@ impl Database {
         &self,
         target: &Target,
         changes: impl FnOnce(&Contents) -> Result<ChangeBatch, SqlError>,
-    ) -> Result<(), SqlError> {
+    ) -> Result<Unsettled, SqlError> {
         let name = target.name.as_str();
         self.with(&[name], |states| {
             let state = part_of(states, name)?;
@@ -203,7 +310,7 @@ impl Database {
                 return Err(replaced(name));
             }
             let changes = changes(table)?;
-            state.publish(name, changes)
+            state.publish(name, changes, self.durable.get().map(Arc::as_ref))
         })
     }
 
@@ -214,7 +321,7 @@ impl Database {
     /// The parts that hold these tables, each once, in the order in which they are locked.
     fn parts_of(&self, tables: &[&str]) -> Result<Vec<Arc<Part>>, SqlError> {
         let parts = lock(&self.parts);
-        let of = |name: &&str| parts.get(*name).map(|part| (part.number, part.clone())).ok_or_else(|| gone(name));
+        let of = |name: &&str| parts.get(*name).map(|part| (part.number, part.clone())).ok_or_else(|| replaced(name));
         let found: BTreeMap<u64, Arc<Part>> = tables.iter().map(of).collect::<Result<_, _>>()?;
         Ok(found.into_values().collect())
     }
@@ -259,6 +366,7 @@ impl Database {
             for from in rest {
                 places.extend(from.contents.keys().map(|name| (name.clone(), first.clone())));
                 into.contents.append(&mut from.contents);
+                into.last_record = into.last_record.max(from.last_record);
                 into.views.append(&mut from.views);
             }
             into.views.sort_by_key(|view| view.number);
@@ -283,7 +391,7 @@ impl Database {
 /// The part among these that holds a table.
 fn part_of<'s>(states: &'s mut [MutexGuard<'_, State>], name: &str) -> Result<&'s mut State, SqlError> {
     let found = states.iter_mut().find(|state| state.contents.contains_key(name));
-    found.map(|state| &mut **state).ok_or_else(|| gone(name))
+    found.map(|state| &mut **state).ok_or_else(|| replaced(name))
 }
 
 impl State {
@@ -319,7 +427,7 @@ impl State {
     }
 
     fn table(&self, name: &str) -> Result<&Contents, SqlError> {
-        self.contents.get(name).ok_or_else(|| gone(name))
+        self.contents.get(name).ok_or_else(|| replaced(name))
     }
 
     /// All rows of a table or view.
@@ -329,12 +437,12 @@ impl State {
             return Err(SqlError { message, position: None, ..error }
                 .with_hint(format!("mend the rows that it reads, DROP MATERIALIZED VIEW {name} and create it anew")));
         }
-        self.contents.get_mut(name).ok_or_else(|| gone(name))?.snapshot()
+        self.contents.get_mut(name).ok_or_else(|| replaced(name))?.snapshot()
     }
 
     /// Applies changes to a table or view, and tells the views that read it.
     fn apply(&mut self, name: &str, changes: &[ChangeBatch]) -> Result<(), SqlError> {
-        let contents = self.contents.get_mut(name).ok_or_else(|| gone(name))?;
+        let contents = self.contents.get_mut(name).ok_or_else(|| replaced(name))?;
         for changes in changes.iter().filter(|changes| !changes.is_empty()) {
             contents.apply(changes)?;
             for view in &mut self.views {
@@ -347,12 +455,30 @@ impl State {
         Ok(())
     }
 
-    /// Applies changes to a table and brings every view up to date.
-    fn publish(&mut self, name: &str, changes: ChangeBatch) -> Result<(), SqlError> {
+    /// Applies changes to a table, puts them into the log and brings every view up to date.
+    fn publish(&mut self, name: &str, changes: ChangeBatch, durable: Option<&Durable>) -> Result<Unsettled, SqlError> {
+        let table = self.table(name)?;
+        // Where the first rows are none, the log is to know that these were they.
+        let in_log = table.log().filter(|log| log.is_filling || !changes.is_empty());
+        let stored = match (durable, in_log) {
+            (Some(durable), Some(_)) => {
+                durable.check()?;
+                Some((durable, changes_record(table.id(), &changes)?))
+            }
+            _ => None,
+        };
         self.take_in();
         self.apply(name, &[changes])?;
+        let mut last = 0;
+        if let Some((durable, record)) = stored {
+            last = durable.enqueue(&record)?;
+            self.last_record = last;
+            if let Some(table) = self.contents.get_mut(name) {
+                table.set_log(InLog { is_filling: false, last });
+            }
+        }
         self.bring_up_to_date();
-        Ok(())
+        Ok(Unsettled(last))
     }
 
     /// Steps all views that were fed, those first that others read. One that fails stays as it is, and says so when it is read.
@@ -464,14 +590,10 @@ pub(crate) struct Target {
     id: u64,
 }
 
-/// Another session has put another table in the place of this one.
+/// Another session has dropped this table, or is putting another one into its place.
 pub(crate) fn replaced(name: &str) -> SqlError {
     let message = format!("another session has changed table {name} while this statement was planned");
     SqlError::new(SERIALIZATION, message).with_hint("repeat the statement")
-}
-
-fn gone(name: &str) -> SqlError {
-    SqlError::new(SqlError::UNDEFINED_TABLE, format!("table {name} is gone"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -37,7 +37,7 @@ pub use functions::Functions;
 pub(crate) use functions::row_number;
 pub(crate) use ranks::ranking;
 pub(crate) use table_source::{BoundView, CatalogTable};
-pub(crate) use window_tvf::position_of;
+pub(crate) use window_tvf::{TABLE_ARGUMENT, position_of};
 
 use crate::{Planner, SqlError};
 use context::Context;

@@ -1,0 +1,72 @@
+//! What a name stands for, as it is stored: the SQL that makes it, and what that does not say.
+
+use crate::Settings;
+use eddyline_catalog::Object;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A name that is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum Definition {
+    /// A table.
+    Table {
+        /// Its name.
+        name: String,
+        /// `CREATE TABLE …`.
+        sql: String,
+        /// Of a table that the engine keeps: its rows are stored under this number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+        /// It is there when its first rows are: CREATE TABLE AS SELECT is done wholly or not at all.
+        #[serde(default, skip_serializing_if = "is_false")]
+        is_filling: bool,
+    },
+    /// A view.
+    View {
+        /// Its name.
+        name: String,
+        /// `CREATE VIEW …`.
+        sql: String,
+    },
+    /// A view whose answer is kept; it is computed anew.
+    MaterializedView {
+        /// Its name.
+        name: String,
+        /// `CREATE MATERIALIZED VIEW …`.
+        sql: String,
+        /// The columns of its answer: `CREATE TABLE …`.
+        answer: String,
+        /// The settings that it was made with, where they are not the defaults.
+        settings: BTreeMap<String, String>,
+    },
+}
+
+impl Definition {
+    /// Of an object that is not temporary; `id` is that of its rows.
+    pub(crate) fn of(object: &Object, id: Option<u64>, is_filling: bool, settings: &Settings) -> Self {
+        let name = object.name().to_owned();
+        match object {
+            Object::Table(table) => Self::Table { name, sql: table.to_sql(), id, is_filling },
+            Object::View(view) => Self::View { name, sql: view.to_sql() },
+            Object::MaterializedView(view) => Self::MaterializedView {
+                name,
+                sql: view.to_sql(),
+                answer: view.table.to_sql(),
+                settings: settings.changed().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            },
+        }
+    }
+
+    /// The name.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Table { name, .. } | Self::View { name, .. } | Self::MaterializedView { name, .. } => name,
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(value: &bool) -> bool {
+    !value
+}

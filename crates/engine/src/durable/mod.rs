@@ -1,0 +1,193 @@
+//! What outlives the process: names and the rows of tables, in a directory.
+//!
+//! ```text
+//! <directory>/lock                     who has it
+//! <directory>/log/…                    a journal: every change of names and rows, in order
+//! <directory>/tables/<id>-<number>     the rows of a table, with all changes up to that record of the log
+//! <directory>/manifest                 the names, and which files of rows hold, up to which records
+//! ```
+//! A statement puts its record into the log under the lock under which it changes what is in memory, so that the order of the log is that
+//! of the changes; then it lets go of its locks and waits until the record is durable: those who wait together share one sync. Nobody is
+//! shown what is not durable: who reads a table waits for the last record of it too ([`crate::kept`]).
+//!
+//! When the log has grown well beyond what it says, a *snapshot* is made while statements go on: the rows of tables that have changed are
+//! written to new files, then the manifest takes the place of the one before, then files that it does not name and the log that it
+//! covers are deleted. Each table is written as of another record of the log; the manifest says which, and what the log says of the
+//! table up to there is left out when it is read. So whatever moment a crash comes at, the manifest that is there and the log behind it
+//! are whole.
+//!
+//! Materialized views are not stored: their definitions are, and they are computed anew from the tables.
+//!
+//! Not here: what names and rows mean; how a journal survives ([`eddyline_journal`]). Start at [`Durable`].
+
+mod definition;
+mod files;
+mod lock;
+mod record;
+mod recovery;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use crate::error::state::{CORRUPTED, IO};
+pub(crate) use definition::Definition;
+use eddyline_journal::{Journal, JournalError};
+use eddyline_planner::SqlError;
+use lock::DirectoryLock;
+use record::Names;
+pub(crate) use record::changes as changes_record;
+pub(crate) use recovery::open;
+use snapshot::Keeping;
+pub(crate) use snapshot::keep;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Where what is to outlive the process is kept, and how.
+#[derive(Debug, Clone)]
+pub struct DataSettings {
+    /// The directory; it is made when it is not there.
+    pub directory: PathBuf,
+    /// A snapshot is made when the log is longer, and twice as long as the rows that there were at the last one.
+    pub log_bytes: u64,
+}
+
+impl DataSettings {
+    /// In a directory, with a log that is good for most.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), log_bytes: 64 << 20 }
+    }
+}
+
+/// Names that are stored: the record that has brought each, and what it stands for.
+pub(crate) type Definitions = BTreeMap<String, (u64, Definition)>;
+
+/// See the module's page.
+pub(crate) struct Durable {
+    settings: DataSettings,
+    journal: Journal,
+    /// As the log has them.
+    definitions: Mutex<Definitions>,
+    keeping: Keeping,
+    _lock: DirectoryLock,
+}
+
+impl Durable {
+    /// Stores what has become of names, and waits until that is durable.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    pub(crate) fn define(&self, gone: Vec<String>, come: Vec<Definition>) -> Result<(), SqlError> {
+        if gone.is_empty() && come.is_empty() {
+            return Ok(());
+        }
+        let names = Names { gone, come };
+        let record = record::names(&names)?;
+        let number = {
+            let mut definitions = lock(&self.definitions);
+            let number = self.journal.enqueue(&record).map_err(from_journal)?;
+            apply(&mut definitions, number, names);
+            number
+        };
+        self.grown(record.len());
+        self.wait(number)
+    }
+
+    /// Puts a record into the log; [`wait`](Self::wait) says when it is durable.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub(crate) fn enqueue(&self, record: &[u8]) -> Result<u64, SqlError> {
+        let number = self.journal.enqueue(record).map_err(from_journal)?;
+        self.grown(record.len());
+        Ok(number)
+    }
+
+    /// Waits until a record is durable; 0 is none.
+    ///
+    /// # Errors
+    /// It could not be written. Nothing more can be, until the directory is opened again.
+    pub(crate) fn wait(&self, number: u64) -> Result<(), SqlError> {
+        self.journal.wait(number).map_err(from_journal)
+    }
+
+    /// Can anything be stored?
+    ///
+    /// # Errors
+    /// A write has failed, or it was closed.
+    pub(crate) fn check(&self) -> Result<(), SqlError> {
+        self.journal.check().map_err(from_journal)
+    }
+
+    /// Writes what waits, and takes nothing more.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn close(&self) -> Result<(), SqlError> {
+        self.keeping.end();
+        match self.journal.close() {
+            Err(JournalError::Closed) => Ok(()),
+            closed => closed.map_err(from_journal),
+        }
+    }
+
+    /// The number that the next record gets.
+    fn next(&self) -> u64 {
+        self.journal.next()
+    }
+
+    fn grown(&self, bytes: usize) {
+        self.keeping.grown(bytes as u64 + LENGTH_BYTES);
+    }
+}
+
+impl Drop for Durable {
+    fn drop(&mut self) {
+        self.keeping.end();
+    }
+}
+
+/// What the log takes beside the bytes of a record, about.
+const LENGTH_BYTES: u64 = 24;
+
+fn apply(definitions: &mut Definitions, number: u64, names: Names) {
+    names.gone.iter().for_each(|name| drop(definitions.remove(name)));
+    definitions.extend(names.come.into_iter().map(|made| (made.name().to_owned(), (number, made))));
+}
+
+/// An error of the log.
+fn from_journal(error: JournalError) -> SqlError {
+    let sqlstate = match &error {
+        JournalError::Corrupt { .. } => CORRUPTED,
+        JournalError::Locked { .. } => "55006",
+        JournalError::TooLarge { .. } => "54000",
+        JournalError::Closed => "57P01",
+        JournalError::Io { .. } | JournalError::Failed { .. } => IO,
+    };
+    let told = match &error {
+        JournalError::Closed => SqlError::new(sqlstate, "the server is ending"),
+        JournalError::Failed { error } => {
+            SqlError::new(sqlstate, format!("nothing can be stored since a write failed: {error}"))
+                .with_hint("mend what is wrong with the disk, and start the server anew")
+        }
+        other => SqlError::new(sqlstate, other.to_string()),
+    };
+    match error.hint() {
+        Some(hint) if told.hint.is_none() => told.with_hint(hint),
+        _ => told,
+    }
+}
+
+/// A file that cannot be read or written.
+fn io_error(path: &Path, error: &io::Error) -> SqlError {
+    let told = SqlError::new(IO, format!("{}: {error}", path.display()));
+    match error.kind() {
+        io::ErrorKind::StorageFull => told.with_hint("free some disk space"),
+        _ => told,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,159 @@
+//! The bytes of a record of the log. All numbers are little-endian.
+//!
+//! ```text
+//! names    kind 1 u8 | version u8 | what changed, as JSON
+//! changes  kind 2 u8 | version u8 | has weights u8 | 0 u8 | bytes of the head u32 | table u64 | rows u64
+//!          | a weight i64 per row, if it has them | head: an Arrow message | body: the columns of that message
+//! ```
+//! The columns of changes are those of the table, which its definition tells: they are not repeated in every record.
+
+use super::Definition;
+use crate::error::state::CORRUPTED;
+use arrow::array::RecordBatch;
+use arrow::buffer::Buffer;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
+use arrow::ipc::{MetadataVersion, reader::read_record_batch, root_as_message};
+use eddyline_changes::{ChangeBatch, Weights};
+use eddyline_journal::RECORD_BYTES_MAX;
+use eddyline_planner::SqlError;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+const NAMES: u8 = 1;
+const CHANGES: u8 = 2;
+const VERSION: u8 = 1;
+const HEADER_BYTES: usize = 24;
+/// Buffers of a message begin at multiples of this.
+const ALIGNMENT: usize = 8;
+
+/// What a statement has made of names: those that went, then those that came.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Names {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) gone: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) come: Vec<Definition>,
+}
+
+/// A record.
+pub(super) enum Record<'a> {
+    Names(Names),
+    Changes(Changes<'a>),
+}
+
+/// Changes of a table, not decoded yet.
+pub(super) struct Changes<'a> {
+    pub(super) table: u64,
+    rows: usize,
+    weights: Option<&'a [u8]>,
+    head: &'a [u8],
+    body: &'a [u8],
+}
+
+/// The record of changed names.
+pub(super) fn names(names: &Names) -> Result<Vec<u8>, SqlError> {
+    let mut bytes = vec![NAMES, VERSION];
+    serde_json::to_writer(&mut bytes, names)
+        .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("a definition cannot be stored: {e}")))?;
+    Ok(bytes)
+}
+
+/// The record of changes.
+///
+/// # Errors
+/// They are too many for a record.
+pub(crate) fn changes(table: u64, changes: &ChangeBatch) -> Result<Vec<u8>, SqlError> {
+    let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5).map_err(unexpected)?;
+    let (_, encoded) = IpcDataGenerator::default()
+        .encode(changes.rows(), &mut DictionaryTracker::new(false), &options, &mut IpcWriteContext::default())
+        .map_err(unexpected)?;
+    let weights = changes.weights().per_row();
+    let (head, body) = (encoded.ipc_message, encoded.arrow_data);
+    let size_bytes = HEADER_BYTES + weights.map_or(0, |w| w.len() * 8) + head.len() + body.len();
+    if size_bytes > RECORD_BYTES_MAX {
+        let message =
+            format!("the rows of one statement take {size_bytes} bytes, and {RECORD_BYTES_MAX} can be stored");
+        return Err(SqlError::new("54000", message).with_hint("change fewer rows by one statement"));
+    }
+    let mut bytes = Vec::with_capacity(size_bytes);
+    bytes.extend_from_slice(&[CHANGES, VERSION, u8::from(weights.is_some()), 0]);
+    bytes.extend_from_slice(&(head.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&table.to_le_bytes());
+    bytes.extend_from_slice(&(changes.num_rows() as u64).to_le_bytes());
+    weights.into_iter().flatten().for_each(|weight| bytes.extend_from_slice(&weight.to_le_bytes()));
+    bytes.extend_from_slice(&head);
+    bytes.extend_from_slice(&body);
+    Ok(bytes)
+}
+
+/// Reads a record.
+///
+/// # Errors
+/// It is none that this version writes.
+pub(super) fn read(bytes: &[u8]) -> Result<Record<'_>, SqlError> {
+    match bytes {
+        [NAMES, VERSION, json @ ..] => {
+            let names = serde_json::from_slice(json);
+            names.map(Record::Names).map_err(|e| corrupt(format!("a definition does not read: {e}")))
+        }
+        [CHANGES, VERSION, ..] => read_changes(bytes).ok_or_else(|| corrupt("changes of a table end too early".into())),
+        [kind, version, ..] => {
+            Err(corrupt(format!("a record of kind {kind} in version {version}, which this version cannot read"))
+                .with_hint("use the version of Eddyline that has written it, or a newer one"))
+        }
+        _ => Err(corrupt("an empty record".into())),
+    }
+}
+
+fn read_changes(bytes: &[u8]) -> Option<Record<'_>> {
+    let has_weights = *bytes.get(2)? != 0;
+    let head_bytes = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?) as usize;
+    let table = u64::from_le_bytes(bytes.get(8..16)?.try_into().ok()?);
+    let rows = usize::try_from(u64::from_le_bytes(bytes.get(16..HEADER_BYTES)?.try_into().ok()?)).ok()?;
+    let weights_bytes = if has_weights { rows.checked_mul(8)? } else { 0 };
+    let rest = bytes.get(HEADER_BYTES..)?;
+    let (weights, rest) = rest.split_at_checked(weights_bytes)?;
+    let (head, body) = rest.split_at_checked(head_bytes)?;
+    Some(Record::Changes(Changes { table, rows, weights: has_weights.then_some(weights), head, body }))
+}
+
+impl Changes<'_> {
+    /// The changes, of a table of these columns.
+    ///
+    /// # Errors
+    /// They are none of such a table.
+    pub(super) fn decode(&self, schema: &SchemaRef) -> Result<ChangeBatch, SqlError> {
+        let fault = |e: ArrowError| corrupt(format!("changes of a table do not read: {e}"));
+        let head = Buffer::from(self.head);
+        let message = root_as_message(&head).map_err(|e| corrupt(format!("changes of a table do not read: {e}")))?;
+        let batch = message.header_as_record_batch().ok_or_else(|| corrupt("changes without rows".into()))?;
+        let rows: RecordBatch = read_record_batch(
+            &Buffer::from(self.body),
+            batch,
+            schema.clone(),
+            &HashMap::new(),
+            None,
+            &message.version(),
+        )
+        .map_err(fault)?;
+        if rows.num_rows() != self.rows {
+            return Err(corrupt(format!("changes of {} rows hold {}", self.rows, rows.num_rows())));
+        }
+        let weight = |bytes: &[u8]| bytes.try_into().map(i64::from_le_bytes).unwrap_or_default();
+        let weights = match self.weights {
+            Some(bytes) => Weights::from_vec(bytes.chunks_exact(8).map(weight).collect()),
+            None => Weights::AllInserts,
+        };
+        ChangeBatch::new(rows, weights).map_err(|e| corrupt(format!("changes of a table: {e}")))
+    }
+}
+
+pub(super) fn corrupt(message: String) -> SqlError {
+    SqlError::new(CORRUPTED, message)
+}
+
+fn unexpected(error: ArrowError) -> SqlError {
+    SqlError::new(SqlError::INTERNAL, format!("rows cannot be stored: {error}"))
+}

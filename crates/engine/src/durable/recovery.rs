@@ -1,0 +1,215 @@
+//! Opening a directory: the snapshot, and what the log says behind it.
+
+use super::files::{Manifest, TableFile, read_manifest, read_rows, sweep, tables_directory};
+use super::lock::DirectoryLock;
+use super::record::{self, Changes, Names, Record, corrupt};
+use super::snapshot::Keeping;
+use super::{DataSettings, Definition, Definitions, Durable, apply, from_journal, io_error};
+use crate::kept::{Contents, InLog};
+use eddyline_catalog::Table;
+use eddyline_changes::ChangeBatch;
+use eddyline_journal::{Journal, JournalError, JournalSettings, Opened};
+use eddyline_planner::SqlError;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+
+/// A segment of the log; what a snapshot covers is deleted by whole ones.
+const SEGMENT_BYTES: u64 = 16 << 20;
+
+/// What was found in a directory.
+pub(crate) struct Found {
+    /// From now on.
+    pub(crate) durable: Durable,
+    /// The names, and what they stand for.
+    pub(crate) definitions: Definitions,
+    /// The tables whose rows are stored: by their names.
+    pub(crate) tables: BTreeMap<String, FoundTable>,
+    /// No table has had this number, nor a higher one.
+    pub(crate) next_id: u64,
+}
+
+/// A table and its rows.
+pub(crate) struct FoundTable {
+    /// Its definition.
+    pub(crate) table: Table,
+    /// Its rows.
+    pub(crate) contents: Contents,
+    /// The log says up to this record what has become of it.
+    covered: u64,
+    /// What a crash has left of CREATE TABLE AS SELECT.
+    is_filling: bool,
+    /// The log says that it went.
+    is_going: bool,
+}
+
+/// Opens a directory. `define` makes a table of `CREATE TABLE …`.
+///
+/// # Errors
+/// Another process has it; it is damaged; it was written by a newer version; it cannot be read or written.
+pub(crate) fn open(
+    settings: DataSettings,
+    define: &dyn Fn(&str) -> Result<Table, SqlError>,
+) -> Result<Found, SqlError> {
+    let directory = settings.directory.clone();
+    let tables = tables_directory(&directory);
+    fs::create_dir_all(&tables).map_err(|e| io_error(&tables, &e))?;
+    let lock = DirectoryLock::take(&directory)?;
+    let manifest = read_manifest(&directory)?.unwrap_or_default();
+    let log = directory.join("log");
+    let (journal, opened) =
+        Journal::open(&log, JournalSettings { segment_bytes: SEGMENT_BYTES }).map_err(from_journal)?;
+    check_together(&log, &manifest, opened)?;
+    if opened.cut_bytes > 0 {
+        tracing::warn!(
+            bytes = opened.cut_bytes,
+            "the end of the log was being written when the process died; it is cut off"
+        );
+    }
+    let swept = sweep(&directory, &manifest)?;
+    if swept > 0 {
+        tracing::info!(swept, "files of a snapshot that was not finished are deleted");
+    }
+    let mut reading = Reading::begin(&directory, &manifest, define)?;
+    let log_bytes = reading.read_log(&journal, manifest.covered)?;
+    let Reading { definitions, mut tables, next_id, .. } = reading;
+    let (files, mirror) = (manifest.tables, Mutex::new(definitions.clone()));
+    let keeping = Keeping::new(files, log_bytes, settings.log_bytes);
+    let durable = Durable { settings, journal, definitions: mirror, keeping, _lock: lock };
+    let half: Vec<String> =
+        tables.values().filter(|table| table.is_filling).map(|table| table.table.name.clone()).collect();
+    let mut found_definitions = definitions;
+    for name in &half {
+        tracing::info!(table = name, "CREATE TABLE AS SELECT was not finished; the table is dropped");
+        found_definitions.remove(name);
+    }
+    tables.retain(|_, table| !table.is_filling);
+    durable.define(half, Vec::new())?;
+    if let Some(table) = tables.values().find(|table| table.is_going) {
+        return Err(corrupt(format!("{}: there are no rows of table {}", directory.display(), table.table.name)));
+    }
+    let tables = tables.into_values().map(|table| (table.table.name.clone(), table)).collect();
+    Ok(Found { durable, definitions: found_definitions, tables, next_id })
+}
+
+/// The log must begin where the snapshot ends, or before, and not end before it.
+fn check_together(log: &Path, manifest: &Manifest, opened: Opened) -> Result<(), SqlError> {
+    let last = manifest.tables.iter().map(|table| table.covered).max().unwrap_or_default().max(manifest.covered);
+    let lacks = if opened.first > manifest.covered + 1 {
+        format!("records {} to {} are missing", manifest.covered + 1, opened.first - 1)
+    } else if opened.next <= last {
+        format!("records {} to {last} are missing", opened.next)
+    } else {
+        return Ok(());
+    };
+    Err(corrupt(format!("{}: {lacks}", log.display())).with_hint("bring the files back from a copy"))
+}
+
+struct Reading<'a> {
+    define: &'a dyn Fn(&str) -> Result<Table, SqlError>,
+    definitions: Definitions,
+    /// By their numbers.
+    tables: BTreeMap<u64, FoundTable>,
+    next_id: u64,
+}
+
+impl<'a> Reading<'a> {
+    fn begin(
+        directory: &Path,
+        manifest: &Manifest,
+        define: &'a dyn Fn(&str) -> Result<Table, SqlError>,
+    ) -> Result<Self, SqlError> {
+        let (definitions, tables, next_id) = (Definitions::new(), BTreeMap::new(), manifest.next_id);
+        let mut reading = Self { define, definitions, tables, next_id };
+        for (number, definition) in &manifest.definitions {
+            reading.add(definition, manifest.covered)?;
+            reading.definitions.insert(definition.name().to_owned(), (*number, definition.clone()));
+        }
+        for table in reading.tables.values_mut() {
+            let file = manifest.tables.iter().find(|file| file.id == table.contents.id());
+            table.is_going = file.is_none();
+            if let Some(file) = file {
+                table.load(directory, file)?;
+            }
+        }
+        Ok(reading)
+    }
+
+    /// Does what the log says. Returns how long it is.
+    fn read_log(&mut self, journal: &Journal, covered: u64) -> Result<u64, SqlError> {
+        let (mut log_bytes, mut failed) = (0, None);
+        let read = journal.read(covered + 1, &mut |number, bytes| {
+            log_bytes += bytes.len() as u64;
+            self.take(number, bytes, covered).map_err(|error| {
+                failed = Some(SqlError { message: format!("record {number} of the log: {}", error.message), ..error });
+                JournalError::Closed
+            })
+        });
+        match (failed, read) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) => Err(from_journal(error)),
+            (None, Ok(())) => Ok(log_bytes),
+        }
+    }
+
+    fn take(&mut self, number: u64, bytes: &[u8], covered: u64) -> Result<(), SqlError> {
+        match record::read(bytes)? {
+            Record::Names(names) if number > covered => self.names(number, names),
+            Record::Names(_) => Ok(()),
+            Record::Changes(changes) => self.changes(number, &changes),
+        }
+    }
+
+    fn names(&mut self, number: u64, names: Names) -> Result<(), SqlError> {
+        let replaced = names.come.iter().map(Definition::name).chain(names.gone.iter().map(String::as_str));
+        for name in replaced {
+            if let Some((_, Definition::Table { id: Some(id), .. })) = self.definitions.get(name) {
+                self.tables.remove(id);
+            }
+        }
+        for definition in &names.come {
+            self.add(definition, number)?;
+        }
+        apply(&mut self.definitions, number, names);
+        Ok(())
+    }
+
+    /// A table whose rows are stored begins without any.
+    fn add(&mut self, definition: &Definition, covered: u64) -> Result<(), SqlError> {
+        let Definition::Table { sql, id: Some(id), is_filling, .. } = definition else { return Ok(()) };
+        let table = (self.define)(sql)?;
+        let (is_filling, is_going) = (*is_filling, false);
+        let mut contents = Contents::of_table(*id, &table)?;
+        contents.set_log(InLog { is_filling, last: 0 });
+        self.tables.insert(*id, FoundTable { table, contents, covered, is_filling, is_going });
+        self.next_id = self.next_id.max(id + 1);
+        Ok(())
+    }
+
+    fn changes(&mut self, number: u64, changes: &Changes<'_>) -> Result<(), SqlError> {
+        match self.tables.get_mut(&changes.table) {
+            None => Err(corrupt(format!("it changes table number {}, which there is not", changes.table))),
+            // Of a table that went before its rows could be written, the log says that it went.
+            Some(table) if table.is_going || number <= table.covered => Ok(()),
+            Some(table) => {
+                let decoded = changes.decode(table.contents.schema())?;
+                table.contents.apply(&decoded)?;
+                table.contents.set_log(InLog { is_filling: false, last: number });
+                (table.covered, table.is_filling) = (number, false);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl FoundTable {
+    fn load(&mut self, directory: &Path, file: &TableFile) -> Result<(), SqlError> {
+        let contents = &mut self.contents;
+        read_rows(directory, file, |rows| contents.apply(&ChangeBatch::inserts(contents.own(&rows)?)))?;
+        let is_filling = self.is_filling;
+        contents.set_log(InLog { is_filling, last: file.written });
+        self.covered = file.covered;
+        Ok(())
+    }
+}

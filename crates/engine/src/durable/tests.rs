@@ -1,0 +1,173 @@
+use super::record::{self, Record};
+use super::snapshot::snapshot;
+use super::{DataSettings, Durable, changes_record};
+use crate::{Engine, EngineConfig, Instance, JobEvent, Outcome, ResultTable, ScriptError, Session, SqlError, parse};
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray,
+    RecordBatch, StringArray, TimestampMillisecondArray,
+};
+use arrow::datatypes::{Field, Int32Type, Schema};
+use arrow::util::display::array_value_to_string;
+use eddyline_changes::{ChangeBatch, Weights};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn engine() -> (Engine, tokio::runtime::Runtime) {
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    (Engine::new(EngineConfig { shards: 1, ..EngineConfig::new(tokio.handle().clone()) }), tokio)
+}
+
+/// Executes a script; the rows of its last SELECT, as texts, in order.
+fn run(session: &mut Session, sql: &str) -> Result<Vec<String>, SqlError> {
+    let mut rows = Vec::new();
+    for statement in parse(sql)? {
+        let Outcome::Job(job) = session.execute(&statement).map_err(ScriptError::into_error)? else { continue };
+        let mut result = ResultTable::new(job.facts().result.as_ref().unwrap());
+        loop {
+            match job.next_event(Duration::from_secs(30)).unwrap() {
+                JobEvent::Changes { changes, .. } => result.apply(&changes)?,
+                JobEvent::Ended(ended) => break ended?,
+                JobEvent::Interrupted => unreachable!("nobody interrupts"),
+            }
+        }
+        rows.clear();
+        for batch in result.batches()? {
+            let cell = |row| batch.columns().iter().map(|c| array_value_to_string(c, row).unwrap()).collect::<Vec<_>>();
+            rows.extend((0..batch.num_rows()).map(|row| cell(row).join("|")));
+        }
+        rows.sort();
+    }
+    Ok(rows)
+}
+
+fn durable(instance: &Instance) -> Arc<Durable> {
+    instance.durable().expect("it was opened").clone()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+/// At whatever step of a snapshot the process dies, all that was there before it is there again, also what comes after it.
+#[test]
+fn a_crash_at_any_step_of_a_snapshot_loses_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let (engine, _tokio) = engine();
+    let settings = |name: &str| DataSettings::new(home.path().join(name));
+    let instance = engine.open(settings("data")).unwrap();
+    let mut session = instance.session();
+    run(
+        &mut session,
+        "CREATE TABLE a (k INT PRIMARY KEY, v STRING); CREATE TABLE b (w BIGINT); CREATE TABLE c (w BIGINT);
+        CREATE MATERIALIZED VIEW n AS SELECT COUNT(*) AS n FROM a, b; INSERT INTO c VALUES (7)",
+    )
+    .unwrap();
+    let mut crashes = Vec::new();
+    for round in 0..4 {
+        run(&mut session, &format!("INSERT INTO a VALUES ({round}, 'x'), (0, 'again {round}'); INSERT INTO b VALUES (1), (1); DELETE FROM a WHERE k = 1")).unwrap();
+        if round == 2 {
+            run(&mut session, "DROP TABLE c").unwrap();
+        }
+        let mut step = 0;
+        snapshot(&durable(&instance), instance.database(), &mut || {
+            // Statements go on between the steps.
+            run(&mut session, &format!("INSERT INTO b VALUES ({step})")).unwrap();
+            let expected =
+                ["SELECT * FROM a", "SELECT * FROM b", "SELECT * FROM n"].map(|sql| run(&mut session, sql).unwrap());
+            let name = format!("crash {round} {step}");
+            copy(&home.path().join("data"), &home.path().join(&name));
+            crashes.push((name, expected, round < 2));
+            step += 1;
+        })
+        .unwrap();
+        assert!(step >= 4, "{step} steps");
+    }
+    for (name, expected, has_c) in crashes {
+        for life in 0..2 {
+            let instance = engine.open(settings(&name)).unwrap_or_else(|e| panic!("{name}: {}", e.message));
+            let mut session = instance.session();
+            let found =
+                ["SELECT * FROM a", "SELECT * FROM b", "SELECT * FROM n"].map(|sql| run(&mut session, sql).unwrap());
+            assert_eq!(found, expected, "{name}");
+            assert_eq!(run(&mut session, "SELECT * FROM c").is_ok(), has_c, "{name}");
+            if life == 0 {
+                snapshot(&durable(&instance), instance.database(), &mut || {}).unwrap();
+            }
+            instance.close().unwrap();
+            drop((session, instance));
+        }
+    }
+}
+
+/// What a snapshot covers goes from the log, and tables that have not changed are not written again.
+#[test]
+fn a_snapshot_writes_what_has_changed() {
+    let home = tempfile::tempdir().unwrap();
+    let (engine, _tokio) = engine();
+    let instance = engine.open(DataSettings::new(home.path())).unwrap();
+    let mut session = instance.session();
+    run(
+        &mut session,
+        "CREATE TABLE a (v INT); CREATE TABLE b (v INT); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)",
+    )
+    .unwrap();
+    let files = || {
+        let entries = fs::read_dir(home.path().join("tables")).unwrap();
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    snapshot(&durable(&instance), instance.database(), &mut || {}).unwrap();
+    let first = files();
+    run(&mut session, "INSERT INTO b VALUES (2)").unwrap();
+    snapshot(&durable(&instance), instance.database(), &mut || {}).unwrap();
+    let second = files();
+    assert_eq!((first.len(), second.len()), (2, 2));
+    assert_eq!(first.iter().filter(|file| second.contains(file)).count(), 1);
+    run(&mut session, "DROP TABLE a").unwrap();
+    snapshot(&durable(&instance), instance.database(), &mut || {}).unwrap();
+    assert_eq!(files().len(), 1);
+}
+
+#[test]
+fn changes_of_every_type_are_read_as_they_were_written() {
+    let list = vec![Some(vec![Some(1), None]), None, Some(vec![])];
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from(vec![Some(i64::MIN), None, Some(3)])),
+        Arc::new(StringArray::from(vec![Some("ß"), Some(""), None])),
+        Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)])),
+        Arc::new(BinaryArray::from_opt_vec(vec![Some(b"\0"), None, Some(b"")])),
+        Arc::new(Float64Array::from(vec![f64::NAN, -0.0, 1e300])),
+        Arc::new(Decimal128Array::from(vec![Some(-1), None, Some(10)]).with_precision_and_scale(20, 3).unwrap()),
+        Arc::new(Date32Array::from(vec![Some(0), None, Some(-1)])),
+        Arc::new(TimestampMillisecondArray::from(vec![Some(1), None, Some(-1)]).with_timezone("UTC")),
+        Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(list)),
+    ];
+    let field = |(at, column): (usize, &ArrayRef)| Field::new(format!("c{at}"), column.data_type().clone(), true);
+    let schema = Arc::new(Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>()));
+    let rows = RecordBatch::try_new(schema.clone(), columns).unwrap();
+    let weighted = ChangeBatch::new(rows.clone(), Weights::from_vec(vec![-1, 2, i64::MAX])).unwrap();
+    for changes in [ChangeBatch::inserts(rows.slice(1, 2)), weighted, ChangeBatch::inserts(rows.slice(0, 0))] {
+        let bytes = changes_record(17, &changes).unwrap();
+        let Record::Changes(read) = record::read(&bytes).unwrap() else { panic!("changes") };
+        assert_eq!(read.table, 17);
+        let decoded = read.decode(&schema).unwrap();
+        let shown = |changes: &ChangeBatch| format!("{:?}", (changes.rows(), changes.weights().per_row()));
+        assert_eq!(shown(&decoded), shown(&changes));
+        for length in 0..bytes.len().min(24) {
+            assert!(record::read(&bytes[..length]).is_err(), "cut to {length} bytes");
+        }
+    }
+    let newer = record::read(&[2, 9, 0, 0]).err().unwrap();
+    assert!(newer.message.contains("version 9"), "{}", newer.message);
+}

@@ -1,0 +1,146 @@
+//! An instance as a directory has it: its names, the rows of its tables, and its views computed from them anew.
+
+use crate::durable::{self, DataSettings, Definition};
+use crate::error::state::CORRUPTED;
+use crate::{Engine, Instance, ScriptError, Session};
+use eddyline_catalog::{MaterializedView, Object, Table, View};
+use eddyline_planner::statement::{Query, StatementKind};
+use eddyline_planner::{SqlError, names_read, parse};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Engine {
+    /// Opens a directory: what it has is there, and what becomes of it is stored before a statement returns.
+    ///
+    /// # Errors
+    /// Another process has it; it is damaged; it was written by a newer version; it cannot be read or written.
+    pub fn open(&self, data: DataSettings) -> Result<Instance, SqlError> {
+        let instance = self.instance();
+        let mut session = instance.session();
+        let found = durable::open(data, &|sql| session.stored_table(sql))?;
+        let database = instance.database();
+        database.begin_at(found.next_id);
+        let mut tables = BTreeMap::new();
+        for (name, found) in found.tables {
+            database.install(&name, found.contents);
+            tables.insert(name, found.table);
+        }
+        let mut definitions: Vec<(u64, Definition)> = found.definitions.into_values().collect();
+        // A view reads only what was there before it; views that are not kept are bound when they are read.
+        definitions.sort_by_key(|(number, _)| *number);
+        let mut objects = Vec::new();
+        for (_, definition) in &definitions {
+            match definition {
+                Definition::Table { name, sql, .. } => {
+                    let table = tables.remove(name).map_or_else(|| session.stored_table(sql), Ok)?;
+                    objects.push(Object::Table(Arc::new(table)));
+                }
+                Definition::View { sql, .. } => objects.push(Object::View(Arc::new(stored_view(sql)?.0))),
+                Definition::MaterializedView { .. } => {}
+            }
+        }
+        session.define(|catalog| {
+            objects.into_iter().for_each(|object| catalog.put(object));
+            Ok(())
+        })?;
+        for (_, definition) in &definitions {
+            if let Definition::MaterializedView { name, sql, answer, settings } = definition
+                && let Err(error) = compute(&instance, sql, settings)
+            {
+                tracing::warn!(view = name, error = error.message, "a materialized view cannot be computed anew");
+                session.keep_failed(sql, answer, error)?;
+            }
+        }
+        let durable = Arc::new(found.durable);
+        durable::keep(&durable, database)?;
+        instance.store_in(durable);
+        Ok(instance)
+    }
+}
+
+/// Makes a materialized view as it was made.
+fn compute(instance: &Instance, sql: &str, settings: &BTreeMap<String, String>) -> Result<(), SqlError> {
+    let mut session = instance.session();
+    for (key, value) in settings {
+        session.settings_mut().set(key, value)?;
+    }
+    let (view, query) = stored_view(sql)?;
+    session.create_materialized_view(&view, &query, false).map_err(ScriptError::into_error)?;
+    Ok(())
+}
+
+/// What `CREATE [MATERIALIZED] VIEW …` says.
+fn stored_view(sql: &str) -> Result<(View, Box<Query>), SqlError> {
+    match parse(sql)?.pop().map(|statement| statement.kind) {
+        Some(
+            StatementKind::CreateView { view, query, .. } | StatementKind::CreateMaterializedView { view, query, .. },
+        ) => Ok((view, query)),
+        _ => Err(SqlError::new(CORRUPTED, format!("a stored view does not read: {sql}"))),
+    }
+}
+
+impl Session {
+    /// The table of `CREATE TABLE …`, as it was when it was stored.
+    fn stored_table(&self, sql: &str) -> Result<Table, SqlError> {
+        match parse(sql)?.pop().map(|statement| statement.kind) {
+            Some(StatementKind::CreateTable { table, .. }) => {
+                self.with_definer(|definer| definer.planner.bind_table(table))
+            }
+            _ => Err(SqlError::new(CORRUPTED, format!("a stored table does not read: {sql}"))),
+        }
+    }
+
+    /// A view that cannot be computed is there still, and says why when it is read.
+    fn keep_failed(&mut self, sql: &str, answer: &str, error: SqlError) -> Result<(), SqlError> {
+        let (view, _) = stored_view(sql)?;
+        let table = Arc::new(self.stored_table(answer)?);
+        self.instance.database().add_failed(&view.name, table.schema(), error)?;
+        let made = Object::MaterializedView(Arc::new(MaterializedView { view, table }));
+        self.define(|catalog| {
+            catalog.put(made);
+            Ok(())
+        })
+    }
+
+    /// Would this table be the same when it is read again?
+    ///
+    /// # Errors
+    /// It would not.
+    pub(crate) fn check_stored(&self, table: &Table) -> Result<(), SqlError> {
+        if !self.instance.is_durable() || table.temporary {
+            return Ok(());
+        }
+        match self.stored_table(&table.to_sql()) {
+            Ok(read) if read.schema() == table.schema() && read.primary_key == table.primary_key => Ok(()),
+            _ => Err(SqlError::new(
+                SqlError::UNSUPPORTED,
+                format!("table {} has columns of types that cannot be stored", table.name),
+            )
+            .with_hint("CREATE TEMPORARY TABLE makes a table that ends with the server")),
+        }
+    }
+
+    /// Can this materialized view be computed anew when all that is stored is read again?
+    ///
+    /// # Errors
+    /// It reads what is temporary.
+    pub(crate) fn check_reads_stored(&self, view: &View) -> Result<(), SqlError> {
+        if !self.instance.is_durable() {
+            return Ok(());
+        }
+        let is_temporary = |name: &&String| match self.catalog.object(name) {
+            Ok(Object::Table(table)) => table.temporary,
+            Ok(Object::View(view)) => view.temporary,
+            _ => false,
+        };
+        match names_read(view, &self.catalog).iter().find(is_temporary) {
+            Some(name) => {
+                let message =
+                    format!("materialized view {} is stored, and reads {name}, which is temporary", view.name);
+                Err(SqlError::new(SqlError::UNSUPPORTED, message)
+                    .with_hint(format!("CREATE {name} without TEMPORARY, or leave {name} out")))
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Instances whose names and rows are stored in a directory.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use arrow::util::display::array_value_to_string;
+use eddyline_engine::{
+    DataSettings, Engine, EngineConfig, Instance, JobEvent, Outcome, ResultTable, ScriptError, Session, SqlError, parse,
+};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A directory, and processes that have it one after the other.
+struct Bench {
+    home: TempDir,
+    engine: Engine,
+    _tokio: tokio::runtime::Runtime,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let engine = Engine::new(EngineConfig { shards: 1, ..EngineConfig::new(tokio.handle().clone()) });
+        Self { home: tempfile::tempdir().unwrap(), engine, _tokio: tokio }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    fn settings(&self) -> DataSettings {
+        DataSettings::new(self.path())
+    }
+
+    fn open(&self) -> Instance {
+        self.engine.open(self.settings()).unwrap_or_else(|e| panic!("{}", e.message))
+    }
+
+    fn refused(&self) -> SqlError {
+        self.engine.open(self.settings()).err().expect("refused")
+    }
+
+    /// A process that does this and is killed.
+    fn life(&self, sql: &str) -> Vec<String> {
+        let instance = self.open();
+        let rows = run(&mut instance.session(), sql).unwrap_or_else(|e| panic!("{}", e.message));
+        // Nothing is written when it ends.
+        instance.close().unwrap();
+        rows
+    }
+}
+
+/// Executes a script; the rows of its last SELECT, as texts, in order.
+fn run(session: &mut Session, sql: &str) -> Result<Vec<String>, SqlError> {
+    let mut rows = Vec::new();
+    for statement in parse(sql)? {
+        let Outcome::Job(job) = session.execute(&statement).map_err(ScriptError::into_error)? else { continue };
+        let mut result = ResultTable::new(job.facts().result.as_ref().expect("a SELECT"));
+        loop {
+            match job.next_event(Duration::from_secs(30)).expect("the job goes on") {
+                JobEvent::Changes { changes, .. } => result.apply(&changes)?,
+                JobEvent::Ended(ended) => break ended?,
+                JobEvent::Interrupted => unreachable!("nobody interrupts"),
+            }
+        }
+        rows.clear();
+        for batch in result.batches()? {
+            let cells = |row| batch.columns().iter().map(move |c| array_value_to_string(c, row).expect("a text"));
+            rows.extend((0..batch.num_rows()).map(|row| cells(row).collect::<Vec<_>>().join("|")));
+        }
+        rows.sort();
+    }
+    Ok(rows)
+}
+
+#[test]
+fn names_rows_and_views_are_there_again() {
+    let bench = Bench::new();
+    bench.life(
+        "CREATE TABLE t (k INT PRIMARY KEY COMMENT 'the ''key''', v DECIMAL(10, 2), at TIMESTAMP(3), l ARRAY<STRING>, twice AS v * 2) COMMENT 'it''s';
+         CREATE TABLE u (k INT NOT NULL, w STRING);
+         INSERT INTO t VALUES (1, 1.50, TIMESTAMP '2024-01-02 03:04:05.678', ARRAY['a', NULL]), (2, NULL, NULL, NULL);
+         INSERT INTO u VALUES (1, 'x'), (1, 'x'), (2, 'y');
+         CREATE VIEW both AS SELECT t.k, v, w FROM t JOIN u ON t.k = u.k;
+         CREATE MATERIALIZED VIEW totals AS SELECT w, COUNT(*) AS n, SUM(v) AS v FROM both GROUP BY w;
+         CREATE MATERIALIZED VIEW total AS SELECT SUM(n) AS n FROM totals;
+         CREATE TEMPORARY TABLE gone (k INT); INSERT INTO gone VALUES (1)",
+    );
+    assert_eq!(bench.life("SELECT * FROM totals"), ["x|2|3.00", "y|1|"]);
+    let instance = bench.open();
+    let mut session = instance.session();
+    assert_eq!(run(&mut session, "SELECT * FROM t").unwrap(), ["1|1.50|2024-01-02T03:04:05.678|[a, ]|3.00", "2||||"]);
+    assert_eq!(run(&mut session, "SELECT * FROM total").unwrap(), ["3"]);
+    assert!(session.definition("t").unwrap().contains("COMMENT 'it''s'"));
+    assert_eq!(run(&mut session, "SELECT * FROM gone").unwrap_err().sqlstate, SqlError::UNDEFINED_TABLE);
+    // What holds of tables and views holds still.
+    assert_eq!(run(&mut session, "INSERT INTO t (k) VALUES (1) ON CONFLICT DO ERROR").unwrap_err().sqlstate, "23505");
+    assert_eq!(run(&mut session, "INSERT INTO u VALUES (NULL, 'z')").unwrap_err().sqlstate, "23502");
+    assert_eq!(run(&mut session, "DROP TABLE u").unwrap_err().sqlstate, "2BP01");
+    run(&mut session, "INSERT INTO t (k) VALUES (1) ON CONFLICT DO NOTHING; DELETE FROM u WHERE w = 'x'; INSERT INTO t (k, v) VALUES (2, 9)").unwrap();
+    assert_eq!(run(&mut session, "SELECT * FROM totals").unwrap(), ["y|1|9.00"]);
+    run(
+        &mut session,
+        "DROP MATERIALIZED VIEW total; CREATE OR REPLACE TABLE other (k INT); CREATE OR REPLACE TABLE other (s STRING)",
+    )
+    .unwrap();
+    drop((session, instance));
+    assert_eq!(bench.life("INSERT INTO other VALUES ('s'); SELECT * FROM totals"), ["y|1|9.00"]);
+    assert_eq!(bench.life("SELECT * FROM other"), ["s"]);
+    let instance = bench.open();
+    assert_eq!(run(&mut instance.session(), "SELECT * FROM total").unwrap_err().sqlstate, SqlError::UNDEFINED_TABLE);
+}
+
+#[test]
+fn a_materialized_view_has_the_settings_it_was_made_with() {
+    let bench = Bench::new();
+    let view = "CREATE MATERIALIZED VIEW v AS SELECT CAST(CAST(at AS TIMESTAMP_LTZ(3)) AS STRING) AS s FROM t";
+    let made = bench.life(&format!(
+        "CREATE TABLE t (at TIMESTAMP(3)); INSERT INTO t VALUES (TIMESTAMP '2024-07-01 12:00:00');
+         CREATE TABLE zone (n INT);
+         SET 'table.local-time-zone' = 'Asia/Tokyo'; CREATE MATERIALIZED VIEW hours AS SELECT EXTRACT(HOUR FROM CAST(TO_TIMESTAMP_LTZ(0, 3) AS TIMESTAMP(3))) AS h FROM t;
+         {view}; SELECT * FROM hours"
+    ));
+    assert_eq!(made, ["9"]);
+    assert_eq!(bench.life("SELECT * FROM hours"), ["9"]);
+}
+
+#[test]
+fn what_a_view_reads_cannot_go_before_it() {
+    let bench = Bench::new();
+    let source = "CREATE TABLE numbers (v BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '5')";
+    bench.life(&format!("{source}; CREATE VIEW doubled AS SELECT v * 2 AS v FROM numbers; CREATE MATERIALIZED VIEW n AS SELECT COUNT(*) AS n FROM doubled"));
+    let instance = bench.open();
+    let mut session = instance.session();
+    // It is computed anew from the beginning of what it reads.
+    assert_eq!(run(&mut session, "SELECT * FROM n").unwrap(), ["5"]);
+    for sql in ["DROP VIEW doubled", "DROP TABLE numbers", "CREATE OR REPLACE VIEW doubled AS SELECT 1 AS v"] {
+        assert_eq!(run(&mut session, sql).unwrap_err().sqlstate, "2BP01", "{sql}");
+    }
+    run(&mut session, "CREATE TEMPORARY TABLE passing (v INT)").unwrap();
+    let error = run(&mut session, "CREATE MATERIALIZED VIEW m AS SELECT v FROM passing").unwrap_err();
+    assert!(error.message.contains("is temporary"), "{}", error.message);
+    run(&mut session, "DROP VIEW doubled CASCADE; DROP TABLE numbers").unwrap();
+    drop((session, instance));
+    assert!(run(&mut bench.open().session(), "SELECT * FROM n").is_err());
+}
+
+/// A view that cannot be computed any more is there, says why, and can be dropped; the rest is as it was.
+#[test]
+fn a_view_that_cannot_be_computed_keeps_nobody_from_starting() {
+    let bench = Bench::new();
+    let file = bench.home.path().join("rows.csv");
+    fs::write(&file, "1\n2\n").unwrap();
+    let source = format!(
+        "CREATE TABLE rows (v BIGINT) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv')",
+        file.display()
+    );
+    bench.life(&format!("{source}; CREATE MATERIALIZED VIEW s AS SELECT SUM(v) AS s FROM `rows`; CREATE TABLE t (v INT); INSERT INTO t VALUES (1)"));
+    assert_eq!(bench.life("SELECT * FROM s"), ["3"]);
+    fs::remove_file(&file).unwrap();
+    let instance = bench.open();
+    let mut session = instance.session();
+    let error = run(&mut session, "SELECT * FROM s").unwrap_err();
+    assert!(error.message.starts_with("materialized view s has failed"), "{}", error.message);
+    assert_eq!(run(&mut session, "SELECT * FROM t").unwrap(), ["1"]);
+    run(&mut session, "DROP MATERIALIZED VIEW s").unwrap();
+}
+
+/// Where the process dies within CREATE TABLE AS SELECT, there is no such table.
+#[test]
+fn create_table_as_is_done_wholly_or_not_at_all() {
+    let bench = Bench::new();
+    let instance = bench.open();
+    let mut session = instance.session();
+    run(&mut session, "CREATE TABLE slow (v BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '10', 'number-of-rows' = '10');
+        CREATE TABLE none AS SELECT v FROM slow WHERE v IS NULL").unwrap();
+    let making = thread::spawn({
+        let mut session = instance.session();
+        move || run(&mut session, "CREATE TABLE half AS SELECT v FROM slow").unwrap()
+    });
+    while run(&mut session, "SELECT * FROM half").is_err() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let crashed = bench.home.path().join("crashed");
+    copy(&bench.path(), &crashed);
+    making.join().unwrap();
+    let other = bench.engine.open(DataSettings::new(&crashed)).unwrap();
+    assert_eq!(run(&mut other.session(), "SELECT * FROM half").unwrap_err().sqlstate, SqlError::UNDEFINED_TABLE);
+    assert!(run(&mut other.session(), "SELECT * FROM none").unwrap().is_empty());
+    instance.close().unwrap();
+    drop((session, instance));
+    assert_eq!(bench.life("SELECT COUNT(*) FROM half"), ["10"]);
+}
+
+#[test]
+fn a_torn_end_is_cut_and_damage_is_refused() {
+    let bench = Bench::new();
+    let instance = bench.open();
+    run(&mut instance.session(), "CREATE TABLE t (v INT); INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)").unwrap();
+    // Killed: no mark says that the log was whole.
+    let log = bench.path().join("log").join(format!("{:020}.journal", 1));
+    let killed = fs::read(&log).unwrap();
+    drop(instance);
+    fs::write(&log, &killed[..killed.len() - 3]).unwrap();
+    assert_eq!(bench.life("SELECT * FROM t"), ["1"]);
+    let mut bytes = killed.clone();
+    bytes[120] ^= 1;
+    fs::write(&log, &bytes).unwrap();
+    let error = bench.refused();
+    assert_eq!(error.sqlstate, "XX001");
+    assert!(error.message.contains(&format!("{} is damaged at byte", log.display())), "{}", error.message);
+    fs::remove_file(&log).unwrap();
+    fs::write(&log, &killed).unwrap();
+    assert_eq!(bench.life("SELECT * FROM t"), ["1", "2"]);
+}
+
+#[test]
+fn a_damaged_snapshot_is_refused() {
+    let bench = Bench::new();
+    let settings = DataSettings { log_bytes: 1, ..bench.settings() };
+    let instance = bench.engine.open(settings).unwrap();
+    let mut session = instance.session();
+    run(&mut session, "CREATE TABLE t (v INT)").unwrap();
+    let manifest = bench.path().join("manifest");
+    while !manifest.exists() {
+        run(&mut session, "INSERT INTO t VALUES (1)").unwrap();
+    }
+    instance.close().unwrap();
+    drop((session, instance));
+    let table = fs::read_dir(bench.path().join("tables")).unwrap().next().unwrap().unwrap().path();
+    for path in [&manifest, &table] {
+        let whole = fs::read(path).unwrap();
+        let mut bytes = whole.clone();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(path, bytes).unwrap();
+        let error = bench.refused();
+        assert_eq!(error.sqlstate, "XX001");
+        assert!(error.message.contains(&format!("{} is damaged", path.display())), "{}", error.message);
+        fs::write(path, whole).unwrap();
+    }
+    // A snapshot without its log, and a log without its snapshot.
+    fs::rename(&manifest, bench.home.path().join("manifest")).unwrap();
+    fs::rename(bench.path().join("log"), bench.home.path().join("log")).unwrap();
+    fs::rename(bench.home.path().join("manifest"), &manifest).unwrap();
+    assert!(bench.refused().message.contains("are missing"));
+}
+
+#[test]
+fn one_process_has_a_directory() {
+    let bench = Bench::new();
+    let _instance = bench.open();
+    let error = bench.refused();
+    assert_eq!(error.sqlstate, "55006");
+    assert!(error.message.contains(&format!("in use by process {}", std::process::id())), "{}", error.message);
+}
+
+/// Statements of several sessions while snapshots are made: nothing is lost, and the log does not grow for ever.
+#[test]
+fn the_log_is_cut_while_statements_go_on() {
+    let bench = Bench::new();
+    let settings = DataSettings { log_bytes: 2000, ..bench.settings() };
+    let instance = bench.engine.open(settings.clone()).unwrap();
+    run(&mut instance.session(), "CREATE TABLE a (w INT, v INT); CREATE TABLE b (k INT PRIMARY KEY, v INT); CREATE MATERIALIZED VIEW n AS SELECT COUNT(*) AS n FROM a").unwrap();
+    let writer = |w: usize| {
+        let mut session = instance.session();
+        move || {
+            for v in 0..40 {
+                run(&mut session, &format!("INSERT INTO a VALUES ({w}, {v}); INSERT INTO b VALUES ({w}, {v})"))
+                    .unwrap();
+                if v % 10 == 0 {
+                    run(
+                        &mut session,
+                        &format!("CREATE TABLE t{w} (v INT); INSERT INTO t{w} VALUES ({v}); DROP TABLE t{w}"),
+                    )
+                    .unwrap();
+                }
+            }
+        }
+    };
+    let threads: Vec<_> = (0..3).map(|w| thread::spawn(writer(w))).collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    instance.close().unwrap();
+    drop(instance);
+    assert!(bench.path().join("manifest").exists());
+    assert_eq!(
+        bench.life("SELECT w, COUNT(*), COUNT(DISTINCT v) FROM a GROUP BY w"),
+        ["0|40|40", "1|40|40", "2|40|40"]
+    );
+    assert_eq!(bench.life("SELECT * FROM b"), ["0|39", "1|39", "2|39"]);
+    assert_eq!(bench.life("SELECT * FROM n"), ["120"]);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}

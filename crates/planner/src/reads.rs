@@ -1,0 +1,97 @@
+//! Which names of a catalog a view reads.
+
+use crate::bind::TABLE_ARGUMENT;
+use crate::deep::with_room;
+use crate::parse::parse_query;
+use eddyline_catalog::{Catalog, Object, View};
+use sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, ObjectNamePart, Visit, Visitor,
+};
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+/// The tables and views that a view reads, also through other views. A query of WITH that has the name of one hides it, and is taken for
+/// it here: rather one too many than one too few.
+pub fn names_read(view: &View, catalog: &Catalog) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut rest = vec![view.sql.clone()];
+    while let Some(sql) = rest.pop() {
+        // What does not parse any more reads nothing.
+        let Ok(query) = parse_query(&sql) else { continue };
+        let mut names = Names::default();
+        let _ = with_room(|| query.visit(&mut names));
+        for name in names.0 {
+            let Ok(object) = catalog.object(&name) else { continue };
+            if let (true, Object::View(view)) = (found.insert(name), object) {
+                rest.push(view.sql.clone());
+            }
+        }
+    }
+    found
+}
+
+#[derive(Default)]
+struct Names(BTreeSet<String>);
+
+impl Visitor for Names {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+        self.0.extend(relation.0.last().and_then(ObjectNamePart::as_ident).map(|ident| ident.value.clone()));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr {
+            self.0.extend(table_argument(function));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The table of `__table(t)`, which stands for `TABLE t`.
+fn table_argument(function: &Function) -> Option<String> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let marks = function.name.0.last().and_then(ObjectNamePart::as_ident).is_some_and(|i| i.value == TABLE_ARGUMENT);
+    match list.args.first()? {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(name))) if marks => Some(name.value.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eddyline_catalog::Table;
+    use std::sync::Arc;
+
+    fn view(name: &str, sql: &str) -> View {
+        View { name: name.into(), columns: Vec::new(), sql: sql.into(), comment: None, temporary: false }
+    }
+
+    fn table(name: &str) -> Object {
+        Object::Table(Arc::new(Table {
+            name: name.into(),
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            watermark: None,
+            options: Default::default(),
+            comment: None,
+            temporary: false,
+        }))
+    }
+
+    #[test]
+    fn names_are_found_wherever_they_stand() {
+        let mut catalog = Catalog::new();
+        ["a", "b", "c", "d", "unread"].iter().for_each(|name| catalog.put(table(name)));
+        catalog.put(Object::View(Arc::new(view("v", "SELECT * FROM a WHERE k IN (SELECT k FROM b)"))));
+        let read = |sql: &str| names_read(&view("m", sql), &catalog).into_iter().collect::<Vec<_>>().join(" ");
+        assert_eq!(read("SELECT 1"), "");
+        assert_eq!(read("SELECT * FROM v JOIN default_catalog.default_database.c ON v.k = c.k"), "a b c v");
+        assert_eq!(read("WITH w AS (SELECT k FROM d) SELECT (SELECT MAX(k) FROM c) FROM w"), "c d");
+        let windows = "SELECT * FROM TABLE(TUMBLE(TABLE c, DESCRIPTOR(ts), INTERVAL '1' HOUR)) UNION ALL SELECT * FROM HOP(d, ts, INTERVAL '1' HOUR, INTERVAL '2' HOUR)";
+        assert!(read(windows).contains('c'));
+        assert_eq!(read("not SQL"), "");
+    }
+}
