@@ -32,9 +32,9 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Exit, Exit> {
     config.shards = args.shards.unwrap_or(config.shards);
     let engine = Engine::new(config);
     let instance = match &args.data_dir {
-        Some(directory) => {
-            engine.open(DataSettings::new(directory)).map_err(|e| Reporter::new(false, false).error(&e, None))?
-        }
+        Some(directory) => engine
+            .open(DataSettings { with_jobs: true, ..DataSettings::new(directory) })
+            .map_err(|e| Reporter::new(false, false).error(&e, None))?,
         None => engine.instance(),
     };
     let shared = instance.clone();

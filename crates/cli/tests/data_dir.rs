@@ -164,3 +164,91 @@ async fn a_server_that_is_ended_leaves_a_whole_log() {
     let told = shell.arg("--data-dir").arg(home.path()).output().expect("started");
     assert!(String::from_utf8_lossy(&told.stdout).contains('3'), "{told:?}");
 }
+
+/// The rows of a sink's files, in order.
+fn written(directory: &Path) -> Vec<i64> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_hidden = entry.file_name().to_string_lossy().starts_with(['.', '_']);
+        if !is_hidden && entry.file_type().is_ok_and(|of| of.is_file()) {
+            let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+            found.extend(text.lines().map(|line| line.trim_matches('"').parse::<i64>().expect("a number")));
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+async fn status(client: &Client) -> Vec<String> {
+    // id, name, status, …
+    rows(client, "SHOW JOBS").await.into_iter().map(|row| row[2].clone()).collect()
+}
+
+/// A job in the background goes on after its server was killed, from its last checkpoint: every row is written once. One that was stopped
+/// does not, nor one that has come to its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_go_on_after_kill_9() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (directory, sink) = (home.path().join("data"), home.path().join("sink"));
+    let mut server = Server::start(&directory);
+    let client = server.client().await;
+    let script = format!(
+        "CREATE TABLE numbers (v BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '200',
+             'fields.v.kind' = 'sequence', 'fields.v.start' = '1', 'fields.v.end' = '600');
+         CREATE TABLE endless (v BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '10');
+         CREATE TABLE sink (v BIGINT) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv');
+         CREATE TABLE nowhere (v BIGINT) WITH ('connector' = 'blackhole');
+         SET 'execution.checkpointing.interval' = '100 ms'; SET 'table.dml-sync' = 'false';
+         INSERT INTO nowhere SELECT v FROM endless;
+         INSERT INTO nowhere SELECT v + 1 FROM endless;
+         STOP JOB '1';
+         INSERT INTO sink SELECT v FROM numbers",
+        sink.display()
+    );
+    client.batch_execute(&script).await.expect("jobs");
+    for before_death in [50, 250] {
+        while written(&sink).len() < before_death {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        server.kill();
+        server = Server::start(&directory);
+        let client = server.client().await;
+        let found = rows(&client, "SHOW JOBS").await;
+        assert_eq!(found.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["2", "3"]);
+    }
+    let client = server.client().await;
+    while status(&client).await != ["RUNNING", "FINISHED"] {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(written(&sink), (1..=600).collect::<Vec<_>>());
+    client.batch_execute("STOP JOB '2'").await.expect("stopped");
+    assert_eq!(server.end(), Some(0));
+    let server = Server::start(&directory);
+    assert!(status(&server.client().await).await.is_empty());
+    server.kill();
+}
+
+/// A job that cannot begin again is listed with the reason, is tried at every start, and is forgotten when it is stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_cannot_begin_again_says_why() {
+    let home = tempfile::tempdir().expect("a directory");
+    let server = Server::start(home.path());
+    let client = server.client().await;
+    let script = "CREATE TABLE endless (v BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '10');
+         CREATE TABLE nowhere (v BIGINT) WITH ('connector' = 'blackhole');
+         INSERT INTO nowhere SELECT v FROM endless; DROP TABLE endless";
+    client.batch_execute(script).await.expect("a job");
+    server.kill();
+    for _ in 0..2 {
+        let server = Server::start(home.path());
+        assert_eq!(status(&server.client().await).await, ["FAILED"]);
+        server.kill();
+    }
+    let server = Server::start(home.path());
+    let client = server.client().await;
+    client.batch_execute("STOP JOB '1'").await.expect("forgotten");
+    server.kill();
+    let server = Server::start(home.path());
+    assert!(status(&server.client().await).await.is_empty());
+    server.kill();
+}

@@ -147,13 +147,7 @@ impl Instance {
 }
 
 impl Instance {
-    /// Is what is not temporary stored?
-    pub(crate) fn is_durable(&self) -> bool {
-        self.shared.durable.get().is_some()
-    }
-
     /// Where names and rows are stored, if they are.
-    #[cfg(test)]
     pub(crate) fn durable(&self) -> Option<&Arc<Durable>> {
         self.shared.durable.get()
     }
@@ -162,6 +156,13 @@ impl Instance {
     pub(crate) fn store_in(&self, durable: Arc<Durable>) {
         self.shared.database.store_in(durable.clone());
         let _ = self.shared.durable.set(durable);
+    }
+
+    /// Jobs that have come to their end are not begun again.
+    pub(crate) fn forget_finished(&self) -> Result<(), SqlError> {
+        let Some(durable) = self.durable().filter(|durable| durable.has_jobs()) else { return Ok(()) };
+        let finished = self.jobs().finished();
+        finished.into_iter().filter(|id| durable.has_job(*id)).try_for_each(|id| durable.define_job(Some(id), None))
     }
 
     /// Ends what goes on in the background, and closes where names and rows are stored: nothing is changed any more.

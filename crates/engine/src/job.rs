@@ -3,6 +3,7 @@
 use crate::beginning::Beginning;
 use crate::collect::{Channel, CollectConnector};
 use crate::control::JobControl;
+use crate::durable::StoredJob;
 use crate::error::{from_connector, from_runtime};
 use crate::kept::KEPT;
 use crate::kept_state::KeptState;
@@ -63,6 +64,25 @@ pub struct Progress {
     pub state_bytes: u64,
     /// Time since the start.
     pub elapsed: Duration,
+}
+
+impl Progress {
+    /// Of a job that has not begun.
+    pub(crate) fn none() -> Self {
+        Self {
+            rows_in: 0,
+            rows_out: 0,
+            rows_skipped: 0,
+            rows_late: 0,
+            rows_without_time: 0,
+            rows_of_unknown_keys: 0,
+            epoch: Epoch::default(),
+            watermark: Watermark::NONE,
+            lag_ms: None,
+            state_bytes: 0,
+            elapsed: Duration::ZERO,
+        }
+    }
 }
 
 /// Where a job's rows go.
@@ -156,6 +176,8 @@ pub struct RunningJob {
     events: Receiver<JobEvent>,
     sender: Sender<JobEvent>,
     channel: Option<ResultChannel>,
+    /// How it is stored when it goes on in the background.
+    stored: Option<StoredJob>,
     /// What it reads of the state of other jobs, which is there as long as the job is.
     _states: Option<Arc<StateTables>>,
 }
@@ -205,6 +227,16 @@ impl RunningJob {
     /// True when it is over because somebody asked, and not because its input was at its end.
     pub fn was_stopped(&self) -> bool {
         self.summary.get().is_some_and(|summary| summary.state == JobState::Stopped)
+    }
+
+    /// How it is stored when it goes on in the background.
+    pub(crate) fn stored(&self) -> Option<&StoredJob> {
+        self.stored.as_ref()
+    }
+
+    /// See [`stored`](Self::stored).
+    pub(crate) fn set_stored(&mut self, stored: StoredJob) {
+        self.stored = Some(stored);
     }
 
     /// Ends an epoch now, and waits until what it brings can be had from [`next_event`](Self::next_event).
@@ -338,6 +370,7 @@ pub(crate) fn start(
         events,
         sender,
         channel,
+        stored: None,
         _states: states,
     })
 }
@@ -401,7 +434,11 @@ pub(crate) fn kept_state(registry: &Registry, settings: &Settings, dataflow: &Da
 }
 
 /// The tables whose input does not end.
-fn endless_tables(registry: &Registry, settings: &Settings, dataflow: &Dataflow) -> Result<Vec<String>, SqlError> {
+pub(crate) fn endless_tables(
+    registry: &Registry,
+    settings: &Settings,
+    dataflow: &Dataflow,
+) -> Result<Vec<String>, SqlError> {
     let mut endless = Vec::new();
     for node in dataflow.nodes() {
         let OperatorSpec::Source(spec) = &node.spec else { continue };

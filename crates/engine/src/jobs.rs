@@ -57,9 +57,52 @@ pub struct EndedJob {
 impl Jobs {
     /// Takes a job in; returns its id.
     pub(crate) fn keep(&mut self, job: RunningJob, started_ms: i64) -> u64 {
+        let id = self.next_id();
+        self.keep_as(id, job, started_ms);
+        id
+    }
+
+    /// A number for a job that is about to be taken in.
+    pub(crate) fn next_id(&mut self) -> u64 {
         self.last += 1;
-        self.all.push(Job { id: self.last, started_ms, phase: Phase::Running(Box::new(job)) });
         self.last
+    }
+
+    /// Jobs get this number and higher ones.
+    pub(crate) fn begin_after(&mut self, next: u64) {
+        self.last = self.last.max(next.saturating_sub(1));
+    }
+
+    /// Takes a job in that has a number.
+    pub(crate) fn keep_as(&mut self, id: u64, job: RunningJob, started_ms: i64) {
+        self.last = self.last.max(id);
+        self.all.push(Job { id, started_ms, phase: Phase::Running(Box::new(job)) });
+    }
+
+    /// Takes a job in that could not begin.
+    pub(crate) fn keep_failed(&mut self, id: u64, name: &str, error: SqlError, started_ms: i64) {
+        self.last = self.last.max(id);
+        let ended = EndedJob::not_begun(id, name, error);
+        self.all.push(Job { id, started_ms, phase: Phase::Ended(Box::new(ended), false) });
+    }
+
+    /// Those that have come to their end, or were stopped: not those that have failed.
+    pub(crate) fn finished(&mut self) -> Vec<u64> {
+        self.settle();
+        let is_finished = |job: &&Job| matches!(&job.phase, Phase::Ended(ended, _) if ended.error.is_none());
+        self.all.iter().filter(is_finished).map(|job| job.id).collect()
+    }
+
+    /// The one that has failed and has this name or number.
+    pub(crate) fn failed(&mut self, name: &str) -> Option<u64> {
+        self.settle();
+        let fits = |job: &&Job| job.facts().name == name || job.id.to_string() == name;
+        self.all.iter().filter(fits).find(|job| job.error().is_some()).map(|job| job.id)
+    }
+
+    /// Forgets a job that is over.
+    pub(crate) fn forget(&mut self, id: u64) {
+        self.all.retain(|job| job.id != id || matches!(job.phase, Phase::Running(_)));
     }
 
     /// Those that run, as far as is known.
@@ -222,6 +265,19 @@ impl Job {
 }
 
 impl EndedJob {
+    fn not_begun(id: u64, name: &str, error: SqlError) -> Self {
+        let facts = JobFacts {
+            name: name.to_owned(),
+            is_named: false,
+            bounded: false,
+            shards: 0,
+            sinks: Vec::new(),
+            result: None,
+            warnings: Vec::new(),
+        };
+        Self { id, facts, progress: Progress::none(), stopped: false, error: Some(error) }
+    }
+
     fn new(id: u64, job: &RunningJob, result: Result<(), SqlError>) -> Self {
         let (facts, progress, stopped) = (job.facts().clone(), job.progress(), job.was_stopped());
         Self { id, facts, progress, stopped, error: result.err() }

@@ -1,8 +1,8 @@
 //! An instance as a directory has it: its names, the rows of its tables, and its views computed from them anew.
 
-use crate::durable::{self, DataSettings, Definition};
+use crate::durable::{self, DataSettings, Definition, StoredJob};
 use crate::error::state::CORRUPTED;
-use crate::{Engine, Instance, ScriptError, Session};
+use crate::{Engine, Instance, Outcome, ScriptError, Session};
 use eddyline_catalog::{MaterializedView, Object, Table, View};
 use eddyline_planner::statement::{Query, StatementKind};
 use eddyline_planner::{SqlError, names_read, parse};
@@ -25,7 +25,7 @@ impl Engine {
             database.install(&name, found.contents);
             tables.insert(name, found.table);
         }
-        let mut definitions: Vec<(u64, Definition)> = found.definitions.into_values().collect();
+        let mut definitions: Vec<(u64, Definition)> = found.known.names.into_values().collect();
         // A view reads only what was there before it; views that are not kept are bound when they are read.
         definitions.sort_by_key(|(number, _)| *number);
         let mut objects = Vec::new();
@@ -53,7 +53,17 @@ impl Engine {
         }
         let durable = Arc::new(found.durable);
         durable::keep(&durable, database)?;
+        let with_jobs = durable.has_jobs();
         instance.store_in(durable);
+        instance.jobs().begin_after(found.known.next_job);
+        for job in found.known.jobs.into_values().filter(|_| with_jobs) {
+            let id = job.id;
+            if let Err(error) = begin_again(&instance, &job) {
+                tracing::warn!(job = id, error = error.message, "a job cannot begin again");
+                let now = self.rim().clock.wall_ms();
+                instance.jobs().keep_failed(id, &job.sql, error, now);
+            }
+        }
         Ok(instance)
     }
 }
@@ -66,6 +76,21 @@ fn compute(instance: &Instance, sql: &str, settings: &BTreeMap<String, String>) 
     }
     let (view, query) = stored_view(sql)?;
     session.create_materialized_view(&view, &query, false).map_err(ScriptError::into_error)?;
+    Ok(())
+}
+
+/// Starts a job as it was started, from its last checkpoint.
+fn begin_again(instance: &Instance, stored: &StoredJob) -> Result<(), SqlError> {
+    let mut session = instance.session();
+    for (key, value) in &stored.settings {
+        session.settings_mut().set(key, value)?;
+    }
+    let statement = parse(&stored.sql)?.pop();
+    let statement = statement.ok_or_else(|| SqlError::new(CORRUPTED, "a stored job has no statement"))?;
+    match session.start_in_background(&statement, Some(stored.id)).map_err(ScriptError::into_error)? {
+        Outcome::Job(job) => session.keep_as(stored.id, *job),
+        _ => return Err(SqlError::new(CORRUPTED, format!("a stored job is none: {}", stored.sql))),
+    }
     Ok(())
 }
 
@@ -107,7 +132,7 @@ impl Session {
     /// # Errors
     /// It would not.
     pub(crate) fn check_stored(&self, table: &Table) -> Result<(), SqlError> {
-        if !self.instance.is_durable() || table.temporary {
+        if self.instance.durable().is_none() || table.temporary {
             return Ok(());
         }
         match self.stored_table(&table.to_sql()) {
@@ -125,7 +150,7 @@ impl Session {
     /// # Errors
     /// It reads what is temporary.
     pub(crate) fn check_reads_stored(&self, view: &View) -> Result<(), SqlError> {
-        if !self.instance.is_durable() {
+        if self.instance.durable().is_none() {
             return Ok(());
         }
         let is_temporary = |name: &&String| match self.catalog.object(name) {

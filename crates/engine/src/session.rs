@@ -6,12 +6,11 @@ use crate::ddl::{self, Definer};
 use crate::error::{from_catalog, from_connector, from_runtime};
 use crate::instance::Instance;
 use crate::job::{self, Epochs, RunningJob};
-use crate::jobs::EndedJob;
 use crate::kept::Reads;
 use crate::listing::Listing;
 use crate::reservation::{Canceller, Reservation};
 use crate::state_tables::StateTables;
-use crate::{Engine, SavepointPlace, ScriptError, Settings, delivery, show};
+use crate::{Engine, ScriptError, Settings, delivery, show};
 use arrow::datatypes::{DataType, SchemaRef};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
 use eddyline_connectors::{SinkChanges, SourceChanges};
@@ -20,10 +19,6 @@ use eddyline_planner::statement::{Conflict, ExplainStage, Insert, Query, Show, S
 use eddyline_planner::{Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How often it is asked whether a job that was stopped is over.
-const LOOK: Duration = Duration::from_millis(2);
 
 /// What a statement came to.
 pub enum Outcome {
@@ -164,11 +159,7 @@ impl Session {
             StatementKind::Delete(delete) => self.delete(delete),
             StatementKind::Flush => Ok(Outcome::Done("every view contains what statements have changed".into())),
             StatementKind::Insert(insert) if self.is_kept(&insert.table) => self.insert(insert),
-            StatementKind::Insert(insert) => self.start(vec![self.insert_output(insert)?]),
-            StatementKind::StatementSet(inserts) => {
-                let outputs = inserts.iter().map(|i| self.insert_output(i)).collect::<Result<_, SqlError>>()?;
-                self.start(outputs)
-            }
+            StatementKind::Insert(_) | StatementKind::StatementSet(_) => self.start_in_background(statement, None),
             StatementKind::Select(query) => self.select(query),
             StatementKind::Explain { stage, statement } => Ok(Outcome::Listing(self.explain(*stage, statement)?)),
             StatementKind::ExplainState(statement) => Ok(Outcome::Listing(self.explain_state(statement)?)),
@@ -189,45 +180,6 @@ impl Session {
                 Ok(Outcome::Done("all settings reset".into()))
             }
         }
-    }
-
-    /// A job that was started goes on in the background, for as long as the instance lives. Returns its id.
-    pub fn keep(&mut self, job: RunningJob) -> u64 {
-        self.instance.jobs().keep(job, self.engine.rim().clock.wall_ms())
-    }
-
-    /// The jobs in the background: their ids and names.
-    pub fn background(&self) -> Vec<(u64, String)> {
-        self.instance.jobs().running().map(|job| (job.id, job.job.facts().name.clone())).collect()
-    }
-
-    /// Takes a job out of the background, to be followed to its end.
-    pub fn take_background(&mut self) -> Option<(u64, RunningJob)> {
-        self.instance.jobs().take()
-    }
-
-    /// Which jobs in the background have ended since this was asked last.
-    pub fn take_ended(&mut self) -> Vec<EndedJob> {
-        self.instance.jobs().take_ended()
-    }
-
-    fn stop_job(&mut self, job: &str, savepoint: bool, drain: bool) -> Result<Outcome, ScriptError> {
-        let (id, control) = {
-            let mut jobs = self.instance.jobs();
-            let found = jobs.find(job)?;
-            (found.id, found.job.control())
-        };
-        let place = savepoint.then_some(SavepointPlace::Default);
-        let made = control.stop(place.as_ref(), drain).map_err(ScriptError::Job)?;
-        // It is over in a moment; meanwhile others may look at jobs.
-        while !self.instance.jobs().is_over(id) {
-            self.canceller.check()?;
-            std::thread::sleep(LOOK);
-        }
-        Ok(match made {
-            Some(made) => Outcome::Listing(Listing::texts(vec![("savepoint path", vec![Some(made.location)])])),
-            None => Outcome::Done(format!("job '{}' stopped", control.name())),
-        })
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<Outcome, SqlError> {
@@ -399,12 +351,17 @@ impl Session {
     /// # Errors
     /// What cannot be planned or opened.
     pub(crate) fn start(&mut self, outputs: Vec<JobOutput>) -> Result<Outcome, ScriptError> {
+        self.start_named(outputs, false)
+    }
+
+    /// As [`start`](Self::start); `shares_name`: its state is not under its name alone, so that others may have the name.
+    pub(crate) fn start_named(&mut self, outputs: Vec<JobOutput>, shares_name: bool) -> Result<Outcome, ScriptError> {
         let tables: Vec<&str> = outputs.iter().filter_map(written_table).collect();
         let beginning = Beginning::of_inserts(&self.engine, &self.settings, &tables)?;
         if self.engine.is_dry_run() {
             return Ok(Outcome::Listing(self.alteration(outputs, &beginning)?));
         }
-        if beginning.checkpoints.is_some() || self.settings.pipeline_name().is_some() {
+        if !shares_name && (beginning.checkpoints.is_some() || self.settings.pipeline_name().is_some()) {
             self.instance.jobs().check_unique(&beginning.name)?;
         }
         let options = beginning.planned(self.planner_options());
@@ -530,7 +487,7 @@ impl Session {
         self.plan(self.explained_outputs(statement)?)
     }
 
-    fn explained_outputs(&self, statement: &Statement) -> Result<Vec<JobOutput>, SqlError> {
+    pub(crate) fn explained_outputs(&self, statement: &Statement) -> Result<Vec<JobOutput>, SqlError> {
         Ok(match &statement.kind {
             StatementKind::Select(query) => vec![result_output(query, 0)],
             StatementKind::Insert(insert) => vec![self.insert_output(insert)?],
@@ -561,7 +518,10 @@ impl Session {
                 show::names("connector name", names.map(str::to_owned))
             }
             Show::Checkpoints { job, location } => self.show_checkpoints(job.as_deref(), location.as_deref())?,
-            Show::Jobs => self.instance.jobs().listing(),
+            Show::Jobs => {
+                self.instance.forget_finished()?;
+                self.instance.jobs().listing()
+            }
         })
     }
 

@@ -229,7 +229,7 @@ fn stopping_a_job_is_in_nobodys_way() {
     run(&mut session, script).unwrap();
     let statement = parse("INSERT INTO nowhere SELECT v FROM endless").unwrap().remove(0);
     let Ok(Outcome::Job(job)) = session.execute(&statement) else { panic!("a job") };
-    let id = session.keep(*job);
+    let id = session.keep(*job).unwrap();
     let (busy, is_busy) = mpsc::channel();
     let (free, is_free) = mpsc::channel::<()>();
     tokio.spawn(async move {

@@ -96,7 +96,7 @@ fn write(session: &mut Session, job: RunningJob, verb: &str) -> Result<(Answer, 
     let facts = job.facts().clone();
     let mut notes = facts.warnings;
     if !session.settings().waits_for_insert(facts.bounded) {
-        let id = session.keep(job);
+        let id = session.keep(job)?;
         notes.push(format!(
             "job {id} '{}' runs in the background; SHOW JOBS lists jobs, STOP JOB '{id}' ends it",
             facts.name

@@ -21,7 +21,14 @@ impl Shell {
             self.reporter.note(&format!("WARNING: {warning}"));
         }
         let listener = listen(job.control());
-        let id = self.session.keep(job);
+        let id = match self.session.keep(job) {
+            Ok(id) => id,
+            Err(error) => {
+                self.reporter.failed(&error);
+                self.has_failed = true;
+                return;
+            }
+        };
         match listener {
             Ok(listener) => drop(self.listeners.0.insert(id, listener)),
             Err(why) => self

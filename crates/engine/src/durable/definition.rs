@@ -5,6 +5,17 @@ use eddyline_catalog::Object;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// A job in the background that is stored: it begins again with the instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredJob {
+    /// Its number in SHOW JOBS, which no other job gets.
+    pub(crate) id: u64,
+    /// The statement that has started it.
+    pub(crate) sql: String,
+    /// The settings that it was started with, where they are not the defaults.
+    pub(crate) settings: BTreeMap<String, String>,
+}
+
 /// A name that is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -53,7 +64,7 @@ impl Definition {
                 name,
                 sql: view.to_sql(),
                 answer: view.table.to_sql(),
-                settings: settings.changed().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+                settings: stored_settings(settings),
             },
         }
     }
@@ -64,6 +75,11 @@ impl Definition {
             Self::Table { name, .. } | Self::View { name, .. } | Self::MaterializedView { name, .. } => name,
         }
     }
+}
+
+/// Settings, where they are not the defaults.
+pub(crate) fn stored_settings(settings: &Settings) -> BTreeMap<String, String> {
+    settings.changed().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]

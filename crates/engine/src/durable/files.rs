@@ -7,7 +7,7 @@
 //! Hashes are xxh3. A manifest takes the place of another by one rename, when it and all that it names are durable.
 
 use super::record::corrupt;
-use super::{Definition, io_error};
+use super::{Definition, StoredJob, io_error};
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
@@ -36,6 +36,11 @@ pub(super) struct Manifest {
     /// The record that has brought each name, and what it stands for.
     pub(super) definitions: Vec<(u64, Definition)>,
     pub(super) tables: Vec<TableFile>,
+    #[serde(default)]
+    pub(super) jobs: Vec<StoredJob>,
+    /// No job has had this number, nor a higher one.
+    #[serde(default)]
+    pub(super) next_job: u64,
 }
 
 /// The rows of a table.

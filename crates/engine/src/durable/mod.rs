@@ -4,6 +4,7 @@
 //! <directory>/lock                     who has it
 //! <directory>/log/…                    a journal: every change of names and rows, in order
 //! <directory>/tables/<id>-<number>     the rows of a table, with all changes up to that record of the log
+//! <directory>/jobs/<id>/…              checkpoints of a job in the background that has no other place for them
 //! <directory>/manifest                 the names, and which files of rows hold, up to which records
 //! ```
 //! A statement puts its record into the log under the lock under which it changes what is in memory, so that the order of the log is that
@@ -30,7 +31,7 @@ mod snapshot;
 mod tests;
 
 use crate::error::state::{CORRUPTED, IO};
-pub(crate) use definition::Definition;
+pub(crate) use definition::{Definition, StoredJob, stored_settings};
 use eddyline_journal::{Journal, JournalError};
 use eddyline_planner::SqlError;
 use lock::DirectoryLock;
@@ -51,24 +52,33 @@ pub struct DataSettings {
     pub directory: PathBuf,
     /// A snapshot is made when the log is longer, and twice as long as the rows that there were at the last one.
     pub log_bytes: u64,
+    /// Jobs in the background are stored too: they begin again with the instance.
+    pub with_jobs: bool,
 }
 
 impl DataSettings {
     /// In a directory, with a log that is good for most.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), log_bytes: 64 << 20 }
+        Self { directory: directory.into(), log_bytes: 64 << 20, with_jobs: false }
     }
 }
 
-/// Names that are stored: the record that has brought each, and what it stands for.
-pub(crate) type Definitions = BTreeMap<String, (u64, Definition)>;
+/// What is stored beside rows, as the log has it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    /// Names: the record that has brought each, and what it stands for.
+    pub(crate) names: BTreeMap<String, (u64, Definition)>,
+    /// Jobs in the background, by their numbers.
+    pub(crate) jobs: BTreeMap<u64, StoredJob>,
+    /// No job has had this number, nor a higher one.
+    pub(crate) next_job: u64,
+}
 
 /// See the module's page.
 pub(crate) struct Durable {
     settings: DataSettings,
     journal: Journal,
-    /// As the log has them.
-    definitions: Mutex<Definitions>,
+    known: Mutex<Known>,
     keeping: Keeping,
     _lock: DirectoryLock,
 }
@@ -79,19 +89,51 @@ impl Durable {
     /// # Errors
     /// It cannot be stored.
     pub(crate) fn define(&self, gone: Vec<String>, come: Vec<Definition>) -> Result<(), SqlError> {
-        if gone.is_empty() && come.is_empty() {
-            return Ok(());
+        match gone.is_empty() && come.is_empty() {
+            true => Ok(()),
+            false => self.store(Names { gone, come, ..Names::default() }),
         }
-        let names = Names { gone, come };
+    }
+
+    /// Stores a job, or that one has gone, and waits until that is durable.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    pub(crate) fn define_job(&self, gone: Option<u64>, come: Option<StoredJob>) -> Result<(), SqlError> {
+        let (jobs_gone, jobs_come) = (Vec::from_iter(gone), Vec::from_iter(come));
+        self.store(Names { jobs_gone, jobs_come, ..Names::default() })?;
+        if let Some(gone) = gone {
+            // What is left of it is deleted at the next start.
+            let _ = std::fs::remove_dir_all(self.job_directory(gone));
+        }
+        Ok(())
+    }
+
+    fn store(&self, names: Names) -> Result<(), SqlError> {
         let record = record::names(&names)?;
         let number = {
-            let mut definitions = lock(&self.definitions);
+            let mut known = lock(&self.known);
             let number = self.journal.enqueue(&record).map_err(from_journal)?;
-            apply(&mut definitions, number, names);
+            known.apply(number, names);
             number
         };
         self.grown(record.len());
         self.wait(number)
+    }
+
+    /// Are jobs stored?
+    pub(crate) fn has_jobs(&self) -> bool {
+        self.settings.with_jobs
+    }
+
+    /// Is this job stored?
+    pub(crate) fn has_job(&self, id: u64) -> bool {
+        lock(&self.known).jobs.contains_key(&id)
+    }
+
+    /// Where a job has its checkpoints, unless it says otherwise.
+    pub(crate) fn job_directory(&self, id: u64) -> PathBuf {
+        jobs_directory(&self.settings.directory).join(id.to_string())
     }
 
     /// Puts a record into the log; [`wait`](Self::wait) says when it is durable.
@@ -151,9 +193,20 @@ impl Drop for Durable {
 /// What the log takes beside the bytes of a record, about.
 const LENGTH_BYTES: u64 = 24;
 
-fn apply(definitions: &mut Definitions, number: u64, names: Names) {
-    names.gone.iter().for_each(|name| drop(definitions.remove(name)));
-    definitions.extend(names.come.into_iter().map(|made| (made.name().to_owned(), (number, made))));
+impl Known {
+    fn apply(&mut self, number: u64, names: Names) {
+        names.gone.iter().for_each(|name| drop(self.names.remove(name)));
+        self.names.extend(names.come.into_iter().map(|made| (made.name().to_owned(), (number, made))));
+        names.jobs_gone.iter().for_each(|id| drop(self.jobs.remove(id)));
+        for job in names.jobs_come {
+            self.next_job = self.next_job.max(job.id + 1);
+            self.jobs.insert(job.id, job);
+        }
+    }
+}
+
+fn jobs_directory(directory: &Path) -> PathBuf {
+    directory.join("jobs")
 }
 
 /// An error of the log.

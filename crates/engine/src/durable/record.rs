@@ -7,7 +7,7 @@
 //! ```
 //! The columns of changes are those of the table, which its definition tells: they are not repeated in every record.
 
-use super::Definition;
+use super::{Definition, StoredJob};
 use crate::error::state::CORRUPTED;
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
@@ -28,13 +28,17 @@ const HEADER_BYTES: usize = 24;
 /// Buffers of a message begin at multiples of this.
 const ALIGNMENT: usize = 8;
 
-/// What a statement has made of names: those that went, then those that came.
+/// What a statement has made of names and jobs: those that went, then those that came.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Names {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) gone: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) come: Vec<Definition>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) jobs_gone: Vec<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) jobs_come: Vec<StoredJob>,
 }
 
 /// A record.

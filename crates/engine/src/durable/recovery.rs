@@ -4,7 +4,7 @@ use super::files::{Manifest, TableFile, read_manifest, read_rows, sweep, tables_
 use super::lock::DirectoryLock;
 use super::record::{self, Changes, Names, Record, corrupt};
 use super::snapshot::Keeping;
-use super::{DataSettings, Definition, Definitions, Durable, apply, from_journal, io_error};
+use super::{DataSettings, Definition, Durable, Known, from_journal, io_error, jobs_directory};
 use crate::kept::{Contents, InLog};
 use eddyline_catalog::Table;
 use eddyline_changes::ChangeBatch;
@@ -22,8 +22,8 @@ const SEGMENT_BYTES: u64 = 16 << 20;
 pub(crate) struct Found {
     /// From now on.
     pub(crate) durable: Durable,
-    /// The names, and what they stand for.
-    pub(crate) definitions: Definitions,
+    /// The names, and what they stand for; jobs.
+    pub(crate) known: Known,
     /// The tables whose rows are stored: by their names.
     pub(crate) tables: BTreeMap<String, FoundTable>,
     /// No table has had this number, nor a higher one.
@@ -73,16 +73,15 @@ pub(crate) fn open(
     }
     let mut reading = Reading::begin(&directory, &manifest, define)?;
     let log_bytes = reading.read_log(&journal, manifest.covered)?;
-    let Reading { definitions, mut tables, next_id, .. } = reading;
-    let (files, mirror) = (manifest.tables, Mutex::new(definitions.clone()));
-    let keeping = Keeping::new(files, log_bytes, settings.log_bytes);
-    let durable = Durable { settings, journal, definitions: mirror, keeping, _lock: lock };
+    let Reading { mut known, mut tables, next_id, .. } = reading;
+    sweep_jobs(&directory, &known);
+    let keeping = Keeping::new(manifest.tables, log_bytes, settings.log_bytes);
+    let durable = Durable { settings, journal, known: Mutex::new(known.clone()), keeping, _lock: lock };
     let half: Vec<String> =
         tables.values().filter(|table| table.is_filling).map(|table| table.table.name.clone()).collect();
-    let mut found_definitions = definitions;
     for name in &half {
         tracing::info!(table = name, "CREATE TABLE AS SELECT was not finished; the table is dropped");
-        found_definitions.remove(name);
+        known.names.remove(name);
     }
     tables.retain(|_, table| !table.is_filling);
     durable.define(half, Vec::new())?;
@@ -90,7 +89,19 @@ pub(crate) fn open(
         return Err(corrupt(format!("{}: there are no rows of table {}", directory.display(), table.table.name)));
     }
     let tables = tables.into_values().map(|table| (table.table.name.clone(), table)).collect();
-    Ok(Found { durable, definitions: found_definitions, tables, next_id })
+    Ok(Found { durable, known, tables, next_id })
+}
+
+/// Deletes checkpoints of jobs that are gone.
+fn sweep_jobs(directory: &Path, known: &Known) {
+    let Ok(entries) = fs::read_dir(jobs_directory(directory)) else { return };
+    for entry in entries.flatten() {
+        let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if id.is_some_and(|id: u64| !known.jobs.contains_key(&id)) {
+            // What stays is tried again at the next start.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// The log must begin where the snapshot ends, or before, and not end before it.
@@ -108,7 +119,7 @@ fn check_together(log: &Path, manifest: &Manifest, opened: Opened) -> Result<(),
 
 struct Reading<'a> {
     define: &'a dyn Fn(&str) -> Result<Table, SqlError>,
-    definitions: Definitions,
+    known: Known,
     /// By their numbers.
     tables: BTreeMap<u64, FoundTable>,
     next_id: u64,
@@ -120,11 +131,12 @@ impl<'a> Reading<'a> {
         manifest: &Manifest,
         define: &'a dyn Fn(&str) -> Result<Table, SqlError>,
     ) -> Result<Self, SqlError> {
-        let (definitions, tables, next_id) = (Definitions::new(), BTreeMap::new(), manifest.next_id);
-        let mut reading = Self { define, definitions, tables, next_id };
+        let jobs = manifest.jobs.iter().map(|job| (job.id, job.clone())).collect();
+        let known = Known { names: BTreeMap::new(), jobs, next_job: manifest.next_job };
+        let mut reading = Self { define, known, tables: BTreeMap::new(), next_id: manifest.next_id };
         for (number, definition) in &manifest.definitions {
             reading.add(definition, manifest.covered)?;
-            reading.definitions.insert(definition.name().to_owned(), (*number, definition.clone()));
+            reading.known.names.insert(definition.name().to_owned(), (*number, definition.clone()));
         }
         for table in reading.tables.values_mut() {
             let file = manifest.tables.iter().find(|file| file.id == table.contents.id());
@@ -164,14 +176,14 @@ impl<'a> Reading<'a> {
     fn names(&mut self, number: u64, names: Names) -> Result<(), SqlError> {
         let replaced = names.come.iter().map(Definition::name).chain(names.gone.iter().map(String::as_str));
         for name in replaced {
-            if let Some((_, Definition::Table { id: Some(id), .. })) = self.definitions.get(name) {
+            if let Some((_, Definition::Table { id: Some(id), .. })) = self.known.names.get(name) {
                 self.tables.remove(id);
             }
         }
         for definition in &names.come {
             self.add(definition, number)?;
         }
-        apply(&mut self.definitions, number, names);
+        self.known.apply(number, names);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Snapshots: the rows of tables as files, so that the log can be cut.
 
 use super::files::{Manifest, TableFile, sweep, sync_directory, tables_directory, write_manifest, write_rows};
-use super::{Definition, Durable, lock};
+use super::{Definition, Durable, Known, lock};
 use crate::kept::{Database, Stored};
 use arrow::array::RecordBatch;
 use eddyline_planner::SqlError;
@@ -114,12 +114,12 @@ pub(super) fn snapshot(durable: &Durable, database: &Database, step: &mut dyn Fn
         let state = lock(&durable.keeping.shared.state);
         (state.files.clone(), state.log_bytes)
     };
-    let (definitions, covered) = {
-        let definitions = lock(&durable.definitions);
-        (definitions.clone(), durable.next() - 1)
+    let (Known { names, jobs, next_job }, covered) = {
+        let known = lock(&durable.known);
+        (known.clone(), durable.next() - 1)
     };
-    let mut manifest = Manifest { covered, ..Manifest::default() };
-    for (number, mut definition) in definitions.into_values() {
+    let mut manifest = Manifest { covered, jobs: jobs.into_values().collect(), next_job, ..Manifest::default() };
+    for (number, mut definition) in names.into_values() {
         if let Definition::Table { name, id: Some(id), is_filling, .. } = &mut definition {
             let file = before.get(id);
             match database.stored(name, *id, file.map(|file| file.written), || durable.next() - 1) {
@@ -163,7 +163,7 @@ fn no_rows() -> Result<RecordBatch, SqlError> {
 impl Durable {
     /// Waits until the log says that a table is gone, whose rows are gone already.
     fn wait_until_gone(&self, name: &str, id: u64) -> Result<(), SqlError> {
-        let is_there = || match lock(&self.definitions).get(name) {
+        let is_there = || match lock(&self.known).names.get(name) {
             Some((_, Definition::Table { id: Some(now), .. })) => *now == id,
             _ => false,
         };
