@@ -5,6 +5,7 @@
 //!
 //! Not here: parsing, binding, running. Start at [`Catalog`].
 
+mod dialect;
 mod error;
 mod names;
 mod print;
@@ -14,6 +15,7 @@ mod tests;
 mod type_name;
 mod view;
 
+pub use dialect::Dialect;
 pub use error::CatalogError;
 pub use names::{Catalog, Object, edit_distance};
 pub use table::{Column, ColumnSource, Table, WatermarkDefinition};

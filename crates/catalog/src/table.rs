@@ -1,3 +1,4 @@
+use crate::Dialect;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,6 +63,8 @@ pub struct Table {
     pub comment: Option<String>,
     /// CREATE TEMPORARY TABLE.
     pub temporary: bool,
+    /// How its expressions are read.
+    pub dialect: Dialect,
 }
 
 impl Table {

@@ -26,11 +26,19 @@ fn table(name: &str) -> Table {
         options: [("connector".to_owned(), "print".to_owned())].into(),
         comment: Some("all".into()),
         temporary: false,
+        dialect: Dialect::Flink,
     }
 }
 
 fn view(name: &str) -> View {
-    View { name: name.into(), columns: vec![], sql: "SELECT 1".into(), comment: None, temporary: true }
+    View {
+        name: name.into(),
+        columns: vec![],
+        sql: "SELECT 1".into(),
+        dialect: Dialect::Flink,
+        comment: None,
+        temporary: true,
+    }
 }
 
 fn catalog() -> Catalog {

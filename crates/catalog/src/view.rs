@@ -1,4 +1,4 @@
-use crate::Table;
+use crate::{Dialect, Table};
 use std::sync::Arc;
 
 /// A name for a query.
@@ -10,6 +10,8 @@ pub struct View {
     pub columns: Vec<String>,
     /// The query.
     pub sql: String,
+    /// How it is read.
+    pub dialect: Dialect,
     /// The comment.
     pub comment: Option<String>,
     /// CREATE TEMPORARY VIEW.

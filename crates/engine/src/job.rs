@@ -125,6 +125,11 @@ impl ResultShape {
         crate::result::visible_schema(&self.schema, &self.presentation)
     }
 
+    /// The columns that are shown, under the names that a client is told: several may have one.
+    pub fn shown_schema(&self) -> SchemaRef {
+        crate::result::shown_schema(&self.schema, &self.presentation)
+    }
+
     /// The columns of `rows` that are shown.
     ///
     /// # Errors

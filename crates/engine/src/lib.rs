@@ -44,8 +44,10 @@ pub use eddyline_catalog::sql_type;
 pub use eddyline_changes::{ChangeBatch, Epoch, RowKind, Watermark};
 pub use eddyline_connectors::changelog::row_kinds;
 pub use eddyline_connectors::{self as connectors, Clock, Registry};
+pub use eddyline_planner::{
+    Dialect, PlannedJob, Presentation, Split, SqlError, TextPosition, parse, parse_in, split, statement,
+};
 pub use eddyline_planner::{Parameter, ParameterValue, with_constants, with_parameters};
-pub use eddyline_planner::{PlannedJob, Presentation, Split, SqlError, TextPosition, parse, split, statement};
 pub use eddyline_runtime::{JobMetrics, OperatorMetrics, SavepointMade};
 pub use engine::{Engine, EngineConfig};
 pub use error::NOBODY_READS;

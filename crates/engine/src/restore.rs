@@ -5,7 +5,7 @@ use crate::error::state::CORRUPTED;
 use crate::{Engine, Instance, Outcome, ScriptError, Session};
 use eddyline_catalog::{MaterializedView, Object, Table, View};
 use eddyline_planner::statement::{Query, StatementKind};
-use eddyline_planner::{SqlError, names_read, parse};
+use eddyline_planner::{Dialect, SqlError, names_read, parse, parse_in};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ impl Engine {
     pub fn open(&self, data: DataSettings) -> Result<Instance, SqlError> {
         let instance = self.instance();
         let mut session = instance.session();
-        let found = durable::open(data, &|sql| session.stored_table(sql))?;
+        let found = durable::open(data, &|sql, dialect| session.stored_table(sql, dialect))?;
         let database = instance.database();
         database.begin_at(found.next_id);
         let mut tables = BTreeMap::new();
@@ -31,11 +31,13 @@ impl Engine {
         let mut objects = Vec::new();
         for (_, definition) in &definitions {
             match definition {
-                Definition::Table { name, sql, .. } => {
-                    let table = tables.remove(name).map_or_else(|| session.stored_table(sql), Ok)?;
+                Definition::Table { name, sql, dialect, .. } => {
+                    let table = tables.remove(name).map_or_else(|| session.stored_table(sql, dialect), Ok)?;
                     objects.push(Object::Table(Arc::new(table)));
                 }
-                Definition::View { sql, .. } => objects.push(Object::View(Arc::new(stored_view(sql)?.0))),
+                Definition::View { sql, dialect, .. } => {
+                    objects.push(Object::View(Arc::new(stored_view(sql, known_dialect(dialect)?)?.0)));
+                }
                 Definition::MaterializedView { .. } => {}
             }
         }
@@ -48,7 +50,7 @@ impl Engine {
                 && let Err(error) = compute(&instance, sql, settings)
             {
                 tracing::warn!(view = name, error = error.message, "a materialized view cannot be computed anew");
-                session.keep_failed(sql, answer, error)?;
+                session.keep_failed(sql, answer, settings, error)?;
             }
         }
         let durable = Arc::new(found.durable);
@@ -74,7 +76,7 @@ fn compute(instance: &Instance, sql: &str, settings: &BTreeMap<String, String>) 
     for (key, value) in settings {
         session.settings_mut().set(key, value)?;
     }
-    let (view, query) = stored_view(sql)?;
+    let (view, query) = stored_view(sql, session.settings().dialect())?;
     session.create_materialized_view(&view, &query, false).map_err(ScriptError::into_error)?;
     Ok(())
 }
@@ -85,7 +87,7 @@ fn begin_again(instance: &Instance, stored: &StoredJob) -> Result<(), SqlError> 
     for (key, value) in &stored.settings {
         session.settings_mut().set(key, value)?;
     }
-    let statement = parse(&stored.sql)?.pop();
+    let statement = session.parse(&stored.sql)?.pop();
     let statement = statement.ok_or_else(|| SqlError::new(CORRUPTED, "a stored job has no statement"))?;
     match session.start_in_background(&statement, Some(stored.id)).map_err(ScriptError::into_error)? {
         Outcome::Job(job) => session.keep_as(stored.id, *job),
@@ -94,9 +96,13 @@ fn begin_again(instance: &Instance, stored: &StoredJob) -> Result<(), SqlError> 
     Ok(())
 }
 
+fn known_dialect(name: &str) -> Result<Dialect, SqlError> {
+    Dialect::from_name(name).ok_or_else(|| SqlError::new(CORRUPTED, format!("a stored dialect is not known: {name}")))
+}
+
 /// What `CREATE [MATERIALIZED] VIEW …` says.
-fn stored_view(sql: &str) -> Result<(View, Box<Query>), SqlError> {
-    match parse(sql)?.pop().map(|statement| statement.kind) {
+fn stored_view(sql: &str, dialect: Dialect) -> Result<(View, Box<Query>), SqlError> {
+    match parse_in(sql, dialect)?.pop().map(|statement| statement.kind) {
         Some(
             StatementKind::CreateView { view, query, .. } | StatementKind::CreateMaterializedView { view, query, .. },
         ) => Ok((view, query)),
@@ -106,9 +112,11 @@ fn stored_view(sql: &str) -> Result<(View, Box<Query>), SqlError> {
 
 impl Session {
     /// The table of `CREATE TABLE …`, as it was when it was stored.
-    fn stored_table(&self, sql: &str) -> Result<Table, SqlError> {
+    fn stored_table(&self, sql: &str, dialect: &str) -> Result<Table, SqlError> {
+        // Types are written as Flink has them.
         match parse(sql)?.pop().map(|statement| statement.kind) {
             Some(StatementKind::CreateTable { table, .. }) => {
+                let table = Table { dialect: known_dialect(dialect)?, ..table };
                 self.with_definer(|definer| definer.planner.bind_table(table))
             }
             _ => Err(SqlError::new(CORRUPTED, format!("a stored table does not read: {sql}"))),
@@ -116,9 +124,16 @@ impl Session {
     }
 
     /// A view that cannot be computed is there still, and says why when it is read.
-    fn keep_failed(&mut self, sql: &str, answer: &str, error: SqlError) -> Result<(), SqlError> {
-        let (view, _) = stored_view(sql)?;
-        let table = Arc::new(self.stored_table(answer)?);
+    fn keep_failed(
+        &mut self,
+        sql: &str,
+        answer: &str,
+        settings: &BTreeMap<String, String>,
+        error: SqlError,
+    ) -> Result<(), SqlError> {
+        let dialect = settings.get("sql.dialect").map_or(Ok(Dialect::Flink), |name| known_dialect(name))?;
+        let (view, _) = stored_view(sql, dialect)?;
+        let table = Arc::new(self.stored_table(answer, dialect.name())?);
         self.instance.database().add_failed(&view.name, table.schema(), error)?;
         let made = Object::MaterializedView(Arc::new(MaterializedView { view, table }));
         self.define(|catalog| {
@@ -135,7 +150,7 @@ impl Session {
         if self.instance.durable().is_none() || table.temporary {
             return Ok(());
         }
-        match self.stored_table(&table.to_sql()) {
+        match self.stored_table(&table.to_sql(), table.dialect.name()) {
             Ok(read) if read.schema() == table.schema() && read.primary_key == table.primary_key => Ok(()),
             _ => Err(SqlError::new(
                 SqlError::UNSUPPORTED,

@@ -3,7 +3,7 @@
 use crate::job::ResultShape;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use eddyline_changes::{ChangeBatch, Weights};
@@ -112,6 +112,16 @@ pub(crate) fn sort_order(rows: &RecordBatch, sort: &[SortBy], limit: Option<usiz
 pub(crate) fn visible_schema(schema: &SchemaRef, presentation: &Presentation) -> SchemaRef {
     let shown = schema.fields().len() - presentation.hidden;
     Arc::new(Schema::new(schema.fields()[..shown].to_vec()))
+}
+
+/// The same, under the names that a client is told.
+pub(crate) fn shown_schema(schema: &SchemaRef, presentation: &Presentation) -> SchemaRef {
+    let visible = visible_schema(schema, presentation);
+    if presentation.names.len() != visible.fields().len() {
+        return visible;
+    }
+    let named = |(field, name): (&FieldRef, &String)| field.as_ref().clone().with_name(name);
+    Arc::new(Schema::new(visible.fields().iter().zip(&presentation.names).map(named).collect::<Vec<_>>()))
 }
 
 /// The rows without the columns that a result is only sorted by.

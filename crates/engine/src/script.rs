@@ -82,7 +82,7 @@ impl Session {
     /// [`ScriptError::Statement`] for text that does not parse and statements that are wrong; what the observer
     /// returns.
     pub fn run_script(&mut self, sql: &str, observer: &mut dyn Observer) -> Result<(), ScriptError> {
-        let statements = eddyline_planner::parse(sql)?;
+        let statements = self.parse(sql)?;
         let mut pending: Option<Pending> = None;
         for statement in &statements {
             self.refresh();

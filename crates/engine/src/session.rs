@@ -16,7 +16,7 @@ use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
 use eddyline_connectors::{SinkChanges, SourceChanges};
 use eddyline_functions::scalar::Moment;
 use eddyline_planner::statement::{Conflict, ExplainStage, Insert, Query, Show, Statement, StatementKind};
-use eddyline_planner::{Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target};
+use eddyline_planner::{Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target, parse_in};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -251,7 +251,7 @@ impl Session {
             time_zone: self.settings.time_zone().to_owned(),
             shards: self.shards(),
             emit: if self.settings.emit_on_update() { Emit::OnUpdate } else { Emit::OnClose },
-            dialect: Dialect::Flink,
+            dialect: self.settings.dialect(),
             require_on_conflict: self.settings.requires_on_conflict(),
             moment: Moment { wall_ms: self.engine.rim().clock.wall_ms(), seed: self.engine.next_seed().into() },
             state_ttl_ms: self.settings.state_ttl_ms(),
@@ -309,7 +309,7 @@ impl Session {
     /// # Errors
     /// As [`execute`](Self::execute); a script without a SELECT at its end.
     pub fn plan_select(&mut self, sql: &str) -> Result<PlannedJob, SqlError> {
-        let statements = eddyline_planner::parse(sql)?;
+        let statements = self.parse(sql)?;
         let no_select = || SqlError::new(SqlError::INVALID, "the last statement is no SELECT");
         let (last, before) = statements.split_last().ok_or_else(no_select)?;
         for statement in before {
@@ -317,6 +317,14 @@ impl Session {
         }
         let StatementKind::Select(query) = &last.kind else { return Err(no_select().at(last.position)) };
         self.plan(vec![result_output(query, 0)]).map_err(|e| e.at(last.position))
+    }
+
+    /// Parses a script in the dialect of the session.
+    ///
+    /// # Errors
+    /// A syntax error, or what is not supported, with its position.
+    pub fn parse(&self, sql: &str) -> Result<Vec<Statement>, SqlError> {
+        parse_in(sql, self.settings.dialect())
     }
 
     /// Where an INSERT goes.
@@ -443,7 +451,7 @@ impl Session {
                     _ => None,
                 });
                 let presentation = planned.presentation.unwrap_or_default();
-                Ok(sink.map(|schema| crate::result::visible_schema(&schema, &presentation)))
+                Ok(sink.map(|schema| crate::result::shown_schema(&schema, &presentation)))
             }
             StatementKind::Explain { .. }
             | StatementKind::ExplainState(_)

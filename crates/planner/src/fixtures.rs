@@ -3,7 +3,7 @@
 use crate::statement::ExplainStage;
 use crate::{Functions, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target};
 use arrow::datatypes::{DataType, TimeUnit};
-use eddyline_catalog::{Catalog, Column, ColumnSource, Object, Table, WatermarkDefinition};
+use eddyline_catalog::{Catalog, Column, ColumnSource, Dialect, Object, Table, WatermarkDefinition};
 use sqlparser::ast::Query;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -34,6 +34,7 @@ pub(crate) fn table(name: &str, columns: Vec<Column>) -> Table {
         options: BTreeMap::from([("connector".to_owned(), "datagen".to_owned())]),
         comment: None,
         temporary: false,
+        dialect: Dialect::Flink,
     }
 }
 
@@ -90,7 +91,7 @@ pub(crate) fn catalog(tables: Vec<Table>) -> Catalog {
 }
 
 pub(crate) fn query(sql: &str) -> Query {
-    *crate::parse::parse_query(sql).expect("syntax")
+    *crate::parse::parse_query(sql, Dialect::Flink).expect("syntax")
 }
 
 pub(crate) fn on_shards(shards: usize) -> PlannerOptions {

@@ -30,12 +30,13 @@ pub use bind::Functions;
 pub use bind::set_operation::SetOperationAll;
 pub use bind::unnest::Unnest;
 pub use bind::window_assign::WindowAssign;
+pub use eddyline_catalog::Dialect;
 pub use error::{SqlError, TextPosition};
 pub use optimize::with_marks as subqueries_with_marks;
 pub use parameters::{Parameter, ParameterValue, parameter_types, with_constants, with_parameters};
-pub use parse::{Split, parse, split};
+pub use parse::{Split, parse, parse_in, split};
 pub use planner::{
-    BoundQuery, Dialect, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn, StateTables,
+    BoundQuery, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn, StateTables,
     TableGives, TableTakes, Target,
 };
 pub use reads::names_read;

@@ -1,16 +1,17 @@
 //! The door of the planner: queries and a catalog in, a dataflow out.
 
-use crate::bind::Functions;
+use crate::bind::{Functions, assigned, shown_names};
 use crate::deep::with_room;
 use crate::to_stream::{self, Builder, Scans};
 use crate::{SqlError, TextPosition, fragment};
 use datafusion_common::DFSchemaRef;
 use datafusion_expr::LogicalPlan;
-use eddyline_catalog::{Catalog, Table, View};
+use eddyline_catalog::{Catalog, Dialect, Table, View};
 use eddyline_connectors::{SinkChanges, SourceChanges};
 use eddyline_functions::scalar::Moment;
 use eddyline_plan::{Conflict, Dataflow};
 use sqlparser::ast::Query;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,14 +23,6 @@ pub enum Emit {
     OnClose,
     /// As soon as anything is known, corrected by retraction.
     OnUpdate,
-}
-
-/// Whose meaning is given to a text that two SQL families read differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Dialect {
-    /// Flink SQL.
-    #[default]
-    Flink,
 }
 
 /// What the session says about planning.
@@ -136,6 +129,8 @@ pub struct Presentation {
     pub hidden: usize,
     /// True when the result is kept to the rows of LIMIT and OFFSET already, at every moment.
     pub is_limited: bool,
+    /// Names to show the columns under, where they may be other ones than those of the result: in Postgres several columns may have one name.
+    pub names: Vec<String>,
 }
 
 /// One column of an ORDER BY.
@@ -259,12 +254,25 @@ impl<'a> Planner<'a> {
         let presented = matches!(outputs, [JobOutput { target: Target::Result { .. }, .. }]);
         let (mut logical, mut optimized, mut presentation) = (Vec::new(), Vec::new(), None);
         for output in outputs {
-            let mut plan = self.bind(&output.query).map_err(|e| output.located(e))?;
+            let mut query = Cow::Borrowed(&output.query);
+            let mut plan = self.bind(&query).map_err(|e| output.located(e))?;
+            if self.options.dialect == Dialect::Postgres
+                && let Some(assigned) = assigned(&query, plan.schema(), &output.target)?
+            {
+                plan = self.bind(&assigned).map_err(|e| output.located(e))?;
+                query = Cow::Owned(assigned);
+            }
             logical.push(plan.clone());
             if presented {
                 (plan, presentation) = to_stream::presentation(plan)?;
+                if self.options.dialect == Dialect::Postgres {
+                    let presentation = presentation.get_or_insert_default();
+                    let columns = plan.schema().fields().len() - presentation.hidden;
+                    let names = plan.schema().fields().iter().take(columns).map(|field| field.name().clone());
+                    presentation.names = shown_names(&output.query, names.collect());
+                }
             }
-            optimized.push(self.maintainable(plan, &output.query).map_err(|e| output.located(e))?);
+            optimized.push(self.maintainable(plan, &query).map_err(|e| output.located(e))?);
         }
         let mut scans = Scans::default();
         optimized.iter().for_each(|plan| scans.look_at(plan, self.options.emit));

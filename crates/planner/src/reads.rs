@@ -14,16 +14,16 @@ use std::ops::ControlFlow;
 /// it here: rather one too many than one too few.
 pub fn names_read(view: &View, catalog: &Catalog) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let mut rest = vec![view.sql.clone()];
-    while let Some(sql) = rest.pop() {
+    let mut rest = vec![(view.sql.clone(), view.dialect)];
+    while let Some((sql, dialect)) = rest.pop() {
         // What does not parse any more reads nothing.
-        let Ok(query) = parse_query(&sql) else { continue };
+        let Ok(query) = parse_query(&sql, dialect) else { continue };
         let mut names = Names::default();
         let _ = with_room(|| query.visit(&mut names));
         for name in names.0 {
             let Ok(object) = catalog.object(&name) else { continue };
             if let (true, Object::View(view)) = (found.insert(name), object) {
-                rest.push(view.sql.clone());
+                rest.push((view.sql.clone(), view.dialect));
             }
         }
     }
@@ -62,11 +62,18 @@ fn table_argument(function: &Function) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use eddyline_catalog::Table;
+    use eddyline_catalog::{Dialect, Table};
     use std::sync::Arc;
 
     fn view(name: &str, sql: &str) -> View {
-        View { name: name.into(), columns: Vec::new(), sql: sql.into(), comment: None, temporary: false }
+        View {
+            name: name.into(),
+            columns: Vec::new(),
+            sql: sql.into(),
+            dialect: Dialect::Flink,
+            comment: None,
+            temporary: false,
+        }
     }
 
     fn table(name: &str) -> Object {
@@ -78,6 +85,7 @@ mod tests {
             options: Default::default(),
             comment: None,
             temporary: false,
+            dialect: Dialect::Flink,
         }))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::SqlError;
 use crate::TextPosition;
-use eddyline_catalog::{Table, View};
+use eddyline_catalog::{Dialect, Table, View};
 pub use eddyline_plan::Conflict;
 pub use sqlparser::ast::Query;
 use sqlparser::ast::{Expr, Ident, SelectItem, SetExpr};
@@ -119,6 +119,18 @@ pub enum StatementKind {
     Reset(Option<String>),
 }
 
+impl StatementKind {
+    /// The dialect of a text behind the statement, where it has `dialect` itself.
+    pub fn dialect_behind(&self, dialect: Dialect) -> Dialect {
+        match self {
+            StatementKind::Set { key, value } if ["sql.dialect", "table.sql-dialect"].contains(&key.as_str()) => {
+                Dialect::from_name(value).unwrap_or(dialect)
+            }
+            _ => dialect,
+        }
+    }
+}
+
 /// `INSERT INTO table [(columns)] query [ON CONFLICT DO {ERROR|NOTHING|DEDUPLICATE}]`.
 #[derive(Debug, Clone)]
 pub struct Insert {
@@ -223,7 +235,8 @@ fn column(name: &str) -> Expr {
 
 /// `SELECT items FROM table [WHERE condition]`.
 fn rows_of(table: &str, items: impl Iterator<Item = Expr>, condition: Option<Expr>) -> Result<Query, SqlError> {
-    let mut query = crate::parse::parse_query(&format!("SELECT 1 FROM `{}`", table.replace('`', "``")))?;
+    let mut query =
+        crate::parse::parse_query(&format!("SELECT 1 FROM `{}`", table.replace('`', "``")), Dialect::Flink)?;
     let SetExpr::Select(select) = query.body.as_mut() else {
         return Err(SqlError::new(SqlError::INTERNAL, "a SELECT is none"));
     };

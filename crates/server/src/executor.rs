@@ -268,9 +268,11 @@ impl Executor {
         pieces_all.extend(pieces.begun.map(|begin| begin..text.len()));
         // A text that cannot be read to its end does nothing.
         let mut commands = Vec::with_capacity(pieces_all.len());
+        let mut dialect = self.session.settings().dialect();
         for piece in pieces_all {
             let sql = &text[piece.clone()];
-            let command = command::read(sql).map_err(|e| report::error(&e, text, piece.start))?;
+            let command = command::read(sql, dialect).map_err(|e| report::error(&e, text, piece.start))?;
+            dialect = command.dialect_behind(dialect);
             commands.push((command, piece.start));
         }
         if commands.iter().all(|(command, _)| matches!(command, Command::Empty)) {
@@ -378,7 +380,8 @@ impl Executor {
             [one] => (one.clone(), one.start),
             _ => return Err(place(&command::several(), 0)),
         };
-        let command = command::read(&sql[range]).map_err(|e| place(&e, begin))?;
+        let dialect = self.session.settings().dialect();
+        let command = command::read(&sql[range], dialect).map_err(|e| place(&e, begin))?;
         let given: Vec<Option<DataType>> = types.iter().map(|oid| values::data_type(*oid)).collect();
         let found = match &command {
             Command::Sql(statement) => self.session.parameter_types(statement, &given).map_err(|e| place(&e, begin))?,

@@ -48,7 +48,7 @@ impl Rows {
                 .with_hint("CREATE MATERIALIZED VIEW v AS it, and SELECT from v: that keeps the answer up to date"));
         }
         canceller.follow(job.interrupter());
-        let schema = shape.visible_schema();
+        let schema = shape.shown_schema();
         let comes_in_order = shape.append_only && shape.presentation.sort.is_empty();
         let whole = (!comes_in_order).then(|| ResultTable::new(&shape));
         let presentation = &shape.presentation;

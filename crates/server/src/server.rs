@@ -1,7 +1,7 @@
 //! What connections share: the instance, who is there, and what cancels them.
 
 use crate::connection;
-use eddyline_engine::{Canceller, Instance, Session};
+use eddyline_engine::{Canceller, Dialect, Instance, Session};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -114,7 +114,11 @@ impl Bound {
 
 impl Server {
     pub(crate) fn session(&self) -> Session {
-        self.instance.session()
+        let mut session = self.instance.session();
+        let dialect = session.settings_mut().set("sql.dialect", Dialect::Postgres.name());
+        debug_assert!(dialect.is_ok(), "the dialect is known");
+        session.settings_mut().keep();
+        session
     }
 
     pub(crate) fn tokio(&self) -> &Handle {

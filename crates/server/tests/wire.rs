@@ -80,7 +80,7 @@ async fn values_of_every_type_go_both_ways() {
     let client = bench.client().await;
     client
         .batch_execute(
-            "CREATE TABLE t (b BOOLEAN, i2 SMALLINT, i4 INT, i8 BIGINT, f4 FLOAT, f8 DOUBLE, s STRING, y BYTES)",
+            "CREATE TABLE t (b BOOLEAN, i2 SMALLINT, i4 INT, i8 BIGINT, f4 REAL, f8 FLOAT, s STRING, y BYTES)",
         )
         .await
         .unwrap();

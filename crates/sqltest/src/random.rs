@@ -461,7 +461,12 @@ fn first_rows(rng: &mut StdRng, from: &str) -> String {
             let limit = rng.random_range(0..6);
             format!("SELECT k, a FROM (SELECT k, a FROM {from} ORDER BY {order} LIMIT {limit}{offset}) AS f")
         }
-        _ => format!("SELECT f.k, f.a FROM (SELECT DISTINCT ON (k) k, a FROM {from} ORDER BY k, a DESC) AS f"),
+        _ => {
+            // There is one row of each k.
+            let order = ["k, a DESC", "k DESC, a", "k NULLS LAST, a DESC"].choose(rng).expect("not empty");
+            let limit = ["", " LIMIT 2", " LIMIT 2 OFFSET 1"].choose(rng).expect("not empty");
+            format!("SELECT f.k, f.a FROM (SELECT DISTINCT ON (k) k, a FROM {from} ORDER BY {order}{limit}) AS f")
+        }
     }
 }
 

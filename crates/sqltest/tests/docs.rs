@@ -91,3 +91,8 @@ fn state_page() {
 fn time_page() {
     run("time.md");
 }
+
+#[test]
+fn dialects_page() {
+    run("dialects.md");
+}

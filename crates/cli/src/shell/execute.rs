@@ -13,7 +13,7 @@ use crate::run::text_of;
 use crate::terminal;
 use eddyline_engine::statement::Show;
 use eddyline_engine::{
-    Listing, Observer, Outcome, ResultMode, RunningJob, ScriptError, Session, SqlError, TextPosition, parse,
+    Listing, Observer, Outcome, ResultMode, RunningJob, ScriptError, Session, SqlError, TextPosition,
 };
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -134,7 +134,7 @@ impl Shell {
 
     fn execute(&mut self, text: &str, begin: TextPosition, since: Instant) -> Result<(), ScriptError> {
         let place = |e: SqlError| SqlError { position: e.position.map(|at| within(begin, at)), ..e };
-        for statement in parse(text).map_err(place)? {
+        for statement in self.session.parse(text).map_err(place)? {
             let outcome = self.session.execute(&statement).map_err(|e| match e {
                 ScriptError::Statement(error) => ScriptError::Statement(place(error)),
                 other => other,

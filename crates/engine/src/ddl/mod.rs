@@ -69,6 +69,7 @@ impl Definer<'_> {
             options: BTreeMap::new(),
             comment: view.comment.clone(),
             temporary: false,
+            dialect: view.dialect,
         };
         self.add_columns_of(query, &mut table)?;
         table.columns.iter_mut().zip(&view.columns).for_each(|(column, name)| column.name.clone_from(name));

@@ -1,6 +1,6 @@
 use super::like::merge;
 use arrow::datatypes::DataType;
-use eddyline_catalog::{Column, ColumnSource, Table, WatermarkDefinition};
+use eddyline_catalog::{Column, ColumnSource, Dialect, Table, WatermarkDefinition};
 use eddyline_planner::SqlError;
 use eddyline_planner::statement::{Like, LikeMode, LikePart};
 
@@ -25,6 +25,7 @@ fn table(name: &str, columns: Vec<Column>) -> Table {
         options: Default::default(),
         comment: None,
         temporary: false,
+        dialect: Dialect::Flink,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a name stands for, as it is stored: the SQL that makes it, and what that does not say.
 
 use crate::Settings;
-use eddyline_catalog::Object;
+use eddyline_catalog::{Dialect, Object};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -32,6 +32,9 @@ pub(crate) enum Definition {
         /// It is there when its first rows are: CREATE TABLE AS SELECT is done wholly or not at all.
         #[serde(default, skip_serializing_if = "is_false")]
         is_filling: bool,
+        /// The name of the dialect of its expressions.
+        #[serde(default = "flink", skip_serializing_if = "is_flink")]
+        dialect: String,
     },
     /// A view.
     View {
@@ -39,6 +42,9 @@ pub(crate) enum Definition {
         name: String,
         /// `CREATE VIEW …`.
         sql: String,
+        /// The name of the dialect of its query.
+        #[serde(default = "flink", skip_serializing_if = "is_flink")]
+        dialect: String,
     },
     /// A view whose answer is kept; it is computed anew.
     MaterializedView {
@@ -58,8 +64,10 @@ impl Definition {
     pub(crate) fn of(object: &Object, id: Option<u64>, is_filling: bool, settings: &Settings) -> Self {
         let name = object.name().to_owned();
         match object {
-            Object::Table(table) => Self::Table { name, sql: table.to_sql(), id, is_filling },
-            Object::View(view) => Self::View { name, sql: view.to_sql() },
+            Object::Table(table) => {
+                Self::Table { name, sql: table.to_sql(), id, is_filling, dialect: table.dialect.name().to_owned() }
+            }
+            Object::View(view) => Self::View { name, sql: view.to_sql(), dialect: view.dialect.name().to_owned() },
             Object::MaterializedView(view) => Self::MaterializedView {
                 name,
                 sql: view.to_sql(),
@@ -80,6 +88,14 @@ impl Definition {
 /// Settings, where they are not the defaults.
 pub(crate) fn stored_settings(settings: &Settings) -> BTreeMap<String, String> {
     settings.changed().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn flink() -> String {
+    Dialect::Flink.name().to_owned()
+}
+
+fn is_flink(dialect: &str) -> bool {
+    dialect == Dialect::Flink.name()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]

@@ -50,7 +50,7 @@ pub(crate) struct FoundTable {
 /// Another process has it; it is damaged; it was written by a newer version; it cannot be read or written.
 pub(crate) fn open(
     settings: DataSettings,
-    define: &dyn Fn(&str) -> Result<Table, SqlError>,
+    define: &dyn Fn(&str, &str) -> Result<Table, SqlError>,
 ) -> Result<Found, SqlError> {
     let directory = settings.directory.clone();
     let tables = tables_directory(&directory);
@@ -118,7 +118,7 @@ fn check_together(log: &Path, manifest: &Manifest, opened: Opened) -> Result<(),
 }
 
 struct Reading<'a> {
-    define: &'a dyn Fn(&str) -> Result<Table, SqlError>,
+    define: &'a dyn Fn(&str, &str) -> Result<Table, SqlError>,
     known: Known,
     /// By their numbers.
     tables: BTreeMap<u64, FoundTable>,
@@ -129,7 +129,7 @@ impl<'a> Reading<'a> {
     fn begin(
         directory: &Path,
         manifest: &Manifest,
-        define: &'a dyn Fn(&str) -> Result<Table, SqlError>,
+        define: &'a dyn Fn(&str, &str) -> Result<Table, SqlError>,
     ) -> Result<Self, SqlError> {
         let jobs = manifest.jobs.iter().map(|job| (job.id, job.clone())).collect();
         let known = Known { names: BTreeMap::new(), jobs, next_job: manifest.next_job };
@@ -189,8 +189,8 @@ impl<'a> Reading<'a> {
 
     /// A table whose rows are stored begins without any.
     fn add(&mut self, definition: &Definition, covered: u64) -> Result<(), SqlError> {
-        let Definition::Table { sql, id: Some(id), is_filling, .. } = definition else { return Ok(()) };
-        let table = (self.define)(sql)?;
+        let Definition::Table { sql, id: Some(id), is_filling, dialect, .. } = definition else { return Ok(()) };
+        let table = (self.define)(sql, dialect)?;
         let (is_filling, is_going) = (*is_filling, false);
         let mut contents = Contents::of_table(*id, &table)?;
         contents.set_log(InLog { is_filling, last: 0 });

@@ -171,3 +171,33 @@ fn changes_of_every_type_are_read_as_they_were_written() {
     let newer = record::read(&[2, 9, 0, 0]).err().unwrap();
     assert!(newer.message.contains("version 9"), "{}", newer.message);
 }
+
+/// What was made in the dialect of Postgres means the same when it is read again, also to whoever reads in Flink's.
+#[test]
+fn definitions_keep_their_dialect() {
+    let home = tempfile::tempdir().unwrap();
+    let (engine, _tokio) = engine();
+    let made = {
+        let instance = engine.open(DataSettings::new(home.path())).unwrap();
+        let mut session = instance.session();
+        session.settings_mut().set("sql.dialect", "postgres").unwrap();
+        let statements =
+            "CREATE TABLE T (K INT, F FLOAT, N NUMERIC, R REAL, Whole AS CAST(K AS NUMERIC), Same AS F::float);
+            INSERT INTO t VALUES (1, 1.5, 2.5, 3.5), (2, 2.5, NULL, NULL);
+            CREATE VIEW V AS SELECT AVG(K) AS a, MAX(n)::numeric AS n FROM T;
+            CREATE MATERIALIZED VIEW M AS SELECT AVG(K) AS a, SUM(1::bigint) AS s FROM T";
+        for statement in session.parse(statements).unwrap() {
+            session.execute(&statement).map_err(ScriptError::into_error).unwrap();
+        }
+        ["SELECT * FROM t", "SELECT * FROM v", "SELECT * FROM m"].map(|sql| run(&mut session, sql).unwrap())
+    };
+    assert_eq!(made[0], ["1|1.5|2.5000000000|3.5|1.0000000000|1.5", "2|2.5|||2.0000000000|2.5"]);
+    assert_eq!(made[1], ["1.5000000000000000|2.5000000000"]);
+    assert_eq!(made[2], ["1.5000000000000000|2"]);
+    let instance = engine.open(DataSettings::new(home.path())).unwrap();
+    let mut session = instance.session();
+    assert_eq!(
+        ["SELECT * FROM t", "SELECT * FROM v", "SELECT * FROM m"].map(|sql| run(&mut session, sql).unwrap()),
+        made
+    );
+}

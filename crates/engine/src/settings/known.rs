@@ -159,7 +159,12 @@ pub const SETTINGS: &[SettingSpec] = &[
     ),
     SettingSpec {
         alias: Some("table.sql-dialect"),
-        ..setting("sql.dialect", SettingKind::Choice(&["flink"]), "flink", "How SQL text is read")
+        ..setting(
+            "sql.dialect",
+            SettingKind::Choice(&["flink", "postgres"]),
+            "flink",
+            "Whose meaning SQL text has where the two differ; over the wire of Postgres it is 'postgres' unless it is set",
+        )
     },
     SettingSpec {
         alias: Some("state.backend.type"),

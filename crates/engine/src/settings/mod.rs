@@ -14,7 +14,7 @@ pub use known::{SETTINGS, SettingKind, SettingSpec};
 use arrow::array::timezone::Tz;
 use eddyline_catalog::edit_distance;
 use eddyline_connectors::parse_duration;
-use eddyline_planner::SqlError;
+use eddyline_planner::{Dialect, SqlError};
 use eddyline_runtime::{CheckpointSettings, RestartStrategy};
 use eddyline_state::MEMORY_BUDGET_MIN;
 use std::collections::BTreeMap;
@@ -153,6 +153,11 @@ impl Settings {
     /// `table.exec.sink.require-on-conflict`.
     pub fn requires_on_conflict(&self) -> bool {
         self.of("table.exec.sink.require-on-conflict") == "true"
+    }
+
+    /// `sql.dialect`.
+    pub fn dialect(&self) -> Dialect {
+        Dialect::from_name(self.of("sql.dialect")).unwrap_or_default()
     }
 
     /// `execution.runtime-mode` = `batch`.
@@ -383,7 +388,6 @@ fn canonical_choice(spec: &SettingSpec, lower: &str, words: &'static [&'static s
 fn choice_hint(spec: &SettingSpec, lower: &str, words: &[&str]) -> String {
     let all = words.iter().map(|w| format!("'{w}'")).collect::<Vec<_>>().join(" or ");
     match (spec.name, lower) {
-        ("sql.dialect", "postgres") => format!("the dialect of Postgres is not there yet; give {all}"),
         ("execution.runtime-mode", "automatic") => {
             format!("bounded input ends a job in either mode; give {all}")
         }

@@ -56,7 +56,7 @@ fn values_are_checked() {
         ("state.memory-budget", "1 MiB", "give at least '16 MiB'"),
         ("state.memory-budget", "much", "give a number of bytes like '512 MiB' or '4 GiB'"),
         ("state.backend", "forst", "give 'auto' or 'memory' or 'rocksdb'"),
-        ("sql.dialect", "postgres", "the dialect of Postgres is not there yet; give 'flink'"),
+        ("sql.dialect", "oracle", "give 'flink' or 'postgres'"),
     ] {
         let error = refused(key, value);
         assert_eq!(error.message, format!("setting '{key}' cannot be '{value}'"));

@@ -10,7 +10,7 @@ pub(crate) use source::StateConnector;
 
 use crate::Engine;
 use crate::error::{from_checkpoint, from_runtime};
-use eddyline_catalog::{Column, ColumnSource, Table};
+use eddyline_catalog::{Column, ColumnSource, Dialect, Table};
 use eddyline_checkpoint::{CheckpointError, CheckpointStore, Place};
 use eddyline_planner::SqlError;
 use eddyline_runtime::{KeptTable, Picture, RuntimeError};
@@ -186,5 +186,6 @@ fn definition(job: &str, operator: &str, number: u64, kept: &KeptTable) -> Table
         options: BTreeMap::from([("connector".to_owned(), STATE.to_owned()), (NUMBER.to_owned(), number.to_string())]),
         comment: None,
         temporary: true,
+        dialect: Dialect::Flink,
     }
 }

@@ -150,6 +150,33 @@ pub(super) fn scalar(value: &str) -> Option<std::borrow::Cow<'_, str>> {
     }
 }
 
+/// What is directly in a value of a valid JSON text: at a key of an object, or at a number of an array, from its end if it is negative.
+pub(super) fn child<'a>(value: &'a str, key: &str) -> Option<&'a str> {
+    let mut found = None;
+    if value.starts_with('[') {
+        let wanted: i64 = key.parse().ok()?;
+        let mut length = 0;
+        if wanted < 0 {
+            for_each(value, '[', |_, _| length += 1);
+        }
+        let mut at = 0;
+        for_each(value, '[', |_, item| {
+            if at == wanted + length {
+                found = Some(item);
+            }
+            at += 1;
+        });
+    } else {
+        // Of equal keys the last counts.
+        for_each(value, '{', |name, member| {
+            if is_key(name, key) {
+                found = Some(member);
+            }
+        });
+    }
+    found
+}
+
 /// True when a key, with its quotes, is `name`.
 fn is_key(key: &str, name: &str) -> bool {
     match key.contains('\\') {

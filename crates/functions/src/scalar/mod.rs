@@ -26,6 +26,7 @@ mod datetime;
 mod encoding;
 mod instants;
 mod json;
+mod json_access;
 mod json_build;
 mod json_path;
 mod map;
@@ -100,6 +101,7 @@ const SUBJECTS: &[(&str, &[call::Definition])] = &[
     ("Character sets", charset::FUNCTIONS),
     ("Regular expressions", regexp::FUNCTIONS),
     ("JSON", json::FUNCTIONS),
+    ("Parts of JSON", json_access::FUNCTIONS),
     ("Making JSON", json_build::FUNCTIONS),
     ("Choosing", conditional::FUNCTIONS),
     ("Numbers", math::FUNCTIONS),

@@ -412,6 +412,23 @@ fn json() {
         check("json_value", &[text(doc), text(path)], expected);
     }
     check("json_value", &[text("{broken"), text("$.a")], "NULL");
+    let nested = r#" {"a": [1, {"b": "x\ny", "0": null, "": [ ]}], "a": [1, {"b": "x\"y", "0": null}]} "#;
+    for (keys, json, plain) in [
+        (&["a", "1", "b"][..], r#""x\"y""#, r#"x"y"#),
+        (&["a", "-1", "b"], r#""x\"y""#, r#"x"y"#),
+        (&["a", "1"], r#"{"b":"x\"y","0":null}"#, r#"{"b":"x\"y","0":null}"#),
+        (&["a", "0"], "1", "1"),
+        (&["a", "1", "0"], "null", "NULL"),
+        (&["a", "2"], "NULL", "NULL"),
+        (&["a", "-3"], "NULL", "NULL"),
+        (&["a", "b"], "NULL", "NULL"),
+        (&["a", "0", "b"], "NULL", "NULL"),
+    ] {
+        let arguments: Vec<_> = [nested].iter().chain(keys).map(|t| text(t)).collect();
+        check("json_extract_path", &arguments, json);
+        check("json_extract_path_text", &arguments, plain);
+    }
+    check("json_extract_path", &[text("{broken"), text("a")], "NULL");
     fails("json_value", &[text(doc), text("a.b")], "does not begin with $");
     check("json_query", &[text(doc), text("$.a.b")], r#"[1,2.50,"x\ny",null,true]"#);
     check("json_query", &[text(doc), text("$.n")], "{}");

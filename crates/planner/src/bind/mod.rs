@@ -2,22 +2,26 @@
 //!
 //! The syntax tree is rewritten first ([`syntax`]), then DataFusion's `SqlToRel` binds it over a [`context`] of
 //! ours (tables, views, functions, types, window table functions), then literals get their types and coercion
-//! inserts casts. Names are case-sensitive and never folded.
+//! inserts casts. Names are case-sensitive; the parser has folded those that the dialect folds.
 //!
 //! Not here: any rewriting for speed (`optimize`), anything about changes (`to_stream`).
 
 mod aggregate_syntax;
+mod assignment;
 mod cast_names;
 mod casts;
 mod common_type;
 mod context;
 mod dates;
+mod distinct_on;
 pub(crate) mod errors;
 mod frames;
 mod functions;
 mod literals;
 mod order_by;
+mod postgres;
 mod ranks;
+mod result_names;
 pub(crate) mod set_operation;
 mod state_table;
 pub(crate) mod state_ttl;
@@ -26,6 +30,7 @@ mod table;
 mod table_source;
 #[cfg(test)]
 mod tests;
+mod to_char;
 mod types;
 pub(crate) mod unnest;
 mod using;
@@ -33,9 +38,12 @@ mod using_join;
 pub(crate) mod window_assign;
 mod window_tvf;
 
+pub(crate) use assignment::assigned;
+pub(crate) use distinct_on::distinct_on_in_order;
 pub use functions::Functions;
 pub(crate) use functions::row_number;
 pub(crate) use ranks::ranking;
+pub(crate) use result_names::shown_names;
 pub(crate) use table_source::{BoundView, CatalogTable};
 pub(crate) use window_tvf::{TABLE_ARGUMENT, position_of};
 
@@ -44,11 +52,12 @@ use context::Context;
 use datafusion_common::config::ConfigOptions;
 use datafusion_expr::LogicalPlan;
 use datafusion_expr::logical_plan::InvariantLevel;
+use datafusion_expr::planner::ContextProvider;
 use datafusion_optimizer::AnalyzerRule;
 use datafusion_optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion_optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion_sql::planner::{NullOrdering, ParserOptions, SqlToRel};
-use eddyline_catalog::View;
+use eddyline_catalog::{Dialect, View};
 use sqlparser::ast::{Query, Statement};
 use std::sync::Arc;
 
@@ -66,32 +75,40 @@ impl Planner<'_> {
 
     /// A query, bound and coerced.
     pub(crate) fn bind(&self, query: &Query) -> Result<LogicalPlan, SqlError> {
-        bind_in(&Context::new(self)?, query)
+        self.bind_as(query, self.options.dialect)
+    }
+
+    /// As [`bind`](Self::bind), of a query that was written in a dialect.
+    fn bind_as(&self, query: &Query, dialect: Dialect) -> Result<LogicalPlan, SqlError> {
+        bind_in(&Context::new(self)?, query, dialect)
     }
 }
 
-fn parser_options() -> ParserOptions {
+fn parser_options(dialect: Dialect) -> ParserOptions {
     ParserOptions::new()
         .with_parse_float_as_decimal(true)
         .with_enable_ident_normalization(false)
         .with_support_varchar_with_length(true)
         .with_map_string_types_to_utf8view(false)
         .with_collect_spans(true)
-        .with_default_null_ordering(NullOrdering::NullsMin)
+        .with_default_null_ordering(match dialect {
+            Dialect::Flink => NullOrdering::NullsMin,
+            Dialect::Postgres => NullOrdering::NullsMax,
+        })
 }
 
-fn bind_in(context: &Context<'_, '_>, query: &Query) -> Result<LogicalPlan, SqlError> {
-    use datafusion_expr::planner::ContextProvider;
-    let mut rewritten = syntax::rewrite(query)?;
+fn bind_in(context: &Context<'_, '_>, query: &Query, dialect: Dialect) -> Result<LogicalPlan, SqlError> {
+    let mut rewritten = syntax::rewrite(query, dialect)?;
     let plan_of = |rewritten: Query| {
-        SqlToRel::new_with_options(context, parser_options())
+        SqlToRel::new_with_options(context, parser_options(dialect))
             .sql_statement_to_plan(Statement::Query(Box::new(rewritten)))
             .map_err(|e| errors::of_query(e, query))
     };
     using::rewrite(&mut rewritten, &|from| plan_of(from).map(|plan| plan.schema().clone()))?;
     let plan = plan_of(rewritten)?;
-    let rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![
         Arc::new(cast_names::CastsAsTheyAre),
+        Arc::new(distinct_on::DistinctOnInOrder),
         Arc::new(order_by::SortedBySubqueries),
         Arc::new(unnest::UnnestsOverTables),
         Arc::new(ResolveGroupingFunction::new()),
@@ -101,9 +118,14 @@ fn bind_in(context: &Context<'_, '_>, query: &Query) -> Result<LogicalPlan, SqlE
         Arc::new(set_operation::SetOperationsAll),
         Arc::new(common_type::CommonTypes),
         Arc::new(frames::FrameDistances),
-        Arc::new(TypeCoercion::new()),
-        Arc::new(casts::SqlCasts { text_form: context.text_form(), whole_part: context.whole_part() }),
     ];
+    if dialect == Dialect::Postgres {
+        let round = context.get_function_meta("round");
+        let round = round.ok_or_else(|| SqlError::new(SqlError::INTERNAL, "there is no function ROUND"))?;
+        rules.push(Arc::new(postgres::PostgresMeanings { round }));
+    }
+    rules.push(Arc::new(TypeCoercion::new()));
+    rules.push(Arc::new(casts::SqlCasts { text_form: context.text_form(), whole_part: context.whole_part() }));
     // Not by DataFusion's `Analyzer`, which refuses subqueries that its own rules do not make joins of.
     let analyze = |plan: LogicalPlan| -> datafusion_common::Result<LogicalPlan> {
         plan.check_invariants(InvariantLevel::Always)?;
@@ -116,8 +138,8 @@ fn bind_in(context: &Context<'_, '_>, query: &Query) -> Result<LogicalPlan, SqlE
 
 /// The bound query of a view, with the view's column names.
 fn view_plan(context: &Context<'_, '_>, view: &View) -> Result<LogicalPlan, SqlError> {
-    let query = parsed_query(&view.sql)?;
-    let plan = bind_in(context, &query)?;
+    let query = parsed_query(&view.sql, view.dialect)?;
+    let plan = bind_in(context, &query, view.dialect)?;
     named_columns(plan, view)
 }
 
@@ -139,6 +161,6 @@ pub(crate) fn named_columns(plan: LogicalPlan, view: &View) -> Result<LogicalPla
 }
 
 /// A query kept as text in the catalog.
-fn parsed_query(sql: &str) -> Result<Query, SqlError> {
-    crate::parse::parse_query(sql).map(|q| *q)
+fn parsed_query(sql: &str, dialect: Dialect) -> Result<Query, SqlError> {
+    crate::parse::parse_query(sql, dialect).map(|q| *q)
 }

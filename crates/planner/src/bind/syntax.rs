@@ -1,11 +1,15 @@
 //! Rewrites of the syntax tree before binding: the older `GROUP BY TUMBLE(…)` windows become window table
-//! functions, and expressions without a name get the names that Flink gives them.
+//! functions, and expressions without a name get the names that the dialect gives them.
 
+use super::result_names::{name_function_column, name_of};
 use super::window_tvf::{DESCRIPTOR, TABLE_ARGUMENT, position_of};
 use crate::SqlError;
+use arrow::datatypes::DataType;
+use eddyline_catalog::Dialect;
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
-    ObjectName, Query, Select, SelectItem, SetExpr, Spanned, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+    CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr,
+    Ident, ObjectName, Query, Select, SelectItem, SetExpr, Spanned, TableFactor, Value, Visit, VisitMut, Visitor,
+    VisitorMut,
 };
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -14,12 +18,12 @@ use std::ops::ControlFlow;
 ///
 /// # Errors
 /// A group window that cannot be rewritten, a hint that names what is not there.
-pub(crate) fn rewrite(query: &Query) -> Result<Query, SqlError> {
-    struct Rewriter;
+pub(crate) fn rewrite(query: &Query, dialect: Dialect) -> Result<Query, SqlError> {
+    struct Rewriter(Dialect);
     impl VisitorMut for Rewriter {
         type Break = Box<SqlError>;
         fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
-            match rewrite_group_window(select).and_then(|()| super::state_ttl::wrap(select)) {
+            match rewrite_group_window(select, self.0).and_then(|()| super::state_ttl::wrap(select)) {
                 Ok(()) => {
                     rename_repeated(select);
                     ControlFlow::Continue(())
@@ -28,24 +32,70 @@ pub(crate) fn rewrite(query: &Query) -> Result<Query, SqlError> {
             }
         }
 
+        fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+            if self.0 == Dialect::Postgres {
+                // By what they are as they are written; a query around may call them by their names.
+                name_items(select, self.0);
+            }
+            ControlFlow::Continue(())
+        }
+
+        fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+            if self.0 == Dialect::Postgres {
+                name_function_column(factor);
+            }
+            ControlFlow::Continue(())
+        }
+
         fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
-            name_right_sides(&mut query.body);
+            name_right_sides(&mut query.body, self.0);
             ControlFlow::Continue(())
         }
 
         fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
             super::aggregate_syntax::rewrite(expr);
+            if let Expr::Function(call) = expr
+                && self.0 == Dialect::Postgres
+                && let Err(error) = super::to_char::rewrite(call)
+            {
+                return ControlFlow::Break(Box::new(refuse(call, error)));
+            }
+            if self.0 == Dialect::Postgres {
+                concat_without_nulls(expr);
+            }
             array_as_call(expr);
             ControlFlow::Continue(())
         }
     }
     let mut query = query.clone();
-    match VisitMut::visit(&mut query, &mut Rewriter) {
+    match VisitMut::visit(&mut query, &mut Rewriter(dialect)) {
         ControlFlow::Break(e) => return Err(*e),
         ControlFlow::Continue(()) => {}
     }
-    name_expressions(&mut query.body);
+    name_expressions(&mut query.body, dialect);
     Ok(query)
+}
+
+/// CONCAT leaves NULLs out in Postgres; Flink's is NULL then.
+fn concat_without_nulls(expr: &mut Expr) {
+    if let Expr::Function(function) = expr
+        && function_name(function) == "CONCAT"
+        && let FunctionArguments::List(list) = &mut function.args
+    {
+        for argument in &mut list.args {
+            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) = argument {
+                let text = Expr::Cast {
+                    kind: CastKind::Cast,
+                    expr: Box::new(value.clone()),
+                    data_type: crate::parse::ast_type(&DataType::Utf8),
+                    array: false,
+                    format: None,
+                };
+                let empty = Expr::Value(Value::SingleQuotedString(String::new()).into());
+                *value = call("coalesce", vec![text, empty]);
+            }
+        }
+    }
 }
 
 /// `ARRAY[a, 1]` as `make_array(a, 1)`: in the literal the binder does not see columns of the query around.
@@ -57,37 +107,37 @@ fn array_as_call(expr: &mut Expr) {
     }
 }
 
-/// `SELECT a + 1` gives a column named `EXPR$0`: the position counts from 0.
-fn name_expressions(body: &mut SetExpr) {
+/// Names what a query shows and has no name.
+fn name_expressions(body: &mut SetExpr, dialect: Dialect) {
     match body {
-        SetExpr::Select(select) => {
-            for (at, item) in select.projection.iter_mut().enumerate() {
-                if let SelectItem::UnnamedExpr(e) = item
-                    && !matches!(
-                        e,
-                        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. }
-                    )
-                {
-                    let alias = Ident::with_quote('`', format!("EXPR${at}"));
-                    *item = SelectItem::ExprWithAlias { expr: e.clone(), alias };
-                }
-            }
-        }
+        SetExpr::Select(select) => name_items(select, dialect),
         SetExpr::SetOperation { left, right, .. } => {
-            name_expressions(left);
-            name_expressions(right);
+            name_expressions(left, dialect);
+            name_expressions(right, dialect);
         }
-        SetExpr::Query(q) => name_expressions(&mut q.body),
+        SetExpr::Query(q) => name_expressions(&mut q.body, dialect),
         _ => {}
+    }
+}
+
+/// In Flink, `SELECT a + 1` gives a column named `EXPR$0`: the position counts from 0.
+fn name_items(select: &mut Select, dialect: Dialect) {
+    for (at, item) in select.projection.iter_mut().enumerate() {
+        if let SelectItem::UnnamedExpr(e) = item
+            && !matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. })
+        {
+            let alias = Ident::with_quote('`', name_of(dialect, at, e));
+            *item = SelectItem::ExprWithAlias { expr: e.clone(), alias };
+        }
     }
 }
 
 /// Names what has no name on the right of UNION, INTERSECT and EXCEPT. The binder would give it the name that the left side has at its
 /// place, though a column beside it may have that name.
-fn name_right_sides(body: &mut SetExpr) {
+fn name_right_sides(body: &mut SetExpr, dialect: Dialect) {
     if let SetExpr::SetOperation { left, right, .. } = body {
-        name_right_sides(left);
-        name_expressions(right);
+        name_right_sides(left, dialect);
+        name_expressions(right, dialect);
     }
 }
 
@@ -166,7 +216,7 @@ fn refuse(function: &Function, error: SqlError) -> SqlError {
     }
 }
 
-fn rewrite_group_window(select: &mut Select) -> Result<(), SqlError> {
+fn rewrite_group_window(select: &mut Select, dialect: Dialect) -> Result<(), SqlError> {
     let Some(window) = take_group_window(select)? else {
         return match stray_property(select) {
             Some(f) => {
@@ -180,7 +230,7 @@ fn rewrite_group_window(select: &mut Select) -> Result<(), SqlError> {
         };
     };
     into_table_function(select, &window)?;
-    replace_properties(select, &window)
+    replace_properties(select, &window, dialect)
 }
 
 /// Takes the window function out of GROUP BY and puts the window columns in its place.
@@ -267,7 +317,7 @@ fn call(name: &str, arguments: Vec<Expr>) -> Expr {
 }
 
 /// `TUMBLE_START(…)` becomes `window_start`, and so on; the arguments must be those of the window.
-fn replace_properties(select: &mut Select, window: &GroupWindow) -> Result<(), SqlError> {
+fn replace_properties(select: &mut Select, window: &GroupWindow, dialect: Dialect) -> Result<(), SqlError> {
     struct Replacer<'w>(&'w GroupWindow);
     impl Replacer<'_> {
         fn replace(&self, expr: &mut Expr) -> Result<(), SqlError> {
@@ -304,7 +354,7 @@ fn replace_properties(select: &mut Select, window: &GroupWindow) -> Result<(), S
         if let SelectItem::UnnamedExpr(e @ Expr::Function(_)) = item
             && matches!(e, Expr::Function(f) if window_property(f).is_some())
         {
-            let alias = Ident::with_quote('`', format!("EXPR${at}"));
+            let alias = Ident::with_quote('`', name_of(dialect, at, e));
             *item = SelectItem::ExprWithAlias { expr: e.clone(), alias };
         }
     }

@@ -58,8 +58,11 @@ impl Planner<'_> {
             gives: None,
             states: None,
         };
-        let query = parsed_query(&format!("SELECT {sql} AS expression FROM `{}`", table.name.replace('`', "``")))?;
-        let bound = planner.bind(&query)?;
+        let query = parsed_query(
+            &format!("SELECT {sql} AS expression FROM `{}`", table.name.replace('`', "``")),
+            table.dialect,
+        )?;
+        let bound = planner.bind_as(&query, table.dialect)?;
         crate::to_stream::check(&bound, &query)?;
         let plan = planner.simplify(bound)?;
         match plan {

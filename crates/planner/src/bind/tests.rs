@@ -3,7 +3,7 @@ use crate::fixtures::{
 };
 use crate::{Planner, PlannerOptions, SqlError};
 use arrow::datatypes::{DataType, TimeUnit};
-use eddyline_catalog::{Catalog, Object, Table, View};
+use eddyline_catalog::{Catalog, Dialect, Object, Table, View};
 use insta::assert_snapshot;
 use std::sync::Arc;
 
@@ -243,7 +243,7 @@ fn primary_key_columns_are_not_null() {
 
 fn view(name: &str, columns: &[&str], sql: &str) -> View {
     let columns = columns.iter().map(|c| (*c).to_owned()).collect();
-    View { name: name.into(), columns, sql: sql.into(), comment: None, temporary: false }
+    View { name: name.into(), columns, sql: sql.into(), dialect: Dialect::Flink, comment: None, temporary: false }
 }
 
 fn select(views: Vec<View>, sql: &str) -> Result<String, String> {

@@ -1,7 +1,7 @@
 //! A place in the tokens of one statement: looking ahead, taking, and saying what was expected.
 
 use super::script::{Text, is_word, position};
-use super::{depth, dialect::FlinkDialect, normalise, syntax_error};
+use super::{depth, dialect::SqlDialect, normalise, syntax_error};
 use crate::{SqlError, TextPosition};
 use sqlparser::ast::{Expr, Ident, Query};
 use sqlparser::parser::{Parser, ParserError};
@@ -183,7 +183,7 @@ impl<'a> Cursor<'a> {
 
     /// A type of a column.
     pub(super) fn column_type(&mut self) -> Result<arrow::datatypes::DataType, SqlError> {
-        let parsed = super::types::read_type(&mut self.parser);
+        let parsed = super::types::read_type(&mut self.parser, self.text.dialect.family);
         parsed.map(|t| t.arrow).map_err(|e| self.syntax_error(&e))
     }
 
@@ -198,7 +198,7 @@ impl<'a> Cursor<'a> {
 }
 
 /// A parser over some tokens.
-pub(super) fn parser<'a>(dialect: &'a FlinkDialect, tokens: &[TokenWithSpan]) -> Parser<'a> {
+pub(super) fn parser<'a>(dialect: &'a SqlDialect, tokens: &[TokenWithSpan]) -> Parser<'a> {
     dialect.begin(tokens.len());
     Parser::new(dialect).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens.to_vec())
 }

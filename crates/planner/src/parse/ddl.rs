@@ -92,7 +92,8 @@ fn create_table(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind
     let complete = like.is_none() && query.is_none();
     let is_kept = like.is_none() && !options.contains_key("connector");
     let (columns, primary_key, watermark) = elements.finish(complete, is_kept)?;
-    let table = Table { name, columns, primary_key, watermark, options, comment, temporary: head.temporary };
+    let dialect = cursor.text.dialect.family;
+    let table = Table { name, columns, primary_key, watermark, options, comment, temporary: head.temporary, dialect };
     Ok(StatementKind::CreateTable {
         table,
         if_not_exists: head.if_not_exists,
@@ -129,7 +130,8 @@ fn view(cursor: &mut Cursor<'_>, head: &mut Head) -> Result<(View, Box<Query>), 
     }
     let query = cursor.query()?;
     let sql = cursor.text_since(begin).to_owned();
-    Ok((View { name, columns, sql, comment, temporary: head.temporary }, query))
+    let dialect = cursor.text.dialect.family;
+    Ok((View { name, columns, sql, dialect, comment, temporary: head.temporary }, query))
 }
 
 /// `DROP [TEMPORARY] {TABLE | [MATERIALIZED] VIEW} [IF EXISTS] name [CASCADE | RESTRICT]`.

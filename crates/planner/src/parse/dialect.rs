@@ -2,35 +2,42 @@
 
 use super::script::is_word;
 use super::{json, literals, types};
+use eddyline_catalog::Dialect as Family;
 use sqlparser::ast::{
     Array, BinaryOperator, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, ObjectName, TrimWhereField, UnaryOperator, Value,
 };
 use sqlparser::dialect::Dialect;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, Word};
+use sqlparser::tokenizer::{Span, Token, Word};
 use std::cell::Cell;
 
 /// Expressions that the parser may begin per token, with all its going back.
 const WORK_PER_TOKEN: usize = 100;
 
-/// Flink's spelling of SQL.
+/// Flink's spelling of SQL, and of Postgres' what does not mean something else there.
 ///
 /// sqlparser tries several readings of a text, each with several of what is inside, so a malformed text can cost
 /// time exponential in its nesting. The dialect counts the expressions that were begun and gives up.
 #[derive(Debug, Default)]
-pub(super) struct FlinkDialect {
+pub(super) struct SqlDialect {
+    /// Whose meaning names and types without digits have.
+    pub(super) family: Family,
     work: Cell<usize>,
 }
 
-impl FlinkDialect {
+impl SqlDialect {
+    pub(super) fn new(family: Family) -> Self {
+        Self { family, work: Cell::default() }
+    }
+
     /// Allows the work that so many tokens are worth.
     pub(super) fn begin(&self, tokens: usize) {
         self.work.set(1000 + tokens.saturating_mul(WORK_PER_TOKEN));
     }
 }
 
-impl Dialect for FlinkDialect {
+impl Dialect for SqlDialect {
     fn is_delimited_identifier_start(&self, ch: char) -> bool {
         ch == '"' || ch == '`'
     }
@@ -48,6 +55,10 @@ impl Dialect for FlinkDialect {
     }
 
     fn supports_unicode_string_literal(&self) -> bool {
+        true
+    }
+
+    fn supports_string_escape_constant(&self) -> bool {
         true
     }
 
@@ -84,12 +95,20 @@ impl Dialect for FlinkDialect {
     }
 
     fn parse_infix(&self, parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+        if parser.peek_token_ref().token == Token::DoubleColon {
+            return Some(double_colon(parser, left, self.family));
+        }
         infix(parser, left, precedence)
     }
 
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         let Some(left) = self.work.get().checked_sub(1) else { return Some(Err(ParserError::RecursionLimitExceeded)) };
         self.work.set(left);
+        if let Token::EscapedStringLiteral(text) = &parser.peek_token_ref().token {
+            let text = literals::string(text.clone());
+            parser.advance_token();
+            return Some(Ok(text));
+        }
         let Token::Word(word) = &parser.peek_token_ref().token else { return None };
         if word.quote_style.is_some() {
             return None;
@@ -98,7 +117,7 @@ impl Dialect for FlinkDialect {
         let name = word.value.to_ascii_uppercase();
         match (name.as_str(), next) {
             ("TABLE", Token::Word(_)) => Some(table_argument(parser)),
-            ("CAST" | "TRY_CAST", Token::LParen) => Some(cast(parser, name == "TRY_CAST")),
+            ("CAST" | "TRY_CAST", Token::LParen) => Some(cast(parser, name == "TRY_CAST", self.family)),
             ("MAP", Token::LBracket) => Some(map(parser)),
             // The parser would go down here without counting.
             ("INTERVAL", next) if super::script::is_word(next, "INTERVAL") => {
@@ -106,7 +125,7 @@ impl Dialect for FlinkDialect {
             }
             ("JSON_VALUE" | "JSON_QUERY" | "JSON_EXISTS", Token::LParen) => {
                 let word = word.clone();
-                Some(literals::json(parser, &word))
+                Some(literals::json(parser, &word, self.family))
             }
             ("TRIM", Token::LParen) => trim(parser),
             ("JSON_OBJECT", Token::LParen) => Some(json::object(parser)),
@@ -206,24 +225,35 @@ fn name_start(parts: &[Ident]) -> sqlparser::tokenizer::Location {
 }
 
 /// `CAST(x AS type)`.
-fn cast(parser: &mut Parser, tries: bool) -> Result<Expr, ParserError> {
+fn cast(parser: &mut Parser, tries: bool, family: Family) -> Result<Expr, ParserError> {
     let kind = if tries { CastKind::TryCast } else { CastKind::Cast };
     let word = parser.next_token();
     parser.expect_token(&Token::LParen)?;
     let value = parser.parse_expr()?;
     parser.expect_keyword(sqlparser::keywords::Keyword::AS)?;
-    let target = types::read_type(parser)?;
+    let target = types::read_type(parser, family)?;
     parser.expect_token(&Token::RParen)?;
+    Ok(cast_to(kind, value, &target, word.span))
+}
+
+/// `x::type`.
+fn double_colon(parser: &mut Parser, value: &Expr, family: Family) -> Result<Expr, ParserError> {
+    let sign = parser.next_token();
+    let target = types::read_type(parser, family)?;
+    Ok(cast_to(CastKind::Cast, value.clone(), &target, sign.span))
+}
+
+fn cast_to(kind: CastKind, value: Expr, target: &types::ReadType, span: Span) -> Expr {
     let data_type = types::ast_type(&target.arrow);
     let cast = Expr::Cast { kind, expr: Box::new(value), data_type, array: false, format: None };
     let fit = |function: &str, length: u64| {
-        call(Ident::with_span(word.span, function), vec![cast.clone(), literals::number(length)])
+        call(Ident::with_span(span, function), vec![cast.clone(), literals::number(length)])
     };
-    Ok(match target.length {
+    match target.length {
         None => cast,
         Some(types::Length::AtMost(n)) => fit("left", n),
         Some(types::Length::Exactly(n)) => fit("rpad", n),
-    })
+    }
 }
 
 /// `MAP[k, v, k, v]`.
@@ -259,7 +289,7 @@ pub(super) fn call(name: Ident, arguments: Vec<Expr>) -> Expr {
 }
 
 /// The name of a function as written.
-pub(super) fn ident_of(word: &Word, span: sqlparser::tokenizer::Span) -> Ident {
+pub(super) fn ident_of(word: &Word, span: Span) -> Ident {
     word.to_ident(span)
 }
 

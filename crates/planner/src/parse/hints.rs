@@ -3,10 +3,11 @@
 //! The syntax tree has the text of a hint without its place. [`locate`] writes the place into the hint's prefix, which is
 //! empty in SQL, and [`times_to_live`] reads both.
 
-use super::dialect::FlinkDialect;
+use super::dialect::SqlDialect;
 use super::refuse::unsupported;
 use super::script::{is_space, is_word, position};
 use crate::{SqlError, TextPosition};
+use eddyline_catalog::Dialect;
 use eddyline_connectors::parse_duration;
 use sqlparser::ast::{OptimizerHint, OptimizerHintStyle, Query, Select, VisitMut, VisitorMut};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
@@ -97,7 +98,7 @@ pub(crate) fn times_to_live(hints: &[OptimizerHint]) -> Result<Vec<InputTtl>, Sq
 
 /// `STATE_TTL('name' = 'duration', …) [, …]`; the comment begins at `begin`.
 fn times(text: &str, begin: TextPosition) -> Result<Vec<InputTtl>, SqlError> {
-    let dialect = FlinkDialect::default();
+    let dialect = SqlDialect::new(Dialect::Flink);
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location();
     let tokens = tokens.map_err(|e| SqlError::new(SqlError::SYNTAX, e.message).with_hint(FORM).at(begin))?;
     let mut rest = Hint { tokens: tokens.iter().filter(|t| !is_space(t)).collect(), at: 0, begin };

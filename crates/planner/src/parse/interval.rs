@@ -17,9 +17,15 @@ pub(super) fn normalise(interval: &mut Interval) -> Result<(), SqlError> {
         return Err(SqlError::new(SqlError::UNSUPPORTED, "an INTERVAL must be a literal")
             .with_hint("write INTERVAL '10' SECOND; for a computed length write n * INTERVAL '1' SECOND"));
     };
+    if interval.leading_field.is_none()
+        && let Some(spelled) = spelled(text)
+    {
+        *interval.value = literals::string(spelled);
+        return Ok(());
+    }
     let Some(leading) = interval.leading_field.as_ref().and_then(unit) else {
         return Err(SqlError::new(SqlError::SYNTAX, "syntax error: this INTERVAL has no unit")
-            .with_hint(format!("write INTERVAL '{text}' SECOND, or another unit")));
+            .with_hint(format!("write INTERVAL '{text}' SECOND or INTERVAL '{text} seconds', or another unit")));
     };
     let last = match &interval.last_field {
         Some(field) => Some(unit(field).ok_or_else(|| mismatch(text, &interval.to_string()))?),
@@ -118,6 +124,55 @@ fn several(text: &str, leading: &str, last: &str) -> Option<String> {
         fits.then(|| out.push(format!("{sign}{number} {}s", unit.to_lowercase())))?;
     }
     Some(out.join(" "))
+}
+
+/// The text of an interval of Postgres, which names its units: `1 year 2 mons -3 days 04:05:06.7`, `90 min ago`.
+fn spelled(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let (lower, is_negated) = match lower.strip_suffix("ago") {
+        Some(rest) => (rest.trim_end(), true),
+        None => (lower.as_str(), false),
+    };
+    let mut words = lower.split_whitespace().flat_map(|word| {
+        // `1h` is two words.
+        let end = word.find(|c: char| c.is_ascii_alphabetic()).filter(|end| *end > 0).unwrap_or(word.len());
+        let (number, unit) = word.split_at(end);
+        [number, unit].into_iter().filter(|part| !part.is_empty())
+    });
+    let mut parts = Vec::new();
+    while let Some(number) = words.next() {
+        if number.contains(':') {
+            let (sign, clock) = signed(number);
+            let units = match clock.matches(':').count() {
+                1 => "MINUTE",
+                _ => "SECOND",
+            };
+            parts.push(several(&format!("{}{clock}", turned(sign, is_negated)), "HOUR", units)?);
+            continue;
+        }
+        let unit = match words.next()?.trim_end_matches('.') {
+            "us" | "usec" | "usecs" | "microsecond" | "microseconds" => "microseconds",
+            "ms" | "msec" | "msecs" | "millisecond" | "milliseconds" => "milliseconds",
+            "s" | "sec" | "secs" | "second" | "seconds" => "seconds",
+            "m" | "min" | "mins" | "minute" | "minutes" => "minutes",
+            "h" | "hr" | "hrs" | "hour" | "hours" => "hours",
+            "d" | "day" | "days" => "days",
+            "w" | "week" | "weeks" => "weeks",
+            "mon" | "mons" | "month" | "months" => "months",
+            "y" | "yr" | "yrs" | "year" | "years" => "years",
+            _ => return None,
+        };
+        let (sign, digits) = signed(number);
+        is_number(digits, true).then(|| parts.push(format!("{}{digits} {unit}", turned(sign, is_negated))))?;
+    }
+    (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+fn turned(sign: &'static str, is_negated: bool) -> &'static str {
+    match (sign, is_negated) {
+        ("-", false) | ("", true) => "-",
+        _ => "",
+    }
 }
 
 fn take_until<'a>(rest: &mut &'a str, separator: char) -> Option<&'a str> {

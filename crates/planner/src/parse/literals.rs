@@ -4,6 +4,7 @@ use super::dialect::{call, ident_of};
 use super::types;
 use super::windows::located;
 use crate::SqlError;
+use eddyline_catalog::Dialect;
 use sqlparser::ast::{CastKind, Expr, Value, ValueWithSpan};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Word};
@@ -20,6 +21,7 @@ pub(super) fn number(value: u64) -> Expr {
 pub(super) fn one_form(literal: &ValueWithSpan) -> Result<Option<Expr>, SqlError> {
     match &literal.value {
         Value::UnicodeStringLiteral(text) => Ok(Some(string(text.clone()))),
+        Value::DollarQuotedString(text) => Ok(Some(string(text.value.clone()))),
         Value::Number(text, _) if text.contains(['e', 'E']) => {
             if !text.parse::<f64>().is_ok_and(f64::is_finite) {
                 let error = SqlError::new("22003", format!("{text} is out of the range of DOUBLE"));
@@ -37,6 +39,12 @@ pub(super) fn one_form(literal: &ValueWithSpan) -> Result<Option<Expr>, SqlError
     }
 }
 
+/// `CAST(value AS STRING)`.
+pub(super) fn text_of(value: Expr) -> Expr {
+    let data_type = types::ast_type(&arrow::datatypes::DataType::Utf8);
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(value), data_type, array: false, format: None }
+}
+
 /// A string.
 pub(super) fn string(value: impl Into<String>) -> Expr {
     Expr::Value(Value::SingleQuotedString(value.into()).into())
@@ -45,7 +53,7 @@ pub(super) fn string(value: impl Into<String>) -> Expr {
 /// `JSON_VALUE(json, path …)`, `JSON_QUERY(json, path …)`, `JSON_EXISTS(json, path …)`. What the clauses say goes to
 /// the function as letters (`n` NULL, `e` ERROR, `d` DEFAULT, `a` EMPTY ARRAY, `o` EMPTY OBJECT; `w`, `c`, `u` for the
 /// wrapper; `t`, `f`, `u`, `e` of JSON_EXISTS), defaults follow.
-pub(super) fn json(parser: &mut Parser, word: &Word) -> Result<Expr, ParserError> {
+pub(super) fn json(parser: &mut Parser, word: &Word, family: Dialect) -> Result<Expr, ParserError> {
     let name = parser.next_token();
     parser.expect_token(&Token::LParen)?;
     let mut arguments = vec![parser.parse_expr()?];
@@ -55,7 +63,7 @@ pub(super) fn json(parser: &mut Parser, word: &Word) -> Result<Expr, ParserError
     let function = word.value.to_ascii_uppercase();
     while parser.peek_token_ref().token != Token::RParen {
         if word_is(parser, &["RETURNING"]) {
-            clauses.returning = Some(types::read_type(parser)?.arrow);
+            clauses.returning = Some(types::read_type(parser, family)?.arrow);
         } else if !clauses.take(parser, &function)? {
             return parser.expected("`)`", parser.peek_token());
         }

@@ -61,37 +61,65 @@ use crate::SqlError;
 use crate::deep::with_room;
 use crate::statement::Statement;
 use cursor::Cursor;
+use eddyline_catalog::Dialect;
 use script::Text;
-use sqlparser::ast::{Expr, Query};
+use sqlparser::ast::Query;
 
-/// Parses a script: statements separated by semicolons, comments anywhere.
+/// Parses a script of Flink's dialect: statements separated by semicolons, comments anywhere.
 ///
 /// # Errors
 /// A syntax error, or what is not supported, with its position.
 pub fn parse(sql: &str) -> Result<Vec<Statement>, SqlError> {
-    let text = Text::read(sql)?;
-    let read = |tokens| statements::statement(&mut Cursor::new(&text, tokens)?);
-    with_room(|| text.statements()?.into_iter().map(read).collect())
+    parse_in(sql, Dialect::Flink)
+}
+
+/// Parses a script that begins in `dialect`. Behind `SET sql.dialect = …` it goes on in the one that is set.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_in(sql: &str, dialect: Dialect) -> Result<Vec<Statement>, SqlError> {
+    let written = Text::read(sql, Dialect::Flink)?;
+    let may_fold = dialect == Dialect::Postgres || sql.to_ascii_lowercase().contains("dialect");
+    let lower = may_fold.then(|| written.folded());
+    let folded = lower.as_deref().map(|lower| Text::read(lower, Dialect::Postgres)).transpose()?;
+    let lists = (written.statements()?, folded.as_ref().map(Text::statements).transpose()?);
+    with_room(|| {
+        let (mut dialect, mut statements) = (dialect, Vec::with_capacity(lists.0.len()));
+        for (at, tokens) in lists.0.iter().enumerate() {
+            let statement = match (dialect, &folded, &lists.1) {
+                (Dialect::Postgres, Some(folded), Some(list)) => {
+                    let mut statement = statements::statement(&mut Cursor::new(folded, list[at])?)?;
+                    statement.sql = written.bytes_from(statement.position, statement.sql.len()).to_owned();
+                    statement
+                }
+                _ => statements::statement(&mut Cursor::new(&written, tokens)?)?,
+            };
+            dialect = statement.kind.dialect_behind(dialect);
+            statements.push(statement);
+        }
+        Ok(statements)
+    })
 }
 
 /// Parses one query, such as the text of a view.
 ///
 /// # Errors
 /// A syntax error, or what is not supported, with its position in `sql`.
-pub fn parse_query(sql: &str) -> Result<Box<Query>, SqlError> {
-    whole(sql, |c| c.query())
+pub fn parse_query(sql: &str, dialect: Dialect) -> Result<Box<Query>, SqlError> {
+    whole(sql, dialect, |c| c.query())
 }
 
-/// Parses one expression, such as the text of a computed column or of a watermark.
-///
-/// # Errors
-/// A syntax error, or what is not supported, with its position in `sql`.
-pub fn parse_expression(sql: &str) -> Result<Expr, SqlError> {
-    whole(sql, |c| c.expression())
-}
-
-fn whole<T>(sql: &str, read: impl FnOnce(&mut Cursor<'_>) -> Result<T, SqlError>) -> Result<T, SqlError> {
-    let text = Text::read(sql)?;
+fn whole<T>(
+    sql: &str,
+    dialect: Dialect,
+    read: impl FnOnce(&mut Cursor<'_>) -> Result<T, SqlError>,
+) -> Result<T, SqlError> {
+    let lower;
+    let mut text = Text::read(sql, dialect)?;
+    if dialect == Dialect::Postgres {
+        lower = text.folded();
+        text = Text::read(&lower, dialect)?;
+    }
     with_room(|| {
         let mut cursor = Cursor::new(&text, text.tokens())?;
         let found = read(&mut cursor)?;

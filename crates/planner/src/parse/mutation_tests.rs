@@ -106,7 +106,7 @@ fn mutate<T: Clone>(pieces: &mut Vec<T>, dice: &mut Dice, fresh: impl FnOnce(&mu
 }
 
 fn tokens(sql: &str) -> Vec<String> {
-    let dialect = super::dialect::FlinkDialect::default();
+    let dialect = super::dialect::SqlDialect::new(eddyline_catalog::Dialect::Flink);
     let all = Tokenizer::new(&dialect, sql).tokenize().expect("valid text");
     all.iter()
         .map(|t| match t {

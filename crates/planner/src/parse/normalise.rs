@@ -5,7 +5,7 @@ use super::windows::located;
 use super::{clocks, interval, literals, patterns, windows};
 use crate::SqlError;
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    AccessExpr, BinaryOperator, CeilFloorKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, Ident, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString, Value,
     VisitMut, VisitorMut,
 };
@@ -31,7 +31,7 @@ pub(super) fn expression(expression: &mut Expr) -> Result<(), SqlError> {
     finish(VisitMut::visit(expression, &mut Normaliser))
 }
 
-/// The one part of a name that counts: `t`, `default_database.t`, `default_catalog.default_database.t`.
+/// The one part of a name that counts: `t`, `default_database.t`, `default_catalog.default_database.t`, or as in Postgres `public.t`, `dev.public.t`.
 ///
 /// # Errors
 /// Any other catalog or database.
@@ -39,8 +39,8 @@ pub(super) fn simple_name(parts: &[Ident]) -> Result<&Ident, SqlError> {
     let values: Vec<&str> = parts.iter().map(|p| p.value.as_str()).collect();
     match values.as_slice() {
         [_] => Ok(&parts[0]),
-        ["default_database", _] => Ok(&parts[1]),
-        ["default_catalog", "default_database", _] => Ok(&parts[2]),
+        ["default_database" | "public", _] => Ok(&parts[1]),
+        ["default_catalog", "default_database", _] | ["dev", "public", _] => Ok(&parts[2]),
         [.., last] => Err(SqlError::new(
             SqlError::UNSUPPORTED,
             format!("{}: catalogs and databases are not supported", values.join(".")),
@@ -192,6 +192,15 @@ fn one_form(expr: &mut Expr) -> Result<(), SqlError> {
             }
         }),
         Expr::BinaryOp { op: BinaryOperator::Overlaps, .. } => clocks::overlaps(expr),
+        Expr::BinaryOp { left, op: op @ (BinaryOperator::Arrow | BinaryOperator::LongArrow), right } => {
+            let name = if *op == BinaryOperator::Arrow { "json_extract_path" } else { "json_extract_path_text" };
+            let key = match string_of(right) {
+                Some(_) => (**right).clone(),
+                None => literals::text_of((**right).clone()),
+            };
+            *expr = call(Ident::with_span(left.span(), name), vec![(**left).clone(), key]);
+            Ok(())
+        }
         Expr::Identifier(_) => {
             clocks::word(expr);
             Ok(())
@@ -209,10 +218,6 @@ fn one_form(expr: &mut Expr) -> Result<(), SqlError> {
         }
         Expr::Like { pattern, escape_char, .. } => patterns::like(pattern, escape_char),
         Expr::SimilarTo { .. } => patterns::similar(expr),
-        Expr::Cast { kind, .. } if *kind == CastKind::DoubleColon => {
-            *kind = CastKind::Cast;
-            Ok(())
-        }
         _ => Ok(()),
     }
 }

@@ -1,7 +1,8 @@
 //! A script as tokens, and where its statements begin and end.
 
-use super::dialect::FlinkDialect;
+use super::dialect::SqlDialect;
 use crate::{SqlError, TextPosition};
+use eddyline_catalog::Dialect;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError};
 
 /// SQL text and its tokens.
@@ -12,24 +13,46 @@ pub(super) struct Text<'a> {
     /// Is every character one byte?
     ascii: bool,
     tokens: Vec<TokenWithSpan>,
-    pub(super) dialect: FlinkDialect,
+    pub(super) dialect: SqlDialect,
 }
 
 impl<'a> Text<'a> {
     /// # Errors
     /// A string, quoted name or comment without an end; a character that SQL does not know.
-    pub(super) fn read(sql: &'a str) -> Result<Self, SqlError> {
-        let (text, error) = Self::read_as_far(sql);
+    pub(super) fn read(sql: &'a str, dialect: Dialect) -> Result<Self, SqlError> {
+        let (text, error) = Self::read_as_far(sql, dialect);
         error.map_or(Ok(text), |e| Err(unreadable(&e)))
     }
 
     /// The tokens up to what is none, and why that is none.
-    pub(super) fn read_as_far(sql: &'a str) -> (Self, Option<TokenizerError>) {
+    pub(super) fn read_as_far(sql: &'a str, dialect: Dialect) -> (Self, Option<TokenizerError>) {
         let lines = std::iter::once(0).chain(sql.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        let dialect = FlinkDialect::default();
+        let dialect = SqlDialect::new(dialect);
         let mut tokens = Vec::new();
         let error = Tokenizer::new(&dialect, sql).tokenize_with_location_into_buf(&mut tokens).err();
         (Self { sql, lines, ascii: sql.is_ascii(), tokens, dialect }, error)
+    }
+
+    /// The text with the letters A to Z of words without quotes as small ones, every character at its place.
+    pub(super) fn folded(&self) -> String {
+        let mut folded = String::with_capacity(self.sql.len());
+        for token in &self.tokens {
+            if let Token::Word(word) = &token.token
+                && word.quote_style.is_none()
+            {
+                let (from, to) = (self.byte(token.span.start), self.byte(token.span.end));
+                folded.push_str(self.sql.get(folded.len()..from).unwrap_or_default());
+                folded.push_str(&self.sql.get(from..to).unwrap_or_default().to_ascii_lowercase());
+            }
+        }
+        folded.push_str(self.sql.get(folded.len()..).unwrap_or_default());
+        folded
+    }
+
+    /// So many bytes of the text from a place on.
+    pub(super) fn bytes_from(&self, at: TextPosition, length: usize) -> &'a str {
+        let from = self.byte(Location { line: at.line as u64, column: at.column as u64 });
+        self.sql.get(from..from + length).unwrap_or_default()
     }
 
     /// All tokens.

@@ -2,6 +2,7 @@
 //! statement is found when it is carried out.
 
 use super::script::{Text, first_statement, is_space};
+use eddyline_catalog::Dialect;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use std::ops::Range;
 
@@ -17,7 +18,7 @@ pub struct Split {
 /// Cuts a text at the semicolons that end statements: not those in strings, quoted names, comments and statement sets.
 /// Text that SQL does not know is taken for part of a statement that has no end yet.
 pub fn split(sql: &str) -> Split {
-    let (text, error) = Text::read_as_far(sql);
+    let (text, error) = Text::read_as_far(sql, Dialect::Flink);
     let mut statements = Vec::new();
     let mut rest = text.tokens();
     loop {

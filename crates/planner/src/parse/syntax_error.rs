@@ -1,7 +1,7 @@
 //! The parser's complaints as errors that say what, where and what to do.
 
 use super::cursor::parser;
-use super::dialect::FlinkDialect;
+use super::dialect::SqlDialect;
 use super::script::{is_space, is_word, position};
 use crate::{SqlError, TextPosition};
 use sqlparser::parser::ParserError;
@@ -55,7 +55,7 @@ pub(super) fn expected(what: &str, tokens: &[TokenWithSpan], found: &TokenWithSp
 /// An error of the parser over `tokens`; `stopped` is where it stood, `end` is behind the last token.
 pub(super) fn explain(
     error: &ParserError,
-    dialect: &FlinkDialect,
+    dialect: &SqlDialect,
     tokens: &[TokenWithSpan],
     stopped: TextPosition,
     end: TextPosition,
@@ -115,7 +115,7 @@ fn expectation(text: &str) -> Option<&str> {
 
 /// The parser tries `( … )` after FROM first as a query, then as a join, and tells of the latter only. So queries in
 /// brackets are parsed again on their own, inner ones first; the first that fails has the fault.
-fn inside_brackets(dialect: &FlinkDialect, tokens: &[TokenWithSpan]) -> Option<SqlError> {
+fn inside_brackets(dialect: &SqlDialect, tokens: &[TokenWithSpan]) -> Option<SqlError> {
     let mut open = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
         match &token.token {

@@ -9,12 +9,14 @@
 //! | TIMESTAMP(p); TIMESTAMP_LTZ(p) | Timestamp of the unit that holds p digits, 6 where nothing is said; with zone UTC |
 //! | INTERVAL … | Interval(MonthDayNano) |
 //! | INT2, INT4, INT8, FLOAT4, FLOAT8, TEXT, BYTEA, TIMESTAMPTZ(p) | as SMALLINT, INT, BIGINT, FLOAT, DOUBLE, STRING, BYTES, TIMESTAMP_LTZ(p): the names of Postgres |
-//! | ARRAY<T>, MAP<K, V>, ROW<a T, …> | List, Map, Struct |
+//! | with [`Dialect::Postgres`]: FLOAT, DECIMAL without digits, TIME, JSON, JSONB, UUID, NAME, TIMESTAMP WITH TIME ZONE | Float64, Decimal128(38, 10), of 6 digits, Utf8, with zone UTC |
+//! | ARRAY<T> and T[], MAP<K, V>, ROW<a T, …> | List, Map, Struct |
 
 use super::script::is_word;
 use super::syntax_error::pack;
 use crate::SqlError;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Fields, IntervalUnit, TimeUnit};
+use eddyline_catalog::Dialect;
 pub use eddyline_catalog::sql_type;
 use sqlparser::ast::{
     ArrayElemTypeDef, DataType as SqlType, ExactNumberInfo, Ident, StructBracketKind, StructField, TimezoneInfo,
@@ -132,8 +134,8 @@ pub(crate) fn ast_type(data_type: &DataType) -> SqlType {
 }
 
 /// Takes a type.
-pub(super) fn read_type(parser: &mut Parser) -> Result<ReadType, ParserError> {
-    let mut reader = Reader { parser, closing: false, depth: 0 };
+pub(super) fn read_type(parser: &mut Parser, dialect: Dialect) -> Result<ReadType, ParserError> {
+    let mut reader = Reader { parser, dialect, closing: false, depth: 0 };
     let found = reader.read()?;
     if reader.closing {
         return reader.parser.expected("one `>` less", reader.parser.get_current_token().clone());
@@ -144,6 +146,7 @@ pub(super) fn read_type(parser: &mut Parser) -> Result<ReadType, ParserError> {
 /// Reads types; `closing`: half of a `>>` was used.
 struct Reader<'p, 'a> {
     parser: &'p mut Parser<'a>,
+    dialect: Dialect,
     closing: bool,
     depth: usize,
 }
@@ -163,6 +166,18 @@ impl Reader<'_, '_> {
             if suffixes > DEPTH_MAX {
                 return Err(ParserError::RecursionLimitExceeded);
             }
+            found = plain(array(found.arrow, true));
+        }
+        // `INT[]`.
+        while !self.closing
+            && self.parser.peek_token_ref().token == Token::LBracket
+            && self.parser.peek_nth_token_ref(1).token == Token::RBracket
+        {
+            suffixes += 1;
+            if suffixes > DEPTH_MAX {
+                return Err(ParserError::RecursionLimitExceeded);
+            }
+            (0..2).for_each(|_| self.parser.advance_token());
             found = plain(array(found.arrow, true));
         }
         if !self.closing && super::script::is_word(&self.parser.peek_token_ref().token, "MULTISET") {
@@ -187,6 +202,7 @@ impl Reader<'_, '_> {
             "SMALLINT" | "INT2" => DataType::Int16,
             "INT" | "INTEGER" | "INT4" => DataType::Int32,
             "BIGINT" | "INT8" => DataType::Int64,
+            "FLOAT" if self.dialect == Dialect::Postgres => DataType::Float64,
             "FLOAT" | "REAL" | "FLOAT4" => DataType::Float32,
             "FLOAT8" => DataType::Float64,
             "DOUBLE" => {
@@ -195,9 +211,14 @@ impl Reader<'_, '_> {
             }
             "DECIMAL" | "DEC" | "NUMERIC" => {
                 let (p, s) = self.two_numbers()?;
-                decimal(p.unwrap_or(10), s.unwrap_or(0)).map_err(|e| pack(e, at))?
+                match (p, self.dialect) {
+                    (None, Dialect::Postgres) => decimal(38, 10),
+                    (p, _) => decimal(p.unwrap_or(10), s.unwrap_or(0)),
+                }
+                .map_err(|e| pack(e, at))?
             }
             "STRING" | "TEXT" => DataType::Utf8,
+            "JSON" | "JSONB" | "UUID" | "NAME" if self.dialect == Dialect::Postgres => DataType::Utf8,
             "CHAR" | "CHARACTER" | "VARCHAR" => return self.text(&name, at),
             "BYTES" | "BYTEA" => DataType::Binary,
             "BINARY" | "VARBINARY" => {
@@ -206,7 +227,7 @@ impl Reader<'_, '_> {
             }
             "DATE" => DataType::Date32,
             "TIME" => {
-                let digits = self.number()?.unwrap_or(0);
+                let digits = self.number()?.unwrap_or(if self.dialect == Dialect::Postgres { 6 } else { 0 });
                 self.without_zone("TIME", at)?;
                 time(digits).map_err(|e| pack(e, at))?
             }
@@ -255,7 +276,8 @@ impl Reader<'_, '_> {
 
     fn timestamp(&mut self, at: Location) -> Result<DataType, ParserError> {
         let digits = self.number()?.unwrap_or(6);
-        let local = self.word(&["WITH", "LOCAL", "TIME", "ZONE"]);
+        let local = self.word(&["WITH", "LOCAL", "TIME", "ZONE"])
+            || self.dialect == Dialect::Postgres && self.word(&["WITH", "TIME", "ZONE"]);
         if !local {
             self.without_zone("TIMESTAMP", at)?;
         }

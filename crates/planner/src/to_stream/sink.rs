@@ -4,7 +4,7 @@ use super::Builder;
 use super::graph::NewNode;
 use super::stream::{Facts, Stream};
 use super::upsert::is_unique;
-use crate::bind::errors;
+use crate::bind::{distinct_on_in_order, errors};
 use crate::checked::NotNull;
 use crate::{Presentation, SortColumn, SqlError, Target};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -267,6 +267,7 @@ fn is_implicit(from: &DataType, to: &DataType) -> bool {
 /// with an order stay in the plan, so that the result is right at every moment; without an order they are shown too.
 /// What is sorted by and is no column of the result comes behind its columns.
 pub(crate) fn presentation(plan: LogicalPlan) -> Result<(LogicalPlan, Option<Presentation>), SqlError> {
+    let plan = distinct_on_in_order(plan).map_err(errors::plain)?;
     let (limit, below) = match &plan {
         LogicalPlan::Limit(limit) => (Some(limit), limit.input.as_ref()),
         other => (None, other),

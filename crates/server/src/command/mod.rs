@@ -8,7 +8,7 @@ mod words;
 use crate::copy::Copy;
 use eddyline_engine::settings::SETTINGS;
 use eddyline_engine::statement::Statement;
-use eddyline_engine::{SqlError, parse};
+use eddyline_engine::{Dialect, SqlError, parse_in};
 use words::{Word, words};
 
 /// How much of a statement is looked at.
@@ -59,11 +59,21 @@ const LISTS: [&str; 10] = [
     "sources",
 ];
 
+impl Command {
+    /// The dialect of what comes behind it, where it has `dialect`.
+    pub(crate) fn dialect_behind(&self, dialect: Dialect) -> Dialect {
+        match self {
+            Command::Sql(statement) => statement.kind.dialect_behind(dialect),
+            _ => dialect,
+        }
+    }
+}
+
 /// Reads one statement, without its semicolon.
 ///
 /// # Errors
 /// What the engine cannot parse; places count from the beginning of `text`.
-pub(crate) fn read(text: &str) -> Result<Command, SqlError> {
+pub(crate) fn read(text: &str, dialect: Dialect) -> Result<Command, SqlError> {
     let begin = words(text, WORDS_MAX);
     let begins_with = |name: &str| begin.first().is_some_and(|word| !word.quoted && word.name == name);
     if begins_with("copy") {
@@ -77,7 +87,7 @@ pub(crate) fn read(text: &str) -> Result<Command, SqlError> {
                 .with_hint("DROP TABLE takes one away"))
         }
         None => {
-            let mut statements = parse(text)?;
+            let mut statements = parse_in(text, dialect)?;
             match (statements.pop(), statements.pop()) {
                 (Some(only), None) => Ok(Command::Sql(Box::new(only))),
                 (None, _) => Ok(Command::Empty),

@@ -1,8 +1,9 @@
 use super::*;
 use crate::copy::{CopyFormat, Header};
+use eddyline_engine::Dialect;
 
 fn copy(text: &str) -> Result<Copy, String> {
-    match read(text) {
+    match read(text, Dialect::Postgres) {
         Ok(Command::Copy(copy)) => Ok(*copy),
         Ok(_) => Err("no COPY".into()),
         Err(error) => Err(error.message),
@@ -60,7 +61,7 @@ fn what_copy_is_told_is_done_or_refused() {
 }
 
 fn shown(text: &str) -> String {
-    match read(text) {
+    match read(text, Dialect::Postgres) {
         Ok(Command::Sql(statement)) => format!("SQL {}", statement.sql),
         Ok(command) => format!("{command:?}"),
         Err(error) => error.message,
