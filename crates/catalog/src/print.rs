@@ -70,6 +70,9 @@ fn column(column: &Column) -> String {
         }
         out.push_str(if *is_virtual { " VIRTUAL" } else { "" });
     }
+    if let Some(default) = &column.default {
+        let _ = write!(out, " DEFAULT {default}");
+    }
     if let Some(comment) = &column.comment {
         let _ = write!(out, " COMMENT {}", string(comment));
     }

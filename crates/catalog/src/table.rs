@@ -35,6 +35,8 @@ pub struct Column {
     pub source: ColumnSource,
     /// The comment.
     pub comment: Option<String>,
+    /// `DEFAULT expression`: its value in rows that are inserted without one.
+    pub default: Option<String>,
 }
 
 /// `WATERMARK FOR column AS sql`.

@@ -3,7 +3,7 @@ use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use std::sync::Arc;
 
 fn column(name: &str, data_type: DataType, source: ColumnSource) -> Column {
-    Column { name: name.into(), data_type, nullable: true, source, comment: None }
+    Column { name: name.into(), data_type, nullable: true, source, comment: None, default: None }
 }
 
 fn table(name: &str) -> Table {

@@ -76,6 +76,16 @@ SELECT * FROM t ORDER BY k;",
     );
     let rows = "1|a\tb|2024-02-29|\\x00ff\n2|||\n3|c, \"d\"||\n";
     assert_eq!(text(&copied.stdout), rows, "{}", text(&copied.stderr));
+    // Columns that it does not name have their defaults.
+    let defaults = server.psql(
+        "CREATE TABLE d (k BIGINT PRIMARY KEY, v TEXT NOT NULL DEFAULT 'x', n INT);
+COPY d (k) FROM STDIN;
+5
+6
+\\.
+SELECT * FROM d ORDER BY k;",
+    );
+    assert_eq!(text(&defaults.stdout), "5|x|\n6|x|\n", "{}", text(&defaults.stderr));
     // All rows of a COPY are taken, or none.
     let wrong =
         server.psql("COPY t (k) FROM STDIN;\n4\nx\n\\.\nCOPY t (k) FROM STDIN;\n\\N\n\\.\nSELECT COUNT(*) FROM t;");

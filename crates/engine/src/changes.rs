@@ -2,19 +2,22 @@
 
 use crate::beginning::Beginning;
 use crate::collect::{CHANNEL, COLLECT};
+use crate::constant;
 use crate::ddl;
 use crate::error::{from_catalog, of_arrow};
-use crate::job::{self, Epochs, JobEvent};
-use crate::kept::{self, KEPT, Reads, Registration, options, replaced};
+use crate::job::{self, Epochs, JobEvent, ResultShape, RunningJob};
+use crate::kept::{self, Feed, KEPT, Reads, Registration, options, replaced};
+use crate::listing::Listing;
 use crate::reservation::Reservation;
-use crate::session::{Planned, created_message};
+use crate::session::{Planned, created_message, result_output};
 use crate::{Outcome, ResultTable, ScriptError, Session};
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use eddyline_catalog::{Catalog, Column, ColumnSource, MaterializedView, Object, Table, View};
+use eddyline_changes::ChangeBatch;
 use eddyline_plan::{Dataflow, OperatorSpec};
-use eddyline_planner::statement::{Delete, Insert, Query, Update};
+use eddyline_planner::statement::{Delete, Insert, Query, Update, defaults_query};
 use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition, names_read};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,11 +85,17 @@ impl Session {
     /// A query that cannot be planned or computed, or does not end; a key that is there already.
     pub(crate) fn insert(&mut self, insert: &Insert) -> Result<Outcome, ScriptError> {
         let Alone { table, target, reserved } = self.alone(&insert.table)?;
+        let insert = &insert.with_defaults(&table)?;
         let rows = self.computed(&insert.query, table.as_ref().clone(), insert.columns.clone(), insert.position)?;
-        let stored = self.instance.database().insert(&target, &rows, insert.conflict)?;
+        let database = self.instance.database().clone();
+        let returned = match &insert.returning {
+            Some(query) => Some(self.returned(query, &table, database.taken(&target, &rows, insert.conflict)?)?),
+            None => None,
+        };
+        let stored = database.insert(&target, &rows, insert.conflict)?;
         drop(reserved);
-        self.instance.database().wait_for(&stored)?;
-        Ok(changed(&rows, "inserted into", &table.name))
+        database.wait_for(&stored)?;
+        Ok(changed(&rows, "inserted into", &table.name, returned))
     }
 
     /// The columns that rows from outside are to have, to be [copied into](Self::copy_into) a table: those that are named, or all.
@@ -113,7 +122,7 @@ impl Session {
         columns.iter().map(of).collect()
     }
 
-    /// Inserts rows from outside; columns that they lack are NULL. Returns how many there were.
+    /// Inserts rows from outside; columns that they lack have their defaults. Returns how many there were.
     ///
     /// # Errors
     /// The table has changed since its columns were asked for; a NULL where there must be none.
@@ -125,9 +134,10 @@ impl Session {
         if !rows.schema().fields().iter().all(fits) {
             return Err(replaced(&table.name));
         }
+        let defaults = self.defaults(&table, rows)?;
         let column = |field: &FieldRef| {
-            let found = rows.column_by_name(field.name()).cloned();
-            found.unwrap_or_else(|| new_null_array(field.data_type(), rows.num_rows()))
+            let found = rows.column_by_name(field.name()).or_else(|| defaults.as_ref()?.column_by_name(field.name()));
+            found.cloned().unwrap_or_else(|| new_null_array(field.data_type(), rows.num_rows()))
         };
         let columns: Vec<ArrayRef> = schema.fields().iter().map(column).collect();
         let mut both = schema.fields().iter().zip(&columns);
@@ -141,6 +151,21 @@ impl Session {
         drop(reserved);
         self.instance.database().wait_for(&stored)?;
         Ok(whole.num_rows())
+    }
+
+    /// The defaults of columns that rows from outside lack, for each row; `None`: there are none.
+    fn defaults(&self, table: &Table, rows: &RecordBatch) -> Result<Option<RecordBatch>, SqlError> {
+        let lacks = |c: &&Column| c.default.is_some() && rows.column_by_name(&c.name).is_none();
+        let Some(query) = defaults_query(table, physical(table).filter(lacks))? else { return Ok(None) };
+        // The rows are those of the table, with nothing in them yet.
+        let schema = Arc::new(Schema::new(
+            table.physical_schema().fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>(),
+        ));
+        let nulls = schema.fields().iter().map(|f| new_null_array(f.data_type(), rows.num_rows())).collect();
+        let empty = RecordBatch::try_new(schema, nulls);
+        let empty = empty.map_err(|e| SqlError::new(SqlError::INTERNAL, format!("DEFAULT: {e}")))?;
+        let answered = self.answered(&query, &table.name, empty).map_err(ScriptError::into_error)?;
+        Ok(Some(answered.rows))
     }
 
     /// What CREATE TABLE AS SELECT does for a table that the engine keeps, when it has been made.
@@ -179,6 +204,7 @@ impl Session {
         self.changed(&update.table, update.position)?;
         let Alone { table, target, reserved } = self.alone(&update.table)?;
         let table = table.as_ref();
+        let update = &update.with_defaults(table)?;
         let columns: Vec<&Column> = physical(table).collect();
         for assignment in &update.assignments {
             if !columns.iter().any(|c| c.name == assignment.column) {
@@ -200,10 +226,14 @@ impl Session {
         let (before, after) = part(0)
             .and_then(|before| Ok((before, part(names.len())?)))
             .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("UPDATE: {e}")))?;
+        let returned = match &update.returning {
+            Some(query) => Some(self.returned(query, table, after.clone())?),
+            None => None,
+        };
         let stored = self.instance.database().replace(&target, &before, &after)?;
         drop(reserved);
         self.instance.database().wait_for(&stored)?;
-        Ok(changed(&rows, "updated in", &table.name))
+        Ok(changed(&rows, "updated in", &table.name, returned))
     }
 
     /// DELETE, TRUNCATE.
@@ -215,10 +245,14 @@ impl Session {
         let Alone { table, target, reserved } = self.alone(&delete.table)?;
         let names: Vec<&str> = physical(&table).map(|c| c.name.as_str()).collect();
         let rows = self.computed(&delete.query(&names)?, table.as_ref().clone(), Vec::new(), delete.position)?;
+        let returned = match &delete.returning {
+            Some(query) => Some(self.returned(query, &table, rows.clone())?),
+            None => None,
+        };
         let stored = self.instance.database().replace(&target, &rows, &rows.slice(0, 0))?;
         drop(reserved);
         self.instance.database().wait_for(&stored)?;
-        Ok(changed(&rows, "deleted from", &table.name))
+        Ok(changed(&rows, "deleted from", &table.name, returned))
     }
 
     /// The table that UPDATE or DELETE changes.
@@ -248,6 +282,9 @@ impl Session {
         let outputs = vec![JobOutput { query: query.clone(), target, position: Some(position) }];
         let options = PlannerOptions { shards: 1, ..self.planner_options() };
         let planned = self.plan_reading(outputs, &options, Reads::Snapshot, number)?;
+        if let Some(rows) = constant::rows(&planned.job.dataflow).map_err(ScriptError::Job)? {
+            return Ok(rows);
+        }
         let found = self.rows_for(&planned.job, number)?;
         let beginning = by_itself(name, 1);
         let job = job::start(&self.engine, &self.settings, 1, beginning, planned, Some(number), Epochs::AsTheyCome)?;
@@ -259,21 +296,74 @@ impl Session {
                 .at(position)
                 .into());
         }
-        let internal = || SqlError::new(SqlError::INTERNAL, "a statement has no result");
-        let shape = job.facts().result.as_ref().ok_or_else(internal)?;
-        let mut rows = ResultTable::new(shape);
+        let mut rows = ResultTable::new(shape_of(&job)?);
+        self.follow(&job, |changes| rows.apply(&changes))?;
+        let rows = concat_batches(&rows.schema(), &rows.batches()?);
+        Ok(rows.map_err(|e| SqlError::new(of_arrow(&e), format!("rows of a statement: {e}")))?)
+    }
+
+    /// Takes what a job brings to its end.
+    fn follow(
+        &self,
+        job: &RunningJob,
+        mut each: impl FnMut(Vec<ChangeBatch>) -> Result<(), SqlError>,
+    ) -> Result<(), ScriptError> {
         self.canceller.follow(job.interrupter());
         loop {
             self.canceller.check()?;
             match job.next_event(WAIT) {
-                Some(JobEvent::Changes { changes, .. }) => rows.apply(&changes)?,
-                Some(JobEvent::Ended(result)) => {
-                    result.map_err(ScriptError::Job)?;
-                    let rows = concat_batches(&rows.schema(), &rows.batches()?);
-                    return Ok(rows.map_err(|e| SqlError::new(of_arrow(&e), format!("rows of a statement: {e}")))?);
-                }
+                Some(JobEvent::Changes { changes, .. }) => each(changes)?,
+                Some(JobEvent::Ended(result)) => return result.map_err(ScriptError::Job),
                 Some(JobEvent::Interrupted) | None => {}
             }
+        }
+    }
+
+    /// What RETURNING answers of rows of a table, in their order.
+    fn returned(&self, query: &Query, table: &Table, rows: RecordBatch) -> Result<Listing, ScriptError> {
+        let rows = RecordBatch::try_new(table.physical_schema(), rows.columns().to_vec())
+            .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("RETURNING: {e}")))?;
+        self.answered(query, &table.name, rows)
+    }
+
+    /// What a query of expressions over the columns of a table answers of these rows, in their order.
+    fn answered(&self, query: &Query, table: &str, rows: RecordBatch) -> Result<Listing, ScriptError> {
+        let number = self.engine.next_channel();
+        let planned = self.planned_returning(query, number)?;
+        let feeds = BTreeMap::from([(table.to_owned(), Feed::of(ChangeBatch::inserts(rows)))]);
+        let found = self.engine.kept().register(number, &feeds);
+        let beginning = by_itself(format!("rows of {table}"), 1);
+        let job = job::start(&self.engine, &self.settings, 1, beginning, planned, Some(number), Epochs::AsTheyCome)?;
+        drop(found);
+        let shape = shape_of(&job)?.clone();
+        let mut returned = Vec::new();
+        self.follow(&job, |changes| {
+            let visible = changes.iter().map(|batch| shape.visible(batch.rows())).collect::<Result<Vec<_>, _>>();
+            returned.extend(visible.map_err(|e| SqlError::new(of_arrow(&e), format!("RETURNING: {e}")))?);
+            Ok(())
+        })?;
+        let rows = concat_batches(&shape.visible_schema(), &returned);
+        let rows = rows.map_err(|e| SqlError::new(of_arrow(&e), format!("RETURNING: {e}")))?;
+        Ok(Listing { rows, plain: false })
+    }
+
+    /// The plan of a RETURNING: each row by itself.
+    ///
+    /// # Errors
+    /// What is wrong with it; aggregates.
+    pub(crate) fn planned_returning(&self, query: &Query, number: u64) -> Result<Planned, SqlError> {
+        let options = PlannerOptions { shards: 1, ..self.planner_options() };
+        let planned = self.plan_reading(vec![result_output(query, number)], &options, Reads::Snapshot, number)?;
+        let by_row = |spec: &OperatorSpec| {
+            matches!(spec, OperatorSpec::Source(_) | OperatorSpec::Calc(_) | OperatorSpec::Sink(_))
+        };
+        match planned.job.dataflow.nodes().iter().all(|node| by_row(&node.spec)) {
+            true => Ok(planned),
+            false => Err(SqlError::new(
+                SqlError::UNSUPPORTED,
+                "RETURNING of more than expressions over the columns of each row",
+            )
+            .with_hint("leave aggregates, OVER and UNNEST out of it, and SELECT them by a statement of their own")),
         }
     }
 
@@ -505,6 +595,13 @@ fn counted(rows: &RecordBatch, what: &str, table: &str) -> String {
     format!("{rows} {} {what} {table}", if rows == 1 { "row" } else { "rows" })
 }
 
-fn changed(rows: &RecordBatch, what: &str, table: &str) -> Outcome {
-    Outcome::Changed { rows: rows.num_rows(), message: counted(rows, what, table) }
+fn changed(rows: &RecordBatch, what: &str, table: &str, returned: Option<Listing>) -> Outcome {
+    match returned {
+        Some(listing) => Outcome::Returned(listing),
+        None => Outcome::Changed { rows: rows.num_rows(), message: counted(rows, what, table) },
+    }
+}
+
+fn shape_of(job: &RunningJob) -> Result<&ResultShape, SqlError> {
+    job.facts().result.as_ref().ok_or_else(|| SqlError::new(SqlError::INTERNAL, "a statement has no result"))
 }

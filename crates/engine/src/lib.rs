@@ -13,6 +13,7 @@ mod background;
 mod beginning;
 mod changes;
 mod collect;
+mod constant;
 mod control;
 mod ddl;
 mod delivery;

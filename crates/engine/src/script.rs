@@ -171,7 +171,7 @@ fn told(outcome: Outcome, observer: &mut dyn Observer) -> Result<(), ScriptError
             observer.note(&message);
             Ok(())
         }
-        Outcome::Listing(listing) => observer.listing(&listing),
+        Outcome::Listing(listing) | Outcome::Returned(listing) => observer.listing(&listing),
         Outcome::Job(job) => observer.job(*job),
     }
 }

@@ -31,6 +31,8 @@ pub enum Outcome {
         /// What was done, in a line.
         message: String,
     },
+    /// Rows of a table that the engine keeps have changed, and RETURNING asks for these.
+    Returned(Listing),
     /// It is done, and the text says what the user should know.
     Noted(String),
     /// A small table: SHOW, DESCRIBE, EXPLAIN, SET.
@@ -332,6 +334,12 @@ impl Session {
     /// # Errors
     /// An unknown table, or one that cannot be written.
     pub(crate) fn insert_output(&self, insert: &Insert) -> Result<JobOutput, SqlError> {
+        if insert.returning.is_some() && !self.is_kept(&insert.table) {
+            let message = format!("RETURNING of table {}, which is behind a connector", insert.table);
+            return Err(SqlError::new(SqlError::UNSUPPORTED, message)
+                .with_hint("leave RETURNING out")
+                .at(insert.position));
+        }
         self.table_output(&insert.table, insert.columns.clone(), &insert.query, insert.conflict)
             .map_err(|e| e.at(insert.position))
     }
@@ -439,6 +447,10 @@ impl Session {
     /// What is wrong with it.
     pub fn result_schema(&mut self, statement: &Statement) -> Result<Option<SchemaRef>, SqlError> {
         self.refresh();
+        if let Some((query, _)) = statement.kind.returning() {
+            let planned = self.planned_returning(query, 0).map_err(|e| e.at(statement.position))?;
+            return Ok(visible_columns(planned.job));
+        }
         match &statement.kind {
             StatementKind::Select(query) => {
                 let options = Beginning::of_select(&self.engine, &self.settings, self.shards())
@@ -446,12 +458,7 @@ impl Session {
                     .planned(self.planner_options());
                 let planned =
                     self.plan_with(vec![result_output(query, 0)], &options).map_err(|e| e.at(statement.position))?;
-                let sink = planned.dataflow.nodes().iter().find_map(|node| match &node.spec {
-                    eddyline_plan::OperatorSpec::Sink(sink) => Some(sink.schema.clone()),
-                    _ => None,
-                });
-                let presentation = planned.presentation.unwrap_or_default();
-                Ok(sink.map(|schema| crate::result::shown_schema(&schema, &presentation)))
+                Ok(visible_columns(planned))
             }
             StatementKind::Explain { .. }
             | StatementKind::ExplainState(_)
@@ -614,8 +621,18 @@ fn into_outcome(job: RunningJob) -> Outcome {
     Outcome::Job(Box::new(job))
 }
 
+/// The columns that a result shows.
+fn visible_columns(planned: PlannedJob) -> Option<SchemaRef> {
+    let sink = planned.dataflow.nodes().iter().find_map(|node| match &node.spec {
+        eddyline_plan::OperatorSpec::Sink(sink) => Some(sink.schema.clone()),
+        _ => None,
+    });
+    let presentation = planned.presentation.unwrap_or_default();
+    sink.map(|schema| crate::result::shown_schema(&schema, &presentation))
+}
+
 /// A query whose rows go to the reader of a channel.
-fn result_output(query: &Query, channel: u64) -> JobOutput {
+pub(crate) fn result_output(query: &Query, channel: u64) -> JobOutput {
     let options =
         BTreeMap::from([("connector".to_owned(), COLLECT.to_owned()), (CHANNEL.to_owned(), channel.to_string())]);
     JobOutput { query: query.clone(), target: Target::Result { name: "result".into(), options }, position: None }

@@ -83,6 +83,7 @@ fn names_rows_and_views_are_there_again() {
          CREATE TABLE u (k INT NOT NULL, w STRING);
          INSERT INTO t VALUES (1, 1.50, TIMESTAMP '2024-01-02 03:04:05.678', ARRAY['a', NULL]), (2, NULL, NULL, NULL);
          INSERT INTO u VALUES (1, 'x'), (1, 'x'), (2, 'y');
+         CREATE TABLE filled (k INT, s STRING NOT NULL DEFAULT 'it''s', n INT DEFAULT 1 + 1);
          CREATE VIEW both AS SELECT t.k, v, w FROM t JOIN u ON t.k = u.k;
          CREATE MATERIALIZED VIEW totals AS SELECT w, COUNT(*) AS n, SUM(v) AS v FROM both GROUP BY w;
          CREATE MATERIALIZED VIEW total AS SELECT SUM(n) AS n FROM totals;
@@ -95,6 +96,8 @@ fn names_rows_and_views_are_there_again() {
     assert_eq!(run(&mut session, "SELECT * FROM total").unwrap(), ["3"]);
     assert!(session.definition("t").unwrap().contains("COMMENT 'it''s'"));
     assert_eq!(run(&mut session, "SELECT * FROM gone").unwrap_err().sqlstate, SqlError::UNDEFINED_TABLE);
+    run(&mut session, "INSERT INTO filled (k) VALUES (1)").unwrap();
+    assert_eq!(run(&mut session, "SELECT * FROM filled").unwrap(), ["1|it's|2"]);
     // What holds of tables and views holds still.
     assert_eq!(run(&mut session, "INSERT INTO t (k) VALUES (1) ON CONFLICT DO ERROR").unwrap_err().sqlstate, "23505");
     assert_eq!(run(&mut session, "INSERT INTO u VALUES (NULL, 'z')").unwrap_err().sqlstate, "23502");
@@ -302,4 +305,30 @@ fn copy(from: &Path, to: &Path) {
             false => drop(fs::copy(entry.path(), to).unwrap()),
         }
     }
+}
+
+/// What cannot be written is not acknowledged, and nobody reads it; what has nothing to do with it can be read still. After a start all that was
+/// acknowledged is there.
+#[test]
+fn what_cannot_be_stored_is_not_there() {
+    let bench = Bench::new();
+    let instance = bench.open();
+    let mut session = instance.session();
+    run(&mut session, "CREATE TABLE t (s STRING); CREATE TABLE u (v INT); INSERT INTO u VALUES (1)").unwrap();
+    // The log is due to go on in another file.
+    run(&mut session, "INSERT INTO t SELECT REPEAT('x', 1000) FROM UNNEST(GENERATE_SERIES(1, 18000))").unwrap();
+    let (log, away) = (bench.path().join("log"), bench.home.path().join("away"));
+    fs::rename(&log, &away).unwrap();
+    let error = run(&mut session, "INSERT INTO t VALUES ('lost')").unwrap_err();
+    assert_eq!(error.sqlstate, "58030", "{}", error.message);
+    for sql in ["SELECT COUNT(*) FROM t", "INSERT INTO u VALUES (2)", "CREATE TABLE w (v INT)", "DROP TABLE u"] {
+        let error = run(&mut session, sql).unwrap_err();
+        assert_eq!(error.sqlstate, "58030", "{sql}: {}", error.message);
+        assert!(error.message.contains("since a write failed"), "{}", error.message);
+    }
+    assert_eq!(run(&mut session, "SELECT * FROM u").unwrap(), ["1"]);
+    drop((session, instance));
+    fs::rename(&away, &log).unwrap();
+    assert_eq!(bench.life("SELECT COUNT(*), COUNT(DISTINCT s) FROM t"), ["18000|1"]);
+    assert_eq!(bench.life("SELECT * FROM u"), ["1"]);
 }

@@ -14,7 +14,14 @@ pub(crate) fn functions() -> Arc<Functions> {
 }
 
 pub(crate) fn column(name: &str, data_type: DataType) -> Column {
-    Column { name: name.into(), data_type, nullable: true, source: ColumnSource::Physical, comment: None }
+    Column {
+        name: name.into(),
+        data_type,
+        nullable: true,
+        source: ColumnSource::Physical,
+        comment: None,
+        default: None,
+    }
 }
 
 pub(crate) fn computed(name: &str, sql: &str) -> Column {

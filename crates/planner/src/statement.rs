@@ -2,7 +2,7 @@
 
 use crate::SqlError;
 use crate::TextPosition;
-use eddyline_catalog::{Dialect, Table, View};
+use eddyline_catalog::{Column, ColumnSource, Dialect, Table, View, sql_type};
 pub use eddyline_plan::Conflict;
 pub use sqlparser::ast::Query;
 use sqlparser::ast::{Expr, Ident, SelectItem, SetExpr};
@@ -131,7 +131,82 @@ impl StatementKind {
     }
 }
 
-/// `INSERT INTO table [(columns)] query [ON CONFLICT DO {ERROR|NOTHING|DEDUPLICATE}]`.
+impl Insert {
+    /// With the DEFAULTs of the table where VALUES says DEFAULT.
+    ///
+    /// # Errors
+    /// None for tables that were checked.
+    pub fn with_defaults(&self, table: &Table) -> Result<Self, SqlError> {
+        let mut insert = self.clone();
+        let SetExpr::Values(values) = insert.query.body.as_mut() else { return Ok(insert) };
+        let written = table.columns.iter().filter(|column| column.source == ColumnSource::Physical);
+        let named = |name: &String| table.columns.iter().find(|column| column.name == *name);
+        let columns: Vec<_> = match self.columns.as_slice() {
+            [] => written.map(Some).collect(),
+            names => names.iter().map(named).collect(),
+        };
+        for row in &mut values.rows {
+            for (value, column) in row.iter_mut().zip(&columns) {
+                if let (true, Some(column)) = (is_default(value), column) {
+                    *value = default_value(column, table.dialect)?;
+                }
+            }
+        }
+        Ok(insert)
+    }
+}
+
+/// The word DEFAULT in the place of a value.
+fn is_default(value: &Expr) -> bool {
+    matches!(value, Expr::Identifier(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("default"))
+}
+
+/// The DEFAULT of a column in its type, or NULL; the table was made in this dialect.
+fn default_value(column: &Column, dialect: Dialect) -> Result<Expr, SqlError> {
+    let sql = column.default.as_deref().unwrap_or("NULL");
+    // Types are printed as Flink has them.
+    let mut typed = one_expression(&format!("CAST(NULL AS {})", sql_type(&column.data_type)), Dialect::Flink)?;
+    if let Expr::Cast { expr, .. } = &mut typed {
+        **expr = Expr::Nested(Box::new(one_expression(sql, dialect)?));
+    }
+    Ok(typed)
+}
+
+fn one_expression(sql: &str, dialect: Dialect) -> Result<Expr, SqlError> {
+    let query = crate::parse::parse_query(&format!("SELECT {sql}"), dialect)?;
+    match *query.body {
+        SetExpr::Select(select) => match select.projection.into_iter().next() {
+            Some(SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) => Ok(expr),
+            _ => Err(SqlError::new(SqlError::INTERNAL, "an expression is none")),
+        },
+        _ => Err(SqlError::new(SqlError::INTERNAL, "an expression is none")),
+    }
+}
+
+impl StatementKind {
+    /// What `RETURNING` of an INSERT, UPDATE or DELETE asks for, and of which table.
+    pub fn returning(&self) -> Option<(&Query, &str)> {
+        let (query, table) = match self {
+            Self::Insert(insert) => (&insert.returning, &insert.table),
+            Self::Update(update) => (&update.returning, &update.table),
+            Self::Delete(delete) => (&delete.returning, &delete.table),
+            _ => return None,
+        };
+        query.as_ref().map(|query| (query.as_ref(), table.as_str()))
+    }
+
+    /// See [`returning`](Self::returning).
+    pub(crate) fn returning_mut(&mut self) -> Option<&mut Query> {
+        match self {
+            Self::Insert(Insert { returning, .. })
+            | Self::Update(Update { returning, .. })
+            | Self::Delete(Delete { returning, .. }) => returning.as_deref_mut(),
+            _ => None,
+        }
+    }
+}
+
+/// `INSERT INTO table [(columns)] query [ON CONFLICT DO {ERROR|NOTHING|DEDUPLICATE}] [RETURNING …]`.
 #[derive(Debug, Clone)]
 pub struct Insert {
     /// The table.
@@ -144,6 +219,8 @@ pub struct Insert {
     pub query: Box<Query>,
     /// `ON CONFLICT DO …`.
     pub conflict: Option<Conflict>,
+    /// `RETURNING …`: a SELECT from the table that is answered from the rows of the statement.
+    pub returning: Option<Box<Query>>,
 }
 
 /// `UPDATE table SET column = value, … [WHERE condition]`.
@@ -155,6 +232,8 @@ pub struct Update {
     pub position: TextPosition,
     /// The columns that are given another value, each once.
     pub assignments: Vec<Assignment>,
+    /// `RETURNING …`, of the rows as they become.
+    pub returning: Option<Box<Query>>,
     condition: Option<Expr>,
 }
 
@@ -173,9 +252,25 @@ impl Update {
         (table, position): (String, TextPosition),
         assignments: Vec<(String, TextPosition, Expr)>,
         condition: Option<Expr>,
+        returning: Option<Box<Query>>,
     ) -> Self {
         let assigned = |(column, position, value)| Assignment { column, position, value };
-        Self { table, position, assignments: assignments.into_iter().map(assigned).collect(), condition }
+        Self { table, position, assignments: assignments.into_iter().map(assigned).collect(), returning, condition }
+    }
+
+    /// With the DEFAULTs of the table where a column is set to DEFAULT.
+    ///
+    /// # Errors
+    /// None for tables that were checked.
+    pub fn with_defaults(&self, table: &Table) -> Result<Self, SqlError> {
+        let mut update = self.clone();
+        for assignment in &mut update.assignments {
+            let column = table.columns.iter().find(|column| column.name == assignment.column);
+            if let (true, Some(column)) = (is_default(&assignment.value), column) {
+                assignment.value = default_value(column, table.dialect)?;
+            }
+        }
+        Ok(update)
     }
 
     /// All its expressions.
@@ -207,12 +302,18 @@ pub struct Delete {
     pub table: String,
     /// Where its name stands.
     pub position: TextPosition,
+    /// `RETURNING …`, of the rows that go.
+    pub returning: Option<Box<Query>>,
     condition: Option<Expr>,
 }
 
 impl Delete {
-    pub(crate) fn new((table, position): (String, TextPosition), condition: Option<Expr>) -> Self {
-        Self { table, position, condition }
+    pub(crate) fn new(
+        (table, position): (String, TextPosition),
+        condition: Option<Expr>,
+        returning: Option<Box<Query>>,
+    ) -> Self {
+        Self { table, position, returning, condition }
     }
 
     /// All its expressions.
@@ -245,6 +346,26 @@ fn rows_of(table: &str, items: impl Iterator<Item = Expr>, condition: Option<Exp
     select.projection = items.enumerate().map(named).collect();
     select.selection = condition;
     Ok(*query)
+}
+
+/// The DEFAULTs of columns of a table, for each of its rows: `None` without any columns.
+///
+/// # Errors
+/// None for tables that were checked.
+pub fn defaults_query<'c>(table: &Table, columns: impl Iterator<Item = &'c Column>) -> Result<Option<Query>, SqlError> {
+    let named = |column: &Column| {
+        let alias = Ident::with_quote('`', column.name.clone());
+        Ok(SelectItem::ExprWithAlias { expr: default_value(column, table.dialect)?, alias })
+    };
+    let items: Vec<SelectItem> = columns.map(named).collect::<Result<_, SqlError>>()?;
+    if items.is_empty() {
+        return Ok(None);
+    }
+    let mut query = rows_of(&table.name, std::iter::empty(), None)?;
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = items;
+    }
+    Ok(Some(query))
 }
 
 /// `LIKE source [({INCLUDING|EXCLUDING|OVERWRITING} {ALL|CONSTRAINTS|GENERATED|METADATA|OPTIONS|PARTITIONS|WATERMARKS} …)]`.

@@ -82,7 +82,7 @@ pub(crate) fn execute(
         Outcome::Done(_) => (Answer::Done(verb.to_owned()), Vec::new()),
         Outcome::Noted(note) => (Answer::Done(verb.to_owned()), vec![note]),
         Outcome::Changed { rows, .. } => (Answer::Done(tag(verb, rows)), Vec::new()),
-        Outcome::Listing(listing) => (Answer::Rows(Rows::of(listing), verb), Vec::new()),
+        Outcome::Listing(listing) | Outcome::Returned(listing) => (Answer::Rows(Rows::of(listing), verb), Vec::new()),
         Outcome::Job(job) if job.facts().result.is_some() => {
             let warnings = job.facts().warnings.clone();
             (Answer::Rows(Rows::select(*job, &session.canceller())?, verb), warnings)

@@ -222,6 +222,22 @@ async fn an_error_says_what_and_where_and_the_connection_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn returning_answers_rows_and_defaults_fill_them() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    client.batch_execute("CREATE TABLE t (k BIGINT PRIMARY KEY, v TEXT DEFAULT 'x', n INT)").await.unwrap();
+    let insert = client.prepare("INSERT INTO t (k, n) VALUES ($1, $2) RETURNING k, v || $3 AS w").await.unwrap();
+    let columns: Vec<(&str, Type)> = insert.columns().iter().map(|c| (c.name(), c.type_().clone())).collect();
+    assert_eq!(columns, [("k", Type::INT8), ("w", Type::TEXT)]);
+    let row = client.query_one(&insert, &[&1_i64, &7_i32, &"!"]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1)), (1, "x!"));
+    assert_eq!(
+        simple(&client, "UPDATE t SET n = n + 1 RETURNING n; DELETE FROM t RETURNING *").await,
+        ["8", "=1", "1|x|8", "=1"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn discarding_parts_leaves_the_rest() {
     let bench = Bench::new().await;
     let client = bench.client().await;

@@ -146,7 +146,9 @@ impl Shell {
                     }
                 }
                 Outcome::Noted(message) => self.reporter.note(&format!("NOTE: {message}")),
-                Outcome::Listing(listing) => print_listing(&self.manner(since), &listing)?,
+                Outcome::Listing(listing) | Outcome::Returned(listing) => {
+                    print_listing(&self.manner(since), &listing)?;
+                }
                 Outcome::Job(job) => self.run_job(*job, since)?,
             }
         }

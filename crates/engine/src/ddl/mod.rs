@@ -98,6 +98,7 @@ impl Definer<'_> {
             nullable: f.is_nullable(),
             source: ColumnSource::Physical,
             comment: None,
+            default: None,
         }));
         Ok(())
     }

@@ -5,7 +5,7 @@ use eddyline_planner::SqlError;
 use eddyline_planner::statement::{Like, LikeMode, LikePart};
 
 fn column(name: &str, source: ColumnSource) -> Column {
-    Column { name: name.into(), data_type: DataType::Int64, nullable: true, source, comment: None }
+    Column { name: name.into(), data_type: DataType::Int64, nullable: true, source, comment: None, default: None }
 }
 
 fn computed(name: &str, sql: &str) -> Column {

@@ -2,7 +2,8 @@
 
 use crate::ddl;
 use crate::error::of_arrow;
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::row::{OwnedRow, RowConverter, SortField};
@@ -134,6 +135,29 @@ impl Contents {
         let mut outcome = Outcome::new();
         self.put(rows, conflict, &mut outcome)?;
         self.changes(outcome)
+    }
+
+    /// The rows among these that would be there after they are inserted, in their order: of several under one key the last one.
+    ///
+    /// # Errors
+    /// As [`inserted`](Self::inserted).
+    pub(crate) fn taken(&self, rows: &RecordBatch, conflict: Option<Conflict>) -> Result<RecordBatch, SqlError> {
+        if !self.is_keyed {
+            return Ok(rows.clone());
+        }
+        self.put(rows, conflict, &mut Outcome::new())?;
+        let (keys, _) = self.encoded(rows)?;
+        let mut last: BTreeMap<OwnedRow, u32> = BTreeMap::new();
+        for (at, key) in (0..).zip(keys) {
+            match conflict {
+                Some(Conflict::Nothing) if self.rows.contains_key(&key) => {}
+                Some(Conflict::Nothing) => drop(last.entry(key).or_insert(at)),
+                _ => drop(last.insert(key, at)),
+            }
+        }
+        let mut taken: Vec<u32> = last.into_values().collect();
+        taken.sort_unstable();
+        take_record_batch(rows, &UInt32Array::from(taken)).map_err(unexpected)
     }
 
     /// What putting `after` in the place of `before`, rows that are there, would change.

@@ -284,6 +284,22 @@ impl Database {
         self.change(target, |table| table.inserted(&table.own(rows)?, conflict))
     }
 
+    /// The rows that inserting these would bring into the table, in their order: of several under one key the last one.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub(crate) fn taken(
+        &self,
+        target: &Target,
+        rows: &RecordBatch,
+        conflict: Option<Conflict>,
+    ) -> Result<RecordBatch, SqlError> {
+        self.with(&[target.name.as_str()], |states| {
+            let table = part_of(states, &target.name)?.table(&target.name)?;
+            table.taken(&table.own(rows)?, conflict)
+        })
+    }
+
     /// Puts rows in the place of rows that were read from it a moment ago; `after` may be empty.
     ///
     /// # Errors

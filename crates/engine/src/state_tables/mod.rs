@@ -177,6 +177,7 @@ fn definition(job: &str, operator: &str, number: u64, kept: &KeptTable) -> Table
         nullable: true,
         source: ColumnSource::Physical,
         comment: None,
+        default: None,
     });
     Table {
         name: format!("STATE('{job}', '{operator}')"),

@@ -28,7 +28,34 @@ impl Planner<'_> {
         }
         check_primary_key(&mut table)?;
         self.check_watermark(&table)?;
+        self.check_defaults(&table)?;
         Ok(table)
+    }
+
+    /// A column's DEFAULT, in the column's type: an expression over no columns.
+    pub(crate) fn default_of(&self, table: &Table, column: &Column) -> Result<Option<(Expr, DFSchemaRef)>, SqlError> {
+        let Some(sql) = &column.default else { return Ok(None) };
+        let place = || format!("in DEFAULT of column {} of table {}", column.name, table.name);
+        let (expr, schema) = self.computed(table, sql).map_err(|e| without_place(e, place()))?;
+        let is_typed = type_of(&expr, &schema)?.0 == column.data_type;
+        let expr = if is_typed { expr } else { datafusion_expr::cast(expr, column.data_type.clone()) };
+        match expr.column_refs().is_empty() {
+            true => Ok(Some((expr, schema))),
+            false => Err(SqlError::new(SqlError::INVALID, "a DEFAULT cannot depend on columns of the row")
+                .with_detail(place())
+                .with_hint(format!("a computed column can: {} AS {sql}", column.name))),
+        }
+    }
+
+    fn check_defaults(&self, table: &Table) -> Result<(), SqlError> {
+        let Some(column) = table.columns.iter().find(|column| column.default.is_some()) else { return Ok(()) };
+        if !table.is_kept() || column.source != ColumnSource::Physical {
+            let message = format!("DEFAULT of column {} of table {}", column.name, table.name);
+            return Err(SqlError::new(SqlError::UNSUPPORTED, message)
+                .with_detail("rows without a value come from INSERT alone, into tables without a connector")
+                .with_hint("write the value in INSERT, or a computed column"));
+        }
+        table.columns.iter().try_for_each(|column| self.default_of(table, column).map(drop))
     }
 
     /// A computed column's expression over the table's other columns.

@@ -92,6 +92,9 @@ pub fn with_parameters(statement: &Statement, values: &[Parameter]) -> Result<St
 
 /// Goes through all expressions of a statement.
 fn visit<V: VisitorMut>(statement: &mut Statement, visitor: &mut V) -> ControlFlow<V::Break> {
+    if let Some(returning) = statement.kind.returning_mut() {
+        returning.visit(visitor)?;
+    }
     match &mut statement.kind {
         StatementKind::Select(query) => query.visit(visitor),
         StatementKind::Insert(insert) => insert.query.visit(visitor),

@@ -166,8 +166,8 @@ impl Elements {
         if self.columns.iter().any(|c| c.name == name) {
             return Err(twice(&format!("column {name}")).at(position));
         }
-        let mut column =
-            Column { name, data_type: DataType::Null, nullable: true, source: ColumnSource::Physical, comment: None };
+        let (data_type, source) = (DataType::Null, ColumnSource::Physical);
+        let mut column = Column { name, data_type, nullable: true, source, comment: None, default: None };
         if cursor.word("AS") {
             let from = cursor.begin();
             cursor.expression()?;
@@ -186,7 +186,7 @@ impl Elements {
         Ok(())
     }
 
-    /// After the type: NOT NULL, PRIMARY KEY, METADATA, COMMENT in any order.
+    /// After the type: NOT NULL, PRIMARY KEY, METADATA, DEFAULT, COMMENT in any order.
     fn clauses(
         &mut self,
         cursor: &mut Cursor<'_>,
@@ -208,8 +208,12 @@ impl Elements {
                 column.source = ColumnSource::Metadata { key, is_virtual: cursor.word("VIRTUAL") };
             } else if cursor.peek_word("COMMENT") {
                 column.comment = ddl::comment(cursor)?;
-            } else if cursor.peek_word("DEFAULT") {
-                return Err(refuse::unsupported("DEFAULT", "write the value in INSERT, or a computed column").at(begin));
+            } else if cursor.word("DEFAULT") {
+                let from = cursor.begin();
+                cursor.expression()?;
+                if column.default.replace(cursor.text_since(from).to_owned()).is_some() {
+                    return Err(twice(&format!("DEFAULT of column {}", column.name)).at(begin));
+                }
             } else if cursor.peek_word("UNIQUE") {
                 return Err(refuse::unsupported("UNIQUE", "PRIMARY KEY NOT ENFORCED is").at(begin));
             } else if cursor.peek_words(&["GENERATED"]) {

@@ -3,7 +3,8 @@
 use super::script::{Text, is_word, position};
 use super::{depth, dialect::SqlDialect, normalise, syntax_error};
 use crate::{SqlError, TextPosition};
-use sqlparser::ast::{Expr, Ident, Query};
+use eddyline_catalog::Dialect;
+use sqlparser::ast::{Expr, Ident, Query, SetExpr};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
@@ -169,6 +170,18 @@ impl<'a> Cursor<'a> {
         let parsed = self.parser.parse_query();
         let mut query = parsed.map_err(|e| self.syntax_error(&e))?;
         super::hints::locate(&mut query, self.tokens);
+        normalise::query(&mut query)?;
+        Ok(query)
+    }
+
+    /// What stands behind RETURNING, as a SELECT from this table.
+    pub(super) fn returning(&mut self, table: &str) -> Result<Box<Query>, SqlError> {
+        let parsed = self.parser.parse_projection();
+        let items = parsed.map_err(|e| self.syntax_error(&e))?;
+        let mut query = super::parse_query(&format!("SELECT 1 FROM `{}`", table.replace('`', "``")), Dialect::Flink)?;
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            select.projection = items;
+        }
         normalise::query(&mut query)?;
         Ok(query)
     }

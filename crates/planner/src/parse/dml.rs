@@ -5,10 +5,11 @@ use super::{refuse, statements};
 use crate::SqlError;
 use crate::TextPosition;
 use crate::statement::{Conflict, Delete, Insert, StatementKind, Update};
-use sqlparser::ast::Expr;
+use sqlparser::ast::{Expr, Query, Visit, Visitor};
 use sqlparser::tokenizer::Token;
+use std::ops::ControlFlow;
 
-/// `INSERT INTO [TABLE] name [(columns)] query [ON CONFLICT DO …]`.
+/// `INSERT INTO [TABLE] name [(columns)] query [ON CONFLICT DO …] [RETURNING …]`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
@@ -31,7 +32,38 @@ pub(super) fn insert(cursor: &mut Cursor<'_>) -> Result<Insert, SqlError> {
         return Err(cursor.expected("SELECT or VALUES"));
     }
     let query = cursor.query()?;
-    Ok(Insert { table, position, columns, query, conflict: conflict(cursor)? })
+    let conflict = conflict(cursor)?;
+    let returning = returning(cursor, &table)?;
+    Ok(Insert { table, position, columns, query, conflict, returning })
+}
+
+/// `[RETURNING expression [AS name], …]`.
+fn returning(cursor: &mut Cursor<'_>, table: &str) -> Result<Option<Box<Query>>, SqlError> {
+    let position = cursor.position();
+    if !cursor.word("RETURNING") {
+        return Ok(None);
+    }
+    let query = cursor.returning(table)?;
+    match has_subquery(&query) {
+        false => Ok(Some(query)),
+        true => Err(refuse::unsupported("a subquery in RETURNING", "SELECT it by a statement of its own").at(position)),
+    }
+}
+
+/// Is there a query within the query?
+fn has_subquery(query: &Query) -> bool {
+    struct Count(usize);
+    impl Visitor for Count {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            self.0 += 1;
+            ControlFlow::Continue(())
+        }
+    }
+    let mut count = Count(0);
+    let _ = query.visit(&mut count);
+    count.0 > 1
 }
 
 fn conflict(cursor: &mut Cursor<'_>) -> Result<Option<Conflict>, SqlError> {
@@ -46,7 +78,7 @@ fn conflict(cursor: &mut Cursor<'_>) -> Result<Option<Conflict>, SqlError> {
     }
 }
 
-/// `UPDATE table SET column = value, … [WHERE condition]`.
+/// `UPDATE table SET column = value, … [WHERE condition] [RETURNING …]`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
@@ -72,10 +104,12 @@ pub(super) fn update(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
         let hint = "use a subquery: SET a = (SELECT …), WHERE k IN (SELECT …)";
         return Err(refuse::unsupported("UPDATE … FROM", hint).at(cursor.position()));
     }
-    Ok(StatementKind::Update(Update::new(table, assignments, condition(cursor)?)))
+    let condition = condition(cursor)?;
+    let returning = returning(cursor, &table.0)?;
+    Ok(StatementKind::Update(Update::new(table, assignments, condition, returning)))
 }
 
-/// `DELETE FROM table [WHERE condition]`.
+/// `DELETE FROM table [WHERE condition] [RETURNING …]`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
@@ -86,7 +120,9 @@ pub(super) fn delete(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
         let hint = "use a subquery: WHERE k IN (SELECT …)";
         return Err(refuse::unsupported("DELETE … USING", hint).at(cursor.position()));
     }
-    Ok(StatementKind::Delete(Delete::new(table, condition(cursor)?)))
+    let condition = condition(cursor)?;
+    let returning = returning(cursor, &table.0)?;
+    Ok(StatementKind::Delete(Delete::new(table, condition, returning)))
 }
 
 /// `TRUNCATE [TABLE] table`.
@@ -96,7 +132,7 @@ pub(super) fn delete(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
 pub(super) fn truncate(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     cursor.expect_words(&["TRUNCATE"])?;
     cursor.word("TABLE");
-    Ok(StatementKind::Delete(Delete::new(changed_table(cursor)?, None)))
+    Ok(StatementKind::Delete(Delete::new(changed_table(cursor)?, None, None)))
 }
 
 fn changed_table(cursor: &mut Cursor<'_>) -> Result<(String, TextPosition), SqlError> {
@@ -105,12 +141,7 @@ fn changed_table(cursor: &mut Cursor<'_>) -> Result<(String, TextPosition), SqlE
 }
 
 fn condition(cursor: &mut Cursor<'_>) -> Result<Option<Expr>, SqlError> {
-    let condition = if cursor.word("WHERE") { Some(cursor.expression()?) } else { None };
-    if cursor.peek_word("RETURNING") {
-        let hint = "SELECT the rows before or after";
-        return Err(refuse::unsupported("RETURNING", hint).at(cursor.position()));
-    }
-    Ok(condition)
+    Ok(if cursor.word("WHERE") { Some(cursor.expression()?) } else { None })
 }
 
 fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<String>, SqlError> {
@@ -179,7 +210,12 @@ fn set(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
                 .expected("INSERT or END")
                 .with_hint("a statement set holds INSERTs, each with a semicolon"));
         }
-        inserts.push(insert(cursor)?);
+        let (position, insert) = (cursor.position(), insert(cursor)?);
+        if insert.returning.is_some() {
+            let hint = "leave RETURNING out, or write the INSERT by itself";
+            return Err(refuse::unsupported("RETURNING in a statement set", hint).at(position));
+        }
+        inserts.push(insert);
         if !cursor.symbol(&Token::SemiColon) {
             return Err(cursor.expected("`;` after INSERT"));
         }

@@ -24,7 +24,7 @@ impl Builder<'_, '_> {
             Target::Table { table, columns, conflict } => {
                 let takes = self.takes(table)?;
                 check_changes(&stream, table, takes)?;
-                let stream = into_table(stream, table, columns)?;
+                let stream = self.fitted(stream, table, columns)?;
                 let schema = table.sink_schema();
                 let key: Vec<usize> = table.primary_key.iter().filter_map(|k| schema.index_of(k).ok()).collect();
                 let stream = match (takes, conflict) {
@@ -125,37 +125,49 @@ fn arrival(facts: &Facts, key: Option<&[usize]>, takes: SinkChanges) -> Distribu
     }
 }
 
-/// The rows as the table has them: columns by position or by name, cast where nothing can be lost.
-fn into_table(mut stream: Stream, table: &Table, columns: &[String]) -> Result<Stream, SqlError> {
-    let sink = table.sink_schema();
-    let found = stream.output_schema().map_err(errors::plain)?;
-    let targets = targets(table, &sink, columns)?;
-    if targets.len() != found.fields().len() {
-        return Err(mismatch(table, &found, &sink, &targets, "they have not the same number of columns".into()));
-    }
-    let mut project = Vec::with_capacity(sink.fields().len());
-    for (at, wanted) in sink.fields().iter().enumerate() {
-        let expression = match targets.iter().position(|t| *t == at) {
-            Some(from) => {
-                let given = found.field(from);
-                let expression = &stream.project[from].expression;
-                let cast = cast(expression, given, wanted);
-                let value = cast.map_err(|why| mismatch(table, &found, &sink, &targets, why))?;
-                if given.is_nullable() && !wanted.is_nullable() { not_null(value, table, wanted) } else { value }
+impl Builder<'_, '_> {
+    /// What a column is given that INSERT does not name.
+    fn left_out(&self, table: &Table, wanted: &Field) -> Result<Expression, SqlError> {
+        let column = table.columns.iter().find(|column| column.name == *wanted.name());
+        let default = column.map(|column| self.planner.default_of(table, column)).transpose()?.flatten();
+        match default {
+            Some((expr, schema)) => {
+                let value = self.compiler.compile(&expr, &schema)?;
+                Ok(if wanted.is_nullable() { value } else { not_null(value, table, wanted) })
             }
-            None if wanted.is_nullable() => null(wanted.data_type())?,
+            None if wanted.is_nullable() => null(wanted.data_type()),
             None => {
-                return Err(SqlError::new(
-                    "23502",
-                    format!("table {}: column {} is NOT NULL and gets no value", table.name, wanted.name()),
-                )
-                .with_hint("name it in the column list and give it a value"));
+                let message = format!("table {}: column {} is NOT NULL and gets no value", table.name, wanted.name());
+                Err(SqlError::new("23502", message).with_hint("name it in the column list and give it a value"))
             }
-        };
-        project.push(NamedExpression::new(expression, wanted.name()));
+        }
     }
-    stream.project = project;
-    Ok(stream)
+
+    /// The rows as the table has them: columns by position or by name, cast where nothing can be lost.
+    fn fitted(&self, mut stream: Stream, table: &Table, columns: &[String]) -> Result<Stream, SqlError> {
+        let sink = table.sink_schema();
+        let found = stream.output_schema().map_err(errors::plain)?;
+        let targets = targets(table, &sink, columns)?;
+        if targets.len() != found.fields().len() {
+            return Err(mismatch(table, &found, &sink, &targets, "they have not the same number of columns".into()));
+        }
+        let mut project = Vec::with_capacity(sink.fields().len());
+        for (at, wanted) in sink.fields().iter().enumerate() {
+            let expression = match targets.iter().position(|t| *t == at) {
+                Some(from) => {
+                    let given = found.field(from);
+                    let expression = &stream.project[from].expression;
+                    let cast = cast(expression, given, wanted);
+                    let value = cast.map_err(|why| mismatch(table, &found, &sink, &targets, why))?;
+                    if given.is_nullable() && !wanted.is_nullable() { not_null(value, table, wanted) } else { value }
+                }
+                None => self.left_out(table, wanted)?,
+            };
+            project.push(NamedExpression::new(expression, wanted.name()));
+        }
+        stream.project = project;
+        Ok(stream)
+    }
 }
 
 /// Which column of the sink each column of the query goes to.
