@@ -111,3 +111,50 @@ fn it_listens_to_its_own_machine_alone() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("reached from other machines"), "{}", text(&refused.stderr));
 }
+
+#[test]
+fn psql_tells_what_there_is() {
+    let server = Server::start();
+    let told = server.psql(
+        "CREATE TABLE Orders (Id BIGINT PRIMARY KEY, \"Who\" TEXT, price NUMERIC(10, 2), at TIMESTAMPTZ);
+         CREATE VIEW named AS SELECT \"Who\" FROM orders WHERE price > 1;
+         CREATE MATERIALIZED VIEW total AS SELECT COUNT(*), SUM(price) AS sum FROM orders;
+         \\dt
+         \\dv
+         \\dm
+         \\dn
+         \\d orders
+         \\d named
+         \\df
+         SELECT datname FROM pg_database;
+         SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1;
+         SELECT column_name, data_type, numeric_scale FROM information_schema.columns WHERE table_name = 'orders' ORDER BY ordinal_position;
+         SELECT column_name FROM information_schema.key_column_usage;
+         SELECT count(*) FROM pg_index;
+         SELECT nspname FROM pg_namespace WHERE oid = (SELECT relnamespace FROM pg_class WHERE relname = 'total');",
+    );
+    let expected = "public|orders|table|root
+public|named|view|root
+public|total|materialized view|root
+public|root
+id|bigint||not null|
+Who|text|||
+price|numeric|||
+at|timestamp with time zone|||
+Who|text|||
+dev
+named|VIEW
+orders|BASE TABLE
+total|MATERIALIZED VIEW
+id|bigint|
+Who|text|
+price|numeric|2
+at|timestamp with time zone|
+id
+0
+public
+";
+    assert_eq!(text(&told.stdout).replace("\n\n", "\n"), expected, "{}", text(&told.stderr));
+    let wrong = server.psql("SELECT * FROM information_schema.nothing;");
+    assert!(text(&wrong.stderr).contains("information_schema.nothing does not exist"), "{}", text(&wrong.stderr));
+}

@@ -41,14 +41,16 @@ mod text;
 pub use arrow;
 pub use control::{JobControl, SavepointPlace};
 pub use durable::DataSettings;
-pub use eddyline_catalog::sql_type;
+pub use eddyline_catalog::{self as catalog, sql_type};
 pub use eddyline_changes::{ChangeBatch, Epoch, RowKind, Watermark};
 pub use eddyline_connectors::changelog::row_kinds;
 pub use eddyline_connectors::{self as connectors, Clock, Registry};
 pub use eddyline_planner::{
     Dialect, PlannedJob, Presentation, Split, SqlError, TextPosition, parse, parse_in, split, statement,
 };
-pub use eddyline_planner::{Parameter, ParameterValue, with_constants, with_parameters};
+pub use eddyline_planner::{
+    Parameter, ParameterValue, SystemRelation, with_constants, with_parameters, with_relations,
+};
 pub use eddyline_runtime::{JobMetrics, OperatorMetrics, SavepointMade};
 pub use engine::{Engine, EngineConfig};
 pub use error::NOBODY_READS;

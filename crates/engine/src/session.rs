@@ -573,6 +573,23 @@ impl Session {
         show::checkpoints(&self.engine, location, job)
     }
 
+    /// The columns of a view.
+    ///
+    /// # Errors
+    /// An unknown name; a view whose query no longer holds.
+    pub fn columns_of_view(&self, name: &str) -> Result<SchemaRef, SqlError> {
+        let sql = format!("SELECT * FROM `{}`", name.replace('`', "``"));
+        let statements = eddyline_planner::parse(&sql)?;
+        let Some(StatementKind::Select(query)) = statements.into_iter().next().map(|s| s.kind) else {
+            return Err(SqlError::new(SqlError::INTERNAL, "a SELECT does not parse"));
+        };
+        let options = self.planner_options();
+        let planner = self.planner(&self.catalog, &options);
+        // A place in a made-up text says nothing to the user.
+        let bound = planner.bind_query(&query).map_err(|e| SqlError { position: None, ..e })?;
+        Ok(Arc::new(bound.schema().as_arrow().clone()))
+    }
+
     /// The columns of a table or view, as DESCRIBE lists them.
     ///
     /// # Errors
@@ -581,18 +598,7 @@ impl Session {
         match self.catalog.object(name).map_err(from_catalog)? {
             Object::Table(table) => Ok(show::describe_table(table)),
             Object::MaterializedView(view) => Ok(show::describe_table(&view.table)),
-            Object::View(_) => {
-                let sql = format!("SELECT * FROM `{}`", name.replace('`', "``"));
-                let statements = eddyline_planner::parse(&sql)?;
-                let Some(StatementKind::Select(query)) = statements.into_iter().next().map(|s| s.kind) else {
-                    return Err(SqlError::new(SqlError::INTERNAL, "a SELECT does not parse"));
-                };
-                let options = self.planner_options();
-                let planner = self.planner(&self.catalog, &options);
-                // A place in a made-up text says nothing to the user.
-                let bound = planner.bind_query(&query).map_err(|e| SqlError { position: None, ..e })?;
-                Ok(show::describe_columns(&Arc::new(bound.schema().as_arrow().clone())))
-            }
+            Object::View(_) => Ok(show::describe_columns(&self.columns_of_view(name)?)),
         }
     }
 }

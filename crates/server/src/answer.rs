@@ -2,9 +2,12 @@
 
 use crate::copy::{Copy, Reader};
 use crate::rows::Rows;
+use crate::system;
 use crate::variables::{SERVER_VERSION, Variables};
 use eddyline_engine::statement::{Statement, StatementKind};
-use eddyline_engine::{JobEvent, Listing, Outcome, RunningJob, ScriptError, Session, SqlError, with_constants};
+use eddyline_engine::{
+    JobEvent, Listing, Outcome, RunningJob, ScriptError, Session, SqlError, with_constants, with_relations,
+};
 use std::time::Duration;
 
 /// The database that there is.
@@ -48,8 +51,12 @@ pub(crate) struct Constants<'a> {
 
 impl Constants<'_> {
     /// The statement with answers in the place of functions of the session.
-    pub(crate) fn put_into(&self, session: &Session, statement: &Statement) -> Statement {
-        with_constants(statement, &|function, argument| self.value(session, function, argument))
+    ///
+    /// # Errors
+    /// A relation of `pg_catalog` or `information_schema` that there is not.
+    pub(crate) fn put_into(&self, session: &Session, statement: &Statement) -> Result<Statement, SqlError> {
+        let statement = with_constants(statement, &|function, argument| self.value(session, function, argument));
+        with_relations(&statement, &|schema, name| system::relation(session, DATABASE, schema, name))
     }
 
     fn value(&self, session: &Session, function: &str, argument: Option<&str>) -> Option<String> {
@@ -75,7 +82,7 @@ pub(crate) fn execute(
     statement: &Statement,
     constants: &Constants<'_>,
 ) -> Result<(Answer, Vec<String>), SqlError> {
-    let statement = constants.put_into(session, statement);
+    let statement = constants.put_into(session, statement)?;
     let verb = verb(&statement);
     let outcome = session.execute(&statement).map_err(ScriptError::into_error)?;
     Ok(match outcome {

@@ -495,7 +495,7 @@ impl Executor {
         let schema = match command {
             Command::Sql(statement) => {
                 let constants = answer::Constants { user: &self.user, variables: &self.variables };
-                let statement = constants.put_into(&self.session, statement);
+                let statement = constants.put_into(&self.session, statement).map_err(|e| source.place(&e))?;
                 self.session.result_schema(&statement).map_err(|e| source.place(&e))?
             }
             Command::Show(name) => Some(answer::one_text(name, String::new()).rows.schema()),

@@ -27,6 +27,7 @@ mod out;
 mod report;
 mod rows;
 mod server;
+mod system;
 mod timer;
 mod values;
 mod variables;

@@ -79,6 +79,13 @@ pub(crate) fn external(error: SqlError) -> DataFusionError {
 
 impl ContextProvider for Context<'_, '_> {
     fn get_table_source(&self, name: TableReference) -> datafusion_common::Result<Arc<dyn TableSource>> {
+        if let Some(schema @ ("pg_catalog" | "information_schema")) = name.schema() {
+            let message = format!("relation {schema}.{} does not exist here", name.table());
+            return Err(external(
+                SqlError::new(SqlError::UNDEFINED_TABLE, message)
+                    .with_hint("the server answers it; SHOW TABLES lists tables"),
+            ));
+        }
         match self.planner.catalog.object(name.table()) {
             Ok(Object::Table(table)) => Ok(Arc::new(CatalogTable::new(table.clone()))),
             Ok(Object::View(view)) => self.view(view),

@@ -8,6 +8,7 @@
 
 mod constants;
 mod infer;
+mod relations;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,8 @@ use arrow::datatypes::DataType;
 pub use constants::with_constants;
 use eddyline_catalog::Catalog;
 use infer::Inference;
+pub(crate) use relations::unqualified;
+pub use relations::{SystemRelation, with_relations};
 use sqlparser::ast::{CastKind, Expr, LimitClause, Offset, Query, UnaryOperator, Value, VisitMut, VisitorMut};
 use sqlparser::tokenizer::Span;
 use std::collections::BTreeSet;

@@ -155,6 +155,9 @@ fn infix(parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr
     if word(negated, "BETWEEN") && (word(negated + 1, "SYMMETRIC") || word(negated + 1, "ASYMMETRIC")) {
         return Some(between(parser, left, negated == 1, precedence));
     }
+    if word(0, "OPERATOR") && parser.peek_nth_token_ref(1).token == Token::LParen {
+        return Some(named_operator(parser, left, precedence));
+    }
     let negated = usize::from(word(1, "NOT"));
     if word(0, "IS") && word(1 + negated, "JSON") {
         return Some(Ok(json::is_json(parser, left, negated == 1)));
@@ -164,6 +167,27 @@ fn infix(parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr
         return Some(distinct_from(parser, left, negated == 1, precedence));
     }
     None
+}
+
+/// `x OPERATOR(pg_catalog.~) y`.
+fn named_operator(parser: &mut Parser, left: &Expr, precedence: u8) -> Result<Expr, ParserError> {
+    (0..2).for_each(|_| parser.advance_token());
+    if is_word(&parser.peek_token_ref().token, "pg_catalog") {
+        parser.advance_token();
+        parser.expect_token(&Token::Period)?;
+    }
+    let token = parser.next_token();
+    let op = match token.token {
+        Token::Tilde => BinaryOperator::PGRegexMatch,
+        Token::TildeAsterisk => BinaryOperator::PGRegexIMatch,
+        Token::ExclamationMarkTilde => BinaryOperator::PGRegexNotMatch,
+        Token::ExclamationMarkTildeAsterisk => BinaryOperator::PGRegexNotIMatch,
+        Token::Eq => BinaryOperator::Eq,
+        _ => return parser.expected("one of the operators ~, ~*, !~, !~*, =", token),
+    };
+    parser.expect_token(&Token::RParen)?;
+    let (left, right) = (Box::new(left.clone()), Box::new(parser.parse_subexpr(precedence)?));
+    Ok(Expr::BinaryOp { left, op, right })
 }
 
 /// `x IS [NOT] DISTINCT FROM y` behind FROM. The parser's own would take `y AND z` for the right side.

@@ -4,6 +4,7 @@ use super::dialect::{call, string_of};
 use super::windows::located;
 use super::{clocks, interval, literals, patterns, windows};
 use crate::SqlError;
+use crate::parameters::unqualified;
 use sqlparser::ast::{
     AccessExpr, BinaryOperator, CeilFloorKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, Ident, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString, Value,
@@ -82,6 +83,9 @@ impl VisitorMut for Normaliser {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        if let TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } = factor {
+            unqualified(name);
+        }
         flow(windows::normalise(factor).and_then(|()| check_table(factor)))
     }
 
@@ -92,11 +96,17 @@ impl VisitorMut for Normaliser {
 
 fn unqualify(relation: &mut ObjectName) -> Result<(), SqlError> {
     let parts: Vec<Ident> = relation.0.iter().filter_map(|p| p.as_ident().cloned()).collect();
-    if parts.len() > 1 {
+    let of_system = parts.iter().rev().nth(1).is_some_and(|schema| is_system(&schema.value));
+    if parts.len() > 1 && !of_system {
         let name = simple_name(&parts).map_err(|e| located(e, relation.span()))?;
         *relation = ObjectName::from(vec![name.clone()]);
     }
     Ok(())
+}
+
+/// The schemas whose relations the session answers.
+fn is_system(schema: &str) -> bool {
+    schema.eq_ignore_ascii_case("pg_catalog") || schema.eq_ignore_ascii_case("information_schema")
 }
 
 fn refused(what: &str) -> SqlError {
@@ -205,7 +215,13 @@ fn one_form(expr: &mut Expr) -> Result<(), SqlError> {
             clocks::word(expr);
             Ok(())
         }
-        Expr::Function(_) => {
+        Expr::Collate { expr: inner, .. } => {
+            // There is one order of texts.
+            *expr = std::mem::replace(inner.as_mut(), Expr::Value(Value::Null.into()));
+            Ok(())
+        }
+        Expr::Function(call) => {
+            unqualified(&mut call.name);
             clocks::function(expr)?;
             match expr {
                 Expr::Function(function) => unit_argument(function),

@@ -196,11 +196,15 @@ impl Reader<'_, '_> {
         }
         let name = word.value.to_ascii_uppercase();
         self.parser.advance_token();
+        if name == "PG_CATALOG" && self.parser.consume_token(&Token::Period) {
+            return self.read_prefix();
+        }
         let arrow = match name.as_str() {
             "BOOLEAN" | "BOOL" => DataType::Boolean,
             "TINYINT" => DataType::Int8,
             "SMALLINT" | "INT2" => DataType::Int16,
             "INT" | "INTEGER" | "INT4" => DataType::Int32,
+            "OID" if self.dialect == Dialect::Postgres => DataType::Int64,
             "BIGINT" | "INT8" => DataType::Int64,
             "FLOAT" if self.dialect == Dialect::Postgres => DataType::Float64,
             "FLOAT" | "REAL" | "FLOAT4" => DataType::Float32,
@@ -218,7 +222,11 @@ impl Reader<'_, '_> {
                 .map_err(|e| pack(e, at))?
             }
             "STRING" | "TEXT" => DataType::Utf8,
-            "JSON" | "JSONB" | "UUID" | "NAME" if self.dialect == Dialect::Postgres => DataType::Utf8,
+            "JSON" | "JSONB" | "UUID" | "NAME" | "REGTYPE" | "REGCLASS" | "REGNAMESPACE" | "REGPROC" | "REGROLE"
+                if self.dialect == Dialect::Postgres =>
+            {
+                DataType::Utf8
+            }
             "CHAR" | "CHARACTER" | "VARCHAR" => return self.text(&name, at),
             "BYTES" | "BYTEA" => DataType::Binary,
             "BINARY" | "VARBINARY" => {
