@@ -132,7 +132,8 @@ pub struct RowsFact {
     pub part: String,
     /// Their columns: from one of those that are kept to before another.
     pub columns: (usize, usize),
-    /// How they are stored: `side` and `appended side` of a join, `partitions`, `last` and `list` of a key.
+    /// How they are stored: `side` and `appended side` of a join, `partitions`, `last` and `list` of a key, `copies` of two inputs, `timed` by when
+    /// they are there (`timed by 2`: dealt out by the first two columns); `windows` and `slices`: the columns are aggregates.
     pub form: String,
     /// The columns by which they are kept.
     pub by: Vec<usize>,

@@ -338,6 +338,20 @@ impl Harness {
         store(&self.backend, self.groups, self.shard)
     }
 
+    /// All that is stored below the hot sets, by full keys, in order.
+    ///
+    /// # Panics
+    /// The backend cannot be read, which one in memory always can.
+    pub fn entries(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut entries = Vec::new();
+        let scanned = self.backend.scan(&[], &[0xff; 12], &mut |key, value| {
+            entries.push((key.to_vec(), value.to_vec()));
+            Ok(())
+        });
+        scanned.expect("memory can be read");
+        entries
+    }
+
     /// Number of entries that are stored below the hot sets.
     pub fn stored(&self) -> usize {
         self.backend.len()

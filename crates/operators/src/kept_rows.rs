@@ -1,7 +1,7 @@
 //! The rows that operators keep as they are, for whoever looks at their stored state from outside: both sides of a join, the rows of
-//! Top-N and OVER, the last rows of keys.
+//! Top-N and OVER, the last rows of keys, of both inputs of a set operation, of conditions on the time now.
 
-use crate::{OperatorError, join, keyed_rows, partitions};
+use crate::{OperatorError, join, keyed_rows, partitions, set_operation, temporal_filter};
 use arrow::array::{ArrayRef, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
@@ -11,7 +11,7 @@ use eddyline_state::Store;
 /// Rows that an operator keeps.
 #[derive(Debug, Clone)]
 pub struct KeptRows {
-    /// Their columns.
+    /// Their columns; of [`RowsForm::Timed`] those that are kept.
     pub schema: SchemaRef,
     /// How they are stored.
     pub form: RowsForm,
@@ -47,6 +47,12 @@ impl KeptRows {
             }
             RowsForm::Last { key } => keyed_rows::read_last(key, &self.schema, store, &mut repeated),
             RowsForm::List { key } => keyed_rows::read_lists(key, &self.schema, store, &mut repeated),
+            RowsForm::Copies { side } => set_operation::read_copies(*side, &self.schema, store, &mut repeated),
+            RowsForm::Timed { by, .. } => temporal_filter::read_rows(by.is_some(), &self.schema, store, &mut repeated),
+            RowsForm::Slices { .. } => {
+                let message = "aggregates of windows are no rows".into();
+                Err(OperatorError::Spec { operator: "STATE", message })
+            }
         }
     }
 }

@@ -22,7 +22,7 @@
 //! | `window_aggregate` | GROUP BY over windows |
 //!
 //! Beside the rooms: `aggregation` (what the two aggregates share), `columns_read`, `event_time`, `keyed_rows` (rows by a
-//! key), `layout` (what is kept and what bounds it), `partitions` (rows in order, by partition), `row_list` (numbers of rows, of
+//! key), `layout` (what is kept and what bounds it), `migration` (state of a query that was changed), `partitions` (rows in order, by partition), `row_list` (numbers of rows, of
 //! which most lists have one), `slots_by_time` (what a watermark lets go), and behind the feature `harness` what drives a
 //! room in tests.
 
@@ -43,6 +43,7 @@ mod join;
 mod kept_rows;
 mod keyed_rows;
 mod layout;
+mod migration;
 mod over;
 mod partitions;
 mod row_list;
@@ -59,9 +60,11 @@ mod window_assign;
 pub use build::build;
 pub use context::{Context, Rejected};
 pub use error::OperatorError;
-pub use group_aggregate::{AccumulatorSource, GroupMigration, GroupMigrationSpec, KeptGroups, MigratedEntry};
+pub use group_aggregate::{AccumulatorSource, AggregateMigrationSpec, KeptGroups};
 pub use kept_rows::KeptRows;
 pub use layout::{Bound, Layout, TEXT_BYTES, TableLayout, layouts, ttl_of};
+pub use migration::{MigratedEntry, Migration, MigrationSpec, RowsMigrationSpec};
+pub use window_aggregate::KeptSlices;
 
 use eddyline_changes::{ChangeBatch, Watermark};
 use eddyline_state::Table;

@@ -77,6 +77,23 @@ pub enum RowsForm {
         /// The key.
         key: Vec<usize>,
     },
+    /// With how often each of two inputs has them.
+    Copies {
+        /// 0: left, 1: right.
+        side: usize,
+    },
+    /// By the time in which they are there.
+    Timed {
+        /// The columns that are kept, in their order.
+        columns: Vec<usize>,
+        /// How many of them, the first, deal rows out; `None`: rows stay on their shard.
+        by: Option<usize>,
+    },
+    /// Not rows, but aggregates by the slice of time to which they belong, and keys.
+    Slices {
+        /// A window is one slice.
+        are_windows: bool,
+    },
 }
 
 /// A column of what an operator keeps.
@@ -319,6 +336,17 @@ impl Texts<'_> {
             }
             OperatorSpec::ChangelogNormalize(spec) => all(RowsForm::Last { key: spec.key.clone() }),
             OperatorSpec::SinkMaterialize(spec) => all(RowsForm::List { key: spec.key.clone() }),
+            OperatorSpec::SetOperation(_) => {
+                let of = |side, part, columns| RowsOrigin { part, columns, form: RowsForm::Copies { side } };
+                vec![of(0, "left", 0..width(0)), of(1, "right", width(0)..width(0) + width(1))]
+            }
+            OperatorSpec::TemporalFilter(spec) => {
+                all(RowsForm::Timed { columns: spec.stored(), by: spec.by.as_ref().map(Vec::len) })
+            }
+            OperatorSpec::WindowAggregate(spec) if spec.phase != AggregatePhase::Local => {
+                let are_windows = spec.window.slice_ms() == spec.window.size_ms();
+                vec![RowsOrigin { part: "", columns: 0..spec.calls.len(), form: RowsForm::Slices { are_windows } }]
+            }
             _ => Vec::new(),
         }
     }

@@ -110,6 +110,12 @@ impl fmt::Debug for TemporalFilterSpec {
 }
 
 impl TemporalFilterSpec {
+    /// The columns that are kept of a row, in their order: those by which rows are dealt out, then the others that are put out.
+    pub fn stored(&self) -> Vec<usize> {
+        let by = self.by.as_deref().unwrap_or_default();
+        by.iter().chain(self.output.iter().filter(|c| !by.contains(c))).copied().collect()
+    }
+
     /// The output schema over `input`.
     pub fn output_schema(&self, input: &Schema) -> SchemaRef {
         Arc::new(Schema::new(self.output.iter().map(|c| input.fields()[*c].clone()).collect::<Vec<_>>()))

@@ -4,7 +4,8 @@
 //! are kept by the same keys, whatever else the query computes of them. So what was kept stays valid, and:
 //!
 //! - **kept**: place, columns and types are the same.
-//! - **migrated**: a grouped aggregate whose keys or arguments have wider types now, or that computes other aggregates. Those that follow from
+//! - **migrated**: rows that are kept as they are, of which columns have wider types now; an aggregate of groups or windows whose keys or arguments
+//!   have wider types, or that computes other aggregates. Those that follow from
 //!   what was kept (COUNT(*) from the number of rows, COUNT and AVG from SUM) are exact. Others count from here on, which is only possible
 //!   where nothing is taken back, and is told as a loss.
 //! - **rebuilt**: it begins empty, and knows the rows from here on. So does everything that reads from it.
@@ -14,9 +15,9 @@
 //! An operator that begins empty behind one that does not would be told to take back rows that it never had. That is
 //! refused, whatever is allowed.
 
-use crate::alter_columns::{migration, widened};
+use crate::alter_columns::{Computed, migration, rows_migration, widened};
 use eddyline_checkpoint::{ColumnFact, Manifest, OperatorFact, StateFact};
-use eddyline_operators::GroupMigrationSpec;
+use eddyline_operators::MigrationSpec;
 use eddyline_plan::{AggregatePhase, ChangeMode, Dataflow, NodeId, OperatorSpec, StateOrigin, state_origins};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -64,7 +65,7 @@ pub struct Alteration {
 #[derive(Debug, Clone)]
 pub(crate) struct Move {
     pub(crate) to: u64,
-    pub(crate) migration: Option<Box<GroupMigrationSpec>>,
+    pub(crate) migration: Option<Box<MigrationSpec>>,
 }
 
 impl Alteration {
@@ -285,7 +286,7 @@ impl Judging<'_> {
         new: &New,
         old: &StateFact,
         below: &Empty,
-    ) -> Result<(Option<Box<GroupMigrationSpec>>, String, bool), String> {
+    ) -> Result<(Option<Box<MigrationSpec>>, String, bool), String> {
         if let Some(missing) = &below.missing {
             return Err(format!("{missing}, from which it reads, begins empty"));
         }
@@ -296,11 +297,24 @@ impl Judging<'_> {
             return Ok((None, String::new(), false));
         }
         let node = &self.dataflow.nodes()[new.origin.node];
-        let spec = match &node.spec {
-            OperatorSpec::GroupAggregate(spec) if spec.phase != AggregatePhase::Distinct => spec,
-            _ => return Err(difference(old, &new.fact)),
+        let computed = match &node.spec {
+            OperatorSpec::GroupAggregate(spec) if spec.phase != AggregatePhase::Distinct => {
+                Some(Computed { calls: &spec.calls, append_only: spec.append_only, has_slices: false })
+            }
+            OperatorSpec::WindowAggregate(spec) => {
+                Some(Computed { calls: &spec.calls, append_only: spec.append_only, has_slices: true })
+            }
+            _ => None,
         };
-        let migration = migration(spec, old, &new.fact, &new.origin)?;
+        let Some(computed) = computed else {
+            let are_kept = !new.origin.rows.is_empty() && old.keys == new.fact.keys;
+            if !are_kept || !texts(&old.kept).eq(texts(&new.fact.kept)) {
+                return Err(difference(old, &new.fact));
+            }
+            let migration = rows_migration(old, &new.fact, &new.origin)?;
+            return Ok((Some(Box::new(migration.spec)), migration.told.join("; "), migration.loses));
+        };
+        let migration = migration(&computed, old, &new.fact, &new.origin)?;
         let mut parts = widened(old, &new.fact);
         parts.extend(migration.told);
         Ok((Some(Box::new(migration.spec)), parts.join("; "), migration.loses))

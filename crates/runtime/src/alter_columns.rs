@@ -1,12 +1,9 @@
-//! Columns of state, as a manifest names them; and how the columns of a grouped aggregate become those of another.
+//! Columns of state, as a manifest names them; and how those of an operator become those of another.
 
 use arrow::datatypes::DataType;
 use eddyline_checkpoint::{CallFact, ColumnFact, ListFact, RowsFact, StateFact};
-use eddyline_operators::{AccumulatorSource, GroupMigrationSpec};
-use eddyline_plan::{
-    AggregateCall, GroupAggregateSpec, KeptColumn, OrderColumn, RowsForm, RowsOrigin, StateOrigin, ValueList,
-    ValueOrder,
-};
+use eddyline_operators::{AccumulatorSource, AggregateMigrationSpec, MigrationSpec, RowsMigrationSpec};
+use eddyline_plan::{AggregateCall, KeptColumn, OrderColumn, RowsForm, RowsOrigin, StateOrigin, ValueList, ValueOrder};
 
 /// What an operator keeps, for a manifest.
 pub(crate) fn fact(origin: &StateOrigin) -> StateFact {
@@ -21,6 +18,7 @@ pub(crate) fn fact(origin: &StateOrigin) -> StateFact {
 }
 
 fn rows_fact(rows: &RowsOrigin) -> RowsFact {
+    let timed;
     let (form, by, order) = match &rows.form {
         RowsForm::Side { keys, append_only, .. } => {
             (if *append_only { APPENDED_SIDE } else { SIDE }, keys.clone(), Vec::new())
@@ -31,6 +29,12 @@ fn rows_fact(rows: &RowsOrigin) -> RowsFact {
         }
         RowsForm::Last { key } => (LAST, key.clone(), Vec::new()),
         RowsForm::List { key } => (LIST, key.clone(), Vec::new()),
+        RowsForm::Copies { .. } => (COPIES, Vec::new(), Vec::new()),
+        RowsForm::Timed { columns, by } => {
+            timed = by.map_or_else(|| TIMED.to_owned(), |by| format!("{TIMED_BY}{by}"));
+            (timed.as_str(), columns.clone(), Vec::new())
+        }
+        RowsForm::Slices { are_windows } => (if *are_windows { WINDOWS } else { SLICES }, Vec::new(), Vec::new()),
     };
     let columns = (rows.columns.start, rows.columns.end);
     RowsFact { part: rows.part.to_owned(), columns, form: form.to_owned(), by, order }
@@ -57,7 +61,14 @@ pub(crate) fn rows_form(fact: &RowsFact) -> Option<RowsForm> {
         }
         LAST => RowsForm::Last { key: by },
         LIST => RowsForm::List { key: by },
-        _ => return None,
+        COPIES => RowsForm::Copies { side },
+        TIMED => RowsForm::Timed { columns: by, by: None },
+        WINDOWS => RowsForm::Slices { are_windows: true },
+        SLICES => RowsForm::Slices { are_windows: false },
+        timed => {
+            let dealt = timed.strip_prefix(TIMED_BY)?.parse().ok()?;
+            RowsForm::Timed { columns: by, by: Some(dealt) }
+        }
     })
 }
 
@@ -66,6 +77,11 @@ const APPENDED_SIDE: &str = "appended side";
 const PARTITIONS: &str = "partitions";
 const LAST: &str = "last";
 const LIST: &str = "list";
+const COPIES: &str = "copies";
+const TIMED: &str = "timed";
+const TIMED_BY: &str = "timed by ";
+const WINDOWS: &str = "windows";
+const SLICES: &str = "slices";
 
 fn column(kept: &KeptColumn) -> ColumnFact {
     let call = kept.call.as_ref().map(|call| CallFact {
@@ -109,18 +125,46 @@ pub(crate) fn call(column: &ColumnFact) -> Option<AggregateCall> {
     })
 }
 
-/// How a grouped aggregate goes on.
+/// How an operator goes on.
 pub(crate) struct Migration {
-    pub(crate) spec: GroupMigrationSpec,
+    pub(crate) spec: MigrationSpec,
     /// What becomes of which column.
     pub(crate) told: Vec<String>,
     /// Something is lost, or counts from here on.
     pub(crate) loses: bool,
 }
 
-/// How the state of a grouped aggregate of the same groups becomes that of another. `Err`: why it cannot.
+/// What a grouped or windowed aggregate computes now.
+pub(crate) struct Computed<'a> {
+    pub(crate) calls: &'a [AggregateCall],
+    pub(crate) append_only: bool,
+    pub(crate) has_slices: bool,
+}
+
+/// How kept rows go on with wider columns. `Err`: why they cannot.
+pub(crate) fn rows_migration(old: &StateFact, new: &StateFact, origin: &StateOrigin) -> Result<Migration, String> {
+    let unreadable = || "the types of what was kept cannot be read".to_owned();
+    let was: Vec<DataType> =
+        old.kept.iter().map(|k| k.data_type.parse().ok()).collect::<Option<_>>().ok_or_else(unreadable)?;
+    let is: Vec<DataType> = origin.kept.iter().map(|k| k.data_type.clone()).collect();
+    let mut told = Vec::new();
+    for (column, (from, to)) in new.kept.iter().zip(was.iter().zip(&is)).filter(|(_, (from, to))| from != to) {
+        if !is_wider(from, to) {
+            return Err(format!("{} was {from} and is {to}", column.text));
+        }
+        told.push(format!("{} from {from} to {to}", column.text));
+    }
+    let rows = |rows: &RowsOrigin| {
+        let types = [&was, &is].map(|types| types[rows.columns.clone()].to_vec());
+        RowsMigrationSpec { form: rows.form.clone(), types }
+    };
+    told.dedup();
+    Ok(Migration { spec: MigrationSpec::Rows(origin.rows.iter().map(rows).collect()), told, loses: false })
+}
+
+/// How the state of an aggregate of the same groups becomes that of another. `Err`: why it cannot.
 pub(crate) fn migration(
-    spec: &GroupAggregateSpec,
+    spec: &Computed<'_>,
     old: &StateFact,
     new: &StateFact,
     origin: &StateOrigin,
@@ -137,7 +181,7 @@ pub(crate) fn migration(
     }
     same_distinct(old, new)?;
     let (mut sources, mut told, mut loses) = (Vec::new(), Vec::new(), false);
-    for (column, call) in new.kept.iter().zip(&spec.calls) {
+    for (column, call) in new.kept.iter().zip(spec.calls) {
         let source = source_of(column, call, old, &calls, spec.append_only)?;
         match source {
             AccumulatorSource::Nothing if !spec.append_only => {
@@ -164,9 +208,10 @@ pub(crate) fn migration(
         told.push(format!("{} is dropped", gone.text));
     }
     let keys = [old_keys, new_keys];
-    let (old, new) = (calls, spec.calls.clone());
-    let spec = GroupMigrationSpec { keys, old, new, sources, append_only: spec.append_only };
-    Ok(Migration { spec, told, loses })
+    let (old, new) = (calls, spec.calls.to_vec());
+    let Computed { append_only, has_slices, .. } = *spec;
+    let spec = AggregateMigrationSpec { keys, old, new, sources, append_only, has_slices };
+    Ok(Migration { spec: MigrationSpec::Aggregates(spec), told, loses })
 }
 
 /// Values of DISTINCT aggregates are counted beside the groups, by the number of the aggregate: they must be the same ones.

@@ -3,20 +3,21 @@
 //! A [`Picture`] is one checkpoint, or a savepoint. The files of a checkpoint are brought (linked, where that can be) into a directory of
 //! their own first, so that it does not matter when the job deletes them. Nothing of the job's is written.
 //!
-//! A manifest says of every operator what it keeps, with types, so the query of the job need not be known. Grouped aggregates can be
-//! read, and what joins, Top-N, OVER and tables by a key keep of rows.
+//! A manifest says of every operator what it keeps, with types, so the query of the job need not be known. Aggregates of groups and windows
+//! can be read, and what all others keep of rows.
 
 use crate::alter_columns::{call, rows_form};
 use crate::settings::open_named;
 use crate::{RuntimeError, recovery};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use eddyline_changes::KeyGroups;
 use eddyline_checkpoint::{
     CheckpointError, CheckpointId, CheckpointStore, ColumnFact, Found, Manifest, OperatorFact, Place, RowsFact,
     Savepoint, StateFact,
 };
-use eddyline_operators::{KeptGroups, KeptRows, OperatorError};
+use eddyline_operators::{KeptGroups, KeptRows, KeptSlices, OperatorError};
+use eddyline_plan::{AggregateCall, RowsForm};
 use eddyline_state::{Backend, EntriesReader, MemoryBackend, StateError, Store, Write};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +53,7 @@ pub struct KeptTable {
 enum Kept {
     Groups(KeptGroups),
     Rows(KeptRows),
+    Slices(KeptSlices),
 }
 
 /// A table, and how it may be called.
@@ -232,6 +234,7 @@ impl Picture {
         let read = match &table.kept {
             Kept::Groups(groups) => groups.read(&store, &mut hand_over),
             Kept::Rows(rows) => rows.read(&store, &mut hand_over),
+            Kept::Slices(slices) => slices.read(&store, &mut hand_over),
         };
         match failure {
             Some(failure) => Err(failure),
@@ -279,26 +282,61 @@ fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch, Oper
 
 /// The columns of a grouped aggregate, and how it keeps them; `None` of other operators.
 fn kept_groups(operator: &OperatorFact) -> Option<(SchemaRef, KeptGroups)> {
-    let StateFact { keys, kept, form, .. } = operator.state.as_ref()?;
-    let append_only =
-        ["Single", "Global"].iter().find_map(|phase| form.strip_prefix(phase)?.strip_prefix(", append-only "))?;
+    let state = operator.state.as_ref()?;
     if !operator.name.starts_with("GroupAggregate ") {
         return None;
     }
-    let append_only = append_only.parse().ok()?;
-    let types: Vec<DataType> = keys.iter().map(|k| k.data_type.parse().ok()).collect::<Option<_>>()?;
-    let calls = kept.iter().map(call).collect::<Option<Vec<_>>>()?;
+    let Aggregates { keys, calls, append_only } = aggregates(state)?;
     let results = calls.iter().map(|call| call.return_type.clone());
-    let schema = named(keys.iter().chain(kept).zip(types.iter().cloned().chain(results)));
-    Some((schema, KeptGroups { keys: types, calls, append_only }))
+    let schema = named(state.keys.iter().chain(&state.kept).zip(keys.iter().cloned().chain(results)));
+    Some((schema, KeptGroups { keys, calls, append_only }))
+}
+
+struct Aggregates {
+    /// Types of the key.
+    keys: Vec<DataType>,
+    calls: Vec<AggregateCall>,
+    append_only: bool,
+}
+
+/// What is computed of groups or windows, where it is kept as results follow from it.
+fn aggregates(state: &StateFact) -> Option<Aggregates> {
+    let StateFact { keys, kept, form, .. } = state;
+    let append_only =
+        ["Single", "Global"].iter().find_map(|phase| form.strip_prefix(phase)?.strip_prefix(", append-only "))?;
+    Some(Aggregates {
+        keys: keys.iter().map(|k| k.data_type.parse().ok()).collect::<Option<_>>()?,
+        calls: kept.iter().map(call).collect::<Option<_>>()?,
+        append_only: append_only.parse().ok()?,
+    })
+}
+
+/// What an operator keeps by slices of time: when they begin, keys and aggregates.
+fn kept_slices(state: &StateFact, are_windows: bool) -> Option<(SchemaRef, Kept)> {
+    let Aggregates { keys, calls, append_only } = aggregates(state)?;
+    let slices = KeptSlices { keys, calls, append_only, are_windows };
+    let begin = ColumnFact { text: "slice".into(), data_type: String::new(), call: None };
+    let shown = slices.shown().map(|call| (&state.kept[call], slices.calls[call].return_type.clone()));
+    let keys = state.keys.iter().zip(slices.keys.iter().cloned());
+    let first = (&begin, DataType::Timestamp(TimeUnit::Millisecond, None));
+    let schema = named(std::iter::once(first).chain(keys).chain(shown));
+    Some((schema, Kept::Slices(slices)))
 }
 
 /// Rows that an operator keeps, and which; `None` where it is not known how.
 fn kept_rows<'a>(state: &StateFact, rows: &'a RowsFact) -> Option<(&'a str, SchemaRef, Kept)> {
-    let columns = state.kept.get(rows.columns.0..rows.columns.1)?;
+    let form = rows_form(rows)?;
+    if let RowsForm::Slices { are_windows } = form {
+        let (schema, kept) = kept_slices(state, are_windows)?;
+        return Some((&rows.part, schema, kept));
+    }
+    let mut columns: Vec<&ColumnFact> = state.kept.get(rows.columns.0..rows.columns.1)?.iter().collect();
+    if let RowsForm::Timed { columns: kept, .. } = &form {
+        columns = kept.iter().map(|column| columns.get(*column).copied()).collect::<Option<_>>()?;
+    }
     let types = columns.iter().map(|c| c.data_type.parse().ok()).collect::<Option<Vec<DataType>>>()?;
-    let schema = named(columns.iter().zip(types));
-    Some((&rows.part, schema.clone(), Kept::Rows(KeptRows { schema, form: rows_form(rows)? })))
+    let schema = named(columns.into_iter().zip(types));
+    Some((&rows.part, schema.clone(), Kept::Rows(KeptRows { schema, form })))
 }
 
 /// Columns under their texts; a number tells equal ones apart.

@@ -2,7 +2,7 @@
 
 use crate::alter::Alteration;
 use eddyline_changes::{KeyGroup, KeyGroups};
-use eddyline_operators::{GroupMigration, OperatorError};
+use eddyline_operators::{Migration, OperatorError};
 use eddyline_state::{StateError, TableId};
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(crate) type Routed = (usize, Vec<u8>, Vec<u8>);
 /// Knows where entries go.
 pub(crate) struct Router<'a> {
     altered: &'a Alteration,
-    migrations: BTreeMap<u64, GroupMigration>,
+    migrations: BTreeMap<u64, Migration>,
     groups: KeyGroups,
 }
 
@@ -26,7 +26,7 @@ impl<'a> Router<'a> {
         let mut migrations = BTreeMap::new();
         for (operator, to) in &altered.moves {
             if let Some(spec) = &to.migration {
-                let migration = GroupMigration::new(spec.as_ref().clone(), groups).map_err(misfit)?;
+                let migration = Migration::new(spec.as_ref().clone(), groups).map_err(misfit)?;
                 migrations.insert(*operator, migration);
             }
         }

@@ -272,6 +272,11 @@ impl Store {
         table | BY_LEAD
     }
 
+    /// What stands before a key whose lead has so many bytes, in a table [by lead](Self::by_lead).
+    pub fn lead_length(lead_bytes: usize) -> [u8; 2] {
+        length_of(lead_bytes)
+    }
+
     /// The full key of `key`, the first `lead_bytes` bytes of which are its lead, in a table [by lead](Self::by_lead).
     pub fn led_key(&self, table: TableId, group: KeyGroup, lead_bytes: usize, key: &[u8]) -> Vec<u8> {
         debug_assert!(table & BY_LEAD != 0);

@@ -55,7 +55,7 @@ fn run_until(place: &Path, job: &str, args: &[&str], rows: u64, wanted: &[&str],
     let mut events = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let mut seen = Vec::new();
     while !seen.last().is_some_and(|event: &String| event.contains(&format!("\"rows_in\":{rows},"))) {
-        let Some(event) = events.next() else { panic!("it ended before it had read {rows} rows: {seen:?}") };
+        let Some(event) = events.next() else { panic!("it ended before it had read {rows} rows: {:?}", seen.last()) };
         seen.push(event.expect("a line"));
     }
     done(place, &[&["stop", job], stop].concat());
@@ -214,4 +214,97 @@ fn checkpoints_of_a_changed_query_are_treated_alike() {
     run_until(place, "job.out0", &["--allow-dropped-state"], 1, &["-U,1,", "+U,1,100"], &[]);
     // Its own checkpoint is there now.
     assert!(done(place, &["run", "job.sql", "--dry-run"]).contains("kept: GroupAggregate"));
+}
+
+/// Open windows go on with wider keys and values, and with aggregates that follow from what was kept; what they keep can be read.
+#[test]
+fn open_windows_are_migrated() {
+    let directory = tempfile::tempdir().expect("directory");
+    let place = directory.path();
+    let columns =
+        |k: &str| format!("k {k}, v {k}, who STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '1' MINUTE");
+    let by = "GROUP BY k, window_start, window_end";
+    let tumble = "FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE))";
+    let hop = "FROM TABLE(HOP(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '2' MINUTES))";
+    std::fs::create_dir(place.join("in")).expect("made");
+    let rows = "1,10,x,2024-01-01 00:00:10\n1,20,x,2024-01-01 00:00:20\n2,5,y,2024-01-01 00:00:30\n";
+    std::fs::write(place.join("in/1.csv"), rows).expect("written");
+    let (sums, whos) =
+        (format!("SELECT k, SUM(v) {tumble} {by}"), format!("SELECT k, COUNT(DISTINCT who), MAX(v) {hop} {by}"));
+    script(place, &columns("INT"), &[("k INT, s BIGINT", &sums), ("k INT, n BIGINT, m INT", &whos)], "");
+    run_until(place, "job", &["--shards", "1"], 3, &[], &["--savepoint", "one"]);
+
+    let shown = done(place, &["state", "show", "one"]);
+    let name =
+        shown.split("WindowAggregate #").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    let (at, number) = (place.display(), name.expect("a number"));
+    let sql = format!(
+        "CREATE TABLE o (slice TIMESTAMP(3), k INT, s BIGINT) WITH ('connector' = 'filesystem', 'path' = '{at}/o', 'format' = 'csv');\n\
+         INSERT INTO o SELECT slice, k, `sum(v)` FROM STATE('{at}/one', 'WindowAggregate #{number}');"
+    );
+    std::fs::write(place.join("state.sql"), sql).expect("written");
+    done(place, &["run", "state.sql", "--quiet"]);
+    assert_eq!(lines(place, "o"), once(&["2024-01-01 00:00:00,1,30", "2024-01-01 00:00:00,2,5"]));
+
+    std::fs::write(place.join("in/2.csv"), "1,30,z,2024-01-01 00:00:40\n3,7,x,2024-01-01 00:09:00\n").expect("written");
+    let sums = format!("SELECT k, COUNT(*), AVG(v), SUM(v) {tumble} {by}");
+    let queries = [("k BIGINT, n BIGINT, a BIGINT, s BIGINT", sums.as_str()), ("k BIGINT, n BIGINT, m BIGINT", &whos)];
+    script(place, &columns("BIGINT"), &queries, "");
+    let told = done(place, &["run", "job.sql", "--from", "one", "--dry-run"]);
+    assert_eq!(told.matches("migrated: WindowAggregate").count(), 2, "{told}");
+    assert!(told.contains("k from Int32 to Int64") && told.contains("avg(v) is new, from sum(v)"), "{told}");
+    assert!(!told.contains("lost") && !told.contains("rebuilt"), "{told}");
+    run_until(place, "job", &["--from", "one", "--shards", "4"], 2, &["+I,1,3,20,60", "+I,2,1,5,5"], &[]);
+    // Both windows over the first minute.
+    let hopping: BTreeMap<String, usize> = [("+I,1,2,30".to_owned(), 2), ("+I,2,1,5".to_owned(), 2)].into();
+    assert_eq!(lines(place, "out1"), hopping);
+}
+
+/// What joins and Top-N keep of rows goes on with wider columns, on more shards; a column that was not kept cannot be had.
+#[test]
+fn kept_rows_are_migrated() {
+    let directory = tempfile::tempdir().expect("directory");
+    let place = directory.path();
+    let pairs = "SELECT a.k, a.v, b.v FROM t AS a JOIN t AS b ON a.k = b.k AND a.v < b.v";
+    let first = "SELECT k, v, d FROM (SELECT k, v, d, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v DESC) AS n FROM t) WHERE n <= 1";
+    let queries = |k: &str| {
+        [format!("k {k}, v {k}, w {k}"), format!("k {k}, v {k}, d DECIMAL(12, 4)"), format!("k {k}, v {k}, s BIGINT")]
+    };
+    let query =
+        |columns: &[String; 3]| -> Vec<(String, &str)> { columns.iter().cloned().zip([pairs, first]).collect() };
+    let write = |k: &str, d: &str| {
+        let queries = query(&queries(k));
+        let queries: Vec<(&str, &str)> = queries.iter().map(|(columns, query)| (columns.as_str(), *query)).collect();
+        script(place, &format!("k {k}, v {k}, d {d}"), &queries, "");
+    };
+    std::fs::create_dir(place.join("in")).expect("made");
+    std::fs::write(place.join("in/1.csv"), "1,10,1.5\n1,20,2.5\n2,5,0\n").expect("written");
+    write("INT", "DECIMAL(6, 2)");
+    run_until(place, "job", &["--shards", "1"], 3, &["+I,1,10,20"], &["--savepoint", "one"]);
+    (0..2).for_each(|n| std::fs::remove_dir_all(place.join(format!("out{n}"))).expect("removed"));
+    std::fs::write(place.join("in/2.csv"), "1,15,0.25\n2,6,7\n").expect("written");
+
+    write("BIGINT", "DECIMAL(12, 4)");
+    let told = done(place, &["run", "job.sql", "--from", "one", "--dry-run"]);
+    for operator in ["Join", "TopN"] {
+        let line = told.lines().find(|line| line.contains(&format!(" {operator} #"))).expect("a line");
+        assert!(line.starts_with("migrated: ") && line.contains("v from Int32 to Int64"), "{line}");
+    }
+    assert!(!told.contains("lost"), "{told}");
+    let wanted = ["+I,1,10,15", "+I,1,15,20", "+I,2,5,6"];
+    run_until(place, "job", &["--from", "one", "--shards", "4"], 2, &wanted, &[]);
+    assert_eq!(lines(place, "out1"), once(&["-U,2,5,0.0000", "+U,2,6,7.0000"]));
+
+    // Narrower ones do not fit, and what was not kept is not there.
+    write("SMALLINT", "DECIMAL(6, 2)");
+    let told = done(place, &["run", "job.sql", "--from", "one", "--dry-run"]);
+    assert!(told.contains("rebuilt: Join") && told.contains("k was Int32 and is Int16"), "{told}");
+    script(
+        place,
+        "k INT, v INT, d DECIMAL(6, 2)",
+        &[("k INT, v INT, w INT, d DECIMAL(6, 2)", &pairs.replace("b.v FROM", "b.v, b.d FROM"))],
+        "",
+    );
+    let told = done(place, &["run", "job.sql", "--from", "one", "--dry-run"]);
+    assert!(told.contains("rebuilt: Join") && told.contains("it keeps also d"), "{told}");
 }

@@ -161,7 +161,7 @@ fn no_operator(picture: &Picture, job: &str, operator: &str) -> SqlError {
     let readable: Vec<String> = picture.readable().collect();
     SqlError::new(SqlError::UNDEFINED_TABLE, message)
         .with_detail(format!(
-            "{}; what GROUP BY, DISTINCT, joins (either side), Top-N, OVER and changes by a key keep can be read",
+            "{}; what GROUP BY, DISTINCT, windows, joins and set operations (either side), Top-N, OVER, conditions on the time now and changes by a key keep can be read",
             picture.name()
         ))
         .with_hint(match readable.is_empty() {

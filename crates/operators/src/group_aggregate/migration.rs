@@ -1,19 +1,21 @@
 //! The state of a grouped aggregate, as that of one that computes other aggregates of the same groups, or of keys and arguments of
-//! wider types.
+//! wider types. That of a windowed one has the slice before the key, and is the same else.
 
 use super::state::GROUPS;
 use crate::OperatorError;
 use crate::aggregation::accumulator_of;
-use arrow::array::{ArrayRef, BinaryArray};
+use crate::migration::{MigratedEntry, Recode};
+use crate::window_aggregate::WATERMARK;
+use arrow::array::ArrayRef;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use arrow::row::{RowConverter, SortField};
 use eddyline_changes::hash::hash_columns;
 use eddyline_changes::{KeyGroup, KeyGroups, Weights};
 use eddyline_functions::aggregate::GroupedAccumulator;
 use eddyline_plan::AggregateCall;
 use eddyline_plan::aggregate::partial_fields;
 use eddyline_state::{StateError, TableId, stored_head_bytes};
+use std::ops::Range;
 
 /// Where a new aggregate's accumulator comes from. Numbers are those of old aggregates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub enum AccumulatorSource {
 
 /// What the state was and is to be.
 #[derive(Debug, Clone)]
-pub struct GroupMigrationSpec {
+pub struct AggregateMigrationSpec {
     /// Types of the key, as they were and as they are to be.
     pub keys: [Vec<DataType>; 2],
     /// The aggregates as they were.
@@ -43,11 +45,13 @@ pub struct GroupMigrationSpec {
     pub sources: Vec<AccumulatorSource>,
     /// The rows that are aggregated are only inserted.
     pub append_only: bool,
+    /// A slice of time stands before the key, and the watermark beside the groups.
+    pub has_slices: bool,
 }
 
 /// Migrates entries of the phases `Single` and `Global`. DISTINCT aggregates are the same before and after.
-pub struct GroupMigration {
-    spec: GroupMigrationSpec,
+pub(crate) struct AggregateMigration {
+    spec: AggregateMigrationSpec,
     old: Vec<Box<dyn GroupedAccumulator>>,
     new: Vec<Box<dyn GroupedAccumulator>>,
     groups: KeyGroups,
@@ -55,13 +59,10 @@ pub struct GroupMigration {
     keys: Option<Vec<KeyMigration>>,
 }
 
-/// An entry: table, key group, key, value.
-pub type MigratedEntry = (TableId, KeyGroup, Vec<u8>, Vec<u8>);
-
-impl GroupMigration {
+impl AggregateMigration {
     /// # Errors
     /// Aggregates that are not known, or whose sources do not fit them.
-    pub fn new(spec: GroupMigrationSpec, groups: KeyGroups) -> Result<Self, OperatorError> {
+    pub(crate) fn new(spec: AggregateMigrationSpec, groups: KeyGroups) -> Result<Self, OperatorError> {
         let accumulators = |calls: &[AggregateCall]| {
             calls
                 .iter()
@@ -81,13 +82,16 @@ impl GroupMigration {
     ///
     /// # Errors
     /// It is none of this operator.
-    pub fn entry(
+    pub(crate) fn entry(
         &mut self,
         table: TableId,
         group: KeyGroup,
         key: &[u8],
         value: &[u8],
     ) -> Result<MigratedEntry, OperatorError> {
+        if self.spec.has_slices && table == WATERMARK {
+            return Ok((table, group, key.to_vec(), value.to_vec()));
+        }
         let (group, key) = match &self.keys {
             None => (group, key.to_vec()),
             Some(keys) => keys.get(usize::from(table)).ok_or_else(damaged)?.migrated(key, self.groups)?,
@@ -138,40 +142,35 @@ impl GroupMigration {
 
 /// Keys of a table in other types.
 struct KeyMigration {
-    from: RowConverter,
-    to: RowConverter,
-    types: Vec<DataType>,
-    /// So many columns decide the key group.
-    distribution: usize,
+    keys: Recode,
+    /// The columns that decide the key group.
+    distribution: Range<usize>,
 }
 
 impl KeyMigration {
-    fn new(from: Vec<DataType>, to: Vec<DataType>, distribution: usize) -> Result<Self, OperatorError> {
-        let converter = |types: &[DataType]| RowConverter::new(types.iter().cloned().map(SortField::new).collect());
-        Ok(Self { from: converter(&from)?, to: converter(&to)?, types: to, distribution })
-    }
-
     fn migrated(&self, key: &[u8], groups: KeyGroups) -> Result<(KeyGroup, Vec<u8>), OperatorError> {
-        // Lengths and content are the store's: what does not parse is damage.
-        let bytes = BinaryArray::from_iter_values([key]);
-        let parser = self.from.parser();
-        let columns = self.from.convert_rows([parser.parse(bytes.value(0))])?;
-        let columns = all_cast(&columns, &self.types)?;
-        let hashes = hash_columns(&columns[..self.distribution], 1)?;
-        let rows = self.to.convert_columns(&columns)?;
-        Ok((groups.group_of(hashes[0]), rows.row(0).data().to_vec()))
+        let columns = self.keys.columns(key)?;
+        let hashes = hash_columns(&columns[self.distribution.clone()], 1)?;
+        Ok((groups.group_of(hashes[0]), self.keys.bytes(&columns)?))
     }
 }
 
-fn key_migrations(spec: &GroupMigrationSpec) -> Result<Vec<KeyMigration>, OperatorError> {
+fn key_migrations(spec: &AggregateMigrationSpec) -> Result<Vec<KeyMigration>, OperatorError> {
     let [from, to] = &spec.keys;
-    let mut tables = vec![KeyMigration::new(from.clone(), to.clone(), to.len())?];
+    let slice = usize::from(spec.has_slices);
+    let table = |values: &[DataType]| {
+        let slices = (0..slice).map(|_| [DataType::Int64, DataType::Int64]);
+        let keys = from.iter().zip(to).map(|(from, to)| [from.clone(), to.clone()]);
+        let values = values.iter().map(|value| [value.clone(), value.clone()]);
+        let keys = Recode::ascending(slices.chain(keys).chain(values))?;
+        Ok::<_, OperatorError>(KeyMigration { keys, distribution: slice..slice + to.len() })
+    };
+    let mut tables = vec![table(&[])?];
     let mut sets: Vec<&[usize]> = Vec::new();
     for call in spec.new.iter().filter(|c| c.distinct) {
         if !sets.contains(&call.args.as_slice()) {
             sets.push(&call.args);
-            let with = |keys: &[DataType]| [keys, &call.arg_types].concat();
-            tables.push(KeyMigration::new(with(from), with(to), to.len())?);
+            tables.push(table(&call.arg_types)?);
         }
     }
     Ok(tables)

@@ -50,7 +50,8 @@ mod state;
 mod tests;
 
 pub use kept::KeptGroups;
-pub use migration::{AccumulatorSource, GroupMigration, GroupMigrationSpec, MigratedEntry};
+pub(crate) use migration::AggregateMigration;
+pub use migration::{AccumulatorSource, AggregateMigrationSpec};
 
 use crate::aggregation::{calls_bytes, set_layouts, value_layout};
 use crate::layout::{Below, Bound, Layout, SLOT_BYTES, TableLayout, columns_bytes, names};

@@ -81,7 +81,10 @@ use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
 use eddyline_plan::{JoinSpec, Node};
 use eddyline_state::Store;
-pub(crate) use state::read_side;
+pub(crate) use state::{read_side, table_id};
+
+/// Behind a row that is only inserted: what tells it apart from equal ones.
+pub(crate) const SUFFIX_BYTES: usize = 8;
 
 const NAME: &str = "Join";
 

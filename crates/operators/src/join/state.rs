@@ -66,7 +66,7 @@ pub(super) struct Keeping {
 }
 
 /// Number of a side's table: the two kinds of tables write different keys.
-fn table_id(side: usize, is_plain: bool) -> TableId {
+pub(crate) fn table_id(side: usize, is_plain: bool) -> TableId {
     side as TableId + if is_plain { 2 } else { 0 }
 }
 

@@ -17,4 +17,4 @@ pub(crate) const ROW_BYTES: usize = 29;
 pub(crate) use arrivals::{Arrivals, Touched};
 pub(crate) use codec::{Codec, Encoded, Part};
 pub(crate) use rows::Rows;
-pub(crate) use state::{Merged, Partitions, read_rows};
+pub(crate) use state::{Merged, Partitions, StoredRow, read_rows, rows_table};

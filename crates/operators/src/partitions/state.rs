@@ -587,7 +587,7 @@ impl Partitions {
 }
 
 /// The number of the table of rows.
-fn rows_table() -> TableId {
+pub(crate) fn rows_table() -> TableId {
     Store::by_lead(ROWS)
 }
 
@@ -623,16 +623,16 @@ pub(crate) fn read_rows(
 }
 
 /// A stored row.
-struct StoredRow<'a> {
-    partition: &'a [u8],
-    order: &'a [u8],
-    rest: &'a [u8],
+pub(crate) struct StoredRow<'a> {
+    pub(crate) partition: &'a [u8],
+    pub(crate) order: &'a [u8],
+    pub(crate) rest: &'a [u8],
     weight: i64,
     touched_ms: Option<i64>,
 }
 
 impl<'a> StoredRow<'a> {
-    fn parse(key: &'a [u8], value: &[u8]) -> Result<Self, StateError> {
+    pub(crate) fn parse(key: &'a [u8], value: &[u8]) -> Result<Self, StateError> {
         let damaged = |message: &str| StateError::Corrupt { table: "rows".into(), message: message.into() };
         let (touched_ms, value) = match value.split_first() {
             Some((&VERSION, value)) => (None, value),

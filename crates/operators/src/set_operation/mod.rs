@@ -41,6 +41,8 @@ use arrow::datatypes::SchemaRef;
 use eddyline_plan::SetOperationSpec;
 use eddyline_state::Store;
 
+pub(crate) use state::read_copies;
+
 const NAME: &str = "SetOperation";
 
 /// What is kept: the different rows of both inputs. The result has rows of the left alone.

@@ -1,6 +1,8 @@
 use crate::OperatorError;
+use crate::aggregation::BATCH_ROWS_MAX;
+use crate::kept_rows::EachRows;
 use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use eddyline_changes::Weights;
 use eddyline_changes::hash::hash_columns;
 use eddyline_state::{SlotTable, StateError, Store, Table, TableId};
@@ -75,6 +77,28 @@ impl Rows {
         let gone: Vec<u32> = touched.iter().copied().filter(|s| self.copies[*s as usize] == [0, 0]).collect();
         Ok(self.table.remove(&gone)?)
     }
+}
+
+/// Calls `each` with all rows that an input has, and how many copies of each, some at a time.
+///
+/// # Errors
+/// The store cannot be read, or `each` failed.
+pub(crate) fn read_copies(
+    side: usize,
+    schema: &Schema,
+    store: &Store,
+    each: &mut EachRows<'_>,
+) -> Result<(), OperatorError> {
+    let types: Vec<DataType> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
+    let mut rows = Rows::open(&types, store)?;
+    while !rows.is_whole() {
+        rows.warm(BATCH_ROWS_MAX)?;
+    }
+    for slots in rows.table.slots().chunks(BATCH_ROWS_MAX) {
+        let copies: Vec<i64> = slots.iter().map(|slot| rows.copies[*slot as usize][side]).collect();
+        each(rows.table.keys(slots)?, &copies)?;
+    }
+    Ok(())
 }
 
 fn load(copies: &mut Vec<Copies>, slot: u32, bytes: &[u8]) -> Result<(), StateError> {

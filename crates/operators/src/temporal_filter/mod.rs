@@ -56,6 +56,8 @@ use arrow::datatypes::SchemaRef;
 use eddyline_plan::TemporalFilterSpec;
 use eddyline_state::Store;
 
+pub(crate) use state::{ROWS, ROWS_BY_SPAN, read_rows};
+
 const NAME: &str = "TemporalFilter";
 
 /// The operator of `spec` over `input`.
@@ -73,13 +75,11 @@ const ROW_BYTES: usize = 60;
 
 /// What the operator of `spec` keeps: rows whose time is not over, or has not come.
 pub(crate) fn layout(spec: &TemporalFilterSpec, input: &Below<'_>) -> Layout {
-    let mut kept = spec.by.clone().unwrap_or_default();
-    kept.extend(spec.output.iter().filter(|c| !spec.by.as_ref().is_some_and(|by| by.contains(c))));
     let rows = TableLayout {
         name: "rows".into(),
         key: Vec::new(),
         bound: Bound::Clock,
-        entry_bytes: columns_bytes(input.schema, kept) + SLOT_BYTES + ROW_BYTES,
+        entry_bytes: columns_bytes(input.schema, spec.stored()) + SLOT_BYTES + ROW_BYTES,
     };
     let time =
         TableLayout { name: "time".into(), key: Vec::new(), bound: Bound::Rows(1), entry_bytes: size_of::<i64>() };

@@ -2,7 +2,8 @@ use super::NAME;
 use super::due::{Due, SPAN_BITS};
 use super::times::FOREVER;
 use crate::OperatorError;
-use crate::aggregation::retraction;
+use crate::aggregation::{BATCH_ROWS_MAX, retraction};
+use crate::kept_rows::EachRows;
 use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Int64Type, Schema};
 use arrow::error::ArrowError;
@@ -13,9 +14,10 @@ use eddyline_state::{SlotTable, StateError, Store, Table, TableId, Write};
 use std::sync::Arc;
 
 /// The rows as they were stored once, without a span.
-const ROWS: TableId = 0;
+pub(crate) const ROWS: TableId = 0;
 const TIME: TableId = 1;
-const ROWS_BY_SPAN: TableId = 2;
+/// The rows.
+pub(crate) const ROWS_BY_SPAN: TableId = 2;
 /// Up to so many rows are brought into memory when they are opened; of more, each when it is asked for or due.
 const LOADED_AT_OPEN: usize = if cfg!(test) { 4 } else { 1 << 16 };
 
@@ -66,19 +68,13 @@ impl Rows {
         last_ms: i64,
         store: &Store,
     ) -> Result<Self, OperatorError> {
-        let mut stored = spec.by.clone().unwrap_or_default();
-        stored.extend(spec.output.iter().filter(|c| !spec.by.as_ref().is_some_and(|by| by.contains(c))));
+        let stored = spec.stored();
         let home = if spec.by.is_none() { Some(own_number(store)?) } else { None };
         // The span stands first.
         let shift = 1 + usize::from(home.is_some());
         let place = |c: &usize| stored.iter().position(|s| s == c).map_or(0, |at| at + shift);
         let places = spec.output.iter().map(place).collect();
-        let columns = stored.iter().map(|c| input.field(*c).data_type().clone());
-        let types: Vec<DataType> = std::iter::once(DataType::Int64)
-            .chain(home.map(|_| DataType::Int64))
-            .chain(columns)
-            .chain([DataType::Int64, DataType::Int64])
-            .collect();
+        let types = key_types(home.is_some(), stored.iter().map(|c| input.field(*c).data_type().clone()));
         let distribution = spec.by.as_ref().map_or(1, Vec::len);
         let table = SlotTable::open("rows", &types, store, ROWS_BY_SPAN, 0)?.dealt_by(1..1 + distribution);
         let mut rows = Self {
@@ -339,6 +335,35 @@ fn load(weights: &mut Vec<i64>, out: &mut Vec<i64>, slot: u32, bytes: &[u8]) -> 
 fn save(weights: &[i64], out: &[i64], slot: u32, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&weights[slot as usize].to_le_bytes());
     bytes.extend_from_slice(&out[slot as usize].to_le_bytes());
+}
+
+/// The types of the key: the span, a number of the shard where rows stay on theirs, the columns that are kept, from and until.
+fn key_types(has_home: bool, columns: impl Iterator<Item = DataType>) -> Vec<DataType> {
+    let first = std::iter::repeat_n(DataType::Int64, 1 + usize::from(has_home));
+    first.chain(columns).chain([DataType::Int64, DataType::Int64]).collect()
+}
+
+/// Calls `each` with all stored rows, the columns that are kept of them, and their weights, some at a time. A row with several times comes with each.
+///
+/// # Errors
+/// The store cannot be read, or `each` failed.
+pub(crate) fn read_rows(
+    is_dealt: bool,
+    schema: &Schema,
+    store: &Store,
+    each: &mut EachRows<'_>,
+) -> Result<(), OperatorError> {
+    let types = key_types(!is_dealt, schema.fields().iter().map(|field| field.data_type().clone()));
+    let mut table = SlotTable::open("rows", &types, store, ROWS_BY_SPAN, 0)?;
+    let (mut weights, mut out) = (Vec::new(), Vec::new());
+    table.scan_all(&hash_columns, &mut |slot, bytes| load(&mut weights, &mut out, slot, bytes))?;
+    let first = 1 + usize::from(!is_dealt);
+    for slots in table.slots().chunks(BATCH_ROWS_MAX) {
+        let columns = (first..types.len() - 2).map(|column| table.key_column(column, slots));
+        let weights: Vec<i64> = slots.iter().map(|slot| weights[*slot as usize]).collect();
+        each(columns.collect::<Result<_, _>>()?, &weights)?;
+    }
+    Ok(())
 }
 
 /// A number whose hash falls into a key group of this shard.

@@ -43,6 +43,7 @@
 //! Results before a window closes; SESSION and CUMULATE; DISTINCT in two phases (the planner takes `Single`).
 
 mod combine;
+mod kept;
 mod local;
 mod operator;
 mod state;
@@ -55,6 +56,9 @@ use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
 use eddyline_plan::{AggregatePhase, WindowAggregateSpec};
 use eddyline_state::Store;
+
+pub use kept::KeptSlices;
+pub(crate) use state::WATERMARK;
 
 const NAME: &str = "WindowAggregate";
 

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 const SLICES: TableId = 0;
-const WATERMARK: TableId = 100;
+/// Where the watermark is stored.
+pub(crate) const WATERMARK: TableId = 100;
 
 /// Hash of (key, slice). Either part can be taken out again, see [`key_hash`].
 #[inline]
