@@ -87,6 +87,9 @@ pub struct Manifest {
     /// The savepoint that the job began at ([`Manifest::identity`]), if it did.
     #[serde(default)]
     pub origin: Option<String>,
+    /// In which words it is told what operators keep.
+    #[serde(default)]
+    pub words: u32,
     /// Which operators have state in it.
     pub operators: Vec<OperatorFact>,
     /// The state, by shard.

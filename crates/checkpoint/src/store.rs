@@ -43,6 +43,8 @@ pub struct Draft {
     pub drained: bool,
     /// The savepoint that the job began at.
     pub origin: Option<String>,
+    /// In which words it is told what operators keep.
+    pub words: u32,
     /// Operators with state.
     pub operators: Vec<OperatorFact>,
     /// The state, by shard.
@@ -69,6 +71,7 @@ impl Draft {
             in_phases: Some(self.in_phases),
             drained: self.drained,
             origin: self.origin,
+            words: self.words,
             operators: self.operators,
             shards,
             commits: self.commits,

@@ -59,6 +59,7 @@ impl Bench {
             in_phases: false,
             drained: false,
             origin: None,
+            words: 1,
             operators: vec![OperatorFact { id: 7, name: "Join #3".into(), state: None }],
             shards: vec![self.picture(files)],
             commits: vec![commit],

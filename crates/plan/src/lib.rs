@@ -32,7 +32,7 @@ pub use dataflow::{
 pub use expression::{Expression, NamedExpression};
 pub use join::{Compare, Comparison, JoinKind, JoinSpec, TimeKey, Until};
 pub use keyed::{ChangelogNormalizeSpec, Conflict, SinkMaterializeSpec};
-pub use origin::{KeptColumn, RowsForm, RowsOrigin, StateOrigin, state_origins};
+pub use origin::{KeptColumn, RowsForm, RowsOrigin, StateOrigin, Words, state_origins};
 pub use over::{Frame, FrameBound, FrameOffset, FrameUnits, OverCall, OverFunction, OverSpec};
 pub use set_operation::{SetOperation, SetOperationSpec};
 pub use spec::{CalcSpec, OperatorSpec, SinkSpec, SourceSpec, ValuesSpec, WatermarkSpec};

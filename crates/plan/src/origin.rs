@@ -4,10 +4,14 @@
 //! Every column of every node has a text over the columns of tables: `sum(price * 2)` of a projection's `x`, where the projection says
 //! `price * 2 AS x`. The rows of every node have one too, which says where they come from and which of them are there, but not which
 //! columns are put out. Two operators keep something of the same rows, in the same way, when their
-//! [places](StateOrigin::place) are equal. Whether it is the same that they keep is for their columns to say. Where a text cannot be made independent
-//! of positions it holds them: then plans are found to differ more often than they do, and never too seldom.
+//! [places](StateOrigin::place) are equal. Whether it is the same that they keep is for their columns to say. State that was stored with other
+//! [words](Words) is compared in those.
 
-use crate::{AggregateCall, AggregatePhase, Dataflow, Expression, JoinKind, Node, NodeId, OperatorSpec, OrderColumn};
+mod spelled;
+
+use crate::{
+    AggregateCall, AggregatePhase, Dataflow, Expression, JoinKind, Node, NodeId, OperatorSpec, OrderColumn, Window,
+};
 use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_physical_expr::PhysicalExpr;
@@ -107,9 +111,36 @@ pub struct KeptColumn {
     pub call: Option<AggregateCall>,
 }
 
+/// In which words it is told what operators keep. State is found by the words with which it was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Words {
+    /// Some of them were how the engine's structures print themselves, with positions.
+    Former,
+    /// All are [spelled out](spelled).
+    Spelled,
+}
+
+impl Words {
+    /// Those of what is stored now.
+    pub const NOW: Self = Self::Spelled;
+
+    /// Their number, as it is stored.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Former => 0,
+            Self::Spelled => 1,
+        }
+    }
+
+    /// Those of a stored number; `None` of one that is not known.
+    pub fn of(number: u32) -> Option<Self> {
+        [Self::Former, Self::Spelled].into_iter().find(|words| words.number() == number)
+    }
+}
+
 /// What all operators of a plan keep: sources, which keep how far they have read, first; then the others that keep anything.
-pub fn state_origins(dataflow: &Dataflow) -> Vec<StateOrigin> {
-    let mut texts = Texts { dataflow, rows: Vec::new(), columns: Vec::new() };
+pub fn state_origins(dataflow: &Dataflow, words: Words) -> Vec<StateOrigin> {
+    let mut texts = Texts { dataflow, is_former: words == Words::Former, rows: Vec::new(), columns: Vec::new() };
     let mut origins: Vec<StateOrigin> = Vec::new();
     for node in dataflow.nodes() {
         let (rows, columns) = texts.of(node);
@@ -124,6 +155,7 @@ pub fn state_origins(dataflow: &Dataflow) -> Vec<StateOrigin> {
 /// The texts of the nodes so far.
 struct Texts<'a> {
     dataflow: &'a Dataflow,
+    is_former: bool,
     rows: Vec<String>,
     columns: Vec<Vec<String>>,
 }
@@ -166,15 +198,15 @@ impl Texts<'_> {
                     let calls = spec.calls.iter().map(|c| call_text(c, &self.columns[base]));
                     let window = ["window_start", "window_end", "window_time"].map(str::to_owned);
                     let columns = keys.iter().cloned().chain(calls).chain(window).collect();
-                    let (window, keys) = (spec.window, keys.join(", "));
-                    (short(format!("{window:?} of {time} of ({}) by ({keys})", self.rows[base])), columns)
+                    let (window, keys) = (self.window(&spec.window), keys.join(", "));
+                    (short(format!("{window} of {time} of ({}) by ({keys})", self.rows[base])), columns)
                 }
             },
             OperatorSpec::WindowAssign(spec) => {
                 let time = columns(below).get(spec.time).cloned().unwrap_or_default();
                 let window = ["window_start", "window_end", "window_time"].map(|part| format!("{part} of {time}"));
                 let columns = columns(below).iter().cloned().chain(window).collect();
-                (short(format!("({}) in {:?} of {time}", rows(below), spec.window)), columns)
+                (short(format!("({}) in {} of {time}", rows(below), self.window(&spec.window))), columns)
             }
             OperatorSpec::Join(spec) => {
                 let sides = [0, 1].map(|side: usize| node.inputs.get(side).map(|i| i.from));
@@ -218,11 +250,61 @@ impl Texts<'_> {
                 (short(format!("all of ({})", inputs.join(") and ("))), columns)
             }
             OperatorSpec::Sink(spec) => (format!("table {}", spec.table), Vec::new()),
-            _ => self.whole(node),
+            _ if self.is_former => self.whole(node),
+            OperatorSpec::Over(spec) => {
+                let columns = columns(below);
+                let partition = spelled::partition(&spec.partition, &spec.order, columns);
+                let calls = spec
+                    .calls
+                    .iter()
+                    .map(|c| short(format!("{} over ({partition})", spelled::over_function(&c.function, columns))));
+                let all: Vec<String> = columns.iter().cloned().chain(calls).collect();
+                let text = format!("({}) {partition}", rows(below));
+                (short(text), spec.output.iter().map(|c| at(&all, *c)).collect())
+            }
+            OperatorSpec::SetOperation(spec) => {
+                let inputs: Vec<&str> = node.inputs.iter().map(|i| self.rows[i.from].as_str()).collect();
+                let text = format!("{} ({})", spelled::set_operation(spec.operation), inputs.join(") and ("));
+                (short(text), columns(below).to_vec())
+            }
+            OperatorSpec::TemporalFilter(spec) => {
+                let columns = columns(below);
+                let text = format!("({}) while {}", rows(below), spelled::bounds(spec, columns));
+                (short(text), spec.output.iter().map(|c| at(columns, *c)).collect())
+            }
+            OperatorSpec::ChangelogNormalize(spec) => {
+                let key = self.picked(below, &spec.key).join(", ");
+                (short(format!("the last of ({}) by ({key})", rows(below))), columns(below).to_vec())
+            }
+            OperatorSpec::SinkMaterialize(spec) => {
+                let (key, conflict) = (self.picked(below, &spec.key).join(", "), spelled::conflict(spec.conflict));
+                let text = format!("{conflict} of ({}) by ({key}) for {}", rows(below), spec.table);
+                (short(text), columns(below).to_vec())
+            }
+            OperatorSpec::Unnest(spec) => {
+                let lists = self.picked(below, &spec.lists).join(", ");
+                let (outer, number) = (spec.outer, spec.ordinality);
+                let width = columns(below).len();
+                let column = |c: &usize| match columns(below).get(*c) {
+                    Some(text) => text.clone(),
+                    None => short(format!("element {} of ({lists}), number {number}", c - width)),
+                };
+                let text = format!("elements of ({lists}) of ({}), also without {outer}", rows(below));
+                (short(text), spec.output.iter().map(column).collect())
+            }
+            OperatorSpec::Values(spec) => {
+                let name = spelled::values(&spec.rows);
+                let columns = (0..node.schema.fields().len()).map(|c| format!("{c} of {name}")).collect();
+                (name, columns)
+            }
         }
     }
 
-    /// Of a node whose words hold positions: with all columns of its inputs, so that the positions mean something.
+    fn window(&self, window: &Window) -> String {
+        if self.is_former { format!("{window:?}") } else { spelled::window(window) }
+    }
+
+    /// In its former words, which hold positions: with all columns of its inputs, so that the positions mean something.
     fn whole(&self, node: &Node) -> (String, Vec<String>) {
         let mut text = format!("{:?}", node.spec);
         for input in &node.inputs {
@@ -297,12 +379,22 @@ impl Texts<'_> {
             OperatorSpec::TopN(spec) if spec.local => None,
             OperatorSpec::Join(spec) => {
                 let range = spec.range.as_ref().map(|r| (r.compare, r.is_all));
-                let form = format!("{:?} {range:?} {:?} {}", spec.append_only, spec.time, spec.on_close);
+                let form = match self.is_former {
+                    true => format!("{:?} {range:?} {:?} {}", spec.append_only, spec.time, spec.on_close),
+                    false => spelled::join_form(spec),
+                };
                 origin(vec![], inputs().flat_map(|i| self.all(i)).collect(), form)
             }
             OperatorSpec::TopN(spec) => {
-                let form = format!("append-only {} {:?}", spec.append_only, spec.closes);
+                let form = match self.is_former {
+                    true => format!("append-only {} {:?}", spec.append_only, spec.closes),
+                    false => format!("append-only {}{}", spec.append_only, spelled::closes(spec.closes.as_ref())),
+                };
                 origin(vec![], inputs().flat_map(|i| self.all(i)).collect(), form)
+            }
+            OperatorSpec::TemporalFilter(spec) if !self.is_former => {
+                let by = spec.by.as_ref().map_or_else(|| "where they are".to_owned(), |by| format!("by {}", by.len()));
+                origin(vec![], self.keys(node, &spec.stored()), by)
             }
             OperatorSpec::SetOperation(_)
             | OperatorSpec::Over(_)
@@ -341,7 +433,12 @@ impl Texts<'_> {
                 vec![of(0, "left", 0..width(0)), of(1, "right", width(0)..width(0) + width(1))]
             }
             OperatorSpec::TemporalFilter(spec) => {
-                all(RowsForm::Timed { columns: spec.stored(), by: spec.by.as_ref().map(Vec::len) })
+                let (stored, by) = (spec.stored(), spec.by.as_ref().map(Vec::len));
+                if self.is_former {
+                    return all(RowsForm::Timed { columns: stored, by });
+                }
+                let form = RowsForm::Timed { columns: (0..stored.len()).collect(), by };
+                vec![RowsOrigin { part: "", columns: 0..stored.len(), form }]
             }
             OperatorSpec::WindowAggregate(spec) if spec.phase != AggregatePhase::Local => {
                 let are_windows = spec.window.slice_ms() == spec.window.size_ms();

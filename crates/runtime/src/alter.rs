@@ -18,7 +18,7 @@
 use crate::alter_columns::{Computed, migration, rows_migration, widened};
 use eddyline_checkpoint::{ColumnFact, Manifest, OperatorFact, StateFact};
 use eddyline_operators::MigrationSpec;
-use eddyline_plan::{AggregatePhase, ChangeMode, Dataflow, NodeId, OperatorSpec, StateOrigin, state_origins};
+use eddyline_plan::{AggregatePhase, ChangeMode, Dataflow, NodeId, OperatorSpec, StateOrigin, Words, state_origins};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -138,7 +138,8 @@ pub(crate) fn alteration(manifest: &Manifest, dataflow: &Dataflow) -> Alteration
     }
     let old: Vec<(&OperatorFact, &StateFact)> =
         manifest.operators.iter().filter_map(|o| Some((o, o.state.as_ref()?))).collect();
-    let mut new: Vec<New> = state_origins(dataflow)
+    let Some(stored) = Words::of(manifest.words) else { return by_ids(manifest, dataflow) };
+    let mut new: Vec<New> = state_origins(dataflow, stored)
         .into_iter()
         .map(|origin| New { fact: crate::alter_columns::fact(&origin), origin, old: None })
         .collect();

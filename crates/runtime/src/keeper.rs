@@ -11,7 +11,7 @@ use eddyline_checkpoint::{
     Attempt, CheckpointError, CheckpointId, CheckpointStore, Draft, HeldCommit, Kind, Manifest, OperatorFact, Outcome,
     ShardPicture,
 };
-use eddyline_plan::NodeId;
+use eddyline_plan::{NodeId, Words};
 use eddyline_state::StateError;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,7 @@ impl Header {
             in_phases: self.in_phases,
             drained: self.shared.drains() && barrier.kind == BarrierKind::Stop,
             origin: None,
+            words: Words::NOW.number(),
             operators: self.operators.clone(),
             shards: Vec::new(),
             commits: Vec::new(),

@@ -19,7 +19,7 @@ use crate::savepoint::{KEYS_END, SavepointTarget};
 use crate::settings::{CheckpointSettings, JobSettings, StateBackend, open_named};
 use eddyline_changes::{Epoch, KeyGroups};
 use eddyline_checkpoint::{CheckpointId, CheckpointStore, Found, Manifest, OperatorFact, Savepoint, Unchecked};
-use eddyline_plan::{Dataflow, Node, OperatorSpec, state_origins};
+use eddyline_plan::{Dataflow, Node, OperatorSpec, Words, state_origins};
 use eddyline_state::{Backend, Each, EntriesReader, MemoryBackend, StateError, Write};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -434,8 +434,10 @@ pub fn preview(
 
 /// The operators of a dataflow, as a manifest names them.
 pub(crate) fn operator_facts(dataflow: &Dataflow) -> Vec<OperatorFact> {
-    let mut states: BTreeMap<_, _> =
-        state_origins(dataflow).iter().map(|origin| (origin.node, crate::alter_columns::fact(origin))).collect();
+    let mut states: BTreeMap<_, _> = state_origins(dataflow, Words::NOW)
+        .iter()
+        .map(|origin| (origin.node, crate::alter_columns::fact(origin)))
+        .collect();
     let fact = |n: &Node| OperatorFact { id: n.operator.0, name: operator_name(n), state: states.remove(&n.id) };
     dataflow.nodes().iter().map(fact).collect()
 }

@@ -260,18 +260,20 @@ fn open_windows_are_migrated() {
     assert_eq!(lines(place, "out1"), hopping);
 }
 
-/// What joins and Top-N keep of rows goes on with wider columns, on more shards; a column that was not kept cannot be had.
+/// What joins, Top-N and OVER keep of rows goes on with wider columns, on more shards; a column that was not kept cannot be had.
 #[test]
 fn kept_rows_are_migrated() {
     let directory = tempfile::tempdir().expect("directory");
     let place = directory.path();
     let pairs = "SELECT a.k, a.v, b.v FROM t AS a JOIN t AS b ON a.k = b.k AND a.v < b.v";
     let first = "SELECT k, v, d FROM (SELECT k, v, d, ROW_NUMBER() OVER (PARTITION BY k ORDER BY v DESC) AS n FROM t) WHERE n <= 1";
+    let running = "SELECT k, v, SUM(v) OVER (PARTITION BY k ORDER BY v) FROM t";
     let queries = |k: &str| {
         [format!("k {k}, v {k}, w {k}"), format!("k {k}, v {k}, d DECIMAL(12, 4)"), format!("k {k}, v {k}, s BIGINT")]
     };
-    let query =
-        |columns: &[String; 3]| -> Vec<(String, &str)> { columns.iter().cloned().zip([pairs, first]).collect() };
+    let query = |columns: &[String; 3]| -> Vec<(String, &str)> {
+        columns.iter().cloned().zip([pairs, first, running]).collect()
+    };
     let write = |k: &str, d: &str| {
         let queries = query(&queries(k));
         let queries: Vec<(&str, &str)> = queries.iter().map(|(columns, query)| (columns.as_str(), *query)).collect();
@@ -281,12 +283,12 @@ fn kept_rows_are_migrated() {
     std::fs::write(place.join("in/1.csv"), "1,10,1.5\n1,20,2.5\n2,5,0\n").expect("written");
     write("INT", "DECIMAL(6, 2)");
     run_until(place, "job", &["--shards", "1"], 3, &["+I,1,10,20"], &["--savepoint", "one"]);
-    (0..2).for_each(|n| std::fs::remove_dir_all(place.join(format!("out{n}"))).expect("removed"));
+    (0..3).for_each(|n| std::fs::remove_dir_all(place.join(format!("out{n}"))).expect("removed"));
     std::fs::write(place.join("in/2.csv"), "1,15,0.25\n2,6,7\n").expect("written");
 
     write("BIGINT", "DECIMAL(12, 4)");
     let told = done(place, &["run", "job.sql", "--from", "one", "--dry-run"]);
-    for operator in ["Join", "TopN"] {
+    for operator in ["Join", "TopN", "Over"] {
         let line = told.lines().find(|line| line.contains(&format!(" {operator} #"))).expect("a line");
         assert!(line.starts_with("migrated: ") && line.contains("v from Int32 to Int64"), "{line}");
     }
@@ -294,6 +296,7 @@ fn kept_rows_are_migrated() {
     let wanted = ["+I,1,10,15", "+I,1,15,20", "+I,2,5,6"];
     run_until(place, "job", &["--from", "one", "--shards", "4"], 2, &wanted, &[]);
     assert_eq!(lines(place, "out1"), once(&["-U,2,5,0.0000", "+U,2,6,7.0000"]));
+    assert_eq!(lines(place, "out2"), once(&["+I,1,15,25", "-D,1,20,30", "+I,1,20,45", "+I,2,6,11"]));
 
     // Narrower ones do not fit, and what was not kept is not there.
     write("SMALLINT", "DECIMAL(6, 2)");
