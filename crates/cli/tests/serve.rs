@@ -131,6 +131,8 @@ fn psql_tells_what_there_is() {
          SELECT column_name, data_type, numeric_scale FROM information_schema.columns WHERE table_name = 'orders' ORDER BY ordinal_position;
          SELECT column_name FROM information_schema.key_column_usage;
          SELECT count(*) FROM pg_index;
+         SELECT coalesce(max(indrelid), -1), (SELECT count(*) FROM pg_constraint) FROM pg_index;
+         SELECT relname, (SELECT count(*) FROM pg_index WHERE indrelid = c.oid) FROM pg_class c WHERE relkind = 'm';
          SELECT nspname FROM pg_namespace WHERE oid = (SELECT relnamespace FROM pg_class WHERE relname = 'total');",
     );
     let expected = "public|orders|table|root
@@ -152,6 +154,8 @@ price|numeric|2
 at|timestamp with time zone|
 id
 0
+-1|0
+total|0
 public
 ";
     assert_eq!(text(&told.stdout).replace("\n\n", "\n"), expected, "{}", text(&told.stderr));

@@ -15,12 +15,13 @@
 use crate::durable::{Definition, Durable};
 use crate::jobs::Jobs;
 use crate::kept::Database;
+use crate::lock::lock;
 use crate::reservation::{Canceller, Reservation, Reservations};
 use crate::{Engine, Session, Settings};
 use eddyline_catalog::{Catalog, Object};
 use eddyline_planner::SqlError;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long jobs have to end when the instance does.
@@ -177,8 +178,4 @@ impl Instance {
         }
         self.shared.durable.get().map_or(Ok(()), |durable| durable.close())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

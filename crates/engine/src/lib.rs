@@ -27,6 +27,7 @@ mod kept;
 mod kept_state;
 mod listing;
 mod live;
+mod lock;
 mod memory;
 mod reservation;
 mod restore;
@@ -49,7 +50,7 @@ pub use eddyline_planner::{
     Dialect, PlannedJob, Presentation, Split, SqlError, TextPosition, parse, parse_in, split, statement,
 };
 pub use eddyline_planner::{
-    Parameter, ParameterValue, SystemRelation, with_constants, with_parameters, with_relations,
+    POSTGRES_TYPES, Parameter, ParameterValue, SystemRelation, with_constants, with_parameters, with_relations,
 };
 pub use eddyline_runtime::{JobMetrics, OperatorMetrics, SavepointMade};
 pub use engine::{Engine, EngineConfig};

@@ -3,9 +3,10 @@
 //! A statement asks for all its names at once and holds none while it waits, so that no two can wait for each other.
 
 use crate::Interrupter;
+use crate::lock::lock;
 use eddyline_planner::SqlError;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often a statement that waits looks whether it was cancelled.
@@ -110,8 +111,4 @@ impl Canceller {
             false => Ok(()),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

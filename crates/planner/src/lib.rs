@@ -34,7 +34,8 @@ pub use eddyline_catalog::Dialect;
 pub use error::{SqlError, TextPosition};
 pub use optimize::with_marks as subqueries_with_marks;
 pub use parameters::{
-    Parameter, ParameterValue, SystemRelation, parameter_types, with_constants, with_parameters, with_relations,
+    POSTGRES_TYPES, Parameter, ParameterValue, SystemRelation, parameter_types, with_constants, with_parameters,
+    with_relations,
 };
 pub use parse::{Split, parse, parse_in, split};
 pub use planner::{

@@ -56,7 +56,7 @@ impl Constants<'_> {
     /// A relation of `pg_catalog` or `information_schema` that there is not.
     pub(crate) fn put_into(&self, session: &Session, statement: &Statement) -> Result<Statement, SqlError> {
         let statement = with_constants(statement, &|function, argument| self.value(session, function, argument));
-        with_relations(&statement, &|schema, name| system::relation(session, DATABASE, schema, name))
+        with_relations(statement, &|schema, name| system::relation(session, DATABASE, schema, name))
     }
 
     fn value(&self, session: &Session, function: &str, argument: Option<&str>) -> Option<String> {

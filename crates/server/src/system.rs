@@ -5,7 +5,7 @@
 use crate::values::oid;
 use eddyline_engine::arrow::datatypes::{DataType, Schema};
 use eddyline_engine::catalog::{Catalog, Object, View};
-use eddyline_engine::{Session, SystemRelation};
+use eddyline_engine::{POSTGRES_TYPES, Session, SystemRelation};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -213,7 +213,7 @@ fn of_postgres(session: &Session, database: &str, name: &str) -> Option<SystemRe
                 ("typelem", "BIGINT"),
                 ("typcollation", "BIGINT"),
             ],
-            TYPES.iter().map(|(oid, name)| {
+            POSTGRES_TYPES.iter().map(|(oid, name, _)| {
                 let kind = if *name == "record" { "p" } else { "b" };
                 row([&oid.to_string(), name, &PG_CATALOG.to_string(), kind, "0", "0"])
             }),
@@ -224,25 +224,6 @@ fn of_postgres(session: &Session, database: &str, name: &str) -> Option<SystemRe
         name => table(EMPTY.iter().find(|(empty, _)| *empty == name)?.1, []),
     })
 }
-
-/// Types by their numbers.
-const TYPES: &[(u32, &str)] = &[
-    (16, "bool"),
-    (17, "bytea"),
-    (20, "int8"),
-    (21, "int2"),
-    (23, "int4"),
-    (25, "text"),
-    (700, "float4"),
-    (701, "float8"),
-    (1082, "date"),
-    (1083, "time"),
-    (1114, "timestamp"),
-    (1184, "timestamptz"),
-    (1186, "interval"),
-    (1700, "numeric"),
-    (2249, "record"),
-];
 
 /// Names and types of columns.
 type Columns = &'static [(&'static str, &'static str)];
@@ -477,22 +458,10 @@ fn oid_of(name: &str) -> u32 {
 
 /// What a type is called in the standard, and in short.
 fn type_names(of: &DataType) -> (&'static str, &'static str) {
-    match of {
-        DataType::Boolean => ("boolean", "bool"),
-        DataType::Int8 | DataType::Int16 => ("smallint", "int2"),
-        DataType::Int32 => ("integer", "int4"),
-        DataType::Int64 => ("bigint", "int8"),
-        DataType::Float32 => ("real", "float4"),
-        DataType::Float64 => ("double precision", "float8"),
-        DataType::Decimal128(..) => ("numeric", "numeric"),
-        DataType::Binary => ("bytea", "bytea"),
-        DataType::Date32 => ("date", "date"),
-        DataType::Time32(_) | DataType::Time64(_) => ("time without time zone", "time"),
-        DataType::Timestamp(_, None) => ("timestamp without time zone", "timestamp"),
-        DataType::Timestamp(_, Some(_)) => ("timestamp with time zone", "timestamptz"),
-        DataType::Interval(_) => ("interval", "interval"),
-        DataType::List(_) => ("ARRAY", "_text"),
-        DataType::Struct(_) => ("record", "record"),
-        _ => ("text", "text"),
+    if matches!(of, DataType::List(_)) {
+        return ("ARRAY", "_text");
     }
+    let oid = oid(of);
+    let known = POSTGRES_TYPES.iter().find(|(number, ..)| *number == oid);
+    known.map_or(("text", "text"), |(_, short, standard)| (*standard, *short))
 }

@@ -8,13 +8,14 @@
 #[cfg(test)]
 mod tests;
 
+use crate::lock::lock;
 use eddyline_changes::{BarrierKind, ChangeBatch, Epoch};
 use eddyline_connectors::{
     Commit, Committer, Connector, ConnectorError, Options, Rim, Sink, SinkChanges, SinkRequest, SinkWriter,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use crate::job::JobEvent;
@@ -176,8 +177,4 @@ impl Committer for ChannelCommitter {
         }
         Ok(())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

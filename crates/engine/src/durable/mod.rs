@@ -31,6 +31,7 @@ mod snapshot;
 mod tests;
 
 use crate::error::state::{CORRUPTED, IO};
+use crate::lock::lock;
 pub(crate) use definition::{Definition, StoredJob, stored_settings};
 use eddyline_journal::{Journal, JournalError};
 use eddyline_planner::SqlError;
@@ -43,7 +44,7 @@ pub(crate) use snapshot::keep;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 /// Where what is to outlive the process is kept, and how.
 #[derive(Debug, Clone)]
@@ -239,8 +240,4 @@ fn io_error(path: &Path, error: &io::Error) -> SqlError {
         io::ErrorKind::StorageFull => told.with_hint("free some disk space"),
         _ => told,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

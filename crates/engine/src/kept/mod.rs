@@ -24,6 +24,7 @@ mod contents;
 
 use crate::durable::{Durable, changes_record};
 use crate::job::{JobEvent, RunningJob};
+use crate::lock::lock;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 pub(crate) use connector::{Feed, KEPT, KeptConnector, Reads, Registration, options};
@@ -34,7 +35,7 @@ use eddyline_planner::SqlError;
 use eddyline_planner::statement::Conflict;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
 /// SQLSTATE of a statement that can be repeated: another session was in its way.
@@ -610,8 +611,4 @@ pub(crate) struct Target {
 pub(crate) fn replaced(name: &str) -> SqlError {
     let message = format!("another session has changed table {name} while this statement was planned");
     SqlError::new(SERIALIZATION, message).with_hint("repeat the statement")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,13 +8,13 @@
 //! | numbers to times and back | refused, as Flink refuses them |
 
 use super::context::external;
+use super::expressions::with_expressions;
 use crate::SqlError;
 use arrow::datatypes::{DataType, Fields};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, Result, ScalarValue};
 use datafusion_expr::expr::{Case, Cast};
-use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, ScalarUDF};
 use datafusion_optimizer::AnalyzerRule;
@@ -77,13 +77,7 @@ pub(crate) struct SqlCasts {
 impl AnalyzerRule for SqlCasts {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|plan| {
-            let schema = merge_schema(&plan.inputs());
-            let preserver = NamePreserver::new(&plan);
-            plan.map_expressions(|e| {
-                let name = preserver.save(&e);
-                Ok(self.rewritten(e, &schema)?.update_data(|e| name.restore(e)))
-            })?
-            .map_data(|p| p.recompute_schema())
+            with_expressions(plan, |e, schema| self.rewritten(e, schema))?.map_data(|p| p.recompute_schema())
         })
         .map(|t| t.data)
     }

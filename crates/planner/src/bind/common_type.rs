@@ -15,14 +15,14 @@
 //! does the rest.
 
 use super::context::external;
+use super::expressions::with_expressions;
 use crate::SqlError;
 use arrow::datatypes::DataType;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{DFSchema, Result};
 use datafusion_expr::expr::{Case, InList, ScalarFunction};
-use datafusion_expr::expr_rewriter::{NamePreserver, coerce_plan_expr_for_schema};
-use datafusion_expr::utils::merge_schema;
+use datafusion_expr::expr_rewriter::coerce_plan_expr_for_schema;
 use datafusion_expr::{Between, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Union, cast};
 use datafusion_optimizer::AnalyzerRule;
 use eddyline_catalog::sql_type;
@@ -41,13 +41,8 @@ impl AnalyzerRule for CommonTypes {
                     None => Transformed::no(plan),
                 });
             }
-            let schema = merge_schema(&plan.inputs());
-            let preserver = NamePreserver::new(&plan);
-            plan.map_expressions(|e| {
-                let name = preserver.save(&e);
-                Ok(e.transform_up(|e| Ok(with_common_type(e, &schema)))?.update_data(|e| name.restore(e)))
-            })?
-            .map_data(|p| if matches!(p, LogicalPlan::Values(_)) { Ok(p) } else { p.recompute_schema() })
+            with_expressions(plan, |e, schema| e.transform_up(|e| Ok(with_common_type(e, schema))))?
+                .map_data(|p| if matches!(p, LogicalPlan::Values(_)) { Ok(p) } else { p.recompute_schema() })
         })
         .map(|t| t.data)
     }

@@ -1,9 +1,9 @@
+use super::expressions::with_expressions;
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{DFSchema, Result, ScalarValue};
 use datafusion_expr::expr::Cast;
-use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator};
 use datafusion_optimizer::AnalyzerRule;
@@ -30,11 +30,7 @@ impl AnalyzerRule for DatesWithHours {
                     false => Ok(Transformed::no(plan)),
                 };
             }
-            let preserver = NamePreserver::new(&plan);
-            let changed = plan.map_expressions(|e| {
-                let name = preserver.save(&e);
-                Ok(rewritten(e, &schema)?.update_data(|e| name.restore(e)))
-            })?;
+            let changed = with_expressions(plan, rewritten)?;
             match changed.transformed {
                 true => changed.map_data(|p| p.recompute_schema()),
                 false => Ok(changed),

@@ -15,6 +15,7 @@ mod context;
 mod dates;
 mod distinct_on;
 pub(crate) mod errors;
+mod expressions;
 mod frames;
 mod functions;
 mod literals;

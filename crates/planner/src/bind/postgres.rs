@@ -1,12 +1,11 @@
 //! What expressions mean in the dialect of Postgres and not in Flink's, where it depends on types.
 
+use super::expressions::with_expressions;
 use arrow::datatypes::DataType;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{DFSchema, Result};
 use datafusion_expr::expr::{Cast, ScalarFunction, TryCast};
-use datafusion_expr::expr_rewriter::NamePreserver;
-use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, ScalarUDF, WindowFunctionDefinition};
 use datafusion_optimizer::AnalyzerRule;
 use std::sync::Arc;
@@ -22,17 +21,13 @@ pub(super) struct PostgresMeanings {
 impl AnalyzerRule for PostgresMeanings {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|plan| {
-            let schema = merge_schema(&plan.inputs());
-            let preserver = NamePreserver::new(&plan);
-            plan.map_expressions(|e| {
-                let name = preserver.save(&e);
-                let meant = e.transform_up(|e| match e {
-                    Expr::Cast(_) | Expr::TryCast(_) => self.rounded(e, &schema),
-                    e => widened(e, &schema),
-                })?;
-                Ok(meant.update_data(|e| name.restore(e)))
-            })?
-            .map_data(|p| p.recompute_schema())
+            let meant = |e: Expr, schema: &DFSchema| {
+                e.transform_up(|e| match e {
+                    Expr::Cast(_) | Expr::TryCast(_) => self.rounded(e, schema),
+                    e => widened(e, schema),
+                })
+            };
+            with_expressions(plan, meant)?.map_data(|p| p.recompute_schema())
         })
         .map(|t| t.data)
     }

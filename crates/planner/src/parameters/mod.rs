@@ -20,7 +20,7 @@ pub use constants::with_constants;
 use eddyline_catalog::Catalog;
 use infer::Inference;
 pub(crate) use relations::unqualified;
-pub use relations::{SystemRelation, with_relations};
+pub use relations::{POSTGRES_TYPES, SystemRelation, with_relations};
 use sqlparser::ast::{CastKind, Expr, LimitClause, Offset, Query, UnaryOperator, Value, VisitMut, VisitorMut};
 use sqlparser::tokenizer::Span;
 use std::collections::BTreeSet;

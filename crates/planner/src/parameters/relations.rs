@@ -7,10 +7,12 @@ use crate::statement::Statement;
 use eddyline_catalog::Dialect;
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Join, JoinOperator, LimitClause,
-    ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins,
-    VisitorMut,
+    ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Visit,
+    Visitor, VisitorMut,
 };
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
 /// A relation with its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +31,8 @@ type Relations<'a> = dyn Fn(&str, &str) -> Option<SystemRelation> + 'a;
 ///
 /// # Errors
 /// A relation that there is not in these schemas.
-pub fn with_relations(statement: &Statement, relations: &Relations<'_>) -> Result<Statement, SqlError> {
-    let mut statement = statement.clone();
-    match visit(&mut statement, &mut System { relations }) {
+pub fn with_relations(mut statement: Statement, relations: &Relations<'_>) -> Result<Statement, SqlError> {
+    match visit(&mut statement, &mut System { relations, found: BTreeMap::new() }) {
         ControlFlow::Break(error) => Err(*error),
         ControlFlow::Continue(()) => Ok(statement),
     }
@@ -39,6 +40,8 @@ pub fn with_relations(statement: &Statement, relations: &Relations<'_>) -> Resul
 
 struct System<'a> {
     relations: &'a Relations<'a>,
+    /// Those that were asked for, by schema and name.
+    found: BTreeMap<(&'static str, String), Option<Rc<SystemRelation>>>,
 }
 
 impl VisitorMut for System<'_> {
@@ -84,7 +87,7 @@ impl VisitorMut for System<'_> {
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
         let TableFactor::Table { name, alias, args: None, .. } = factor else { return ControlFlow::Continue(()) };
         let Some((schema, relation)) = of_system(name) else { return ControlFlow::Continue(()) };
-        let Some(found) = (self.relations)(schema, &relation) else {
+        let Some(found) = self.relation((schema, relation.clone())) else {
             if name.0.len() == 1 {
                 return ControlFlow::Continue(());
             }
@@ -115,35 +118,34 @@ impl VisitorMut for System<'_> {
 }
 
 impl System<'_> {
+    fn relation(&mut self, key: (&'static str, String)) -> Option<Rc<SystemRelation>> {
+        let relations = self.relations;
+        let found = self.found.entry(key);
+        found.or_insert_with_key(|(schema, name)| relations(schema, name).map(Rc::new)).clone()
+    }
+
     /// Does it read first of all a relation of the system that has no rows here?
-    fn is_empty(&self, select: &Select) -> bool {
+    fn is_empty(&mut self, select: &Select) -> bool {
         let joins_none = |join: &Join| {
             matches!(
                 join.join_operator,
                 JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::Left(_) | JoinOperator::LeftOuter(_)
             )
         };
-        let of_nothing = |from: &TableWithJoins| match &from.relation {
+        let mut of_nothing = |from: &TableWithJoins| match &from.relation {
             TableFactor::Table { name, args: None, .. } => {
-                let found = of_system(name).and_then(|(schema, name)| (self.relations)(schema, &name));
+                let found = of_system(name).and_then(|key| self.relation(key));
                 found.is_some_and(|relation| relation.rows.is_empty()) && from.joins.iter().all(joins_none)
             }
             _ => false,
         };
-        let is_total = |item: &SelectItem| match item {
-            SelectItem::UnnamedExpr(Expr::Function(call))
-            | SelectItem::ExprWithAlias { expr: Expr::Function(call), .. } => {
-                ["count", "sum", "min", "max", "avg", "array_agg", "string_agg", "bool_or", "bool_and"]
-                    .contains(&function_name(call).as_str())
-            }
-            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => true,
-            _ => false,
-        };
-        select.from.iter().any(of_nothing) && !select.projection.iter().any(is_total)
+        // What `*` stands for is told by the relation itself.
+        let is_star = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+        !has_total(select) && !select.projection.iter().any(is_star) && select.from.iter().any(&mut of_nothing)
     }
 
     /// What is asked of rows that there are not need not be understood: it has the names of its columns.
-    fn make_empty(&self, body: &mut SetExpr) {
+    fn make_empty(&mut self, body: &mut SetExpr) {
         match body {
             SetExpr::Select(select) if self.is_empty(select) => {
                 let name = |item: &SelectItem| match item {
@@ -171,21 +173,67 @@ impl System<'_> {
     }
 
     /// How many rows the relations have at most that a subquery joins, where all of them are of the system.
-    fn rows_of(&self, query: &Query) -> Option<usize> {
+    fn rows_of(&mut self, query: &Query) -> Option<usize> {
         let SetExpr::Select(select) = query.body.as_ref() else { return None };
-        if select.from.is_empty() || select.from.iter().any(|from| !from.joins.is_empty()) {
+        // A total has a row, whatever it is of.
+        if has_total(select) || select.from.is_empty() || select.from.iter().any(|from| !from.joins.is_empty()) {
             return None;
         }
         let rows = select.from.iter().map(|from| match &from.relation {
             TableFactor::Table { name, args: None, .. } => {
                 let (schema, relation) = of_system(name)?;
-                (self.relations)(schema, &relation).map(|relation| relation.rows.len())
+                self.relation((schema, relation)).map(|relation| relation.rows.len())
             }
             _ => None,
         });
         rows.product()
     }
 }
+
+/// Does it show an aggregate, on its own or within an expression? Then it has a row without any to read, unless it groups them.
+fn has_total(select: &Select) -> bool {
+    /// How many subqueries are around; what they aggregate is theirs.
+    struct Totals(usize);
+    impl Visitor for Totals {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            self.0 += 1;
+            ControlFlow::Continue(())
+        }
+
+        fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            self.0 -= 1;
+            ControlFlow::Continue(())
+        }
+
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::Function(call) if self.0 == 0 && AGGREGATES.contains(&function_name(call).as_str()) => {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    select.projection.visit(&mut Totals(0)).is_break()
+}
+
+/// Aggregates that are asked of catalogs.
+const AGGREGATES: [&str; 12] = [
+    "count",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "array_agg",
+    "string_agg",
+    "bool_or",
+    "bool_and",
+    "every",
+    "json_agg",
+    "any_value",
+];
 
 /// The schema and the name of a relation, if it is one of the system.
 fn of_system(name: &ObjectName) -> Option<(&'static str, String)> {
@@ -263,30 +311,30 @@ fn expression(text: &str) -> Option<Expr> {
     }
 }
 
-/// The names of types by their numbers.
-const TYPES: &[(u32, &str)] = &[
-    (16, "boolean"),
-    (17, "bytea"),
-    (20, "bigint"),
-    (21, "smallint"),
-    (23, "integer"),
-    (25, "text"),
-    (700, "real"),
-    (701, "double precision"),
-    (1082, "date"),
-    (1083, "time without time zone"),
-    (1114, "timestamp without time zone"),
-    (1184, "timestamp with time zone"),
-    (1186, "interval"),
-    (1700, "numeric"),
-    (2249, "record"),
+/// The types of Postgres that there are here: their numbers, their short names, and those of the standard.
+pub const POSTGRES_TYPES: &[(u32, &str, &str)] = &[
+    (16, "bool", "boolean"),
+    (17, "bytea", "bytea"),
+    (20, "int8", "bigint"),
+    (21, "int2", "smallint"),
+    (23, "int4", "integer"),
+    (25, "text", "text"),
+    (700, "float4", "real"),
+    (701, "float8", "double precision"),
+    (1082, "date", "date"),
+    (1083, "time", "time without time zone"),
+    (1114, "timestamp", "timestamp without time zone"),
+    (1184, "timestamptz", "timestamp with time zone"),
+    (1186, "interval", "interval"),
+    (1700, "numeric", "numeric"),
+    (2249, "record", "record"),
 ];
 
 /// `format_type(oid, modifier)` as a CASE over the numbers.
 fn format_type(call: &Function) -> Option<Expr> {
     let FunctionArguments::List(list) = &call.args else { return None };
     let FunctionArg::Unnamed(FunctionArgExpr::Expr(number)) = list.args.first()? else { return None };
-    let whens: String = TYPES.iter().map(|(oid, name)| format!(" WHEN {oid} THEN '{name}'")).collect();
+    let whens: String = POSTGRES_TYPES.iter().map(|(oid, _, name)| format!(" WHEN {oid} THEN '{name}'")).collect();
     let mut made = expression(&format!("CASE 0{whens} ELSE 'text' END"))?;
     if let Expr::Case { operand: Some(operand), .. } = &mut made {
         **operand = number.clone();
