@@ -145,6 +145,8 @@ pub(crate) fn build(build: Build<'_>) -> Result<Built, RuntimeError> {
         source_tasks: 0,
     };
     let committers = builder.open_tables()?;
+    let splits = builder.sources.values().map(|opened| (opened.table.clone(), opened.splits.clone()));
+    builder.shared.counters.set_splits(splits.collect());
     builder.connect()?;
     let shards = (0..shards).map(|s| builder.shard(s)).collect::<Result<Vec<_>, _>>()?;
     let channels = builder.edges.iter().flat_map(|e| e.channels.iter().flatten().cloned()).collect();

@@ -4,6 +4,7 @@ use crate::coordinator::checkpoints::Held;
 use crate::coordinator::{Action, Coordinator, Event, Now, Prepared};
 use crate::error::RuntimeError;
 use crate::job::{JobShared, JobState};
+use crate::job_log::{LogLevel, LogSubject};
 use crate::keeper::{Keeper, Task};
 use crate::life::Ready;
 use crate::savepoint::Saver;
@@ -169,6 +170,12 @@ impl Driver {
                     }
                     Action::Slow(epoch) => {
                         let waiting = self.shared.without_snapshot(epoch);
+                        let message = format!(
+                            "the checkpoint of epoch {} takes longer than execution.checkpointing.timeout; shards that it waits for: {waiting:?}",
+                            epoch.0
+                        );
+                        let now = self.shared.clock.wall_ms();
+                        self.shared.counters.log.tell(now, LogLevel::Warn, LogSubject::Checkpoint, message);
                         tracing::warn!(
                             epoch = epoch.0,
                             ?waiting,

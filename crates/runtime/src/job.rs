@@ -4,8 +4,9 @@ use crate::build::MakeOperator;
 use crate::coordinator::Event;
 use crate::cuts::Cuts;
 use crate::error::RuntimeError;
+use crate::job_log::JobLog;
 use crate::life::{Definition, Life};
-use crate::metrics::{Counters, JobCollector, JobMetrics};
+use crate::metrics::{Counters, JobMetrics};
 use crate::savepoint::{Order, Orders, SavepointMade, SavepointTarget};
 use crate::settings::JobSettings;
 use crate::wake::Alarm;
@@ -242,6 +243,7 @@ impl JobShared {
 
     pub(crate) fn completed(&self, barrier: Barrier) {
         self.counters.set_completed(barrier.epoch);
+        self.counters.sample(self.clock.monotonic());
         tracing::debug!(epoch = barrier.epoch.0, kind = ?barrier.kind, "epoch complete");
     }
 
@@ -336,12 +338,12 @@ impl JobHandle {
 
     /// What it has done so far.
     pub fn metrics(&self) -> JobMetrics {
-        self.life.counters.snapshot(self.life.clock.wall_ms())
+        self.life.counters.snapshot(self.life.clock.wall_ms(), self.life.clock.monotonic())
     }
 
-    /// Adds the job's metrics to a Prometheus registry.
-    pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
-        registry.register_collector(Box::new(JobCollector(self.life.counters.clone())));
+    /// What has happened to it.
+    pub fn log(&self) -> &JobLog {
+        &self.life.counters.log
     }
 
     /// Ends the job at a barrier: what was read is computed, committed, and then it ends.

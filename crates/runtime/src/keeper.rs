@@ -6,6 +6,8 @@ use crate::coordinator::checkpoints::Held;
 use crate::coordinator::savepoints::OrderId;
 use crate::error::RuntimeError;
 use crate::job::{JobShared, Snapshot};
+use crate::job_log::{LogLevel, LogSubject};
+use crate::metrics::{CheckpointFacts, JobFailure};
 use eddyline_changes::{Barrier, BarrierKind};
 use eddyline_checkpoint::{
     Attempt, CheckpointError, CheckpointId, CheckpointStore, Draft, HeldCommit, Kind, Manifest, OperatorFact, Outcome,
@@ -142,11 +144,13 @@ impl Keeper {
                 (attempt.new_bytes, attempt.total_bytes) = (new_bytes, manifest.size_bytes());
                 let (sync_ms, async_ms) = (attempt.sync_ms, attempt.async_ms);
                 tracing::info!(%id, epoch = barrier.epoch.0, new_bytes, sync_ms, async_ms, "checkpoint complete");
+                self.tell_complete(&attempt);
                 self.base = Some(manifest);
             }
             Err(fault) => {
                 tracing::warn!(%id, epoch = barrier.epoch.0, error = %fault, slowest = attempt.slowest, "checkpoint failed");
                 attempt.outcome = Outcome::Failed(fault.to_string());
+                self.tell_failed(id, fault.to_string());
                 match fault.is_final() {
                     // Nothing of this run may become visible any more.
                     true => self.shared.fail(fault.into()),
@@ -158,6 +162,31 @@ impl Keeper {
             tracing::warn!(%error, "the history of checkpoints cannot be written");
         }
         is_kept
+    }
+
+    /// Measures a checkpoint that is durable, and puts it into the job's log.
+    fn tell_complete(&self, attempt: &Attempt) {
+        let facts = CheckpointFacts {
+            id: attempt.id.0,
+            epoch: attempt.epoch,
+            start_ms: attempt.start_ms,
+            duration_ms: attempt.alignment_ms + attempt.sync_ms + attempt.async_ms,
+            new_bytes: attempt.new_bytes,
+            total_bytes: attempt.total_bytes,
+        };
+        let CheckpointFacts { id, epoch, duration_ms, new_bytes, total_bytes, .. } = &facts;
+        let message =
+            format!("checkpoint {id} of epoch {epoch}: {new_bytes} new bytes of {total_bytes}, {duration_ms} ms");
+        let counters = &self.shared.counters;
+        counters.log.tell(self.shared.clock.wall_ms(), LogLevel::Info, LogSubject::Checkpoint, message);
+        counters.checkpointed(Ok(facts));
+    }
+
+    fn tell_failed(&self, id: CheckpointId, why: String) {
+        let (counters, time_ms) = (&self.shared.counters, self.shared.clock.wall_ms());
+        let message = format!("checkpoint {id} could not be made: {why}");
+        counters.log.tell(time_ms, LogLevel::Warn, LogSubject::Checkpoint, message);
+        counters.checkpointed(Err(JobFailure { time_ms, message: why }));
     }
 
     fn try_keep(

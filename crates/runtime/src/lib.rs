@@ -10,7 +10,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `job.rs` | states, handle, what threads share |
+//! | `job.rs`, `job_log.rs` | states, handle, what threads share; what has happened, for people |
 //! | `build.rs` | plan → tasks and channels |
 //! | `shard.rs`, `task.rs`, `pipeline.rs` | the loop, barrier alignment, the operators of a task |
 //! | `exchange.rs`, `channel.rs`, `wake.rs` | dealing rows out, bounded queues, waking; why it cannot deadlock |
@@ -35,6 +35,7 @@ mod error;
 mod event_time;
 mod exchange;
 mod job;
+mod job_log;
 mod keeper;
 mod life;
 mod metrics;
@@ -61,7 +62,8 @@ pub use alter::{Alteration, OperatorChange, Verdict};
 pub use build::source_request;
 pub use error::{ErrorClass, RuntimeError};
 pub use job::{JobEnd, JobHandle, JobState, JobSummary, start};
-pub use metrics::{JobMetrics, OperatorMetrics};
+pub use job_log::{JobLog, LogEntry, LogLevel, LogSubject};
+pub use metrics::{CheckpointFacts, CheckpointMetrics, JobFailure, JobMetrics, OperatorMetrics, SplitMetrics};
 pub use picture::{KeptTable, Picture};
 pub use recovery::{planned_in_phases, preview};
 pub use restart::RestartStrategy;

@@ -9,8 +9,9 @@ use crate::coordinator::checkpoints::CheckpointTimes;
 use crate::driver::{Driver, Keeping, NamedCommitter, Worker, run};
 use crate::error::{ErrorClass, RuntimeError};
 use crate::job::{JobShared, JobState, JobSummary};
+use crate::job_log::{LogLevel, LogSubject};
 use crate::keeper::{Fault, Header, HeldSink, Keeper, remove_directory};
-use crate::metrics::Counters;
+use crate::metrics::{Counters, JobMetrics};
 use crate::recovery::{Beginning, OpenSavepoint, Recovered, Start, check, fresh, operator_facts, recover, suspect};
 use crate::restart::Restarts;
 use crate::savepoint::{Order, SavepointMade, Saver};
@@ -175,12 +176,29 @@ impl Life {
         !state.cancelled && !state.stop
     }
 
+    /// Puts into the job's log that it has failed.
+    fn tell_failure(&self, level: LogLevel, error: &RuntimeError, then: &str) {
+        let now = self.clock.wall_ms();
+        self.counters.failed(now, error.to_string());
+        self.counters.log.tell(now, level, LogSubject::Life, format!("failed: {error}{then}"));
+    }
+
+    fn tell_end(&self, error: Option<&RuntimeError>, state: JobState, metrics: &JobMetrics) {
+        if let Some(error) = error {
+            return self.tell_failure(LogLevel::Error, error, "");
+        }
+        let how = if state == JobState::Finished { "finished" } else { "stopped" };
+        let message = format!("{how}: {} rows in, {} rows out", metrics.rows_in, metrics.rows_out);
+        self.counters.log.tell(self.clock.wall_ms(), LogLevel::Info, LogSubject::Life, message);
+    }
+
     /// The job is over. `finished`: the last epoch is complete, with the input at its end or not.
     fn end(&self, error: Option<RuntimeError>, finished: Option<bool>) {
         let job_state = final_state(error.as_ref(), finished);
         self.counters.set_state(job_state);
         let elapsed = self.clock.monotonic().saturating_sub(self.started);
-        let metrics = self.counters.snapshot(self.clock.wall_ms());
+        let metrics = self.counters.snapshot(self.clock.wall_ms(), self.clock.monotonic());
+        self.tell_end(error.as_ref(), job_state, &metrics);
         tracing::info!(state = ?job_state, ?elapsed, rows_in = metrics.rows_in, rows_out = metrics.rows_out, "job ended");
         let mut state = self.state.lock();
         state.result = Some(error.map_or(Ok(JobSummary { state: job_state, elapsed, metrics }), Err));
@@ -200,7 +218,12 @@ pub(crate) fn final_state(error: Option<&RuntimeError>, finished: Option<bool>) 
 
 /// Begins a job on a thread of its own; returns when it runs, or could not be built.
 pub(crate) fn begin(definition: Definition) -> Result<Arc<Life>, RuntimeError> {
-    let counters = Counters::new(&definition.settings.name, &definition.dataflow, definition.settings.shards);
+    let counters = Counters::new(
+        definition.settings.log.clone(),
+        &definition.dataflow,
+        definition.settings.shards,
+        definition.rim.clock.monotonic(),
+    );
     let life = Arc::new(Life {
         clock: definition.rim.clock.clone(),
         counters,
@@ -256,6 +279,7 @@ fn live(life: &Arc<Life>, definition: &Definition, durable: Option<&Durable>, fi
             return life.end(Some(error), finished);
         };
         tracing::warn!(job = definition.settings.name, %error, ?pause, "job failed; it is started again");
+        life.tell_failure(LogLevel::Warn, &error, &format!("; it is started again in {pause:?}"));
         if !life.pause(pause) {
             return life.end(Some(error), None);
         }
@@ -357,6 +381,13 @@ impl Definition {
             // From then on it is a checkpoint of this query that the job goes on from.
             built.shared.tell(Event::Checkpoint);
         }
+        let whence = match (&recovered.manifest, recovered.beginning) {
+            (Some(_), Beginning::AtSavepoint) => "from a savepoint".to_owned(),
+            (Some(manifest), _) => format!("from checkpoint {}", manifest.id),
+            (None, _) => "afresh".to_owned(),
+        };
+        let started = format!("starts {whence}, on {} shards", self.settings.shards);
+        counters.log.tell(self.rim.clock.wall_ms(), LogLevel::Info, LogSubject::Life, started);
         tracing::info!(
             job = self.settings.name,
             shards = self.settings.shards,

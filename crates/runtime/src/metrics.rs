@@ -2,12 +2,12 @@
 //! per row) and read by whoever asks.
 
 use crate::job::JobState;
+use crate::job_log::JobLog;
+use crate::splits::SplitTable;
 use eddyline_changes::{Epoch, Watermark};
 use eddyline_plan::{Dataflow, NodeId, OperatorSpec};
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -81,16 +81,36 @@ impl NodeCounters {
     }
 }
 
+/// Rates are told over so long, where the job has run for so long.
+const RATE_WINDOW: Duration = Duration::from_secs(10);
+/// The time between two samples of them, at least.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+/// Splits of a job that are told one by one.
+const SPLITS_MAX: usize = 1000;
+
 /// All counters of a job.
-#[derive(Debug)]
 pub(crate) struct Counters {
-    name: String,
+    /// What has happened to it.
+    pub(crate) log: JobLog,
     shards: Vec<Vec<NodeCounters>>,
     nodes: Vec<NodeTitle>,
     state: AtomicU8,
     cut: AtomicU64,
     completed: AtomicU64,
     restarts: AtomicU64,
+    samples: Mutex<VecDeque<Sample>>,
+    checkpoints: Mutex<CheckpointMetrics>,
+    failure: Mutex<Option<JobFailure>>,
+    /// Of the sources of this run, with the names of their tables.
+    splits: Mutex<Vec<(Arc<str>, Arc<SplitTable>)>>,
+}
+
+/// How many rows had come at a moment.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    at: Duration,
+    rows_in: u64,
+    rows_out: u64,
 }
 
 #[derive(Debug)]
@@ -108,17 +128,22 @@ enum Role {
 }
 
 impl Counters {
-    pub(crate) fn new(name: &str, dataflow: &Dataflow, shards: usize) -> Arc<Self> {
+    /// Of a job that begins `now`.
+    pub(crate) fn new(log: JobLog, dataflow: &Dataflow, shards: usize, now: Duration) -> Arc<Self> {
         let nodes: Vec<NodeTitle> = dataflow.nodes().iter().map(|n| title(&n.spec)).collect();
         let shards = (0..shards).map(|_| nodes.iter().map(|_| NodeCounters::new()).collect()).collect();
         Arc::new(Self {
-            name: name.to_owned(),
+            log,
             shards,
             nodes,
             state: AtomicU8::new(JobState::Created as u8),
             cut: AtomicU64::new(0),
             completed: AtomicU64::new(0),
             restarts: AtomicU64::new(0),
+            samples: Mutex::new(VecDeque::from([Sample { at: now, rows_in: 0, rows_out: 0 }])),
+            checkpoints: Mutex::default(),
+            failure: Mutex::default(),
+            splits: Mutex::default(),
         })
     }
 
@@ -146,18 +171,88 @@ impl Counters {
         self.restarts.fetch_add(1, Relaxed);
     }
 
-    /// Everything as of now. `wall_ms` is the wall clock, against which lag is told.
-    pub(crate) fn snapshot(&self, wall_ms: i64) -> JobMetrics {
+    pub(crate) fn failed(&self, time_ms: i64, message: String) {
+        *self.failure.lock() = Some(JobFailure { time_ms, message });
+    }
+
+    /// A checkpoint was made, or could not be.
+    pub(crate) fn checkpointed(&self, attempt: Result<CheckpointFacts, JobFailure>) {
+        let mut checkpoints = self.checkpoints.lock();
+        match attempt {
+            Ok(facts) => {
+                checkpoints.complete += 1;
+                checkpoints.last = Some(facts);
+            }
+            Err(failure) => {
+                checkpoints.failed += 1;
+                checkpoints.last_failure = Some(failure);
+            }
+        }
+    }
+
+    /// The splits of a run that begins.
+    pub(crate) fn set_splits(&self, splits: Vec<(Arc<str>, Arc<SplitTable>)>) {
+        *self.splits.lock() = splits;
+    }
+
+    /// Notes how many rows have come, from time to time.
+    pub(crate) fn sample(&self, now: Duration) {
+        let mut samples = self.samples.lock();
+        if samples.back().is_some_and(|last| now < last.at + SAMPLE_INTERVAL) {
+            return;
+        }
+        let (rows_in, rows_out) = (self.rows_of(Role::Source), self.rows_of(Role::Sink));
+        samples.push_back(Sample { at: now, rows_in, rows_out });
+        while samples.len() > 2 && samples[0].at + RATE_WINDOW < now {
+            samples.pop_front();
+        }
+    }
+
+    fn rows_of(&self, role: Role) -> u64 {
+        let of_role = |shard: &Vec<NodeCounters>| -> u64 {
+            let nodes = shard.iter().zip(&self.nodes).filter(|(_, title)| title.role == role);
+            nodes.map(|(counters, _)| counters.rows_in.load(Relaxed)).sum()
+        };
+        self.shards.iter().map(of_role).sum()
+    }
+
+    /// Rows in and out per second, of late.
+    fn rates(&self, rows_in: u64, rows_out: u64, now: Duration) -> (f64, f64) {
+        let samples = self.samples.lock();
+        let recent = samples.iter().find(|sample| sample.at + RATE_WINDOW >= now).or(samples.back());
+        let Some(Sample { at, rows_in: before_in, rows_out: before_out }) = recent.copied() else { return (0.0, 0.0) };
+        let seconds = now.saturating_sub(at).as_secs_f64();
+        let rate =
+            |rows: u64, before: u64| if seconds > 0.0 { rows.saturating_sub(before) as f64 / seconds } else { 0.0 };
+        (rate(rows_in, before_in), rate(rows_out, before_out))
+    }
+
+    fn splits(&self) -> Vec<SplitMetrics> {
+        let splits = self.splits.lock();
+        let of = |(name, table): &(Arc<str>, Arc<SplitTable>)| {
+            let name = name.to_string();
+            table.measured(SPLITS_MAX).into_iter().map(move |split| SplitMetrics { table: name.clone(), ..split })
+        };
+        splits.iter().flat_map(of).take(SPLITS_MAX).collect()
+    }
+
+    /// Everything as of `now`. `wall_ms` is the wall clock, against which lag is told.
+    pub(crate) fn snapshot(&self, wall_ms: i64, now: Duration) -> JobMetrics {
         let operators: Vec<OperatorMetrics> = (0..self.nodes.len()).map(|n| self.operator(n)).collect();
         let of = |role: Role| operators.iter().zip(&self.nodes).filter(move |(_, t)| t.role == role).map(|(o, _)| o);
         let watermark = of(Role::Sink).map(|o| o.watermark).min().unwrap_or(Watermark::NONE);
+        let rows_in = of(Role::Source).map(|o| o.rows_in).sum();
+        let rows_out = of(Role::Sink).map(|o| o.rows_in).sum();
+        let (rows_in_per_second, rows_out_per_second) = self.rates(rows_in, rows_out, now);
         JobMetrics {
             state: self.state(),
             epoch: Epoch(self.cut.load(Relaxed)),
             completed: Epoch(self.completed.load(Relaxed)),
             restarts: self.restarts.load(Relaxed),
-            rows_in: of(Role::Source).map(|o| o.rows_in).sum(),
-            rows_out: of(Role::Sink).map(|o| o.rows_in).sum(),
+            rows_in,
+            rows_out,
+            rows_in_per_second,
+            rows_out_per_second,
             late_rows: operators.iter().map(|o| o.late_rows).sum(),
             null_time_rows: operators.iter().map(|o| o.null_time_rows).sum(),
             unknown_key_rows: operators.iter().map(|o| o.unknown_key_rows).sum(),
@@ -166,6 +261,9 @@ impl Counters {
             lag_ms: watermark.as_millis().map(|w| wall_ms.saturating_sub(w)),
             state_rows: operators.iter().map(|o| o.state_rows).sum(),
             state_bytes: operators.iter().map(|o| o.state_bytes).sum(),
+            failure: self.failure.lock().clone(),
+            checkpoints: self.checkpoints.lock().clone(),
+            splits: self.splits(),
             operators,
         }
     }
@@ -214,6 +312,10 @@ pub struct JobMetrics {
     pub rows_in: u64,
     /// Rows that were handed to sinks.
     pub rows_out: u64,
+    /// Rows decoded per second, over the last ten seconds or since the start.
+    pub rows_in_per_second: f64,
+    /// Rows handed to sinks per second, likewise.
+    pub rows_out_per_second: f64,
     /// Rows left out because all their windows were closed.
     pub late_rows: u64,
     /// Rows left out because their time column is NULL.
@@ -232,6 +334,12 @@ pub struct JobMetrics {
     pub state_rows: u64,
     /// Memory of the operators' hot sets in bytes, as of the last epoch.
     pub state_bytes: u64,
+    /// Why it failed last, also if it has been started again since.
+    pub failure: Option<JobFailure>,
+    /// What became of its checkpoints, since its process began.
+    pub checkpoints: CheckpointMetrics,
+    /// The splits that are being read, the first thousand of them.
+    pub splits: Vec<SplitMetrics>,
     /// Per node of the plan, by node id.
     pub operators: Vec<OperatorMetrics>,
 }
@@ -267,63 +375,58 @@ pub struct OperatorMetrics {
     pub watermark: Watermark,
 }
 
-/// Hands a job's counters to a Prometheus registry at each scrape.
-#[derive(Debug)]
-pub(crate) struct JobCollector(pub(crate) Arc<Counters>);
-
-impl Collector for JobCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
-        let metrics = self.0.snapshot(0);
-        let job = [("job", self.0.name.as_str())];
-        let totals: [(&str, &str, u64); 6] = [
-            ("eddyline_job_input_rows", "Rows decoded by sources", metrics.rows_in),
-            ("eddyline_job_output_rows", "Rows handed to sinks", metrics.rows_out),
-            ("eddyline_job_late_rows", "Rows left out as late", metrics.late_rows),
-            ("eddyline_job_null_time_rows", "Rows left out without a time", metrics.null_time_rows),
-            ("eddyline_job_unknown_key_rows", "Deletions of keys that had no row", metrics.unknown_key_rows),
-            ("eddyline_job_skipped_rows", "Rows that could not be decoded", metrics.skipped_rows),
-        ];
-        for (name, help, value) in totals {
-            let counter = ConstCounter::new(value);
-            let mut family = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
-            counter.encode(family.encode_family(&job)?)?;
-        }
-        let gauges: [(&str, &str, i64); 4] = [
-            ("eddyline_job_epoch", "Last epoch whose output is visible", metrics.completed.0 as i64),
-            ("eddyline_job_watermark_ms", "Event time that has reached all sinks", metrics.watermark.0),
-            ("eddyline_job_state_rows", "Entries in hot sets", metrics.state_rows as i64),
-            ("eddyline_job_state_bytes", "Memory of hot sets", metrics.state_bytes as i64),
-        ];
-        for (name, help, value) in gauges {
-            let gauge = ConstGauge::new(value);
-            let mut family = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
-            gauge.encode(family.encode_family(&job)?)?;
-        }
-        self.encode_operators(&metrics.operators, &mut encoder)
-    }
+/// Something that has gone wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobFailure {
+    /// When, in milliseconds since 1970-01-01T00:00:00Z.
+    pub time_ms: i64,
+    /// What.
+    pub message: String,
 }
 
-impl JobCollector {
-    fn encode_operators(
-        &self,
-        operators: &[OperatorMetrics],
-        encoder: &mut DescriptorEncoder<'_>,
-    ) -> Result<(), std::fmt::Error> {
-        type Column = (&'static str, &'static str, fn(&OperatorMetrics) -> u64);
-        let columns: [Column; 3] = [
-            ("eddyline_operator_input_rows", "Rows taken", |o| o.rows_in),
-            ("eddyline_operator_output_rows", "Rows emitted", |o| o.rows_out),
-            ("eddyline_operator_busy_ns", "Time spent, over all shards", |o| o.busy.as_nanos() as u64),
-        ];
-        for (name, help, read) in columns {
-            let mut family =
-                encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Counter)?;
-            for operator in operators {
-                let node = operator.node.to_string();
-                let labels = [("job", self.0.name.as_str()), ("node", node.as_str()), ("kind", operator.kind)];
-                ConstCounter::new(read(operator)).encode(family.encode_family(&labels)?)?;
-            }
-        }
-        Ok(())
-    }
+/// What became of a job's checkpoints.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckpointMetrics {
+    /// How many were made.
+    pub complete: u64,
+    /// How many could not be.
+    pub failed: u64,
+    /// The last that was made.
+    pub last: Option<CheckpointFacts>,
+    /// Why the last one that failed did.
+    pub last_failure: Option<JobFailure>,
+}
+
+/// A checkpoint that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointFacts {
+    /// Its number.
+    pub id: u64,
+    /// The epoch that it ends.
+    pub epoch: u64,
+    /// When its barrier was cut, in milliseconds since 1970-01-01T00:00:00Z.
+    pub start_ms: i64,
+    /// From there until it was durable.
+    pub duration_ms: u64,
+    /// Bytes that it wrote.
+    pub new_bytes: u64,
+    /// Bytes that it is made of.
+    pub total_bytes: u64,
+}
+
+/// How far a split has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitMetrics {
+    /// The table.
+    pub table: String,
+    /// The split, as its connector names it.
+    pub split: String,
+    /// Rows decoded of it in this run of the job.
+    pub rows: u64,
+    /// Where it is read next, in the connector's unit: bytes, rows, offsets.
+    pub position: u64,
+    /// Its event time; [`Watermark::NONE`] where nobody asks for it.
+    pub watermark: Watermark,
+    /// It was silent for so long that it holds nothing back.
+    pub is_idle: bool,
 }

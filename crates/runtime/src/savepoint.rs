@@ -7,6 +7,7 @@ use crate::coordinator::Event;
 use crate::coordinator::savepoints::OrderId;
 use crate::error::RuntimeError;
 use crate::job::{JobShared, Snapshot};
+use crate::job_log::{LogLevel, LogSubject};
 use crate::keeper::{Fault, Header};
 use eddyline_changes::{Barrier, BarrierKind};
 use eddyline_checkpoint::{CheckpointId, Kind, Manifest, Place, Savepoint};
@@ -130,9 +131,16 @@ impl Saver {
         for order in orders {
             let Some(place) = self.shared.orders.place(*order) else { continue };
             let made = self.save(&place, barrier, snapshots, finished).map_err(RuntimeError::from);
+            let (log, now) = (&self.shared.counters.log, self.shared.clock.wall_ms());
             match &made {
-                Ok(made) => tracing::info!(location = made.location, epoch = made.epoch, "savepoint complete"),
+                Ok(made) => {
+                    tracing::info!(location = made.location, epoch = made.epoch, "savepoint complete");
+                    let message = format!("{}: {} bytes, epoch {}", made.location, made.size_bytes, made.epoch);
+                    log.tell(now, LogLevel::Info, LogSubject::Savepoint, message);
+                }
                 Err(error) => {
+                    let message = format!("{} could not be made: {error}", place.name());
+                    log.tell(now, LogLevel::Error, LogSubject::Savepoint, message);
                     tracing::warn!(location = place.name(), %error, "savepoint failed");
                     if is_last && !self.shared.keeps {
                         // The state is nowhere else.

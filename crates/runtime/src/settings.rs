@@ -1,4 +1,5 @@
 use crate::RuntimeError;
+use crate::job_log::JobLog;
 use crate::keeper::Fault;
 use crate::restart::RestartStrategy;
 use crate::savepoint::SavepointTarget;
@@ -138,6 +139,8 @@ pub struct JobSettings {
     pub allow_dropped_state: bool,
     /// The plan has its aggregates in phases; noted with the state, so that the plan to which it is restored can be alike.
     pub in_phases: bool,
+    /// Where what happens to the job is told.
+    pub log: JobLog,
 }
 
 impl Default for JobSettings {
@@ -161,6 +164,7 @@ impl Default for JobSettings {
             from: None,
             allow_dropped_state: false,
             in_phases: false,
+            log: JobLog::default(),
         }
     }
 }

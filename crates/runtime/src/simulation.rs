@@ -311,7 +311,7 @@ impl Simulation {
 
     /// What it has done since it was started or has crashed.
     pub fn metrics(&self) -> JobMetrics {
-        self.run.shared.counters.snapshot(self.clock.wall_ms())
+        self.run.shared.counters.snapshot(self.clock.wall_ms(), self.clock.monotonic())
     }
 
     /// The job dies here and now, and is started again from its last complete checkpoint (from the beginning when
@@ -353,7 +353,7 @@ impl World {
         let from = settings.from.as_ref().map(|from| OpenSavepoint::open(from, &rim.tokio)).transpose()?;
         let start = Start { from, ..Start::default() };
         let (recovered, lineage) = self.job.recover(&self.durable, &store, start)?;
-        let counters = Counters::new(&settings.name, dataflow, settings.shards);
+        let counters = Counters::new(settings.log.clone(), dataflow, settings.shards, Duration::ZERO);
         let mut built = build(Build {
             dataflow,
             registry,

@@ -4,7 +4,7 @@ use crate::error::RuntimeError;
 use crate::event_time::EventTime;
 use crate::metrics::NodeCounters;
 use crate::pipeline::{Pipeline, Place};
-use crate::splits::{Assignment, Progress, SplitTable};
+use crate::splits::{Assignment, Progress, SplitCounters, SplitTable};
 use crate::wake::Alarm;
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::{filter_record_batch, max};
@@ -86,6 +86,7 @@ struct OpenSplit {
     ready: Arc<Ready>,
     waker: Waker,
     progress: Progress,
+    counters: Arc<SplitCounters>,
     last_active: Duration,
     timer: Option<Duration>,
     idle: bool,
@@ -184,7 +185,7 @@ impl SourceHead {
     }
 
     fn open(&mut self, assignment: Assignment) -> Result<(), RuntimeError> {
-        let Assignment { slot, split, progress } = assignment;
+        let Assignment { slot, split, progress, counters } = assignment;
         let HeadParts { source, rim, alarm, .. } = &self.parts;
         let opened = source.open(&split, progress.position, rim).and_then(|r| Ok((r, source.decoder(&split)?)));
         let (reader, decoder) = opened.map_err(|e| self.fault(Some(&split.id), e))?;
@@ -192,7 +193,20 @@ impl SourceHead {
         let waker = Waker::from(ready.clone());
         let (id, last_active) = (split.id.into(), rim.clock.monotonic());
         let (timer, idle, fed) = (None, false, false);
-        self.open.push(OpenSplit { slot, id, reader, decoder, fed, ready, waker, progress, last_active, timer, idle });
+        self.open.push(OpenSplit {
+            slot,
+            id,
+            reader,
+            decoder,
+            fed,
+            ready,
+            waker,
+            progress,
+            counters,
+            last_active,
+            timer,
+            idle,
+        });
         Ok(())
     }
 
@@ -274,6 +288,7 @@ impl SourceHead {
         counters.worked(now.saturating_sub(begin));
         counters.skipped(skipped);
         let open = &mut self.open[at];
+        open.counters.took(rows, position);
         let from = std::mem::replace(&mut open.progress.position, position);
         pipeline.place =
             Some(Place { table: self.parts.table_name.clone(), split: open.id.clone(), from, to: position });

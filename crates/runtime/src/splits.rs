@@ -13,13 +13,14 @@
 //! in its own channel; the receiver takes the minimum over channels. So a watermark never overtakes rows.
 
 use crate::event_time::EventTime;
+use crate::metrics::SplitMetrics;
 use crate::wake::Alarm;
 use eddyline_changes::Watermark;
 use eddyline_connectors::{Boundedness, Position, Split};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
 /// How far a split has been read: a row of the source's state table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,21 @@ pub(crate) struct Assignment {
     pub(crate) slot: usize,
     pub(crate) split: Split,
     pub(crate) progress: Progress,
+    pub(crate) counters: Arc<SplitCounters>,
+}
+
+/// What is measured of a split: written by the shard that reads it, per batch, and read by whoever asks.
+#[derive(Debug, Default)]
+pub(crate) struct SplitCounters {
+    rows: AtomicU64,
+    position: AtomicU64,
+}
+
+impl SplitCounters {
+    pub(crate) fn took(&self, rows: usize, position: Position) {
+        self.rows.fetch_add(rows as u64, Relaxed);
+        self.position.store(position.0, Relaxed);
+    }
 }
 
 /// The splits of one source node, shared by all shards.
@@ -105,6 +121,7 @@ struct Slot {
     partition: usize,
     /// Nobody has taken it yet.
     waiting: bool,
+    counters: Arc<SplitCounters>,
 }
 
 /// Ranges that follow each other in event time, and are taken in that order.
@@ -208,8 +225,8 @@ impl SplitTable {
             slots[slot].waiting = false;
             partitions[slots[slot].partition].settle(slots);
         }
-        let Slot { split, progress, .. } = &state.slots[slot];
-        Some(Assignment { slot, split: split.clone(), progress: *progress })
+        let Slot { split, progress, counters, .. } = &state.slots[slot];
+        Some(Assignment { slot, split: split.clone(), progress: *progress, counters: counters.clone() })
     }
 
     /// True when no split will come for `shard` any more.
@@ -267,6 +284,23 @@ impl SplitTable {
         EventTime { watermark: Watermark(self.watermark.load(SeqCst)), is_idle }
     }
 
+    /// What the splits that are open have come to, the first `max` of them; the name of the table is left out.
+    pub(crate) fn measured(&self, max: usize) -> Vec<SplitMetrics> {
+        let state = self.state.lock();
+        let measure = |slot: &usize| {
+            let Slot { split, progress, idle, counters, .. } = &state.slots[*slot];
+            SplitMetrics {
+                table: String::new(),
+                split: split.id.clone(),
+                rows: counters.rows.load(Relaxed),
+                position: counters.position.load(Relaxed),
+                watermark: progress.watermark,
+                is_idle: *idle,
+            }
+        };
+        state.open.iter().take(max).map(measure).collect()
+    }
+
     fn advance(&self, state: &State) {
         if !self.timed {
             return;
@@ -295,7 +329,9 @@ impl State {
         }
         let slot = self.slots.len();
         let waiting = bounded && !progress.finished;
-        self.slots.push(Slot { split, progress, idle: false, partition, waiting });
+        let counters = Arc::new(SplitCounters::default());
+        counters.took(0, progress.position);
+        self.slots.push(Slot { split, progress, idle: false, partition, waiting, counters });
         self.partitions[partition].slots.push(slot);
         self.partitions[partition].settle(&self.slots);
         if progress.finished {
