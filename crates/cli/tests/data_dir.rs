@@ -185,7 +185,7 @@ async fn status(client: &Client) -> Vec<String> {
 }
 
 /// A job in the background goes on after its server was killed, from its last checkpoint: every row is written once. One that was stopped
-/// does not, nor one that has come to its end.
+/// does not until it is resumed, nor one that has come to its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_go_on_after_kill_9() {
     let home = tempfile::tempdir().expect("a directory");
@@ -214,21 +214,28 @@ async fn jobs_go_on_after_kill_9() {
         server = Server::start(&directory);
         let client = server.client().await;
         let found = rows(&client, "SHOW JOBS").await;
-        assert_eq!(found.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["2", "3"]);
+        assert_eq!(found.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["1", "2", "3"]);
     }
     let client = server.client().await;
-    while status(&client).await != ["RUNNING", "FINISHED"] {
+    while status(&client).await != ["STOPPED", "RUNNING", "FINISHED"] {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(written(&sink), (1..=600).collect::<Vec<_>>());
     client.batch_execute("STOP JOB '2'").await.expect("stopped");
     assert_eq!(server.end(), Some(0));
     let server = Server::start(&directory);
-    assert!(status(&server.client().await).await.is_empty());
+    let client = server.client().await;
+    assert_eq!(status(&client).await, ["STOPPED", "STOPPED"], "what has come to its end is forgotten");
+    client.batch_execute("RESUME JOB '2'").await.expect("it goes on");
+    assert_eq!(status(&client).await, ["STOPPED", "RUNNING"]);
+    client.batch_execute("DROP JOB '1'").await.expect("forgotten");
+    server.kill();
+    let server = Server::start(&directory);
+    assert_eq!(status(&server.client().await).await, ["RUNNING"]);
     server.kill();
 }
 
-/// A job that cannot begin again is listed with the reason, is tried at every start, and is forgotten when it is stopped.
+/// A job that cannot begin again is listed with the reason, is tried at every start, until it is stopped or dropped.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_cannot_begin_again_says_why() {
     let home = tempfile::tempdir().expect("a directory");
@@ -246,7 +253,9 @@ async fn a_job_that_cannot_begin_again_says_why() {
     }
     let server = Server::start(home.path());
     let client = server.client().await;
-    client.batch_execute("STOP JOB '1'").await.expect("forgotten");
+    client.batch_execute("STOP JOB '1'").await.expect("not tried again");
+    assert_eq!(status(&client).await, ["STOPPED"]);
+    client.batch_execute("DROP JOB '1'").await.expect("forgotten");
     server.kill();
     let server = Server::start(home.path());
     assert!(status(&server.client().await).await.is_empty());

@@ -207,7 +207,7 @@ fn jobs_are_listed_and_stopped() {
          STOP JOB '2';\n\
          STOP JOB 'copy';\n";
     let ran = place.read(sql, &[]);
-    ran.fails(1, &["job 1 'insert-into gone' runs in the background", "no job 'copy' runs here"]);
+    ran.fails(1, &["job 1 'insert-into gone' runs in the background", "job 'copy' does not run: it is STOPPED"]);
     let twice = "CREATE TABLE many (n INT) WITH ('connector' = 'datagen');\n\
          CREATE TABLE gone (n INT) WITH ('connector' = 'blackhole');\n\
          SET 'pipeline.name' = 'copy';\n\

@@ -7,15 +7,13 @@
 
 use crate::durable::{StoredJob, stored_settings};
 use crate::jobs::EndedJob;
+use crate::jobs::{StopOrder, Submission, Submitted};
 use crate::kept::Reads;
 use crate::listing::Listing;
 use crate::{Outcome, RunningJob, SavepointPlace, ScriptError, Session, job};
-use eddyline_planner::SqlError;
-use eddyline_planner::statement::Statement;
-use std::time::Duration;
-
-/// How often it is asked whether a job that was stopped is over.
-const LOOK: Duration = Duration::from_millis(2);
+use arrow::datatypes::SchemaRef;
+use eddyline_planner::statement::{JobStatement, JobVerb, Statement};
+use eddyline_planner::{JobOutput, SqlError};
 
 impl Session {
     /// A job that was started goes on in the background, for as long as the instance lives. Returns its id.
@@ -25,7 +23,7 @@ impl Session {
     pub fn keep(&mut self, job: RunningJob) -> Result<u64, SqlError> {
         let now = self.engine.rim().clock.wall_ms();
         match (self.instance.durable(), job.stored().cloned()) {
-            (Some(durable), Some(stored)) => {
+            (Some(durable), Some(stored)) if stored.id != 0 => {
                 let id = stored.id;
                 durable.define_job(None, Some(stored))?;
                 self.instance.jobs().keep_as(id, job, now);
@@ -36,46 +34,73 @@ impl Session {
         }
     }
 
-    /// A job that is stored goes on under its number.
-    pub(crate) fn keep_as(&mut self, id: u64, job: RunningJob) {
-        let now = self.engine.rim().clock.wall_ms();
-        self.instance.jobs().keep_as(id, job, now);
-    }
-
     /// Starts the job of an INSERT into a table with a connector, or of a statement set. Where jobs are stored and nobody will wait for this
-    /// one, it keeps its checkpoints in the data directory, unless it says otherwise; `id` is its number, if it was started before.
+    /// one, it keeps its checkpoints in the data directory, unless it says otherwise.
     ///
     /// # Errors
     /// What cannot be planned or opened.
-    pub(crate) fn start_in_background(
-        &mut self,
-        statement: &Statement,
-        id: Option<u64>,
-    ) -> Result<Outcome, ScriptError> {
+    pub(crate) fn start_in_background(&mut self, statement: &Statement) -> Result<Outcome, ScriptError> {
         let outputs = self.explained_outputs(statement)?;
-        let Some(durable) = self.instance.durable().filter(|durable| durable.has_jobs()).cloned() else {
-            return self.start(outputs);
+        let is_stored = self.instance.durable().is_some_and(|durable| durable.has_jobs());
+        let mut stored = StoredJob {
+            id: 0,
+            sql: statement.sql.clone(),
+            settings: stored_settings(&self.settings),
+            submitted: None,
+            from: None,
+            rest: None,
         };
-        let planned = self.plan_reading(outputs.clone(), &self.planner_options(), Reads::Snapshot, 0)?;
-        let endless = job::endless_tables(self.engine.registry(), &self.settings, &planned.job.dataflow)?;
-        if id.is_none() && self.settings.waits_for_insert(endless.is_empty()) {
-            return self.start(outputs);
+        if !is_stored || self.is_waited_for(&outputs)? {
+            let mut started = self.start(outputs)?;
+            if let Outcome::Job(job) = &mut started {
+                job.set_stored(stored);
+            }
+            return Ok(started);
         }
-        let id = id.unwrap_or_else(|| self.instance.jobs().next_id());
-        let stored = StoredJob { id, sql: statement.sql.clone(), settings: stored_settings(&self.settings) };
+        stored.id = self.instance.jobs().next_id();
+        let mut job = self.start_stored(outputs, stored.id)?;
+        job.set_stored(stored);
+        Ok(Outcome::Job(Box::new(job)))
+    }
+
+    /// Starts the job of a statement that has started it before, under that number.
+    ///
+    /// # Errors
+    /// What cannot be planned or opened.
+    pub(crate) fn begin_again(&mut self, statement: &Statement, id: u64) -> Result<RunningJob, ScriptError> {
+        let outputs = self.explained_outputs(statement)?;
+        self.start_stored(outputs, id)
+    }
+
+    fn is_waited_for(&self, outputs: &[JobOutput]) -> Result<bool, SqlError> {
+        let planned = self.plan(outputs.to_vec())?;
+        let endless = job::endless_tables(self.engine.registry(), &self.settings, &planned.dataflow)?;
+        Ok(self.settings.waits_for_insert(endless.is_empty()))
+    }
+
+    /// Starts a job whose checkpoints are in the data directory, unless it says otherwise or reads those of others.
+    fn start_stored(&mut self, outputs: Vec<JobOutput>, id: u64) -> Result<RunningJob, ScriptError> {
         let said = self.settings.clone();
-        let is_own = said.checkpoints_dir().is_empty() && planned.states.is_none();
-        if is_own {
-            let directory = durable.job_directory(id);
+        let own = match self.instance.durable().filter(|durable| durable.has_jobs()) {
+            Some(durable) if said.checkpoints_dir().is_empty() && !self.reads_states(&outputs)? => {
+                Some(durable.job_directory(id))
+            }
+            _ => None,
+        };
+        if let Some(directory) = &own {
             self.settings.set("state.checkpoints.dir", &directory.to_string_lossy())?;
         }
-        let started = self.start_named(outputs, is_own && said.pipeline_name().is_none());
+        let started = self.start_named(outputs, own.is_some() && said.pipeline_name().is_none());
         self.settings = said;
-        let mut started = started?;
-        if let Outcome::Job(job) = &mut started {
-            job.set_stored(stored);
+        match started? {
+            Outcome::Job(job) => Ok(*job),
+            _ => Err(SqlError::new(SqlError::INTERNAL, "a job that was started is none").into()),
         }
-        Ok(started)
+    }
+
+    fn reads_states(&self, outputs: &[JobOutput]) -> Result<bool, SqlError> {
+        let planned = self.plan_reading(outputs.to_vec(), &self.planner_options(), Reads::Snapshot, 0)?;
+        Ok(planned.states.is_some())
     }
 
     /// The jobs in the background: their ids and names.
@@ -93,34 +118,91 @@ impl Session {
         self.instance.jobs().take_ended()
     }
 
-    pub(crate) fn stop_job(&mut self, job: &str, savepoint: bool, drain: bool) -> Result<Outcome, ScriptError> {
-        let found = self.instance.jobs().find(job).map(|found| (found.id, found.job.control()));
-        let (id, control) = match found {
-            Ok(found) => found,
-            Err(error) => return self.forget_failed(job).unwrap_or_else(|| Err(error.into())),
-        };
-        let place = savepoint.then_some(SavepointPlace::Default);
-        let made = control.stop(place.as_ref(), drain).map_err(ScriptError::Job)?;
-        // It is over in a moment; meanwhile others may look at jobs.
-        while !self.instance.jobs().is_over(id) {
-            self.canceller.check()?;
-            std::thread::sleep(LOOK);
-        }
-        self.instance.forget_finished()?;
-        Ok(match made {
-            Some(made) => Outcome::Listing(Listing::texts(vec![("savepoint path", vec![Some(made.location)])])),
-            None => Outcome::Done(format!("job '{}' stopped", control.name())),
+    /// Carries out a statement about a job.
+    pub(crate) fn job_statement(&mut self, JobStatement { job, verb }: &JobStatement) -> Result<Outcome, ScriptError> {
+        let (instance, canceller) = (&self.instance, &self.canceller);
+        let place = |place: &Option<String>| place.clone().map_or(SavepointPlace::Default, SavepointPlace::Here);
+        Ok(match verb {
+            JobVerb::Submit { script, is_dry_run } => {
+                let settings = stored_settings(&self.settings);
+                let (name, sql, is_dry_run) = (Some(job.clone()), script.clone(), *is_dry_run);
+                let submission = Submission { name, sql, settings, is_dry_run, ..Submission::default() };
+                told(instance.submit(&submission, canceller).map_err(without_place)?)
+            }
+            JobVerb::Stop { with_savepoint, place: at, drain } => {
+                let order = StopOrder { savepoint: with_savepoint.then(|| place(at)), drain: *drain };
+                let stopped = instance.stop_job(job, &order, canceller).map_err(ScriptError::Job)?;
+                match stopped.savepoint {
+                    Some(made) => Outcome::Listing(savepoint_path(Some(made.location))),
+                    None => Outcome::Done(format!("job '{}' stopped", stopped.name)),
+                }
+            }
+            JobVerb::Savepoint { place: at } => {
+                let made = instance.savepoint_job(job, &place(at)).map_err(ScriptError::Job)?;
+                Outcome::Listing(savepoint_path(Some(made.location)))
+            }
+            JobVerb::Resume => {
+                let id = instance.resume_job(job, canceller)?;
+                Outcome::Done(format!("job {id} '{job}' goes on"))
+            }
+            JobVerb::Drop { if_exists } => match instance.drop_job(job, canceller) {
+                Ok(name) => Outcome::Done(format!("job '{name}' dropped")),
+                Err(error) if *if_exists && error.sqlstate == SqlError::UNDEFINED_OBJECT => {
+                    Outcome::Noted(format!("there is no job '{job}', nothing is dropped"))
+                }
+                Err(error) => return Err(error.into()),
+            },
+            JobVerb::Explain(stage) => Outcome::Listing(instance.explain_job(job, *stage)?),
         })
     }
 
-    /// A job that is stored and has failed is not tried again at the next start. `None`: there is none of the name.
-    fn forget_failed(&mut self, job: &str) -> Option<Result<Outcome, ScriptError>> {
-        let durable = self.instance.durable()?;
-        let id = self.instance.jobs().failed(job).filter(|id| durable.has_job(*id))?;
-        let forgotten = durable.define_job(Some(id), None);
-        Some(forgotten.map_err(Into::into).map(|()| {
-            self.instance.jobs().forget(id);
-            Outcome::Done(format!("job '{job}', which had failed, is not begun again"))
-        }))
+    /// The columns of what a statement about a job answers; `None`: no rows.
+    pub(crate) fn columns_of_job_statement(
+        &mut self,
+        JobStatement { job, verb }: &JobStatement,
+    ) -> Result<Option<SchemaRef>, SqlError> {
+        Ok(match verb {
+            JobVerb::Savepoint { .. } | JobVerb::Stop { with_savepoint: true, .. } => {
+                Some(savepoint_path(None).rows.schema())
+            }
+            JobVerb::Submit { is_dry_run: true, .. } => Some(Listing::lines("state", "").rows.schema()),
+            JobVerb::Explain(stage) => Some(self.instance.explain_job(job, *stage)?.rows.schema()),
+            JobVerb::Submit { .. } | JobVerb::Stop { .. } | JobVerb::Resume | JobVerb::Drop { .. } => None,
+        })
+    }
+}
+
+fn savepoint_path(location: Option<String>) -> Listing {
+    Listing::texts(vec![("savepoint path", vec![location])])
+}
+
+/// A place in the text of a job says nothing of the statement that it stands in.
+fn without_place(error: SqlError) -> SqlError {
+    let message = match error.position {
+        Some(at) => format!("line {}, column {} of the job: {}", at.line, at.column, error.message),
+        None => error.message.clone(),
+    };
+    SqlError { message, position: None, ..error }
+}
+
+fn told(submitted: Submitted) -> Outcome {
+    let joined = |first: String, warnings: Vec<String>| {
+        Outcome::Noted(std::iter::once(first).chain(warnings).collect::<Vec<_>>().join("\n"))
+    };
+    match submitted {
+        Submitted::Started { id, name, warnings } => joined(format!("job {id} '{name}' started"), warnings),
+        Submitted::Unchanged { id, name, status } => {
+            Outcome::Noted(format!("job {id} '{name}' is the same already, and {}: nothing was done", status.name()))
+        }
+        Submitted::Upgraded { id, name, state, warnings } => {
+            joined(format!("job {id} '{name}' upgraded; its state: {}", state.join("; ")), warnings)
+        }
+        Submitted::Told { name, state, refused, .. } => {
+            let lines =
+                if state.is_empty() { vec![format!("job '{name}' has no state: it begins afresh")] } else { state };
+            let refused = refused.map(|why| format!("it would be refused: {why}"));
+            let text = lines.into_iter().chain(refused).collect::<Vec<_>>().join("\n");
+            Outcome::Listing(Listing::lines("state", &text))
+        }
     }
 }

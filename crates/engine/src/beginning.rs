@@ -6,7 +6,20 @@
 use crate::error::from_runtime;
 use crate::{Engine, ScriptError, Settings};
 use eddyline_planner::{PlannerOptions, SqlError};
-use eddyline_runtime::{CheckpointSettings, SavepointTarget, planned_in_phases};
+use eddyline_runtime::{CheckpointSettings, JobLog, SavepointTarget, planned_in_phases};
+
+/// How a session wants its next job to begin, beside what the engine is told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Begins {
+    /// At this savepoint.
+    pub(crate) from: Option<String>,
+    /// Also where state of another query is lost.
+    pub(crate) allow_dropped_state: bool,
+    /// Without state, when there are checkpoints and none of them is whole.
+    pub(crate) allow_fresh: bool,
+    /// What has happened to the job before, and will.
+    pub(crate) log: JobLog,
+}
 
 /// See the module's page.
 #[derive(Debug)]
@@ -18,6 +31,8 @@ pub(crate) struct Beginning {
     pub(crate) checkpoints: Option<CheckpointSettings>,
     pub(crate) from: Option<SavepointTarget>,
     pub(crate) in_phases: bool,
+    pub(crate) allow_dropped_state: bool,
+    pub(crate) log: JobLog,
 }
 
 impl Beginning {
@@ -25,9 +40,24 @@ impl Beginning {
     ///
     /// # Errors
     /// The savepoint that it is to begin at cannot be read, nor the place of its checkpoints.
-    pub(crate) fn of_inserts(engine: &Engine, settings: &Settings, tables: &[&str]) -> Result<Self, ScriptError> {
+    pub(crate) fn of_inserts(
+        engine: &Engine,
+        settings: &Settings,
+        tables: &[&str],
+        begins: &Begins,
+    ) -> Result<Self, ScriptError> {
         let name = name_of_inserts(engine, settings, tables);
-        Self::found(engine, settings, name, engine.checkpoints(settings), engine.take_savepoint()?)
+        let from = match &begins.from {
+            Some(from) => Some(engine.savepoint_at(from)),
+            None => engine.take_savepoint()?,
+        };
+        let checkpoints = engine.checkpoints(settings).map(|checkpoints| CheckpointSettings {
+            allow_fresh: checkpoints.allow_fresh || begins.allow_fresh,
+            ..checkpoints
+        });
+        let found = Self::found(engine, settings, name, checkpoints, from)?;
+        let allow_dropped_state = found.allow_dropped_state || begins.allow_dropped_state;
+        Ok(Self { allow_dropped_state, log: begins.log.clone(), ..found })
     }
 
     /// Of a job that writes `tables` and is not started, if it began at the savepoint `from`, or as the engine is told.
@@ -52,11 +82,14 @@ impl Beginning {
     pub(crate) fn of_select(engine: &Engine, settings: &Settings, shards: usize) -> Result<Self, ScriptError> {
         match settings.pipeline_name() {
             Some(name) => Self::found(engine, settings, name.to_owned(), None, engine.take_savepoint()?),
-            None => {
-                let name = "select".into();
-                Ok(Self { name, is_named: false, checkpoints: None, from: None, in_phases: shards > 1 })
-            }
+            None => Ok(Self::afresh("select".into(), shards > 1)),
         }
+    }
+
+    /// Of a job that nobody reaches by its name, and that has no state to go on from.
+    pub(crate) fn afresh(name: String, in_phases: bool) -> Self {
+        let (checkpoints, from, log) = (None, None, JobLog::default());
+        Self { name, is_named: false, checkpoints, from, in_phases, allow_dropped_state: false, log }
     }
 
     fn found(
@@ -69,7 +102,9 @@ impl Beginning {
         let planned = planned_in_phases(&name, checkpoints.as_ref(), from.as_ref(), &engine.rim().tokio);
         let planned = planned.map_err(|e| ScriptError::Job(from_runtime(&e)))?;
         let shards = settings.shards().unwrap_or(engine.shards());
-        Ok(Self { name, is_named: true, checkpoints, from, in_phases: planned.unwrap_or(shards > 1) })
+        let (allow_dropped_state, log) = (engine.allows_dropped_state(), JobLog::default());
+        let in_phases = planned.unwrap_or(shards > 1);
+        Ok(Self { name, is_named: true, checkpoints, from, in_phases, allow_dropped_state, log })
     }
 
     /// The options of a plan that fits the state.

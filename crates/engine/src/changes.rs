@@ -554,7 +554,7 @@ fn collected(table: Table, channel: u64) -> Table {
 }
 
 fn by_itself(name: String, shards: usize) -> Beginning {
-    Beginning { name, is_named: false, checkpoints: None, from: None, in_phases: shards > 1 }
+    Beginning::afresh(name, shards > 1)
 }
 
 /// The tables that a job reads: those that the engine keeps.

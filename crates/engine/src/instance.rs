@@ -48,6 +48,8 @@ struct Shared {
     writers: Arc<Reservations>,
     database: Arc<Database>,
     jobs: Mutex<Jobs>,
+    /// Jobs to which something is being done.
+    job_orders: Arc<Reservations>,
 }
 
 impl Instance {
@@ -139,6 +141,11 @@ impl Instance {
     /// The rows of tables and views that the engine keeps.
     pub(crate) fn database(&self) -> &Arc<Database> {
         &self.shared.database
+    }
+
+    /// Names of jobs to which something is being done.
+    pub(crate) fn job_orders(&self) -> &Arc<Reservations> {
+        &self.shared.job_orders
     }
 
     /// Jobs in the background.

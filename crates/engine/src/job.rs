@@ -18,7 +18,7 @@ use eddyline_changes::{ChangeBatch, Epoch, Watermark};
 use eddyline_connectors::{Boundedness, Clock, Registry};
 use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SinkSpec};
 use eddyline_planner::{PlannedJob, Presentation, SqlError};
-use eddyline_runtime::{JobHandle, JobMetrics, JobSettings, JobState, JobSummary, RuntimeError};
+use eddyline_runtime::{JobHandle, JobLog, JobMetrics, JobSettings, JobState, JobSummary, RuntimeError};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -252,6 +252,16 @@ impl RunningJob {
         self.handle.cut().map(drop).map_err(|e| from_runtime(&e))
     }
 
+    /// Where it stands.
+    pub(crate) fn state(&self) -> JobState {
+        self.handle.state()
+    }
+
+    /// What has happened to it.
+    pub(crate) fn log(&self) -> &JobLog {
+        self.handle.log()
+    }
+
     /// Is it over?
     pub(crate) fn is_over(&self) -> bool {
         self.handle.state().is_final()
@@ -350,7 +360,8 @@ pub(crate) fn start(
         from: beginning.from,
         in_phases: beginning.in_phases,
         memory: Some(engine.memory_budget(settings)),
-        allow_dropped_state: engine.allows_dropped_state(),
+        allow_dropped_state: beginning.allow_dropped_state,
+        log: beginning.log,
         ..JobSettings::default()
     };
     let started = rim.clock.monotonic();

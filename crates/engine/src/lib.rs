@@ -52,12 +52,15 @@ pub use eddyline_planner::{
 pub use eddyline_planner::{
     POSTGRES_TYPES, Parameter, ParameterValue, SystemRelation, with_constants, with_parameters, with_relations,
 };
-pub use eddyline_runtime::{JobMetrics, OperatorMetrics, SavepointMade};
+pub use eddyline_runtime::{
+    CheckpointFacts, CheckpointMetrics, JobFailure, JobMetrics, LogEntry, LogLevel, LogSubject, OperatorMetrics,
+    SavepointMade, SplitMetrics,
+};
 pub use engine::{Engine, EngineConfig};
 pub use error::NOBODY_READS;
 pub use instance::Instance;
 pub use job::{Interrupter, JobEvent, JobFacts, Progress, ResultShape, RunningJob, SinkPlace};
-pub use jobs::EndedJob;
+pub use jobs::{EndedJob, JobReport, JobStatus, StopOrder, StoppedJob, Submission, Submitted};
 pub use listing::Listing;
 pub use live::{LiveTable, Window};
 pub use reservation::Canceller;

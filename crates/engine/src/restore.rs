@@ -2,10 +2,11 @@
 
 use crate::durable::{self, DataSettings, Definition, StoredJob};
 use crate::error::state::CORRUPTED;
-use crate::{Engine, Instance, Outcome, ScriptError, Session};
+use crate::{Engine, Instance, ScriptError, Session};
 use eddyline_catalog::{MaterializedView, Object, Table, View};
 use eddyline_planner::statement::{Query, StatementKind};
 use eddyline_planner::{Dialect, SqlError, names_read, parse, parse_in};
+use eddyline_runtime::{JobLog, LogLevel, LogSubject};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -59,14 +60,25 @@ impl Engine {
         instance.store_in(durable);
         instance.jobs().begin_after(found.known.next_job);
         for job in found.known.jobs.into_values().filter(|_| with_jobs) {
-            let id = job.id;
-            if let Err(error) = begin_again(&instance, &job) {
-                tracing::warn!(job = id, error = error.message, "a job cannot begin again");
-                let now = self.rim().clock.wall_ms();
-                instance.jobs().keep_failed(id, &job.sql, error, now);
-            }
+            instance.begin_with(job);
         }
         Ok(instance)
+    }
+}
+
+impl Instance {
+    /// Begins a job again that ran when the instance ended.
+    fn begin_with(&self, stored: StoredJob) {
+        let (log, now) = (JobLog::default(), self.engine().rim().clock.wall_ms());
+        if let Some(rest) = &stored.rest {
+            let stopped_ms = rest.time_ms;
+            return self.jobs().keep_at_rest(stored, log, stopped_ms);
+        }
+        if let Err(error) = self.begin_stored(&stored, log.clone()) {
+            tracing::warn!(job = stored.id, error = error.message, "a job cannot begin again");
+            log.tell(now, LogLevel::Error, LogSubject::Life, format!("cannot begin again: {}", error.message));
+            self.jobs().keep_failed(stored, error, log, now);
+        }
     }
 }
 
@@ -78,21 +90,6 @@ fn compute(instance: &Instance, sql: &str, settings: &BTreeMap<String, String>) 
     }
     let (view, query) = stored_view(sql, session.settings().dialect())?;
     session.create_materialized_view(&view, &query, false).map_err(ScriptError::into_error)?;
-    Ok(())
-}
-
-/// Starts a job as it was started, from its last checkpoint.
-fn begin_again(instance: &Instance, stored: &StoredJob) -> Result<(), SqlError> {
-    let mut session = instance.session();
-    for (key, value) in &stored.settings {
-        session.settings_mut().set(key, value)?;
-    }
-    let statement = session.parse(&stored.sql)?.pop();
-    let statement = statement.ok_or_else(|| SqlError::new(CORRUPTED, "a stored job has no statement"))?;
-    match session.start_in_background(&statement, Some(stored.id)).map_err(ScriptError::into_error)? {
-        Outcome::Job(job) => session.keep_as(stored.id, *job),
-        _ => return Err(SqlError::new(CORRUPTED, format!("a stored job is none: {}", stored.sql))),
-    }
     Ok(())
 }
 

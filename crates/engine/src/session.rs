@@ -1,6 +1,6 @@
 //! A session: names, settings, and statements one after the other.
 
-use crate::beginning::Beginning;
+use crate::beginning::{Beginning, Begins};
 use crate::collect::{CHANNEL, COLLECT};
 use crate::ddl::{self, Definer};
 use crate::error::{from_catalog, from_connector, from_runtime};
@@ -9,6 +9,7 @@ use crate::job::{self, Epochs, RunningJob};
 use crate::kept::Reads;
 use crate::listing::Listing;
 use crate::reservation::{Canceller, Reservation};
+use crate::show::CheckpointPlace;
 use crate::state_tables::StateTables;
 use crate::{Engine, ScriptError, Settings, delivery, show};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -17,6 +18,7 @@ use eddyline_connectors::{SinkChanges, SourceChanges};
 use eddyline_functions::scalar::Moment;
 use eddyline_planner::statement::{Conflict, ExplainStage, Insert, Query, Show, Statement, StatementKind};
 use eddyline_planner::{Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target, parse_in};
+use eddyline_runtime::Alteration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -49,6 +51,8 @@ pub struct Session {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) settings: Settings,
     pub(crate) canceller: Canceller,
+    /// How its next job is to begin.
+    pub(crate) begins: Begins,
 }
 
 impl Session {
@@ -59,6 +63,7 @@ impl Session {
             instance,
             settings: Settings::new(),
             canceller: Canceller::default(),
+            begins: Begins::default(),
         }
     }
 
@@ -161,14 +166,14 @@ impl Session {
             StatementKind::Delete(delete) => self.delete(delete),
             StatementKind::Flush => Ok(Outcome::Done("every view contains what statements have changed".into())),
             StatementKind::Insert(insert) if self.is_kept(&insert.table) => self.insert(insert),
-            StatementKind::Insert(_) | StatementKind::StatementSet(_) => self.start_in_background(statement, None),
+            StatementKind::Insert(_) | StatementKind::StatementSet(_) => self.start_in_background(statement),
             StatementKind::Select(query) => self.select(query),
             StatementKind::Explain { stage, statement } => Ok(Outcome::Listing(self.explain(*stage, statement)?)),
             StatementKind::ExplainState(statement) => Ok(Outcome::Listing(self.explain_state(statement)?)),
             StatementKind::ExplainAlter { from, statement } => {
                 Ok(Outcome::Listing(self.explain_alter(from.as_deref(), statement)?))
             }
-            StatementKind::StopJob { job, savepoint, drain } => self.stop_job(job, *savepoint, *drain),
+            StatementKind::Job(job) => self.job_statement(job),
             StatementKind::Show(show) => Ok(Outcome::Listing(self.show(show)?)),
             StatementKind::Describe(name) => Ok(Outcome::Listing(self.describe(name)?)),
             StatementKind::Set { key, value } => Ok(self.set(key, value)?),
@@ -373,7 +378,8 @@ impl Session {
     /// As [`start`](Self::start); `shares_name`: its state is not under its name alone, so that others may have the name.
     pub(crate) fn start_named(&mut self, outputs: Vec<JobOutput>, shares_name: bool) -> Result<Outcome, ScriptError> {
         let tables: Vec<&str> = outputs.iter().filter_map(written_table).collect();
-        let beginning = Beginning::of_inserts(&self.engine, &self.settings, &tables)?;
+        let begins = std::mem::take(&mut self.begins);
+        let beginning = Beginning::of_inserts(&self.engine, &self.settings, &tables, &begins)?;
         if self.engine.is_dry_run() {
             return Ok(Outcome::Listing(self.alteration(outputs, &beginning)?));
         }
@@ -394,15 +400,24 @@ impl Session {
 
     /// What would become of the state that a job would begin with.
     fn alteration(&self, outputs: Vec<JobOutput>, beginning: &Beginning) -> Result<Listing, ScriptError> {
+        let text = match self.previewed(outputs, beginning)? {
+            Some((place, altered)) => format!("of {place}\n{altered}"),
+            None => format!("job '{}' has no state: it begins afresh", beginning.name),
+        };
+        Ok(Listing::lines("state", &text))
+    }
+
+    /// The state that a job would begin with, and what would become of it; `None`: there is none.
+    pub(crate) fn previewed(
+        &self,
+        outputs: Vec<JobOutput>,
+        beginning: &Beginning,
+    ) -> Result<Option<(String, Alteration)>, ScriptError> {
         let planned = self.plan_with(outputs, &beginning.planned(self.planner_options()))?;
         let Beginning { name, checkpoints, from, .. } = beginning;
         let tokio = &self.engine.rim().tokio;
         let found = eddyline_runtime::preview(name, &planned.dataflow, checkpoints.as_ref(), from.as_ref(), tokio);
-        let text = match found.map_err(|e| ScriptError::Job(from_runtime(&e)))? {
-            Some((place, altered)) => format!("of {place}\n{altered}"),
-            None => format!("job '{name}' has no state: it begins afresh"),
-        };
-        Ok(Listing::lines("state", &text))
+        found.map_err(|e| ScriptError::Job(from_runtime(&e)))
     }
 
     /// What EXPLAIN ALTER shows of a statement: what would become of the state of its job, or of the savepoint `from`.
@@ -468,6 +483,7 @@ impl Session {
                 Outcome::Listing(listing) => Ok(Some(listing.rows.schema())),
                 _ => Ok(None),
             },
+            StatementKind::Job(job) => self.columns_of_job_statement(job),
             _ => Ok(None),
         }
     }
@@ -533,10 +549,8 @@ impl Session {
                 show::names("connector name", names.map(str::to_owned))
             }
             Show::Checkpoints { job, location } => self.show_checkpoints(job.as_deref(), location.as_deref())?,
-            Show::Jobs => {
-                self.instance.forget_finished()?;
-                self.instance.jobs().listing()
-            }
+            Show::Jobs => crate::jobs::listing(&self.instance.job_reports()),
+            Show::Logs { job, rows_max } => show::logs(&self.instance.job_log(job, 0, *rows_max)?),
         })
     }
 
@@ -563,14 +577,21 @@ impl Session {
     }
 
     fn show_checkpoints(&self, job: Option<&str>, location: Option<&str>) -> Result<Listing, SqlError> {
-        let location = match location.unwrap_or(self.settings.checkpoints_dir()) {
-            "" => {
-                return Err(SqlError::new(SqlError::INVALID, "it is not known where the checkpoints are")
-                    .with_hint("SET 'state.checkpoints.dir', or write SHOW CHECKPOINTS IN 'directory or URL'"));
-            }
-            location => location,
+        // A job that is known says where its checkpoints are.
+        if let (Some(job), None) = (job, location)
+            && let Some(place) = self.instance.checkpoints_of(job)
+        {
+            return show::checkpoints(&self.engine, &[place]);
+        }
+        let places = match location.unwrap_or(self.settings.checkpoints_dir()) {
+            "" => self.instance.all_checkpoints(),
+            location => vec![CheckpointPlace { location: location.to_owned(), job: job.map(str::to_owned) }],
         };
-        show::checkpoints(&self.engine, location, job)
+        if places.is_empty() {
+            return Err(SqlError::new(SqlError::INVALID, "it is not known where the checkpoints are")
+                .with_hint("SET 'state.checkpoints.dir', or write SHOW CHECKPOINTS IN 'directory or URL'"));
+        }
+        show::checkpoints(&self.engine, &places)
     }
 
     /// The columns of a view.
@@ -610,7 +631,7 @@ pub(crate) struct Planned {
     pub(crate) states: Option<Arc<StateTables>>,
 }
 
-fn written_table(output: &JobOutput) -> Option<&str> {
+pub(crate) fn written_table(output: &JobOutput) -> Option<&str> {
     match &output.target {
         Target::Table { table, .. } => Some(&table.name),
         Target::Result { .. } => None,

@@ -9,6 +9,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table, sql_type};
 use eddyline_checkpoint::{Attempt, CheckpointError, CheckpointStore, Listed, Outcome, Place};
 use eddyline_planner::SqlError;
+use eddyline_runtime::LogEntry;
 use std::sync::Arc;
 
 /// `SHOW TABLES [LIKE 'pattern']`: tables and views.
@@ -54,19 +55,43 @@ pub(crate) fn functions(all: Vec<String>, pattern: Option<&str>) -> Listing {
     names("function name", all.into_iter().filter(fits))
 }
 
+/// Where checkpoints are.
+pub(crate) struct CheckpointPlace {
+    /// A directory or URL.
+    pub(crate) location: String,
+    /// The job; `None`: all that have some there.
+    pub(crate) job: Option<String>,
+}
+
+/// `SHOW LOGS`.
+pub(crate) fn logs(entries: &[LogEntry]) -> Listing {
+    let times: TimestampMillisecondArray = entries.iter().map(|entry| Some(entry.time_ms)).collect();
+    let texts = |of: &dyn Fn(&LogEntry) -> String| text(entries.iter().map(|entry| Some(of(entry))).collect());
+    Listing::columns(vec![
+        ("time", Arc::new(times.with_timezone("UTC"))),
+        ("level", texts(&|entry| entry.level.name().to_owned())),
+        ("subject", texts(&|entry| entry.subject.name().to_owned())),
+        ("message", texts(&|entry| entry.message.clone())),
+    ])
+}
+
 /// `SHOW CHECKPOINTS`: what was tried, and what is there.
 ///
 /// # Errors
 /// The place is none, or cannot be read.
-pub(crate) fn checkpoints(engine: &Engine, location: &str, job: Option<&str>) -> Result<Listing, SqlError> {
-    let read = || -> Result<Vec<(String, Vec<Listed>)>, CheckpointError> {
+pub(crate) fn checkpoints(engine: &Engine, places: &[CheckpointPlace]) -> Result<Listing, SqlError> {
+    let read_one = |place: &CheckpointPlace| -> Result<Vec<(String, Vec<Listed>)>, CheckpointError> {
         let environment = engine.environment().iter().map(|(k, v)| (k.clone(), v.clone()));
+        let CheckpointPlace { location, job } = place;
         let place = Place::parse(location, environment, &engine.rim().tokio)?;
         let jobs = match job {
-            Some(job) => vec![job.to_owned()],
+            Some(job) => vec![job.clone()],
             None => CheckpointStore::jobs(&place)?,
         };
         jobs.into_iter().map(|job| Ok((job.clone(), CheckpointStore::new(&place, &job).overview()?))).collect()
+    };
+    let read = || -> Result<Vec<(String, Vec<Listed>)>, CheckpointError> {
+        Ok(places.iter().map(read_one).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     };
     // Who asks may be on a thread that must not wait for a store.
     let read = std::thread::scope(|scope| scope.spawn(read).join());

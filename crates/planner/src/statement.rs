@@ -104,15 +104,8 @@ pub enum StatementKind {
         /// Its value, as text.
         value: String,
     },
-    /// `STOP JOB 'job' [WITH SAVEPOINT] [WITH DRAIN]`.
-    StopJob {
-        /// Its name, or its number as SHOW JOBS lists it.
-        job: String,
-        /// `WITH SAVEPOINT`.
-        savepoint: bool,
-        /// `WITH DRAIN`.
-        drain: bool,
-    },
+    /// `STOP JOB 'job' …` and the like.
+    Job(JobStatement),
     /// `SET` alone: list all settings.
     ShowSettings,
     /// `RESET 'key'`, or `RESET` for all.
@@ -454,4 +447,55 @@ pub enum Show {
     },
     /// `SHOW JOBS`.
     Jobs,
+    /// `SHOW LOGS FOR JOB 'job' [LIMIT n]`.
+    Logs {
+        /// Its name, or its number as SHOW JOBS lists it.
+        job: String,
+        /// The last entries, so many.
+        rows_max: usize,
+    },
+}
+
+/// A statement about a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobStatement {
+    /// Its name, or its number as SHOW JOBS lists it.
+    pub job: String,
+    /// What is to become of it.
+    pub verb: JobVerb,
+}
+
+/// What is to become of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobVerb {
+    /// `SUBMIT JOB 'job' AS 'script' [WITH DRY RUN]`.
+    Submit {
+        /// Definitions and INSERTs.
+        script: String,
+        /// `WITH DRY RUN`.
+        is_dry_run: bool,
+    },
+    /// `STOP JOB 'job' [WITH SAVEPOINT ['place']] [WITH DRAIN]`.
+    Stop {
+        /// `WITH SAVEPOINT`.
+        with_savepoint: bool,
+        /// Where the savepoint is to be made; `state.savepoints.dir`.
+        place: Option<String>,
+        /// `WITH DRAIN`.
+        drain: bool,
+    },
+    /// `RESUME JOB 'job'`.
+    Resume,
+    /// `SAVEPOINT JOB 'job' [AT 'place']`.
+    Savepoint {
+        /// Where it is to be made; `state.savepoints.dir`.
+        place: Option<String>,
+    },
+    /// `DROP JOB [IF EXISTS] 'job'`.
+    Drop {
+        /// `IF EXISTS`.
+        if_exists: bool,
+    },
+    /// `EXPLAIN [stage] JOB 'job'`.
+    Explain(ExplainStage),
 }

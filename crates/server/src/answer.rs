@@ -4,7 +4,7 @@ use crate::copy::{Copy, Reader};
 use crate::rows::Rows;
 use crate::system;
 use crate::variables::{SERVER_VERSION, Variables};
-use eddyline_engine::statement::{Statement, StatementKind};
+use eddyline_engine::statement::{JobVerb, Statement, StatementKind};
 use eddyline_engine::{
     JobEvent, Listing, Outcome, RunningJob, ScriptError, Session, SqlError, with_constants, with_relations,
 };
@@ -151,7 +151,14 @@ fn verb(statement: &Statement) -> &'static str {
         StatementKind::Explain { .. } | StatementKind::ExplainState(_) | StatementKind::ExplainAlter { .. } => {
             "EXPLAIN"
         }
-        StatementKind::StopJob { .. } => "STOP JOB",
+        StatementKind::Job(job) => match job.verb {
+            JobVerb::Submit { .. } => "SUBMIT JOB",
+            JobVerb::Stop { .. } => "STOP JOB",
+            JobVerb::Resume => "RESUME JOB",
+            JobVerb::Savepoint { .. } => "SAVEPOINT JOB",
+            JobVerb::Drop { .. } => "DROP JOB",
+            JobVerb::Explain(_) => "EXPLAIN",
+        },
         StatementKind::Set { .. } => "SET",
         StatementKind::Reset(_) => "RESET",
         StatementKind::Show(_) | StatementKind::Describe(_) | StatementKind::ShowSettings => "SHOW",

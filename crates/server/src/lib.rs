@@ -33,4 +33,4 @@ mod values;
 mod variables;
 mod wire;
 
-pub use server::{Bound, ServerConfig, bind};
+pub use server::{Bound, ConnectionCounts, ServerConfig, bind};

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -14,8 +14,10 @@ use tokio::runtime::Handle;
 /// What a server is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Where to listen. Only addresses of this machine are taken: nobody is asked who they are.
+    /// Where to listen. Only addresses of this machine are taken, unless it is said to be insecure: nobody is asked who they are.
     pub listen: SocketAddr,
+    /// Listens also where other machines reach it.
+    pub is_insecure: bool,
     /// How many may be connected at once.
     pub connections_max: usize,
 }
@@ -23,7 +25,7 @@ pub struct ServerConfig {
 impl ServerConfig {
     /// Listens at an address, with the usual limits.
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, connections_max: crate::limits::CONNECTIONS }
+        Self { listen, is_insecure: false, connections_max: crate::limits::CONNECTIONS }
     }
 }
 
@@ -41,6 +43,29 @@ pub(crate) struct Server {
     processes: AtomicU32,
     chance: RandomState,
     clients: Mutex<HashMap<u32, Client>>,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// How many clients a server has, and has had.
+#[derive(Clone)]
+pub struct ConnectionCounts(Arc<Server>);
+
+impl ConnectionCounts {
+    /// Who is connected now.
+    pub fn open(&self) -> u64 {
+        self.0.clients().len() as u64
+    }
+
+    /// How many were taken.
+    pub fn accepted(&self) -> u64 {
+        self.0.accepted.load(Ordering::Relaxed)
+    }
+
+    /// How many were turned away because there were too many.
+    pub fn refused(&self) -> u64 {
+        self.0.refused.load(Ordering::Relaxed)
+    }
 }
 
 struct Client {
@@ -61,8 +86,8 @@ pub(crate) struct Place {
 /// # Errors
 /// The address is not of this machine alone, or is taken.
 pub async fn bind(instance: Instance, config: &ServerConfig) -> io::Result<Bound> {
-    if !config.listen.ip().is_loopback() {
-        let message = "it is reached from other machines, and nobody is asked who they are; listen at 127.0.0.1";
+    if !config.listen.ip().is_loopback() && !config.is_insecure {
+        let message = "it is reached from other machines, and nobody is asked who they are; listen at 127.0.0.1, or say --insecure";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
     }
     let listener = TcpListener::bind(config.listen).await?;
@@ -73,6 +98,8 @@ pub async fn bind(instance: Instance, config: &ServerConfig) -> io::Result<Bound
         processes: AtomicU32::new(1),
         chance: RandomState::new(),
         clients: Mutex::default(),
+        accepted: AtomicU64::new(0),
+        refused: AtomicU64::new(0),
     };
     Ok(Bound { listener, server: Arc::new(server) })
 }
@@ -84,6 +111,11 @@ impl Bound {
     /// The system does not say.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// How many clients it has, for whoever measures.
+    pub fn connections(&self) -> ConnectionCounts {
+        ConnectionCounts(self.server.clone())
     }
 
     /// Serves clients for as long as it is polled.
@@ -129,8 +161,10 @@ impl Server {
     pub(crate) fn take_place(self: &Arc<Self>) -> Option<Place> {
         let mut clients = self.clients();
         if clients.len() >= self.connections_max {
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
+        self.accepted.fetch_add(1, Ordering::Relaxed);
         let process = self.processes.fetch_add(1, Ordering::Relaxed);
         let secret = self.chance.hash_one(process) as u32;
         clients.insert(process, Client { secret, canceller: None });

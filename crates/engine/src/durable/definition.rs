@@ -14,6 +14,35 @@ pub(crate) struct StoredJob {
     pub(crate) sql: String,
     /// The settings that it was started with, where they are not the defaults.
     pub(crate) settings: BTreeMap<String, String>,
+    /// `sql` is a file that was submitted, under this name; else it is a statement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) submitted: Option<String>,
+    /// The savepoint that it has begun at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<String>,
+    /// It was stopped, and does not begin with the instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rest: Option<Rest>,
+}
+
+impl StoredJob {
+    /// What it is called as long as it has not begun.
+    pub(crate) fn name(&self) -> &str {
+        self.submitted.as_deref().unwrap_or(&self.sql)
+    }
+}
+
+/// How a job was stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rest {
+    /// When, in milliseconds since 1970-01-01T00:00:00Z.
+    pub(crate) time_ms: i64,
+    /// The savepoint of its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) savepoint: Option<String>,
+    /// Event time went to its end before, so it does not go on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) drained: bool,
 }
 
 /// A name that is stored.

@@ -32,7 +32,7 @@ mod tests;
 
 use crate::error::state::{CORRUPTED, IO};
 use crate::lock::lock;
-pub(crate) use definition::{Definition, StoredJob, stored_settings};
+pub(crate) use definition::{Definition, Rest, StoredJob, stored_settings};
 use eddyline_journal::{Journal, JournalError};
 use eddyline_planner::SqlError;
 use lock::DirectoryLock;

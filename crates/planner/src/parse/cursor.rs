@@ -155,6 +155,30 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// A string in single quotes, or between dollar signs.
+    pub(super) fn text(&mut self, what: &str) -> Result<String, SqlError> {
+        match &self.peek().token {
+            Token::DollarQuotedString(text) => {
+                let text = text.value.clone();
+                self.parser.advance_token();
+                Ok(text)
+            }
+            _ => self.string(what),
+        }
+    }
+
+    /// A whole number.
+    pub(super) fn count(&mut self, what: &str) -> Result<usize, SqlError> {
+        match &self.peek().token {
+            Token::Number(digits, _) => {
+                let number = digits.parse().map_err(|_| self.expected(what))?;
+                self.parser.advance_token();
+                Ok(number)
+            }
+            _ => Err(self.expected(what)),
+        }
+    }
+
     /// Name of a table or view: one part, or with the default catalog and database before it.
     pub(super) fn object_name(&mut self, what: &str) -> Result<String, SqlError> {
         let position = self.position();

@@ -33,6 +33,7 @@ mod dialect;
 mod dml;
 mod hints;
 mod interval;
+mod jobs;
 mod json;
 mod literals;
 #[cfg(test)]

@@ -48,9 +48,9 @@ const STATEMENTS: [(&[&str], &str); 38] = [
 ];
 
 /// Words that begin statements that are supported.
-const BEGINNINGS: [&str; 20] = [
+const BEGINNINGS: [&str; 22] = [
     "SELECT", "WITH", "VALUES", "CREATE", "DROP", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "FLUSH", "EXECUTE",
-    "BEGIN", "EXPLAIN", "SHOW", "DESCRIBE", "DESC", "SET", "RESET", "STOP", "TABLE",
+    "BEGIN", "EXPLAIN", "SHOW", "DESCRIBE", "DESC", "SET", "RESET", "STOP", "SUBMIT", "RESUME", "TABLE",
 ];
 
 /// `<what> is not supported`.

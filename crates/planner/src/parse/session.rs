@@ -1,4 +1,4 @@
-//! SHOW, DESCRIBE, SET, RESET, STOP JOB.
+//! SHOW, DESCRIBE, SET, RESET.
 
 use super::cursor::Cursor;
 use super::refuse;
@@ -6,7 +6,9 @@ use crate::SqlError;
 use crate::statement::{Show, StatementKind};
 use sqlparser::tokenizer::Token;
 
-const SHOW_FORMS: &str = "there are SHOW TABLES, VIEWS, MATERIALIZED VIEWS, CREATE TABLE t, CREATE VIEW v, COLUMNS FROM t, FUNCTIONS, CONNECTORS, CHECKPOINTS and JOBS";
+const SHOW_FORMS: &str = "there are SHOW TABLES, VIEWS, MATERIALIZED VIEWS, CREATE TABLE t, CREATE VIEW v, COLUMNS FROM t, FUNCTIONS, CONNECTORS, CHECKPOINTS, JOBS and LOGS FOR JOB 'j'";
+/// So many entries of a job's log are shown unless a LIMIT says otherwise.
+const LOG_LINES: usize = 100;
 
 /// `SHOW …`.
 ///
@@ -46,6 +48,10 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         Show::Checkpoints { job, location }
     } else if cursor.word("JOBS") {
         Show::Jobs
+    } else if cursor.words(&["LOGS", "FOR", "JOB"]) || cursor.words(&["LOGS", "FOR"]) {
+        let job = cursor.string("the name or the id of a job as a string")?;
+        let rows_max = if cursor.word("LIMIT") { cursor.count("a number of lines")? } else { LOG_LINES };
+        Show::Logs { job, rows_max }
     } else if matches!(&cursor.peek().token, Token::Word(_)) {
         let what = cursor.peek().token.to_string().to_uppercase();
         return Err(refuse::unsupported(&format!("SHOW {what}"), SHOW_FORMS).at(begin));
@@ -110,18 +116,6 @@ pub(super) fn reset(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> 
         return Ok(StatementKind::Reset(None));
     }
     Ok(StatementKind::Reset(Some(key(cursor)?)))
-}
-
-/// `STOP JOB 'job' [WITH SAVEPOINT] [WITH DRAIN]`.
-///
-/// # Errors
-/// A syntax error.
-pub(super) fn stop(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
-    cursor.expect_words(&["STOP", "JOB"])?;
-    let job = cursor.string("the name or the id of a job as a string")?;
-    let savepoint = cursor.words(&["WITH", "SAVEPOINT"]);
-    let drain = cursor.words(&["WITH", "DRAIN"]);
-    Ok(StatementKind::StopJob { job, savepoint, drain })
 }
 
 /// A key as a string, or bare with dots and dashes.

@@ -1,7 +1,7 @@
 //! One statement, by its first words.
 
 use super::cursor::Cursor;
-use super::{ddl, dml, refuse, session};
+use super::{ddl, dml, jobs, refuse, session};
 use crate::SqlError;
 use crate::statement::{ExplainStage, Statement, StatementKind};
 use sqlparser::tokenizer::Token;
@@ -32,6 +32,9 @@ fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     if word.quote_style.is_some() {
         return Err(refuse::statement(cursor));
     }
+    if jobs::begins(cursor) {
+        return jobs::statement(cursor);
+    }
     match word.value.to_ascii_uppercase().as_str() {
         "CREATE" => ddl::create(cursor),
         "DROP" => ddl::drop(cursor),
@@ -49,7 +52,6 @@ fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         "DESCRIBE" | "DESC" => session::describe(cursor),
         "SET" => session::set(cursor),
         "RESET" => session::reset(cursor),
-        "STOP" => session::stop(cursor),
         _ => Err(refuse::statement(cursor)),
     }
 }
@@ -88,6 +90,11 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         let _ = cursor.words(&["PLAN", "FOR"]) || cursor.word("DATAFLOW");
         Some(ExplainStage::Dataflow)
     };
+    if let Some(stage) = stage
+        && let Some(job) = jobs::explain(cursor, stage)?
+    {
+        return Ok(job);
+    }
     let position = cursor.position();
     let no_query = || {
         let hint = "EXPLAIN a SELECT, an INSERT or a statement set";

@@ -1,7 +1,8 @@
 //! Statements and what they say; what is refused, where, with which way out; definitions printed and read again.
 
+use crate::SqlError;
 use crate::parse;
-use crate::statement::{Insert, Statement, StatementKind};
+use crate::statement::{ExplainStage, Insert, JobStatement, JobVerb, Statement, StatementKind};
 use eddyline_catalog::{Column, ColumnSource, Table, View, sql_type};
 
 /// What a statement says, in one line.
@@ -214,8 +215,7 @@ fn views_inserts_and_sets() {
         ("SET", "ShowSettings"),
         ("SET 'a.b' = 'it''s'", "Set { key: \"a.b\", value: \"it's\" }"),
         ("SET a.b-c = 10 s", "Set { key: \"a.b-c\", value: \"10 s\" }"),
-        ("STOP JOB 'a'", "StopJob { job: \"a\", savepoint: false, drain: false }"),
-        ("STOP JOB 'a' WITH SAVEPOINT WITH DRAIN", "StopJob { job: \"a\", savepoint: true, drain: true }"),
+        ("SHOW LOGS FOR JOB 'a' LIMIT 7", "Show(Logs { job: \"a\", rows_max: 7 })"),
         ("RESET", "Reset(None)"),
         ("RESET 'a'", "Reset(Some(\"a\"))"),
         ("-- nothing\n;;/* nothing */;", ""),
@@ -415,4 +415,31 @@ fn a_short_statement_before_a_statement_set_is_its_own() {
     let statements = parse("SET; EXECUTE STATEMENT SET BEGIN INSERT INTO a SELECT 1; END;").expect("parsed");
     assert!(matches!(statements[0].kind, StatementKind::ShowSettings));
     assert!(matches!(&statements[1].kind, StatementKind::StatementSet(inserts) if inserts.len() == 1));
+}
+
+#[test]
+fn statements_about_jobs() {
+    let verb = |sql: &str| match parse(sql).map(|mut all| all.pop().map(|s| s.kind)) {
+        Ok(Some(StatementKind::Job(JobStatement { job, verb }))) if job == "a" => verb,
+        other => panic!("{sql}: {other:?}"),
+    };
+    let stop = |with_savepoint, place: Option<&str>, drain| JobVerb::Stop {
+        with_savepoint,
+        place: place.map(str::to_owned),
+        drain,
+    };
+    assert_eq!(verb("STOP JOB 'a'"), stop(false, None, false));
+    assert_eq!(verb("STOP JOB 'a' WITH SAVEPOINT WITH DRAIN"), stop(true, None, true));
+    assert_eq!(verb("stop job 'a' with savepoint '/x'"), stop(true, Some("/x"), false));
+    assert_eq!(verb("RESUME JOB 'a'"), JobVerb::Resume);
+    assert_eq!(verb("SAVEPOINT JOB 'a' AT '/x'"), JobVerb::Savepoint { place: Some("/x".into()) });
+    assert_eq!(verb("DROP JOB IF EXISTS 'a'"), JobVerb::Drop { if_exists: true });
+    assert_eq!(verb("EXPLAIN CHANGELOG JOB 'a'"), JobVerb::Explain(ExplainStage::Changelog));
+    let submit = |script: &str, is_dry_run| JobVerb::Submit { script: script.into(), is_dry_run };
+    assert_eq!(verb("SUBMIT JOB 'a' AS 'INSERT'"), submit("INSERT", false));
+    let script = " INSERT INTO t SELECT ';' ; ";
+    assert_eq!(verb(&format!("SUBMIT JOB 'a' AS $${script}$$ WITH DRY RUN;")), submit(script, true));
+    for wrong in ["STOP JOB", "STOP JOB a", "SUBMIT JOB 'a'", "RESUME JOB 'a' 'b'", "DROP JOB 'a' CASCADE"] {
+        assert_eq!(parse(wrong).unwrap_err().sqlstate, SqlError::SYNTAX, "{wrong}");
+    }
 }

@@ -46,7 +46,7 @@ pub(crate) enum Command {
 }
 
 /// What SHOW lists, and is no variable.
-const LISTS: [&str; 10] = [
+const LISTS: [&str; 11] = [
     "tables",
     "views",
     "materialized",
@@ -56,6 +56,7 @@ const LISTS: [&str; 10] = [
     "connectors",
     "checkpoints",
     "jobs",
+    "logs",
     "sources",
 ];
 
