@@ -10,6 +10,18 @@ use std::path::PathBuf;
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// How logs are written to standard error; EDDYLINE_LOG says which
+    #[arg(long, value_enum, default_value = "text", global = true)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// A JSON object per line, for machines
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -18,13 +30,25 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Type SQL and see its results: a shell, or statements from arguments, files and standard input
     Sql(SqlArgs),
-    /// Serve Postgres clients: psql -h 127.0.0.1 -p 4566 dev. Without --data-dir, tables and views live as long as the server
+    /// Serve Postgres clients: psql -h 127.0.0.1 -p 4566 dev, and HTTP. Without --data-dir, tables, views and jobs live as long as the server
     Serve(ServeArgs),
+    /// Have a server run a SQL file as a job; a changed file goes on from the state of the job before
+    Submit(SubmitArgs),
+    /// List the jobs of a server
+    Jobs(JobsArgs),
+    /// Begin a job of a server again that was stopped or has failed, from its last checkpoint
+    Resume(JobArgs),
+    /// Forget a job of a server that is over, with its checkpoints in the data directory
+    Drop(JobArgs),
+    /// What has happened to a job of a server: its life, its checkpoints, its savepoints
+    Logs(LogsArgs),
+    /// How a job of a server runs
+    Explain(ExplainArgs),
     /// Measure the engine
     Bench(BenchArgs),
-    /// Make a savepoint of a job that runs, which goes on; prints where it is
+    /// Make a savepoint of a job of `eddyline run` or of a server, which goes on; prints where it is
     Savepoint(SavepointArgs),
-    /// End a job that runs, at a barrier, with or without a savepoint
+    /// End a job of `eddyline run` or of a server, at a barrier, with or without a savepoint
     Stop(StopArgs),
     /// Look at the checkpoints and savepoints of jobs
     State(StateArgs),
@@ -38,12 +62,135 @@ pub(crate) struct ServeArgs {
     /// Keep tables, their rows and views in this directory: they are there again when the server starts anew
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Where to listen for HTTP (default: the address of --listen, one port further)
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "no_http")]
+    pub(crate) http_listen: Option<SocketAddr>,
+    /// A name that HTTP clients call this server by, beside its addresses and localhost; may be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "no_http")]
+    pub(crate) http_host: Vec<String>,
+    /// No HTTP: no jobs from the command line, no metrics
+    #[arg(long)]
+    pub(crate) no_http: bool,
+    /// Listen also where other machines reach it, though nobody is asked who they are
+    #[arg(long)]
+    pub(crate) insecure: bool,
     /// How many clients may be connected at once
     #[arg(long, value_name = "N", default_value_t = 4000)]
     pub(crate) max_connections: usize,
     /// How many shards run a job (default: number of cores)
     #[arg(long, value_name = "N")]
     pub(crate) shards: Option<usize>,
+}
+
+/// Which server is asked.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ServerArg {
+    /// The server's HTTP address (default: EDDYLINE_SERVER, else 127.0.0.1:4567)
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) server: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SubmitArgs {
+    /// The SQL file: definitions, SET, and INSERTs, which are one job; `-` reads standard input
+    #[arg(value_name = "FILE.sql")]
+    pub(crate) file: PathBuf,
+    /// The name of the job (default: 'pipeline.name' in the file, else the name of the file)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Give a setting a value, as SET 'key' = 'value' at the beginning of the file does
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+    /// Begin at this savepoint: a directory or a URL
+    #[arg(long, value_name = "PATH")]
+    pub(crate) from: Option<String>,
+    /// Do nothing, but tell what would become of the state of the job of this name
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Go on from the state of another text also where some of it is lost
+    #[arg(long)]
+    pub(crate) allow_dropped_state: bool,
+    /// Begin without state when the job has checkpoints but none of them is whole
+    #[arg(long)]
+    pub(crate) allow_fresh: bool,
+    #[command(flatten)]
+    pub(crate) at: ServerArg,
+    /// Print the server's answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct JobsArgs {
+    #[command(flatten)]
+    pub(crate) at: ServerArg,
+    /// Print the server's answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct JobArgs {
+    /// The job: its name or its number
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+    #[command(flatten)]
+    pub(crate) at: ServerArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogsArgs {
+    /// The job: its name or its number
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+    /// The last entries, so many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub(crate) lines: usize,
+    /// Go on with what happens, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) at: ServerArg,
+    /// Print a JSON object per entry
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// The job: its name or its number
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+    /// Which stage of planning
+    #[arg(long, value_enum, default_value = "dataflow")]
+    pub(crate) stage: StageArg,
+    #[command(flatten)]
+    pub(crate) at: ServerArg,
+}
+
+/// A stage of planning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StageArg {
+    /// What the text says
+    Logical,
+    /// The same, made better
+    Optimized,
+    /// What each step hands out, and why
+    Changelog,
+    /// What runs
+    Dataflow,
+}
+
+impl StageArg {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            StageArg::Logical => "logical",
+            StageArg::Optimized => "optimized",
+            StageArg::Changelog => "changelog",
+            StageArg::Dataflow => "dataflow",
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,6 +204,8 @@ pub(crate) struct SavepointArgs {
     /// Make it in this directory, under a name of its own (default: the job's 'state.savepoints.dir')
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<String>,
+    #[command(flatten)]
+    pub(crate) at: ServerArg,
 }
 
 #[derive(Debug, clap::Args)]
@@ -73,6 +222,8 @@ pub(crate) struct StopArgs {
     /// Let event time go to its end before, so that all open windows are put out; the job is not meant to go on then
     #[arg(long)]
     pub(crate) drain: bool,
+    #[command(flatten)]
+    pub(crate) at: ServerArg,
 }
 
 #[derive(Debug, clap::Args)]

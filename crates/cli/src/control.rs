@@ -1,10 +1,13 @@
-//! `eddyline savepoint` and `eddyline stop`, and the end of the line where a job of `eddyline run` listens.
+//! `eddyline savepoint` and `eddyline stop`, and the end of the line where a job of `eddyline run` listens. A job that no process of this
+//! user runs by itself is one of a server.
 
-use crate::args::{SavepointArgs, StopArgs};
+use crate::args::{SavepointArgs, ServerArg, StopArgs};
 use crate::exit::Exit;
 use crate::follow::{grouped, tell};
-use eddyline_control::{Answer, ControlError, Listener, Request, SavepointFacts, Target, ask, directory};
+use crate::jobs::{Remote, named, told};
+use eddyline_control::{Answer, ControlError, Listener, Request, SavepointFacts, Target, ask, directory, running};
 use eddyline_engine::{JobControl, SavepointMade, SavepointPlace, SqlError};
+use eddyline_http::api::{SavepointRequest, StopAnswer, StopRequest};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -14,7 +17,13 @@ use std::sync::Arc;
 /// The exit code, when there is none; what happened has been told.
 pub(crate) fn savepoint(args: &SavepointArgs) -> Result<Exit, Exit> {
     let place = target(args.path.as_deref(), args.dir.as_deref())?;
-    answered(&args.job, &Request::Savepoint { place })
+    if named(&args.at).is_none() && runs_here(&args.job)? {
+        return answered(&args.job, &Request::Savepoint { place });
+    }
+    let made = Remote::new(&args.at)?.savepoint(&args.job, &place_at_server(place)).map_err(|e| told(e, ""))?;
+    let made = made.ok_or_else(|| nowhere(&args.job, &args.at))?;
+    made_known(&args.job, &SavepointFacts { location: made.location, epoch: made.epoch, size_bytes: made.size_bytes });
+    Ok(Exit::Done)
 }
 
 /// Has a job end.
@@ -29,7 +38,54 @@ pub(crate) fn stop(args: &StopArgs) -> Result<Exit, Exit> {
     }
     let wanted = args.savepoint.is_some() || args.dir.is_some();
     let savepoint = wanted.then(|| target(path, args.dir.as_deref())).transpose()?;
-    answered(&args.job, &Request::Stop { savepoint, drain: args.drain })
+    if named(&args.at).is_none() && runs_here(&args.job)? {
+        return answered(&args.job, &Request::Stop { savepoint, drain: args.drain });
+    }
+    let order = StopRequest { savepoint: savepoint.map(place_at_server), drain: args.drain };
+    let stopped = Remote::new(&args.at)?.stop(&args.job, &order).map_err(|e| told(e, ""))?;
+    let StopAnswer { name, savepoint } = stopped.ok_or_else(|| nowhere(&args.job, &args.at))?;
+    if let Some(made) = savepoint {
+        let made = SavepointFacts { location: made.location, epoch: made.epoch, size_bytes: made.size_bytes };
+        made_known(&name, &made);
+    }
+    let _ = writeln!(std::io::stderr(), "{name} stopped; `eddyline resume` begins it again");
+    Ok(Exit::Done)
+}
+
+/// Does a process of this user run the job by itself?
+fn runs_here(job: &str) -> Result<bool, Exit> {
+    let directory = directory(|name| std::env::var_os(name)).map_err(failed)?;
+    match ask(&directory, job, &Request::About) {
+        Ok(_) => Ok(true),
+        Err(ControlError::NoJob { .. }) => Ok(false),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn failed(error: ControlError) -> Exit {
+    tell(&error.to_string(), error.hint());
+    Exit::Failed
+}
+
+/// Neither a process nor a server knows the job.
+fn nowhere(job: &str, at: &ServerArg) -> Exit {
+    let Some(server) = named(at) else {
+        let running = directory(|name| std::env::var_os(name)).map(|directory| running(&directory)).unwrap_or_default();
+        return failed(ControlError::NoJob { job: job.to_owned(), running });
+    };
+    tell(
+        &format!("no server at {server} has a job '{job}'"),
+        Some("`eddyline jobs --server HOST:PORT` lists its jobs"),
+    );
+    Exit::Failed
+}
+
+fn place_at_server(target: Target) -> SavepointRequest {
+    match target {
+        Target::Path(path) => SavepointRequest { path: Some(path), directory: None },
+        Target::Dir(directory) => SavepointRequest { path: None, directory: Some(directory) },
+        Target::Default => SavepointRequest::default(),
+    }
 }
 
 /// Where this process stands need not be where the job's does.
@@ -49,10 +105,6 @@ fn target(path: Option<&str>, dir: Option<&str>) -> Result<Target, Exit> {
 }
 
 fn answered(job: &str, request: &Request) -> Result<Exit, Exit> {
-    let failed = |e: ControlError| {
-        tell(&e.to_string(), e.hint());
-        Exit::Failed
-    };
     let directory = directory(|name| std::env::var_os(name)).map_err(failed)?;
     match ask(&directory, job, request).map_err(failed)? {
         Answer::Savepoint(made) => made_known(job, &made),

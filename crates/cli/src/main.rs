@@ -5,7 +5,8 @@
 //! | [`args`] | what can be typed |
 //! | [`run`] | `eddyline run`: a script |
 //! | [`shell`] | `eddyline sql`: a prompt, statements, commands, results that change |
-//! | [`serve`] | `eddyline serve`: Postgres clients |
+//! | [`serve`] | `eddyline serve`: Postgres clients, HTTP |
+//! | [`jobs`] | jobs of a server: `eddyline submit`, `jobs`, `resume`, `drop`, `logs`, `explain` |
 //! | [`follow`] | a job: its result, its progress, Ctrl-C, the summary |
 //! | [`output`] | results as table, changelog, CSV, JSON |
 //! | [`bench`] | `eddyline bench nexmark` |
@@ -19,6 +20,7 @@ mod bench;
 mod control;
 mod exit;
 mod follow;
+mod jobs;
 mod output;
 mod run;
 mod serve;
@@ -26,18 +28,25 @@ mod shell;
 mod state;
 mod terminal;
 
-use args::{Args, Command};
+use args::{Args, Command, LogFormat};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> std::process::ExitCode {
     std::panic::set_hook(Box::new(exit::report_panic));
-    log_to_stderr();
-    let exit = match Args::read().command {
+    let Args { command, log_format } = Args::read();
+    log_to_stderr(log_format);
+    let exit = match command {
         Command::Run(args) => run::run(&args),
         Command::Sql(args) => shell::sql(&args),
         Command::Serve(args) => serve::serve(&args),
+        Command::Submit(args) => jobs::submit(&args),
+        Command::Jobs(args) => jobs::list(&args),
+        Command::Resume(args) => jobs::resume(&args),
+        Command::Drop(args) => jobs::forget(&args),
+        Command::Logs(args) => jobs::logs(&args),
+        Command::Explain(args) => jobs::explain(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Savepoint(args) => control::savepoint(&args),
         Command::Stop(args) => control::stop(&args),
@@ -47,8 +56,12 @@ fn main() -> std::process::ExitCode {
 }
 
 /// Warnings and errors, or what `EDDYLINE_LOG` asks for.
-fn log_to_stderr() {
+fn log_to_stderr(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("EDDYLINE_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
 }
