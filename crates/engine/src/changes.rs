@@ -2,13 +2,13 @@
 
 use crate::beginning::Beginning;
 use crate::collect::{CHANNEL, COLLECT};
-use crate::constant;
 use crate::ddl;
 use crate::error::{from_catalog, of_arrow};
 use crate::job::{self, Epochs, JobEvent, ResultShape, RunningJob};
-use crate::kept::{self, Feed, KEPT, Reads, Registration, options, replaced};
+use crate::kept::{self, Feed, OrderedRows, Reads, Registration, options, replaced};
 use crate::listing::Listing;
 use crate::reservation::Reservation;
+use crate::scan::{Scan, ScanPlan};
 use crate::session::{Planned, created_message, result_output};
 use crate::{Outcome, ResultTable, ScriptError, Session};
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
@@ -16,7 +16,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use eddyline_catalog::{Catalog, Column, ColumnSource, MaterializedView, Object, Table, View};
 use eddyline_changes::ChangeBatch;
-use eddyline_plan::{Dataflow, OperatorSpec};
+use eddyline_plan::{Dataflow, OperatorSpec, SourceSpec};
 use eddyline_planner::statement::{Delete, Insert, Query, Update, defaults_query};
 use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition, names_read};
 use std::borrow::Cow;
@@ -55,13 +55,39 @@ impl Session {
     /// # Errors
     /// A view that has failed; a table that another session has taken away or replaced since the statement began.
     pub(crate) fn rows_for(&self, planned: &PlannedJob, number: u64) -> Result<Registration, SqlError> {
-        let tables = kept_tables(&planned.dataflow);
-        let feeds = self.instance.database().snapshots(&tables)?;
-        let now = self.instance.catalog();
-        if let Some(table) = tables.iter().find(|table| now.object(table) != self.catalog.object(table)) {
-            return Err(replaced(table));
+        let sources: Vec<&SourceSpec> = kept_sources(&planned.dataflow).collect();
+        let pictures = self.pictures(&sources)?;
+        let mut feeds = BTreeMap::new();
+        for source in sources {
+            let Some(rows) = pictures.get(&source.table) else { return Err(replaced(&source.table)) };
+            let read = rows.batches_where(&source.column_conditions()).and_then(Iterator::collect);
+            let read: Vec<RecordBatch> = read.map_err(|e| kept::of_rows(&source.table, &e))?;
+            feeds.insert(source.table.clone(), Feed::of(read));
         }
         Ok(self.engine.kept().register(number, &feeds))
+    }
+
+    /// The rows of a query that looks at each by itself.
+    ///
+    /// # Errors
+    /// As [`rows_for`](Self::rows_for).
+    pub(crate) fn scan(&self, plan: ScanPlan) -> Result<Scan, SqlError> {
+        let pictures = self.pictures(plan.source().as_slice())?;
+        Scan::new(plan, &pictures)
+    }
+
+    /// All rows of the tables of these sources, of one moment.
+    ///
+    /// # Errors
+    /// As [`rows_for`](Self::rows_for).
+    pub(crate) fn pictures(&self, sources: &[&SourceSpec]) -> Result<BTreeMap<String, OrderedRows>, SqlError> {
+        let tables: Vec<&str> = sources.iter().map(|source| source.table.as_str()).collect();
+        let pictures = self.instance.database().snapshots(&tables)?;
+        let now = self.instance.catalog();
+        match tables.iter().find(|table| now.object(table) != self.catalog.object(table)) {
+            Some(table) => Err(replaced(table)),
+            None => Ok(pictures),
+        }
     }
 
     /// Has the rows of a table that the engine keeps to itself, and sees it as it is now.
@@ -282,8 +308,8 @@ impl Session {
         let outputs = vec![JobOutput { query: query.clone(), target, position: Some(position) }];
         let options = PlannerOptions { shards: 1, ..self.planner_options() };
         let planned = self.plan_reading(outputs, &options, Reads::Snapshot, number)?;
-        if let Some(rows) = constant::rows(&planned.job.dataflow).map_err(ScriptError::Job)? {
-            return Ok(rows);
+        if let Some(plan) = ScanPlan::of(&planned.job, &self.settings)? {
+            return self.scan(plan)?.all(&self.canceller).map_err(ScriptError::Job);
         }
         let found = self.rows_for(&planned.job, number)?;
         let beginning = by_itself(name, 1);
@@ -330,7 +356,7 @@ impl Session {
     fn answered(&self, query: &Query, table: &str, rows: RecordBatch) -> Result<Listing, ScriptError> {
         let number = self.engine.next_channel();
         let planned = self.planned_returning(query, number)?;
-        let feeds = BTreeMap::from([(table.to_owned(), Feed::of(ChangeBatch::inserts(rows)))]);
+        let feeds = BTreeMap::from([(table.to_owned(), Feed::of([rows]))]);
         let found = self.engine.kept().register(number, &feeds);
         let beginning = by_itself(format!("rows of {table}"), 1);
         let job = job::start(&self.engine, &self.settings, 1, beginning, planned, Some(number), Epochs::AsTheyCome)?;
@@ -559,14 +585,16 @@ fn by_itself(name: String, shards: usize) -> Beginning {
 
 /// The tables that a job reads: those that the engine keeps.
 fn kept_tables(dataflow: &Dataflow) -> Vec<&str> {
-    sources(dataflow).filter(|(_, is_kept)| *is_kept).map(|(table, _)| table).collect()
+    kept_sources(dataflow).map(|source| source.table.as_str()).collect()
 }
 
-fn sources(dataflow: &Dataflow) -> impl Iterator<Item = (&str, bool)> {
+pub(crate) fn kept_sources(dataflow: &Dataflow) -> impl Iterator<Item = &SourceSpec> {
+    sources(dataflow).filter(|source| kept::is_kept(source))
+}
+
+fn sources(dataflow: &Dataflow) -> impl Iterator<Item = &SourceSpec> {
     dataflow.nodes().iter().filter_map(|node| match &node.spec {
-        OperatorSpec::Source(source) => {
-            Some((source.table.as_str(), source.options.get("connector").is_some_and(|c| c == KEPT)))
-        }
+        OperatorSpec::Source(source) => Some(source),
         _ => None,
     })
 }
@@ -574,7 +602,7 @@ fn sources(dataflow: &Dataflow) -> impl Iterator<Item = (&str, bool)> {
 /// What a view can be made of.
 fn check_sources(dataflow: &Dataflow, kept: &[String]) -> Result<(), SqlError> {
     let Some(table) = kept.first() else { return Ok(()) };
-    if let Some((other, _)) = sources(dataflow).find(|(_, is_kept)| !is_kept) {
+    if let Some(SourceSpec { table: other, .. }) = sources(dataflow).find(|source| !kept::is_kept(source)) {
         let message = format!(
             "a materialized view over table {table}, which statements change, and {other}, which has a connector"
         );

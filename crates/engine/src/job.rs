@@ -206,6 +206,11 @@ impl RunningJob {
         }
     }
 
+    /// Columns that identify a row of its result at any moment.
+    pub(crate) fn key(&self) -> Option<&[usize]> {
+        self.facts.result.as_ref()?.key.as_deref()
+    }
+
     /// For other threads, to interrupt whoever waits in [`next_event`](Self::next_event).
     pub fn interrupter(&self) -> Interrupter {
         Interrupter(self.sender.clone())
@@ -472,7 +477,12 @@ pub(crate) fn endless_tables(
     Ok(endless)
 }
 
-fn result_shape(settings: &Settings, dataflow: &Dataflow, presentation: Presentation) -> Option<ResultShape> {
+/// What the rows that come to the sink of a plan look like.
+pub(crate) fn result_shape(
+    settings: &Settings,
+    dataflow: &Dataflow,
+    presentation: Presentation,
+) -> Option<ResultShape> {
     let (node, sink) = sinks(dataflow).next()?;
     let input = node.inputs.first().map(|i| &dataflow.nodes()[i.from])?;
     Some(ResultShape {

@@ -10,6 +10,7 @@ use crate::kept::Reads;
 use crate::listing::Listing;
 use crate::reservation::{Canceller, Reservation};
 use crate::show::CheckpointPlace;
+use crate::scan::{Scan, ScanPlan};
 use crate::state_tables::StateTables;
 use crate::{Engine, ScriptError, Settings, delivery, show};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -41,6 +42,14 @@ pub enum Outcome {
     Listing(Listing),
     /// A job was started.
     Job(Box<RunningJob>),
+}
+
+/// What a statement came to, where rows may be computed as they are asked for.
+pub enum Answer {
+    /// The rows of a SELECT.
+    Rows(Box<Scan>),
+    /// What any other statement came to.
+    Outcome(Outcome),
 }
 
 /// Settings, and the instance under them, which other sessions may share.
@@ -131,6 +140,16 @@ impl Session {
     pub fn execute(&mut self, statement: &Statement) -> Result<Outcome, ScriptError> {
         self.refresh();
         self.execute_anywhere(statement).map_err(|e| e.at(statement.position))
+    }
+
+    /// As [`execute`](Self::execute). A SELECT that looks at rows of what the engine keeps, each by itself, is answered without a job.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub fn answer(&mut self, statement: &Statement) -> Result<Answer, ScriptError> {
+        let StatementKind::Select(query) = &statement.kind else { return self.execute(statement).map(Answer::Outcome) };
+        self.refresh();
+        self.answer_select(query).map_err(|e| e.at(statement.position))
     }
 
     fn execute_anywhere(&mut self, statement: &Statement) -> Result<Outcome, ScriptError> {
@@ -429,14 +448,38 @@ impl Session {
     }
 
     fn select(&self, query: &Query) -> Result<Outcome, ScriptError> {
-        let channel = self.engine.next_channel();
-        let beginning = Beginning::of_select(&self.engine, &self.settings, self.shards())?;
         if self.engine.is_dry_run() {
-            let outputs = vec![result_output(query, channel)];
-            return Ok(Outcome::Listing(self.alteration(outputs, &beginning)?));
+            let outputs = vec![result_output(query, self.engine.next_channel())];
+            return Ok(Outcome::Listing(self.alteration(outputs, &self.beginning_of_select()?)?));
         }
+        self.start_select(self.planned_select(query)?)
+    }
+
+    fn answer_select(&self, query: &Query) -> Result<Answer, ScriptError> {
+        if self.engine.is_dry_run() {
+            return self.select(query).map(Answer::Outcome);
+        }
+        let select = self.planned_select(query)?;
+        match ScanPlan::of(&select.planned.job, &self.settings)? {
+            Some(plan) => Ok(Answer::Rows(Box::new(self.scan(plan)?))),
+            None => self.start_select(select).map(Answer::Outcome),
+        }
+    }
+
+    fn beginning_of_select(&self) -> Result<Beginning, ScriptError> {
+        Beginning::of_select(&self.engine, &self.settings, self.shards())
+    }
+
+    fn planned_select(&self, query: &Query) -> Result<PlannedSelect, ScriptError> {
+        let channel = self.engine.next_channel();
+        let beginning = self.beginning_of_select()?;
         let options = beginning.planned(self.planner_options());
         let planned = self.plan_reading(vec![result_output(query, channel)], &options, Reads::Snapshot, channel)?;
+        Ok(PlannedSelect { planned, beginning, channel })
+    }
+
+    fn start_select(&self, select: PlannedSelect) -> Result<Outcome, ScriptError> {
+        let PlannedSelect { planned, beginning, channel } = select;
         let _found = self.rows_for(&planned.job, channel)?;
         let (shards, reader) = (self.shards(), Some(channel));
         let started = job::start(&self.engine, &self.settings, shards, beginning, planned, reader, Epochs::AsTheyCome);
@@ -629,6 +672,14 @@ pub(crate) struct Planned {
     pub(crate) job: PlannedJob,
     /// `None`: nothing.
     pub(crate) states: Option<Arc<StateTables>>,
+}
+
+/// A SELECT that is about to be answered.
+struct PlannedSelect {
+    planned: Planned,
+    beginning: Beginning,
+    /// Of its result.
+    channel: u64,
 }
 
 pub(crate) fn written_table(output: &JobOutput) -> Option<&str> {

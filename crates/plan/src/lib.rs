@@ -10,6 +10,7 @@
 //! Not here: the catalog, connectors, operators' code, how anything runs. Start at [`Dataflow`].
 
 pub mod aggregate;
+mod conditions;
 mod dataflow;
 mod display;
 mod expression;
@@ -25,6 +26,7 @@ mod ttl;
 mod unnest;
 pub mod window;
 
+pub use conditions::ColumnCondition;
 pub use aggregate::{AggregateCall, AggregatePhase, GroupAggregateSpec, ValueList, ValueOrder};
 pub use dataflow::{
     ChangeMode, ChangeTraits, Dataflow, Distribution, Fragment, FragmentId, Input, Node, NodeId, OperatorId, PlanError,

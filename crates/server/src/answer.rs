@@ -84,7 +84,10 @@ pub(crate) fn execute(
 ) -> Result<(Answer, Vec<String>), SqlError> {
     let statement = constants.put_into(session, statement)?;
     let verb = verb(&statement);
-    let outcome = session.execute(&statement).map_err(ScriptError::into_error)?;
+    let outcome = match session.answer(&statement).map_err(ScriptError::into_error)? {
+        eddyline_engine::Answer::Rows(scan) => return Ok((Answer::Rows(Rows::scan(scan), verb), Vec::new())),
+        eddyline_engine::Answer::Outcome(outcome) => outcome,
+    };
     Ok(match outcome {
         Outcome::Done(_) => (Answer::Done(verb.to_owned()), Vec::new()),
         Outcome::Noted(note) => (Answer::Done(verb.to_owned()), vec![note]),

@@ -3,7 +3,7 @@
 use eddyline_engine::arrow::array::{RecordBatch, UInt32Array};
 use eddyline_engine::arrow::compute::take_record_batch;
 use eddyline_engine::arrow::datatypes::SchemaRef;
-use eddyline_engine::{Canceller, ChangeBatch, JobEvent, Listing, ResultTable, RunningJob, SqlError};
+use eddyline_engine::{Canceller, ChangeBatch, JobEvent, Listing, ResultTable, RunningJob, Scan, SqlError};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -15,7 +15,15 @@ pub(crate) struct Rows {
     schema: SchemaRef,
     /// What is there already.
     ready: VecDeque<RecordBatch>,
-    job: Option<Box<Running>>,
+    rest: Rest,
+}
+
+/// Where the rows come from that are not there.
+enum Rest {
+    /// That was all.
+    Nothing,
+    Scan(Box<Scan>),
+    Job(Box<Running>),
 }
 
 struct Running {
@@ -30,7 +38,12 @@ struct Running {
 impl Rows {
     /// Rows that are there.
     pub(crate) fn of(listing: Listing) -> Self {
-        Self { schema: listing.rows.schema(), ready: VecDeque::from([listing.rows]), job: None }
+        Self { schema: listing.rows.schema(), ready: VecDeque::from([listing.rows]), rest: Rest::Nothing }
+    }
+
+    /// Rows that are computed as they are asked for.
+    pub(crate) fn scan(scan: Box<Scan>) -> Self {
+        Self { schema: scan.shape().shown_schema(), ready: VecDeque::new(), rest: Rest::Scan(scan) }
     }
 
     /// The result of a SELECT.
@@ -53,7 +66,8 @@ impl Rows {
         let whole = (!comes_in_order).then(|| ResultTable::new(&shape));
         let presentation = &shape.presentation;
         let (offset, left) = (presentation.offset, presentation.limit.unwrap_or(usize::MAX));
-        Ok(Self { schema, ready: VecDeque::new(), job: Some(Box::new(Running { job, whole, offset, left })) })
+        let running = Box::new(Running { job, whole, offset, left });
+        Ok(Self { schema, ready: VecDeque::new(), rest: Rest::Job(running) })
     }
 
     /// The columns.
@@ -73,12 +87,24 @@ impl Rows {
                 }
                 continue;
             }
-            let Some(running) = &mut self.job else { return Ok(None) };
-            canceller.check()?;
-            let (batches, is_over) = running.step()?;
-            self.ready.extend(batches);
+            let is_over = match &mut self.rest {
+                Rest::Nothing => return Ok(None),
+                Rest::Scan(scan) => {
+                    canceller.check()?;
+                    let rows = scan.next_rows()?;
+                    let is_over = rows.is_none();
+                    self.ready.extend(rows);
+                    is_over
+                }
+                Rest::Job(running) => {
+                    canceller.check()?;
+                    let (batches, is_over) = running.step()?;
+                    self.ready.extend(batches);
+                    is_over
+                }
+            };
             if is_over {
-                self.job = None;
+                self.rest = Rest::Nothing;
             }
         }
     }

@@ -8,6 +8,7 @@
 
 use super::record::corrupt;
 use super::{Definition, StoredJob, io_error};
+use crate::kept::OrderedRows;
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
@@ -21,8 +22,6 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 const MANIFEST: &str = "manifest";
 const TITLE: &str = "eddyline manifest 1 ";
-/// Rows of a batch of a file.
-const BATCH_ROWS: usize = 64 << 10;
 /// Bytes that are read or written at once.
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -67,7 +66,7 @@ pub(super) fn tables_directory(directory: &Path) -> PathBuf {
 ///
 /// # Errors
 /// It cannot be written.
-pub(super) fn write_rows(directory: &Path, id: u64, written: u64, rows: &RecordBatch) -> Result<TableFile, SqlError> {
+pub(super) fn write_rows(directory: &Path, id: u64, written: u64, rows: &OrderedRows) -> Result<TableFile, SqlError> {
     let file = format!("{id}-{written}");
     let path = tables_directory(directory).join(&file);
     let fault = |e| io_error(&path, &e);
@@ -79,11 +78,9 @@ pub(super) fn write_rows(directory: &Path, id: u64, written: u64, rows: &RecordB
     Ok(TableFile { id, covered: written, written, file, bytes: to.bytes, hash: format!("{:016x}", to.hash.digest()) })
 }
 
-fn write_stream(to: &mut impl Write, rows: &RecordBatch) -> Result<(), ArrowError> {
-    let mut writer = StreamWriter::try_new(to, &rows.schema())?;
-    for at in (0..rows.num_rows()).step_by(BATCH_ROWS) {
-        writer.write(&rows.slice(at, BATCH_ROWS.min(rows.num_rows() - at)))?;
-    }
+fn write_stream(to: &mut impl Write, rows: &OrderedRows) -> Result<(), ArrowError> {
+    let mut writer = StreamWriter::try_new(to, rows.schema())?;
+    rows.batches().try_for_each(|batch| writer.write(&batch?))?;
     writer.finish()
 }
 

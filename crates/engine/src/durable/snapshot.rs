@@ -3,7 +3,6 @@
 use super::files::{Manifest, TableFile, sweep, sync_directory, tables_directory, write_manifest, write_rows};
 use super::{Definition, Durable, Known, lock};
 use crate::kept::{Database, Stored};
-use arrow::array::RecordBatch;
 use eddyline_planner::SqlError;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
@@ -129,7 +128,7 @@ pub(super) fn snapshot(durable: &Durable, database: &Database, step: &mut dyn Fn
                     *is_filling = fills;
                     manifest.tables.push(match (rows, file) {
                         (None, Some(file)) => TableFile { covered, ..file.clone() },
-                        (rows, _) => write_rows(directory, *id, covered, &rows.unwrap_or_else(no_rows)?)?,
+                        (rows, _) => write_rows(directory, *id, covered, &rows.ok_or_else(no_rows)?)?,
                     });
                     step();
                 }
@@ -156,8 +155,8 @@ pub(super) fn snapshot(durable: &Durable, database: &Database, step: &mut dyn Fn
 }
 
 /// Whoever does not know of a file is given rows.
-fn no_rows() -> Result<RecordBatch, SqlError> {
-    Err(SqlError::new(SqlError::INTERNAL, "a table without rows to be stored"))
+fn no_rows() -> SqlError {
+    SqlError::new(SqlError::INTERNAL, "a table without rows to be stored")
 }
 
 impl Durable {

@@ -2,6 +2,7 @@
 //!
 //! A reader is registered before its job is planned to start and found by the options that stand for it in the plan.
 
+use arrow::array::RecordBatch;
 use eddyline_changes::ChangeBatch;
 use eddyline_connectors::{
     Boundedness, Connector, ConnectorError, Decoded, Decoder, Options, Payload, Position, RawBlock, Rim, Source,
@@ -105,11 +106,10 @@ struct State {
 
 impl Feed {
     /// A feed of these rows and nothing else.
-    pub(crate) fn of(rows: ChangeBatch) -> Arc<Self> {
-        let feed = Self::default();
-        feed.push(rows);
-        lock(&feed.state).is_closed = true;
-        Arc::new(feed)
+    pub(crate) fn of(rows: impl IntoIterator<Item = RecordBatch>) -> Arc<Self> {
+        let waiting = rows.into_iter().map(ChangeBatch::inserts).collect();
+        let state = State { waiting, is_closed: true, ..State::default() };
+        Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
     }
 
     /// Gives the job changes.

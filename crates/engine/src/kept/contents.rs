@@ -1,12 +1,13 @@
 //! The rows of a table that the engine keeps.
 
+use super::ordered::{Missing, OrderedRows};
 use crate::ddl;
 use crate::error::of_arrow;
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::{BinaryArray, RecordBatch, UInt32Array, make_comparator};
+use arrow::compute::{SortOptions, interleave_record_batch, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
-use arrow::row::{OwnedRow, RowConverter, SortField};
+use arrow::row::{RowConverter, SortField};
 use eddyline_catalog::Table;
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_planner::SqlError;
@@ -16,21 +17,15 @@ use std::collections::BTreeMap;
 /// SQLSTATE of a second row under a key.
 const DUPLICATE_KEY: &str = "23505";
 
-/// Rows in the order of their key, or of all their columns.
+/// Rows in the order of their key.
 pub(crate) struct Contents {
     /// Tells it from others that have or had its name.
     id: u64,
     /// What the log knows of it; `None`: its rows end with the process.
     log: Option<InLog>,
-    schema: SchemaRef,
-    /// The columns of the PRIMARY KEY; all without one.
-    key: Vec<usize>,
+    /// It has a PRIMARY KEY, which orders its rows. Without one all columns do.
     is_keyed: bool,
-    keys: RowConverter,
-    whole: RowConverter,
-    rows: BTreeMap<OwnedRow, Row>,
-    /// All rows, until they change.
-    snapshot: Option<RecordBatch>,
+    rows: OrderedRows,
 }
 
 /// What the log knows of a table.
@@ -42,42 +37,30 @@ pub(crate) struct InLog {
     pub(crate) last: u64,
 }
 
-struct Row {
-    row: OwnedRow,
-    copies: i64,
-}
-
-/// What becomes of the rows of some keys: `None`, none is there.
-type Outcome = BTreeMap<OwnedRow, Option<OwnedRow>>;
+/// What becomes of the rows of some keys: the row of a batch that is there then; `None`, none is.
+type Outcome<'k> = BTreeMap<&'k [u8], Option<u32>>;
 
 impl Contents {
-    /// No rows; `key` is empty for a table without a PRIMARY KEY.
+    /// No rows of a view whose answer has at most one row for the values of the columns `key`, if it says so.
     ///
     /// # Errors
     /// A column whose values have no order (`MAP`).
-    pub(crate) fn new(id: u64, schema: SchemaRef, key: Vec<usize>) -> Result<Self, SqlError> {
-        let is_keyed = !key.is_empty();
-        let key = if is_keyed { key } else { (0..schema.fields().len()).collect() };
-        let converter = |columns: &[usize]| {
-            let field = |c: &usize| SortField::new(schema.field(*c).data_type().clone());
-            RowConverter::new(columns.iter().map(field).collect()).map_err(|e| {
-                SqlError::new(SqlError::UNSUPPORTED, format!("a table that is kept: {e}"))
-                    .with_hint("MAP columns cannot be compared; keep keys and values as ARRAYs, or rows")
-            })
-        };
-        let all: Vec<usize> = (0..schema.fields().len()).collect();
-        let (keys, whole) = (converter(&key)?, converter(&all)?);
-        Ok(Self { id, log: None, key, is_keyed, keys, whole, rows: BTreeMap::new(), snapshot: None, schema })
+    pub(crate) fn of_view(id: u64, schema: SchemaRef, key: &[usize]) -> Result<Self, SqlError> {
+        let others = (0..schema.fields().len()).filter(|c| !key.contains(c));
+        let key = key.iter().copied().chain(others).collect();
+        Ok(Self { id, log: None, is_keyed: false, rows: ordered(schema, key)? })
     }
 
     /// No rows of a table.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// As [`of_view`](Self::of_view).
     pub(crate) fn of_table(id: u64, table: &Table) -> Result<Self, SqlError> {
         let schema = table.physical_schema();
-        let key = ddl::key_columns(table, &schema).unwrap_or_default();
-        Self::new(id, schema, key)
+        match ddl::key_columns(table, &schema).filter(|key| !key.is_empty()) {
+            Some(key) => Ok(Self { id, log: None, is_keyed: true, rows: ordered(schema, key)? }),
+            None => Self::of_view(id, schema, &[]),
+        }
     }
 
     /// What the log knows of it, if that is to know of it.
@@ -97,7 +80,7 @@ impl Contents {
 
     /// The columns.
     pub(crate) fn schema(&self) -> &SchemaRef {
-        &self.schema
+        self.rows.schema()
     }
 
     /// Rows that a statement has computed, as rows of this table.
@@ -105,22 +88,13 @@ impl Contents {
     /// # Errors
     /// They are not: a fault of who computed them.
     pub(crate) fn own(&self, rows: &RecordBatch) -> Result<RecordBatch, SqlError> {
-        RecordBatch::try_new(self.schema.clone(), rows.columns().to_vec())
+        RecordBatch::try_new(self.schema().clone(), rows.columns().to_vec())
             .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("rows of another table: {e}")))
     }
 
-    /// All rows as they are now.
-    ///
-    /// # Errors
-    /// None for rows that were applied.
-    pub(crate) fn snapshot(&mut self) -> Result<RecordBatch, SqlError> {
-        if self.snapshot.is_none() {
-            let copies = |row: &Row| usize::try_from(row.copies).unwrap_or_default();
-            let rows = self.rows.values().flat_map(|row| std::iter::repeat_n(row.row.row(), copies(row)));
-            let columns = self.whole.convert_rows(rows).map_err(unexpected)?;
-            self.snapshot = Some(RecordBatch::try_new(self.schema.clone(), columns).map_err(unexpected)?);
-        }
-        self.snapshot.clone().ok_or_else(|| SqlError::new(SqlError::INTERNAL, "no snapshot"))
+    /// All rows as they are now, whatever becomes of them.
+    pub(crate) fn rows(&self) -> OrderedRows {
+        self.rows.clone()
     }
 
     /// What inserting `rows`, in their order, would change. A row under a key that is there takes the place of the one before,
@@ -132,9 +106,10 @@ impl Contents {
         if !self.is_keyed {
             return Ok(ChangeBatch::inserts(rows.clone()));
         }
+        let keys = self.keys(rows)?;
         let mut outcome = Outcome::new();
-        self.put(rows, conflict, &mut outcome)?;
-        self.changes(outcome)
+        self.put(&keys, rows, conflict, &mut outcome)?;
+        self.changes(&outcome, rows)
     }
 
     /// The rows among these that would be there after they are inserted, in their order: of several under one key the last one.
@@ -145,17 +120,10 @@ impl Contents {
         if !self.is_keyed {
             return Ok(rows.clone());
         }
-        self.put(rows, conflict, &mut Outcome::new())?;
-        let (keys, _) = self.encoded(rows)?;
-        let mut last: BTreeMap<OwnedRow, u32> = BTreeMap::new();
-        for (at, key) in (0..).zip(keys) {
-            match conflict {
-                Some(Conflict::Nothing) if self.rows.contains_key(&key) => {}
-                Some(Conflict::Nothing) => drop(last.entry(key).or_insert(at)),
-                _ => drop(last.insert(key, at)),
-            }
-        }
-        let mut taken: Vec<u32> = last.into_values().collect();
+        let keys = self.keys(rows)?;
+        let mut outcome = Outcome::new();
+        self.put(&keys, rows, conflict, &mut outcome)?;
+        let mut taken: Vec<u32> = outcome.into_values().flatten().collect();
         taken.sort_unstable();
         take_record_batch(rows, &UInt32Array::from(taken)).map_err(unexpected)
     }
@@ -167,26 +135,31 @@ impl Contents {
     pub(crate) fn replaced(&self, before: &RecordBatch, after: &RecordBatch) -> Result<ChangeBatch, SqlError> {
         if !self.is_keyed {
             let weights = [vec![-1; before.num_rows()], vec![1; after.num_rows()]].concat();
-            let rows = arrow::compute::concat_batches(&self.schema, [before, after]).map_err(unexpected)?;
+            let rows = arrow::compute::concat_batches(self.schema(), [before, after]).map_err(unexpected)?;
             return ChangeBatch::new(rows, Weights::from_vec(weights)).and_then(|c| c.consolidate()).map_err(internal);
         }
-        let (keys, _) = self.encoded(before)?;
-        let mut outcome: Outcome = keys.into_iter().map(|key| (key, None)).collect();
-        self.put(after, Some(Conflict::Error), &mut outcome)?;
-        self.changes(outcome)
+        let (keys_before, keys_after) = (self.keys(before)?, self.keys(after)?);
+        let mut outcome: Outcome<'_> = keys_before.iter().flatten().map(|key| (key, None)).collect();
+        self.put(&keys_after, after, Some(Conflict::Error), &mut outcome)?;
+        self.changes(&outcome, after)
     }
 
-    fn put(&self, rows: &RecordBatch, conflict: Option<Conflict>, outcome: &mut Outcome) -> Result<(), SqlError> {
-        let (keys, whole) = self.encoded(rows)?;
-        for (at, (key, row)) in keys.into_iter().zip(whole).enumerate() {
-            let is_there = match outcome.get(&key) {
+    fn put<'k>(
+        &self,
+        keys: &'k BinaryArray,
+        rows: &RecordBatch,
+        conflict: Option<Conflict>,
+        outcome: &mut Outcome<'k>,
+    ) -> Result<(), SqlError> {
+        for (at, key) in (0..).zip(keys.iter().flatten()) {
+            let is_there = match outcome.get(key) {
                 Some(becomes) => becomes.is_some(),
-                None => self.rows.contains_key(&key),
+                None => conflict.is_some() && self.rows.contains(key),
             };
             match conflict {
                 Some(Conflict::Nothing) if is_there => {}
-                Some(Conflict::Error) if is_there => return Err(self.duplicate(rows, at)),
-                _ => drop(outcome.insert(key, Some(row))),
+                Some(Conflict::Error) if is_there => return Err(self.duplicate(rows, at as usize)),
+                _ => drop(outcome.insert(key, Some(at))),
             }
         }
         Ok(())
@@ -194,67 +167,73 @@ impl Contents {
 
     fn duplicate(&self, rows: &RecordBatch, at: usize) -> SqlError {
         use arrow::util::display::array_value_to_string;
-        let name = |c: &usize| self.schema.field(*c).name().clone();
-        let names: Vec<String> = self.key.iter().map(name).collect();
+        let key = self.rows.key();
+        let name = |c: &usize| self.schema().field(*c).name().clone();
+        let names: Vec<String> = key.iter().map(name).collect();
         let value = |c: &usize| array_value_to_string(rows.column(*c), at).unwrap_or_else(|_| "?".into());
-        let values: Vec<String> = self.key.iter().map(value).collect();
+        let values: Vec<String> = key.iter().map(value).collect();
         let message =
             format!("two rows with ({}) = ({}), which is the primary key", names.join(", "), values.join(", "));
         SqlError::new(DUPLICATE_KEY, message)
     }
 
-    fn changes(&self, outcome: Outcome) -> Result<ChangeBatch, SqlError> {
-        let (mut rows, mut weights) = (Vec::new(), Vec::new());
-        for (key, becomes) in &outcome {
-            let is = self.rows.get(key).map(|row| &row.row);
-            if is != becomes.as_ref() {
-                for (row, weight) in is.map(|row| (row, -1)).into_iter().chain(becomes.as_ref().map(|row| (row, 1))) {
-                    rows.push(row.row());
-                    weights.push(weight);
-                }
+    /// From what is there to what is to be.
+    fn changes(&self, outcome: &Outcome<'_>, rows: &RecordBatch) -> Result<ChangeBatch, SqlError> {
+        let (there, found) = self.rows.rows_of(outcome.keys().copied()).map_err(unexpected)?;
+        let columns = there.columns().iter().zip(rows.columns());
+        let compare = columns.map(|(one, other)| make_comparator(one, other, SortOptions::default()));
+        let compare = compare.collect::<Result<Vec<_>, _>>().map_err(unexpected)?;
+        let is_same = |one: usize, other: u32| compare.iter().all(|compare| compare(one, other as usize).is_eq());
+        let (mut places, mut weights, mut next) = (Vec::new(), Vec::new(), 0);
+        for (is_there, becomes) in found.into_iter().zip(outcome.values()) {
+            let is = is_there.then_some(next);
+            next += usize::from(is_there);
+            if let (Some(is), Some(becomes)) = (is, becomes)
+                && is_same(is, *becomes)
+            {
+                continue;
+            }
+            for (place, weight) in is.map(|is| ((0, is), -1)).into_iter().chain(becomes.map(|row| ((1, row as usize), 1))) {
+                places.push(place);
+                weights.push(weight);
             }
         }
-        let columns = self.whole.convert_rows(rows).map_err(unexpected)?;
-        let rows = RecordBatch::try_new(self.schema.clone(), columns).map_err(unexpected)?;
+        let rows = interleave_record_batch(&[&there, rows], &places).map_err(unexpected)?;
         ChangeBatch::new(rows, Weights::from_vec(weights)).map_err(internal)
     }
 
     /// Applies changes.
     ///
     /// # Errors
-    /// A row is taken away that is not there: a fault of who made them. The table is of no use then.
+    /// A row is taken away that is not there: a fault of who made them. Then nothing has changed.
     pub(crate) fn apply(&mut self, changes: &ChangeBatch) -> Result<(), SqlError> {
-        let changes = changes.consolidate().map_err(internal)?;
-        let (keys, whole) = self.encoded(changes.rows())?;
-        self.snapshot = None;
-        let rows = keys.into_iter().zip(whole).zip((0..changes.num_rows()).map(|at| changes.weights().at(at)));
-        // What goes, goes first: a key has one row.
-        let (gone, come): (Vec<_>, Vec<_>) = rows.partition(|(_, weight)| *weight < 0);
-        for ((key, row), weight) in gone {
-            let copies = self.rows.get(&key).filter(|there| there.row == row).map_or(0, |there| there.copies) + weight;
-            match copies {
-                0 => drop(self.rows.remove(&key)),
-                1.. => drop(self.rows.insert(key, Row { row, copies })),
-                _ => {
-                    let message = format!("a row is taken away {} times more often than it is there", -copies);
-                    return Err(SqlError::new(SqlError::INTERNAL, message));
-                }
+        let net = match changes.weights() {
+            Weights::AllInserts => None,
+            Weights::PerRow(_) => Some(changes.consolidate().map_err(internal)?),
+        };
+        let changes = net.as_ref().unwrap_or(changes);
+        let keys = self.keys(changes.rows())?;
+        match self.rows.change(&keys, changes.rows(), |at| changes.weights().at(at)).map_err(unexpected)? {
+            Ok(()) => Ok(()),
+            Err(Missing(times)) => {
+                let message = format!("a row is taken away {times} times more often than it is there");
+                Err(SqlError::new(SqlError::INTERNAL, message))
             }
         }
-        for ((key, row), weight) in come {
-            let copies = self.rows.get(&key).map_or(0, |there| there.copies) + weight;
-            self.rows.insert(key, Row { row, copies });
-        }
-        Ok(())
     }
 
-    /// The keys of rows, and the rows.
-    fn encoded(&self, rows: &RecordBatch) -> Result<(Vec<OwnedRow>, Vec<OwnedRow>), SqlError> {
-        let keys: Vec<_> = self.key.iter().map(|c| rows.column(*c).clone()).collect();
-        let keys = self.keys.convert_columns(&keys).map_err(unexpected)?;
-        let whole = self.whole.convert_columns(rows.columns()).map_err(unexpected)?;
-        Ok((keys.iter().map(|row| row.owned()).collect(), whole.iter().map(|row| row.owned()).collect()))
+    fn keys(&self, rows: &RecordBatch) -> Result<BinaryArray, SqlError> {
+        self.rows.keys(rows).map_err(unexpected)
     }
+}
+
+/// No rows, in the order of these columns.
+fn ordered(schema: SchemaRef, key: Vec<usize>) -> Result<OrderedRows, SqlError> {
+    let comparable = schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
+    RowConverter::new(comparable).and_then(|_| OrderedRows::new(schema, key)).map_err(|e| {
+        SqlError::new(SqlError::UNSUPPORTED, format!("a table that is kept: {e}"))
+            .with_hint("MAP columns cannot be compared; keep keys and values as ARRAYs, or rows")
+    })
 }
 
 fn unexpected(error: ArrowError) -> SqlError {

@@ -21,16 +21,20 @@
 
 mod connector;
 mod contents;
+mod ordered;
 
 use crate::durable::{Durable, changes_record};
 use crate::job::{JobEvent, RunningJob};
 use crate::lock::lock;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 pub(crate) use connector::{Feed, KEPT, KeptConnector, Reads, Registration, options};
 pub(crate) use contents::{Contents, InLog};
+pub(crate) use ordered::OrderedRows;
 use eddyline_catalog::Table;
 use eddyline_changes::ChangeBatch;
+use eddyline_plan::SourceSpec;
 use eddyline_planner::SqlError;
 use eddyline_planner::statement::Conflict;
 use std::collections::BTreeMap;
@@ -64,7 +68,7 @@ pub(crate) struct Stored {
     /// Its first rows are to come.
     pub(crate) is_filling: bool,
     /// All rows; `None`: those of the last time.
-    pub(crate) rows: Option<Result<RecordBatch, SqlError>>,
+    pub(crate) rows: Option<OrderedRows>,
 }
 
 /// The last record of what a statement has stored, to be [waited for](Database::wait_for) when it holds no lock.
@@ -166,7 +170,7 @@ impl Database {
             // What changes this table puts its record into the log under this lock.
             let covered = last();
             let is_written = written.is_some_and(|written| log.last <= written);
-            let rows = (!is_written).then(|| table.snapshot());
+            let rows = (!is_written).then(|| table.rows());
             Ok(Some(Stored { covered, is_filling: log.is_filling, rows }))
         });
         found.ok().flatten()
@@ -183,20 +187,17 @@ impl Database {
         }
     }
 
-    /// What a job that is to run once reads: all rows of these tables, of one moment.
+    /// All rows of these tables, of one moment.
     ///
     /// # Errors
-    /// A view that has failed.
-    pub(crate) fn snapshots(&self, tables: &[&str]) -> Result<BTreeMap<String, Arc<Feed>>, SqlError> {
+    /// A view that has failed; a table that is gone.
+    pub(crate) fn snapshots(&self, tables: &[&str]) -> Result<BTreeMap<String, OrderedRows>, SqlError> {
         let mut last = Unsettled(0);
         let found = self.with(tables, |states| {
             states.iter_mut().for_each(|state| state.take_in());
             last.0 = states.iter().map(|state| state.last_record).max().unwrap_or_default();
-            let mut feed = |name: &&str| {
-                let rows = part_of(states, name)?.rows(name)?;
-                Ok(((*name).to_owned(), Feed::of(ChangeBatch::inserts(rows))))
-            };
-            tables.iter().map(&mut feed).collect()
+            let mut rows = |name: &&str| Ok(((*name).to_owned(), part_of(states, name)?.rows(name)?));
+            tables.iter().map(&mut rows).collect::<Result<_, SqlError>>()
         })?;
         self.wait_for(&last)?;
         Ok(found)
@@ -240,7 +241,7 @@ impl Database {
     /// Columns whose values cannot be compared.
     pub(crate) fn add_failed(&self, name: &str, schema: SchemaRef, error: SqlError) -> Result<(), SqlError> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let contents = BTreeMap::from([(name.to_owned(), Contents::new(number, schema, Vec::new())?)]);
+        let contents = BTreeMap::from([(name.to_owned(), Contents::of_view(number, schema, &[])?)]);
         let (name, feeds) = (name.to_owned(), BTreeMap::new());
         let view = View { name: name.clone(), number, feeds, is_fed: false, job: None, failed: Some(error) };
         let part = self.part(State { contents, last_record: 0, views: vec![view] });
@@ -423,11 +424,14 @@ impl State {
         let mut feeds = BTreeMap::new();
         for table in tables {
             let feed = Arc::new(Feed::default());
-            feed.push(ChangeBatch::inserts(self.rows(table)?));
+            for rows in self.rows(table)?.batches() {
+                feed.push(ChangeBatch::inserts(rows.map_err(|e| of_rows(table, &e))?));
+            }
             feeds.insert((*table).to_owned(), feed);
         }
         let (job, schema) = start(&feeds)?;
-        self.contents.insert(name.to_owned(), Contents::new(number, schema, Vec::new())?);
+        let key = job.key().unwrap_or_default();
+        self.contents.insert(name.to_owned(), Contents::of_view(number, schema, key)?);
         let (by_itself, is_bounded) = (feeds.is_empty(), job.facts().bounded);
         self.views.push(View { name: name.to_owned(), number, feeds, is_fed: true, job: Some(job), failed: None });
         let at = self.views.len() - 1;
@@ -448,13 +452,13 @@ impl State {
     }
 
     /// All rows of a table or view.
-    fn rows(&mut self, name: &str) -> Result<RecordBatch, SqlError> {
+    fn rows(&self, name: &str) -> Result<OrderedRows, SqlError> {
         if let Some(error) = self.views.iter().find(|view| view.name == name).and_then(|view| view.failed.clone()) {
             let message = format!("materialized view {name} has failed: {}", error.message);
             return Err(SqlError { message, position: None, ..error }
                 .with_hint(format!("mend the rows that it reads, DROP MATERIALIZED VIEW {name} and create it anew")));
         }
-        self.contents.get_mut(name).ok_or_else(|| replaced(name))?.snapshot()
+        self.table(name).map(Contents::rows)
     }
 
     /// Applies changes to a table or view, and tells the views that read it.
@@ -581,6 +585,16 @@ impl View {
         }
         Ok(all)
     }
+}
+
+/// Does the engine keep what this reads?
+pub(crate) fn is_kept(source: &SourceSpec) -> bool {
+    source.options.get("connector").is_some_and(|connector| connector == KEPT)
+}
+
+/// Rows of a table that cannot be read: a fault of who keeps them.
+pub(crate) fn of_rows(table: &str, error: &ArrowError) -> SqlError {
+    SqlError::new(SqlError::INTERNAL, format!("rows of table {table}: {error}"))
 }
 
 /// Looks at views that run by themselves, as long as somebody has the database.
