@@ -65,7 +65,7 @@ pub use listing::Listing;
 pub use live::{LiveTable, Window};
 pub use reservation::Canceller;
 pub use result::ResultTable;
-pub use scan::Scan;
+pub use scan::{PreparedScan, Scan};
 pub use script::{Observer, ScriptError};
 pub use session::{Answer, Outcome, Session};
 pub use settings::{ResultMode, SettingSpec, Settings};

@@ -470,7 +470,7 @@ impl Session {
         Beginning::of_select(&self.engine, &self.settings, self.shards())
     }
 
-    fn planned_select(&self, query: &Query) -> Result<PlannedSelect, ScriptError> {
+    pub(crate) fn planned_select(&self, query: &Query) -> Result<PlannedSelect, ScriptError> {
         let channel = self.engine.next_channel();
         let beginning = self.beginning_of_select()?;
         let options = beginning.planned(self.planner_options());
@@ -675,8 +675,8 @@ pub(crate) struct Planned {
 }
 
 /// A SELECT that is about to be answered.
-struct PlannedSelect {
-    planned: Planned,
+pub(crate) struct PlannedSelect {
+    pub(crate) planned: Planned,
     beginning: Beginning,
     /// Of its result.
     channel: u64,

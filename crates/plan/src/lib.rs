@@ -26,8 +26,8 @@ mod ttl;
 mod unnest;
 pub mod window;
 
-pub use conditions::ColumnCondition;
 pub use aggregate::{AggregateCall, AggregatePhase, GroupAggregateSpec, ValueList, ValueOrder};
+pub use conditions::ColumnCondition;
 pub use dataflow::{
     ChangeMode, ChangeTraits, Dataflow, Distribution, Fragment, FragmentId, Input, Node, NodeId, OperatorId, PlanError,
 };

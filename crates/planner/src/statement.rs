@@ -18,6 +18,14 @@ pub struct Statement {
     pub sql: String,
 }
 
+impl Statement {
+    /// Do both say the same, in the same words?
+    pub fn is_same(&self, other: &Self) -> bool {
+        // What they say has no other form that can be compared; this is asked once for a prepared statement.
+        self.sql == other.sql && format!("{:?}", self.kind) == format!("{:?}", other.kind)
+    }
+}
+
 /// What a statement says.
 #[derive(Debug, Clone)]
 pub enum StatementKind {

@@ -20,8 +20,9 @@ use eddyline_engine::arrow::array::RecordBatch;
 use eddyline_engine::arrow::array::timezone::Tz;
 use eddyline_engine::arrow::datatypes::DataType;
 use eddyline_engine::arrow::error::ArrowError;
-use eddyline_engine::{Parameter, Session, SqlError, split, with_parameters};
+use eddyline_engine::{Parameter, PreparedScan, Session, SqlError, split, with_parameters};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Prepared statements and portals that a connection may have.
 const PREPARED_MAX: usize = 10_000;
@@ -50,21 +51,39 @@ impl Source {
 }
 
 /// A prepared statement.
-#[derive(Clone)]
 struct Prepared {
     command: Command,
     source: Source,
     types: Vec<DataType>,
     /// As the client knows them.
     oids: Vec<u32>,
+    plan: Plan,
+}
+
+/// Whether a prepared statement is planned for all values of its parameters.
+enum Plan {
+    /// Nobody has looked yet.
+    Unknown,
+    /// It is.
+    Scan(Arc<PreparedScan>),
+    /// It is planned anew for its values.
+    None,
 }
 
 /// A statement with values, and as far as its rows were sent.
 struct Portal {
-    command: Command,
+    command: Bound,
     source: Source,
     formats: Vec<Format>,
     rows: Option<Started>,
+}
+
+/// A statement with values.
+#[derive(Clone)]
+enum Bound {
+    Command(Command),
+    /// One that was planned before.
+    Scan(Arc<PreparedScan>, Vec<Parameter>),
 }
 
 /// The rows of a portal that was executed.
@@ -324,18 +343,28 @@ impl Executor {
                 out.messages.bind_complete();
             }
             Message::DescribeStatement(name) => {
-                let prepared = self.statements.get(&name).cloned().ok_or_else(|| no_statement(&name))?;
-                let nulls: Vec<Parameter> = prepared.types.iter().cloned().map(Parameter::null).collect();
-                let command = bound(&prepared.command, &nulls).map_err(|e| prepared.source.place(&e))?;
-                let fields = self.fields_of(&command, &prepared.source)?;
-                out.messages.parameters(&prepared.oids);
+                let scan = self.planned(&name);
+                let prepared = self.statements.get(&name).ok_or_else(|| no_statement(&name))?;
+                let (source, oids) = (prepared.source.clone(), prepared.oids.clone());
+                let fields = match scan {
+                    Some(scan) => Some(fields(&scan.schema())),
+                    None => {
+                        let nulls: Vec<Parameter> = prepared.types.iter().cloned().map(Parameter::null).collect();
+                        let command = bound(&prepared.command, &nulls).map_err(|e| source.place(&e))?;
+                        self.fields_of(&command, &source)?
+                    }
+                };
+                out.messages.parameters(&oids);
                 described(fields, &[], out);
             }
             Message::DescribePortal(name) => {
                 let portal = self.portals.get(&name).ok_or_else(|| no_portal(&name))?;
                 let (command, source, formats) =
                     (portal.command.clone(), portal.source.clone(), portal.formats.clone());
-                let fields = self.fields_of(&command, &source)?;
+                let fields = match &command {
+                    Bound::Scan(scan, ..) => Some(fields(&scan.schema())),
+                    Bound::Command(command) => self.fields_of(command, &source)?,
+                };
                 described(fields, &formats, out);
             }
             Message::Execute { portal, rows_max } => {
@@ -393,7 +422,7 @@ impl Executor {
         };
         let oids = found.iter().enumerate().map(oid).collect();
         let source = Source { sql, begin };
-        self.statements.insert(name, Prepared { command, source, types: found, oids });
+        self.statements.insert(name, Prepared { command, source, types: found, oids, plan: Plan::Unknown });
         Ok(())
     }
 
@@ -405,6 +434,7 @@ impl Executor {
         given: &[Option<Bytes>],
         result_formats: Vec<Format>,
     ) -> Result<(), Failure> {
+        let scan = self.planned(statement);
         let prepared = self.statements.get(statement).ok_or_else(|| no_statement(statement))?;
         if given.len() != prepared.types.len() {
             let (has, needs) = (given.len(), prepared.types.len());
@@ -427,7 +457,10 @@ impl Executor {
             .enumerate()
             .map(|(at, (value, of))| values::parameter(at + 1, of, Format::of(formats, at), value.as_deref()));
         let values = values.collect::<Result<Vec<_>, _>>().map_err(place)?;
-        let command = bound(&prepared.command, &values).map_err(place)?;
+        let command = match scan {
+            Some(scan) => Bound::Scan(scan, values),
+            None => Bound::Command(bound(&prepared.command, &values).map_err(place)?),
+        };
         let source = prepared.source.clone();
         self.portals.insert(portal, Portal { command, source, formats: result_formats, rows: None });
         Ok(())
@@ -438,7 +471,11 @@ impl Executor {
         let place = |e: SqlError| source.place(&e);
         let timer = self.timer();
         if portal.rows.is_none() {
-            match self.execute(&portal.command, &timer, out).map_err(place)? {
+            let answer = match &portal.command {
+                Bound::Command(command) => self.execute(command, &timer, out),
+                Bound::Scan(scan, values) => self.scan(scan, values),
+            };
+            match answer.map_err(place)? {
                 Answer::Nothing => {
                     out.messages.empty_query();
                     return Ok(());
@@ -462,6 +499,30 @@ impl Executor {
             false => out.messages.suspended(),
         }
         Ok(())
+    }
+
+    /// The plan of a prepared statement for all values of its parameters, if it has one.
+    fn planned(&mut self, name: &str) -> Option<Arc<PreparedScan>> {
+        let prepared = self.statements.get_mut(name)?;
+        let Command::Sql(statement) = &prepared.command else { return None };
+        match &prepared.plan {
+            Plan::None => return None,
+            Plan::Scan(scan) if self.session.holds(scan) => return Some(scan.clone()),
+            Plan::Scan(_) | Plan::Unknown => {}
+        }
+        let constants = answer::Constants { user: &self.user, variables: &self.variables };
+        // What answers of the session are put into may be another statement the next time.
+        let is_plain = constants.put_into(&self.session, statement).is_ok_and(|put| put.is_same(statement));
+        let scan = is_plain.then(|| self.session.prepare_scan(statement, &prepared.types)).flatten().map(Arc::new);
+        prepared.plan = scan.clone().map_or(Plan::None, Plan::Scan);
+        scan
+    }
+
+    /// The rows of a statement that was planned before.
+    fn scan(&mut self, scan: &PreparedScan, values: &[Parameter]) -> Result<Answer, SqlError> {
+        self.check_transaction()?;
+        self.session.canceller().check()?;
+        Ok(Answer::Rows(Rows::scan(Box::new(self.session.scan_with(scan, values)?)), "SELECT"))
     }
 
     /// Sends rows. Returns how many, and whether those were all.
@@ -507,10 +568,8 @@ impl Executor {
 
     /// Executes a statement, but for sending its rows.
     fn execute(&mut self, command: &Command, timer: &Timer, out: &mut Out) -> Result<Answer, SqlError> {
-        let ends = matches!(command, Command::Commit | Command::Rollback | Command::Empty);
-        if self.transaction == Transaction::Failed && !ends {
-            let message = "the transaction has failed, statements are left out until it ends";
-            return Err(SqlError::new("25P02", message).with_hint("ROLLBACK"));
+        if !matches!(command, Command::Commit | Command::Rollback | Command::Empty) {
+            self.check_transaction()?;
         }
         self.session.canceller().check()?;
         Ok(match command {
@@ -571,6 +630,15 @@ impl Executor {
                 answer
             }
         })
+    }
+
+    /// May a statement be executed?
+    fn check_transaction(&self) -> Result<(), SqlError> {
+        if self.transaction == Transaction::Failed {
+            let message = "the transaction has failed, statements are left out until it ends";
+            return Err(SqlError::new("25P02", message).with_hint("ROLLBACK"));
+        }
+        Ok(())
     }
 
     /// Ends a transaction; returns the tag of the statement that does.

@@ -346,3 +346,53 @@ async fn nobody_else_can_reach_it() {
     let refused = bind(engine.instance(), &ServerConfig::new(([0, 0, 0, 0], 0).into())).await.err().unwrap();
     assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
 }
+
+/// What a prepared statement is planned for once holds for all values, and no longer than what it reads is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_select_finds_rows_by_their_key() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    let rows: Vec<String> = (0..500).map(|i| format!("({i}, {}, 'n{}')", i / 10, i / 2)).collect();
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE t (id BIGINT PRIMARY KEY, k INT, name VARCHAR); INSERT INTO t VALUES {}",
+            rows.join(", ")
+        ))
+        .await
+        .expect("a table");
+    client
+        .batch_execute("CREATE MATERIALIZED VIEW v AS SELECT k, name, COUNT(*) AS n FROM t GROUP BY k, name")
+        .await
+        .expect("a view");
+    let by_id = client.prepare("SELECT name, k + 1 AS next, id FROM t WHERE id = $1").await.expect("prepares");
+    let by_two = client.prepare("SELECT n FROM v WHERE name = $2 AND $1 = k").await.expect("prepares");
+    let by_other = client.prepare("SELECT id FROM t WHERE k = $1 ORDER BY id DESC LIMIT 3").await.expect("prepares");
+    for id in [0i64, 7, 8, 250, 499, 500, -1, 7_301_946_155_823_971_003] {
+        let rows = client.query(&by_id, &[&id]).await.expect("rows");
+        let found: Vec<(String, i32, i64)> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+        let expected = (0..500).contains(&id).then(|| (format!("n{}", id / 2), (id / 10) as i32 + 1, id));
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "id {id}");
+    }
+    for (k, name, n) in [(0i32, "n0", Some(2i64)), (0, "n4", Some(2)), (1, "n4", None), (9, "n49", Some(2))] {
+        let rows = client.query(&by_two, &[&k, &name]).await.expect("rows");
+        assert_eq!(rows.iter().map(|row| row.get::<_, i64>(0)).collect::<Vec<_>>(), n.into_iter().collect::<Vec<_>>());
+    }
+    assert!(client.query(&by_id, &[&None::<i64>]).await.expect("rows").is_empty(), "NULL equals nothing");
+    let ids = |rows: Vec<tokio_postgres::Row>| rows.iter().map(|row| row.get::<_, i64>(0)).collect::<Vec<_>>();
+    assert_eq!(ids(client.query(&by_other, &[&3i32]).await.expect("rows")), vec![39, 38, 37]);
+    client
+        .batch_execute("DELETE FROM t WHERE id = 38; UPDATE t SET name = 'other' WHERE id = 7")
+        .await
+        .expect("changes");
+    assert_eq!(ids(client.query(&by_other, &[&3i32]).await.expect("rows")), vec![39, 37, 36]);
+    assert_eq!(client.query_one(&by_id, &[&7i64]).await.expect("a row").get::<_, String>(0), "other");
+    assert_eq!(ids(client.query(&by_two, &[&0i32, &"other"]).await.expect("rows")), vec![1]);
+    // Another table of the name, with its columns in other places.
+    client
+        .batch_execute("DROP TABLE t CASCADE; CREATE TABLE t (k INT, name VARCHAR, id BIGINT); INSERT INTO t VALUES (1, 'a', 5), (2, 'b', 5)")
+        .await
+        .expect("another table");
+    assert_eq!(client.query(&by_id, &[&5i64]).await.expect("rows").len(), 2);
+    let gone = client.query(&by_two, &[&0i32, &"other"]).await.expect_err("the view is gone");
+    assert_eq!(gone.code(), Some(&SqlState::UNDEFINED_TABLE));
+}

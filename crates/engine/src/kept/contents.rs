@@ -193,7 +193,9 @@ impl Contents {
             {
                 continue;
             }
-            for (place, weight) in is.map(|is| ((0, is), -1)).into_iter().chain(becomes.map(|row| ((1, row as usize), 1))) {
+            for (place, weight) in
+                is.map(|is| ((0, is), -1)).into_iter().chain(becomes.map(|row| ((1, row as usize), 1)))
+            {
                 places.push(place);
                 weights.push(weight);
             }

@@ -9,6 +9,7 @@
 mod constants;
 mod infer;
 mod relations;
+mod stand_ins;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ pub(crate) use relations::unqualified;
 pub use relations::{POSTGRES_TYPES, SystemRelation, with_relations};
 use sqlparser::ast::{CastKind, Expr, LimitClause, Offset, Query, UnaryOperator, Value, VisitMut, VisitorMut};
 use sqlparser::tokenizer::Span;
+pub use stand_ins::{StandIns, with_stand_ins};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
@@ -134,6 +136,8 @@ fn checked_number(text: &str) -> Result<usize, SqlError> {
 #[derive(Default)]
 struct Found {
     numbers: BTreeSet<usize>,
+    /// How often they stand there.
+    count: usize,
 }
 
 impl VisitorMut for Found {
@@ -141,7 +145,10 @@ impl VisitorMut for Found {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
         match number(expr).map(checked_number) {
-            Some(Ok(number)) => drop(self.numbers.insert(number)),
+            Some(Ok(number)) => {
+                self.numbers.insert(number);
+                self.count += 1;
+            }
             Some(Err(error)) => return ControlFlow::Break(Box::new(error)),
             None => {}
         }

@@ -144,7 +144,9 @@ impl OrderedRows {
         const OLD: usize = 0;
         const NEW: usize = 1;
         let is_same = match old {
-            Some(old) if self.key.len() < self.schema.fields().len() => Some(self.comparators(&old.rows, &changes.rows)?),
+            Some(old) if self.key.len() < self.schema.fields().len() => {
+                Some(self.comparators(&old.rows, &changes.rows)?)
+            }
             _ => None,
         };
         let is_same = |here: usize, change: usize| {

@@ -11,11 +11,7 @@ type Row = (Option<i64>, Option<String>, i64);
 
 fn schema() -> SchemaRef {
     let field = |name: &str, data_type| Field::new(name, data_type, true);
-    Arc::new(Schema::new(vec![
-        field("a", DataType::Int64),
-        field("b", DataType::Utf8),
-        field("c", DataType::Int64),
-    ]))
+    Arc::new(Schema::new(vec![field("a", DataType::Int64), field("b", DataType::Utf8), field("c", DataType::Int64)]))
 }
 
 fn batch(rows: &[Row]) -> RecordBatch {
@@ -162,7 +158,8 @@ fn conditions_find_what_satisfies_them() {
     let mut all: Vec<Row> = (0..8_000).map(|_| any_row(&mut random, 2000)).collect();
     change(&mut table, &all.iter().map(|row| (row.clone(), 1)).collect::<Vec<_>>()).expect("inserts");
     all.sort_by(|x, y| (x.0, x.2, &x.1).cmp(&(y.0, y.2, &y.1)));
-    let compares = [None, Some(Compare::Less), Some(Compare::LessEqual), Some(Compare::Greater), Some(Compare::GreaterEqual)];
+    let compares =
+        [None, Some(Compare::Less), Some(Compare::LessEqual), Some(Compare::Greater), Some(Compare::GreaterEqual)];
     let holds = |compare: Option<Compare>, value: Option<i64>, with: i64| match compare {
         _ if value.is_none() => false,
         None => value == Some(with),
@@ -184,9 +181,9 @@ fn conditions_find_what_satisfies_them() {
             value: Arc::new(Int64Array::from(vec![*value])),
         };
         let satisfies = |row: &&Row| {
-            wanted.iter().all(|(column, compare, with)| {
-                holds(*compare, if *column == 0 { row.0 } else { Some(row.2) }, *with)
-            })
+            wanted
+                .iter()
+                .all(|(column, compare, with)| holds(*compare, if *column == 0 { row.0 } else { Some(row.2) }, *with))
         };
         let conditions: Vec<ColumnCondition> = wanted.iter().map(condition).collect();
         let found = rows(table.batches_where(&conditions).expect("reads"));

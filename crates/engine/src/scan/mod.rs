@@ -3,6 +3,8 @@
 //! A job has threads, channels and epochs; it takes longer to begin and to end them than to find a row by its key. Here rows are computed as
 //! they are asked for, so that a large table is never held twice. Not here: whatever needs several rows at once, but for ORDER BY.
 
+mod prepared;
+
 use crate::error::{from_runtime, of_arrow};
 use crate::job::{ResultShape, result_shape};
 use crate::kept::{OrderedRows, is_kept, replaced};
@@ -17,6 +19,7 @@ use eddyline_operators::OperatorError;
 use eddyline_plan::{Dataflow, Expression, NamedExpression, Node, OperatorSpec, SourceSpec};
 use eddyline_planner::{PlannedJob, SqlError};
 use eddyline_runtime::RuntimeError;
+pub use prepared::PreparedScan;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -122,7 +125,8 @@ impl Step {
         };
         let rows = kept.as_ref().unwrap_or(rows);
         let count = rows.num_rows();
-        let column = |e: &NamedExpression| -> Result<_, OperatorError> { Ok(e.expression.evaluate(rows)?.into_array(count)?) };
+        let column =
+            |e: &NamedExpression| -> Result<_, OperatorError> { Ok(e.expression.evaluate(rows)?.into_array(count)?) };
         // What computes nothing must not fail on nothing.
         let columns = match count {
             0 => return Ok(RecordBatch::new_empty(self.schema.clone())),
@@ -142,11 +146,14 @@ fn kept(rows: &RecordBatch, predicate: &Expression) -> Result<RecordBatch, Opera
     }
 }
 
+/// What is read, batch by batch.
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
+
 /// The rows of a query, computed as they are asked for.
 pub struct Scan {
     steps: Vec<Step>,
     shape: ResultShape,
-    batches: Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>,
+    batches: Batches,
     /// Those that are to be handed out in order, once all are there; `None`: as they come.
     whole: Option<ResultTable>,
     ready: VecDeque<RecordBatch>,
@@ -162,7 +169,7 @@ impl Scan {
     /// There are none.
     pub(crate) fn new(plan: ScanPlan, pictures: &BTreeMap<String, OrderedRows>) -> Result<Self, SqlError> {
         let ScanPlan { input, steps, shape } = plan;
-        let batches: Box<dyn Iterator<Item = _> + Send> = match input {
+        let batches: Batches = match input {
             Input::Rows(rows) => Box::new(std::iter::once(Ok(rows))),
             Input::Table(source) => {
                 let rows = pictures.get(&source.table).ok_or_else(|| replaced(&source.table))?;
@@ -170,10 +177,19 @@ impl Scan {
                 Box::new(found.map(move |rows| rows?.project(&source.projection)))
             }
         };
+        Ok(Self::over(batches, steps, shape))
+    }
+
+    /// The answer of a plan that finds no row.
+    fn nothing(plan: ScanPlan) -> Self {
+        Self::over(Box::new(std::iter::empty()), plan.steps, plan.shape)
+    }
+
+    fn over(batches: Batches, steps: Vec<Step>, shape: ResultShape) -> Self {
         let presentation = &shape.presentation;
         let whole = (!presentation.sort.is_empty()).then(|| ResultTable::new(&shape));
         let (offset, left) = (presentation.offset, presentation.limit.unwrap_or(usize::MAX));
-        Ok(Self { steps, shape, batches, whole, ready: VecDeque::new(), offset, left })
+        Self { steps, shape, batches, whole, ready: VecDeque::new(), offset, left }
     }
 
     /// What the result looks like.
