@@ -9,6 +9,9 @@ needs=(
   "make|make|make"
   "c++|g++|gcc-c++"
   "psql|postgresql-client|postgresql"
+  "python3|python3|python3"
+  "node|nodejs|nodejs"
+  "npm|npm|npm"
 )
 
 missing_deb=() missing_rpm=()
@@ -19,6 +22,10 @@ done
 # The linker needs the C library's start files, which come apart from the compiler.
 if ! command -v cc >/dev/null || [ "$(cc -print-file-name=crt1.o)" = crt1.o ]; then
   missing_deb+=(libc6-dev); missing_rpm+=(glibc-devel)
+fi
+# Drivers of Python are tested in an environment of their own; Debian has what makes one apart.
+if ! command -v python3 >/dev/null || ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+  missing_deb+=(python3-venv)
 fi
 # RocksDB's bindings are made by libclang, which is a library: with the C headers of its own it is where LLVM is.
 # LIBCLANG_PATH says where it is otherwise.

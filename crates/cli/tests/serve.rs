@@ -130,8 +130,8 @@ fn psql_tells_what_there_is() {
          SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1;
          SELECT column_name, data_type, numeric_scale FROM information_schema.columns WHERE table_name = 'orders' ORDER BY ordinal_position;
          SELECT column_name FROM information_schema.key_column_usage;
-         SELECT count(*) FROM pg_index;
-         SELECT coalesce(max(indrelid), -1), (SELECT count(*) FROM pg_constraint) FROM pg_index;
+         SELECT count(*) FROM pg_policy;
+         SELECT coalesce(max(polrelid)::int8, -1), (SELECT count(*) FROM pg_trigger) FROM pg_policy;
          SELECT relname, (SELECT count(*) FROM pg_index WHERE indrelid = c.oid) FROM pg_class c WHERE relkind = 'm';
          SELECT nspname FROM pg_namespace WHERE oid = (SELECT relnamespace FROM pg_class WHERE relname = 'total');",
     );
@@ -141,14 +141,14 @@ public|total|materialized view|root
 public|root
 id|bigint||not null|
 Who|text|||
-price|numeric|||
+price|numeric(10,2)|||
 at|timestamp with time zone|||
 Who|text|||
 dev
 named|VIEW
 orders|BASE TABLE
 total|MATERIALIZED VIEW
-id|bigint|
+id|bigint|0
 Who|text|
 price|numeric|2
 at|timestamp with time zone|
@@ -160,5 +160,70 @@ public
 ";
     assert_eq!(text(&told.stdout).replace("\n\n", "\n"), expected, "{}", text(&told.stderr));
     let wrong = server.psql("SELECT * FROM information_schema.nothing;");
-    assert!(text(&wrong.stderr).contains("information_schema.nothing does not exist"), "{}", text(&wrong.stderr));
+    assert!(text(&wrong.stderr).contains("\"information_schema.nothing\" does not exist"), "{}", text(&wrong.stderr));
+}
+
+/// As PostgreSQL 15 shows the same table, but for the default, whose text is kept as it was written.
+#[test]
+fn psql_shows_keys_and_defaults_and_roles() {
+    let server = Server::start();
+    let told = server.psql(
+        "CREATE TABLE t (a INT, b TEXT NOT NULL DEFAULT 'x', PRIMARY KEY (a, b));
+         \\pset tuples_only off
+         \\d t
+         \\du
+         \\di",
+    );
+    let expected = "Table \"public.t\"
+Column|Type|Collation|Nullable|Default
+a|integer||not null|
+b|text||not null|'x'
+Indexes:
+    \"t_pkey\" PRIMARY KEY, btree (a, b)
+List of roles
+Role name|Attributes|Member of
+root|Superuser, Create role, Create DB|{}
+List of relations
+Schema|Name|Type|Owner|Table
+public|t_pkey|index|root|t
+(1 row)
+";
+    assert_eq!(text(&told.stdout).replace("\n\n", "\n"), expected, "{}", text(&told.stderr));
+}
+
+#[test]
+fn psql_copies_rows_out_and_fetches_them() {
+    let server = Server::start();
+    let copied = server.psql(
+        "CREATE TABLE t (k BIGINT PRIMARY KEY, v TEXT);
+         INSERT INTO t VALUES (1, E'a\\tb'), (2, NULL), (3, 'say \"x\", y');
+         COPY (SELECT k, v FROM t ORDER BY k) TO STDOUT;
+         COPY (SELECT v, k FROM t ORDER BY k DESC) TO STDOUT WITH (FORMAT csv, HEADER, NULL 'none');
+         CREATE TABLE one (k INT, v TEXT);
+         INSERT INTO one VALUES (7, 'seven');
+         COPY one (v) TO STDOUT;
+         BEGIN;
+         DECLARE c NO SCROLL CURSOR FOR SELECT k FROM t ORDER BY k;
+         FETCH 2 FROM c;
+         SAVEPOINT s;
+         FETCH BACKWARD 1 FROM c;
+         ROLLBACK TO s;
+         MOVE 0 IN c;
+         FETCH ALL FROM c;
+         CLOSE c;
+         COMMIT;
+         SELECT 1 / 0;
+         DECLARE c CURSOR FOR SELECT 1;
+         COPY t TO '/tmp/nowhere';
+         COPY t TO PROGRAM 'cat';
+         COPY t FROM '/etc/passwd';
+         COPY t FROM PROGRAM 'id';",
+    );
+    let rows = "1\ta\\tb\n2\t\\N\n3\tsay \"x\", y\nv,k\n\"say \"\"x\"\", y\",3\nnone,2\na\tb,1\nseven\n1\n2\n3\n";
+    assert_eq!(text(&copied.stdout), rows, "{}", text(&copied.stderr));
+    let complaints = text(&copied.stderr);
+    for complaint in ["cursors go forward alone", "division by zero", "can only be used in transaction blocks"] {
+        assert!(complaints.contains(complaint), "{complaints}");
+    }
+    assert_eq!(complaints.matches("COPY from or to anything but STDIN and STDOUT").count(), 4, "{complaints}");
 }

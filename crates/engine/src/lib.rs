@@ -49,9 +49,7 @@ pub use eddyline_connectors::{self as connectors, Clock, Registry};
 pub use eddyline_planner::{
     Dialect, PlannedJob, Presentation, Split, SqlError, TextPosition, parse, parse_in, split, statement,
 };
-pub use eddyline_planner::{
-    POSTGRES_TYPES, Parameter, ParameterValue, SystemRelation, with_constants, with_parameters, with_relations,
-};
+pub use eddyline_planner::{Parameter, ParameterValue, with_constants, with_parameters};
 pub use eddyline_runtime::{
     CheckpointFacts, CheckpointMetrics, JobFailure, JobMetrics, LogEntry, LogLevel, LogSubject, OperatorMetrics,
     SavepointMade, SplitMetrics,

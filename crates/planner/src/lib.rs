@@ -34,8 +34,7 @@ pub use eddyline_catalog::Dialect;
 pub use error::{SqlError, TextPosition};
 pub use optimize::with_marks as subqueries_with_marks;
 pub use parameters::{
-    POSTGRES_TYPES, Parameter, ParameterValue, StandIns, SystemRelation, parameter_types, with_constants,
-    with_parameters, with_relations, with_stand_ins,
+    Parameter, ParameterValue, StandIns, parameter_types, with_constants, with_parameters, with_stand_ins,
 };
 pub use parse::{Split, parse, parse_in, split};
 pub use planner::{

@@ -1,13 +1,11 @@
 //! What statements of the engine come to: command tags, rows, notes.
 
 use crate::copy::{Copy, Reader};
+use crate::copy_out::CopyOut;
 use crate::rows::Rows;
-use crate::system;
 use crate::variables::{SERVER_VERSION, Variables};
 use eddyline_engine::statement::{JobVerb, Statement, StatementKind};
-use eddyline_engine::{
-    JobEvent, Listing, Outcome, RunningJob, ScriptError, Session, SqlError, with_constants, with_relations,
-};
+use eddyline_engine::{JobEvent, Listing, Outcome, RunningJob, ScriptError, Session, SqlError, with_constants};
 use std::time::Duration;
 
 /// The database that there is.
@@ -23,6 +21,8 @@ pub(crate) enum Answer {
     Done(String),
     /// Rows are to come from the client.
     CopyIn(Box<CopyIn>),
+    /// Rows are to be sent as COPY does.
+    CopyOut(Box<CopyOut>),
     /// Rows, and the word of the tag behind them.
     Rows(Rows, &'static str),
 }
@@ -51,12 +51,8 @@ pub(crate) struct Constants<'a> {
 
 impl Constants<'_> {
     /// The statement with answers in the place of functions of the session.
-    ///
-    /// # Errors
-    /// A relation of `pg_catalog` or `information_schema` that there is not.
-    pub(crate) fn put_into(&self, session: &Session, statement: &Statement) -> Result<Statement, SqlError> {
-        let statement = with_constants(statement, &|function, argument| self.value(session, function, argument));
-        with_relations(statement, &|schema, name| system::relation(session, DATABASE, schema, name))
+    pub(crate) fn put_into(&self, session: &Session, statement: &Statement) -> Statement {
+        with_constants(statement, &|function, argument| self.value(session, function, argument))
     }
 
     fn value(&self, session: &Session, function: &str, argument: Option<&str>) -> Option<String> {
@@ -82,7 +78,7 @@ pub(crate) fn execute(
     statement: &Statement,
     constants: &Constants<'_>,
 ) -> Result<(Answer, Vec<String>), SqlError> {
-    let statement = constants.put_into(session, statement)?;
+    let statement = constants.put_into(session, statement);
     let verb = verb(&statement);
     let outcome = match session.answer(&statement).map_err(ScriptError::into_error)? {
         eddyline_engine::Answer::Rows(scan) => return Ok((Answer::Rows(Rows::scan(scan), verb), Vec::new())),
@@ -129,7 +125,7 @@ fn write(session: &mut Session, job: RunningJob, verb: &str) -> Result<(Answer, 
 pub(crate) fn tag(verb: &str, rows: usize) -> String {
     match verb {
         "INSERT" => format!("INSERT 0 {rows}"),
-        "SELECT" | "UPDATE" | "DELETE" | "COPY" => format!("{verb} {rows}"),
+        "SELECT" | "UPDATE" | "DELETE" | "COPY" | "FETCH" | "MOVE" => format!("{verb} {rows}"),
         other => other.to_owned(),
     }
 }

@@ -3,7 +3,9 @@
 //! It runs on a thread that may wait. A batch of messages is worked off one by one; what they answer goes out through [`Out`], which
 //! waits for a client that reads slowly.
 
-use crate::command::{self, Command};
+use crate::command::{self, Command, Cursor};
+use crate::copy_out::{self, CopyOut};
+use crate::cursors::Cursors;
 use crate::out::{Gone, Out};
 use crate::report::{self, ERROR, FATAL, NOTICE, WARNING};
 use crate::rows::Rows;
@@ -15,7 +17,7 @@ use crate::wire::backend::{Field, Report, Transaction};
 use crate::wire::frontend::Message;
 use crate::{answer, values::fields};
 use answer::{Answer, CopyIn};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use eddyline_engine::arrow::array::RecordBatch;
 use eddyline_engine::arrow::array::timezone::Tz;
 use eddyline_engine::arrow::datatypes::DataType;
@@ -105,8 +107,11 @@ pub(crate) struct Executor {
     variables: Variables,
     user: String,
     transaction: Transaction,
-    /// The transaction has changed something, which ROLLBACK does not take back.
-    has_changed: bool,
+    /// How often the transaction has changed something, which ROLLBACK does not take back.
+    changes: usize,
+    /// Its savepoints, and how often it had changed something before each.
+    savepoints: Vec<(String, usize)>,
+    cursors: Cursors,
     statements: HashMap<String, Prepared>,
     portals: HashMap<String, Portal>,
     /// A COPY whose rows come.
@@ -144,7 +149,9 @@ impl Executor {
             variables: Variables::default(),
             user,
             transaction: Transaction::None,
-            has_changed: false,
+            changes: 0,
+            savepoints: Vec::new(),
+            cursors: Cursors::default(),
             statements: HashMap::new(),
             portals: HashMap::new(),
             copying: None,
@@ -238,7 +245,7 @@ impl Executor {
                 let CopyIn { table, reader } = *of;
                 let inserted = reader.finish().and_then(|rows| self.session.copy_into(&table, &rows));
                 inserted.map(|rows| {
-                    self.has_changed = true;
+                    self.changes += 1;
                     out.messages.complete(&answer::tag("COPY", rows));
                     None
                 })
@@ -310,6 +317,7 @@ impl Executor {
                 Answer::Nothing => {}
                 Answer::Done(tag) => out.messages.complete(&tag),
                 Answer::CopyIn(of) => self.begin_copy(of, true, out),
+                Answer::CopyOut(of) => self.send_copy(*of, &timer, out, &place)?,
                 Answer::Rows(mut rows, verb) => {
                     out.messages.row_description(&fields(rows.schema()), &[]);
                     let (sent, _) = self.send(&mut rows, &[], usize::MAX, &timer, out, &place)?;
@@ -358,7 +366,12 @@ impl Executor {
                 described(fields, &[], out);
             }
             Message::DescribePortal(name) => {
-                let portal = self.portals.get(&name).ok_or_else(|| no_portal(&name))?;
+                let Some(portal) = self.portals.get(&name) else {
+                    // A cursor is a portal, which a statement has made.
+                    let rows = self.cursors.rows(&name).map_err(|_| no_portal(&name))?;
+                    out.messages.row_description(&fields(rows.schema()), &[]);
+                    return Ok(());
+                };
                 let (command, source, formats) =
                     (portal.command.clone(), portal.source.clone(), portal.formats.clone());
                 let fields = match &command {
@@ -379,7 +392,10 @@ impl Executor {
                 out.messages.close_complete();
             }
             Message::ClosePortal(name) => {
-                self.portals.remove(&name);
+                if self.portals.remove(&name).is_none() {
+                    // Where there is nothing to close, nothing is done.
+                    let _ = self.cursors.close(&name);
+                }
                 out.messages.close_complete();
             }
             _ => return Err(report::plain(ERROR, "08P01", "a message that does not belong here").into()),
@@ -410,9 +426,21 @@ impl Executor {
             _ => return Err(place(&command::several(), 0)),
         };
         let dialect = self.session.settings().dialect();
-        let command = command::read(&sql[range], dialect).map_err(|e| place(&e, begin))?;
+        let mut command = command::read(&sql[range], dialect).map_err(|e| place(&e, begin))?;
         let given: Vec<Option<DataType>> = types.iter().map(|oid| values::data_type(*oid)).collect();
-        let found = match &command {
+        if let Command::Catalogs(asked) = &mut command {
+            let oids = asked.prepare(&mut self.session, &mut self.variables, &self.user, types);
+            let oids = oids.map_err(|e| place(&e, begin))?;
+            let source = Source { sql, begin };
+            let prepared = Prepared { command, source, types: Vec::new(), oids, plan: Plan::None };
+            self.statements.insert(name, prepared);
+            return Ok(());
+        }
+        let within = match &command {
+            Command::Declare(_, _, query) | Command::CopyOut(query, _) => query.as_ref(),
+            command => command,
+        };
+        let found = match within {
             Command::Sql(statement) => self.session.parameter_types(statement, &given).map_err(|e| place(&e, begin))?,
             _ => Vec::new(),
         };
@@ -436,8 +464,12 @@ impl Executor {
     ) -> Result<(), Failure> {
         let scan = self.planned(statement);
         let prepared = self.statements.get(statement).ok_or_else(|| no_statement(statement))?;
-        if given.len() != prepared.types.len() {
-            let (has, needs) = (given.len(), prepared.types.len());
+        let needs = match &prepared.command {
+            Command::Catalogs(asked) => asked.parameters(),
+            _ => prepared.types.len(),
+        };
+        if given.len() != needs {
+            let has = given.len();
             let message = format!(
                 "bind message supplies {has} parameters, but prepared statement \"{statement}\" requires {needs}"
             );
@@ -457,9 +489,13 @@ impl Executor {
             .enumerate()
             .map(|(at, (value, of))| values::parameter(at + 1, of, Format::of(formats, at), value.as_deref()));
         let values = values.collect::<Result<Vec<_>, _>>().map_err(place)?;
-        let command = match scan {
-            Some(scan) => Bound::Scan(scan, values),
-            None => Bound::Command(bound(&prepared.command, &values).map_err(place)?),
+        let command = match (scan, &prepared.command) {
+            (Some(scan), _) => Bound::Scan(scan, values),
+            (None, Command::Catalogs(asked)) => {
+                let asked = asked.with_values(given, formats).map_err(place)?;
+                Bound::Command(Command::Catalogs(Box::new(asked)))
+            }
+            (None, command) => Bound::Command(bound(command, &values).map_err(place)?),
         };
         let source = prepared.source.clone();
         self.portals.insert(portal, Portal { command, source, formats: result_formats, rows: None });
@@ -488,6 +524,7 @@ impl Executor {
                     self.begin_copy(of, false, out);
                     return Ok(());
                 }
+                Answer::CopyOut(of) => return self.send_copy(*of, &timer, out, &place),
                 Answer::Rows(rows, verb) => portal.rows = Some(Started { rows, verb }),
             }
         }
@@ -512,7 +549,7 @@ impl Executor {
         }
         let constants = answer::Constants { user: &self.user, variables: &self.variables };
         // What answers of the session are put into may be another statement the next time.
-        let is_plain = constants.put_into(&self.session, statement).is_ok_and(|put| put.is_same(statement));
+        let is_plain = constants.put_into(&self.session, statement).is_same(statement);
         let scan = is_plain.then(|| self.session.prepare_scan(statement, &prepared.types)).flatten().map(Arc::new);
         prepared.plan = scan.clone().map_or(Plan::None, Plan::Scan);
         scan
@@ -552,14 +589,57 @@ impl Executor {
         Ok((sent, false))
     }
 
+    /// Sends rows as COPY does.
+    fn send_copy(
+        &self,
+        CopyOut { mut rows, format }: CopyOut,
+        timer: &Timer,
+        out: &mut Out,
+        place: &impl Fn(SqlError) -> Report,
+    ) -> Result<(), Failure> {
+        let zone: Tz = self.session.settings().time_zone().parse().map_err(|e: ArrowError| internal(&e))?;
+        let canceller = self.session.canceller();
+        let names: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
+        out.messages.copy_out(names.len());
+        if let Some(line) = copy_out::header(&names, &format) {
+            out.messages.copy_data(|b| b.extend_from_slice(&line));
+        }
+        let (mut sent, mut value) = (0, BytesMut::new());
+        while let Some(batch) = rows.next(&canceller).map_err(|e| place(timer.reason(e)))? {
+            let cells = cells_of(&batch, &[], zone, place)?;
+            for row in 0..batch.num_rows() {
+                out.messages.copy_data(|line| {
+                    for (at, cell) in cells.iter().enumerate() {
+                        value.clear();
+                        let is_there = cell.write(row, &mut value);
+                        copy_out::cell(line, at, cells.len(), is_there.then_some(&value), &format);
+                    }
+                    line.extend_from_slice(b"\n");
+                });
+                out.flush_large()?;
+            }
+            sent += batch.num_rows();
+        }
+        out.messages.copy_done();
+        out.messages.complete(&answer::tag("COPY", sent));
+        Ok(())
+    }
+
     fn fields_of(&mut self, command: &Command, source: &Source) -> Result<Option<Vec<Field>>, Failure> {
+        if let Command::Catalogs(asked) = command {
+            let fields = asked.fields(&mut self.session, &mut self.variables, &self.user);
+            return fields.map(Some).map_err(|e| source.place(&e).into());
+        }
         let schema = match command {
             Command::Sql(statement) => {
                 let constants = answer::Constants { user: &self.user, variables: &self.variables };
-                let statement = constants.put_into(&self.session, statement).map_err(|e| source.place(&e))?;
+                let statement = constants.put_into(&self.session, statement);
                 self.session.result_schema(&statement).map_err(|e| source.place(&e))?
             }
             Command::Show(name) => Some(answer::one_text(name, String::new()).rows.schema()),
+            Command::Cursor(Cursor::Fetch(name, _)) => {
+                Some(self.cursors.rows(name).map_err(|e| source.place(&e))?.schema().clone())
+            }
             Command::ShowAll => Some(answer::settings(Vec::new()).rows.schema()),
             _ => None,
         };
@@ -568,7 +648,8 @@ impl Executor {
 
     /// Executes a statement, but for sending its rows.
     fn execute(&mut self, command: &Command, timer: &Timer, out: &mut Out) -> Result<Answer, SqlError> {
-        if !matches!(command, Command::Commit | Command::Rollback | Command::Empty) {
+        let ends = matches!(command, Command::Commit | Command::Rollback | Command::RollbackTo(_) | Command::Empty);
+        if !ends {
             self.check_transaction()?;
         }
         self.session.canceller().check()?;
@@ -578,7 +659,7 @@ impl Executor {
                 if self.transaction == Transaction::Open {
                     out.messages.notice(&report::plain(WARNING, "25001", "there is already a transaction in progress"));
                 } else {
-                    (self.transaction, self.has_changed) = (Transaction::Open, false);
+                    (self.transaction, self.changes) = (Transaction::Open, 0);
                 }
                 Answer::Done("BEGIN".into())
             }
@@ -609,6 +690,7 @@ impl Executor {
             Command::Discard => {
                 self.statements.clear();
                 self.portals.clear();
+                self.cursors.close_all();
                 self.reset(out);
                 Answer::Done("DISCARD ALL".into())
             }
@@ -621,12 +703,35 @@ impl Executor {
                 Answer::Done(if name.is_none() { "DEALLOCATE ALL" } else { "DEALLOCATE" }.into())
             }
             Command::Copy(copy) => answer::copy(&mut self.session, copy)?,
+            Command::CopyOut(query, format) => match self.execute(query, timer, out)? {
+                Answer::Rows(rows, _) => Answer::CopyOut(Box::new(CopyOut { rows, format: format.clone() })),
+                other => other,
+            },
+            Command::Savepoint(_) | Command::Release(_) | Command::RollbackTo(_) => self.savepoint(command, out)?,
+            Command::Declare(name, holds, query) => {
+                if self.transaction == Transaction::None && !holds {
+                    let message = "DECLARE CURSOR can only be used in transaction blocks";
+                    return Err(SqlError::new("25P01", message).with_hint("BEGIN one, or declare it WITH HOLD"));
+                }
+                self.cursors.check(name)?;
+                if let Answer::Rows(rows, _) = self.execute(query, timer, out)? {
+                    self.cursors.open(name.clone(), rows, *holds);
+                }
+                Answer::Done("DECLARE CURSOR".into())
+            }
+            Command::Cursor(cursor) => self.cursor(cursor, timer)?,
+            Command::Catalogs(asked) => {
+                let answer = asked.answer(&mut self.session, &mut self.variables, &self.user);
+                let (listing, told) = answer.map_err(|e| timer.reason(e))?;
+                told.iter().for_each(|(name, value)| out.messages.parameter_status(name, value));
+                Answer::Rows(Rows::of(listing), "SELECT")
+            }
             Command::Sql(statement) => {
                 let session = answer::Constants { user: &self.user, variables: &self.variables };
                 let (answer, notes) =
                     answer::execute(&mut self.session, statement, &session).map_err(|e| timer.reason(e))?;
                 notes.into_iter().for_each(|note| out.messages.notice(&report::plain(NOTICE, "00000", note)));
-                self.has_changed |= matches!(answer, Answer::Done(_));
+                self.changes += usize::from(matches!(answer, Answer::Done(_)));
                 answer
             }
         })
@@ -641,18 +746,77 @@ impl Executor {
         Ok(())
     }
 
+    /// Savepoints of a transaction: after an error, it goes on behind one; nothing is taken back.
+    fn savepoint(&mut self, command: &Command, out: &mut Out) -> Result<Answer, SqlError> {
+        let (Command::Savepoint(name) | Command::Release(name) | Command::RollbackTo(name)) = command else {
+            return Ok(Answer::Nothing);
+        };
+        let verb = match command {
+            Command::Savepoint(_) => "SAVEPOINT",
+            Command::Release(_) => "RELEASE",
+            _ => "ROLLBACK",
+        };
+        if self.transaction == Transaction::None {
+            return Err(
+                SqlError::new("25P01", format!("{verb} can only be used in transaction blocks")).with_hint("BEGIN one")
+            );
+        }
+        if let Command::Savepoint(name) = command {
+            self.savepoints.push((name.clone(), self.changes));
+            return Ok(Answer::Done(verb.into()));
+        }
+        let at = self.savepoints.iter().rposition(|(own, _)| own == name);
+        let at = at.ok_or_else(|| SqlError::new("3B001", format!("savepoint \"{name}\" does not exist")))?;
+        if let Command::Release(_) = command {
+            self.savepoints.truncate(at);
+            return Ok(Answer::Done(verb.into()));
+        }
+        if self.changes > self.savepoints[at].1 {
+            not_taken_back(out);
+        }
+        self.savepoints.truncate(at + 1);
+        self.transaction = Transaction::Open;
+        Ok(Answer::Done(verb.into()))
+    }
+
+    fn cursor(&mut self, cursor: &Cursor, timer: &Timer) -> Result<Answer, SqlError> {
+        let canceller = self.session.canceller();
+        Ok(match cursor {
+            Cursor::Fetch(name, count) => {
+                let rows = self.cursors.fetch(name, count.unwrap_or(usize::MAX), &canceller);
+                Answer::Rows(rows.map_err(|e| timer.reason(e))?, "FETCH")
+            }
+            Cursor::Move(name, count) => {
+                let mut rows = self.cursors.fetch(name, count.unwrap_or(usize::MAX), &canceller)?;
+                let mut moved = 0;
+                while let Some(batch) = rows.next(&canceller)? {
+                    moved += batch.num_rows();
+                }
+                Answer::Done(answer::tag("MOVE", moved))
+            }
+            Cursor::Close(None) => {
+                self.cursors.close_all();
+                Answer::Done("CLOSE CURSOR ALL".into())
+            }
+            Cursor::Close(Some(name)) => {
+                self.cursors.close(name)?;
+                Answer::Done("CLOSE CURSOR".into())
+            }
+        })
+    }
+
     /// Ends a transaction; returns the tag of the statement that does.
     fn end(&mut self, commits: bool, out: &mut Out) -> &'static str {
         let was = std::mem::take(&mut self.transaction);
         self.portals.clear();
         if was == Transaction::None {
             out.messages.notice(&report::plain(WARNING, "25P01", "there is no transaction in progress"));
-        } else if !commits && self.has_changed {
-            let message = "what the transaction has changed is not taken back";
-            let hint = Some("every statement takes effect by itself".to_owned());
-            out.messages.notice(&Report { hint, ..report::plain(WARNING, "01000", message) });
+        } else if !commits && self.changes > 0 {
+            not_taken_back(out);
         }
-        self.has_changed = false;
+        self.changes = 0;
+        self.savepoints.clear();
+        self.cursors.end_transaction();
         if commits { "COMMIT" } else { "ROLLBACK" }
     }
 
@@ -663,10 +827,20 @@ impl Executor {
     }
 }
 
+fn not_taken_back(out: &mut Out) {
+    let message = "what the transaction has changed is not taken back";
+    let hint = Some("every statement takes effect by itself".to_owned());
+    out.messages.notice(&Report { hint, ..report::plain(WARNING, "01000", message) });
+}
+
 /// The statement with values.
 fn bound(command: &Command, values: &[Parameter]) -> Result<Command, SqlError> {
     match command {
         Command::Sql(statement) => Ok(Command::Sql(Box::new(with_parameters(statement, values)?))),
+        Command::Declare(name, holds, query) => {
+            Ok(Command::Declare(name.clone(), *holds, Box::new(bound(query, values)?)))
+        }
+        Command::CopyOut(query, format) => Ok(Command::CopyOut(Box::new(bound(query, values)?), format.clone())),
         other => Ok(other.clone()),
     }
 }
@@ -685,14 +859,24 @@ fn send_rows(
     out: &mut Out,
     place: &impl Fn(SqlError) -> Report,
 ) -> Result<(), Failure> {
-    let cells = |(at, column)| Cells::new(column, Format::of(formats, at), zone);
-    let cells = batch.columns().iter().enumerate().map(cells).collect::<Result<Vec<_>, _>>();
-    let cells = cells.map_err(|e| place(SqlError::new("22008", format!("a value that cannot be sent: {e}"))))?;
+    let cells = cells_of(batch, formats, zone, place)?;
     for row in 0..batch.num_rows() {
         out.messages.row(cells.len(), |column, buffer| cells[column].write(row, buffer));
         out.flush_large()?;
     }
     Ok(())
+}
+
+fn cells_of(
+    batch: &RecordBatch,
+    formats: &[Format],
+    zone: Tz,
+    place: &impl Fn(SqlError) -> Report,
+) -> Result<Vec<Cells>, Failure> {
+    let schema = batch.schema();
+    let cells = |(at, column)| Cells::of_field(schema.field(at), column, Format::of(formats, at), zone);
+    let cells = batch.columns().iter().enumerate().map(cells).collect::<Result<Vec<_>, _>>();
+    Ok(cells.map_err(|e| place(SqlError::new("22008", format!("a value that cannot be sent: {e}"))))?)
 }
 
 /// A zone that is none, which settings do not let through.

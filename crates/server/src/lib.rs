@@ -11,23 +11,27 @@
 //! | `executor` | what messages do: simple and extended queries, portals, transactions |
 //! | `command` | statements that concern the connection alone |
 //! | `answer`, `rows` | what statements come to |
-//! | `copy` | rows of COPY FROM STDIN |
+//! | `catalogs` | what there is, as Postgres' catalogs tell it |
+//! | `copy`, `copy_out` | rows of COPY FROM STDIN, TO STDOUT |
+//! | `cursors` | queries whose rows are fetched by their names |
 //! | `values` | types and values, as text and binary |
 //! | `wire` | the shape of messages |
 //!
 //! Not here: what statements mean; files, arguments, the environment. Start at [`bind`].
 
 mod answer;
+mod catalogs;
 mod command;
 mod connection;
 mod copy;
+mod copy_out;
+mod cursors;
 mod executor;
 mod limits;
 mod out;
 mod report;
 mod rows;
 mod server;
-mod system;
 mod timer;
 mod values;
 mod variables;

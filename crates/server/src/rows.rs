@@ -46,6 +46,11 @@ impl Rows {
         Self { schema: scan.shape().shown_schema(), ready: VecDeque::new(), rest: Rest::Scan(scan) }
     }
 
+    /// Rows that are there, in batches.
+    pub(crate) fn ready(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
+        Self { schema, ready: batches.into(), job: None }
+    }
+
     /// The result of a SELECT.
     ///
     /// # Errors

@@ -9,12 +9,13 @@ use std::time::Duration;
 pub(crate) const SERVER_VERSION: &str = "15.0";
 
 /// Name as it is shown, value at the beginning, whether clients are told of changes.
-const KNOWN: [(&str, &str, bool); 20] = [
+const KNOWN: [(&str, &str, bool); 22] = [
     ("application_name", "", true),
     ("bytea_output", "hex", false),
     ("client_encoding", "UTF8", true),
     ("client_min_messages", "notice", false),
     ("DateStyle", "ISO, MDY", true),
+    ("default_table_access_method", "heap", false),
     ("default_transaction_isolation", "read committed", false),
     ("default_transaction_read_only", "off", true),
     ("extra_float_digits", "1", false),
@@ -22,6 +23,7 @@ const KNOWN: [(&str, &str, bool); 20] = [
     ("integer_datetimes", "on", true),
     ("IntervalStyle", "postgres", true),
     ("is_superuser", "on", true),
+    ("jit", "off", false),
     ("max_identifier_length", "63", false),
     ("search_path", "public", false),
     ("server_encoding", "UTF8", true),

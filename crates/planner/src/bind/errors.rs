@@ -2,6 +2,7 @@
 
 use super::window_tvf::position_of;
 use crate::{SqlError, TextPosition};
+use arrow::error::ArrowError;
 use datafusion_common::{Column, DataFusionError, SchemaError};
 use eddyline_catalog::edit_distance;
 use sqlparser::ast::{Expr, Ident, ObjectName, Query, Spanned, Visit, Visitor};
@@ -48,6 +49,9 @@ fn of(error: DataFusionError) -> Found {
             named(SqlError::new(SqlError::UNSUPPORTED, first_line(&message)), None)
         }
         DataFusionError::Plan(message) => plan_error(&message),
+        DataFusionError::ArrowError(e, _) if matches!(*e, ArrowError::DivideByZero) => {
+            named(SqlError::new("22012", "division by zero"), None)
+        }
         DataFusionError::ArrowError(e, _) => named(SqlError::new("22000", e.to_string()), None),
         DataFusionError::Execution(message) => named(SqlError::new("22000", first_line(&message)), None),
         other => {

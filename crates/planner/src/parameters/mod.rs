@@ -8,7 +8,6 @@
 
 mod constants;
 mod infer;
-mod relations;
 mod stand_ins;
 #[cfg(test)]
 mod tests;
@@ -20,9 +19,7 @@ use arrow::datatypes::DataType;
 pub use constants::with_constants;
 use eddyline_catalog::Catalog;
 use infer::Inference;
-pub(crate) use relations::unqualified;
-pub use relations::{POSTGRES_TYPES, SystemRelation, with_relations};
-use sqlparser::ast::{CastKind, Expr, LimitClause, Offset, Query, UnaryOperator, Value, VisitMut, VisitorMut};
+use sqlparser::ast::{Array, CastKind, Expr, LimitClause, Offset, Query, UnaryOperator, Value, VisitMut, VisitorMut};
 use sqlparser::tokenizer::Span;
 pub use stand_ins::{StandIns, with_stand_ins};
 use std::collections::BTreeSet;
@@ -49,6 +46,8 @@ pub enum ParameterValue {
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
+    /// The items of an array.
+    List(Vec<ParameterValue>),
 }
 
 impl Parameter {
@@ -240,7 +239,10 @@ fn numeral(text: &str) -> Expr {
 
 /// The literal that says the same.
 fn literal(parameter: &Parameter) -> Expr {
-    let data_type = &parameter.data_type;
+    literal_of(&parameter.value, &parameter.data_type)
+}
+
+fn literal_of(given: &ParameterValue, data_type: &DataType) -> Expr {
     let cast = |expr: Expr| Expr::Cast {
         kind: CastKind::Cast,
         expr: Box::new(expr),
@@ -248,7 +250,7 @@ fn literal(parameter: &Parameter) -> Expr {
         array: false,
         format: None,
     };
-    match (&parameter.value, data_type) {
+    match (given, data_type) {
         (ParameterValue::Null, _) => cast(value(Value::Null)),
         (ParameterValue::Bytes(bytes), _) => {
             let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
@@ -258,5 +260,10 @@ fn literal(parameter: &Parameter) -> Expr {
         // A number has the digits that it has, whatever it is compared with.
         (ParameterValue::Text(text), DataType::Decimal128(..)) => numeral(text),
         (ParameterValue::Text(text), _) => cast(value(Value::SingleQuotedString(text.clone()))),
+        (ParameterValue::List(items), DataType::List(item)) => {
+            let elem = items.iter().map(|given| literal_of(given, item.data_type())).collect();
+            cast(Expr::Array(Array { elem, named: true }))
+        }
+        (ParameterValue::List(_), _) => cast(value(Value::Null)),
     }
 }

@@ -4,7 +4,6 @@ use super::dialect::{call, string_of};
 use super::windows::located;
 use super::{clocks, interval, literals, patterns, windows};
 use crate::SqlError;
-use crate::parameters::unqualified;
 use sqlparser::ast::{
     AccessExpr, BinaryOperator, CeilFloorKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, Ident, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString, Value,
@@ -290,5 +289,14 @@ fn unit_argument(function: &mut Function) -> Result<(), SqlError> {
                 .with_hint("units are SECOND, MINUTE, HOUR, DAY, WEEK, MONTH, QUARTER and YEAR");
             Err(located(error, first.span()))
         }
+    }
+}
+
+/// Takes `pg_catalog.` from the name of a function.
+fn unqualified(name: &mut ObjectName) {
+    if let [schema, _] = name.0.as_slice()
+        && schema.as_ident().is_some_and(|schema| schema.value.eq_ignore_ascii_case("pg_catalog"))
+    {
+        name.0.remove(0);
     }
 }

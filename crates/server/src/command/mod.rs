@@ -2,12 +2,15 @@
 //!
 //! What is none of them is parsed by the engine.
 
+mod cursors;
 mod options;
 mod words;
 
-use crate::copy::Copy;
+use crate::catalogs::{self, Asked};
+use crate::copy::{Copy, CopyFormat};
+pub(crate) use cursors::Cursor;
 use eddyline_engine::settings::SETTINGS;
-use eddyline_engine::statement::Statement;
+use eddyline_engine::statement::{Statement, StatementKind};
 use eddyline_engine::{Dialect, SqlError, parse_in};
 use words::{Word, words};
 
@@ -41,6 +44,20 @@ pub(crate) enum Command {
     Deallocate(Option<String>),
     /// `COPY … FROM STDIN`.
     Copy(Box<Copy>),
+    /// `COPY … TO STDOUT`: the rows of a query.
+    CopyOut(Box<Command>, CopyFormat),
+    /// `SAVEPOINT name`.
+    Savepoint(String),
+    /// `RELEASE name`.
+    Release(String),
+    /// `ROLLBACK TO name`.
+    RollbackTo(String),
+    /// `DECLARE name CURSOR FOR` a query; does it outlive its transaction?
+    Declare(String, bool, Box<Command>),
+    /// FETCH, MOVE, CLOSE.
+    Cursor(Cursor),
+    /// A query over the catalogs.
+    Catalogs(Box<Asked>),
     /// Of the engine.
     Sql(Box<Statement>),
 }
@@ -79,7 +96,25 @@ pub(crate) fn read(text: &str, dialect: Dialect) -> Result<Command, SqlError> {
     let begins_with = |name: &str| begin.first().is_some_and(|word| !word.quoted && word.name == name);
     if begins_with("copy") {
         let all = words(text, usize::MAX);
-        return options::copy(&all[1..]).map(|copy| Command::Copy(Box::new(copy)));
+        return match options::copy(text, &all[1..])? {
+            options::Said::In(copy) => Ok(Command::Copy(Box::new(copy))),
+            options::Said::Out(query, format) => {
+                let query = read(&query, dialect).map_err(|e| SqlError { position: None, ..e })?;
+                let query = rows_alone(query, "COPY TO STDOUT")?;
+                Ok(Command::CopyOut(Box::new(query), format))
+            }
+        };
+    }
+    if begins_with("declare")
+        && let Some(declared) = cursors::declare(&begin[1..])?
+    {
+        let rest = text.get(declared.query..).unwrap_or_default();
+        let query = read(rest, dialect).map_err(|e| SqlError { position: None, ..e })?;
+        let query = rows_alone(query, "DECLARE CURSOR")?;
+        return Ok(Command::Declare(declared.name, declared.holds, Box::new(query)));
+    }
+    if let Some(cursor) = cursors::read(&begin)? {
+        return Ok(Command::Cursor(cursor));
     }
     match of_connection(&begin) {
         Some(command) => Ok(command),
@@ -88,12 +123,33 @@ pub(crate) fn read(text: &str, dialect: Dialect) -> Result<Command, SqlError> {
                 .with_hint("DROP TABLE takes one away"))
         }
         None => {
+            if dialect == Dialect::Postgres
+                && let Some(asked) = catalogs::read(text)?
+            {
+                return Ok(Command::Catalogs(Box::new(asked)));
+            }
             let mut statements = parse_in(text, dialect)?;
             match (statements.pop(), statements.pop()) {
                 (Some(only), None) => Ok(Command::Sql(Box::new(only))),
                 (None, _) => Ok(Command::Empty),
                 (Some(_), Some(_)) => Err(several()),
             }
+        }
+    }
+}
+
+/// A query, and nothing that changes something.
+fn rows_alone(command: Command, of: &str) -> Result<Command, SqlError> {
+    let is_query = match &command {
+        Command::Catalogs(_) => true,
+        Command::Sql(statement) => matches!(statement.kind, StatementKind::Select(_)),
+        _ => false,
+    };
+    match is_query {
+        true => Ok(command),
+        false => {
+            Err(SqlError::new(SqlError::UNSUPPORTED, format!("{of} of anything but a query"))
+                .with_hint("give it a SELECT"))
         }
     }
 }
@@ -114,7 +170,16 @@ fn of_connection(words: &[Word]) -> Option<Command> {
         ["begin", rest @ ..] if rest.first() != Some(&"statement") => Command::Begin,
         ["start", "transaction", ..] => Command::Begin,
         ["commit" | "end", ..] => Command::Commit,
-        ["rollback", rest @ ..] if rest.contains(&"to") || rest.first() == Some(&"prepared") => return None,
+        ["savepoint", name] => Command::Savepoint((*name).to_owned()),
+        ["release", "savepoint", name] | ["release", name] => Command::Release((*name).to_owned()),
+        ["rollback" | "abort", rest @ ..] if rest.contains(&"to") => match rest {
+            ["to", name] | ["to", "savepoint", name] => Command::RollbackTo((*name).to_owned()),
+            ["work" | "transaction", "to", name] | ["work" | "transaction", "to", "savepoint", name] => {
+                Command::RollbackTo((*name).to_owned())
+            }
+            _ => return None,
+        },
+        ["rollback", "prepared", ..] => return None,
         ["rollback" | "abort", ..] => Command::Rollback,
         ["discard", "all"] => Command::Discard,
         ["discard", "plans"] => Command::DiscardNothing("DISCARD PLANS"),

@@ -1,34 +1,69 @@
-//! What COPY says behind its name: the table, its columns, how rows are written.
+//! What COPY says behind its name: the table and its columns or a query, which way, how rows are written.
 
 use super::words::Word;
 use crate::copy::{Copy, CopyFormat, Header};
 use eddyline_engine::SqlError;
 
-/// Reads the words behind COPY.
+/// What COPY is to do.
+pub(super) enum Said {
+    /// FROM STDIN.
+    In(Copy),
+    /// TO STDOUT: the rows of a query.
+    Out(String, CopyFormat),
+}
+
+/// Reads the words behind COPY in `text`.
 ///
 /// # Errors
-/// What is no COPY … FROM STDIN, or options that do not go together.
-pub(super) fn copy(words: &[Word]) -> Result<Copy, SqlError> {
+/// What is no COPY from STDIN or to STDOUT, or options that do not go together.
+pub(super) fn copy(text: &str, words: &[Word]) -> Result<Said, SqlError> {
     let mut words = Words { words, at: 0 };
+    if words.takes("(") {
+        let begin = words.begin(text);
+        let end = words.closing(text)?;
+        words.takes("to");
+        words.out()?;
+        let format = words.options()?.format()?;
+        return match format.header {
+            Header::Match => Err(only_in()),
+            _ => Ok(Said::Out(text[begin..end].to_owned(), format)),
+        };
+    }
+    let begin = words.begin(text);
     let table = words.table()?;
+    let between = words.begin(text);
     let columns = words.columns()?;
+    let end = words.begin(text);
+    if words.takes("to") {
+        words.out()?;
+        let format = words.options()?.format()?;
+        if format.header == Header::Match {
+            return Err(only_in());
+        }
+        let list = match columns.is_empty() {
+            true => "*".to_owned(),
+            false => text[between..end].trim().trim_start_matches('(').trim_end_matches(')').to_owned(),
+        };
+        return Ok(Said::Out(format!("SELECT {list} FROM {}", &text[begin..between]), format));
+    }
     if !words.takes("from") || !words.takes("stdin") {
-        return Err(unsupported("COPY from or to anything but STDIN")
-            .with_hint("write COPY t FROM STDIN; SELECT reads rows, files are tables with connector 'filesystem'"));
+        return Err(no_file());
     }
-    words.takes("with");
-    let in_brackets = words.takes("(");
-    let mut said = Said::default();
-    while words.at < words.words.len() && !(in_brackets && words.takes(")")) {
-        said.take(&mut words)?;
-        words.takes(",");
-    }
-    Ok(Copy { table, columns, format: said.format()? })
+    Ok(Said::In(Copy { table, columns, format: words.options()?.format()? }))
+}
+
+fn no_file() -> SqlError {
+    unsupported("COPY from or to anything but STDIN and STDOUT")
+        .with_hint("write COPY t FROM STDIN or COPY t TO STDOUT; files are tables with connector 'filesystem'")
+}
+
+fn only_in() -> SqlError {
+    SqlError::new(SqlError::INVALID_PARAMETER, "COPY: HEADER MATCH is of COPY FROM alone").with_hint("write HEADER")
 }
 
 /// Options as far as they were said.
 #[derive(Default)]
-struct Said {
+struct Options {
     is_csv: Option<bool>,
     delimiter: Option<u8>,
     null: Option<String>,
@@ -38,7 +73,7 @@ struct Said {
     encoding: Option<()>,
 }
 
-impl Said {
+impl Options {
     fn take(&mut self, words: &mut Words<'_>) -> Result<(), SqlError> {
         match words.next("an option")?.name.clone().as_str() {
             "format" => once("FORMAT", &mut self.is_csv, words.format()?),
@@ -117,6 +152,44 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
+    /// STDOUT.
+    fn out(&mut self) -> Result<(), SqlError> {
+        if self.takes("stdout") { Ok(()) } else { Err(no_file()) }
+    }
+
+    fn options(&mut self) -> Result<Options, SqlError> {
+        self.takes("with");
+        let in_brackets = self.takes("(");
+        let mut said = Options::default();
+        while self.at < self.words.len() && !(in_brackets && self.takes(")")) {
+            said.take(self)?;
+            self.takes(",");
+        }
+        Ok(said)
+    }
+
+    /// Where the next word begins.
+    fn begin(&self, text: &str) -> usize {
+        self.words.get(self.at).map_or(text.len(), |word| word.begin)
+    }
+
+    /// Goes behind the bracket that closes what was opened before. Returns where it stands.
+    fn closing(&mut self, text: &str) -> Result<usize, SqlError> {
+        let mut open = 1_usize;
+        loop {
+            let at = self.begin(text);
+            let word = self.next("a bracket")?;
+            match (word.quoted, word.text.as_str()) {
+                (false, "(") => open += 1,
+                (false, ")") => open -= 1,
+                _ => {}
+            }
+            if open == 0 {
+                return Ok(at);
+            }
+        }
+    }
+
     /// A name, which may stand behind that of the schema.
     fn table(&mut self) -> Result<String, SqlError> {
         let first = self.next("the name of a table")?;

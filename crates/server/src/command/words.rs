@@ -8,15 +8,17 @@ pub(super) struct Word {
     /// In lower case, unless quoted.
     pub(super) name: String,
     pub(super) quoted: bool,
+    /// The byte at which it begins.
+    pub(super) begin: usize,
 }
 
 impl Word {
     fn quoted(text: String) -> Self {
-        Self { name: text.clone(), text, quoted: true }
+        Self { name: text.clone(), text, quoted: true, begin: 0 }
     }
 
     fn plain(text: &str) -> Self {
-        Self { name: text.to_ascii_lowercase(), text: text.to_owned(), quoted: false }
+        Self { name: text.to_ascii_lowercase(), text: text.to_owned(), quoted: false, begin: 0 }
     }
 }
 
@@ -48,7 +50,7 @@ pub(super) fn words(text: &str, words_max: usize) -> Vec<Word> {
             }
             c => (Word::plain(&rest[..c.len_utf8()]), c.len_utf8()),
         };
-        found.push(word);
+        found.push(Word { begin: text.len() - rest.len(), ..word });
         rest = &rest[length..];
     }
     found

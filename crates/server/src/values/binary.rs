@@ -1,6 +1,6 @@
 //! Values as `typsend` of Postgres writes them.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 
 /// 2000-01-01, where Postgres begins to count.
 pub(super) const EPOCH_DAYS: i32 = 10_957;
@@ -68,4 +68,31 @@ pub(super) fn list_head(out: &mut BytesMut, item: u32, length: usize) {
         out.put_i32(length as i32);
         out.put_i32(1);
     }
+}
+
+/// The items of a list of one dimension, or of none; `None`: it is no such list.
+pub(super) fn items(mut bytes: &[u8]) -> Option<Vec<Option<&[u8]>>> {
+    let (dimensions, _, _) = (bytes.try_get_i32().ok()?, bytes.try_get_i32().ok()?, bytes.try_get_u32().ok()?);
+    let length = match dimensions {
+        0 => return bytes.is_empty().then(Vec::new),
+        1 => (bytes.try_get_i32().ok()?, bytes.try_get_i32().ok()?).0,
+        _ => return None,
+    };
+    // Each item has a length of four bytes at least: nothing is made for those that are not there.
+    let length = usize::try_from(length).ok().filter(|length| length * 4 <= bytes.len())?;
+    let mut found = Vec::with_capacity(length);
+    for _ in 0..length {
+        let size = bytes.try_get_i32().ok()?;
+        found.push(match usize::try_from(size) {
+            Ok(size) => Some(bytes.split_off(..size)?),
+            Err(_) if size == -1 => None,
+            Err(_) => return None,
+        });
+    }
+    bytes.is_empty().then_some(found)
+}
+
+/// Exactly so many bytes.
+pub(super) fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
+    bytes.try_into().ok()
 }

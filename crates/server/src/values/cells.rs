@@ -8,7 +8,7 @@ use arrow::array::{
     Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, StringArray, Time64MicrosecondArray,
     TimestampMicrosecondArray,
 };
-use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
+use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::{BufMut, BytesMut};
@@ -90,6 +90,26 @@ impl Cells {
             _ => Values::Text(formatted(array)?),
         };
         Ok(Self { array: array.clone(), values, format })
+    }
+
+    /// The cells of a column of an answer: as [`new`](Self::new), but for types that are spelled in a way of their own.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn of_field(field: &Field, array: &ArrayRef, format: Format, zone: Tz) -> Result<Self, ArrowError> {
+        let cells = Self::new(array, format, zone)?;
+        let oid = field.metadata().get(super::catalog::OID);
+        match (&cells.values, oid) {
+            (Values::List(list, items), Some(oid))
+                if format == Format::Text && super::catalog::VECTORS.contains(&oid.as_str()) =>
+            {
+                let text =
+                    |row: usize| range(list, row).filter_map(|at| items.nested(at)).collect::<Vec<_>>().join(" ");
+                let texts = (0..list.len()).map(|row| list.is_valid(row).then(|| text(row)));
+                Self::new(&(Arc::new(texts.collect::<StringArray>()) as ArrayRef), format, zone)
+            }
+            _ => Ok(cells),
+        }
     }
 
     /// Writes the value of a row; false: it is NULL, and nothing was written.

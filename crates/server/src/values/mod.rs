@@ -19,6 +19,7 @@
 //! Not here: messages.
 
 mod binary;
+pub(crate) mod catalog;
 mod cells;
 mod parameter;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub(crate) use parameter::{parameter, unescaped as unescaped_bytes};
 use crate::wire::backend::Field;
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 use eddyline_engine::arrow;
+use eddyline_introspection::Type;
 use std::sync::Arc;
 
 pub(crate) const BOOL: u32 = 16;
@@ -69,6 +71,9 @@ const ARRAYS: [(u32, u32); 15] = [
     (NUMERIC, 1231),
     (RECORD, 2287),
 ];
+
+/// Arrays of what are texts here.
+const TEXT_ARRAYS: [(u32, u32); 6] = [(19, 1003), (114, 199), (1042, 1014), (1043, 1015), (2950, 2951), (3802, 3807)];
 
 /// The type that a client is told.
 pub(crate) fn oid(data_type: &DataType) -> u32 {
@@ -112,19 +117,24 @@ pub(crate) fn data_type(oid: u32) -> Option<DataType> {
         TIMESTAMP => DataType::Timestamp(TimeUnit::Microsecond, None),
         TIMESTAMPTZ => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
         INTERVAL => DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano),
-        _ => return None,
+        list => {
+            let (item, _) =
+                ARRAYS.iter().chain(&TEXT_ARRAYS).find(|(item, array)| *array == list && *item != RECORD)?;
+            DataType::List(Arc::new(arrow::datatypes::Field::new("item", data_type(*item)?, true)))
+        }
     })
 }
 
 /// Is this a type, or none at all (0), that a parameter may be declared to have?
 pub(crate) fn is_known(oid: u32) -> bool {
-    oid == 0 || data_type(oid).is_some() || OTHER_TEXTS.contains(&oid)
+    oid == 0 || data_type(oid).is_some() || OTHER_TEXTS.contains(&oid) || Type::of_oid(oid).is_some()
 }
 
 /// The columns of a result.
 pub(crate) fn fields(schema: &Schema) -> Vec<Field> {
     let field = |field: &Arc<arrow::datatypes::Field>| {
-        let oid = oid(field.data_type());
+        let told = field.metadata().get(catalog::OID).and_then(|oid| oid.parse().ok());
+        let oid = told.unwrap_or_else(|| oid(field.data_type()));
         Field { name: field.name().clone(), oid, size: size(oid), modifier: modifier(field.data_type()) }
     };
     schema.fields().iter().map(field).collect()
@@ -133,15 +143,18 @@ pub(crate) fn fields(schema: &Schema) -> Vec<Field> {
 fn size(oid: u32) -> i16 {
     match oid {
         BOOL => 1,
+        18 => 1,
+        19 => 64,
         INT2 => 2,
-        INT4 | FLOAT4 | DATE => 4,
+        26 | INT4 | FLOAT4 | DATE => 4,
         INT8 | FLOAT8 | TIME | TIMESTAMP | TIMESTAMPTZ => 8,
         INTERVAL => 16,
         _ => -1,
     }
 }
 
-fn modifier(data_type: &DataType) -> i32 {
+/// What is added to a type: precision and scale of a number; -1 is nothing.
+pub(crate) fn modifier(data_type: &DataType) -> i32 {
     match data_type {
         DataType::Decimal128(precision, scale) => ((i32::from(*precision) << 16) | i32::from(*scale)) + 4,
         _ => -1,

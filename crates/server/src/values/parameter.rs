@@ -1,6 +1,7 @@
 //! Values of parameters, as clients send them.
 
-use super::{binary, text};
+use super::binary::{self, array};
+use super::text;
 use crate::wire::Format;
 use arrow::datatypes::{DataType, IntervalMonthDayNano};
 use bytes::BytesMut;
@@ -60,6 +61,15 @@ fn of_text(data_type: &DataType, text: &str) -> Option<ParameterValue> {
         }
         DataType::Binary => ParameterValue::Bytes(unescaped(text)?),
         DataType::Utf8 => ParameterValue::Text(text.to_owned()),
+        DataType::Interval(_) => ParameterValue::Text(spoken_clock(trimmed)?),
+        DataType::List(item) => {
+            let items = eddyline_introspection::items(trimmed).ok()?;
+            let value = |given: Option<String>| match given {
+                None => Some(ParameterValue::Null),
+                Some(text) => of_text(item.data_type(), &text),
+            };
+            ParameterValue::List(items.into_iter().map(value).collect::<Option<_>>()?)
+        }
         _ => ParameterValue::Text(trimmed.to_owned()),
     })
 }
@@ -121,23 +131,44 @@ fn of_binary(data_type: &DataType, bytes: &[u8]) -> Option<ParameterValue> {
             // What is a moment says so, whatever the zone of the session.
             text(if zone.is_some() { format!("{shown}+00:00") } else { shown })
         }
+        DataType::List(item) => {
+            let value = |given: Option<&[u8]>| match given {
+                None => Some(ParameterValue::Null),
+                Some(bytes) => of_binary(item.data_type(), bytes),
+            };
+            let items = binary::items(bytes)?.into_iter().map(value);
+            Some(ParameterValue::List(items.collect::<Option<_>>()?))
+        }
         DataType::Interval(_) => {
             let [micros, rest] = [bytes.get(..8)?, bytes.get(8..)?];
             let nanoseconds = i64::from_be_bytes(array(micros)?).checked_mul(1000)?;
             let days = i32::from_be_bytes(array(rest.get(..4)?)?);
             let months = i32::from_be_bytes(array(rest.get(4..)?)?);
-            written(|out| text::interval(out, IntervalMonthDayNano { months, days, nanoseconds }))
+            let mut out = BytesMut::new();
+            text::interval(&mut out, IntervalMonthDayNano { months, days, nanoseconds }).ok()?;
+            text(spoken_clock(std::str::from_utf8(&out).ok()?)?)
         }
         _ => None,
     }
+}
+
+/// An interval of Postgres as casts read it: its clock, which may be behind a sign, in hours, minutes and seconds.
+fn spoken_clock(text: &str) -> Option<String> {
+    let (days, clock) = text.rsplit_once(' ').unwrap_or(("", text));
+    let Some((hours, rest)) = clock.split_once(':') else { return Some(text.to_owned()) };
+    let (sign, hours) = match hours.strip_prefix('-') {
+        Some(hours) => ("-", hours),
+        None => ("", hours.strip_prefix('+').unwrap_or(hours)),
+    };
+    let (minutes, seconds) = rest.split_once(':').unwrap_or((rest, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let all = is_number(hours) && is_number(minutes) && is_number(seconds);
+    let days = days.trim_end_matches(',').replace('+', "");
+    all.then(|| format!("{days} {sign}{hours} hours {sign}{minutes} mins {sign}{seconds} secs").trim_start().to_owned())
 }
 
 fn written(write: impl FnOnce(&mut BytesMut) -> std::fmt::Result) -> Option<ParameterValue> {
     let mut out = BytesMut::new();
     write(&mut out).ok()?;
     Some(ParameterValue::Text(String::from_utf8(out.to_vec()).ok()?))
-}
-
-fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
-    bytes.try_into().ok()
 }

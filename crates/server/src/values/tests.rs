@@ -130,6 +130,25 @@ fn parameters_are_read_in_both_formats() {
     assert_eq!(binary(&timestamp, &1_500_000_i64.to_be_bytes()), said("2000-01-01 00:00:01.5"));
     let moment = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     assert_eq!(binary(&moment, &0_i64.to_be_bytes()), said("2000-01-01 00:00:00+00:00"));
+    let interval = DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano);
+    assert_eq!(text(&interval, "1 mon -3 days +04:05:06.7"), said("1 mon -3 days 04 hours 05 mins 06.7 secs"));
+    assert_eq!(text(&interval, "-00:00:01"), said("-00 hours -00 mins -01 secs"));
+    assert_eq!(text(&interval, "2 days"), said("2 days"));
+    let numbers = DataType::new_list(DataType::Int32, true);
+    let items = |items: &[Option<&str>]| {
+        let item = |item: &Option<&str>| item.map_or(ParameterValue::Null, |text| ParameterValue::Text(text.into()));
+        Ok(ParameterValue::List(items.iter().map(item).collect()))
+    };
+    assert_eq!(text(&numbers, "{1,NULL,-3}"), items(&[Some("1"), None, Some("-3")]));
+    assert_eq!(text(&numbers, "{}"), items(&[]));
+    assert_eq!(text(&numbers, "{1,x}").unwrap_err().sqlstate, "22P02");
+    let sent: Vec<u8> = [1, 1, 23, 2, 1, 4, 7, -1].iter().flat_map(|n: &i32| n.to_be_bytes()).collect();
+    assert_eq!(binary(&numbers, &sent), items(&[Some("7"), None]));
+    // More items than there are bytes; two dimensions.
+    let sent: Vec<u8> = [1, 1, 23, i32::MAX, 1].iter().flat_map(|n: &i32| n.to_be_bytes()).collect();
+    assert_eq!(binary(&numbers, &sent).unwrap_err().sqlstate, "22P03");
+    let sent: Vec<u8> = [2, 0, 23, 1, 1, 1, 1, 4, 7].iter().flat_map(|n: &i32| n.to_be_bytes()).collect();
+    assert_eq!(binary(&numbers, &sent).unwrap_err().sqlstate, "22P03");
     assert_eq!(parameter(1, &DataType::Utf8, Format::Text, None).unwrap().value, ParameterValue::Null);
 }
 

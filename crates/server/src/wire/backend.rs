@@ -130,6 +130,24 @@ impl Messages {
         });
     }
 
+    /// Rows of COPY are to come, so many texts each.
+    pub(crate) fn copy_out(&mut self, columns: usize) {
+        self.message(b'H', |b| {
+            b.put_u8(0);
+            b.put_u16(columns as u16);
+            (0..columns).for_each(|_| b.put_u16(0));
+        });
+    }
+
+    /// Bytes of COPY.
+    pub(crate) fn copy_data(&mut self, write: impl FnOnce(&mut BytesMut)) {
+        self.message(b'd', write);
+    }
+
+    pub(crate) fn copy_done(&mut self) {
+        self.message(b'c', |_| {});
+    }
+
     pub(crate) fn suspended(&mut self) {
         self.message(b's', |_| {});
     }

@@ -1,0 +1,82 @@
+//! Drivers as people use them, from PyPI and npm, against the binary: what they do is in `clients/`.
+//!
+//! They are installed once, into the directory of the build; a change of their versions installs them anew.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
+
+/// A server at a port of its own.
+struct Server {
+    process: Child,
+    port: String,
+}
+
+impl Server {
+    fn start() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--shards", "2"]).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("started");
+        let mut line = String::new();
+        let stdout = process.stdout.take().expect("its output");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let port = line.trim().rsplit(':').next().unwrap_or_default().to_owned();
+        Self { process, port }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Runs a command to its end.
+fn run(command: &mut Command) {
+    let done = command.output();
+    let done = done.unwrap_or_else(|e| panic!("{command:?}: {e} (scripts/setup.sh installs it)"));
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(done.status.success(), "{command:?}\n{}\n{}", said(&done.stdout), said(&done.stderr));
+}
+
+/// A directory that holds what a list of versions asks for; `install` fills it, when it does not yet.
+fn installed(name: &str, list: &str, install: impl FnOnce(&Path)) -> PathBuf {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let wanted = fs::read_to_string(Path::new(SCRIPTS).join(list)).expect("a list of versions");
+    // Written last: what was broken off is begun anew.
+    let done = place.join("installed");
+    if fs::read_to_string(&done).is_ok_and(|found| found == wanted) {
+        return place;
+    }
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).expect("a directory");
+    install(&place);
+    fs::write(done, wanted).expect("written");
+    place
+}
+
+#[test]
+fn drivers_of_python() {
+    let place = installed("clients-python", "requirements.txt", |place| {
+        run(Command::new("python3").args(["-m", "venv"]).arg(place));
+        run(Command::new(place.join("bin/pip"))
+            .args(["install", "--quiet", "--disable-pip-version-check", "-r"])
+            .arg(Path::new(SCRIPTS).join("requirements.txt")));
+    });
+    let server = Server::start();
+    run(Command::new(place.join("bin/python")).arg(Path::new(SCRIPTS).join("clients.py")).arg(&server.port));
+}
+
+#[test]
+fn node_postgres() {
+    let place = installed("clients-node", "package.json", |place| {
+        fs::copy(Path::new(SCRIPTS).join("package.json"), place.join("package.json")).expect("copied");
+        run(Command::new("npm").args(["install", "--silent", "--no-audit", "--no-fund"]).current_dir(place));
+    });
+    let server = Server::start();
+    run(Command::new("node").arg(Path::new(SCRIPTS).join("clients.js")).arg(&server.port).arg(place));
+}

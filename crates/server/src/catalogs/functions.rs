@@ -1,0 +1,281 @@
+//! Functions of the database: what clients ask it about itself.
+
+use super::objects::Object;
+use super::{Catalogs, SCHEMAS, postgres, shape};
+use crate::answer::DATABASE;
+use crate::variables::SERVER_VERSION;
+use eddyline_introspection::{Error, Signature, Type, Value};
+
+/// Names, what they take, what they return.
+const FUNCTIONS: &[(&str, &[&str], &str)] = &[
+    ("version", &[], "text"),
+    ("current_database", &[], "name"),
+    ("current_catalog", &[], "name"),
+    ("current_schema", &[], "name"),
+    ("current_schemas", &["bool"], "name[]"),
+    ("current_user", &[], "name"),
+    ("session_user", &[], "name"),
+    ("current_role", &[], "name"),
+    ("user", &[], "name"),
+    ("current_setting", &["text", "bool"], "text"),
+    ("set_config", &["text", "text", "bool"], "text"),
+    ("pg_backend_pid", &[], "int4"),
+    ("pg_is_in_recovery", &[], "bool"),
+    ("pg_my_temp_schema", &[], "oid"),
+    ("pg_is_other_temp_schema", &["oid"], "bool"),
+    ("inet_server_addr", &[], "text"),
+    ("inet_server_port", &[], "int4"),
+    ("inet_client_addr", &[], "text"),
+    ("pg_get_userbyid", &["oid"], "name"),
+    ("pg_encoding_to_char", &["int4"], "name"),
+    ("pg_char_to_encoding", &["name"], "int4"),
+    ("getdatabaseencoding", &[], "name"),
+    ("format_type", &["oid", "int4"], "text"),
+    ("pg_get_expr", &["text", "oid", "bool"], "text"),
+    ("pg_get_viewdef", &["oid", "bool"], "text"),
+    ("pg_get_indexdef", &["oid", "int4", "bool"], "text"),
+    ("pg_get_constraintdef", &["oid", "bool"], "text"),
+    ("pg_get_serial_sequence", &["text", "text"], "text"),
+    ("pg_get_function_result", &["oid"], "text"),
+    ("pg_get_function_arguments", &["oid"], "text"),
+    ("pg_get_function_identity_arguments", &["oid"], "text"),
+    ("pg_get_functiondef", &["oid"], "text"),
+    ("pg_get_ruledef", &["oid", "bool"], "text"),
+    ("pg_get_triggerdef", &["oid", "bool"], "text"),
+    ("pg_get_partkeydef", &["oid"], "text"),
+    ("pg_get_statisticsobjdef_columns", &["oid"], "text"),
+    ("obj_description", &["oid", "name"], "text"),
+    ("col_description", &["oid", "int4"], "text"),
+    ("shobj_description", &["oid", "name"], "text"),
+    ("pg_table_is_visible", &["oid"], "bool"),
+    ("pg_type_is_visible", &["oid"], "bool"),
+    ("pg_function_is_visible", &["oid"], "bool"),
+    ("pg_collation_is_visible", &["oid"], "bool"),
+    ("pg_operator_is_visible", &["oid"], "bool"),
+    ("pg_opclass_is_visible", &["oid"], "bool"),
+    ("pg_statistics_obj_is_visible", &["oid"], "bool"),
+    ("pg_relation_is_publishable", &["regclass"], "bool"),
+    ("pg_relation_is_updatable", &["regclass", "bool"], "int4"),
+    ("has_table_privilege", &["text", "text", "text"], "bool"),
+    ("has_column_privilege", &["text", "text", "text", "text"], "bool"),
+    ("has_any_column_privilege", &["text", "text", "text"], "bool"),
+    ("has_schema_privilege", &["text", "text", "text"], "bool"),
+    ("has_database_privilege", &["text", "text", "text"], "bool"),
+    ("has_function_privilege", &["text", "text", "text"], "bool"),
+    ("pg_has_role", &["text", "text", "text"], "bool"),
+    ("pg_table_size", &["regclass"], "int8"),
+    ("pg_relation_size", &["regclass", "text"], "int8"),
+    ("pg_total_relation_size", &["regclass"], "int8"),
+    ("pg_indexes_size", &["regclass"], "int8"),
+    ("pg_database_size", &["text"], "int8"),
+    ("pg_size_pretty", &["int8"], "text"),
+    ("pg_tablespace_location", &["oid"], "text"),
+    ("to_regclass", &["text"], "regclass"),
+    ("to_regtype", &["text"], "regtype"),
+    ("to_regproc", &["text"], "regproc"),
+    ("to_regnamespace", &["text"], "regnamespace"),
+    ("to_regrole", &["text"], "regrole"),
+];
+
+/// The function of a name.
+pub(super) fn signature(name: &str) -> Option<Signature> {
+    let (_, takes, returns) = FUNCTIONS.iter().find(|(own, ..)| *own == name)?;
+    let of = |name: &&str| Type::of_name(name).unwrap_or(Type::Text);
+    Some(Signature { takes: takes.iter().map(of).collect(), returns: of(returns) })
+}
+
+impl Catalogs<'_> {
+    /// Answers one of them.
+    ///
+    /// # Errors
+    /// A variable that nobody knows, or that cannot have a value.
+    pub(super) fn answered(&self, name: &str, arguments: &[Value]) -> Result<Value, Error> {
+        let text = |at: usize| arguments.get(at).and_then(Value::as_text);
+        let number = |at: usize| arguments.get(at).and_then(Value::as_int);
+        let oid = |at: usize| number(at).and_then(|number| u32::try_from(number).ok());
+        // Nothing is told of nothing; what stands for an object as a whole need not be given.
+        if arguments.first().is_some_and(Value::is_null) && name != "format_type" {
+            return Ok(Value::Null);
+        }
+        Ok(match name {
+            "version" => format!("PostgreSQL {SERVER_VERSION} (eddyline {})", env!("CARGO_PKG_VERSION")).into(),
+            "current_database" | "current_catalog" => DATABASE.into(),
+            "current_schema" => "public".into(),
+            "current_schemas" => {
+                let implicit = matches!(arguments.first(), Some(Value::Bool(true))).then_some("pg_catalog");
+                Value::list(implicit.into_iter().chain(["public"]).map(Value::from))
+            }
+            "current_user" | "session_user" | "current_role" | "user" => self.user().into(),
+            "current_setting" => self.setting(text(0).unwrap_or_default(), arguments.get(1))?,
+            "set_config" => self.set_setting(text(0).unwrap_or_default(), text(1))?,
+            "pg_backend_pid" => i64::from(std::process::id()).into(),
+            "pg_is_in_recovery" | "pg_is_other_temp_schema" => false.into(),
+            "pg_my_temp_schema" => 0.into(),
+            "pg_get_userbyid" => self.role_name(oid(0)).into(),
+            "pg_encoding_to_char" | "getdatabaseencoding" => "UTF8".into(),
+            "pg_char_to_encoding" => if text(0).is_some_and(is_utf8) { 6 } else { -1 }.into(),
+            "format_type" => match oid(0) {
+                None | Some(0) => {
+                    if oid(0).is_some() {
+                        "-".into()
+                    } else {
+                        Value::Null
+                    }
+                }
+                Some(of) => shape::shown_type(of, number(1).unwrap_or(-1)).into(),
+            },
+            "pg_get_expr" => arguments.first().cloned().unwrap_or(Value::Null),
+            "pg_get_viewdef" => self.object(oid(0)).and_then(|o| o.definition.clone()).into(),
+            "pg_get_indexdef" => {
+                // To be read by people, it goes without the schema.
+                let is_pretty = matches!(arguments.get(2), Some(Value::Bool(true)));
+                let text = self.index_text(oid(0), number(1).unwrap_or(0));
+                text.map(|text| if is_pretty { text.replacen(" ON public.", " ON ", 1) } else { text }).into()
+            }
+            "pg_get_constraintdef" => {
+                let of = self.objects().iter().find(|o| !o.key.is_empty() && Some(o.constraint_oid()) == oid(0));
+                of.map(|o| format!("PRIMARY KEY ({})", names(&o.key))).into()
+            }
+            "obj_description" => self.object(oid(0)).and_then(|o| o.comment.clone()).into(),
+            "col_description" => {
+                let at = number(1).and_then(|at| usize::try_from(at - 1).ok());
+                let column = self.object(oid(0)).and_then(|o| o.columns.get(at?));
+                column.and_then(|column| column.comment.clone()).into()
+            }
+            "pg_table_is_visible" => (!self.is_of_standard(oid(0))).into(),
+            "pg_relation_is_updatable" => {
+                i64::from(self.object(oid(0)).is_some_and(|o| o.letter() == "r") as u8 * 28).into()
+            }
+            name if name.ends_with("_is_visible") || name.ends_with("_privilege") => true.into(),
+            "pg_relation_is_publishable" => false.into(),
+            "pg_has_role" => true.into(),
+            "pg_size_pretty" => number(0).map(|bytes| format!("{bytes} bytes")).into(),
+            "to_regclass" => text(0).and_then(|name| self.class_named(name)).into(),
+            "to_regtype" => text(0).and_then(type_named).into(),
+            "to_regproc" => text(0).and_then(function_named).into(),
+            "to_regnamespace" => text(0)
+                .filter(|name| SCHEMAS.contains(&plain(name).as_str()))
+                .map(|name| postgres::schema_oid(&plain(name)))
+                .into(),
+            "to_regrole" => text(0).and_then(|name| self.role_named(&plain(name))).into(),
+            "regclassout" => oid(0).and_then(|of| self.class_name(of)).into(),
+            "regtypeout" => oid(0).filter(|of| *of != 0).map_or("-".to_owned(), |of| shape::shown_type(of, -1)).into(),
+            "regprocout" => oid(0).and_then(function_name).into(),
+            "regnamespaceout" => SCHEMAS.into_iter().find(|name| Some(postgres::schema_oid(name)) == oid(0)).into(),
+            "regroleout" => self.role_name(oid(0)).into(),
+            // Nothing of the kind is here, or is measured.
+            _ => Value::Null,
+        })
+    }
+
+    fn object(&self, oid: Option<u32>) -> Option<&Object> {
+        self.objects().iter().find(|o| Some(o.oid) == oid)
+    }
+
+    fn index_text(&self, oid: Option<u32>, column: i64) -> Option<String> {
+        let of = self.objects().iter().find(|o| !o.key.is_empty() && Some(o.index_oid()) == oid)?;
+        match usize::try_from(column) {
+            Ok(0) | Err(_) => Some(index_definition(of)),
+            Ok(at) => of.key.get(at - 1).cloned().map(|name| names(&[name])),
+        }
+    }
+
+    /// Must a relation be named with its schema?
+    fn is_of_standard(&self, oid: Option<u32>) -> bool {
+        shape::shapes().iter().any(|own| Some(own.oid) == oid && own.schema == "information_schema")
+    }
+
+    fn class_named(&self, name: &str) -> Option<u32> {
+        let whole = plain(name);
+        let (schema, name) = whole.split_once('.').map_or((None, whole.as_str()), |(s, n)| (Some(s), n));
+        let own = || self.objects().iter().find(|o| o.name == name).map(|o| o.oid);
+        let index = || self.objects().iter().find(|o| !o.key.is_empty() && o.key_name() == name).map(Object::index_oid);
+        let system = |schema: &str| shape::find(schema, name).map(|own| own.oid);
+        match schema {
+            None => system("pg_catalog").or_else(own).or_else(index),
+            Some("public") => own().or_else(index),
+            Some(schema) => system(schema),
+        }
+    }
+
+    fn class_name(&self, oid: u32) -> Option<String> {
+        if oid == 0 {
+            return Some("-".to_owned());
+        }
+        let own = self.objects().iter().find(|o| o.oid == oid).map(|o| quoted(&o.name));
+        let index =
+            || self.objects().iter().find(|o| !o.key.is_empty() && o.index_oid() == oid).map(|o| quoted(&o.key_name()));
+        let system = || {
+            let of = shape::shapes().iter().find(|own| own.oid == oid)?;
+            Some(if of.schema == "pg_catalog" { of.name.to_owned() } else { format!("{}.{}", of.schema, of.name) })
+        };
+        own.or_else(index).or_else(system)
+    }
+}
+
+/// What would make the index of a key.
+pub(super) fn index_definition(o: &Object) -> String {
+    let (index, table, key) = (quoted(&o.key_name()), quoted(&o.name), names(&o.key));
+    format!("CREATE UNIQUE INDEX {index} ON public.{table} USING btree ({key})")
+}
+
+fn names(names: &[String]) -> String {
+    names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+}
+
+/// A name, in quotes where Postgres would fold it.
+fn quoted(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    match name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && name.chars().all(plain) {
+        true => name.to_owned(),
+        false => format!("\"{}\"", name.replace('"', "\"\"")),
+    }
+}
+
+/// A name without its quotes, as Postgres folds it.
+fn plain(name: &str) -> String {
+    let (mut out, mut within) = (String::new(), false);
+    for c in name.trim().chars() {
+        match c {
+            '"' => within = !within,
+            c if within => out.push(c),
+            c => out.extend(c.to_lowercase()),
+        }
+    }
+    out
+}
+
+fn is_utf8(name: &str) -> bool {
+    name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().eq_ignore_ascii_case("utf8")
+}
+
+fn type_named(name: &str) -> Option<u32> {
+    let whole = plain(name);
+    let name = whole.strip_prefix("pg_catalog.").unwrap_or(&whole);
+    if let Some(item) = name.strip_suffix("[]") {
+        let of = type_named(item)?;
+        return shape::type_of(of).map(|of| of.array).filter(|array| *array != 0);
+    }
+    let by_name = shape::types().iter().find(|of| of.name == name || of.shown == name);
+    match name {
+        "int" => Some(23),
+        "float" => Some(701),
+        "decimal" => Some(1700),
+        // Quoted, it is of one byte; without quotes, one with a length.
+        "char" => Some(18),
+        _ => by_name.map(|of| of.oid),
+    }
+}
+
+fn function_named(name: &str) -> Option<u32> {
+    let whole = plain(name);
+    let name = whole.strip_prefix("pg_catalog.").unwrap_or(&whole);
+    let both = shape::types().iter().flat_map(|of| [of.input, of.output]);
+    both.into_iter().find(|(own, _)| *own == name).map(|(_, oid)| oid)
+}
+
+fn function_name(oid: u32) -> Option<String> {
+    let both = shape::types().iter().flat_map(|of| [of.input, of.output]);
+    let found = both.into_iter().find(|(_, own)| *own == oid).map(|(name, _)| name.to_owned());
+    found.or_else(|| (oid == 0).then(|| "-".to_owned()))
+}

@@ -1,0 +1,169 @@
+//! What there is, told as Postgres' catalogs tell it: the database that queries over them are asked of.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `shape` | relations, columns and types of PostgreSQL 15 |
+//! | `objects` | tables and views with their columns, keys, comments |
+//! | `postgres`, `standard` | rows of `pg_catalog`, of `information_schema` |
+//! | `functions` | `format_type`, `pg_get_indexdef`, `to_regclass` and the like |
+//! | `asked` | a query of a client, its parameters and its answer |
+//!
+//! Relations are made when a query names them. There is one database, with one schema of the user's, `public`. Not here: what
+//! queries mean (`eddyline-introspection`).
+
+mod asked;
+mod functions;
+mod objects;
+mod postgres;
+mod shape;
+mod standard;
+
+pub(crate) use asked::{Asked, read};
+
+use crate::variables::Variables;
+use eddyline_engine::{Session, SqlError};
+use eddyline_introspection::{Environment, Error, Relation, Row, Signature, Value};
+use objects::Object;
+use shape::Shape;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+const PG_CATALOG: u32 = 11;
+const PUBLIC: u32 = 2200;
+const INFORMATION_SCHEMA: u32 = 13_000;
+const OWNER: u32 = 10;
+const DATABASE_OID: u32 = 16_383;
+const SCHEMAS: [&str; 3] = ["pg_catalog", "public", "information_schema"];
+
+/// What a client is told of a variable: its name and its value.
+type Told = Vec<(String, String)>;
+
+/// The database, as one query sees it.
+pub(crate) struct Catalogs<'a> {
+    session: RefCell<&'a mut Session>,
+    variables: RefCell<&'a mut Variables>,
+    user: &'a str,
+    objects: OnceCell<Vec<Object>>,
+    /// Relations that were asked for.
+    relations: RefCell<HashMap<(String, String), Arc<Relation>>>,
+    told: RefCell<Told>,
+}
+
+impl<'a> Catalogs<'a> {
+    pub(crate) fn new(session: &'a mut Session, variables: &'a mut Variables, user: &'a str) -> Self {
+        Self {
+            session: RefCell::new(session),
+            variables: RefCell::new(variables),
+            user,
+            objects: OnceCell::new(),
+            relations: RefCell::default(),
+            told: RefCell::default(),
+        }
+    }
+
+    /// Variables that were set, of which the client is to be told.
+    fn into_told(self) -> Told {
+        self.told.into_inner()
+    }
+
+    fn objects(&self) -> &[Object] {
+        self.objects.get_or_init(|| objects::objects(&self.session.borrow()))
+    }
+
+    fn user(&self) -> &str {
+        self.user
+    }
+
+    fn roles(&self, shape: &Shape) -> Vec<Row> {
+        let value = |name: &str| -> Value {
+            match name {
+                "oid" | "usesysid" => OWNER.into(),
+                "rolname" | "usename" => "root".into(),
+                "rolconnlimit" => (-1).into(),
+                "rolsuper" | "rolinherit" | "rolcreaterole" | "rolcreatedb" | "rolcanlogin" => true.into(),
+                "usecreatedb" | "usesuper" => true.into(),
+                "rolreplication" | "rolbypassrls" | "userepl" | "usebypassrls" => false.into(),
+                _ => Value::Null,
+            }
+        };
+        vec![shape.columns.iter().map(|(name, _)| value(name)).collect()]
+    }
+
+    #[allow(clippy::unused_self)]
+    fn role_name(&self, oid: Option<u32>) -> String {
+        match oid {
+            Some(OWNER) => "root".to_owned(),
+            other => format!("unknown (OID={})", other.unwrap_or_default()),
+        }
+    }
+
+    #[allow(clippy::unused_self)]
+    fn role_named(&self, name: &str) -> Option<u32> {
+        (name == "root").then_some(OWNER)
+    }
+
+    fn all_settings(&self) -> Vec<(String, String)> {
+        // Numbers that are built into a server, which tools ask for to know what it takes.
+        let built_in = [("block_size", "8192"), ("max_function_args", "100"), ("max_index_keys", "32")];
+        let mut all = self.variables.borrow().all(&self.session.borrow());
+        all.extend(built_in.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        all.sort_by_key(|(name, _)| name.to_lowercase());
+        all
+    }
+
+    fn setting(&self, name: &str, missing_ok: Option<&Value>) -> Result<Value, Error> {
+        if let Some(value) = self.variables.borrow().value(&self.session.borrow(), name) {
+            return Ok(value.into());
+        }
+        match missing_ok {
+            Some(Value::Bool(true)) => Ok(Value::Null),
+            _ => Err(Error::new("42704", format!("unrecognized configuration parameter \"{name}\""))),
+        }
+    }
+
+    /// Sets a variable; it stays for the session, as everything does that a transaction sets.
+    fn set_setting(&self, name: &str, value: Option<&str>) -> Result<Value, Error> {
+        let told = self.variables.borrow_mut().set(&mut self.session.borrow_mut(), name, value).map_err(of_engine)?;
+        self.told.borrow_mut().extend(told);
+        Ok(self.variables.borrow().value(&self.session.borrow(), name).into())
+    }
+}
+
+impl Environment for Catalogs<'_> {
+    fn relation(&self, schema: &str, name: &str) -> Option<Arc<Relation>> {
+        let key = (schema.to_owned(), name.to_owned());
+        if let Some(relation) = self.relations.borrow().get(&key) {
+            return Some(relation.clone());
+        }
+        let shape = shape::find(schema, name)?;
+        let rows = if schema == "pg_catalog" { self.of_postgres(shape) } else { self.of_standard(shape) };
+        let relation = Arc::new(shape.filled(rows));
+        self.relations.borrow_mut().insert(key, relation.clone());
+        Some(relation)
+    }
+
+    fn function(&self, name: &str) -> Option<Signature> {
+        functions::signature(name)
+    }
+
+    fn call(&self, name: &str, arguments: &[Value]) -> Result<Value, Error> {
+        self.answered(name, arguments)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.session.borrow().canceller().check().map_err(of_engine)
+    }
+}
+
+fn of_engine(error: SqlError) -> Error {
+    Error { code: error.sqlstate, message: error.message, hint: error.hint }
+}
+
+fn into_engine(error: Error) -> SqlError {
+    let made = SqlError::new(error.code, error.message);
+    match error.hint {
+        Some(hint) => made.with_hint(hint),
+        None => made,
+    }
+}

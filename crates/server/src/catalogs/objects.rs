@@ -1,0 +1,160 @@
+//! What there is, as the catalogs tell it: tables and views with their columns, keys, comments.
+
+use crate::values;
+use eddyline_engine::Session;
+use eddyline_engine::arrow::datatypes::{DataType, TimeUnit};
+use eddyline_engine::catalog::{Column, ColumnSource, Object as Defined, Table};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Numbers below are Postgres' own.
+const FIRST_OID: u32 = 16_384;
+
+/// A table or view.
+pub(super) struct Object {
+    pub(super) oid: u32,
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) columns: Vec<Described>,
+    /// Names of the columns of its PRIMARY KEY.
+    pub(super) key: Vec<String>,
+    /// The query of a view.
+    pub(super) definition: Option<String>,
+    pub(super) comment: Option<String>,
+    pub(super) temporary: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Table,
+    View,
+    MaterializedView,
+}
+
+/// A column.
+pub(super) struct Described {
+    pub(super) name: String,
+    /// Of Postgres.
+    pub(super) of: u32,
+    pub(super) modifier: i32,
+    pub(super) nullable: bool,
+    pub(super) default: Option<String>,
+    /// It is computed by this.
+    pub(super) computed: Option<String>,
+    pub(super) comment: Option<String>,
+}
+
+impl Object {
+    /// `r`, `v`, `m`, as in `pg_class`.
+    pub(super) fn letter(&self) -> &'static str {
+        match self.kind {
+            Kind::Table => "r",
+            Kind::View => "v",
+            Kind::MaterializedView => "m",
+        }
+    }
+
+    /// The name of its PRIMARY KEY, and of the index that stands for it.
+    pub(super) fn key_name(&self) -> String {
+        format!("{}_pkey", self.name)
+    }
+
+    pub(super) fn index_oid(&self) -> u32 {
+        oid("index", &self.name)
+    }
+
+    pub(super) fn constraint_oid(&self) -> u32 {
+        oid("constraint", &self.name)
+    }
+
+    /// Numbers of the columns of its key, from 1.
+    pub(super) fn key_numbers(&self) -> Vec<i64> {
+        let place = |name: &String| self.columns.iter().position(|column| column.name == *name);
+        self.key.iter().filter_map(place).map(|at| at as i64 + 1).collect()
+    }
+
+    /// What of a column stands in `pg_attrdef`.
+    pub(super) fn expressions(&self) -> impl Iterator<Item = (i64, &str)> {
+        let columns = (1..).zip(&self.columns);
+        columns.filter_map(|(at, column)| Some((at, column.computed.as_deref().or(column.default.as_deref())?)))
+    }
+}
+
+/// All of them. A view whose query does not hold any more has no columns.
+pub(super) fn objects(session: &Session) -> Vec<Object> {
+    session.catalog().objects().map(|(name, object)| described(session, name, object)).collect()
+}
+
+fn described(session: &Session, name: &str, object: &Defined) -> Object {
+    let plain = |kind, columns| Object {
+        oid: oid("relation", name),
+        name: name.to_owned(),
+        kind,
+        columns,
+        key: Vec::new(),
+        definition: None,
+        comment: None,
+        temporary: false,
+    };
+    match object {
+        Defined::Table(table) => Object {
+            key: table.primary_key.clone(),
+            comment: table.comment.clone(),
+            temporary: table.temporary,
+            ..plain(Kind::Table, columns(table))
+        },
+        Defined::MaterializedView(view) => Object {
+            definition: Some(view.view.sql.clone()),
+            comment: view.view.comment.clone(),
+            ..plain(Kind::MaterializedView, columns(&view.table))
+        },
+        Defined::View(view) => {
+            let schema = session.columns_of_view(&view.name).ok();
+            let fields = schema.iter().flat_map(|schema| schema.fields());
+            let columns = fields.map(|field| column(field.name(), field.data_type(), true));
+            Object {
+                definition: Some(view.sql.clone()),
+                comment: view.comment.clone(),
+                temporary: view.temporary,
+                ..plain(Kind::View, columns.collect())
+            }
+        }
+    }
+}
+
+fn columns(table: &Table) -> Vec<Described> {
+    let own = |own: &Column| Described {
+        default: own.default.clone(),
+        computed: match &own.source {
+            ColumnSource::Computed { sql } => Some(sql.clone()),
+            _ => None,
+        },
+        comment: own.comment.clone(),
+        ..column(&own.name, &own.data_type, own.nullable)
+    };
+    table.columns.iter().map(own).collect()
+}
+
+fn column(name: &str, of: &DataType, nullable: bool) -> Described {
+    let (of, modifier) = (values::oid(of), modifier(of));
+    Described { name: name.to_owned(), of, modifier, nullable, default: None, computed: None, comment: None }
+}
+
+/// Digits of a number, or of seconds where they are fewer than Postgres keeps by itself.
+fn modifier(of: &DataType) -> i32 {
+    match of {
+        DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit) => match unit {
+            TimeUnit::Second => 0,
+            TimeUnit::Millisecond => 3,
+            _ => -1,
+        },
+        DataType::List(item) => modifier(item.data_type()),
+        other => values::modifier(other),
+    }
+}
+
+/// The number of an object, from its name, so that it is the same in every query.
+pub(super) fn oid(kind: &str, name: &str) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    (kind, name).hash(&mut hasher);
+    FIRST_OID + (hasher.finish() % u64::from(i32::MAX as u32 - FIRST_OID)) as u32
+}

@@ -1,0 +1,205 @@
+//! The rows of `information_schema`.
+
+use super::objects::{Described, Kind, Object};
+use super::shape::{self, Shape};
+use super::{Catalogs, SCHEMAS};
+use crate::answer::DATABASE;
+use eddyline_introspection::{Row, Value};
+
+impl Catalogs<'_> {
+    /// The rows of a relation of `information_schema`. Of most there is nothing here.
+    pub(super) fn of_standard(&self, shape: &Shape) -> Vec<Row> {
+        let objects = self.objects();
+        let keyed = || objects.iter().filter(|o| !o.key.is_empty());
+        match shape.name {
+            "information_schema_catalog_name" => vec![shape.row([("catalog_name", DATABASE.into())])],
+            "schemata" => SCHEMAS
+                .into_iter()
+                .map(|name| {
+                    shape.row([
+                        ("catalog_name", DATABASE.into()),
+                        ("schema_name", name.into()),
+                        ("schema_owner", "root".into()),
+                    ])
+                })
+                .collect(),
+            "tables" => objects
+                .iter()
+                .map(|o| table(shape, o))
+                .chain(shape::shapes().iter().map(|own| own_table(shape, own)))
+                .collect(),
+            "columns" => objects
+                .iter()
+                .flat_map(|o| (1_i64..).zip(&o.columns).map(|(at, column)| column_row(shape, o, at, column)))
+                .collect(),
+            "views" => objects.iter().filter(|o| o.kind == Kind::View).map(|o| view(shape, o)).collect(),
+            "table_constraints" => keyed().map(|o| constraint(shape, o)).collect(),
+            "key_column_usage" => keyed()
+                .flat_map(|o| (1_i64..).zip(&o.key).map(|(at, column)| key_column(shape, o, at, column)))
+                .collect(),
+            "constraint_column_usage" => {
+                keyed().flat_map(|o| o.key.iter().map(|column| used_column(shape, o, column))).collect()
+            }
+            "table_privileges" | "role_table_grants" => {
+                objects.iter().flat_map(|o| PRIVILEGES.map(|privilege| grant(shape, o, privilege))).collect()
+            }
+            "enabled_roles" => vec![shape.row([("role_name", self.user().into())])],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What everybody may do with everything.
+const PRIVILEGES: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+
+fn yes(value: bool) -> Value {
+    if value { "YES" } else { "NO" }.into()
+}
+
+fn table(shape: &Shape, o: &Object) -> Row {
+    let kind = match o.kind {
+        Kind::Table if o.temporary => "LOCAL TEMPORARY",
+        Kind::Table => "BASE TABLE",
+        Kind::View => "VIEW",
+        // Postgres leaves them out, and tools would not find them.
+        Kind::MaterializedView => "MATERIALIZED VIEW",
+    };
+    shape.row([
+        ("table_catalog", DATABASE.into()),
+        ("table_schema", "public".into()),
+        ("table_name", o.name.as_str().into()),
+        ("table_type", kind.into()),
+        ("is_insertable_into", yes(o.kind == Kind::Table)),
+        ("is_typed", "NO".into()),
+    ])
+}
+
+fn own_table(shape: &Shape, own: &Shape) -> Row {
+    shape.row([
+        ("table_catalog", DATABASE.into()),
+        ("table_schema", own.schema.into()),
+        ("table_name", own.name.into()),
+        ("table_type", if own.kind == "r" { "BASE TABLE" } else { "VIEW" }.into()),
+        ("is_insertable_into", "NO".into()),
+        ("is_typed", "NO".into()),
+    ])
+}
+
+fn column_row(shape: &Shape, o: &Object, at: i64, column: &Described) -> Row {
+    let of = shape::type_of(column.of);
+    let is_array = of.is_some_and(|of| of.category == "A");
+    let name = of.map_or("text", |of| of.name);
+    let shown = if is_array { "ARRAY" } else { of.map_or("text", |of| of.shown) };
+    // Bits of what has a fixed width, digits of what is exact.
+    let digits = match name {
+        "int2" => Some((16, 2, Some(0))),
+        "int4" => Some((32, 2, Some(0))),
+        "int8" => Some((64, 2, Some(0))),
+        "float4" => Some((24, 2, None)),
+        "float8" => Some((53, 2, None)),
+        "numeric" if column.modifier >= 4 => {
+            Some(((column.modifier - 4) >> 16, 10, Some((column.modifier - 4) & 0xffff)))
+        }
+        _ => None,
+    };
+    let seconds = match name {
+        "date" => Some(0),
+        "time" | "timestamp" | "timestamptz" | "interval" => {
+            Some(if column.modifier < 0 { 6 } else { column.modifier })
+        }
+        _ => None,
+    };
+    shape.row([
+        ("table_catalog", DATABASE.into()),
+        ("table_schema", "public".into()),
+        ("table_name", o.name.as_str().into()),
+        ("column_name", column.name.as_str().into()),
+        ("ordinal_position", at.into()),
+        ("column_default", column.default.clone().into()),
+        ("is_nullable", yes(column.nullable)),
+        ("data_type", shown.into()),
+        ("character_octet_length", (name == "text").then_some(1_073_741_824).into()),
+        ("numeric_precision", digits.map(|(precision, ..)| precision).into()),
+        ("numeric_precision_radix", digits.map(|(_, radix, _)| radix).into()),
+        ("numeric_scale", digits.and_then(|(.., scale)| scale).into()),
+        ("datetime_precision", seconds.into()),
+        ("udt_catalog", DATABASE.into()),
+        ("udt_schema", "pg_catalog".into()),
+        ("udt_name", name.into()),
+        ("dtd_identifier", at.to_string().into()),
+        ("is_self_referencing", "NO".into()),
+        ("is_identity", "NO".into()),
+        ("identity_cycle", "NO".into()),
+        ("is_generated", if column.computed.is_some() { "ALWAYS" } else { "NEVER" }.into()),
+        ("generation_expression", column.computed.clone().into()),
+        ("is_updatable", yes(o.kind == Kind::Table)),
+    ])
+}
+
+fn view(shape: &Shape, o: &Object) -> Row {
+    shape.row([
+        ("table_catalog", DATABASE.into()),
+        ("table_schema", "public".into()),
+        ("table_name", o.name.as_str().into()),
+        ("view_definition", o.definition.clone().into()),
+        ("check_option", "NONE".into()),
+        ("is_updatable", "NO".into()),
+        ("is_insertable_into", "NO".into()),
+        ("is_trigger_updatable", "NO".into()),
+        ("is_trigger_deletable", "NO".into()),
+        ("is_trigger_insertable_into", "NO".into()),
+    ])
+}
+
+fn constraint(shape: &Shape, o: &Object) -> Row {
+    shape.row([
+        ("constraint_catalog", DATABASE.into()),
+        ("constraint_schema", "public".into()),
+        ("constraint_name", o.key_name().into()),
+        ("table_catalog", DATABASE.into()),
+        ("table_schema", "public".into()),
+        ("table_name", o.name.as_str().into()),
+        ("constraint_type", "PRIMARY KEY".into()),
+        ("is_deferrable", "NO".into()),
+        ("initially_deferred", "NO".into()),
+        ("enforced", "YES".into()),
+    ])
+}
+
+fn key_column(shape: &Shape, o: &Object, at: i64, column: &str) -> Row {
+    shape.row([
+        ("constraint_catalog", DATABASE.into()),
+        ("constraint_schema", "public".into()),
+        ("constraint_name", o.key_name().into()),
+        ("table_catalog", DATABASE.into()),
+        ("table_schema", "public".into()),
+        ("table_name", o.name.as_str().into()),
+        ("column_name", column.into()),
+        ("ordinal_position", at.into()),
+    ])
+}
+
+fn used_column(shape: &Shape, o: &Object, column: &str) -> Row {
+    shape.row([
+        ("table_catalog", DATABASE.into()),
+        ("table_schema", "public".into()),
+        ("table_name", o.name.as_str().into()),
+        ("column_name", column.into()),
+        ("constraint_catalog", DATABASE.into()),
+        ("constraint_schema", "public".into()),
+        ("constraint_name", o.key_name().into()),
+    ])
+}
+
+fn grant(shape: &Shape, o: &Object, privilege: &str) -> Row {
+    shape.row([
+        ("grantor", "root".into()),
+        ("grantee", "root".into()),
+        ("table_catalog", DATABASE.into()),
+        ("table_schema", "public".into()),
+        ("table_name", o.name.as_str().into()),
+        ("privilege_type", privilege.into()),
+        ("is_grantable", "YES".into()),
+        ("with_hierarchy", yes(privilege == "SELECT")),
+    ])
+}
