@@ -60,11 +60,11 @@ pub(crate) struct Named {
 }
 
 pub(crate) enum NamedQuery {
-    Plain(Query),
+    Plain(Box<Query>),
     /// The step reads what the last step has found, from the slot, until it finds nothing.
     Recursive {
-        first: Query,
-        step: Query,
+        first: Box<Query>,
+        step: Box<Query>,
         all: bool,
     },
 }

@@ -48,7 +48,7 @@ impl Rows {
 
     /// Rows that are there, in batches.
     pub(crate) fn ready(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
-        Self { schema, ready: batches.into(), job: None }
+        Self { schema, ready: batches.into(), rest: Rest::Nothing }
     }
 
     /// The result of a SELECT.

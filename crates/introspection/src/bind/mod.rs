@@ -119,7 +119,7 @@ impl Binder<'_> {
             let (of, columns) = match recursive {
                 None => {
                     let (query, columns) = self.query(&cte.query)?;
-                    (NamedQuery::Plain(query), renamed(columns, &names))
+                    (NamedQuery::Plain(Box::new(query)), renamed(columns, &names))
                 }
                 Some((left, right, all)) => {
                     let (body, _, columns) = self.body(left, None)?;
@@ -131,7 +131,7 @@ impl Binder<'_> {
                     if found.len() != columns.len() {
                         return Err(different_width());
                     }
-                    (NamedQuery::Recursive { first: plain(body), step: plain(step), all }, columns)
+                    (NamedQuery::Recursive { first: Box::new(plain(body)), step: Box::new(plain(step)), all }, columns)
                 }
             };
             self.known.push(Known { name, columns, slot, changes: false });

@@ -144,7 +144,8 @@ impl Catalogs<'_> {
             }
             "pg_table_is_visible" => (!self.is_of_standard(oid(0))).into(),
             "pg_relation_is_updatable" => {
-                i64::from(self.object(oid(0)).is_some_and(|o| o.letter() == "r") as u8 * 28).into()
+                // INSERT, UPDATE and DELETE, as bits.
+                if self.object(oid(0)).is_some_and(|o| o.letter() == "r") { 28 } else { 0 }.into()
             }
             name if name.ends_with("_is_visible") || name.ends_with("_privilege") => true.into(),
             "pg_relation_is_publishable" => false.into(),
