@@ -2,6 +2,7 @@
 //!
 //! - [`shrink`]: a failing case made small, and written as a file of the suites.
 //! - [`suite`]: sqllogictest files over an embedded session.
+//! - [`wire`]: the same over the wire of Postgres.
 //! - [`tpch`]: tables, rows and queries of TPC-H.
 //! - [`feed`]: the connector `changes`, rows out of SQL text or pushed by a test.
 //! - [`oracle`]: the batch answer of a bound query over given rows, by DataFusion.
@@ -23,3 +24,4 @@ pub mod rows;
 pub mod shrink;
 pub mod suite;
 pub mod tpch;
+pub mod wire;

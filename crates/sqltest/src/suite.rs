@@ -42,6 +42,12 @@ impl Database {
 #[error("{0}")]
 pub struct Failed(String);
 
+impl Failed {
+    pub(crate) fn new(shown: String) -> Self {
+        Self(shown)
+    }
+}
+
 impl DB for Database {
     type Error = Failed;
     type ColumnType = DefaultColumnType;

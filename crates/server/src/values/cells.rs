@@ -56,11 +56,12 @@ impl Cells {
                 Values::Int2(to(DataType::Int16)?.as_primitive().clone())
             }
             DataType::Int32 | DataType::UInt16 => Values::Int4(to(DataType::Int32)?.as_primitive().clone()),
-            DataType::Int64 | DataType::UInt32 => Values::Int8(to(DataType::Int64)?.as_primitive().clone()),
+            DataType::Int64 | DataType::UInt32 | DataType::UInt64 => {
+                Values::Int8(to(DataType::Int64)?.as_primitive().clone())
+            }
             DataType::Float32 => Values::Float4(array.as_primitive().clone()),
             DataType::Float64 => Values::Float8(array.as_primitive().clone()),
             DataType::Decimal128(..) => Values::Numeric(array.as_primitive().clone()),
-            DataType::UInt64 => Values::Numeric(to(DataType::Decimal128(20, 0))?.as_primitive().clone()),
             DataType::Utf8 => Values::Text(array.as_string().clone()),
             DataType::Binary => Values::Bytes(array.as_binary().clone()),
             DataType::Date32 => Values::Date(array.as_primitive().clone()),
