@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// SQLSTATE of something that cannot go because others are made from it.
-const DEPENDENT_OBJECTS: &str = "2BP01";
+pub(crate) const DEPENDENT_OBJECTS: &str = "2BP01";
 /// How long to wait for the next rows before looking again.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -353,7 +353,7 @@ impl Session {
     }
 
     /// What a query of expressions over the columns of a table answers of these rows, in their order.
-    fn answered(&self, query: &Query, table: &str, rows: RecordBatch) -> Result<Listing, ScriptError> {
+    pub(crate) fn answered(&self, query: &Query, table: &str, rows: RecordBatch) -> Result<Listing, ScriptError> {
         let number = self.engine.next_channel();
         let planned = self.planned_returning(query, number)?;
         let feeds = BTreeMap::from([(table.to_owned(), Feed::of([rows]))]);
@@ -496,7 +496,7 @@ impl Session {
     }
 
     /// A name goes, and its rows before it: nothing changes them any more when the log says that it went.
-    fn take_away(&mut self, kind: &'static str, name: &str, if_exists: bool) -> Result<String, SqlError> {
+    pub(crate) fn take_away(&mut self, kind: &'static str, name: &str, if_exists: bool) -> Result<String, SqlError> {
         let database = self.instance.database().clone();
         self.define(|catalog| {
             let done = ddl::drop(catalog, kind, name, if_exists)?;
@@ -568,7 +568,7 @@ struct PlannedView {
     tables: Vec<String>,
 }
 
-fn physical(table: &Table) -> impl Iterator<Item = &Column> {
+pub(crate) fn physical(table: &Table) -> impl Iterator<Item = &Column> {
     table.columns.iter().filter(|c| c.source == ColumnSource::Physical)
 }
 

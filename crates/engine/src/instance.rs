@@ -12,7 +12,7 @@
 //! Every change of a name passes through [`Instance::define`], and every change of a row through one function of the
 //! [`Database`] (`State::publish`), one after the other: there it is put into the log of what outlives the process ([`Durable`]).
 
-use crate::durable::{Definition, Durable};
+use crate::durable::{Definition, Durable, StoredAlteration, stored_settings};
 use crate::jobs::Jobs;
 use crate::kept::Database;
 use crate::lock::lock;
@@ -20,7 +20,7 @@ use crate::reservation::{Canceller, Reservation, Reservations};
 use crate::{Engine, Session, Settings};
 use eddyline_catalog::{Catalog, Object};
 use eddyline_planner::SqlError;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,15 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked whether they have.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// What a change of names does to objects that stay.
+#[derive(Default)]
+pub(crate) struct Moves {
+    /// By the name of an object that was there before, what it was called.
+    pub(crate) names: BTreeMap<String, String>,
+    /// What becomes of the rows of tables that have other columns.
+    pub(crate) altered: Vec<StoredAlteration>,
+}
 
 /// Names, tables and jobs that sessions share. Cheap to clone; all clones are the same instance.
 #[derive(Clone)]
@@ -83,6 +92,21 @@ impl Instance {
         settings: &Settings,
         change: impl FnOnce(&mut Catalog) -> Result<T, SqlError>,
     ) -> Result<T, SqlError> {
+        self.define_moving(settings, &Moves::default(), change, |_| {})
+    }
+
+    /// As [`define`](Self::define), where objects that are there get other names or columns. `publish` does to the rows what was done to the
+    /// names, and is given the number of the record that says so; whoever reads sees both or neither.
+    ///
+    /// # Errors
+    /// As [`define`](Self::define).
+    pub(crate) fn define_moving<T>(
+        &self,
+        settings: &Settings,
+        moves: &Moves,
+        change: impl FnOnce(&mut Catalog) -> Result<T, SqlError>,
+        publish: impl FnOnce(u64),
+    ) -> Result<T, SqlError> {
         let _alone = lock(&self.shared.defining);
         let newest = self.catalog();
         let mut next = Catalog::clone(&newest);
@@ -90,16 +114,25 @@ impl Instance {
             durable.check()?;
         }
         let done = change(&mut next)?;
+        let mut record = 0;
         if let Some(durable) = self.shared.durable.get() {
-            let (gone, come) = self.changed(&newest, &next, settings);
-            durable.define(gone, come)?;
+            let (gone, come) = self.changed(&newest, &next, moves, settings);
+            record = durable.define(gone, come, moves.altered.clone())?;
         }
-        *lock(&self.shared.catalog) = Arc::new(next);
+        let mut catalog = lock(&self.shared.catalog);
+        publish(record);
+        *catalog = Arc::new(next);
         Ok(done)
     }
 
     /// Which names went, and which came or stand for something else. What is temporary is not stored.
-    fn changed(&self, before: &Catalog, after: &Catalog, settings: &Settings) -> (Vec<String>, Vec<Definition>) {
+    fn changed(
+        &self,
+        before: &Catalog,
+        after: &Catalog,
+        moves: &Moves,
+        settings: &Settings,
+    ) -> (Vec<String>, Vec<Definition>) {
         let is_stored = |object: &Object| match object {
             Object::Table(table) => !table.temporary,
             Object::View(view) => !view.temporary,
@@ -115,9 +148,12 @@ impl Instance {
         let gone = before.objects().filter(|(name, object)| is_stored(object) && !is_same(name, object, after));
         let come = after.objects().filter(|(name, object)| is_stored(object) && !is_same(name, object, before));
         let definition = |(name, object): (&str, &Object)| {
-            let stored_as = self.database().stored_as(name).filter(|_| matches!(object, Object::Table(_)));
+            let was = moves.names.get(name).map_or(name, String::as_str);
+            let stored_as = self.database().stored_as(was).filter(|_| matches!(object, Object::Table(_)));
             let (id, is_filling) = stored_as.map_or((None, false), |(id, is_filling)| (Some(id), is_filling));
-            Definition::of(object, id, is_filling, settings)
+            // A view that was there keeps the settings with which it was made.
+            let own = self.durable().filter(|_| moves.names.contains_key(name)).and_then(|d| d.settings_of(was));
+            Definition::of(object, id, is_filling, own.unwrap_or_else(|| stored_settings(settings)))
         };
         (gone.map(|(name, _)| name.to_owned()).collect(), come.map(definition).collect())
     }
@@ -135,7 +171,15 @@ impl Instance {
     /// # Errors
     /// Cancelled while it waits.
     pub(crate) fn write(&self, table: &str, canceller: &Canceller) -> Result<Reservation, SqlError> {
-        self.shared.writers.take(BTreeSet::from([table.to_owned()]), canceller)
+        self.write_all(BTreeSet::from([table.to_owned()]), canceller)
+    }
+
+    /// Has the rows of several tables to itself.
+    ///
+    /// # Errors
+    /// Cancelled while it waits.
+    pub(crate) fn write_all(&self, tables: BTreeSet<String>, canceller: &Canceller) -> Result<Reservation, SqlError> {
+        self.shared.writers.take(tables, canceller)
     }
 
     /// The rows of tables and views that the engine keeps.

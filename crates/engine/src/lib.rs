@@ -9,6 +9,7 @@
 //!
 //! Not here: sockets, terminals, files of settings. Start at [`Session::run_script`].
 
+mod alter;
 mod background;
 mod beginning;
 mod changes;

@@ -3,11 +3,11 @@
 use crate::durable::{self, DataSettings, Definition, StoredJob};
 use crate::error::state::CORRUPTED;
 use crate::{Engine, Instance, ScriptError, Session};
-use eddyline_catalog::{MaterializedView, Object, Table, View};
+use eddyline_catalog::{Catalog, MaterializedView, Object, Table, View};
 use eddyline_planner::statement::{Query, StatementKind};
 use eddyline_planner::{Dialect, SqlError, names_read, parse, parse_in};
 use eddyline_runtime::{JobLog, LogLevel, LogSubject};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Engine {
@@ -27,7 +27,6 @@ impl Engine {
             tables.insert(name, found.table);
         }
         let mut definitions: Vec<(u64, Definition)> = found.known.names.into_values().collect();
-        // A view reads only what was there before it; views that are not kept are bound when they are read.
         definitions.sort_by_key(|(number, _)| *number);
         let mut objects = Vec::new();
         for (_, definition) in &definitions {
@@ -46,7 +45,7 @@ impl Engine {
             objects.into_iter().for_each(|object| catalog.put(object));
             Ok(())
         })?;
-        for (_, definition) in &definitions {
+        for definition in by_dependence(&definitions, &session.catalog)? {
             if let Definition::MaterializedView { name, sql, answer, settings } = definition
                 && let Err(error) = compute(&instance, sql, settings)
             {
@@ -80,6 +79,35 @@ impl Instance {
             self.jobs().keep_failed(stored, error, log, now);
         }
     }
+}
+
+/// Materialized views, those first that others read. (Views that are not kept are bound when they are read.)
+fn by_dependence<'d>(definitions: &'d [(u64, Definition)], catalog: &Catalog) -> Result<Vec<&'d Definition>, SqlError> {
+    let mut all = Catalog::clone(catalog);
+    let mut waiting: Vec<(&Definition, View)> = Vec::new();
+    for (_, definition) in definitions {
+        if let Definition::MaterializedView { sql, settings, .. } = definition {
+            let view = stored_view(sql, stored_dialect(settings)?)?.0;
+            all.put(Object::View(Arc::new(view.clone())));
+            waiting.push((definition, view));
+        }
+    }
+    let mut ordered = Vec::with_capacity(waiting.len());
+    while !waiting.is_empty() {
+        let names: BTreeSet<String> = waiting.iter().map(|(_, view)| view.name.clone()).collect();
+        let is_ready = |(_, view): &(&Definition, View)| names_read(view, &all).is_disjoint(&names);
+        let (ready, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_ready);
+        if ready.is_empty() {
+            return Err(SqlError::new(CORRUPTED, "materialized views that are stored read each other"));
+        }
+        ordered.extend(ready.into_iter().map(|(definition, _)| definition));
+        waiting = rest;
+    }
+    Ok(ordered)
+}
+
+fn stored_dialect(settings: &BTreeMap<String, String>) -> Result<Dialect, SqlError> {
+    settings.get("sql.dialect").map_or(Ok(Dialect::Flink), |name| known_dialect(name))
 }
 
 /// Makes a materialized view as it was made.
@@ -128,7 +156,7 @@ impl Session {
         settings: &BTreeMap<String, String>,
         error: SqlError,
     ) -> Result<(), SqlError> {
-        let dialect = settings.get("sql.dialect").map_or(Ok(Dialect::Flink), |name| known_dialect(name))?;
+        let dialect = stored_dialect(settings)?;
         let (view, _) = stored_view(sql, dialect)?;
         let table = Arc::new(self.stored_table(answer, dialect.name())?);
         self.instance.database().add_failed(&view.name, table.schema(), error)?;

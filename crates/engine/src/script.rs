@@ -136,6 +136,7 @@ impl Session {
             | StatementKind::StatementSet(_)
             | StatementKind::CreateMaterializedView { .. }
             | StatementKind::Drop { .. }
+            | StatementKind::Alter(_)
             | StatementKind::Update(_)
             | StatementKind::Delete(_)
             | StatementKind::Flush => true,

@@ -181,6 +181,8 @@ impl Session {
             StatementKind::Drop { kind, name, if_exists, cascade } => {
                 Ok(Outcome::Done(self.drop_object(kind, name, *if_exists, *cascade)?))
             }
+            StatementKind::Alter(alter) => self.alter(alter).map_err(Into::into),
+            StatementKind::Comment(comment) => self.comment(comment).map_err(Into::into),
             StatementKind::Update(update) => self.update(update),
             StatementKind::Delete(delete) => self.delete(delete),
             StatementKind::Flush => Ok(Outcome::Done("every view contains what statements have changed".into())),
@@ -252,7 +254,7 @@ impl Session {
     }
 
     /// A planner of one statement.
-    fn planner<'p>(&self, catalog: &'p Catalog, options: &'p PlannerOptions) -> Planner<'p> {
+    pub(crate) fn planner<'p>(&self, catalog: &'p Catalog, options: &'p PlannerOptions) -> Planner<'p> {
         self.planner_with(catalog, options, &self.new_states())
     }
 

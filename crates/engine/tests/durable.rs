@@ -116,6 +116,41 @@ fn names_rows_and_views_are_there_again() {
     assert_eq!(run(&mut instance.session(), "SELECT * FROM total").unwrap_err().sqlstate, SqlError::UNDEFINED_TABLE);
 }
 
+/// What ALTER has made of names, columns and rows is there again, whether the log says so or a snapshot.
+#[test]
+fn what_was_altered_is_there_again() {
+    for log_bytes in [1, 64 << 20] {
+        let bench = Bench::new();
+        let life = |sql: &str| {
+            let instance = bench.engine.open(DataSettings { log_bytes, ..bench.settings() }).unwrap();
+            let mut session = instance.session();
+            run(&mut session, sql).unwrap_or_else(|e| panic!("{}", e.message));
+            let queries = ["SELECT * FROM u", "SELECT * FROM total", "SELECT * FROM next"];
+            let found = queries.map(|sql| run(&mut session, sql).unwrap());
+            instance.close().unwrap();
+            found
+        };
+        let altered = life(
+            "CREATE TABLE t (k INT PRIMARY KEY, a INT, b STRING); INSERT INTO t VALUES (1, 10, 'x'), (2, 20, 'y');
+             CREATE VIEW v AS SELECT k, a FROM t; CREATE MATERIALIZED VIEW sums AS SELECT SUM(a) AS a FROM v;
+             CREATE MATERIALIZED VIEW next AS SELECT a + 1 AS a FROM sums;
+             ALTER TABLE t ADD c STRING NOT NULL DEFAULT 'c'; INSERT INTO t VALUES (3, 30, 'z', 'd');
+             ALTER TABLE t DROP COLUMN b; UPDATE t SET a = 11 WHERE k = 1; ALTER TABLE t RENAME TO u;
+             DELETE FROM u WHERE k = 2; ALTER MATERIALIZED VIEW sums RENAME TO total",
+        );
+        assert_eq!(altered, [&["1|11|c", "3|30|d"][..], &["41"], &["42"]]);
+        assert_eq!(life(""), altered);
+        let swapped = life("CREATE TABLE w (k INT PRIMARY KEY); INSERT INTO w VALUES (9); ALTER TABLE u SWAP WITH w");
+        assert_eq!(swapped, [&["9"][..], &["41"], &["42"]]);
+        let changed = life(
+            "INSERT INTO w VALUES (4, 1, 'e'); INSERT INTO u VALUES (8); ALTER TABLE w RENAME c TO text, ADD more INT",
+        );
+        assert_eq!(changed, [&["8", "9"][..], &["42"], &["43"]]);
+        assert_eq!(life(""), changed);
+        assert_eq!(life("ALTER TABLE u SWAP WITH w")[0], ["1|11|c|", "3|30|d|", "4|1|e|"]);
+    }
+}
+
 #[test]
 fn a_materialized_view_has_the_settings_it_was_made_with() {
     let bench = Bench::new();

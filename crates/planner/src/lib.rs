@@ -23,6 +23,7 @@ mod parameters;
 pub mod parse;
 mod planner;
 mod reads;
+mod rename;
 pub mod statement;
 mod to_stream;
 
@@ -42,3 +43,4 @@ pub use planner::{
     TableGives, TableTakes, Target,
 };
 pub use reads::names_read;
+pub use rename::renamed;

@@ -1,12 +1,10 @@
 //! Which names of a catalog a view reads.
 
-use crate::bind::TABLE_ARGUMENT;
 use crate::deep::with_room;
 use crate::parse::parse_query;
+use crate::rename::table_argument;
 use eddyline_catalog::{Catalog, Object, View};
-use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, ObjectNamePart, Visit, Visitor,
-};
+use sqlparser::ast::{Expr, ObjectName, ObjectNamePart, Visit, Visitor};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
@@ -43,19 +41,9 @@ impl Visitor for Names {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         if let Expr::Function(function) = expr {
-            self.0.extend(table_argument(function));
+            self.0.extend(table_argument(function).map(|ident| ident.value.clone()));
         }
         ControlFlow::Continue(())
-    }
-}
-
-/// The table of `__table(t)`, which stands for `TABLE t`.
-fn table_argument(function: &Function) -> Option<String> {
-    let FunctionArguments::List(list) = &function.args else { return None };
-    let marks = function.name.0.last().and_then(ObjectNamePart::as_ident).is_some_and(|i| i.value == TABLE_ARGUMENT);
-    match list.args.first()? {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(name))) if marks => Some(name.value.clone()),
-        _ => None,
     }
 }
 

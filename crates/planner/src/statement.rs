@@ -73,6 +73,10 @@ pub enum StatementKind {
         /// `CASCADE`: what is made from it goes too.
         cascade: bool,
     },
+    /// `ALTER {TABLE|[MATERIALIZED] VIEW} name …`.
+    Alter(Alter),
+    /// `COMMENT ON …`.
+    Comment(Comment),
     /// `UPDATE table SET …`.
     Update(Update),
     /// `DELETE FROM table …`, `TRUNCATE table`.
@@ -406,6 +410,90 @@ pub enum LikePart {
     Partitions,
     /// Watermarks.
     Watermarks,
+}
+
+/// `ALTER {TABLE|[MATERIALIZED] VIEW} [IF EXISTS] name …`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alter {
+    /// `table`, `view` or `materialized view`.
+    pub kind: &'static str,
+    /// The name.
+    pub name: String,
+    /// Where it stands.
+    pub position: TextPosition,
+    /// `IF EXISTS`.
+    pub if_exists: bool,
+    /// What is to change.
+    pub change: NameChange,
+}
+
+/// `COMMENT ON {TABLE|[MATERIALIZED] VIEW|COLUMN} name IS {'text'|NULL}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comment {
+    /// `table`, `view` or `materialized view`.
+    pub kind: &'static str,
+    /// The name.
+    pub name: String,
+    /// Where it stands.
+    pub position: TextPosition,
+    /// The column of the table.
+    pub column: Option<String>,
+    /// The comment; `None`: it has none any more.
+    pub comment: Option<String>,
+}
+
+/// What ALTER changes of what a name stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NameChange {
+    /// `RENAME TO name`.
+    To(String),
+    /// `SWAP WITH name`: each has the other's name then.
+    Swap(String),
+    /// The columns of a table, one change after the other.
+    Columns(Vec<ColumnChange>),
+}
+
+/// What ALTER TABLE changes of a column.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ColumnChange {
+    /// `ADD [COLUMN] [IF NOT EXISTS] name type …`. A computed column has type `Null` until bound.
+    Add {
+        /// The column.
+        column: Column,
+        /// Where it stands.
+        position: TextPosition,
+        /// `IF NOT EXISTS`.
+        if_not_exists: bool,
+    },
+    /// `DROP [COLUMN] [IF EXISTS] name [CASCADE]`.
+    Drop {
+        /// The column.
+        column: String,
+        /// Where its name stands.
+        position: TextPosition,
+        /// `IF EXISTS`.
+        if_exists: bool,
+        /// `CASCADE`: views that read it go too.
+        cascade: bool,
+    },
+    /// `RENAME [COLUMN] name TO name`.
+    Rename {
+        /// The column.
+        column: String,
+        /// Where its name stands.
+        position: TextPosition,
+        /// Its new name.
+        to: String,
+    },
+    /// `ALTER [COLUMN] name {SET DEFAULT expression | DROP DEFAULT}`.
+    Default {
+        /// The column.
+        column: String,
+        /// Where its name stands.
+        position: TextPosition,
+        /// The expression; `None`: it has none any more.
+        default: Option<String>,
+    },
 }
 
 /// What EXPLAIN shows.

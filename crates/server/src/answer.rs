@@ -136,6 +136,12 @@ fn verb(statement: &Statement) -> &'static str {
         StatementKind::CreateTable { .. } => "CREATE TABLE",
         StatementKind::CreateView { .. } => "CREATE VIEW",
         StatementKind::CreateMaterializedView { .. } => "CREATE MATERIALIZED VIEW",
+        StatementKind::Comment(_) => "COMMENT",
+        StatementKind::Alter(alter) => match alter.kind {
+            "table" => "ALTER TABLE",
+            "view" => "ALTER VIEW",
+            _ => "ALTER MATERIALIZED VIEW",
+        },
         StatementKind::Drop { kind: "table", .. } => "DROP TABLE",
         StatementKind::Drop { kind: "view", .. } => "DROP VIEW",
         StatementKind::Drop { .. } => "DROP MATERIALIZED VIEW",

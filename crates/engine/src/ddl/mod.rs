@@ -45,6 +45,14 @@ impl Definer<'_> {
         if let Some(query) = query {
             self.add_columns_of(query, &mut table)?;
         }
+        self.checked(table)
+    }
+
+    /// A table whose columns are known, bound and checked.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn checked(&self, table: Table) -> Result<Table, SqlError> {
         let table = self.planner.bind_table(table)?;
         if table.is_kept() {
             check_kept(&table)?;

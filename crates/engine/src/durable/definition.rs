@@ -89,20 +89,17 @@ pub(crate) enum Definition {
 }
 
 impl Definition {
-    /// Of an object that is not temporary; `id` is that of its rows.
-    pub(crate) fn of(object: &Object, id: Option<u64>, is_filling: bool, settings: &Settings) -> Self {
+    /// Of an object that is not temporary; `id` is that of its rows, `settings` those with which a view was made.
+    pub(crate) fn of(object: &Object, id: Option<u64>, is_filling: bool, settings: BTreeMap<String, String>) -> Self {
         let name = object.name().to_owned();
         match object {
             Object::Table(table) => {
                 Self::Table { name, sql: table.to_sql(), id, is_filling, dialect: table.dialect.name().to_owned() }
             }
             Object::View(view) => Self::View { name, sql: view.to_sql(), dialect: view.dialect.name().to_owned() },
-            Object::MaterializedView(view) => Self::MaterializedView {
-                name,
-                sql: view.to_sql(),
-                answer: view.table.to_sql(),
-                settings: stored_settings(settings),
-            },
+            Object::MaterializedView(view) => {
+                Self::MaterializedView { name, sql: view.to_sql(), answer: view.table.to_sql(), settings }
+            }
         }
     }
 

@@ -21,6 +21,7 @@
 //!
 //! Not here: what names and rows mean; how a journal survives ([`eddyline_journal`]). Start at [`Durable`].
 
+mod alteration;
 mod definition;
 mod files;
 mod lock;
@@ -32,6 +33,7 @@ mod tests;
 
 use crate::error::state::{CORRUPTED, IO};
 use crate::lock::lock;
+pub(crate) use alteration::StoredAlteration;
 pub(crate) use definition::{Definition, Rest, StoredJob, stored_settings};
 use eddyline_journal::{Journal, JournalError};
 use eddyline_planner::SqlError;
@@ -44,7 +46,7 @@ pub(crate) use snapshot::keep;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 /// Where what is to outlive the process is kept, and how.
 #[derive(Debug, Clone)]
@@ -81,18 +83,39 @@ pub(crate) struct Durable {
     journal: Journal,
     known: Mutex<Known>,
     keeping: Keeping,
+    /// Who has it is making a snapshot, or giving tables other names or columns: neither is to see the other half done.
+    altering: Mutex<()>,
     _lock: DirectoryLock,
 }
 
 impl Durable {
-    /// Stores what has become of names, and waits until that is durable.
+    /// No snapshot is made as long as this lives.
+    pub(crate) fn between_snapshots(&self) -> MutexGuard<'_, ()> {
+        lock(&self.altering)
+    }
+
+    /// The settings with which a materialized view was made.
+    pub(crate) fn settings_of(&self, view: &str) -> Option<BTreeMap<String, String>> {
+        match lock(&self.known).names.get(view) {
+            Some((_, Definition::MaterializedView { settings, .. })) => Some(settings.clone()),
+            _ => None,
+        }
+    }
+
+    /// Stores what has become of names, and of the rows of tables that come with other columns, and waits until that is durable.
+    /// Returns the number of the record; 0 for none.
     ///
     /// # Errors
     /// It cannot be stored.
-    pub(crate) fn define(&self, gone: Vec<String>, come: Vec<Definition>) -> Result<(), SqlError> {
+    pub(crate) fn define(
+        &self,
+        gone: Vec<String>,
+        come: Vec<Definition>,
+        altered: Vec<StoredAlteration>,
+    ) -> Result<u64, SqlError> {
         match gone.is_empty() && come.is_empty() {
-            true => Ok(()),
-            false => self.store(Names { gone, come, ..Names::default() }),
+            true => Ok(0),
+            false => self.store(Names { gone, come, altered, ..Names::default() }),
         }
     }
 
@@ -110,7 +133,7 @@ impl Durable {
         Ok(())
     }
 
-    fn store(&self, names: Names) -> Result<(), SqlError> {
+    fn store(&self, names: Names) -> Result<u64, SqlError> {
         let record = record::names(&names)?;
         let number = {
             let mut known = lock(&self.known);
@@ -119,7 +142,8 @@ impl Durable {
             number
         };
         self.grown(record.len());
-        self.wait(number)
+        self.wait(number)?;
+        Ok(number)
     }
 
     /// Are jobs stored?

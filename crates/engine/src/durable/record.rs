@@ -7,7 +7,7 @@
 //! ```
 //! The columns of changes are those of the table, which its definition tells: they are not repeated in every record.
 
-use super::{Definition, StoredJob};
+use super::{Definition, StoredAlteration, StoredJob};
 use crate::error::state::CORRUPTED;
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
@@ -35,6 +35,9 @@ pub(super) struct Names {
     pub(super) gone: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) come: Vec<Definition>,
+    /// What becomes of the rows of tables that come with other columns than they had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) altered: Vec<StoredAlteration>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) jobs_gone: Vec<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -4,8 +4,8 @@ use super::files::{Manifest, TableFile, read_manifest, read_rows, sweep, tables_
 use super::lock::DirectoryLock;
 use super::record::{self, Changes, Names, Record, corrupt};
 use super::snapshot::Keeping;
-use super::{DataSettings, Definition, Durable, Known, from_journal, io_error, jobs_directory};
-use crate::kept::{Contents, InLog};
+use super::{DataSettings, Definition, Durable, Known, StoredAlteration, from_journal, io_error, jobs_directory};
+use crate::kept::{Alteration, Contents, InLog};
 use eddyline_catalog::Table;
 use eddyline_changes::ChangeBatch;
 use eddyline_journal::{Journal, JournalError, JournalSettings, Opened};
@@ -76,7 +76,14 @@ pub(crate) fn open(
     let Reading { mut known, mut tables, next_id, .. } = reading;
     sweep_jobs(&directory, &known);
     let keeping = Keeping::new(manifest.tables, log_bytes, settings.log_bytes);
-    let durable = Durable { settings, journal, known: Mutex::new(known.clone()), keeping, _lock: lock };
+    let durable = Durable {
+        settings,
+        journal,
+        known: Mutex::new(known.clone()),
+        keeping,
+        altering: Mutex::default(),
+        _lock: lock,
+    };
     let half: Vec<String> =
         tables.values().filter(|table| table.is_filling).map(|table| table.table.name.clone()).collect();
     for name in &half {
@@ -84,7 +91,7 @@ pub(crate) fn open(
         known.names.remove(name);
     }
     tables.retain(|_, table| !table.is_filling);
-    durable.define(half, Vec::new())?;
+    durable.define(half, Vec::new(), Vec::new())?;
     if let Some(table) = tables.values().find(|table| table.is_going) {
         return Err(corrupt(format!("{}: there are no rows of table {}", directory.display(), table.table.name)));
     }
@@ -175,13 +182,26 @@ impl<'a> Reading<'a> {
 
     fn names(&mut self, number: u64, names: Names) -> Result<(), SqlError> {
         let replaced = names.come.iter().map(Definition::name).chain(names.gone.iter().map(String::as_str));
+        // A table that comes under the number that it had has another name, or other columns, and keeps its rows.
+        let mut altered = BTreeMap::new();
         for name in replaced {
-            if let Some((_, Definition::Table { id: Some(id), .. })) = self.known.names.get(name) {
-                self.tables.remove(id);
+            if let Some((_, Definition::Table { id: Some(id), .. })) = self.known.names.get(name)
+                && let Some(table) = self.tables.remove(id)
+            {
+                altered.insert(*id, table);
             }
         }
         for definition in &names.come {
-            self.add(definition, number)?;
+            match definition {
+                Definition::Table { sql, id: Some(id), dialect, .. } if altered.contains_key(id) => {
+                    let alteration = names.altered.iter().find(|altered| altered.id == *id);
+                    let alteration = alteration.map(StoredAlteration::read).transpose()?;
+                    let table = (self.define)(sql, dialect)?;
+                    let found = altered.remove(id).map(|found| found.altered(table, alteration.as_ref(), number));
+                    self.tables.extend(found.transpose()?.map(|found| (*id, found)));
+                }
+                other => self.add(other, number)?,
+            }
         }
         self.known.apply(number, names);
         Ok(())
@@ -216,6 +236,17 @@ impl<'a> Reading<'a> {
 }
 
 impl FoundTable {
+    /// The same rows under another definition, from this record of the log on.
+    fn altered(self, table: Table, alteration: Option<&Alteration>, number: u64) -> Result<Self, SqlError> {
+        let mut contents = self.contents;
+        // Of a table that went before its rows could be written, the log says that it went.
+        if let Some(alteration) = alteration.filter(|_| !self.is_going) {
+            contents = contents.altered(&table, alteration)?;
+            contents.set_log(InLog { is_filling: self.is_filling, last: number });
+        }
+        Ok(Self { table, contents, ..self })
+    }
+
     fn load(&mut self, directory: &Path, file: &TableFile) -> Result<(), SqlError> {
         let contents = &mut self.contents;
         read_rows(directory, file, |rows| contents.apply(&ChangeBatch::inserts(contents.own(&rows)?)))?;

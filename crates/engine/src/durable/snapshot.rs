@@ -108,6 +108,7 @@ fn keep_on(shared: &Shared, durable: &Weak<Durable>, database: &Weak<Database>) 
 /// # Errors
 /// A file cannot be written. Then the snapshot before and the log hold all that there is.
 pub(super) fn snapshot(durable: &Durable, database: &Database, step: &mut dyn FnMut()) -> Result<(), SqlError> {
+    let _whole = durable.between_snapshots();
     let directory = durable.settings.directory.as_path();
     let (before, log_bytes) = {
         let state = lock(&durable.keeping.shared.state);

@@ -123,6 +123,12 @@ impl Feed {
         reader.into_iter().for_each(Waker::wake);
     }
 
+    /// What waits for the job first.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> Option<ChangeBatch> {
+        lock(&self.state).waiting.front().cloned()
+    }
+
     /// Waits for a while until the job has taken all that was pushed; false when it has not.
     pub(crate) fn wait(&self, time: Duration) -> bool {
         let waited = self.changed.wait_timeout_while(lock(&self.state), time, |state| !state.is_taken);

@@ -1,5 +1,6 @@
 //! The rows of a table that the engine keeps.
 
+use super::Alteration;
 use super::ordered::{Missing, OrderedRows};
 use crate::ddl;
 use crate::error::of_arrow;
@@ -95,6 +96,21 @@ impl Contents {
     /// All rows as they are now, whatever becomes of them.
     pub(crate) fn rows(&self) -> OrderedRows {
         self.rows.clone()
+    }
+
+    /// These rows as those of the table as it is to be.
+    ///
+    /// # Errors
+    /// A NULL in a column that has none; a column whose values cannot be compared.
+    pub(crate) fn altered(&self, table: &Table, alteration: &Alteration) -> Result<Self, SqlError> {
+        let mut altered = Self::of_table(self.id, table)?;
+        altered.log = self.log;
+        let schema = altered.schema().clone();
+        for rows in self.rows.batches() {
+            let rows = alteration.rows(&rows.map_err(unexpected)?, &schema)?;
+            altered.apply(&ChangeBatch::inserts(rows))?;
+        }
+        Ok(altered)
     }
 
     /// What inserting `rows`, in their order, would change. A row under a key that is there takes the place of the one before,

@@ -19,6 +19,7 @@
 //!
 //! Not here: what a statement means ([`crate::Session`]).
 
+mod alteration;
 mod connector;
 mod contents;
 mod ordered;
@@ -26,6 +27,8 @@ mod ordered;
 use crate::durable::{Durable, changes_record};
 use crate::job::{JobEvent, RunningJob};
 use crate::lock::lock;
+use alteration::Fed;
+pub(crate) use alteration::{Alteration, Origin};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -97,7 +100,7 @@ struct View {
     /// Counts views as they are made.
     number: u64,
     /// What is to be fed to its job: by table. Empty for a view that runs by itself.
-    feeds: BTreeMap<String, Arc<Feed>>,
+    feeds: BTreeMap<String, Fed>,
     /// It was fed what it has not been asked for yet.
     is_fed: bool,
     /// `None`: its input was at its end.
@@ -257,6 +260,46 @@ impl Database {
             Ok(())
         });
         lock(&self.parts).remove(name);
+    }
+
+    /// Calls tables and views by other names: by the old name the new one. What is not kept has no rows to be called anything.
+    pub(crate) fn rename(&self, names: &BTreeMap<String, String>) {
+        let is_kept = |name: &&str| lock(&self.parts).contains_key(*name);
+        let olds: Vec<&str> = names.keys().map(String::as_str).filter(is_kept).collect();
+        // Whoever renames has the names to himself: none of them goes meanwhile.
+        let _ = self.with(&olds, |states| -> Result<(), SqlError> {
+            states.iter_mut().for_each(|state| state.rename(names));
+            let mut parts = lock(&self.parts);
+            let moved: Vec<_> =
+                olds.iter().filter_map(|old| Some((names[*old].clone(), parts.remove(*old)?))).collect();
+            parts.extend(moved);
+            Ok(())
+        });
+    }
+
+    /// The rows of a table as they are to be when its columns change, and whether there are any. Nobody changes them meanwhile.
+    ///
+    /// # Errors
+    /// A NULL in a column that has none.
+    pub(crate) fn altered(&self, table: &Table, alteration: &Alteration) -> Result<Contents, SqlError> {
+        let name = table.name.as_str();
+        self.with(&[name], |states| {
+            let contents = part_of(states, name)?.contents.get_mut(name).ok_or_else(|| replaced(name))?;
+            contents.altered(table, alteration)
+        })
+    }
+
+    /// Puts these rows in the place of those of a table; that it changes is this record of the log, 0 for none.
+    pub(crate) fn alter(&self, name: &str, mut altered: Contents, alteration: &Alteration, record: u64) {
+        let _ = self.with(&[name], |states| -> Result<(), SqlError> {
+            let state = part_of(states, name)?;
+            if let Some(log) = altered.log() {
+                altered.set_log(InLog { last: log.last.max(record), ..log });
+                state.last_record = state.last_record.max(record);
+            }
+            state.alter(name, altered, alteration);
+            Ok(())
+        });
     }
 
     /// The table of this definition, to be changed: what is changed later is this one, or nothing.
@@ -433,6 +476,7 @@ impl State {
         let key = job.key().unwrap_or_default();
         self.contents.insert(name.to_owned(), Contents::of_view(number, schema, key)?);
         let (by_itself, is_bounded) = (feeds.is_empty(), job.facts().bounded);
+        let feeds = feeds.into_iter().map(|(table, feed)| (table, Fed::new(feed))).collect();
         self.views.push(View { name: name.to_owned(), number, feeds, is_fed: true, job: Some(job), failed: None });
         let at = self.views.len() - 1;
         let begun = match by_itself {
@@ -468,7 +512,7 @@ impl State {
             contents.apply(changes)?;
             for view in &mut self.views {
                 if let Some(feed) = view.feeds.get(name) {
-                    feed.push(changes.clone());
+                    feed.push(changes)?;
                     view.is_fed = true;
                 }
             }
@@ -547,7 +591,7 @@ impl State {
         let view = &mut self.views[at];
         view.is_fed = false;
         let Some(job) = &view.job else { return Ok(Vec::new()) };
-        let is_taken = || view.feeds.values().all(|feed| feed.wait(PATIENCE));
+        let is_taken = || view.feeds.values().all(|fed| fed.feed().wait(PATIENCE));
         while !job.is_over() && !is_taken() {}
         job.cut()?;
         view.take(Duration::ZERO)
@@ -565,6 +609,24 @@ impl State {
     fn forget(&mut self, name: &str) {
         self.contents.remove(name);
         self.views.retain(|view| view.name != name);
+    }
+
+    /// Calls tables and views by other names: by the old name the new one.
+    fn rename(&mut self, names: &BTreeMap<String, String>) {
+        let new = |old: String| names.get(&old).cloned().unwrap_or(old);
+        self.contents = std::mem::take(&mut self.contents).into_iter().map(|(name, of)| (new(name), of)).collect();
+        for view in &mut self.views {
+            view.name = new(std::mem::take(&mut view.name));
+            view.feeds = std::mem::take(&mut view.feeds).into_iter().map(|(table, fed)| (new(table), fed)).collect();
+        }
+    }
+
+    /// Puts other rows, of other columns, in the place of those of a table. The views that read it know the columns as they were.
+    fn alter(&mut self, name: &str, altered: Contents, alteration: &Alteration) {
+        let Some(before) = self.contents.insert(name.to_owned(), altered) else { return };
+        for fed in self.views.iter_mut().filter_map(|view| view.feeds.get_mut(name)) {
+            fed.alter(alteration, before.schema());
+        }
     }
 }
 

@@ -73,6 +73,22 @@ impl Elements {
         Ok((self.columns, key, self.watermark.map(|(w, _)| w)))
     }
 
+    /// The column that ALTER TABLE adds.
+    ///
+    /// # Errors
+    /// A syntax error, what is not supported, a key or a watermark.
+    pub(super) fn added(cursor: &mut Cursor<'_>) -> Result<Column, SqlError> {
+        let (position, mut elements) = (cursor.position(), Self::default());
+        elements.element(cursor)?;
+        match elements {
+            Self { mut columns, primary_key: None, watermark: None, .. } if columns.len() == 1 => Ok(columns.remove(0)),
+            _ => {
+                let hint = "CREATE TABLE another one with it, INSERT INTO it what this one holds, and ALTER TABLE … SWAP WITH it";
+                Err(refuse::unsupported("a key or a watermark for a table that is there", hint).at(position))
+            }
+        }
+    }
+
     fn unknown(&self, what: &str, name: &str) -> SqlError {
         let error =
             SqlError::new(SqlError::UNDEFINED_COLUMN, format!("{what} names column {name}, which does not exist"));

@@ -189,6 +189,21 @@ impl<'a> Cursor<'a> {
         normalise::simple_name(&parts).map(|n| n.value.clone()).map_err(|e| e.at(position))
     }
 
+    /// Name of a column with that of its table before it.
+    pub(super) fn column_name(&mut self) -> Result<(String, String), SqlError> {
+        let position = self.position();
+        let mut parts = vec![self.identifier("the name of a table")?];
+        while self.symbol(&Token::Period) {
+            parts.push(self.identifier("a name")?);
+        }
+        let column = parts.pop().map(|column| column.value).unwrap_or_default();
+        if parts.is_empty() {
+            return Err(self.expected(&format!("`.` and a column of {column}")));
+        }
+        let table = normalise::simple_name(&parts).map_err(|e| e.at(position))?;
+        Ok((table.value.clone(), column))
+    }
+
     /// A query, in one form.
     pub(super) fn query(&mut self) -> Result<Box<Query>, SqlError> {
         let parsed = self.parser.parse_query();

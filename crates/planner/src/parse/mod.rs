@@ -24,6 +24,7 @@
 //!
 //! Not here: what names stand for.
 
+mod alter;
 mod clocks;
 mod columns;
 mod cursor;
@@ -65,6 +66,7 @@ use cursor::Cursor;
 use eddyline_catalog::Dialect;
 use script::Text;
 use sqlparser::ast::Query;
+use sqlparser::tokenizer::Span;
 
 /// Parses a script of Flink's dialect: statements separated by semicolons, comments anywhere.
 ///
@@ -108,6 +110,22 @@ pub fn parse_in(sql: &str, dialect: Dialect) -> Result<Vec<Statement>, SqlError>
 /// A syntax error, or what is not supported, with its position in `sql`.
 pub fn parse_query(sql: &str, dialect: Dialect) -> Result<Box<Query>, SqlError> {
     whole(sql, dialect, |c| c.query())
+}
+
+/// A text with others in some places, which are in its order.
+///
+/// # Errors
+/// None for a text that was parsed.
+pub(crate) fn replaced(sql: &str, dialect: Dialect, places: &[(Span, String)]) -> Result<String, SqlError> {
+    let text = Text::read(sql, dialect)?;
+    let (mut out, mut from) = (String::with_capacity(sql.len()), 0);
+    for (span, new) in places {
+        out.push_str(sql.get(from..text.byte(span.start)).unwrap_or_default());
+        out.push_str(new);
+        from = text.byte(span.end);
+    }
+    out.push_str(sql.get(from..).unwrap_or_default());
+    Ok(out)
 }
 
 fn whole<T>(

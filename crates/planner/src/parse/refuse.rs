@@ -6,7 +6,7 @@ use crate::SqlError;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// How statements begin that other engines have: words, hint.
-const STATEMENTS: [(&[&str], &str); 38] = [
+const STATEMENTS: [(&[&str], &str); 37] = [
     (&["CREATE", "CATALOG"], "tables and views live in one place; leave the statement out"),
     (&["CREATE", "DATABASE"], "tables and views live in one place; leave the statement out"),
     (&["CREATE", "SCHEMA"], "tables and views live in one place; leave the statement out"),
@@ -24,7 +24,6 @@ const STATEMENTS: [(&[&str], &str); 38] = [
     (&["DROP", "DATABASE"], "DROP TABLE and DROP VIEW are there"),
     (&["DROP", "FUNCTION"], "DROP TABLE and DROP VIEW are there"),
     (&["DROP", "TEMPORARY", "FUNCTION"], "DROP TABLE and DROP VIEW are there"),
-    (&["ALTER"], "DROP it and CREATE it anew"),
     (&["CREATE", "OR", "REPLACE", "MATERIALIZED"], "DROP MATERIALIZED VIEW it and create it anew"),
     (&["MERGE"], "INSERT INTO a table with a PRIMARY KEY updates rows of the same key"),
     (&["UPSERT"], "INSERT INTO a table with a PRIMARY KEY updates rows of the same key"),
@@ -48,10 +47,7 @@ const STATEMENTS: [(&[&str], &str); 38] = [
 ];
 
 /// Words that begin statements that are supported.
-const BEGINNINGS: [&str; 22] = [
-    "SELECT", "WITH", "VALUES", "CREATE", "DROP", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "FLUSH", "EXECUTE",
-    "BEGIN", "EXPLAIN", "SHOW", "DESCRIBE", "DESC", "SET", "RESET", "STOP", "SUBMIT", "RESUME", "TABLE",
-];
+const BEGINNINGS: [&str; 24] = ["SELECT", "WITH", "VALUES", "CREATE", "ALTER", "COMMENT", "DROP", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "FLUSH", "EXECUTE", "BEGIN", "EXPLAIN", "SHOW", "DESCRIBE", "DESC", "SET", "RESET", "STOP", "RESUME", "SUBMIT", "TABLE"];
 
 /// `<what> is not supported`.
 pub(super) fn unsupported(what: &str, hint: &str) -> SqlError {
@@ -69,7 +65,7 @@ pub(super) fn statement(cursor: &Cursor<'_>) -> SqlError {
     match super::syntax_error::nearest(&upper, &BEGINNINGS) {
         Some(near) => error.with_hint(format!("did you mean {near}?")),
         None => error.with_hint(
-            "statements begin with SELECT, WITH, CREATE, DROP, INSERT, UPDATE, DELETE, EXECUTE, EXPLAIN, SHOW, DESCRIBE, SET, RESET or STOP",
+            "statements begin with SELECT, WITH, CREATE, ALTER, DROP, INSERT, UPDATE, DELETE, EXECUTE, EXPLAIN, SHOW, DESCRIBE, SET, RESET or STOP",
         ),
     }
 }

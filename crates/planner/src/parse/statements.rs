@@ -1,7 +1,7 @@
 //! One statement, by its first words.
 
 use super::cursor::Cursor;
-use super::{ddl, dml, jobs, refuse, session};
+use super::{alter, ddl, dml, jobs, refuse, session};
 use crate::SqlError;
 use crate::statement::{ExplainStage, Statement, StatementKind};
 use sqlparser::tokenizer::Token;
@@ -38,6 +38,8 @@ fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     match word.value.to_ascii_uppercase().as_str() {
         "CREATE" => ddl::create(cursor),
         "DROP" => ddl::drop(cursor),
+        "ALTER" => alter::alter(cursor),
+        "COMMENT" => alter::comment(cursor),
         "INSERT" => dml::insert(cursor).map(StatementKind::Insert),
         "UPDATE" => dml::update(cursor),
         "DELETE" => dml::delete(cursor),

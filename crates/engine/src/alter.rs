@@ -1,0 +1,514 @@
+//! ALTER TABLE, ALTER [MATERIALIZED] VIEW: other names and columns for what is there; COMMENT ON.
+//!
+//! Views that read what is altered go on as they are. Under other names, the texts of their queries are written anew. Where columns
+//! change, each view is planned before and after: when it would not do what it did, the statement is refused and names it. So what a
+//! restart computes from texts is what runs now.
+
+use crate::changes::{DEPENDENT_OBJECTS, physical};
+use crate::durable::StoredAlteration;
+use crate::error::from_catalog;
+use crate::instance::Moves;
+use crate::kept::{Alteration, Origin, Reads};
+use crate::session::result_output;
+use crate::{Outcome, ScriptError, Session};
+use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
+use arrow::datatypes::{Schema, SchemaRef};
+use eddyline_catalog::{Catalog, Column, ColumnSource, MaterializedView, Object, Table, View};
+use eddyline_planner::parse::parse_query;
+use eddyline_planner::statement::{Alter, ColumnChange, Comment, NameChange, defaults_query};
+use eddyline_planner::{Emit, PlannerOptions, SqlError, names_read, renamed};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// For so many rows a DEFAULT is computed to find out whether it is the same for all.
+const TRIED_ROWS: usize = 16;
+
+impl Session {
+    /// ALTER.
+    ///
+    /// # Errors
+    /// Unknown names, or names that are taken; views that could not go on; what is wrong with the columns.
+    pub(crate) fn alter(&mut self, alter: &Alter) -> Result<Outcome, SqlError> {
+        let Alter { kind, name, .. } = alter;
+        if alter.if_exists && self.catalog.object(name).is_err() {
+            return Ok(Outcome::Done(format!("{kind} {name} does not exist, nothing altered")));
+        }
+        let placed = |error: SqlError| error.at(alter.position);
+        match &alter.change {
+            NameChange::To(new) => {
+                self.rename(kind, BTreeMap::from([(name.clone(), new.clone())])).map_err(placed)?;
+                Ok(Outcome::Done(format!("{kind} {name} renamed to {new}")))
+            }
+            NameChange::Swap(other) => {
+                let names = [(name, other), (other, name)].map(|(old, new)| (old.clone(), new.clone()));
+                self.rename(kind, names.into()).map_err(placed)?;
+                Ok(Outcome::Done(format!("{kind} {name} swapped with {other}")))
+            }
+            NameChange::Columns(changes) => {
+                self.alter_columns(name, changes).map_err(placed)?;
+                Ok(Outcome::Done(format!("{kind} {name} altered")))
+            }
+        }
+    }
+
+    /// Gives objects of a kind other names: by the old name the new one.
+    fn rename(&mut self, kind: &str, names: BTreeMap<String, String>) -> Result<(), SqlError> {
+        let all = names.keys().chain(names.values()).cloned().collect::<BTreeSet<_>>();
+        let _reserved = self.reserve_with_readers(&all)?;
+        let _rows = self.instance.write_all(all, &self.canceller)?;
+        self.refresh();
+        for (old, new) in &names {
+            let object = self.catalog.object(old).map_err(from_catalog)?;
+            check_kind(object, kind)?;
+            if let (false, Ok(there)) = (names.contains_key(new), self.catalog.object(new)) {
+                let message = format!("{} {new} exists already", there.kind());
+                return Err(
+                    SqlError::new(SqlError::DUPLICATE_TABLE, message).with_hint("use another name, or SWAP WITH")
+                );
+            }
+        }
+        let come = self.under_names(&names)?;
+        let mut next = Catalog::clone(&self.catalog);
+        move_objects(&mut next, &names, &come)?;
+        for (old, object) in &come {
+            if let (Some(view), Ok(before)) = (view_of(object), self.catalog.object(old))
+                && let Some(before) = view_of(before)
+            {
+                self.check_same(before, view, &next)?;
+            }
+        }
+        let moves = come.iter().map(|(old, object)| (object.name().to_owned(), old.clone())).collect();
+        let moves = Moves { names: moves, altered: Vec::new() };
+        let (database, durable) = (self.instance.database().clone(), self.instance.durable().cloned());
+        let _between = durable.as_ref().map(|durable| durable.between_snapshots());
+        let change = |catalog: &mut Catalog| move_objects(catalog, &names, &come);
+        self.instance.define_moving(&self.settings, &moves, change, |_| database.rename(&names))?;
+        self.refresh();
+        Ok(())
+    }
+
+    /// Objects as they are when others have these names, by the names that they have now: those that get another name, and views that read them.
+    fn under_names(&self, names: &BTreeMap<String, String>) -> Result<Vec<(String, Object)>, SqlError> {
+        let mut come = Vec::new();
+        for (old, object) in self.catalog.objects() {
+            let name = names.get(old).cloned().unwrap_or_else(|| old.to_owned());
+            let rewritten = |view: &View| -> Result<View, SqlError> {
+                let reads = names_read(view, &self.catalog).iter().any(|read| names.contains_key(read));
+                let sql = if reads { renamed(&view.sql, view.dialect, names) } else { Ok(view.sql.clone()) };
+                let sql = sql.map_err(|e| depends(&format!("{} {old}", object.kind()), &e))?;
+                Ok(View { name: name.clone(), sql, ..view.clone() })
+            };
+            let new = match object {
+                Object::Table(table) => Object::Table(Arc::new(Table { name: name.clone(), ..table.as_ref().clone() })),
+                Object::View(view) => Object::View(Arc::new(rewritten(view)?)),
+                Object::MaterializedView(view) => {
+                    let table = Arc::new(Table { name: name.clone(), ..view.table.as_ref().clone() });
+                    Object::MaterializedView(Arc::new(MaterializedView { view: rewritten(&view.view)?, table }))
+                }
+            };
+            if new != *object {
+                come.push((old.to_owned(), new));
+            }
+        }
+        Ok(come)
+    }
+
+    /// A view with another text must mean the same under other names.
+    fn check_same(&self, before: &View, after: &View, next: &Catalog) -> Result<(), SqlError> {
+        let was = self.columns_under(before, &self.catalog);
+        // What is broken already can be renamed too.
+        let Ok(was) = was else { return Ok(()) };
+        match self.columns_under(after, next) {
+            Ok(is) if is == was => Ok(()),
+            Ok(_) => Err(depends(&before.name, &SqlError::new(SqlError::INVALID, "its columns would be others"))),
+            Err(error) => Err(depends(&before.name, &error)),
+        }
+    }
+
+    fn columns_under(&self, view: &View, catalog: &Catalog) -> Result<SchemaRef, SqlError> {
+        let options = PlannerOptions { dialect: view.dialect, ..self.planner_options() };
+        let query = parse_query(&view.sql, view.dialect)?;
+        let bound = self.planner(catalog, &options).bind_query(&query)?;
+        Ok(Arc::new(bound.schema().as_arrow().clone()))
+    }
+
+    /// Has names to itself, and those of all views that read them.
+    fn reserve_with_readers(&mut self, names: &BTreeSet<String>) -> Result<crate::reservation::Reservation, SqlError> {
+        loop {
+            let reserved = self.reserve(self.with_readers(names))?;
+            // Meanwhile another session may have made a view that reads one of them.
+            if reserved.holds(&self.with_readers(names)) {
+                return Ok(reserved);
+            }
+        }
+    }
+
+    fn with_readers(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut all = names.clone();
+        for (name, object) in self.catalog.objects() {
+            if view_of(object).is_some_and(|view| !names_read(view, &self.catalog).is_disjoint(names)) {
+                all.insert(name.to_owned());
+            }
+        }
+        all
+    }
+}
+
+impl Session {
+    /// COMMENT ON.
+    ///
+    /// # Errors
+    /// An unknown name, or one of another kind.
+    pub(crate) fn comment(&mut self, said: &Comment) -> Result<Outcome, SqlError> {
+        let placed = |error: SqlError| error.at(said.position);
+        let _reserved = self.reserve_one(&said.name)?;
+        let object = self.catalog.object(&said.name).map_err(|e| placed(from_catalog(e)))?;
+        if object.kind() != said.kind {
+            let message = format!("{} is a {}, not a {}", said.name, object.kind(), said.kind);
+            return Err(placed(SqlError::new(crate::error::state::WRONG_OBJECT, message)));
+        }
+        let object = with_comment(object, said).map_err(placed)?;
+        let moves = Moves { names: BTreeMap::from([(said.name.clone(), said.name.clone())]), altered: Vec::new() };
+        let durable = self.instance.durable().cloned();
+        let _between = durable.as_ref().map(|durable| durable.between_snapshots());
+        let change = |catalog: &mut Catalog| {
+            catalog.put(object);
+            Ok(())
+        };
+        self.instance.define_moving(&self.settings, &moves, change, |_| {})?;
+        self.refresh();
+        Ok(Outcome::Done(format!("comment on {} {} stored", said.kind, said.name)))
+    }
+}
+
+fn with_comment(object: &Object, said: &Comment) -> Result<Object, SqlError> {
+    let comment = said.comment.clone();
+    Ok(match object {
+        Object::Table(table) => {
+            let mut table = table.as_ref().clone();
+            match &said.column {
+                None => table.comment = comment,
+                Some(name) => {
+                    let Some(column) = table.columns.iter_mut().find(|c| c.name == *name) else {
+                        return Err(missing(&table, name));
+                    };
+                    column.comment = comment;
+                }
+            }
+            Object::Table(Arc::new(table))
+        }
+        Object::View(view) => Object::View(Arc::new(View { comment, ..view.as_ref().clone() })),
+        Object::MaterializedView(made) => {
+            let view = View { comment: comment.clone(), ..made.view.clone() };
+            let table = Arc::new(Table { comment, ..made.table.as_ref().clone() });
+            Object::MaterializedView(Arc::new(MaterializedView { view, table }))
+        }
+    })
+}
+
+/// Columns.
+impl Session {
+    fn alter_columns(&mut self, name: &str, changes: &[ColumnChange]) -> Result<(), SqlError> {
+        let _reserved = self.reserve_with_readers(&BTreeSet::from([name.to_owned()]))?;
+        let _rows = self.instance.write(name, &self.canceller)?;
+        self.refresh();
+        let object = self.catalog.object(name).map_err(from_catalog)?;
+        check_kind(object, "table")?;
+        let before = self.catalog.table(name).map_err(from_catalog)?.clone();
+        let Some((after, cascade)) = changed_columns(&before, changes)? else { return Ok(()) };
+        let is_growing = changes.iter().all(|change| matches!(change, ColumnChange::Add { .. }));
+        let table = after.iter().map(|(column, _)| column.clone()).collect();
+        let bound =
+            self.with_definer(|definer| definer.checked(Table { columns: table, ..renamed_parts(&before, changes) }));
+        let bound = Arc::new(
+            bound.map_err(|error| if is_growing { error } else { depends(&format!("table {name}"), &error) })?,
+        );
+        self.check_stored(&bound)?;
+        let broken = self.broken_views(&before, &bound)?;
+        if !cascade && !broken.is_empty() {
+            return Err(not_without(&before.name, &broken, is_growing));
+        }
+        let alteration = match before.is_kept() {
+            true => Some(self.alteration_of(&before, &bound, &after)?),
+            false => None,
+        };
+        let altered = alteration.as_ref().map(|alteration| self.instance.database().altered(&bound, alteration));
+        let altered = altered.transpose().map_err(|error| null_in_new_column(error, &bound))?;
+        for (kind, view, _) in broken {
+            // One that reads another of them may be gone with it.
+            if self.catalog.object(&view).is_ok() {
+                self.check_readers(&view, true)?;
+                self.take_away(kind, &view, false)?;
+            }
+        }
+        self.publish_columns(bound, alteration.zip(altered))
+    }
+
+    fn publish_columns(
+        &mut self,
+        table: Arc<Table>,
+        rows: Option<(Alteration, crate::kept::Contents)>,
+    ) -> Result<(), SqlError> {
+        let name = table.name.clone();
+        let mut moves = Moves { names: BTreeMap::from([(name.clone(), name.clone())]), altered: Vec::new() };
+        if let (Some((alteration, altered)), false) = (&rows, table.temporary) {
+            moves.altered.push(StoredAlteration::new(altered.id(), alteration)?);
+        }
+        let (database, durable) = (self.instance.database().clone(), self.instance.durable().cloned());
+        let _between = durable.as_ref().map(|durable| durable.between_snapshots());
+        let change = |catalog: &mut Catalog| {
+            catalog.put(Object::Table(table));
+            Ok(())
+        };
+        self.instance.define_moving(&self.settings, &moves, change, |record| {
+            if let Some((alteration, altered)) = rows {
+                database.alter(&name, altered, &alteration, record);
+            }
+        })?;
+        self.refresh();
+        Ok(())
+    }
+
+    /// Where the columns of the rows come from; values of new ones are computed once.
+    fn alteration_of(
+        &self,
+        before: &Table,
+        bound: &Table,
+        after: &[(Column, Option<String>)],
+    ) -> Result<Alteration, SqlError> {
+        let was: Vec<&Column> = physical(before).collect();
+        let is_new = |column: &Column| after.iter().any(|(c, old)| c.name == column.name && old.is_none());
+        let values = self.new_values(before, bound, &is_new)?;
+        let origin = |column: &Column| {
+            let old = after.iter().find(|(c, _)| c.name == column.name).and_then(|(_, old)| old.as_deref());
+            match was.iter().position(|c| Some(c.name.as_str()) == old) {
+                Some(at) => Origin::Column(at),
+                None => Origin::Value(match values.as_ref().and_then(|values| values.column_by_name(&column.name)) {
+                    Some(value) => value.slice(0, 1),
+                    None => new_null_array(&column.data_type, 1),
+                }),
+            }
+        };
+        Ok(Alteration(physical(bound).map(origin).collect()))
+    }
+
+    /// The DEFAULTs of new columns, for some rows.
+    fn new_values(
+        &self,
+        before: &Table,
+        bound: &Table,
+        is_new: &impl Fn(&Column) -> bool,
+    ) -> Result<Option<RecordBatch>, SqlError> {
+        let columns = physical(bound).filter(|c| is_new(c) && c.default.is_some());
+        let Some(query) = defaults_query(bound, columns)? else { return Ok(None) };
+        let nullable = |field: &Arc<arrow::datatypes::Field>| field.as_ref().clone().with_nullable(true);
+        let schema = Schema::new(before.physical_schema().fields().iter().map(nullable).collect::<Vec<_>>());
+        let nulls: Vec<ArrayRef> = schema.fields().iter().map(|f| new_null_array(f.data_type(), TRIED_ROWS)).collect();
+        let rows = RecordBatch::try_new(Arc::new(schema), nulls)
+            .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("DEFAULT: {e}")))?;
+        let values = self.answered(&query, &before.name, rows).map_err(ScriptError::into_error)?.rows;
+        let differs = |column: &ArrayRef| {
+            (1..column.len()).any(|at| column.slice(at, 1).to_data() != column.slice(0, 1).to_data())
+        };
+        if let Some((at, _)) = values.columns().iter().enumerate().find(|(_, column)| differs(column)) {
+            let message =
+                format!("a new column {} whose DEFAULT is another one in every row", values.schema().field(at).name());
+            return Err(SqlError::new(SqlError::UNSUPPORTED, message)
+                .with_hint("ADD it without DEFAULT, UPDATE the rows, then ALTER COLUMN … SET DEFAULT"));
+        }
+        Ok(Some(values))
+    }
+
+    /// The views that read a table and would not be what they are when it has other columns: kinds, names, what is wrong.
+    fn broken_views(
+        &mut self,
+        before: &Table,
+        after: &Arc<Table>,
+    ) -> Result<Vec<(&'static str, String, Option<SqlError>)>, SqlError> {
+        let reads = |object: &Object| {
+            view_of(object).filter(|view| names_read(view, &self.catalog).contains(&before.name)).cloned()
+        };
+        let readers: Vec<(&'static str, View)> =
+            self.catalog.objects().filter_map(|(_, object)| Some((object.kind(), reads(object)?))).collect();
+        let mut next = Catalog::clone(&self.catalog);
+        next.put(Object::Table(after.clone()));
+        let (next, options) = (Arc::new(next), self.planner_options());
+        let mut broken = Vec::new();
+        for (kind, view) in readers {
+            // What is broken already stays so.
+            let Ok(was) = self.meaning(&view, &options) else { continue };
+            let now = std::mem::replace(&mut self.catalog, next.clone());
+            let is = self.meaning(&view, &options);
+            self.catalog = now;
+            match is {
+                Ok(is) if is == was => {}
+                Ok(_) => broken.push((kind, view.name, None)),
+                Err(error) => broken.push((kind, view.name, Some(error))),
+            }
+        }
+        Ok(broken)
+    }
+
+    /// What a view computes, and of which columns of tables: a text that is another one when that is.
+    fn meaning(&self, view: &View, options: &PlannerOptions) -> Result<(SchemaRef, String), SqlError> {
+        let query = parse_query(&view.sql, view.dialect)?;
+        let options = PlannerOptions { dialect: view.dialect, shards: 1, emit: Emit::OnUpdate, ..options.clone() };
+        let planned = self.plan_reading(vec![result_output(&query, 0)], &options, Reads::Changes, 0)?;
+        let shown = planned.job.optimized.iter().map(|plan| plan.display_indent_schema().to_string());
+        let columns = self.planner(&self.catalog, &options).bind_query(&query)?;
+        Ok((Arc::new(columns.schema().as_arrow().clone()), shown.collect()))
+    }
+}
+
+fn view_of(object: &Object) -> Option<&View> {
+    match object {
+        Object::Table(_) => None,
+        Object::View(view) => Some(view),
+        Object::MaterializedView(view) => Some(&view.view),
+    }
+}
+
+fn check_kind(object: &Object, kind: &str) -> Result<(), SqlError> {
+    if object.kind() == kind {
+        return Ok(());
+    }
+    let message = format!("{} is a {}, not a {kind}", object.name(), object.kind());
+    let hint = match kind {
+        "table" => format!("ALTER {} … RENAME TO and SWAP WITH are there", object.kind().to_uppercase()),
+        _ => format!("write ALTER {}", object.kind().to_uppercase()),
+    };
+    Err(SqlError::new(crate::error::state::WRONG_OBJECT, message).with_hint(hint))
+}
+
+/// Objects get their new names, and views their new texts.
+fn move_objects(
+    catalog: &mut Catalog,
+    names: &BTreeMap<String, String>,
+    come: &[(String, Object)],
+) -> Result<(), SqlError> {
+    for old in names.keys() {
+        let kind = catalog.object(old).map_err(from_catalog)?.kind();
+        catalog.remove(kind, old).map_err(from_catalog)?;
+    }
+    come.iter().for_each(|(_, object)| catalog.put(object.clone()));
+    Ok(())
+}
+
+/// Something cannot do without what is to change.
+fn depends(what: &str, error: &SqlError) -> SqlError {
+    SqlError::new(DEPENDENT_OBJECTS, format!("{what} depends on what is to change: {}", error.message))
+        .with_hint("DROP what depends on it first, and CREATE it anew")
+}
+
+fn not_without(table: &str, broken: &[(&'static str, String, Option<SqlError>)], is_growing: bool) -> SqlError {
+    let names: Vec<String> = broken.iter().map(|(kind, name, _)| format!("{kind} {name}")).collect();
+    let verb = if names.len() == 1 { "depends" } else { "depend" };
+    let message = format!("{} {verb} on columns of table {table} that are to change", names.join(", "));
+    let error = SqlError::new(DEPENDENT_OBJECTS, message);
+    let error = match broken.iter().find_map(|(_, name, error)| Some((name, error.as_ref()?))) {
+        Some((name, why)) => error.with_detail(format!("{name}: {}", why.message)),
+        None => error,
+    };
+    match is_growing {
+        true => error.with_hint("a view of `*` would have another column: let it name its columns"),
+        false => {
+            error.with_hint("DROP COLUMN … CASCADE takes such views away; else DROP them first, and CREATE them anew")
+        }
+    }
+}
+
+/// A new column that is NOT NULL needs a value for the rows that are there.
+fn null_in_new_column(error: SqlError, table: &Table) -> SqlError {
+    match error.sqlstate == SqlError::NULL_VALUE || error.message.contains("non-nullable") {
+        true => SqlError::new(
+            SqlError::NULL_VALUE,
+            format!("table {} has rows, and a new column that is NOT NULL has no value in them", table.name),
+        )
+        .with_hint("give the column a DEFAULT"),
+        false => error,
+    }
+}
+
+/// The columns after the changes, each with the name that it had; `None`: nothing changes. True: views that cannot go on go too.
+type ChangedColumns = Option<(Vec<(Column, Option<String>)>, bool)>;
+
+fn changed_columns(table: &Table, changes: &[ColumnChange]) -> Result<ChangedColumns, SqlError> {
+    let mut columns: Vec<(Column, Option<String>)> =
+        table.columns.iter().map(|c| (unbound(c), Some(c.name.clone()))).collect();
+    let (mut is_changed, mut cascades) = (false, false);
+    let find = |columns: &[(Column, Option<String>)], name: &str| {
+        columns.iter().position(|(c, _)| c.name == name).ok_or_else(|| missing(table, name))
+    };
+    for change in changes {
+        match change {
+            ColumnChange::Add { column, position, if_not_exists } => {
+                if columns.iter().any(|(c, _)| c.name == column.name) {
+                    if *if_not_exists {
+                        continue;
+                    }
+                    let message = format!("table {} has a column {} already", table.name, column.name);
+                    return Err(SqlError::new(SqlError::DUPLICATE_COLUMN, message).at(*position));
+                }
+                columns.push((column.clone(), None));
+            }
+            ColumnChange::Drop { column, position, if_exists, cascade } => {
+                let at = match find(&columns, column) {
+                    Err(_) if *if_exists => continue,
+                    found => found.map_err(|e| e.at(*position))?,
+                };
+                if table.primary_key.contains(column) {
+                    let message = format!("the primary key of table {} depends on column {column}", table.name);
+                    return Err(SqlError::new(DEPENDENT_OBJECTS, message)
+                        .with_hint("CREATE TABLE another one, INSERT INTO it what this one holds, and ALTER TABLE … SWAP WITH it")
+                        .at(*position));
+                }
+                columns.remove(at);
+                cascades |= cascade;
+            }
+            ColumnChange::Rename { column, position, to } => {
+                let at = find(&columns, column).map_err(|e| e.at(*position))?;
+                if columns.iter().any(|(c, _)| c.name == *to) {
+                    let message = format!("table {} has a column {to} already", table.name);
+                    return Err(SqlError::new(SqlError::DUPLICATE_COLUMN, message).at(*position));
+                }
+                columns[at].0.name.clone_from(to);
+            }
+            ColumnChange::Default { column, position, default } => {
+                let at = find(&columns, column).map_err(|e| e.at(*position))?;
+                columns[at].0.default.clone_from(default);
+            }
+        }
+        is_changed = true;
+    }
+    Ok(is_changed.then_some((columns, cascades)))
+}
+
+/// A column as it was written: the type of a computed one is to be found.
+fn unbound(column: &Column) -> Column {
+    match column.source {
+        ColumnSource::Computed { .. } => {
+            Column { data_type: arrow::datatypes::DataType::Null, nullable: true, ..column.clone() }
+        }
+        _ => column.clone(),
+    }
+}
+
+/// The table with its key and watermark under the new names of their columns.
+fn renamed_parts(table: &Table, changes: &[ColumnChange]) -> Table {
+    let mut table = table.clone();
+    for change in changes {
+        if let ColumnChange::Rename { column, to, .. } = change {
+            table.primary_key.iter_mut().filter(|key| *key == column).for_each(|key| key.clone_from(to));
+            if let Some(watermark) = table.watermark.as_mut().filter(|watermark| watermark.column == *column) {
+                watermark.column.clone_from(to);
+            }
+        }
+    }
+    table
+}
+
+fn missing(table: &Table, name: &str) -> SqlError {
+    let names: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
+    SqlError::new(SqlError::UNDEFINED_COLUMN, format!("table {} has no column {name}", table.name))
+        .with_hint(format!("the columns are {}", names.join(", ")))
+}
