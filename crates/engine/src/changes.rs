@@ -111,6 +111,10 @@ impl Session {
     /// A query that cannot be planned or computed, or does not end; a key that is there already.
     pub(crate) fn insert(&mut self, insert: &Insert) -> Result<Outcome, ScriptError> {
         let Alone { table, target, reserved } = self.alone(&insert.table)?;
+        insert.check_key(&table)?;
+        if let Some(update) = &insert.update {
+            return self.insert_or_update(insert, update, Alone { table, target, reserved });
+        }
         let insert = &insert.with_defaults(&table)?;
         let rows = self.computed(&insert.query, table.as_ref().clone(), insert.columns.clone(), insert.position)?;
         let database = self.instance.database().clone();
@@ -231,27 +235,10 @@ impl Session {
         let Alone { table, target, reserved } = self.alone(&update.table)?;
         let table = table.as_ref();
         let update = &update.with_defaults(table)?;
-        let columns: Vec<&Column> = physical(table).collect();
-        for assignment in &update.assignments {
-            if !columns.iter().any(|c| c.name == assignment.column) {
-                let message = match table.columns.iter().any(|c| c.name == assignment.column) {
-                    true => {
-                        format!("column {} of table {} is computed and cannot be set", assignment.column, table.name)
-                    }
-                    false => format!("table {} has no column {}", table.name, assignment.column),
-                };
-                return Err(SqlError::new(SqlError::UNDEFINED_COLUMN, message).at(assignment.position).into());
-            }
-        }
-        let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
-        // What is computed is the rows as they are, and beside them as they become.
-        let before = columns.iter().map(|c| Column { name: format!("{} before", c.name), ..(*c).clone() });
-        let pairs = Table { columns: before.chain(columns.iter().map(|c| (*c).clone())).collect(), ..table.clone() };
-        let rows = self.computed(&update.query(&names)?, pairs, Vec::new(), update.position)?;
-        let part = |from: usize| rows.project(&(from..from + names.len()).collect::<Vec<_>>());
-        let (before, after) = part(0)
-            .and_then(|before| Ok((before, part(names.len())?)))
-            .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("UPDATE: {e}")))?;
+        check_assigned(table, update)?;
+        let names: Vec<&str> = physical(table).map(|c| c.name.as_str()).collect();
+        let rows = self.computed(&update.query(&names)?, pairs(table), Vec::new(), update.position)?;
+        let (before, after) = halves(&rows)?;
         let returned = match &update.returning {
             Some(query) => Some(self.returned(query, table, after.clone())?),
             None => None,
@@ -294,24 +281,47 @@ impl Session {
     }
 
     /// The rows of a query, as rows of a table.
-    fn computed(
+    pub(crate) fn computed(
         &self,
         query: &Query,
         table: Table,
         columns: Vec<String>,
         position: TextPosition,
     ) -> Result<RecordBatch, ScriptError> {
+        self.computed_over(query, table, columns, position, None)
+    }
+
+    /// As [`computed`](Self::computed); with `given`, the query reads one table, and these are its rows.
+    pub(crate) fn computed_over(
+        &self,
+        query: &Query,
+        table: Table,
+        columns: Vec<String>,
+        position: TextPosition,
+        given: Option<(&str, &RecordBatch)>,
+    ) -> Result<RecordBatch, ScriptError> {
         let number = self.engine.next_channel();
-        let name = format!("statement on {}", table.name);
+        let (name, columns_of_rows) = (format!("statement on {}", table.name), table.physical_schema());
         let table = Arc::new(Table { primary_key: Vec::new(), watermark: None, ..collected(table, number) });
         let target = Target::Table { table, columns, conflict: None };
         let outputs = vec![JobOutput { query: query.clone(), target, position: Some(position) }];
         let options = PlannerOptions { shards: 1, ..self.planner_options() };
         let planned = self.plan_reading(outputs, &options, Reads::Snapshot, number)?;
         if let Some(plan) = ScanPlan::of(&planned.job, &self.settings)? {
-            return self.scan(plan)?.all(&self.canceller).map_err(ScriptError::Job);
+            let scan = match given {
+                Some((_, rows)) => Scan::of_rows(plan, rows)?,
+                None => self.scan(plan)?,
+            };
+            return scan.all(&self.canceller).map_err(ScriptError::Job);
         }
-        let found = self.rows_for(&planned.job, number)?;
+        let found = match given {
+            Some((_, rows)) if rows.num_rows() == 0 => return Ok(RecordBatch::new_empty(columns_of_rows)),
+            Some((table, rows)) => {
+                let feeds = BTreeMap::from([(table.to_owned(), Feed::of([rows.clone()]))]);
+                self.engine.kept().register(number, &feeds)
+            }
+            None => self.rows_for(&planned.job, number)?,
+        };
         let beginning = by_itself(name, 1);
         let job = job::start(&self.engine, &self.settings, 1, beginning, planned, Some(number), Epochs::AsTheyCome)?;
         drop(found);
@@ -346,7 +356,7 @@ impl Session {
     }
 
     /// What RETURNING answers of rows of a table, in their order.
-    fn returned(&self, query: &Query, table: &Table, rows: RecordBatch) -> Result<Listing, ScriptError> {
+    pub(crate) fn returned(&self, query: &Query, table: &Table, rows: RecordBatch) -> Result<Listing, ScriptError> {
         let rows = RecordBatch::try_new(table.physical_schema(), rows.columns().to_vec())
             .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("RETURNING: {e}")))?;
         self.answered(query, &table.name, rows)
@@ -549,10 +559,10 @@ impl Session {
 }
 
 /// A table whose rows nobody else changes, as long as this lives.
-struct Alone {
-    table: Arc<Table>,
-    target: kept::Target,
-    reserved: Reservation,
+pub(crate) struct Alone {
+    pub(crate) table: Arc<Table>,
+    pub(crate) target: kept::Target,
+    pub(crate) reserved: Reservation,
 }
 
 /// A materialized view that is about to be made.
@@ -566,6 +576,39 @@ struct PlannedView {
     schema: SchemaRef,
     /// The tables and views that the engine keeps among those that it reads.
     tables: Vec<String>,
+}
+
+/// What an UPDATE sets must be columns that are written.
+///
+/// # Errors
+/// A column that is not there, or is computed.
+pub(crate) fn check_assigned(table: &Table, update: &Update) -> Result<(), SqlError> {
+    let is_unwritten = |name: &str| !physical(table).any(|c| c.name == name);
+    let Some(assignment) = update.assignments.iter().find(|assignment| is_unwritten(&assignment.column)) else {
+        return Ok(());
+    };
+    let message = match table.columns.iter().any(|c| c.name == assignment.column) {
+        true => format!("column {} of table {} is computed and cannot be set", assignment.column, table.name),
+        false => format!("table {} has no column {}", table.name, assignment.column),
+    };
+    Err(SqlError::new(SqlError::UNDEFINED_COLUMN, message).at(assignment.position))
+}
+
+/// A table of rows as they are, and beside them as they become.
+pub(crate) fn pairs(table: &Table) -> Table {
+    let before = physical(table).map(|c| Column { name: format!("{} before", c.name), ..c.clone() });
+    Table { columns: before.chain(physical(table).cloned()).collect(), ..table.clone() }
+}
+
+/// The rows of [`pairs`] as they are, and as they become.
+///
+/// # Errors
+/// They are none.
+pub(crate) fn halves(rows: &RecordBatch) -> Result<(RecordBatch, RecordBatch), SqlError> {
+    let width = rows.num_columns() / 2;
+    let part = |from: usize| rows.project(&(from..from + width).collect::<Vec<_>>());
+    let halves = part(0).and_then(|before| Ok((before, part(width)?)));
+    halves.map_err(|e| SqlError::new(SqlError::INTERNAL, format!("UPDATE: {e}")))
 }
 
 pub(crate) fn physical(table: &Table) -> impl Iterator<Item = &Column> {
@@ -623,7 +666,7 @@ fn counted(rows: &RecordBatch, what: &str, table: &str) -> String {
     format!("{rows} {} {what} {table}", if rows == 1 { "row" } else { "rows" })
 }
 
-fn changed(rows: &RecordBatch, what: &str, table: &str, returned: Option<Listing>) -> Outcome {
+pub(crate) fn changed(rows: &RecordBatch, what: &str, table: &str, returned: Option<Listing>) -> Outcome {
     match returned {
         Some(listing) => Outcome::Returned(listing),
         None => Outcome::Changed { rows: rows.num_rows(), message: counted(rows, what, table) },

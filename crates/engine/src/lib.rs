@@ -39,6 +39,7 @@ pub mod settings;
 mod show;
 mod state_tables;
 mod text;
+mod upsert;
 
 pub use arrow;
 pub use control::{JobControl, SavepointPlace};

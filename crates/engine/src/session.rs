@@ -366,6 +366,15 @@ impl Session {
                 .with_hint("leave RETURNING out")
                 .at(insert.position));
         }
+        if insert.update.is_some() && !self.is_kept(&insert.table) {
+            let message = format!("ON CONFLICT DO UPDATE of table {}, which is behind a connector", insert.table);
+            return Err(SqlError::new(SqlError::UNSUPPORTED, message)
+                .with_hint("leave ON CONFLICT out: a row takes the place of one with its key")
+                .at(insert.position));
+        }
+        if let Ok(table) = self.catalog.table(&insert.table) {
+            insert.check_key(table)?;
+        }
         self.table_output(&insert.table, insert.columns.clone(), &insert.query, insert.conflict)
             .map_err(|e| e.at(insert.position))
     }

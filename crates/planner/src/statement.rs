@@ -124,6 +124,9 @@ pub enum StatementKind {
     Reset(Option<String>),
 }
 
+/// SQLSTATE of a key that no table enforces.
+const NO_SUCH_KEY: &str = "42P10";
+
 impl StatementKind {
     /// The dialect of a text behind the statement, where it has `dialect` itself.
     pub fn dialect_behind(&self, dialect: Dialect) -> Dialect {
@@ -137,6 +140,24 @@ impl StatementKind {
 }
 
 impl Insert {
+    /// The key that ON CONFLICT names must be that of the table.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check_key(&self, table: &Table) -> Result<(), SqlError> {
+        let Some((named, position)) = &self.key else { return Ok(()) };
+        let is_same = named.len() == table.primary_key.len() && named.iter().all(|n| table.primary_key.contains(n));
+        if is_same {
+            return Ok(());
+        }
+        let message = format!("({}) is not the primary key of table {}", named.join(", "), table.name);
+        let hint = match table.primary_key.as_slice() {
+            [] => "it has none: rows do not take each other's place".to_owned(),
+            key => format!("write ON CONFLICT ({})", key.join(", ")),
+        };
+        Err(SqlError::new(NO_SUCH_KEY, message).with_hint(hint).at(*position))
+    }
+
     /// With the DEFAULTs of the table where VALUES says DEFAULT.
     ///
     /// # Errors
@@ -211,7 +232,7 @@ impl StatementKind {
     }
 }
 
-/// `INSERT INTO table [(columns)] query [ON CONFLICT DO {ERROR|NOTHING|DEDUPLICATE}] [RETURNING …]`.
+/// `INSERT INTO table [(columns)] query [ON CONFLICT [(key)] DO {ERROR|NOTHING|DEDUPLICATE|UPDATE SET …}] [RETURNING …]`.
 #[derive(Debug, Clone)]
 pub struct Insert {
     /// The table.
@@ -224,8 +245,18 @@ pub struct Insert {
     pub query: Box<Query>,
     /// `ON CONFLICT DO …`.
     pub conflict: Option<Conflict>,
+    /// `ON CONFLICT (columns) DO …`: the key that is meant, and where it stands.
+    pub key: Option<(Vec<String>, TextPosition)>,
+    /// `ON CONFLICT … DO UPDATE SET …`: what becomes of the row that is there, beside whose columns stand those of the row that is not
+    /// inserted, under their [names](excluded).
+    pub update: Option<Update>,
     /// `RETURNING …`: a SELECT from the table that is answered from the rows of the statement.
     pub returning: Option<Box<Query>>,
+}
+
+/// What `EXCLUDED.column` is called within the statement.
+pub fn excluded(column: &str) -> String {
+    format!("excluded {column}")
 }
 
 /// `UPDATE table SET column = value, … [WHERE condition]`.

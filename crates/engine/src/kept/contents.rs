@@ -13,10 +13,23 @@ use eddyline_catalog::Table;
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_planner::SqlError;
 use eddyline_planner::statement::Conflict;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// SQLSTATE of a second row under a key.
 const DUPLICATE_KEY: &str = "23505";
+
+/// SQLSTATE of a row that one statement would change twice.
+const CARDINALITY: &str = "21000";
+
+/// Rows that are to be inserted, and the rows that are there under their keys.
+pub(crate) struct Met {
+    /// The rows that are there.
+    pub(crate) there: RecordBatch,
+    /// Beside each of them, the row that is not inserted because of it.
+    pub(crate) met: RecordBatch,
+    /// The rows whose keys are not there.
+    pub(crate) unmet: RecordBatch,
+}
 
 /// Rows in the order of their key.
 pub(crate) struct Contents {
@@ -142,6 +155,29 @@ impl Contents {
         let mut taken: Vec<u32> = outcome.into_values().flatten().collect();
         taken.sort_unstable();
         take_record_batch(rows, &UInt32Array::from(taken)).map_err(unexpected)
+    }
+
+    /// Which of these rows have keys that are there, and which have not.
+    ///
+    /// # Errors
+    /// Two of them have one key.
+    pub(crate) fn met(&self, rows: &RecordBatch) -> Result<Met, SqlError> {
+        let keys = self.keys(rows)?;
+        let mut seen = BTreeSet::new();
+        for (at, key) in keys.iter().flatten().enumerate() {
+            if !seen.insert(key) {
+                let error = self.duplicate(rows, at);
+                return Err(SqlError { sqlstate: CARDINALITY, ..error }
+                    .with_hint("ON CONFLICT DO UPDATE changes a row once: let the query have one row of each key"));
+            }
+        }
+        let (there, found) = self.rows.rows_of(keys.iter().flatten()).map_err(unexpected)?;
+        let (met, unmet): (Vec<_>, Vec<_>) = (0u32..).zip(found).partition(|(_, is_there)| *is_there);
+        let part = |of: Vec<(u32, bool)>| {
+            let rows_of = UInt32Array::from_iter_values(of.into_iter().map(|(at, _)| at));
+            take_record_batch(rows, &rows_of).map_err(unexpected)
+        };
+        Ok(Met { there, met: part(met)?, unmet: part(unmet)? })
     }
 
     /// What putting `after` in the place of `before`, rows that are there, would change.

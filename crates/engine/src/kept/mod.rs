@@ -33,7 +33,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 pub(crate) use connector::{Feed, KEPT, KeptConnector, Reads, Registration, options};
-pub(crate) use contents::{Contents, InLog};
+pub(crate) use contents::{Contents, InLog, Met};
 use eddyline_catalog::Table;
 use eddyline_changes::ChangeBatch;
 use eddyline_plan::SourceSpec;
@@ -342,6 +342,17 @@ impl Database {
         self.with(&[target.name.as_str()], |states| {
             let table = part_of(states, &target.name)?.table(&target.name)?;
             table.taken(&table.own(rows)?, conflict)
+        })
+    }
+
+    /// Which of these rows have keys that are there, and which have not.
+    ///
+    /// # Errors
+    /// Two of them have one key; the table was replaced.
+    pub(crate) fn met(&self, target: &Target, rows: &RecordBatch) -> Result<Met, SqlError> {
+        self.with(&[target.name.as_str()], |states| {
+            let table = part_of(states, &target.name)?.table(&target.name)?;
+            table.met(&table.own(rows)?)
         })
     }
 

@@ -185,6 +185,19 @@ impl Scan {
         Self::over(Box::new(std::iter::empty()), plan.steps, plan.shape)
     }
 
+    /// The answer of a plan where these are the rows of the table that it reads.
+    ///
+    /// # Errors
+    /// They are rows of another table.
+    pub(crate) fn of_rows(plan: ScanPlan, rows: &RecordBatch) -> Result<Self, SqlError> {
+        let ScanPlan { input, steps, shape } = plan;
+        let rows = match input {
+            Input::Rows(rows) => rows,
+            Input::Table(source) => rows.project(&source.projection).map_err(|e| unexpected(&e))?,
+        };
+        Ok(Self::over(Box::new(std::iter::once(Ok(rows))), steps, shape))
+    }
+
     fn over(batches: Batches, steps: Vec<Step>, shape: ResultShape) -> Self {
         let presentation = &shape.presentation;
         let whole = (!presentation.sort.is_empty()).then(|| ResultTable::new(&shape));

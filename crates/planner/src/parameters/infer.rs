@@ -2,7 +2,7 @@
 
 use super::{checked_number, number, visit};
 use crate::parse::arrow_type;
-use crate::statement::{Statement, StatementKind};
+use crate::statement::{Statement, StatementKind, Update};
 use arrow::datatypes::DataType;
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
 use sqlparser::ast::{
@@ -40,16 +40,20 @@ impl<'a> Inference<'a> {
             StatementKind::Insert(insert) => {
                 let types = self.written_types(&insert.table, &insert.columns);
                 self.rows(insert.query.body.as_ref(), &types);
+                insert.update.iter().for_each(|update| self.assigned(update));
             }
-            StatementKind::Update(update) => {
-                for (column, value) in update.values() {
-                    let data_type = self.column(&[Ident::new(column)]);
-                    self.learn(value, data_type);
-                }
-            }
+            StatementKind::Update(update) => self.assigned(update),
             _ => {}
         }
         let _: ControlFlow<()> = visit(statement, &mut Uses(self));
+    }
+
+    /// Values have the types of their columns.
+    fn assigned(&mut self, update: &Update) {
+        for (column, value) in update.values() {
+            let data_type = self.column(&[Ident::new(column)]);
+            self.learn(value, data_type);
+        }
     }
 
     fn add(&mut self, table: &str, name: &str) {

@@ -101,7 +101,11 @@ fn visit<V: VisitorMut>(statement: &mut Statement, visitor: &mut V) -> ControlFl
     }
     match &mut statement.kind {
         StatementKind::Select(query) => query.visit(visitor),
-        StatementKind::Insert(insert) => insert.query.visit(visitor),
+        StatementKind::Insert(insert) => {
+            insert.query.visit(visitor)?;
+            let mut assigned = insert.update.iter_mut().flat_map(|update| update.expressions_mut());
+            assigned.try_for_each(|e| e.visit(visitor))
+        }
         StatementKind::Update(update) => update.expressions_mut().try_for_each(|e| e.visit(visitor)),
         StatementKind::Delete(delete) => delete.expressions_mut().try_for_each(|e| e.visit(visitor)),
         StatementKind::CreateTable { query: Some(query), .. }

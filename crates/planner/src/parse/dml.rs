@@ -4,12 +4,12 @@ use super::cursor::Cursor;
 use super::{refuse, statements};
 use crate::SqlError;
 use crate::TextPosition;
-use crate::statement::{Conflict, Delete, Insert, StatementKind, Update};
-use sqlparser::ast::{Expr, Query, Visit, Visitor};
+use crate::statement::{Conflict, Delete, Insert, StatementKind, Update, excluded};
+use sqlparser::ast::{Expr, Ident, Query, Visit, Visitor, visit_expressions_mut};
 use sqlparser::tokenizer::Token;
 use std::ops::ControlFlow;
 
-/// `INSERT INTO [TABLE] name [(columns)] query [ON CONFLICT DO …] [RETURNING …]`.
+/// `INSERT INTO [TABLE] name [(columns)] query [ON CONFLICT [(columns)] DO …] [RETURNING …]`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
@@ -32,9 +32,9 @@ pub(super) fn insert(cursor: &mut Cursor<'_>) -> Result<Insert, SqlError> {
         return Err(cursor.expected("SELECT or VALUES"));
     }
     let query = cursor.query()?;
-    let conflict = conflict(cursor)?;
+    let OnConflict { conflict, key, update } = conflict(cursor, (table.as_str(), position))?;
     let returning = returning(cursor, &table)?;
-    Ok(Insert { table, position, columns, query, conflict, returning })
+    Ok(Insert { table, position, columns, query, conflict, key, update, returning })
 }
 
 /// `[RETURNING expression [AS name], …]`.
@@ -66,16 +66,74 @@ fn has_subquery(query: &Query) -> bool {
     count.0 > 1
 }
 
-fn conflict(cursor: &mut Cursor<'_>) -> Result<Option<Conflict>, SqlError> {
+/// What stands behind ON CONFLICT.
+#[derive(Default)]
+struct OnConflict {
+    conflict: Option<Conflict>,
+    key: Option<(Vec<String>, TextPosition)>,
+    update: Option<Update>,
+}
+
+/// `[ON CONFLICT [(columns)] DO {ERROR | NOTHING | DEDUPLICATE | UPDATE SET … [WHERE condition]}]`.
+fn conflict(cursor: &mut Cursor<'_>, table: (&str, TextPosition)) -> Result<OnConflict, SqlError> {
     if !cursor.words(&["ON", "CONFLICT"]) {
-        return Ok(None);
+        return Ok(OnConflict::default());
+    }
+    let position = cursor.position();
+    if cursor.peek_words(&["ON", "CONSTRAINT"]) {
+        return Err(refuse::unsupported("ON CONSTRAINT", "name the columns of the key: ON CONFLICT (k)").at(position));
+    }
+    let names = columns(cursor)?;
+    let key = (!names.is_empty()).then_some((names, position));
+    if key.is_some() && cursor.peek_word("WHERE") {
+        let hint = "the primary key holds for all rows: leave the condition out";
+        return Err(refuse::unsupported("WHERE behind the key of ON CONFLICT", hint).at(cursor.position()));
     }
     cursor.expect_words(&["DO"])?;
     let known = [("ERROR", Conflict::Error), ("NOTHING", Conflict::Nothing), ("DEDUPLICATE", Conflict::Deduplicate)];
-    match known.into_iter().find(|(word, _)| cursor.word(word)) {
-        Some((_, conflict)) => Ok(Some(conflict)),
-        None => Err(cursor.expected("ERROR, NOTHING or DEDUPLICATE")),
+    if let Some((_, conflict)) = known.into_iter().find(|(word, _)| cursor.word(word)) {
+        return Ok(OnConflict { conflict: Some(conflict), key, update: None });
     }
+    if !cursor.words(&["UPDATE", "SET"]) {
+        return Err(cursor.expected("NOTHING, UPDATE SET, ERROR or DEDUPLICATE"));
+    }
+    if key.is_none() {
+        let error = SqlError::new(SqlError::SYNTAX, "ON CONFLICT DO UPDATE does not say of which key");
+        return Err(error.with_hint("write ON CONFLICT (k) DO UPDATE SET …").at(position));
+    }
+    let (assignments, condition) = (assignments(cursor)?, condition(cursor)?);
+    let mut update = Update::new((table.0.to_owned(), table.1), assignments, condition, None);
+    for expr in update.expressions_mut() {
+        if has_query(expr) {
+            let hint = "compute it in the SELECT that is inserted, and write EXCLUDED.column";
+            return Err(refuse::unsupported("a subquery in ON CONFLICT DO UPDATE", hint).at(position));
+        }
+        let _ = visit_expressions_mut(expr, name_excluded);
+    }
+    Ok(OnConflict { conflict: None, key, update: Some(update) })
+}
+
+/// `EXCLUDED.column` is a column of its own.
+fn name_excluded(expr: &mut Expr) -> ControlFlow<()> {
+    if let Expr::CompoundIdentifier(parts) = expr
+        && let [table, column] = parts.as_slice()
+        && table.value.eq_ignore_ascii_case("excluded")
+    {
+        *expr = Expr::Identifier(Ident { value: excluded(&column.value), quote_style: Some('`'), span: table.span });
+    }
+    ControlFlow::Continue(())
+}
+
+fn has_query(expr: &Expr) -> bool {
+    struct Any;
+    impl Visitor for Any {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            ControlFlow::Break(())
+        }
+    }
+    expr.visit(&mut Any).is_break()
 }
 
 /// `UPDATE table SET column = value, … [WHERE condition] [RETURNING …]`.
@@ -86,6 +144,18 @@ pub(super) fn update(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
     cursor.expect_words(&["UPDATE"])?;
     let table = changed_table(cursor)?;
     cursor.expect_words(&["SET"])?;
+    let assignments = assignments(cursor)?;
+    if cursor.peek_word("FROM") {
+        let hint = "use a subquery: SET a = (SELECT …), WHERE k IN (SELECT …)";
+        return Err(refuse::unsupported("UPDATE … FROM", hint).at(cursor.position()));
+    }
+    let condition = condition(cursor)?;
+    let returning = returning(cursor, &table.0)?;
+    Ok(StatementKind::Update(Update::new(table, assignments, condition, returning)))
+}
+
+/// `column = value, …`.
+fn assignments(cursor: &mut Cursor<'_>) -> Result<Vec<(String, TextPosition, Expr)>, SqlError> {
     let mut assignments: Vec<(String, TextPosition, Expr)> = Vec::new();
     loop {
         let position = cursor.position();
@@ -97,16 +167,9 @@ pub(super) fn update(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
         cursor.expect_symbol(&Token::Eq)?;
         assignments.push((name, position, cursor.expression()?));
         if !cursor.symbol(&Token::Comma) {
-            break;
+            return Ok(assignments);
         }
     }
-    if cursor.peek_word("FROM") {
-        let hint = "use a subquery: SET a = (SELECT …), WHERE k IN (SELECT …)";
-        return Err(refuse::unsupported("UPDATE … FROM", hint).at(cursor.position()));
-    }
-    let condition = condition(cursor)?;
-    let returning = returning(cursor, &table.0)?;
-    Ok(StatementKind::Update(Update::new(table, assignments, condition, returning)))
 }
 
 /// `DELETE FROM table [WHERE condition] [RETURNING …]`.
