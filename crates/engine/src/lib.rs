@@ -38,6 +38,7 @@ mod session;
 pub mod settings;
 mod show;
 mod state_tables;
+mod subscribe;
 mod text;
 mod upsert;
 
@@ -61,6 +62,7 @@ pub use error::NOBODY_READS;
 pub use instance::Instance;
 pub use job::{Interrupter, JobEvent, JobFacts, Progress, ResultShape, RunningJob, SinkPlace};
 pub use jobs::{EndedJob, JobReport, JobStatus, StopOrder, StoppedJob, Submission, Submitted};
+pub use kept::Subscription;
 pub use listing::Listing;
 pub use live::{LiveTable, Window};
 pub use reservation::Canceller;

@@ -12,7 +12,7 @@ use crate::reservation::{Canceller, Reservation};
 use crate::scan::{Scan, ScanPlan};
 use crate::show::CheckpointPlace;
 use crate::state_tables::StateTables;
-use crate::{Engine, ScriptError, Settings, delivery, show};
+use crate::{Engine, ScriptError, Settings, delivery, show, subscribe};
 use arrow::datatypes::{DataType, SchemaRef};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
 use eddyline_connectors::{SinkChanges, SourceChanges};
@@ -183,6 +183,7 @@ impl Session {
             }
             StatementKind::Alter(alter) => self.alter(alter).map_err(Into::into),
             StatementKind::Comment(comment) => self.comment(comment).map_err(Into::into),
+            StatementKind::Subscribe(_) => Err(subscribe::by_itself().into()),
             StatementKind::Update(update) => self.update(update),
             StatementKind::Delete(delete) => self.delete(delete),
             StatementKind::Flush => Ok(Outcome::Done("every view contains what statements have changed".into())),
@@ -528,6 +529,9 @@ impl Session {
                 let planned =
                     self.plan_with(vec![result_output(query, 0)], &options).map_err(|e| e.at(statement.position))?;
                 Ok(visible_columns(planned))
+            }
+            StatementKind::Subscribe(said) => {
+                self.subscription_schema(&said.name).map(Some).map_err(|e| e.at(said.position))
             }
             StatementKind::Explain { .. }
             | StatementKind::ExplainState(_)

@@ -77,6 +77,8 @@ pub enum StatementKind {
     Alter(Alter),
     /// `COMMENT ON …`.
     Comment(Comment),
+    /// `SUBSCRIBE [TO] name [WITH (snapshot = …)]`.
+    Subscribe(Subscribe),
     /// `UPDATE table SET …`.
     Update(Update),
     /// `DELETE FROM table …`, `TRUNCATE table`.
@@ -471,6 +473,17 @@ pub struct Comment {
     pub column: Option<String>,
     /// The comment; `None`: it has none any more.
     pub comment: Option<String>,
+}
+
+/// `SUBSCRIBE [TO] name [WITH (snapshot = {true|false})]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscribe {
+    /// A table or materialized view.
+    pub name: String,
+    /// Where its name stands.
+    pub position: TextPosition,
+    /// Its rows come first.
+    pub snapshot: bool,
 }
 
 /// What ALTER changes of what a name stands for.

@@ -80,6 +80,10 @@ pub(crate) fn execute(
 ) -> Result<(Answer, Vec<String>), SqlError> {
     let statement = constants.put_into(session, statement);
     let verb = verb(&statement);
+    if let StatementKind::Subscribe(said) = &statement.kind {
+        let followed = session.subscription(&said.name, said.snapshot).map_err(|e| e.at(said.position))?;
+        return Ok((Answer::Rows(Rows::of_changes(followed), verb), Vec::new()));
+    }
     let outcome = match session.answer(&statement).map_err(ScriptError::into_error)? {
         eddyline_engine::Answer::Rows(scan) => return Ok((Answer::Rows(Rows::scan(scan), verb), Vec::new())),
         eddyline_engine::Answer::Outcome(outcome) => outcome,
@@ -125,7 +129,7 @@ fn write(session: &mut Session, job: RunningJob, verb: &str) -> Result<(Answer, 
 pub(crate) fn tag(verb: &str, rows: usize) -> String {
     match verb {
         "INSERT" => format!("INSERT 0 {rows}"),
-        "SELECT" | "UPDATE" | "DELETE" | "COPY" | "FETCH" | "MOVE" => format!("{verb} {rows}"),
+        "SELECT" | "UPDATE" | "DELETE" | "COPY" | "FETCH" | "MOVE" | "SUBSCRIBE" => format!("{verb} {rows}"),
         other => other.to_owned(),
     }
 }
@@ -137,6 +141,7 @@ fn verb(statement: &Statement) -> &'static str {
         StatementKind::CreateView { .. } => "CREATE VIEW",
         StatementKind::CreateMaterializedView { .. } => "CREATE MATERIALIZED VIEW",
         StatementKind::Comment(_) => "COMMENT",
+        StatementKind::Subscribe(_) => "SUBSCRIBE",
         StatementKind::Alter(alter) => match alter.kind {
             "table" => "ALTER TABLE",
             "view" => "ALTER VIEW",

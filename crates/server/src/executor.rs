@@ -3,7 +3,7 @@
 //! It runs on a thread that may wait. A batch of messages is worked off one by one; what they answer goes out through [`Out`], which
 //! waits for a client that reads slowly.
 
-use crate::command::{self, Command, Cursor};
+use crate::command::{self, Command, Cursor, Declare, Fetch};
 use crate::copy_out::{self, CopyOut};
 use crate::cursors::Cursors;
 use crate::out::{Gone, Out};
@@ -20,14 +20,19 @@ use answer::{Answer, CopyIn};
 use bytes::{Bytes, BytesMut};
 use eddyline_engine::arrow::array::RecordBatch;
 use eddyline_engine::arrow::array::timezone::Tz;
+use eddyline_engine::arrow::compute::concat_batches;
 use eddyline_engine::arrow::datatypes::DataType;
 use eddyline_engine::arrow::error::ArrowError;
-use eddyline_engine::{Parameter, PreparedScan, Session, SqlError, split, with_parameters};
+use eddyline_engine::{Listing, Parameter, PreparedScan, Session, SqlError, Subscription, split, with_parameters};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Prepared statements and portals that a connection may have.
 const PREPARED_MAX: usize = 10_000;
+
+/// Cursors that a connection may have.
+const CURSORS_MAX: usize = 100;
 
 /// What follows a batch of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +119,8 @@ pub(crate) struct Executor {
     cursors: Cursors,
     statements: HashMap<String, Prepared>,
     portals: HashMap<String, Portal>,
+    /// Subscriptions that are read by FETCH.
+    subscriptions: HashMap<String, Subscription>,
     /// A COPY whose rows come.
     copying: Option<Copying>,
     /// After an error, messages are left out until the client knows of it.
@@ -154,6 +161,7 @@ impl Executor {
             cursors: Cursors::default(),
             statements: HashMap::new(),
             portals: HashMap::new(),
+            subscriptions: HashMap::new(),
             copying: None,
             is_skipping: false,
             tokio,
@@ -576,6 +584,9 @@ impl Executor {
         let canceller = self.session.canceller();
         let mut sent = 0;
         while sent < rows_max {
+            if rows.is_idle() {
+                out.flush()?;
+            }
             let Some(batch) = rows.next(&canceller).map_err(|e| place(timer.reason(e)))? else {
                 return Ok((sent, true));
             };
@@ -637,10 +648,17 @@ impl Executor {
                 self.session.result_schema(&statement).map_err(|e| source.place(&e))?
             }
             Command::Show(name) => Some(answer::one_text(name, String::new()).rows.schema()),
+            Command::Cursor(Cursor::Fetch(name, _)) if self.subscriptions.contains_key(name) => {
+                self.subscriptions.get(name).map(|cursor| cursor.schema().clone())
+            }
             Command::Cursor(Cursor::Fetch(name, _)) => {
                 Some(self.cursors.rows(name).map_err(|e| source.place(&e))?.schema().clone())
             }
             Command::ShowAll => Some(answer::settings(Vec::new()).rows.schema()),
+            Command::FetchSubscription(fetched) => match self.subscriptions.get(&fetched.cursor) {
+                Some(cursor) => Some(cursor.schema().clone()),
+                None => return Err(source.place(&no_cursor(&fetched.cursor)).into()),
+            },
             _ => None,
         };
         Ok(schema.map(|schema| fields(&schema)))
@@ -691,6 +709,7 @@ impl Executor {
                 self.statements.clear();
                 self.portals.clear();
                 self.cursors.close_all();
+                self.subscriptions.clear();
                 self.reset(out);
                 Answer::Done("DISCARD ALL".into())
             }
@@ -713,7 +732,7 @@ impl Executor {
                     let message = "DECLARE CURSOR can only be used in transaction blocks";
                     return Err(SqlError::new("25P01", message).with_hint("BEGIN one, or declare it WITH HOLD"));
                 }
-                self.cursors.check(name)?;
+                self.check_cursor(name)?;
                 if let Answer::Rows(rows, _) = self.execute(query, timer, out)? {
                     self.cursors.open(name.clone(), rows, *holds);
                 }
@@ -726,6 +745,11 @@ impl Executor {
                 told.iter().for_each(|(name, value)| out.messages.parameter_status(name, value));
                 Answer::Rows(Rows::of(listing), "SELECT")
             }
+            Command::DeclareSubscription(declared) => {
+                self.declare_subscription(declared)?;
+                Answer::Done("DECLARE SUBSCRIPTION CURSOR".into())
+            }
+            Command::FetchSubscription(fetched) => Answer::Rows(self.fetch_subscription(fetched)?, "FETCH"),
             Command::Sql(statement) => {
                 let session = answer::Constants { user: &self.user, variables: &self.variables };
                 let (answer, notes) =
@@ -782,6 +806,10 @@ impl Executor {
     fn cursor(&mut self, cursor: &Cursor, timer: &Timer) -> Result<Answer, SqlError> {
         let canceller = self.session.canceller();
         Ok(match cursor {
+            Cursor::Fetch(name, count) if self.subscriptions.contains_key(name) => {
+                let (cursor, rows) = (name.clone(), count.unwrap_or(usize::MAX));
+                Answer::Rows(self.fetch_subscription(&Fetch { cursor, rows, wait: Duration::ZERO })?, "FETCH")
+            }
             Cursor::Fetch(name, count) => {
                 let rows = self.cursors.fetch(name, count.unwrap_or(usize::MAX), &canceller);
                 Answer::Rows(rows.map_err(|e| timer.reason(e))?, "FETCH")
@@ -796,13 +824,57 @@ impl Executor {
             }
             Cursor::Close(None) => {
                 self.cursors.close_all();
+                self.subscriptions.clear();
                 Answer::Done("CLOSE CURSOR ALL".into())
             }
             Cursor::Close(Some(name)) => {
-                self.cursors.close(name)?;
+                if self.subscriptions.remove(name).is_none() {
+                    self.cursors.close(name)?;
+                }
                 Answer::Done("CLOSE CURSOR".into())
             }
         })
+    }
+
+    /// May a cursor have this name?
+    fn check_cursor(&self, name: &str) -> Result<(), SqlError> {
+        if self.subscriptions.contains_key(name) {
+            let message = format!("cursor \"{name}\" exists already");
+            return Err(SqlError::new("42P03", message).with_hint("CLOSE it, or use another name"));
+        }
+        self.cursors.check(name)
+    }
+
+    /// DECLARE … SUBSCRIPTION CURSOR.
+    fn declare_subscription(&mut self, declared: &Declare) -> Result<(), SqlError> {
+        self.check_cursor(&declared.cursor)?;
+        if self.subscriptions.len() >= CURSORS_MAX {
+            let message = format!("a connection has at most {CURSORS_MAX} cursors");
+            return Err(SqlError::new("53000", message).with_hint("CLOSE some"));
+        }
+        let followed = self.session.subscription(&declared.of, declared.snapshot)?;
+        self.subscriptions.insert(declared.cursor.clone(), followed);
+        Ok(())
+    }
+
+    /// FETCH: what is there by now; where nothing is, what comes within its time.
+    fn fetch_subscription(&mut self, fetched: &Fetch) -> Result<Rows, SqlError> {
+        let canceller = self.session.canceller();
+        let cursor = self.subscriptions.get_mut(&fetched.cursor).ok_or_else(|| no_cursor(&fetched.cursor))?;
+        let (mut rows, mut wait) = (Vec::new(), fetched.wait);
+        let mut left = fetched.rows;
+        while left > 0 {
+            let Some(batch) = cursor.next(Some(wait), &canceller)? else { break };
+            let taken = left.min(batch.num_rows());
+            rows.push(batch.slice(0, taken));
+            if taken < batch.num_rows() {
+                cursor.put_back(batch.slice(taken, batch.num_rows() - taken));
+            }
+            (left, wait) = (left - taken, Duration::ZERO);
+        }
+        let rows =
+            concat_batches(cursor.schema(), &rows).map_err(|e| SqlError::new(SqlError::INTERNAL, e.to_string()))?;
+        Ok(Rows::of(Listing { rows, plain: false }))
     }
 
     /// Ends a transaction; returns the tag of the statement that does.
@@ -891,6 +963,10 @@ fn unknown_statement(name: &str) -> SqlError {
 fn no_statement(name: &str) -> Failure {
     let error = unknown_statement(name);
     report::plain(ERROR, error.sqlstate, error.message).into()
+}
+
+fn no_cursor(name: &str) -> SqlError {
+    SqlError::new("34000", format!("cursor \"{name}\" does not exist")).with_hint("DECLARE it FOR a view")
 }
 
 fn no_portal(name: &str) -> Failure {

@@ -3,7 +3,9 @@
 use eddyline_engine::arrow::array::{RecordBatch, UInt32Array};
 use eddyline_engine::arrow::compute::take_record_batch;
 use eddyline_engine::arrow::datatypes::SchemaRef;
-use eddyline_engine::{Canceller, ChangeBatch, JobEvent, Listing, ResultTable, RunningJob, Scan, SqlError};
+use eddyline_engine::{
+    Canceller, ChangeBatch, JobEvent, Listing, ResultTable, RunningJob, Scan, SqlError, Subscription,
+};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -24,6 +26,8 @@ enum Rest {
     Nothing,
     Scan(Box<Scan>),
     Job(Box<Running>),
+    /// Changes that come until somebody ends it.
+    Changes(Box<Subscription>),
 }
 
 struct Running {
@@ -75,6 +79,17 @@ impl Rows {
         Ok(Self { schema, ready: VecDeque::new(), rest: Rest::Job(running) })
     }
 
+    /// What changes in a table or view, without an end.
+    pub(crate) fn of_changes(followed: Subscription) -> Self {
+        let schema = followed.schema().clone();
+        Self { schema, ready: VecDeque::new(), rest: Rest::Changes(Box::new(followed)) }
+    }
+
+    /// Would the next rows have to be waited for, who knows how long? Then what was sent is to reach the client before.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.ready.is_empty() && matches!(&self.rest, Rest::Changes(followed) if !followed.is_ready())
+    }
+
     /// The columns.
     pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
@@ -107,6 +122,7 @@ impl Rows {
                     self.ready.extend(batches);
                     is_over
                 }
+                Rest::Changes(followed) => return followed.next(None, canceller),
             };
             if is_over {
                 self.rest = Rest::Nothing;

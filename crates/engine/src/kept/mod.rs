@@ -22,6 +22,7 @@
 mod alteration;
 mod connector;
 mod contents;
+mod follow;
 mod ordered;
 
 use crate::durable::{Durable, changes_record};
@@ -39,6 +40,9 @@ use eddyline_changes::ChangeBatch;
 use eddyline_plan::SourceSpec;
 use eddyline_planner::SqlError;
 use eddyline_planner::statement::Conflict;
+use follow::Followers;
+pub use follow::Subscription;
+pub(crate) use follow::schema_of as subscription_schema;
 pub(crate) use ordered::OrderedRows;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,6 +51,8 @@ use std::time::Duration;
 
 /// SQLSTATE of a statement that can be repeated: another session was in its way.
 const SERIALIZATION: &str = "40001";
+/// SQLSTATE of what is not any more what it was.
+const GONE: &str = "55000";
 /// How often views that run by themselves are looked at when nobody asks.
 const LOOK: Duration = Duration::from_millis(50);
 /// How often it is asked whether a job that is to take changes has failed.
@@ -92,6 +98,7 @@ struct State {
     last_record: u64,
     /// In the order in which they were made: a view reads only what was there before it.
     views: Vec<View>,
+    followers: Followers,
 }
 
 /// A view and the job that keeps it up to date.
@@ -128,7 +135,7 @@ impl Database {
     pub(crate) fn install(&self, name: &str, contents: Contents) {
         let last_record = contents.log().map_or(0, |log| log.last);
         let contents = BTreeMap::from([(name.to_owned(), contents)]);
-        let part = self.part(State { contents, last_record, views: Vec::new() });
+        let part = self.part(State { contents, last_record, ..State::default() });
         lock(&self.parts).insert(name.to_owned(), part);
     }
 
@@ -197,13 +204,32 @@ impl Database {
     pub(crate) fn snapshots(&self, tables: &[&str]) -> Result<BTreeMap<String, OrderedRows>, SqlError> {
         let mut last = Unsettled(0);
         let found = self.with(tables, |states| {
-            states.iter_mut().for_each(|state| state.take_in());
+            states.iter_mut().for_each(|state| state.look());
             last.0 = states.iter().map(|state| state.last_record).max().unwrap_or_default();
             let mut rows = |name: &&str| Ok(((*name).to_owned(), part_of(states, name)?.rows(name)?));
             tables.iter().map(&mut rows).collect::<Result<_, SqlError>>()
         })?;
         self.wait_for(&last)?;
         Ok(found)
+    }
+
+    /// What changes in a table or view from now on; with `snapshot`, its rows come first.
+    ///
+    /// # Errors
+    /// A view that has failed; the table is gone.
+    pub(crate) fn follow(&self, name: &str, snapshot: bool) -> Result<Subscription, SqlError> {
+        let mut last = Unsettled(0);
+        let subscription = self.with(&[name], |states| -> Result<_, SqlError> {
+            let state = part_of(states, name)?;
+            state.look();
+            last.0 = state.last_record;
+            // One that has failed says so.
+            let rows = state.rows(name)?;
+            let queue = state.followers.add(name);
+            Ok(Subscription::new(queue, &rows, snapshot, self.durable.get().cloned()))
+        })?;
+        self.wait_for(&last)?;
+        Ok(subscription)
     }
 
     /// Adds a view and computes it for the first time. `start` begins its job, which reads these tables through the feeds that it is
@@ -247,7 +273,7 @@ impl Database {
         let contents = BTreeMap::from([(name.to_owned(), Contents::of_view(number, schema, &[])?)]);
         let (name, feeds) = (name.to_owned(), BTreeMap::new());
         let view = View { name: name.clone(), number, feeds, is_fed: false, job: None, failed: Some(error) };
-        let part = self.part(State { contents, last_record: 0, views: vec![view] });
+        let part = self.part(State { contents, views: vec![view], ..State::default() });
         lock(&self.parts).insert(name, part);
         Ok(())
     }
@@ -440,6 +466,7 @@ impl Database {
                 into.contents.append(&mut from.contents);
                 into.last_record = into.last_record.max(from.last_record);
                 into.views.append(&mut from.views);
+                into.followers.join(&mut from.followers);
             }
             into.views.sort_by_key(|view| view.number);
             Ok(())
@@ -521,6 +548,7 @@ impl State {
         let contents = self.contents.get_mut(name).ok_or_else(|| replaced(name))?;
         for changes in changes.iter().filter(|changes| !changes.is_empty()) {
             contents.apply(changes)?;
+            self.followers.note(name, changes);
             for view in &mut self.views {
                 if let Some(feed) = view.feeds.get(name) {
                     feed.push(changes)?;
@@ -554,7 +582,15 @@ impl State {
             }
         }
         self.bring_up_to_date();
+        self.followers.end_epoch(last);
         Ok(Unsettled(last))
+    }
+
+    /// Takes in what views that run by themselves have brought, as an epoch of its own.
+    fn look(&mut self) {
+        if self.take_in() {
+            self.followers.end_epoch(self.last_record);
+        }
     }
 
     /// Steps all views that were fed, those first that others read. One that fails stays as it is, and says so when it is read.
@@ -569,8 +605,8 @@ impl State {
         }
     }
 
-    /// Takes in what views that run by themselves have brought.
-    fn take_in(&mut self) {
+    /// Takes in what views that run by themselves have brought; false for nothing.
+    fn take_in(&mut self) -> bool {
         let mut is_moved = false;
         for at in 0..self.views.len() {
             let view = &mut self.views[at];
@@ -586,12 +622,14 @@ impl State {
         if is_moved {
             self.bring_up_to_date();
         }
+        is_moved
     }
 
     fn note_failure(&mut self, at: usize, result: Result<(), SqlError>) {
         if let Err(error) = result {
             let view = &mut self.views[at];
             tracing::warn!(view = view.name, error = error.message, "a materialized view has failed");
+            self.followers.end(&view.name, &error);
             view.failed.get_or_insert(error);
             view.job = None;
         }
@@ -620,12 +658,14 @@ impl State {
     fn forget(&mut self, name: &str) {
         self.contents.remove(name);
         self.views.retain(|view| view.name != name);
+        self.followers.end(name, &SqlError::new(GONE, format!("{name} was dropped while it was followed")));
     }
 
     /// Calls tables and views by other names: by the old name the new one.
     fn rename(&mut self, names: &BTreeMap<String, String>) {
         let new = |old: String| names.get(&old).cloned().unwrap_or(old);
         self.contents = std::mem::take(&mut self.contents).into_iter().map(|(name, of)| (new(name), of)).collect();
+        self.followers.rename(new);
         for view in &mut self.views {
             view.name = new(std::mem::take(&mut view.name));
             view.feeds = std::mem::take(&mut view.feeds).into_iter().map(|(table, fed)| (new(table), fed)).collect();
@@ -635,6 +675,8 @@ impl State {
     /// Puts other rows, of other columns, in the place of those of a table. The views that read it know the columns as they were.
     fn alter(&mut self, name: &str, altered: Contents, alteration: &Alteration) {
         let Some(before) = self.contents.insert(name.to_owned(), altered) else { return };
+        let message = format!("the columns of {name} have changed while it was followed");
+        self.followers.end(name, &SqlError::new(GONE, message).with_hint("SUBSCRIBE anew"));
         for fed in self.views.iter_mut().filter_map(|view| view.feeds.get_mut(name)) {
             fed.alter(alteration, before.schema());
         }
@@ -677,7 +719,7 @@ fn watch(database: Weak<Database>) -> Result<(), SqlError> {
             for part in database.all_parts() {
                 // Who has it locked takes in what there is, or will.
                 if let Ok(mut state) = part.state.try_lock() {
-                    state.take_in();
+                    state.look();
                 }
             }
             drop(database);

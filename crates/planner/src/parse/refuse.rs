@@ -47,7 +47,33 @@ const STATEMENTS: [(&[&str], &str); 37] = [
 ];
 
 /// Words that begin statements that are supported.
-const BEGINNINGS: [&str; 24] = ["SELECT", "WITH", "VALUES", "CREATE", "ALTER", "COMMENT", "DROP", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "FLUSH", "EXECUTE", "BEGIN", "EXPLAIN", "SHOW", "DESCRIBE", "DESC", "SET", "RESET", "STOP", "RESUME", "SUBMIT", "TABLE"];
+const BEGINNINGS: [&str; 25] = [
+    "SELECT",
+    "SUBSCRIBE",
+    "WITH",
+    "VALUES",
+    "CREATE",
+    "ALTER",
+    "COMMENT",
+    "DROP",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "TRUNCATE",
+    "FLUSH",
+    "EXECUTE",
+    "BEGIN",
+    "EXPLAIN",
+    "SHOW",
+    "DESCRIBE",
+    "DESC",
+    "SET",
+    "RESET",
+    "STOP",
+    "RESUME",
+    "SUBMIT",
+    "TABLE",
+];
 
 /// `<what> is not supported`.
 pub(super) fn unsupported(what: &str, hint: &str) -> SqlError {

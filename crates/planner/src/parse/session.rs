@@ -1,9 +1,9 @@
-//! SHOW, DESCRIBE, SET, RESET.
+//! SHOW, DESCRIBE, SET, RESET, SUBSCRIBE.
 
 use super::cursor::Cursor;
 use super::refuse;
 use crate::SqlError;
-use crate::statement::{Show, StatementKind};
+use crate::statement::{Show, StatementKind, Subscribe};
 use sqlparser::tokenizer::Token;
 
 const SHOW_FORMS: &str = "there are SHOW TABLES, VIEWS, MATERIALIZED VIEWS, CREATE TABLE t, CREATE VIEW v, COLUMNS FROM t, FUNCTIONS, CONNECTORS, CHECKPOINTS, JOBS and LOGS FOR JOB 'j'";
@@ -116,6 +116,42 @@ pub(super) fn reset(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> 
         return Ok(StatementKind::Reset(None));
     }
     Ok(StatementKind::Reset(Some(key(cursor)?)))
+}
+
+/// `SUBSCRIBE [TO] name [WITH (snapshot [= {true | false}])]`.
+///
+/// # Errors
+/// A syntax error, or what is not supported.
+pub(super) fn subscribe(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    cursor.expect_words(&["SUBSCRIBE"])?;
+    cursor.word("TO");
+    let position = cursor.position();
+    if cursor.peek().token == Token::LParen {
+        let hint = "CREATE MATERIALIZED VIEW v AS the query, and SUBSCRIBE TO v";
+        return Err(refuse::unsupported("SUBSCRIBE to a query", hint).at(position));
+    }
+    let name = cursor.object_name("the name of a table or materialized view")?;
+    let mut snapshot = true;
+    if cursor.word("WITH") {
+        cursor.expect_symbol(&Token::LParen)?;
+        let place = cursor.position();
+        if !cursor.word("SNAPSHOT") {
+            return Err(refuse::unsupported("this option of SUBSCRIBE", "there is WITH (snapshot = false)").at(place));
+        }
+        if cursor.symbol(&Token::Eq) {
+            snapshot = cursor.word("TRUE");
+            if !snapshot && !cursor.word("FALSE") {
+                return Err(cursor.expected("true or false"));
+            }
+        }
+        cursor.expect_symbol(&Token::RParen)?;
+    }
+    if ["AS", "UP", "ENVELOPE", "WITHIN"].iter().any(|w| cursor.peek_word(w)) {
+        let what = format!("{} in SUBSCRIBE", cursor.peek().token.to_string().to_uppercase());
+        let hint = "it begins now, tells of changes with weights, and ends when it is cancelled";
+        return Err(refuse::unsupported(&what, hint).at(cursor.position()));
+    }
+    Ok(StatementKind::Subscribe(Subscribe { name, position, snapshot }))
 }
 
 /// A key as a string, or bare with dots and dashes.

@@ -40,6 +40,7 @@ fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         "DROP" => ddl::drop(cursor),
         "ALTER" => alter::alter(cursor),
         "COMMENT" => alter::comment(cursor),
+        "SUBSCRIBE" => session::subscribe(cursor),
         "INSERT" => dml::insert(cursor).map(StatementKind::Insert),
         "UPDATE" => dml::update(cursor),
         "DELETE" => dml::delete(cursor),

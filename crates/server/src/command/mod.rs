@@ -4,6 +4,7 @@
 
 mod cursors;
 mod options;
+mod subscriptions;
 mod words;
 
 use crate::catalogs::{self, Asked};
@@ -12,6 +13,7 @@ pub(crate) use cursors::Cursor;
 use eddyline_engine::settings::SETTINGS;
 use eddyline_engine::statement::{Statement, StatementKind};
 use eddyline_engine::{Dialect, SqlError, parse_in};
+pub(crate) use subscriptions::{Declare, Fetch};
 use words::{Word, words};
 
 /// How much of a statement is looked at.
@@ -42,6 +44,10 @@ pub(crate) enum Command {
     DiscardNothing(&'static str),
     /// `DEALLOCATE name`; `None` for ALL.
     Deallocate(Option<String>),
+    /// `DECLARE … SUBSCRIPTION CURSOR FOR …`.
+    DeclareSubscription(Declare),
+    /// `FETCH … FROM … WITH (timeout = …)`.
+    FetchSubscription(Fetch),
     /// `COPY … FROM STDIN`.
     Copy(Box<Copy>),
     /// `COPY … TO STDOUT`: the rows of a query.
@@ -104,6 +110,9 @@ pub(crate) fn read(text: &str, dialect: Dialect) -> Result<Command, SqlError> {
                 Ok(Command::CopyOut(Box::new(query), format))
             }
         };
+    }
+    if let Some(command) = subscriptions::read(&begin) {
+        return command;
     }
     if begins_with("declare")
         && let Some(declared) = cursors::declare(&begin[1..])?
