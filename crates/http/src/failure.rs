@@ -10,20 +10,21 @@ use eddyline_engine::SqlError;
 #[derive(Debug)]
 pub(crate) struct Failure {
     status: StatusCode,
-    problem: ProblemFacts,
+    /// Boxed, as most requests do not fail.
+    problem: Box<ProblemFacts>,
 }
 
 impl Failure {
     /// An error with a hint.
     pub(crate) fn new(status: StatusCode, sqlstate: &str, message: impl Into<String>, hint: &str) -> Self {
-        let problem = ProblemFacts {
+        let problem = Box::new(ProblemFacts {
             sqlstate: sqlstate.to_owned(),
             message: message.into(),
             detail: None,
             hint: Some(hint.to_owned()),
             line: None,
             column: None,
-        };
+        });
         Self { status, problem }
     }
 
@@ -36,7 +37,7 @@ impl Failure {
 
 impl From<SqlError> for Failure {
     fn from(error: SqlError) -> Self {
-        Self { status: status_of(error.sqlstate), problem: error.into() }
+        Self { status: status_of(error.sqlstate), problem: Box::new(error.into()) }
     }
 }
 
@@ -58,7 +59,7 @@ fn status_of(sqlstate: &str) -> StatusCode {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let is_busy = self.status == StatusCode::SERVICE_UNAVAILABLE;
-        let mut response = (self.status, Json(Problem { error: self.problem })).into_response();
+        let mut response = (self.status, Json(Problem { error: *self.problem })).into_response();
         if is_busy {
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
         }
