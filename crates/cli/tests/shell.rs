@@ -142,7 +142,7 @@ fn a_failure_ends_what_is_not_typed() {
     place.run(&["-e", "SELEC 1"]).fails(1, &["did you mean SELECT?"]);
     place.run(&["-e", "\\nothing"]).fails(1, &["there is no command \\nothing; \\? lists commands"]);
     place.run(&["-f", "none.sql"]).fails(1, &["cannot read none.sql"]);
-    place.run(&["-e", "SELECT 1 / 0"]).fails(1, &["ivide by zero", "LINE 1: SELECT 1 / 0"]);
+    place.run(&["-e", "SELECT 1 / 0"]).fails(1, &["ERROR 22012: division by zero", "LINE 1: SELECT 1 / 0"]);
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl Binder<'_> {
             return Err(Error::new("42803", format!("aggregate function {name} is not allowed here")));
         }
         // There are no aggregates within aggregates.
-        let allows = std::mem::replace(&mut self.scope_mut().allows, Allows::default());
+        let allows = std::mem::take(&mut self.scope_mut().allows);
         let trees = if of == AggregateKind::Rows { Vec::new() } else { arguments(call)? };
         let mut bound = Vec::with_capacity(trees.len());
         for tree in trees {

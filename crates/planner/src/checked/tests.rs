@@ -87,7 +87,7 @@ fn what_cannot_be_computed_is_an_error() {
     assert_snapshot!(error("CAST('abc' AS INT)"), @r"Cast error: Cannot cast string 'abc' to value of Int32 type");
     assert_snapshot!(error("CAST(300 AS TINYINT)"), @r"Cast error: Can't cast value 300 to type Int8");
     assert_snapshot!(error("9223372036854775807 * 2"), @r"integer overflow in 9223372036854775807 * 2");
-    assert_snapshot!(error("1 % 0"), @r"Divide by zero error");
+    assert_snapshot!(error("1 % 0"), @r"division by zero");
 }
 
 /// Columns: name, type, value.
