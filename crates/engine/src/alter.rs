@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// For so many rows a DEFAULT is computed to find out whether it is the same for all.
 const TRIED_ROWS: usize = 16;
 
+/// A view that would not be what it is: its kind, its name, and what is wrong, if its query does not hold at all.
+type BrokenView = (&'static str, String, Option<SqlError>);
+
 impl Session {
     /// ALTER.
     ///
@@ -320,11 +323,7 @@ impl Session {
     }
 
     /// The views that read a table and would not be what they are when it has other columns: kinds, names, what is wrong.
-    fn broken_views(
-        &mut self,
-        before: &Table,
-        after: &Arc<Table>,
-    ) -> Result<Vec<(&'static str, String, Option<SqlError>)>, SqlError> {
+    fn broken_views(&mut self, before: &Table, after: &Arc<Table>) -> Result<Vec<BrokenView>, SqlError> {
         let reads = |object: &Object| {
             view_of(object).filter(|view| names_read(view, &self.catalog).contains(&before.name)).cloned()
         };

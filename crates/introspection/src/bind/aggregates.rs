@@ -1,7 +1,6 @@
 //! Aggregates.
 
 use super::calls::{arguments, order_within};
-use super::names::Allows;
 use super::{Binder, Typed};
 use crate::plan::{Aggregate, AggregateKind, Expr};
 use crate::{Error, Type};
