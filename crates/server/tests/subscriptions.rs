@@ -146,7 +146,9 @@ async fn cursors_hand_out_what_has_come() {
     for (sql, code) in [
         ("FETCH 1 FROM nothing", SqlState::INVALID_CURSOR_NAME),
         ("DECLARE changes SUBSCRIPTION CURSOR FOR s", SqlState::DUPLICATE_CURSOR),
-        ("DECLARE c CURSOR FOR SELECT 1", SqlState::FEATURE_NOT_SUPPORTED),
+        ("DECLARE c CURSOR FOR SELECT 1", SqlState::NO_ACTIVE_SQL_TRANSACTION),
+        ("BEGIN; DECLARE changes CURSOR FOR SELECT 1", SqlState::DUPLICATE_CURSOR),
+        ("ROLLBACK; MOVE 1 FROM changes", SqlState::INVALID_CURSOR_NAME),
         ("CLOSE nothing", SqlState::INVALID_CURSOR_NAME),
     ] {
         assert_eq!(reader.simple_query(sql).await.unwrap_err().code(), Some(&code), "{sql}");

@@ -13,6 +13,7 @@ use arrow::error::ArrowError;
 use eddyline_changes::ChangeBatch;
 use eddyline_planner::SqlError;
 use std::collections::VecDeque;
+use std::iter::Peekable;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -140,12 +141,12 @@ pub struct Subscription {
     schema: SchemaRef,
     queue: Arc<Queue>,
     durable: Option<Arc<Durable>>,
-    /// The rows that come first, and their epoch.
+    /// The rows that come first, and their epoch, as long as some are left.
     snapshot: Option<(i64, Snapshot)>,
     ready: VecDeque<RecordBatch>,
 }
 
-type Snapshot = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
+type Snapshot = Peekable<Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>>;
 
 /// The columns of a subscription.
 pub(crate) fn schema_of(rows: &Schema) -> SchemaRef {
@@ -161,7 +162,10 @@ impl Subscription {
         snapshot: bool,
         durable: Option<Arc<Durable>>,
     ) -> Self {
-        let snapshot = snapshot.then(|| -> (i64, Snapshot) { (epoch, Box::new(rows.batches())) });
+        let batches: Box<dyn Iterator<Item = _> + Send> = Box::new(rows.batches());
+        let mut batches = batches.peekable();
+        let is_there = snapshot && batches.peek().is_some();
+        let snapshot = is_there.then_some((epoch, batches));
         Self { schema: schema_of(rows.schema()), queue, durable, snapshot, ready: VecDeque::new() }
     }
 
@@ -191,13 +195,14 @@ impl Subscription {
             canceller.check()?;
             if let Some((epoch, snapshot)) = &mut self.snapshot {
                 let (epoch, rows) = (*epoch, snapshot.next());
-                match rows {
-                    None => self.snapshot = None,
-                    Some(rows) => {
-                        let rows = rows.map_err(|e| SqlError::new(of_arrow(&e), format!("a subscription: {e}")))?;
-                        let batch = self.batch(epoch, &ChangeBatch::inserts(rows))?;
-                        self.ready.push_back(batch);
-                    }
+                // Who asks whether something is ready is not to wait for rows that are none.
+                if snapshot.peek().is_none() {
+                    self.snapshot = None;
+                }
+                if let Some(rows) = rows {
+                    let rows = rows.map_err(|e| SqlError::new(of_arrow(&e), format!("a subscription: {e}")))?;
+                    let batch = self.batch(epoch, &ChangeBatch::inserts(rows))?;
+                    self.ready.push_back(batch);
                 }
                 continue;
             }
