@@ -3,7 +3,9 @@
 //! It runs on a thread that may wait. A batch of messages is worked off one by one; what they answer goes out through [`Out`], which
 //! waits for a client that reads slowly.
 
-use crate::command::{self, Command, Cursor, Declare, Fetch};
+mod cursors;
+
+use crate::command::{self, Command, Cursor};
 use crate::copy_out::{self, CopyOut};
 use crate::cursors::Cursors;
 use crate::out::{Gone, Out};
@@ -20,19 +22,14 @@ use answer::{Answer, CopyIn};
 use bytes::{Bytes, BytesMut};
 use eddyline_engine::arrow::array::RecordBatch;
 use eddyline_engine::arrow::array::timezone::Tz;
-use eddyline_engine::arrow::compute::concat_batches;
 use eddyline_engine::arrow::datatypes::DataType;
 use eddyline_engine::arrow::error::ArrowError;
-use eddyline_engine::{Listing, Parameter, PreparedScan, Session, SqlError, Subscription, split, with_parameters};
+use eddyline_engine::{Parameter, PreparedScan, Session, SqlError, Subscription, split, with_parameters};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Prepared statements and portals that a connection may have.
 const PREPARED_MAX: usize = 10_000;
-
-/// Cursors that a connection may have.
-const CURSORS_MAX: usize = 100;
 
 /// What follows a batch of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -657,7 +654,7 @@ impl Executor {
             Command::ShowAll => Some(answer::settings(Vec::new()).rows.schema()),
             Command::FetchSubscription(fetched) => match self.subscriptions.get(&fetched.cursor) {
                 Some(cursor) => Some(cursor.schema().clone()),
-                None => return Err(source.place(&no_cursor(&fetched.cursor)).into()),
+                None => return Err(source.place(&cursors::no_cursor(&fetched.cursor)).into()),
             },
             _ => None,
         };
@@ -770,113 +767,6 @@ impl Executor {
         Ok(())
     }
 
-    /// Savepoints of a transaction: after an error, it goes on behind one; nothing is taken back.
-    fn savepoint(&mut self, command: &Command, out: &mut Out) -> Result<Answer, SqlError> {
-        let (Command::Savepoint(name) | Command::Release(name) | Command::RollbackTo(name)) = command else {
-            return Ok(Answer::Nothing);
-        };
-        let verb = match command {
-            Command::Savepoint(_) => "SAVEPOINT",
-            Command::Release(_) => "RELEASE",
-            _ => "ROLLBACK",
-        };
-        if self.transaction == Transaction::None {
-            return Err(
-                SqlError::new("25P01", format!("{verb} can only be used in transaction blocks")).with_hint("BEGIN one")
-            );
-        }
-        if let Command::Savepoint(name) = command {
-            self.savepoints.push((name.clone(), self.changes));
-            return Ok(Answer::Done(verb.into()));
-        }
-        let at = self.savepoints.iter().rposition(|(own, _)| own == name);
-        let at = at.ok_or_else(|| SqlError::new("3B001", format!("savepoint \"{name}\" does not exist")))?;
-        if let Command::Release(_) = command {
-            self.savepoints.truncate(at);
-            return Ok(Answer::Done(verb.into()));
-        }
-        if self.changes > self.savepoints[at].1 {
-            not_taken_back(out);
-        }
-        self.savepoints.truncate(at + 1);
-        self.transaction = Transaction::Open;
-        Ok(Answer::Done(verb.into()))
-    }
-
-    fn cursor(&mut self, cursor: &Cursor, timer: &Timer) -> Result<Answer, SqlError> {
-        let canceller = self.session.canceller();
-        Ok(match cursor {
-            Cursor::Fetch(name, count) if self.subscriptions.contains_key(name) => {
-                let (cursor, rows) = (name.clone(), count.unwrap_or(usize::MAX));
-                Answer::Rows(self.fetch_subscription(&Fetch { cursor, rows, wait: Duration::ZERO })?, "FETCH")
-            }
-            Cursor::Fetch(name, count) => {
-                let rows = self.cursors.fetch(name, count.unwrap_or(usize::MAX), &canceller);
-                Answer::Rows(rows.map_err(|e| timer.reason(e))?, "FETCH")
-            }
-            Cursor::Move(name, count) => {
-                let mut rows = self.cursors.fetch(name, count.unwrap_or(usize::MAX), &canceller)?;
-                let mut moved = 0;
-                while let Some(batch) = rows.next(&canceller)? {
-                    moved += batch.num_rows();
-                }
-                Answer::Done(answer::tag("MOVE", moved))
-            }
-            Cursor::Close(None) => {
-                self.cursors.close_all();
-                self.subscriptions.clear();
-                Answer::Done("CLOSE CURSOR ALL".into())
-            }
-            Cursor::Close(Some(name)) => {
-                if self.subscriptions.remove(name).is_none() {
-                    self.cursors.close(name)?;
-                }
-                Answer::Done("CLOSE CURSOR".into())
-            }
-        })
-    }
-
-    /// May a cursor have this name?
-    fn check_cursor(&self, name: &str) -> Result<(), SqlError> {
-        if self.subscriptions.contains_key(name) {
-            let message = format!("cursor \"{name}\" exists already");
-            return Err(SqlError::new("42P03", message).with_hint("CLOSE it, or use another name"));
-        }
-        self.cursors.check(name)
-    }
-
-    /// DECLARE … SUBSCRIPTION CURSOR.
-    fn declare_subscription(&mut self, declared: &Declare) -> Result<(), SqlError> {
-        self.check_cursor(&declared.cursor)?;
-        if self.subscriptions.len() >= CURSORS_MAX {
-            let message = format!("a connection has at most {CURSORS_MAX} cursors");
-            return Err(SqlError::new("53000", message).with_hint("CLOSE some"));
-        }
-        let followed = self.session.subscription(&declared.of, declared.snapshot)?;
-        self.subscriptions.insert(declared.cursor.clone(), followed);
-        Ok(())
-    }
-
-    /// FETCH: what is there by now; where nothing is, what comes within its time.
-    fn fetch_subscription(&mut self, fetched: &Fetch) -> Result<Rows, SqlError> {
-        let canceller = self.session.canceller();
-        let cursor = self.subscriptions.get_mut(&fetched.cursor).ok_or_else(|| no_cursor(&fetched.cursor))?;
-        let (mut rows, mut wait) = (Vec::new(), fetched.wait);
-        let mut left = fetched.rows;
-        while left > 0 {
-            let Some(batch) = cursor.next(Some(wait), &canceller)? else { break };
-            let taken = left.min(batch.num_rows());
-            rows.push(batch.slice(0, taken));
-            if taken < batch.num_rows() {
-                cursor.put_back(batch.slice(taken, batch.num_rows() - taken));
-            }
-            (left, wait) = (left - taken, Duration::ZERO);
-        }
-        let rows =
-            concat_batches(cursor.schema(), &rows).map_err(|e| SqlError::new(SqlError::INTERNAL, e.to_string()))?;
-        Ok(Rows::of(Listing { rows, plain: false }))
-    }
-
     /// Ends a transaction; returns the tag of the statement that does.
     fn end(&mut self, commits: bool, out: &mut Out) -> &'static str {
         let was = std::mem::take(&mut self.transaction);
@@ -963,10 +853,6 @@ fn unknown_statement(name: &str) -> SqlError {
 fn no_statement(name: &str) -> Failure {
     let error = unknown_statement(name);
     report::plain(ERROR, error.sqlstate, error.message).into()
-}
-
-fn no_cursor(name: &str) -> SqlError {
-    SqlError::new("34000", format!("cursor \"{name}\" does not exist")).with_hint("DECLARE it FOR a view")
 }
 
 fn no_portal(name: &str) -> Failure {
