@@ -77,7 +77,7 @@ fn release_tool(tool: &str, args: &[&str]) -> Result<(), String> {
 /// Rounds of the crash loop, which is a test of the binary.
 fn crash(rounds: &str, seed: &str) -> Result<(), String> {
     let args = ["test", "--workspace", "--test", "jobs", "--", "crash::", "--nocapture"];
-    let mut command = Command::new("cargo");
+    let mut command = cargo_command();
     command.args(args).env("EDDYLINE_CRASH_ROUNDS", rounds).env("EDDYLINE_CRASH_SEED", seed);
     let status = command.status().map_err(|e| format!("cargo: {e}"))?;
     if status.success() { Ok(()) } else { Err("the crash loop failed".into()) }
@@ -96,7 +96,7 @@ fn simulate(seeds: &str, from: &str) -> Result<(), String> {
         "tests::savepoints",
         "--nocapture",
     ];
-    let mut command = Command::new("cargo");
+    let mut command = cargo_command();
     command.args(args).env("EDDYLINE_SEEDS", seeds).env("EDDYLINE_SEED_FROM", from);
     let status = command.status().map_err(|e| format!("cargo: {e}"))?;
     if status.success() { Ok(()) } else { Err("the simulation failed".into()) }
@@ -111,11 +111,24 @@ fn check() -> Result<(), String> {
     Ok(())
 }
 
+/// Cargo, as if it was called by hand. What `cargo xtask` tells this program of its own package is not for it: build scripts that ask for
+/// such variables (ring's) would run again whenever the one follows the other, and with them most of what is built.
+fn cargo_command() -> Command {
+    let mut command = Command::new("cargo");
+    let told = std::env::vars_os().map(|(name, _)| name);
+    let is_of_package =
+        |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|p| name.starts_with(p));
+    told.filter(|name| name.to_str().is_some_and(is_of_package)).for_each(|name| {
+        command.env_remove(name);
+    });
+    command
+}
+
 fn has_nextest() -> bool {
-    Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|o| o.status.success())
+    cargo_command().args(["nextest", "--version"]).output().is_ok_and(|o| o.status.success())
 }
 
 fn cargo(args: &[&str]) -> Result<(), String> {
-    let status = Command::new("cargo").args(args).status().map_err(|e| format!("cargo: {e}"))?;
+    let status = cargo_command().args(args).status().map_err(|e| format!("cargo: {e}"))?;
     if status.success() { Ok(()) } else { Err(format!("`cargo {}` failed", args.join(" "))) }
 }
