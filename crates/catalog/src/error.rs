@@ -29,4 +29,47 @@ pub enum CatalogError {
         /// What was asked for.
         wanted: &'static str,
     },
+    /// A schema of that name is there.
+    #[error("schema {name} exists already")]
+    SchemaExists {
+        /// The name.
+        name: String,
+    },
+    /// There is no such schema.
+    #[error("schema {name} does not exist")]
+    MissingSchema {
+        /// The name.
+        name: String,
+    },
+    /// No schema of the search path is there.
+    #[error("no schema of search_path exists, to create it in")]
+    NoSchema,
+    /// A schema that is always as it is.
+    #[error("schema {name} belongs to the system")]
+    SystemSchema {
+        /// The name.
+        name: String,
+    },
+    /// A name that schemas of the system have.
+    #[error("{name} is no name for a schema: those that begin with pg_ are the system's")]
+    ReservedSchema {
+        /// The name.
+        name: String,
+    },
+    /// Something is in the schema.
+    #[error("schema {name} holds {}", objects.join(", "))]
+    Dependent {
+        /// The schema.
+        name: String,
+        /// Kinds and names.
+        objects: Vec<String>,
+    },
+    /// A name of another database than the one that is connected to.
+    #[error("{name}: names of another database cannot be reached from here")]
+    OtherDatabase {
+        /// The database.
+        database: String,
+        /// The name.
+        name: String,
+    },
 }

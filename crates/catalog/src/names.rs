@@ -1,6 +1,9 @@
-use crate::{CatalogError, MaterializedView, Table, View};
-use std::collections::BTreeMap;
+use crate::{CatalogError, MaterializedView, Name, PUBLIC, SYSTEM_SCHEMAS, Table, View};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// The database that is there from the start.
+pub const FIRST_DATABASE: &str = "dev";
 
 /// What a name stands for.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,7 +18,7 @@ pub enum Object {
 
 impl Object {
     /// Its name.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &Name {
         match self {
             Object::Table(table) => &table.name,
             Object::View(view) => &view.name,
@@ -33,17 +36,36 @@ impl Object {
     }
 }
 
-/// All names. A plain value: cloning it is a cheap snapshot.
-#[derive(Debug, Clone, Default)]
+/// All names of a database. A plain value: cloning it is a cheap snapshot.
+#[derive(Debug, Clone)]
 pub struct Catalog {
-    objects: BTreeMap<String, Object>,
+    database: Arc<str>,
+    /// Those that statements have made, beside [`PUBLIC`].
+    schemas: BTreeSet<Arc<str>>,
+    objects: BTreeMap<Name, Object>,
     version: u64,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self::of_database(FIRST_DATABASE)
+    }
 }
 
 impl Catalog {
     /// No names.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// No names, of a database.
+    pub fn of_database(database: &str) -> Self {
+        Self { database: database.into(), schemas: BTreeSet::new(), objects: BTreeMap::new(), version: 0 }
+    }
+
+    /// What its database is called.
+    pub fn database(&self) -> &str {
+        &self.database
     }
 
     /// Counts every change.
@@ -54,15 +76,18 @@ impl Catalog {
     /// Adds a name; `replace` puts it in the place of one of the same kind.
     ///
     /// # Errors
-    /// [`CatalogError::Exists`], [`CatalogError::Kind`].
+    /// [`CatalogError::Exists`], [`CatalogError::Kind`], [`CatalogError::MissingSchema`].
     pub fn create(&mut self, object: Object, replace: bool) -> Result<(), CatalogError> {
-        let name = object.name().to_owned();
+        let name = object.name().clone();
+        if !self.has_schema(name.schema()) {
+            return Err(CatalogError::MissingSchema { name: name.schema().to_owned() });
+        }
         if let Some(old) = self.objects.get(&name) {
             if !replace {
-                return Err(CatalogError::Exists { kind: old.kind(), name });
+                return Err(CatalogError::Exists { kind: old.kind(), name: name.to_string() });
             }
             if old.kind() != object.kind() {
-                return Err(CatalogError::Kind { name, is: old.kind(), wanted: object.kind() });
+                return Err(CatalogError::Kind { name: name.to_string(), is: old.kind(), wanted: object.kind() });
             }
         }
         self.objects.insert(name, object);
@@ -72,7 +97,7 @@ impl Catalog {
 
     /// Puts an object in the place of whatever has its name.
     pub fn put(&mut self, object: Object) {
-        self.objects.insert(object.name().to_owned(), object);
+        self.objects.insert(object.name().clone(), object);
         self.version += 1;
     }
 
@@ -80,10 +105,10 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::Missing`], [`CatalogError::Kind`].
-    pub fn remove(&mut self, kind: &'static str, name: &str) -> Result<(), CatalogError> {
+    pub fn remove(&mut self, kind: &'static str, name: &Name) -> Result<(), CatalogError> {
         let found = self.objects.get(name).ok_or_else(|| self.missing(kind, name))?;
         if found.kind() != kind {
-            return Err(CatalogError::Kind { name: name.to_owned(), is: found.kind(), wanted: kind });
+            return Err(CatalogError::Kind { name: name.to_string(), is: found.kind(), wanted: kind });
         }
         self.objects.remove(name);
         self.version += 1;
@@ -94,7 +119,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::Missing`] with the nearest name.
-    pub fn object(&self, name: &str) -> Result<&Object, CatalogError> {
+    pub fn object(&self, name: &Name) -> Result<&Object, CatalogError> {
         self.objects.get(name).ok_or_else(|| self.missing("table", name))
     }
 
@@ -102,26 +127,93 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::Missing`], [`CatalogError::Kind`] where it is a view, materialized or not.
-    pub fn table(&self, name: &str) -> Result<&Arc<Table>, CatalogError> {
+    pub fn table(&self, name: &Name) -> Result<&Arc<Table>, CatalogError> {
         match self.object(name)? {
             Object::Table(table) => Ok(table),
-            other => Err(CatalogError::Kind { name: name.to_owned(), is: other.kind(), wanted: "table" }),
+            other => Err(CatalogError::Kind { name: name.to_string(), is: other.kind(), wanted: "table" }),
         }
     }
 
-    /// All names in order.
-    pub fn objects(&self) -> impl Iterator<Item = (&str, &Object)> {
-        self.objects.iter().map(|(n, o)| (n.as_str(), o))
+    /// All names in order, those of [`PUBLIC`] first.
+    pub fn objects(&self) -> impl Iterator<Item = (&Name, &Object)> {
+        self.objects.iter()
     }
 
-    fn missing(&self, kind: &'static str, name: &str) -> CatalogError {
-        let nearest = self
-            .objects
-            .keys()
-            .map(|k| (edit_distance(&k.to_lowercase(), &name.to_lowercase()), k))
-            .min()
-            .filter(|(d, k)| *d <= 1 + k.len() / 4);
-        CatalogError::Missing { kind, name: name.to_owned(), nearest: nearest.map(|(_, k)| k.clone()) }
+    fn missing(&self, kind: &'static str, name: &Name) -> CatalogError {
+        let wanted = name.to_string().to_lowercase();
+        let near = |known: &Name| {
+            // In another schema, it is the schema that was forgotten.
+            let same = known.object() == name.object();
+            let text = known.to_string();
+            (if same { 0 } else { edit_distance(&text.to_lowercase(), &wanted) }, text)
+        };
+        let nearest = self.objects.keys().map(near).min().filter(|(d, k)| *d <= 1 + k.len() / 4);
+        CatalogError::Missing { kind, name: name.to_string(), nearest: nearest.map(|(_, k)| k) }
+    }
+}
+
+/// Schemas.
+impl Catalog {
+    /// Is there such a schema, of the user's?
+    pub fn has_schema(&self, name: &str) -> bool {
+        name == PUBLIC || self.schemas.contains(name)
+    }
+
+    /// All schemas of the user's, [`PUBLIC`] among them, in order.
+    pub fn schemas(&self) -> Vec<&str> {
+        let all: BTreeSet<&str> = self.schemas.iter().map(|schema| &**schema).chain([PUBLIC]).collect();
+        all.into_iter().collect()
+    }
+
+    /// Adds a schema.
+    ///
+    /// # Errors
+    /// [`CatalogError::SchemaExists`], [`CatalogError::ReservedSchema`].
+    pub fn create_schema(&mut self, name: &str) -> Result<(), CatalogError> {
+        if self.has_schema(name) || SYSTEM_SCHEMAS.contains(&name) {
+            return Err(CatalogError::SchemaExists { name: name.to_owned() });
+        }
+        if name.starts_with("pg_") {
+            return Err(CatalogError::ReservedSchema { name: name.to_owned() });
+        }
+        self.schemas.insert(name.into());
+        self.version += 1;
+        Ok(())
+    }
+
+    /// Takes a schema away.
+    ///
+    /// # Errors
+    /// [`CatalogError::MissingSchema`]; [`CatalogError::SystemSchema`], also of [`PUBLIC`]; [`CatalogError::Dependent`] where something is in it.
+    pub fn remove_schema(&mut self, name: &str) -> Result<(), CatalogError> {
+        self.check_own_schema(name)?;
+        let objects: Vec<String> = self.objects_of(name).map(|o| format!("{} {}", o.kind(), o.name())).collect();
+        if !objects.is_empty() {
+            return Err(CatalogError::Dependent { name: name.to_owned(), objects });
+        }
+        self.schemas.remove(name);
+        self.version += 1;
+        Ok(())
+    }
+
+    /// A schema that statements have made?
+    ///
+    /// # Errors
+    /// [`CatalogError::MissingSchema`], [`CatalogError::SystemSchema`].
+    pub fn check_own_schema(&self, name: &str) -> Result<(), CatalogError> {
+        let name = name.to_owned();
+        match self.schemas.contains(name.as_str()) {
+            true => Ok(()),
+            false if name == PUBLIC || SYSTEM_SCHEMAS.contains(&name.as_str()) => {
+                Err(CatalogError::SystemSchema { name })
+            }
+            false => Err(CatalogError::MissingSchema { name }),
+        }
+    }
+
+    /// What is in a schema.
+    pub fn objects_of(&self, schema: &str) -> impl Iterator<Item = &Object> {
+        self.objects.values().filter(move |object| object.name().schema() == schema)
     }
 }
 

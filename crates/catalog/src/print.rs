@@ -15,7 +15,7 @@ impl Table {
             let enforced = if self.is_kept() { "" } else { " NOT ENFORCED" };
             parts.push(format!("PRIMARY KEY ({}){enforced}", key.join(", ")));
         }
-        let mut out = format!("CREATE {}TABLE {}", temporary(self.temporary), name(&self.name));
+        let mut out = format!("CREATE {}TABLE {}", temporary(self.temporary), self.name.to_sql());
         let _ = write!(out, " (\n  {}\n)", parts.join(",\n  "));
         if let Some(comment) = &self.comment {
             let _ = write!(out, " COMMENT {}", string(comment));
@@ -36,7 +36,7 @@ impl View {
     }
 
     fn to_sql_as(&self, kind: &str) -> String {
-        let mut out = format!("CREATE {kind} {}", name(&self.name));
+        let mut out = format!("CREATE {kind} {}", self.name.to_sql());
         if !self.columns.is_empty() {
             let columns: Vec<String> = self.columns.iter().map(|c| name(c)).collect();
             let _ = write!(out, " ({})", columns.join(", "));
@@ -84,15 +84,19 @@ fn temporary(temporary: bool) -> &'static str {
 }
 
 /// A name in back-ticks.
-fn name(name: &str) -> String {
+pub(crate) fn name(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
 /// A name, in back-ticks where it does not look like one.
 pub(crate) fn name_if_needed(text: &str) -> String {
+    if is_plain(text) { text.to_owned() } else { name(text) }
+}
+
+/// Does it look like a name without any quotes?
+pub(crate) fn is_plain(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let looks = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(plain);
-    if looks { text.to_owned() } else { name(text) }
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(plain)
 }
 
 /// A string in single quotes.

@@ -1,4 +1,4 @@
-use crate::Dialect;
+use crate::{Dialect, Name};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub struct WatermarkDefinition {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// Its name.
-    pub name: String,
+    pub name: Name,
     /// Its columns, in order.
     pub columns: Vec<Column>,
     /// Names of the PRIMARY KEY … NOT ENFORCED columns; empty without one.

@@ -73,17 +73,17 @@ fn a_name_is_taken_once() {
 #[test]
 fn names_are_found_by_kind() {
     let mut catalog = catalog();
-    assert_eq!(catalog.table("bids").unwrap().name, "bids");
-    assert_eq!(catalog.table("totals").unwrap_err().to_string(), "totals is a view, not a table");
-    assert_eq!(catalog.remove("table", "totals").unwrap_err().to_string(), "totals is a view, not a table");
-    catalog.remove("view", "totals").unwrap();
-    assert!(catalog.object("totals").is_err());
-    assert_eq!(catalog.objects().map(|(n, _)| n).collect::<Vec<_>>(), ["bids"]);
+    assert_eq!(catalog.table(&"bids".into()).unwrap().name, "bids");
+    assert_eq!(catalog.table(&"totals".into()).unwrap_err().to_string(), "totals is a view, not a table");
+    assert_eq!(catalog.remove("table", &"totals".into()).unwrap_err().to_string(), "totals is a view, not a table");
+    catalog.remove("view", &"totals".into()).unwrap();
+    assert!(catalog.object(&"totals".into()).is_err());
+    assert_eq!(catalog.objects().map(|(n, _)| n.to_string()).collect::<Vec<_>>(), ["bids"]);
 }
 
 #[test]
 fn a_missing_name_brings_the_nearest() {
-    let nearest = |name: &str| match catalog().object(name).unwrap_err() {
+    let nearest = |name: &str| match catalog().object(&name.into()).unwrap_err() {
         CatalogError::Missing { nearest, .. } => nearest,
         other => panic!("{other}"),
     };
@@ -96,9 +96,9 @@ fn a_missing_name_brings_the_nearest() {
 fn a_clone_is_a_snapshot() {
     let mut catalog = catalog();
     let before = catalog.clone();
-    catalog.remove("table", "bids").unwrap();
-    assert!(before.table("bids").is_ok());
-    assert!(catalog.table("bids").is_err());
+    catalog.remove("table", &"bids".into()).unwrap();
+    assert!(before.table(&"bids".into()).is_ok());
+    assert!(catalog.table(&"bids".into()).is_err());
 }
 
 #[test]
@@ -142,4 +142,116 @@ fn distances_count_characters() {
     {
         assert_eq!(edit_distance(a, b), distance, "{a} {b}");
     }
+}
+
+fn reference(text: &str) -> Reference {
+    Reference::read(text, false).unwrap()
+}
+
+#[test]
+fn references_are_read() {
+    let parts = |text: &str, folds| {
+        let Reference { database, schema, object } = Reference::read(text, folds)?;
+        Some([database, schema, Some(object)].into_iter().flatten().collect::<Vec<_>>().join("|"))
+    };
+    assert_eq!(parts("T", false).as_deref(), Some("T"));
+    assert_eq!(parts("T", true).as_deref(), Some("t"));
+    assert_eq!(parts(" S.\"T.u\" ", true).as_deref(), Some("s|T.u"));
+    assert_eq!(parts("`d`.s.`my table`", true).as_deref(), Some("d|s|my table"));
+    assert_eq!(parts("a.b.c.d", true), None);
+}
+
+fn in_schema(schema: &str, object: &str) -> Object {
+    Object::View(Arc::new(View { name: Name::new(schema, object), ..view(object) }))
+}
+
+/// Schemas a and b; t in both and in public, u in b alone.
+fn schemas() -> Catalog {
+    let mut catalog = Catalog::new();
+    catalog.create_schema("b").unwrap();
+    catalog.create_schema("a").unwrap();
+    for (schema, object) in [("a", "t"), ("b", "t"), ("public", "t"), ("b", "u")] {
+        catalog.create(in_schema(schema, object), false).unwrap();
+    }
+    catalog
+}
+
+#[test]
+fn names_are_found_by_the_search_path() {
+    let catalog = schemas();
+    let path = |text: &str| SearchPath::parse(text, Some("b"));
+    for (written, searched, found) in [
+        ("t", "public", "t"),
+        ("t", "a, b", "a.t"),
+        ("t", "missing, B, a", "b.t"),
+        ("t", "\"B\", a", "a.t"),
+        ("t", "\"$user\", public", "b.t"),
+        ("u", "a, public, b", "b.u"),
+        ("public.t", "a", "t"),
+        ("dev.a.t", "public", "a.t"),
+        // Nothing is there: it would be in the first schema that is.
+        ("x", "missing, a, b", "a.x"),
+        ("a.x", "b", "a.x"),
+    ] {
+        let name = catalog.resolve(&reference(written), &path(searched)).unwrap();
+        assert_eq!(name.to_string(), found, "{written} in {searched}");
+    }
+    let refused =
+        |written: &str, searched: &str| catalog.resolve(&reference(written), &path(searched)).unwrap_err().to_string();
+    assert_eq!(refused("c.t", "public"), "schema c does not exist");
+    assert_eq!(refused("other.a.t", "public"), "other.a.t: names of another database cannot be reached from here");
+    assert_eq!(refused("t", "missing"), "table t does not exist");
+    assert_eq!(refused("t", ""), "table t does not exist");
+}
+
+#[test]
+fn new_objects_come_into_the_first_schema_that_is_there() {
+    let catalog = schemas();
+    let placed = |written: &str, searched: &str| {
+        catalog.place(&reference(written), &SearchPath::parse(searched, None)).map(|name| name.to_string())
+    };
+    assert_eq!(placed("u", "\"$user\", missing, a, b").unwrap(), "a.u");
+    assert_eq!(placed("b.u", "a").unwrap(), "b.u");
+    assert_eq!(placed("u", "missing").unwrap_err(), CatalogError::NoSchema);
+    assert_eq!(placed("pg_catalog.u", "a").unwrap_err(), CatalogError::SystemSchema { name: "pg_catalog".into() });
+    let mut catalog = schemas();
+    let missing = catalog.create(in_schema("c", "t"), false).unwrap_err();
+    assert_eq!(missing, CatalogError::MissingSchema { name: "c".into() });
+}
+
+#[test]
+fn schemas_come_and_go() {
+    let mut catalog = schemas();
+    assert_eq!(catalog.schemas(), ["a", "b", "public"]);
+    for taken in ["a", "public", "pg_catalog", "information_schema"] {
+        assert_eq!(catalog.create_schema(taken).unwrap_err(), CatalogError::SchemaExists { name: taken.into() });
+    }
+    assert_eq!(catalog.create_schema("pg_x").unwrap_err(), CatalogError::ReservedSchema { name: "pg_x".into() });
+    assert_eq!(catalog.remove_schema("b").unwrap_err().to_string(), "schema b holds view b.t, view b.u");
+    assert_eq!(catalog.remove_schema("c").unwrap_err().to_string(), "schema c does not exist");
+    assert_eq!(catalog.remove_schema("public").unwrap_err().to_string(), "schema public belongs to the system");
+    catalog.remove("view", &Name::new("a", "t")).unwrap();
+    catalog.remove_schema("a").unwrap();
+    assert_eq!(catalog.schemas(), ["b", "public"]);
+    assert!(catalog.object(&"t".into()).is_ok() && catalog.object(&Name::new("b", "t")).is_ok());
+}
+
+#[test]
+fn no_two_names_have_one_text() {
+    let names = [
+        (Name::from("t"), "t"),
+        (Name::from("a b"), "a b"),
+        (Name::from("a.b"), "`a.b`"),
+        (Name::new("a", "b"), "a.b"),
+        (Name::new("a", "b.c"), "a.`b.c`"),
+        (Name::new("a.b", "c"), "`a.b`.c"),
+        (Name::from("`a.b`.c"), "```a.b``.c`"),
+        (Name::from("STATE('x.y', 'z')"), "STATE('x.y', 'z')"),
+    ];
+    for (name, text) in &names {
+        assert_eq!(name.to_string(), *text);
+    }
+    assert_eq!(Name::new("a", "b`c").to_sql(), "`a`.`b``c`");
+    assert_eq!(Name::new("public", "t").to_sql(), "`t`");
+    assert_eq!(Name::new("public", "t"), Name::from("t"));
 }

@@ -1,14 +1,14 @@
-use crate::{Dialect, Table};
+use crate::{Dialect, Name, Table};
 use std::sync::Arc;
 
 /// A name for a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     /// Its name.
-    pub name: String,
+    pub name: Name,
     /// Names for its columns; empty: those of the query.
     pub columns: Vec<String>,
-    /// The query.
+    /// The query. Names without a schema are those of [`PUBLIC`](crate::PUBLIC).
     pub sql: String,
     /// How it is read.
     pub dialect: Dialect,

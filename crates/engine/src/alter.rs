@@ -13,7 +13,9 @@ use crate::session::result_output;
 use crate::{Outcome, ScriptError, Session};
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{Schema, SchemaRef};
-use eddyline_catalog::{Catalog, Column, ColumnSource, MaterializedView, Object, Table, View};
+use eddyline_catalog::{
+    Catalog, Column, ColumnSource, MaterializedView, Name, Object, Reference, SearchPath, Table, View,
+};
 use eddyline_planner::parse::parse_query;
 use eddyline_planner::statement::{Alter, ColumnChange, Comment, NameChange, defaults_query};
 use eddyline_planner::{Emit, PlannerOptions, SqlError, names_read, renamed};
@@ -24,7 +26,7 @@ use std::sync::Arc;
 const TRIED_ROWS: usize = 16;
 
 /// A view that would not be what it is: its kind, its name, and what is wrong, if its query does not hold at all.
-type BrokenView = (&'static str, String, Option<SqlError>);
+type BrokenView = (&'static str, Name, Option<SqlError>);
 
 impl Session {
     /// ALTER.
@@ -32,18 +34,37 @@ impl Session {
     /// # Errors
     /// Unknown names, or names that are taken; views that could not go on; what is wrong with the columns.
     pub(crate) fn alter(&mut self, alter: &Alter) -> Result<Outcome, SqlError> {
-        let Alter { kind, name, .. } = alter;
-        if alter.if_exists && self.catalog.object(name).is_err() {
-            return Ok(Outcome::Done(format!("{kind} {name} does not exist, nothing altered")));
-        }
+        let kind = alter.kind;
         let placed = |error: SqlError| error.at(alter.position);
+        let name = &match self.resolve(&alter.name) {
+            Ok(name) if alter.if_exists && self.catalog.object(&name).is_err() => {
+                return Ok(Outcome::Done(format!("{kind} {name} does not exist, nothing altered")));
+            }
+            Err(error) if alter.if_exists && error.sqlstate == SqlError::UNDEFINED_SCHEMA => {
+                return Ok(Outcome::Done(format!("{}, nothing altered", error.message)));
+            }
+            found => found.map_err(placed)?,
+        };
         match &alter.change {
             NameChange::To(new) => {
+                let new = match new.schema {
+                    None => Name::new(name.schema(), &new.object),
+                    Some(_) => self.place(new).map_err(placed)?,
+                };
                 self.rename(kind, BTreeMap::from([(name.clone(), new.clone())])).map_err(placed)?;
                 Ok(Outcome::Done(format!("{kind} {name} renamed to {new}")))
             }
+            NameChange::Schema(schema) => {
+                let new = Reference { schema: Some(schema.clone()), ..Reference::bare(name.object()) };
+                let new = self.place(&new).map_err(placed)?;
+                if new != *name {
+                    self.rename(kind, BTreeMap::from([(name.clone(), new.clone())])).map_err(placed)?;
+                }
+                Ok(Outcome::Done(format!("{kind} {name} is {new} now")))
+            }
             NameChange::Swap(other) => {
-                let names = [(name, other), (other, name)].map(|(old, new)| (old.clone(), new.clone()));
+                let other = self.resolve(other).map_err(placed)?;
+                let names = [(name, &other), (&other, name)].map(|(old, new)| (old.clone(), new.clone()));
                 self.rename(kind, names.into()).map_err(placed)?;
                 Ok(Outcome::Done(format!("{kind} {name} swapped with {other}")))
             }
@@ -55,14 +76,29 @@ impl Session {
     }
 
     /// Gives objects of a kind other names: by the old name the new one.
-    fn rename(&mut self, kind: &str, names: BTreeMap<String, String>) -> Result<(), SqlError> {
+    fn rename(&mut self, kind: &str, names: BTreeMap<Name, Name>) -> Result<(), SqlError> {
+        for old in names.keys() {
+            check_kind(self.catalog.object(old).map_err(from_catalog)?, kind)?;
+        }
+        self.move_names(names, |_| Ok(()), |_| Ok(()))
+    }
+
+    /// Gives objects other names: by the old name the new one. The catalog is changed by `before` and `after` at the same moment.
+    ///
+    /// # Errors
+    /// A name that is taken; a view that would mean something else; those of `before` and `after`.
+    pub(crate) fn move_names(
+        &mut self,
+        names: BTreeMap<Name, Name>,
+        before: impl Fn(&mut Catalog) -> Result<(), SqlError>,
+        after: impl Fn(&mut Catalog) -> Result<(), SqlError>,
+    ) -> Result<(), SqlError> {
         let all = names.keys().chain(names.values()).cloned().collect::<BTreeSet<_>>();
         let _reserved = self.reserve_with_readers(&all)?;
         let _rows = self.instance.write_all(all, &self.canceller)?;
         self.refresh();
         for (old, new) in &names {
-            let object = self.catalog.object(old).map_err(from_catalog)?;
-            check_kind(object, kind)?;
+            self.catalog.object(old).map_err(from_catalog)?;
             if let (false, Ok(there)) = (names.contains_key(new), self.catalog.object(new)) {
                 let message = format!("{} {new} exists already", there.kind());
                 return Err(
@@ -71,8 +107,13 @@ impl Session {
             }
         }
         let come = self.under_names(&names)?;
+        let change = |catalog: &mut Catalog| {
+            before(catalog)?;
+            move_objects(catalog, &names, &come)?;
+            after(catalog)
+        };
         let mut next = Catalog::clone(&self.catalog);
-        move_objects(&mut next, &names, &come)?;
+        change(&mut next)?;
         for (old, object) in &come {
             if let (Some(view), Ok(before)) = (view_of(object), self.catalog.object(old))
                 && let Some(before) = view_of(before)
@@ -80,21 +121,20 @@ impl Session {
                 self.check_same(before, view, &next)?;
             }
         }
-        let moves = come.iter().map(|(old, object)| (object.name().to_owned(), old.clone())).collect();
+        let moves = come.iter().map(|(old, object)| (object.name().clone(), old.clone())).collect();
         let moves = Moves { names: moves, altered: Vec::new() };
         let (database, durable) = (self.instance.database().clone(), self.instance.durable().cloned());
         let _between = durable.as_ref().map(|durable| durable.between_snapshots());
-        let change = |catalog: &mut Catalog| move_objects(catalog, &names, &come);
         self.instance.define_moving(&self.settings, &moves, change, |_| database.rename(&names))?;
         self.refresh();
         Ok(())
     }
 
     /// Objects as they are when others have these names, by the names that they have now: those that get another name, and views that read them.
-    fn under_names(&self, names: &BTreeMap<String, String>) -> Result<Vec<(String, Object)>, SqlError> {
+    fn under_names(&self, names: &BTreeMap<Name, Name>) -> Result<Vec<(Name, Object)>, SqlError> {
         let mut come = Vec::new();
         for (old, object) in self.catalog.objects() {
-            let name = names.get(old).cloned().unwrap_or_else(|| old.to_owned());
+            let name = names.get(old).unwrap_or(old).clone();
             let rewritten = |view: &View| -> Result<View, SqlError> {
                 let reads = names_read(view, &self.catalog).iter().any(|read| names.contains_key(read));
                 let sql = if reads { renamed(&view.sql, view.dialect, names) } else { Ok(view.sql.clone()) };
@@ -110,7 +150,7 @@ impl Session {
                 }
             };
             if new != *object {
-                come.push((old.to_owned(), new));
+                come.push((old.clone(), new));
             }
         }
         Ok(come)
@@ -123,20 +163,23 @@ impl Session {
         let Ok(was) = was else { return Ok(()) };
         match self.columns_under(after, next) {
             Ok(is) if is == was => Ok(()),
-            Ok(_) => Err(depends(&before.name, &SqlError::new(SqlError::INVALID, "its columns would be others"))),
-            Err(error) => Err(depends(&before.name, &error)),
+            Ok(_) => {
+                Err(depends(&before.name.to_string(), &SqlError::new(SqlError::INVALID, "its columns would be others")))
+            }
+            Err(error) => Err(depends(&before.name.to_string(), &error)),
         }
     }
 
     fn columns_under(&self, view: &View, catalog: &Catalog) -> Result<SchemaRef, SqlError> {
-        let options = PlannerOptions { dialect: view.dialect, ..self.planner_options() };
+        let search_path = SearchPath::default();
+        let options = PlannerOptions { dialect: view.dialect, search_path, ..self.planner_options() };
         let query = parse_query(&view.sql, view.dialect)?;
         let bound = self.planner(catalog, &options).bind_query(&query)?;
         Ok(Arc::new(bound.schema().as_arrow().clone()))
     }
 
     /// Has names to itself, and those of all views that read them.
-    fn reserve_with_readers(&mut self, names: &BTreeSet<String>) -> Result<crate::reservation::Reservation, SqlError> {
+    fn reserve_with_readers(&mut self, names: &BTreeSet<Name>) -> Result<crate::reservation::Reservation, SqlError> {
         loop {
             let reserved = self.reserve(self.with_readers(names))?;
             // Meanwhile another session may have made a view that reads one of them.
@@ -146,11 +189,11 @@ impl Session {
         }
     }
 
-    fn with_readers(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
+    fn with_readers(&self, names: &BTreeSet<Name>) -> BTreeSet<Name> {
         let mut all = names.clone();
         for (name, object) in self.catalog.objects() {
             if view_of(object).is_some_and(|view| !names_read(view, &self.catalog).is_disjoint(names)) {
-                all.insert(name.to_owned());
+                all.insert(name.clone());
             }
         }
         all
@@ -164,14 +207,15 @@ impl Session {
     /// An unknown name, or one of another kind.
     pub(crate) fn comment(&mut self, said: &Comment) -> Result<Outcome, SqlError> {
         let placed = |error: SqlError| error.at(said.position);
-        let _reserved = self.reserve_one(&said.name)?;
-        let object = self.catalog.object(&said.name).map_err(|e| placed(from_catalog(e)))?;
+        let name = self.resolve(&said.name).map_err(placed)?;
+        let _reserved = self.reserve_one(&name)?;
+        let object = self.catalog.object(&name).map_err(|e| placed(from_catalog(e)))?;
         if object.kind() != said.kind {
             let message = format!("{} is a {}, not a {}", said.name, object.kind(), said.kind);
             return Err(placed(SqlError::new(crate::error::state::WRONG_OBJECT, message)));
         }
         let object = with_comment(object, said).map_err(placed)?;
-        let moves = Moves { names: BTreeMap::from([(said.name.clone(), said.name.clone())]), altered: Vec::new() };
+        let moves = Moves { names: BTreeMap::from([(name.clone(), name)]), altered: Vec::new() };
         let durable = self.instance.durable().cloned();
         let _between = durable.as_ref().map(|durable| durable.between_snapshots());
         let change = |catalog: &mut Catalog| {
@@ -211,8 +255,8 @@ fn with_comment(object: &Object, said: &Comment) -> Result<Object, SqlError> {
 
 /// Columns.
 impl Session {
-    fn alter_columns(&mut self, name: &str, changes: &[ColumnChange]) -> Result<(), SqlError> {
-        let _reserved = self.reserve_with_readers(&BTreeSet::from([name.to_owned()]))?;
+    fn alter_columns(&mut self, name: &Name, changes: &[ColumnChange]) -> Result<(), SqlError> {
+        let _reserved = self.reserve_with_readers(&BTreeSet::from([name.clone()]))?;
         let _rows = self.instance.write(name, &self.canceller)?;
         self.refresh();
         let object = self.catalog.object(name).map_err(from_catalog)?;
@@ -351,7 +395,9 @@ impl Session {
     /// What a view computes, and of which columns of tables: a text that is another one when that is.
     fn meaning(&self, view: &View, options: &PlannerOptions) -> Result<(SchemaRef, String), SqlError> {
         let query = parse_query(&view.sql, view.dialect)?;
-        let options = PlannerOptions { dialect: view.dialect, shards: 1, emit: Emit::OnUpdate, ..options.clone() };
+        let search_path = SearchPath::default();
+        let options =
+            PlannerOptions { dialect: view.dialect, search_path, shards: 1, emit: Emit::OnUpdate, ..options.clone() };
         let planned = self.plan_reading(vec![result_output(&query, 0)], &options, Reads::Changes, 0)?;
         let shown = planned.job.optimized.iter().map(|plan| plan.display_indent_schema().to_string());
         let columns = self.planner(&self.catalog, &options).bind_query(&query)?;
@@ -380,11 +426,7 @@ fn check_kind(object: &Object, kind: &str) -> Result<(), SqlError> {
 }
 
 /// Objects get their new names, and views their new texts.
-fn move_objects(
-    catalog: &mut Catalog,
-    names: &BTreeMap<String, String>,
-    come: &[(String, Object)],
-) -> Result<(), SqlError> {
+fn move_objects(catalog: &mut Catalog, names: &BTreeMap<Name, Name>, come: &[(Name, Object)]) -> Result<(), SqlError> {
     for old in names.keys() {
         let kind = catalog.object(old).map_err(from_catalog)?.kind();
         catalog.remove(kind, old).map_err(from_catalog)?;
@@ -399,7 +441,7 @@ fn depends(what: &str, error: &SqlError) -> SqlError {
         .with_hint("DROP what depends on it first, and CREATE it anew")
 }
 
-fn not_without(table: &str, broken: &[(&'static str, String, Option<SqlError>)], is_growing: bool) -> SqlError {
+fn not_without(table: &Name, broken: &[BrokenView], is_growing: bool) -> SqlError {
     let names: Vec<String> = broken.iter().map(|(kind, name, _)| format!("{kind} {name}")).collect();
     let verb = if names.len() == 1 { "depends" } else { "depend" };
     let message = format!("{} {verb} on columns of table {table} that are to change", names.join(", "));

@@ -5,6 +5,7 @@
 
 use crate::error::from_runtime;
 use crate::{Engine, ScriptError, Settings};
+use eddyline_catalog::Name;
 use eddyline_planner::{PlannerOptions, SqlError};
 use eddyline_runtime::{CheckpointSettings, JobLog, SavepointTarget, planned_in_phases};
 
@@ -43,7 +44,7 @@ impl Beginning {
     pub(crate) fn of_inserts(
         engine: &Engine,
         settings: &Settings,
-        tables: &[&str],
+        tables: &[&Name],
         begins: &Begins,
     ) -> Result<Self, ScriptError> {
         let name = name_of_inserts(engine, settings, tables);
@@ -67,7 +68,7 @@ impl Beginning {
     pub(crate) fn imagined(
         engine: &Engine,
         settings: &Settings,
-        tables: &[&str],
+        tables: &[&Name],
         from: Option<&str>,
     ) -> Result<Self, ScriptError> {
         let name = name_of_inserts(engine, settings, tables);
@@ -114,7 +115,7 @@ impl Beginning {
     }
 }
 
-fn name_of_inserts(engine: &Engine, settings: &Settings, tables: &[&str]) -> String {
+fn name_of_inserts(engine: &Engine, settings: &Settings, tables: &[&Name]) -> String {
     match (settings.pipeline_name(), engine.program(), tables) {
         (Some(name), ..) => name.to_owned(),
         // One program may have several jobs, with a table each.

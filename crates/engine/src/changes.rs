@@ -14,7 +14,7 @@ use crate::{Outcome, ResultTable, ScriptError, Session};
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
-use eddyline_catalog::{Catalog, Column, ColumnSource, MaterializedView, Object, Table, View};
+use eddyline_catalog::{Catalog, Column, ColumnSource, MaterializedView, Name, Object, Reference, Table, View};
 use eddyline_changes::ChangeBatch;
 use eddyline_plan::{Dataflow, OperatorSpec, SourceSpec};
 use eddyline_planner::statement::{Delete, Insert, Query, Update, defaults_query};
@@ -31,8 +31,13 @@ const WAIT: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Does the engine keep the rows of this table?
-    pub(crate) fn is_kept(&self, name: &str) -> bool {
+    pub(crate) fn is_kept(&self, name: &Name) -> bool {
         matches!(self.catalog.object(name), Ok(Object::Table(table)) if table.is_kept())
+    }
+
+    /// Does the engine keep the rows of the table that is meant?
+    pub(crate) fn keeps(&self, written: &Reference) -> bool {
+        self.resolve(written).is_ok_and(|name| self.is_kept(&name))
     }
 
     /// The catalog as the planner of a job is to see it: what the engine keeps is read through a connector of its own.
@@ -44,7 +49,7 @@ impl Session {
                 Object::MaterializedView(view) => &view.table,
                 _ => continue,
             };
-            let table = Table { options: options(reads, number), ..table.as_ref().clone() };
+            let table = Table { options: options(reads, number, &table.name), ..table.as_ref().clone() };
             catalog.to_mut().put(Object::Table(Arc::new(table)));
         }
         catalog
@@ -59,10 +64,12 @@ impl Session {
         let pictures = self.pictures(&sources)?;
         let mut feeds = BTreeMap::new();
         for source in sources {
-            let Some(rows) = pictures.get(&source.table) else { return Err(replaced(&source.table)) };
+            let Some((name, rows)) = kept::name_of(source).and_then(|name| pictures.get_key_value(&name)) else {
+                return Err(replaced(&source.table));
+            };
             let read = rows.batches_where(&source.column_conditions()).and_then(Iterator::collect);
             let read: Vec<RecordBatch> = read.map_err(|e| kept::of_rows(&source.table, &e))?;
-            feeds.insert(source.table.clone(), Feed::of(read));
+            feeds.insert(name.clone(), Feed::of(read));
         }
         Ok(self.engine.kept().register(number, &feeds))
     }
@@ -80,8 +87,9 @@ impl Session {
     ///
     /// # Errors
     /// As [`rows_for`](Self::rows_for).
-    pub(crate) fn pictures(&self, sources: &[&SourceSpec]) -> Result<BTreeMap<String, OrderedRows>, SqlError> {
-        let tables: Vec<&str> = sources.iter().map(|source| source.table.as_str()).collect();
+    pub(crate) fn pictures(&self, sources: &[&SourceSpec]) -> Result<BTreeMap<Name, OrderedRows>, SqlError> {
+        let tables: Vec<Name> = sources.iter().filter_map(|source| kept::name_of(source)).collect();
+        let tables: Vec<&Name> = tables.iter().collect();
         let pictures = self.instance.database().snapshots(&tables)?;
         let now = self.instance.catalog();
         match tables.iter().find(|table| now.object(table) != self.catalog.object(table)) {
@@ -94,7 +102,7 @@ impl Session {
     ///
     /// # Errors
     /// Cancelled while it waits; the table is gone meanwhile, or was replaced.
-    fn alone(&mut self, name: &str) -> Result<Alone, SqlError> {
+    fn alone(&mut self, name: &Name) -> Result<Alone, SqlError> {
         let reserved = self.instance.write(name, &self.canceller)?;
         self.refresh();
         let table = self.catalog.table(name).map_err(from_catalog)?.clone();
@@ -110,7 +118,7 @@ impl Session {
     /// # Errors
     /// A query that cannot be planned or computed, or does not end; a key that is there already.
     pub(crate) fn insert(&mut self, insert: &Insert) -> Result<Outcome, ScriptError> {
-        let Alone { table, target, reserved } = self.alone(&insert.table)?;
+        let Alone { table, target, reserved } = self.alone(&self.resolve(&insert.table)?)?;
         insert.check_key(&table)?;
         if let Some(update) = &insert.update {
             return self.insert_or_update(insert, update, Alone { table, target, reserved });
@@ -132,7 +140,7 @@ impl Session {
     ///
     /// # Errors
     /// The table or a column is not there, or is not written by statements.
-    pub fn copy_columns(&mut self, table: &str, columns: &[String]) -> Result<Vec<(String, DataType)>, SqlError> {
+    pub fn copy_columns(&mut self, table: &Reference, columns: &[String]) -> Result<Vec<(String, DataType)>, SqlError> {
         self.refresh();
         let table =
             self.changed(table, TextPosition { line: 1, column: 1 }).map_err(|e| SqlError { position: None, ..e })?;
@@ -156,8 +164,8 @@ impl Session {
     ///
     /// # Errors
     /// The table has changed since its columns were asked for; a NULL where there must be none.
-    pub fn copy_into(&mut self, table: &str, rows: &RecordBatch) -> Result<usize, SqlError> {
-        let Alone { table, target, reserved } = self.alone(table)?;
+    pub fn copy_into(&mut self, table: &Reference, rows: &RecordBatch) -> Result<usize, SqlError> {
+        let Alone { table, target, reserved } = self.alone(&self.resolve(table)?)?;
         let schema = table.physical_schema();
         let fits =
             |field: &FieldRef| schema.field_with_name(field.name()).is_ok_and(|f| f.data_type() == field.data_type());
@@ -202,7 +210,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`insert`](Self::insert); then there is no such table.
-    pub(crate) fn fill(&mut self, name: &str, query: &Query, position: TextPosition) -> Result<Outcome, ScriptError> {
+    pub(crate) fn fill(&mut self, name: &Name, query: &Query, position: TextPosition) -> Result<Outcome, ScriptError> {
         let rows = {
             let Alone { table, target, reserved: _reserved } = self.alone(name)?;
             let rows = self.computed(query, table.as_ref().clone(), Vec::new(), position);
@@ -232,7 +240,7 @@ impl Session {
     /// As [`insert`](Self::insert); a table that is not kept, a column that is not there.
     pub(crate) fn update(&mut self, update: &Update) -> Result<Outcome, ScriptError> {
         self.changed(&update.table, update.position)?;
-        let Alone { table, target, reserved } = self.alone(&update.table)?;
+        let Alone { table, target, reserved } = self.alone(&self.resolve(&update.table)?)?;
         let table = table.as_ref();
         let update = &update.with_defaults(table)?;
         check_assigned(table, update)?;
@@ -255,7 +263,7 @@ impl Session {
     /// As [`insert`](Self::insert); a table that is not kept.
     pub(crate) fn delete(&mut self, delete: &Delete) -> Result<Outcome, ScriptError> {
         self.changed(&delete.table, delete.position)?;
-        let Alone { table, target, reserved } = self.alone(&delete.table)?;
+        let Alone { table, target, reserved } = self.alone(&self.resolve(&delete.table)?)?;
         let names: Vec<&str> = physical(&table).map(|c| c.name.as_str()).collect();
         let rows = self.computed(&delete.query(&names)?, table.as_ref().clone(), Vec::new(), delete.position)?;
         let returned = match &delete.returning {
@@ -269,7 +277,8 @@ impl Session {
     }
 
     /// The table that UPDATE or DELETE changes.
-    fn changed(&self, name: &str, position: TextPosition) -> Result<&Table, SqlError> {
+    fn changed(&self, written: &Reference, position: TextPosition) -> Result<&Table, SqlError> {
+        let name = &self.resolve(written).map_err(|e| e.at(position))?;
         let table = self.catalog.table(name).map_err(|e| from_catalog(e).at(position))?;
         if !table.is_kept() {
             let message = format!("table {name} is behind a connector: its rows cannot be updated or deleted");
@@ -298,7 +307,7 @@ impl Session {
         table: Table,
         columns: Vec<String>,
         position: TextPosition,
-        given: Option<(&str, &RecordBatch)>,
+        given: Option<(&Name, &RecordBatch)>,
     ) -> Result<RecordBatch, ScriptError> {
         let number = self.engine.next_channel();
         let (name, columns_of_rows) = (format!("statement on {}", table.name), table.physical_schema());
@@ -317,7 +326,7 @@ impl Session {
         let found = match given {
             Some((_, rows)) if rows.num_rows() == 0 => return Ok(RecordBatch::new_empty(columns_of_rows)),
             Some((table, rows)) => {
-                let feeds = BTreeMap::from([(table.to_owned(), Feed::of([rows.clone()]))]);
+                let feeds = BTreeMap::from([(table.clone(), Feed::of([rows.clone()]))]);
                 self.engine.kept().register(number, &feeds)
             }
             None => self.rows_for(&planned.job, number)?,
@@ -363,10 +372,10 @@ impl Session {
     }
 
     /// What a query of expressions over the columns of a table answers of these rows, in their order.
-    pub(crate) fn answered(&self, query: &Query, table: &str, rows: RecordBatch) -> Result<Listing, ScriptError> {
+    pub(crate) fn answered(&self, query: &Query, table: &Name, rows: RecordBatch) -> Result<Listing, ScriptError> {
         let number = self.engine.next_channel();
         let planned = self.planned_returning(query, number)?;
-        let feeds = BTreeMap::from([(table.to_owned(), Feed::of([rows]))]);
+        let feeds = BTreeMap::from([(table.clone(), Feed::of([rows]))]);
         let found = self.engine.kept().register(number, &feeds);
         let beginning = by_itself(format!("rows of {table}"), 1);
         let job = job::start(&self.engine, &self.settings, 1, beginning, planned, Some(number), Epochs::AsTheyCome)?;
@@ -431,7 +440,7 @@ impl Session {
         let PlannedView { object, plan, number, shards, epochs, schema, tables } = planned;
         let beginning = by_itself(format!("{KIND} {}", view.name), shards);
         let (engine, settings) = (self.engine.clone(), self.settings.clone());
-        let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
+        let tables: Vec<&Name> = tables.iter().collect();
         let mut warnings = Vec::new();
         self.instance.database().add_view(&view.name, &tables, |feeds| {
             let _found = engine.kept().register(number, feeds);
@@ -470,7 +479,7 @@ impl Session {
         };
         let mut shards = self.shards();
         let mut plan = planned(shards)?;
-        let tables = kept_tables(&plan.job.dataflow).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let tables = kept_tables(&plan.job.dataflow);
         check_sources(&plan.job.dataflow, &tables)?;
         let epochs = if tables.is_empty() { Epochs::AsTheyCome } else { Epochs::OnDemand };
         if epochs == Epochs::OnDemand && shards > 1 {
@@ -488,7 +497,7 @@ impl Session {
     pub(crate) fn drop_object(
         &mut self,
         kind: &'static str,
-        name: &str,
+        name: &Name,
         if_exists: bool,
         cascade: bool,
     ) -> Result<String, SqlError> {
@@ -506,7 +515,7 @@ impl Session {
     }
 
     /// A name goes, and its rows before it: nothing changes them any more when the log says that it went.
-    pub(crate) fn take_away(&mut self, kind: &'static str, name: &str, if_exists: bool) -> Result<String, SqlError> {
+    pub(crate) fn take_away(&mut self, kind: &'static str, name: &Name, if_exists: bool) -> Result<String, SqlError> {
         let database = self.instance.database().clone();
         self.define(|catalog| {
             let done = ddl::drop(catalog, kind, name, if_exists)?;
@@ -516,9 +525,9 @@ impl Session {
     }
 
     /// A name, and with `cascade` the views that go with it.
-    fn going(&self, name: &str, cascade: bool) -> BTreeSet<String> {
-        let mut found = BTreeSet::from([name.to_owned()]);
-        let mut rest = vec![name.to_owned()];
+    fn going(&self, name: &Name, cascade: bool) -> BTreeSet<Name> {
+        let mut found = BTreeSet::from([name.clone()]);
+        let mut rest = vec![name.clone()];
         while let (true, Some(name)) = (cascade, rest.pop()) {
             rest.extend(self.readers(&name).into_iter().filter(|n| found.insert(n.clone())));
         }
@@ -526,23 +535,23 @@ impl Session {
     }
 
     /// The materialized views that read this name, themselves or through views.
-    fn readers(&self, name: &str) -> Vec<String> {
+    fn readers(&self, name: &Name) -> Vec<Name> {
         let reads = |object: &&Object| match object {
             Object::MaterializedView(view) => names_read(&view.view, &self.catalog).contains(name),
             _ => false,
         };
         let readers = self.catalog.objects().map(|(_, object)| object).filter(reads);
-        readers.map(|object| object.name().to_owned()).collect()
+        readers.map(|object| object.name().clone()).collect()
     }
 
     /// May this name go? With `cascade` the views that read it go first.
     ///
     /// # Errors
     /// Views read it.
-    pub(crate) fn check_readers(&mut self, name: &str, cascade: bool) -> Result<(), SqlError> {
+    pub(crate) fn check_readers(&mut self, name: &Name, cascade: bool) -> Result<(), SqlError> {
         let readers = self.readers(name);
         if !cascade && !readers.is_empty() {
-            let message = format!("materialized view {} reads {name}", readers.join(", "));
+            let message = format!("materialized view {} reads {name}", listed(&readers));
             return Err(
                 SqlError::new(DEPENDENT_OBJECTS, message).with_hint("DROP … CASCADE takes what reads it away too")
             );
@@ -575,7 +584,7 @@ struct PlannedView {
     epochs: Epochs,
     schema: SchemaRef,
     /// The tables and views that the engine keeps among those that it reads.
-    tables: Vec<String>,
+    tables: Vec<Name>,
 }
 
 /// What an UPDATE sets must be columns that are written.
@@ -627,8 +636,8 @@ fn by_itself(name: String, shards: usize) -> Beginning {
 }
 
 /// The tables that a job reads: those that the engine keeps.
-fn kept_tables(dataflow: &Dataflow) -> Vec<&str> {
-    kept_sources(dataflow).map(|source| source.table.as_str()).collect()
+fn kept_tables(dataflow: &Dataflow) -> Vec<Name> {
+    kept_sources(dataflow).filter_map(kept::name_of).collect()
 }
 
 pub(crate) fn kept_sources(dataflow: &Dataflow) -> impl Iterator<Item = &SourceSpec> {
@@ -643,7 +652,7 @@ fn sources(dataflow: &Dataflow) -> impl Iterator<Item = &SourceSpec> {
 }
 
 /// What a view can be made of.
-fn check_sources(dataflow: &Dataflow, kept: &[String]) -> Result<(), SqlError> {
+fn check_sources(dataflow: &Dataflow, kept: &[Name]) -> Result<(), SqlError> {
     let Some(table) = kept.first() else { return Ok(()) };
     if let Some(SourceSpec { table: other, .. }) = sources(dataflow).find(|source| !kept::is_kept(source)) {
         let message = format!(
@@ -661,12 +670,17 @@ fn check_sources(dataflow: &Dataflow, kept: &[String]) -> Result<(), SqlError> {
     Ok(())
 }
 
-fn counted(rows: &RecordBatch, what: &str, table: &str) -> String {
+/// Names, with commas between.
+pub(crate) fn listed(names: &[Name]) -> String {
+    names.iter().map(Name::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn counted(rows: &RecordBatch, what: &str, table: &Name) -> String {
     let rows = rows.num_rows();
     format!("{rows} {} {what} {table}", if rows == 1 { "row" } else { "rows" })
 }
 
-pub(crate) fn changed(rows: &RecordBatch, what: &str, table: &str, returned: Option<Listing>) -> Outcome {
+pub(crate) fn changed(rows: &RecordBatch, what: &str, table: &Name, returned: Option<Listing>) -> Outcome {
     match returned {
         Some(listing) => Outcome::Returned(listing),
         None => Outcome::Changed { rows: rows.num_rows(), message: counted(rows, what, table) },

@@ -35,22 +35,9 @@ pub(crate) mod state {
 pub const NOBODY_READS: &str = "08006";
 
 /// An error of the catalog.
+#[expect(clippy::needless_pass_by_value, reason = "it is mapped over errors")]
 pub(crate) fn from_catalog(error: CatalogError) -> SqlError {
-    let message = error.to_string();
-    match error {
-        CatalogError::Exists { kind, .. } => SqlError::new(SqlError::DUPLICATE_TABLE, message).with_hint(format!(
-            "use another name, CREATE OR REPLACE, CREATE … IF NOT EXISTS, or DROP {} first",
-            kind.to_uppercase()
-        )),
-        CatalogError::Missing { nearest, .. } => {
-            let error = SqlError::new(SqlError::UNDEFINED_TABLE, message);
-            match nearest {
-                Some(name) => error.with_hint(format!("did you mean {name}?")),
-                None => error.with_hint("SHOW TABLES lists what there is"),
-            }
-        }
-        CatalogError::Kind { .. } => SqlError::new(state::WRONG_OBJECT, message),
-    }
+    SqlError::of_catalog(&error)
 }
 
 /// An error of a place where checkpoints are.

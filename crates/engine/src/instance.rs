@@ -12,13 +12,13 @@
 //! Every change of a name passes through [`Instance::define`], and every change of a row through one function of the
 //! [`Database`] (`State::publish`), one after the other: there it is put into the log of what outlives the process ([`Durable`]).
 
-use crate::durable::{Definition, Durable, StoredAlteration, stored_settings};
+use crate::durable::{Definition, Durable, StoredAlteration, StoredChange, stored_settings};
 use crate::jobs::Jobs;
 use crate::kept::Database;
 use crate::lock::lock;
 use crate::reservation::{Canceller, Reservation, Reservations};
 use crate::{Engine, Session, Settings};
-use eddyline_catalog::{Catalog, Object};
+use eddyline_catalog::{Catalog, Name, Object};
 use eddyline_planner::SqlError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_millis(5);
 #[derive(Default)]
 pub(crate) struct Moves {
     /// By the name of an object that was there before, what it was called.
-    pub(crate) names: BTreeMap<String, String>,
+    pub(crate) names: BTreeMap<Name, Name>,
     /// What becomes of the rows of tables that have other columns.
     pub(crate) altered: Vec<StoredAlteration>,
 }
@@ -53,12 +53,12 @@ struct Shared {
     defining: Mutex<()>,
     /// Where names and rows are stored, if they are.
     durable: OnceLock<Arc<Durable>>,
-    definitions: Arc<Reservations>,
-    writers: Arc<Reservations>,
+    definitions: Arc<Reservations<Name>>,
+    writers: Arc<Reservations<Name>>,
     database: Arc<Database>,
     jobs: Mutex<Jobs>,
     /// Jobs to which something is being done.
-    job_orders: Arc<Reservations>,
+    job_orders: Arc<Reservations<String>>,
 }
 
 impl Instance {
@@ -116,8 +116,7 @@ impl Instance {
         let done = change(&mut next)?;
         let mut record = 0;
         if let Some(durable) = self.shared.durable.get() {
-            let (gone, come) = self.changed(&newest, &next, moves, settings);
-            record = durable.define(gone, come, moves.altered.clone())?;
+            record = durable.define(self.changed(&newest, &next, moves, settings))?;
         }
         let mut catalog = lock(&self.shared.catalog);
         publish(record);
@@ -125,20 +124,14 @@ impl Instance {
         Ok(done)
     }
 
-    /// Which names went, and which came or stand for something else. What is temporary is not stored.
-    fn changed(
-        &self,
-        before: &Catalog,
-        after: &Catalog,
-        moves: &Moves,
-        settings: &Settings,
-    ) -> (Vec<String>, Vec<Definition>) {
+    /// Which names and schemas went, and which came or stand for something else. What is temporary is not stored.
+    fn changed(&self, before: &Catalog, after: &Catalog, moves: &Moves, settings: &Settings) -> StoredChange {
         let is_stored = |object: &Object| match object {
             Object::Table(table) => !table.temporary,
             Object::View(view) => !view.temporary,
             Object::MaterializedView(_) => true,
         };
-        let is_same = |name: &str, object: &Object, other: &Catalog| match (object, other.object(name)) {
+        let is_same = |name: &Name, object: &Object, other: &Catalog| match (object, other.object(name)) {
             // A table that takes the place of another may be just like it.
             (Object::Table(one), Ok(Object::Table(other))) => Arc::ptr_eq(one, other),
             (Object::View(one), Ok(Object::View(other))) => Arc::ptr_eq(one, other),
@@ -147,22 +140,31 @@ impl Instance {
         };
         let gone = before.objects().filter(|(name, object)| is_stored(object) && !is_same(name, object, after));
         let come = after.objects().filter(|(name, object)| is_stored(object) && !is_same(name, object, before));
-        let definition = |(name, object): (&str, &Object)| {
-            let was = moves.names.get(name).map_or(name, String::as_str);
+        let definition = |(name, object): (&Name, &Object)| {
+            let was = moves.names.get(name).unwrap_or(name);
             let stored_as = self.database().stored_as(was).filter(|_| matches!(object, Object::Table(_)));
             let (id, is_filling) = stored_as.map_or((None, false), |(id, is_filling)| (Some(id), is_filling));
             // A view that was there keeps the settings with which it was made.
             let own = self.durable().filter(|_| moves.names.contains_key(name)).and_then(|d| d.settings_of(was));
             Definition::of(object, id, is_filling, own.unwrap_or_else(|| stored_settings(settings)))
         };
-        (gone.map(|(name, _)| name.to_owned()).collect(), come.map(definition).collect())
+        let only = |one: &Catalog, other: &Catalog| -> Vec<String> {
+            one.schemas().into_iter().filter(|schema| !other.has_schema(schema)).map(str::to_owned).collect()
+        };
+        StoredChange {
+            gone: gone.map(|(name, _)| name.clone()).collect(),
+            come: come.map(definition).collect(),
+            altered: moves.altered.clone(),
+            schemas_gone: only(before, after),
+            schemas_come: only(after, before),
+        }
     }
 
     /// Has these names to itself while it changes what they stand for.
     ///
     /// # Errors
     /// Cancelled while it waits.
-    pub(crate) fn reserve(&self, names: BTreeSet<String>, canceller: &Canceller) -> Result<Reservation, SqlError> {
+    pub(crate) fn reserve(&self, names: BTreeSet<Name>, canceller: &Canceller) -> Result<Reservation, SqlError> {
         self.shared.definitions.take(names, canceller)
     }
 
@@ -170,15 +172,15 @@ impl Instance {
     ///
     /// # Errors
     /// Cancelled while it waits.
-    pub(crate) fn write(&self, table: &str, canceller: &Canceller) -> Result<Reservation, SqlError> {
-        self.write_all(BTreeSet::from([table.to_owned()]), canceller)
+    pub(crate) fn write(&self, table: &Name, canceller: &Canceller) -> Result<Reservation, SqlError> {
+        self.write_all(BTreeSet::from([table.clone()]), canceller)
     }
 
     /// Has the rows of several tables to itself.
     ///
     /// # Errors
     /// Cancelled while it waits.
-    pub(crate) fn write_all(&self, tables: BTreeSet<String>, canceller: &Canceller) -> Result<Reservation, SqlError> {
+    pub(crate) fn write_all(&self, tables: BTreeSet<Name>, canceller: &Canceller) -> Result<Reservation, SqlError> {
         self.shared.writers.take(tables, canceller)
     }
 
@@ -188,7 +190,7 @@ impl Instance {
     }
 
     /// Names of jobs to which something is being done.
-    pub(crate) fn job_orders(&self) -> &Arc<Reservations> {
+    pub(crate) fn job_orders(&self) -> &Arc<Reservations<String>> {
         &self.shared.job_orders
     }
 

@@ -29,6 +29,7 @@ mod listing;
 mod live;
 mod lock;
 mod memory;
+mod names;
 mod reservation;
 mod restore;
 mod result;

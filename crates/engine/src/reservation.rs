@@ -4,6 +4,7 @@
 
 use crate::Interrupter;
 use crate::lock::lock;
+use eddyline_catalog::Name;
 use eddyline_planner::SqlError;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -14,23 +15,28 @@ const LOOK: Duration = Duration::from_millis(20);
 /// SQLSTATE of a statement that was cancelled.
 const CANCELLED: &str = "57014";
 
-/// Which names are taken.
-#[derive(Default)]
-pub(crate) struct Reservations {
-    taken: Mutex<BTreeSet<String>>,
+/// Which names, of whatever kind, are taken.
+pub(crate) struct Reservations<K> {
+    taken: Mutex<BTreeSet<K>>,
     freed: Condvar,
 }
 
-impl Reservations {
+impl<K> Default for Reservations<K> {
+    fn default() -> Self {
+        Self { taken: Mutex::default(), freed: Condvar::new() }
+    }
+}
+
+impl<K: Ord + Clone> Reservations<K> {
     /// Waits until nobody has any of these names, and takes them.
     ///
     /// # Errors
     /// The statement is cancelled meanwhile.
     pub(crate) fn take(
         self: &Arc<Self>,
-        names: BTreeSet<String>,
+        names: BTreeSet<K>,
         canceller: &Canceller,
-    ) -> Result<Reservation, SqlError> {
+    ) -> Result<Reservation<K>, SqlError> {
         let mut taken = lock(&self.taken);
         while !taken.is_disjoint(&names) {
             canceller.check()?;
@@ -42,19 +48,19 @@ impl Reservations {
 }
 
 /// Names that are taken for as long as this lives.
-pub(crate) struct Reservation {
-    of: Arc<Reservations>,
-    names: BTreeSet<String>,
+pub(crate) struct Reservation<K: Ord = Name> {
+    of: Arc<Reservations<K>>,
+    names: BTreeSet<K>,
 }
 
-impl Reservation {
+impl<K: Ord> Reservation<K> {
     /// Are all of these among them?
-    pub(crate) fn holds(&self, names: &BTreeSet<String>) -> bool {
+    pub(crate) fn holds(&self, names: &BTreeSet<K>) -> bool {
         names.is_subset(&self.names)
     }
 }
 
-impl Drop for Reservation {
+impl<K: Ord> Drop for Reservation<K> {
     fn drop(&mut self) {
         lock(&self.of.taken).retain(|name| !self.names.contains(name));
         self.of.freed.notify_all();

@@ -1,9 +1,10 @@
 //! An instance as a directory has it: its names, the rows of its tables, and its views computed from them anew.
 
 use crate::durable::{self, DataSettings, Definition, StoredJob};
+use crate::error::from_catalog;
 use crate::error::state::CORRUPTED;
 use crate::{Engine, Instance, ScriptError, Session};
-use eddyline_catalog::{Catalog, MaterializedView, Object, Table, View};
+use eddyline_catalog::{Catalog, MaterializedView, Name, Object, PUBLIC, Reference, Table, View};
 use eddyline_planner::statement::{Query, StatementKind};
 use eddyline_planner::{Dialect, SqlError, names_read, parse, parse_in};
 use eddyline_runtime::{JobLog, LogLevel, LogSubject};
@@ -42,6 +43,9 @@ impl Engine {
             }
         }
         session.define(|catalog| {
+            for schema in &found.known.schemas {
+                catalog.create_schema(schema).map_err(from_catalog)?;
+            }
             objects.into_iter().for_each(|object| catalog.put(object));
             Ok(())
         })?;
@@ -49,7 +53,7 @@ impl Engine {
             if let Definition::MaterializedView { name, sql, answer, settings } = definition
                 && let Err(error) = compute(&instance, sql, settings)
             {
-                tracing::warn!(view = name, error = error.message, "a materialized view cannot be computed anew");
+                tracing::warn!(view = %name, error = error.message, "a materialized view cannot be computed anew");
                 session.keep_failed(sql, answer, settings, error)?;
             }
         }
@@ -94,7 +98,7 @@ fn by_dependence<'d>(definitions: &'d [(u64, Definition)], catalog: &Catalog) ->
     }
     let mut ordered = Vec::with_capacity(waiting.len());
     while !waiting.is_empty() {
-        let names: BTreeSet<String> = waiting.iter().map(|(_, view)| view.name.clone()).collect();
+        let names: BTreeSet<Name> = waiting.iter().map(|(_, view)| view.name.clone()).collect();
         let is_ready = |(_, view): &(&Definition, View)| names_read(view, &all).is_disjoint(&names);
         let (ready, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_ready);
         if ready.is_empty() {
@@ -129,10 +133,16 @@ fn known_dialect(name: &str) -> Result<Dialect, SqlError> {
 fn stored_view(sql: &str, dialect: Dialect) -> Result<(View, Box<Query>), SqlError> {
     match parse_in(sql, dialect)?.pop().map(|statement| statement.kind) {
         Some(
-            StatementKind::CreateView { view, query, .. } | StatementKind::CreateMaterializedView { view, query, .. },
-        ) => Ok((view, query)),
+            StatementKind::CreateView { name, view, query, .. }
+            | StatementKind::CreateMaterializedView { name, view, query, .. },
+        ) => Ok((View { name: stored_name(&name), ..view }, query)),
         _ => Err(SqlError::new(CORRUPTED, format!("a stored view does not read: {sql}"))),
     }
+}
+
+/// The name of a stored text.
+fn stored_name(written: &Reference) -> Name {
+    Name::new(written.schema.as_deref().unwrap_or(PUBLIC), &written.object)
 }
 
 impl Session {
@@ -140,8 +150,8 @@ impl Session {
     fn stored_table(&self, sql: &str, dialect: &str) -> Result<Table, SqlError> {
         // Types are written as Flink has them.
         match parse(sql)?.pop().map(|statement| statement.kind) {
-            Some(StatementKind::CreateTable { table, .. }) => {
-                let table = Table { dialect: known_dialect(dialect)?, ..table };
+            Some(StatementKind::CreateTable { name, table, .. }) => {
+                let table = Table { name: stored_name(&name), dialect: known_dialect(dialect)?, ..table };
                 self.with_definer(|definer| definer.planner.bind_table(table))
             }
             _ => Err(SqlError::new(CORRUPTED, format!("a stored table does not read: {sql}"))),
@@ -193,7 +203,7 @@ impl Session {
         if self.instance.durable().is_none() {
             return Ok(());
         }
-        let is_temporary = |name: &&String| match self.catalog.object(name) {
+        let is_temporary = |name: &&Name| match self.catalog.object(name) {
             Ok(Object::Table(table)) => table.temporary,
             Ok(Object::View(view)) => view.temporary,
             _ => false,

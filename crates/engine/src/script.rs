@@ -7,7 +7,7 @@
 
 use crate::listing::Listing;
 use crate::{Outcome, RunningJob, Session, Settings};
-use eddyline_planner::statement::{Statement, StatementKind};
+use eddyline_planner::statement::{SchemaStatement, Statement, StatementKind};
 use eddyline_planner::{JobOutput, SqlError, TextPosition};
 
 /// Is told what a script does, and follows its jobs.
@@ -103,11 +103,11 @@ impl Session {
     /// AS makes its table here.
     fn output_of(&mut self, statement: &Statement) -> Result<Option<JobOutput>, SqlError> {
         match &statement.kind {
-            StatementKind::Insert(insert) if !self.is_kept(&insert.table) => self.insert_output(insert).map(Some),
-            StatementKind::CreateTable { table, query: Some(query), .. }
+            StatementKind::Insert(insert) if !self.keeps(&insert.table) => self.insert_output(insert).map(Some),
+            StatementKind::CreateTable { name, table, query: Some(query), .. }
                 if !table.is_kept() && self.create_table(statement)? =>
             {
-                self.table_output(&table.name, Vec::new(), query, None).map(Some)
+                self.table_output(&self.place(name)?, Vec::new(), query, None).map(Some)
             }
             _ => Ok(None),
         }
@@ -137,10 +137,11 @@ impl Session {
             | StatementKind::CreateMaterializedView { .. }
             | StatementKind::Drop { .. }
             | StatementKind::Alter(_)
+            | StatementKind::Schema(SchemaStatement::Drop { .. } | SchemaStatement::Rename { .. })
             | StatementKind::Update(_)
             | StatementKind::Delete(_)
             | StatementKind::Flush => true,
-            StatementKind::Insert(insert) => self.is_kept(&insert.table),
+            StatementKind::Insert(insert) => self.keeps(&insert.table),
             StatementKind::CreateTable { or_replace, query, table, .. } => {
                 *or_replace || (query.is_some() && table.is_kept())
             }

@@ -14,7 +14,7 @@ use crate::show::CheckpointPlace;
 use crate::state_tables::StateTables;
 use crate::{Engine, ScriptError, Settings, delivery, show, subscribe};
 use arrow::datatypes::{DataType, SchemaRef};
-use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
+use eddyline_catalog::{Catalog, CatalogError, ColumnSource, Name, Object, Reference, Table};
 use eddyline_connectors::{SinkChanges, SourceChanges};
 use eddyline_functions::scalar::Moment;
 use eddyline_planner::statement::{Conflict, ExplainStage, Insert, Query, Show, Statement, StatementKind};
@@ -59,6 +59,7 @@ pub struct Session {
     /// The names as the statement sees them.
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) settings: Settings,
+    pub(crate) user: Option<String>,
     pub(crate) canceller: Canceller,
     /// How its next job is to begin.
     pub(crate) begins: Begins,
@@ -71,6 +72,7 @@ impl Session {
             catalog: instance.catalog(),
             instance,
             settings: Settings::new(),
+            user: None,
             canceller: Canceller::default(),
             begins: Begins::default(),
         }
@@ -87,14 +89,14 @@ impl Session {
     }
 
     /// Has names to itself, and sees what they stand for now.
-    pub(crate) fn reserve(&mut self, names: BTreeSet<String>) -> Result<Reservation, SqlError> {
+    pub(crate) fn reserve(&mut self, names: BTreeSet<Name>) -> Result<Reservation, SqlError> {
         let reserved = self.instance.reserve(names, &self.canceller)?;
         self.refresh();
         Ok(reserved)
     }
 
-    pub(crate) fn reserve_one(&mut self, name: &str) -> Result<Reservation, SqlError> {
-        self.reserve(BTreeSet::from([name.to_owned()]))
+    pub(crate) fn reserve_one(&mut self, name: &Name) -> Result<Reservation, SqlError> {
+        self.reserve(BTreeSet::from([name.clone()]))
     }
 
     /// Changes what names stand for.
@@ -154,8 +156,8 @@ impl Session {
 
     fn execute_anywhere(&mut self, statement: &Statement) -> Result<Outcome, ScriptError> {
         match &statement.kind {
-            StatementKind::CreateTable { table, query, .. } => {
-                let name = table.name.clone();
+            StatementKind::CreateTable { name, query, .. } => {
+                let name = self.place(name)?;
                 let created = self.create_table(statement)?;
                 match query {
                     Some(query) if created && self.is_kept(&name) => self.fill(&name, query, statement.position),
@@ -163,7 +165,8 @@ impl Session {
                     _ => Ok(Outcome::Done(created_message("table", &name, created))),
                 }
             }
-            StatementKind::CreateView { view, query, if_not_exists, or_replace } => {
+            StatementKind::CreateView { name, view, query, if_not_exists, or_replace } => {
+                let view = self.placed_view(name, view)?;
                 let _reserved = self.reserve_one(&view.name)?;
                 if ddl::is_there(&self.catalog, &view.name, *if_not_exists) {
                     return Ok(Outcome::Done(created_message("view", &view.name, false)));
@@ -175,19 +178,27 @@ impl Session {
                 self.define(|catalog| ddl::add(catalog, Object::View(made), *or_replace))?;
                 Ok(Outcome::Done(created_message("view", &view.name, true)))
             }
-            StatementKind::CreateMaterializedView { view, query, if_not_exists } => {
+            StatementKind::CreateMaterializedView { name, view, query, if_not_exists } => {
+                let view = &self.placed_view(name, view)?;
                 self.create_materialized_view(view, query, *if_not_exists)
             }
             StatementKind::Drop { kind, name, if_exists, cascade } => {
-                Ok(Outcome::Done(self.drop_object(kind, name, *if_exists, *cascade)?))
+                let name = match self.resolve(name) {
+                    Err(error) if *if_exists && error.sqlstate == SqlError::UNDEFINED_SCHEMA => {
+                        return Ok(Outcome::Done(format!("{}, nothing dropped", error.message)));
+                    }
+                    found => found?,
+                };
+                Ok(Outcome::Done(self.drop_object(kind, &name, *if_exists, *cascade)?))
             }
+            StatementKind::Schema(statement) => Ok(self.schema_statement(statement)?),
             StatementKind::Alter(alter) => self.alter(alter).map_err(Into::into),
             StatementKind::Comment(comment) => self.comment(comment).map_err(Into::into),
             StatementKind::Subscribe(_) => Err(subscribe::by_itself().into()),
             StatementKind::Update(update) => self.update(update),
             StatementKind::Delete(delete) => self.delete(delete),
             StatementKind::Flush => Ok(Outcome::Done("every view contains what statements have changed".into())),
-            StatementKind::Insert(insert) if self.is_kept(&insert.table) => self.insert(insert),
+            StatementKind::Insert(insert) if self.keeps(&insert.table) => self.insert(insert),
             StatementKind::Insert(_) | StatementKind::StatementSet(_) => self.start_in_background(statement),
             StatementKind::Select(query) => self.select(query),
             StatementKind::Explain { stage, statement } => Ok(Outcome::Listing(self.explain(*stage, statement)?)),
@@ -222,9 +233,10 @@ impl Session {
     /// Does what CREATE TABLE says, but for the rows of AS SELECT. False where the table is there already and that
     /// is fine.
     pub(crate) fn create_table(&mut self, statement: &Statement) -> Result<bool, SqlError> {
-        let StatementKind::CreateTable { table, if_not_exists, or_replace, like, query } = &statement.kind else {
+        let StatementKind::CreateTable { name, table, if_not_exists, or_replace, like, query } = &statement.kind else {
             return Err(SqlError::new(SqlError::INTERNAL, "not CREATE TABLE"));
         };
+        let table = &Table { name: self.place(name)?, ..table.clone() };
         let _reserved = self.reserve_one(&table.name)?;
         if ddl::is_there(&self.catalog, &table.name, *if_not_exists) {
             return Ok(false);
@@ -281,6 +293,7 @@ impl Session {
             shards: self.shards(),
             emit: if self.settings.emit_on_update() { Emit::OnUpdate } else { Emit::OnClose },
             dialect: self.settings.dialect(),
+            search_path: self.search_path(),
             require_on_conflict: self.settings.requires_on_conflict(),
             moment: Moment { wall_ms: self.engine.rim().clock.wall_ms(), seed: self.engine.next_seed().into() },
             state_ttl_ms: self.settings.state_ttl_ms(),
@@ -322,7 +335,7 @@ impl Session {
         };
         let registry = self.engine.registry();
         let gives = |table: &Table| {
-            let connector = registry.connector(&table.name, &table.options);
+            let connector = registry.connector(&table.name.to_string(), &table.options);
             connector.map_or(SourceChanges::Inserts, |connector| connector.changes(&table.options))
         };
         let catalog = self.catalog_of_job(reads, number);
@@ -361,29 +374,30 @@ impl Session {
     /// # Errors
     /// An unknown table, or one that cannot be written.
     pub(crate) fn insert_output(&self, insert: &Insert) -> Result<JobOutput, SqlError> {
-        if insert.returning.is_some() && !self.is_kept(&insert.table) {
+        let name = self.resolve(&insert.table).map_err(|e| e.at(insert.position))?;
+        if insert.returning.is_some() && !self.is_kept(&name) {
             let message = format!("RETURNING of table {}, which is behind a connector", insert.table);
             return Err(SqlError::new(SqlError::UNSUPPORTED, message)
                 .with_hint("leave RETURNING out")
                 .at(insert.position));
         }
-        if insert.update.is_some() && !self.is_kept(&insert.table) {
+        if insert.update.is_some() && !self.is_kept(&name) {
             let message = format!("ON CONFLICT DO UPDATE of table {}, which is behind a connector", insert.table);
             return Err(SqlError::new(SqlError::UNSUPPORTED, message)
                 .with_hint("leave ON CONFLICT out: a row takes the place of one with its key")
                 .at(insert.position));
         }
-        if let Ok(table) = self.catalog.table(&insert.table) {
+        if let Ok(table) = self.catalog.table(&name) {
             insert.check_key(table)?;
         }
-        self.table_output(&insert.table, insert.columns.clone(), &insert.query, insert.conflict)
+        self.table_output(&name, insert.columns.clone(), &insert.query, insert.conflict)
             .map_err(|e| e.at(insert.position))
     }
 
     /// A query whose rows go into a table.
     pub(crate) fn table_output(
         &self,
-        name: &str,
+        name: &Name,
         columns: Vec<String>,
         query: &Query,
         conflict: Option<Conflict>,
@@ -408,7 +422,7 @@ impl Session {
 
     /// As [`start`](Self::start); `shares_name`: its state is not under its name alone, so that others may have the name.
     pub(crate) fn start_named(&mut self, outputs: Vec<JobOutput>, shares_name: bool) -> Result<Outcome, ScriptError> {
-        let tables: Vec<&str> = outputs.iter().filter_map(written_table).collect();
+        let tables: Vec<&Name> = outputs.iter().filter_map(written_table).collect();
         let begins = std::mem::take(&mut self.begins);
         let beginning = Beginning::of_inserts(&self.engine, &self.settings, &tables, &begins)?;
         if self.engine.is_dry_run() {
@@ -454,7 +468,7 @@ impl Session {
     /// What EXPLAIN ALTER shows of a statement: what would become of the state of its job, or of the savepoint `from`.
     fn explain_alter(&self, from: Option<&str>, statement: &Statement) -> Result<Listing, ScriptError> {
         let outputs = self.explained_outputs(statement)?;
-        let tables: Vec<&str> = outputs.iter().filter_map(written_table).collect();
+        let tables: Vec<&Name> = outputs.iter().filter_map(written_table).collect();
         let beginning = Beginning::imagined(&self.engine, &self.settings, &tables, from)?;
         self.alteration(outputs, &beginning)
     }
@@ -508,7 +522,7 @@ impl Session {
         given: &[Option<DataType>],
     ) -> Result<Vec<DataType>, SqlError> {
         self.refresh();
-        eddyline_planner::parameter_types(statement, &self.catalog, given)
+        eddyline_planner::parameter_types(statement, &self.catalog, &self.search_path(), given)
     }
 
     /// The columns of what a statement answers; `None`: it answers no rows.
@@ -596,10 +610,11 @@ impl Session {
     /// An unknown name; a place that cannot be read.
     pub fn show(&mut self, show: &Show) -> Result<Listing, SqlError> {
         Ok(match show {
-            Show::Tables { like } => show::tables(&self.catalog, like.as_deref()),
-            Show::Views => show::views(&self.catalog),
-            Show::MaterializedViews => show::materialized_views(&self.catalog),
-            Show::Create { kind, name } => show::create(kind, self.catalog.object(name).map_err(from_catalog)?)?,
+            Show::Tables { schema, like } => show::tables(self.shown(schema.as_deref())?, like.as_deref()),
+            Show::Schemas => show::names("schema name", self.catalog.schemas().into_iter().map(str::to_owned)),
+            Show::Views => show::views(self.visible()),
+            Show::MaterializedViews => show::materialized_views(self.visible()),
+            Show::Create { kind, name } => show::create(kind, self.named(name)?)?,
             Show::Functions => show::names("function name", self.engine.functions().names().into_iter()),
             Show::Columns(name) => self.describe(name)?,
             Show::Connectors => {
@@ -612,9 +627,38 @@ impl Session {
         })
     }
 
+    /// What a name stands for.
+    ///
+    /// # Errors
+    /// An unknown name.
+    pub fn named(&self, written: &Reference) -> Result<&Object, SqlError> {
+        self.catalog.object(&self.resolve(written)?).map_err(from_catalog)
+    }
+
+    /// What SHOW TABLES and the like show: what can be named without a schema, or what is in one.
+    fn shown(&self, schema: Option<&str>) -> Result<Vec<&Object>, SqlError> {
+        match schema {
+            Some(name) if !self.catalog.has_schema(name) => {
+                Err(from_catalog(CatalogError::MissingSchema { name: name.to_owned() }))
+            }
+            Some(name) => Ok(self.catalog.objects_of(name).collect()),
+            None => Ok(self.visible().collect()),
+        }
+    }
+
+    /// Tables and views that can be named without a schema.
+    pub fn visible(&self) -> impl Iterator<Item = &Object> {
+        let path = self.search_path();
+        let is_first = move |object: &&Object| {
+            let found = self.catalog.resolve(&Reference::bare(object.name().object()), &path);
+            found.is_ok_and(|name| name == *object.name())
+        };
+        self.catalog.objects().map(|(_, object)| object).filter(is_first)
+    }
+
     /// Tables, views, or both, with what they are.
     pub fn relations(&self, tables: bool, views: bool) -> Listing {
-        show::relations(&self.catalog, tables, views)
+        show::relations(self.visible(), tables, views)
     }
 
     /// Functions whose name has a part like the pattern.
@@ -626,8 +670,8 @@ impl Session {
     ///
     /// # Errors
     /// An unknown name.
-    pub fn definition(&self, name: &str) -> Result<String, SqlError> {
-        Ok(match self.catalog.object(name).map_err(from_catalog)? {
+    pub fn definition(&self, name: &Reference) -> Result<String, SqlError> {
+        Ok(match self.named(name)? {
             Object::Table(table) => table.to_sql(),
             Object::View(view) => view.to_sql(),
             Object::MaterializedView(view) => view.to_sql(),
@@ -656,8 +700,8 @@ impl Session {
     ///
     /// # Errors
     /// An unknown name; a view whose query no longer holds.
-    pub fn columns_of_view(&self, name: &str) -> Result<SchemaRef, SqlError> {
-        let sql = format!("SELECT * FROM `{}`", name.replace('`', "``"));
+    pub fn columns_of_view(&self, name: &Name) -> Result<SchemaRef, SqlError> {
+        let sql = format!("SELECT * FROM {}", Reference::from(name).to_sql());
         let statements = eddyline_planner::parse(&sql)?;
         let Some(StatementKind::Select(query)) = statements.into_iter().next().map(|s| s.kind) else {
             return Err(SqlError::new(SqlError::INTERNAL, "a SELECT does not parse"));
@@ -673,11 +717,12 @@ impl Session {
     ///
     /// # Errors
     /// An unknown name; a view whose query no longer holds.
-    pub fn describe(&self, name: &str) -> Result<Listing, SqlError> {
-        match self.catalog.object(name).map_err(from_catalog)? {
+    pub fn describe(&self, name: &Reference) -> Result<Listing, SqlError> {
+        let object = self.named(name)?;
+        match object {
             Object::Table(table) => Ok(show::describe_table(table)),
             Object::MaterializedView(view) => Ok(show::describe_table(&view.table)),
-            Object::View(_) => Ok(show::describe_columns(&self.columns_of_view(name)?)),
+            Object::View(_) => Ok(show::describe_columns(&self.columns_of_view(object.name())?)),
         }
     }
 }
@@ -697,7 +742,7 @@ pub(crate) struct PlannedSelect {
     channel: u64,
 }
 
-pub(crate) fn written_table(output: &JobOutput) -> Option<&str> {
+pub(crate) fn written_table(output: &JobOutput) -> Option<&Name> {
     match &output.target {
         Target::Table { table, .. } => Some(&table.name),
         Target::Result { .. } => None,
@@ -731,6 +776,6 @@ pub(crate) fn result_output(query: &Query, channel: u64) -> JobOutput {
     JobOutput { query: query.clone(), target: Target::Result { name: "result".into(), options }, position: None }
 }
 
-pub(crate) fn created_message(kind: &str, name: &str, created: bool) -> String {
+pub(crate) fn created_message(kind: &str, name: &Name, created: bool) -> String {
     if created { format!("{kind} {name} created") } else { format!("{kind} {name} exists already, left as it is") }
 }

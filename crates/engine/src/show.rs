@@ -6,45 +6,45 @@ use crate::listing::{Listing, flags, text};
 use crate::settings::{SETTINGS, Settings};
 use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
 use arrow::datatypes::{Field, SchemaRef};
-use eddyline_catalog::{Catalog, ColumnSource, Object, Table, sql_type};
+use eddyline_catalog::{ColumnSource, Object, Table, sql_type};
 use eddyline_checkpoint::{Attempt, CheckpointError, CheckpointStore, Listed, Outcome, Place};
 use eddyline_planner::SqlError;
 use eddyline_runtime::LogEntry;
 use std::sync::Arc;
 
 /// `SHOW TABLES [LIKE 'pattern']`: tables and views.
-pub(crate) fn tables(catalog: &Catalog, like: Option<&str>) -> Listing {
-    let names = catalog.objects().filter(|(n, _)| like.is_none_or(|p| matches_like(p, n)));
-    Listing::texts(vec![("table name", names.map(|(n, _)| Some(n.to_owned())).collect())])
+pub(crate) fn tables(objects: Vec<&Object>, like: Option<&str>) -> Listing {
+    let all = objects.into_iter().map(|object| object.name().object());
+    names("table name", all.filter(|name| like.is_none_or(|p| matches_like(p, name))).map(str::to_owned))
 }
 
 /// `SHOW VIEWS`.
-pub(crate) fn views(catalog: &Catalog) -> Listing {
-    let names = catalog.objects().filter(|(_, o)| matches!(o, Object::View(_)));
-    Listing::texts(vec![("view name", names.map(|(n, _)| Some(n.to_owned())).collect())])
+pub(crate) fn views<'o>(objects: impl Iterator<Item = &'o Object>) -> Listing {
+    let views = objects.filter(|object| matches!(object, Object::View(_)));
+    names("view name", views.map(|view| view.name().object().to_owned()))
 }
 
 /// `SHOW MATERIALIZED VIEWS`.
-pub(crate) fn materialized_views(catalog: &Catalog) -> Listing {
-    let names = catalog.objects().filter(|(_, o)| matches!(o, Object::MaterializedView(_)));
-    Listing::texts(vec![("materialized view name", names.map(|(n, _)| Some(n.to_owned())).collect())])
+pub(crate) fn materialized_views<'o>(objects: impl Iterator<Item = &'o Object>) -> Listing {
+    let views = objects.filter(|object| matches!(object, Object::MaterializedView(_)));
+    names("materialized view name", views.map(|view| view.name().object().to_owned()))
 }
 
 /// Tables, views, or both: names, what they are, and the connectors of tables.
-pub(crate) fn relations(catalog: &Catalog, tables: bool, views: bool) -> Listing {
+pub(crate) fn relations<'o>(objects: impl Iterator<Item = &'o Object>, tables: bool, views: bool) -> Listing {
     let wanted = |object: &Object| match object {
         Object::Table(_) => tables,
         Object::View(_) | Object::MaterializedView(_) => views,
     };
-    let found: Vec<(&str, &Object)> = catalog.objects().filter(|(_, object)| wanted(object)).collect();
+    let found: Vec<&Object> = objects.filter(|object| wanted(object)).collect();
     let connector = |object: &Object| match object {
         Object::Table(table) => table.options.get("connector").cloned(),
         Object::View(_) | Object::MaterializedView(_) => None,
     };
     Listing::texts(vec![
-        ("name", found.iter().map(|(name, _)| Some((*name).to_owned())).collect()),
-        ("type", found.iter().map(|(_, object)| Some(object.kind().to_owned())).collect()),
-        ("connector", found.iter().map(|(_, object)| connector(object)).collect()),
+        ("name", found.iter().map(|object| Some(object.name().object().to_owned())).collect()),
+        ("type", found.iter().map(|object| Some(object.kind().to_owned())).collect()),
+        ("connector", found.iter().map(|object| connector(object)).collect()),
     ])
 }
 

@@ -4,7 +4,7 @@ use crate::error::from_catalog;
 use crate::kept::subscription_schema;
 use crate::{Session, Subscription};
 use arrow::datatypes::SchemaRef;
-use eddyline_catalog::{ColumnSource, Object, Table};
+use eddyline_catalog::{ColumnSource, Name, Object, Reference, Table};
 use eddyline_planner::SqlError;
 
 /// SUBSCRIBE where nobody takes what it brings.
@@ -18,22 +18,23 @@ impl Session {
     ///
     /// # Errors
     /// An unknown name; a table or view whose rows the engine does not keep; a view that has failed.
-    pub fn subscription(&mut self, name: &str, snapshot: bool) -> Result<Subscription, SqlError> {
+    pub fn subscription(&mut self, name: &Reference, snapshot: bool) -> Result<Subscription, SqlError> {
         self.refresh();
-        self.followed(name)?;
-        self.instance.database().follow(name, snapshot)
+        let name = self.resolve(name)?;
+        self.followed(&name)?;
+        self.instance.database().follow(&name, snapshot)
     }
 
     /// The columns of a subscription.
     ///
     /// # Errors
     /// As [`subscription`](Self::subscription).
-    pub fn subscription_schema(&mut self, name: &str) -> Result<SchemaRef, SqlError> {
+    pub fn subscription_schema(&mut self, name: &Reference) -> Result<SchemaRef, SqlError> {
         self.refresh();
-        Ok(subscription_schema(&self.followed(name)?.physical_schema()))
+        Ok(subscription_schema(&self.followed(&self.resolve(name)?)?.physical_schema()))
     }
 
-    fn followed(&self, name: &str) -> Result<&Table, SqlError> {
+    fn followed(&self, name: &Name) -> Result<&Table, SqlError> {
         let object = self.catalog.object(name).map_err(from_catalog)?;
         let hint = format!("CREATE MATERIALIZED VIEW v AS SELECT * FROM {name}, and SUBSCRIBE TO v");
         let refused = |what: String| Err(SqlError::new(SqlError::UNSUPPORTED, what).with_hint(hint));

@@ -76,6 +76,36 @@ fn run(session: &mut Session, sql: &str) -> Result<Vec<String>, SqlError> {
 }
 
 #[test]
+fn schemas_are_there_again() {
+    let bench = Bench::new();
+    bench.life(
+        "CREATE TABLE t (k INT); INSERT INTO t VALUES (1);
+         CREATE SCHEMA a; CREATE SCHEMA `b.c`; CREATE SCHEMA gone;
+         CREATE TABLE a.t (k INT PRIMARY KEY); CREATE TABLE `b.c`.t (k INT); CREATE TABLE gone.t (k INT);
+         INSERT INTO a.t VALUES (10), (20); INSERT INTO `b.c`.t VALUES (100);
+         SET search_path = a, public;
+         CREATE VIEW all_of_them AS SELECT k FROM t UNION ALL SELECT k FROM `b.c`.t;
+         CREATE MATERIALIZED VIEW `b.c`.sums AS SELECT SUM(k) AS k FROM all_of_them;
+         DROP SCHEMA gone CASCADE",
+    );
+    assert_eq!(bench.life("INSERT INTO a.t VALUES (30); SELECT * FROM `b.c`.sums"), ["160"]);
+    assert_eq!(bench.life("ALTER SCHEMA `b.c` RENAME TO d; INSERT INTO d.t VALUES (1); SELECT * FROM d.sums"), ["161"]);
+    let instance = bench.open();
+    let mut session = instance.session();
+    assert_eq!(session.catalog().schemas(), ["a", "d", "public"]);
+    assert_eq!(run(&mut session, "SELECT * FROM t").unwrap(), ["1"]);
+    assert_eq!(run(&mut session, "SELECT * FROM d.sums").unwrap(), ["161"]);
+    assert_eq!(run(&mut session, "CREATE SCHEMA a").unwrap_err().sqlstate, "42P06");
+    assert_eq!(run(&mut session, "SELECT * FROM gone.t").unwrap_err().sqlstate, "3F000");
+    assert_eq!(run(&mut session, "DROP SCHEMA d").unwrap_err().sqlstate, "2BP01");
+    run(&mut session, "DROP SCHEMA d CASCADE; DROP SCHEMA a CASCADE").unwrap();
+    drop(session);
+    instance.close().unwrap();
+    drop(instance);
+    assert_eq!(bench.life("SELECT * FROM t"), ["1"]);
+}
+
+#[test]
 fn names_rows_and_views_are_there_again() {
     let bench = Bench::new();
     bench.life(
@@ -94,7 +124,7 @@ fn names_rows_and_views_are_there_again() {
     let mut session = instance.session();
     assert_eq!(run(&mut session, "SELECT * FROM t").unwrap(), ["1|1.50|2024-01-02T03:04:05.678|[a, ]|3.00", "2||||"]);
     assert_eq!(run(&mut session, "SELECT * FROM total").unwrap(), ["3"]);
-    assert!(session.definition("t").unwrap().contains("COMMENT 'it''s'"));
+    assert!(session.definition(&"t".into()).unwrap().contains("COMMENT 'it''s'"));
     assert_eq!(run(&mut session, "SELECT * FROM gone").unwrap_err().sqlstate, SqlError::UNDEFINED_TABLE);
     run(&mut session, "INSERT INTO filled (k) VALUES (1)").unwrap();
     assert_eq!(run(&mut session, "SELECT * FROM filled").unwrap(), ["1|it's|2"]);

@@ -210,11 +210,11 @@ fn a_table_that_was_replaced_meanwhile_is_not_changed() {
     // Rows from outside are for the columns that were asked for.
     run(&mut session, "CREATE OR REPLACE TABLE t (v BIGINT)").unwrap();
     let mut copying = bench.session();
-    let columns = copying.copy_columns("t", &[]).unwrap();
+    let columns = copying.copy_columns(&"t".into(), &[]).unwrap();
     let fields: Vec<_> = columns.iter().map(|(name, of)| Field::new(name, of.clone(), true)).collect();
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![Arc::new(Int64Array::from(vec![1]))]).unwrap();
     run(&mut session, "CREATE OR REPLACE TABLE t (v STRING)").unwrap();
-    assert_eq!(copying.copy_into("t", &rows).unwrap_err().sqlstate, "40001");
+    assert_eq!(copying.copy_into(&"t".into(), &rows).unwrap_err().sqlstate, "40001");
 }
 
 /// Until it is known that a job has ended, which takes a thread that may be busy, others may look at jobs.

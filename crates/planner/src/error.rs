@@ -1,3 +1,4 @@
+use eddyline_catalog::CatalogError;
 use std::fmt;
 
 /// A place in SQL text, from 1.
@@ -29,6 +30,8 @@ impl SqlError {
     pub const SYNTAX: &'static str = "42601";
     /// `42P01` unknown table or view.
     pub const UNDEFINED_TABLE: &'static str = "42P01";
+    /// `3F000` unknown schema.
+    pub const UNDEFINED_SCHEMA: &'static str = "3F000";
     /// `42703` unknown column.
     pub const UNDEFINED_COLUMN: &'static str = "42703";
     /// `42883` unknown function.
@@ -57,6 +60,37 @@ impl SqlError {
     /// An error of a class.
     pub fn new(sqlstate: &'static str, message: impl Into<String>) -> Self {
         Self { sqlstate, message: message.into(), detail: None, hint: None, position: None }
+    }
+
+    /// Of the catalog: names, schemas.
+    pub fn of_catalog(error: &CatalogError) -> Self {
+        let (sqlstate, hint) = match error {
+            CatalogError::Exists { kind, .. } => {
+                let hint = "use another name, CREATE OR REPLACE, CREATE … IF NOT EXISTS, or DROP";
+                (Self::DUPLICATE_TABLE, format!("{hint} {} first", kind.to_uppercase()))
+            }
+            CatalogError::Missing { nearest: Some(name), .. } => {
+                (Self::UNDEFINED_TABLE, format!("did you mean {name}?"))
+            }
+            CatalogError::Missing { nearest: None, .. } => {
+                (Self::UNDEFINED_TABLE, "SHOW TABLES lists what there is".into())
+            }
+            CatalogError::Kind { .. } => return Self::new("42809", error.to_string()),
+            CatalogError::SchemaExists { .. } => ("42P06", "use another name, or CREATE SCHEMA IF NOT EXISTS".into()),
+            CatalogError::MissingSchema { name } => {
+                (Self::UNDEFINED_SCHEMA, format!("SHOW SCHEMAS lists what there is; CREATE SCHEMA {name} makes it"))
+            }
+            CatalogError::NoSchema => (Self::UNDEFINED_SCHEMA, "SET search_path = public".into()),
+            CatalogError::SystemSchema { .. } => ("42501", "use a schema of your own: CREATE SCHEMA s".into()),
+            CatalogError::ReservedSchema { .. } => ("42939", "use another name".into()),
+            CatalogError::Dependent { name, .. } => {
+                ("2BP01", format!("DROP SCHEMA {name} CASCADE takes away what is in it too"))
+            }
+            CatalogError::OtherDatabase { database, .. } => {
+                (Self::UNSUPPORTED, format!("connect to {database}: in psql, \\c {database}"))
+            }
+        };
+        Self::new(sqlstate, error.to_string()).with_hint(hint)
     }
 
     /// With more facts.

@@ -43,4 +43,4 @@ pub use planner::{
     TableGives, TableTakes, Target,
 };
 pub use reads::names_read;
-pub use rename::renamed;
+pub use rename::{renamed, with_schemas};

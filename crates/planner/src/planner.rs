@@ -6,7 +6,7 @@ use crate::to_stream::{self, Builder, Scans};
 use crate::{SqlError, TextPosition, fragment};
 use datafusion_common::DFSchemaRef;
 use datafusion_expr::LogicalPlan;
-use eddyline_catalog::{Catalog, Dialect, Table, View};
+use eddyline_catalog::{Catalog, Dialect, Name, Reference, SearchPath, Table, View};
 use eddyline_connectors::{SinkChanges, SourceChanges};
 use eddyline_functions::scalar::Moment;
 use eddyline_plan::{Conflict, Dataflow};
@@ -36,6 +36,8 @@ pub struct PlannerOptions {
     pub emit: Emit,
     /// The dialect.
     pub dialect: Dialect,
+    /// Where names without a schema are looked for.
+    pub search_path: SearchPath,
     /// Aggregate before the exchange where the functions allow it.
     pub two_phase: bool,
     /// Refuse to write several rows of a query under one PRIMARY KEY where no ON CONFLICT says what becomes of them.
@@ -53,6 +55,7 @@ impl Default for PlannerOptions {
             shards: 1,
             emit: Emit::default(),
             dialect: Dialect::default(),
+            search_path: SearchPath::default(),
             two_phase: true,
             require_on_conflict: true,
             state_ttl_ms: None,
@@ -202,6 +205,14 @@ impl<'a> Planner<'a> {
         self
     }
 
+    /// The name of the object that a reference means; where none is there, the name that it would have.
+    ///
+    /// # Errors
+    /// Another database; no such schema.
+    pub fn resolve(&self, written: &Reference) -> Result<Name, SqlError> {
+        self.catalog.resolve(written, &self.options.search_path).map_err(|e| SqlError::of_catalog(&e))
+    }
+
     /// Finds out what the names of a query stand for and which types its columns have.
     ///
     /// # Errors
@@ -239,7 +250,7 @@ impl<'a> Planner<'a> {
     /// The table of a target, if it takes insertions only.
     fn insertions_into(&self, target: &Target) -> Result<Option<String>, SqlError> {
         let (Target::Table { table, .. }, Some(takes)) = (target, self.takes) else { return Ok(None) };
-        Ok((takes(table)? == SinkChanges::Inserts).then(|| table.name.clone()))
+        Ok((takes(table)? == SinkChanges::Inserts).then(|| table.name.to_string()))
     }
 
     /// The plan optimized, when all that is in it can be maintained.

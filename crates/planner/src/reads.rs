@@ -2,16 +2,16 @@
 
 use crate::deep::with_room;
 use crate::parse::parse_query;
-use crate::rename::table_argument;
-use eddyline_catalog::{Catalog, Object, View};
-use sqlparser::ast::{Expr, ObjectName, ObjectNamePart, Visit, Visitor};
+use crate::rename::{idents, reference, table_argument};
+use eddyline_catalog::{Catalog, Name, Object, Reference, SearchPath, View};
+use sqlparser::ast::{Expr, ObjectName, Visit, Visitor};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 /// The tables and views that a view reads, also through other views. A query of WITH that has the name of one hides it, and is taken for
 /// it here: rather one too many than one too few.
-pub fn names_read(view: &View, catalog: &Catalog) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+pub fn names_read(view: &View, catalog: &Catalog) -> BTreeSet<Name> {
+    let (mut found, stored) = (BTreeSet::new(), SearchPath::default());
     let mut rest = vec![(view.sql.clone(), view.dialect)];
     while let Some((sql, dialect)) = rest.pop() {
         // What does not parse any more reads nothing.
@@ -19,6 +19,7 @@ pub fn names_read(view: &View, catalog: &Catalog) -> BTreeSet<String> {
         let mut names = Names::default();
         let _ = with_room(|| query.visit(&mut names));
         for name in names.0 {
+            let Ok(name) = catalog.resolve(&name, &stored) else { continue };
             let Ok(object) = catalog.object(&name) else { continue };
             if let (true, Object::View(view)) = (found.insert(name), object) {
                 rest.push((view.sql.clone(), view.dialect));
@@ -29,19 +30,19 @@ pub fn names_read(view: &View, catalog: &Catalog) -> BTreeSet<String> {
 }
 
 #[derive(Default)]
-struct Names(BTreeSet<String>);
+struct Names(Vec<Reference>);
 
 impl Visitor for Names {
     type Break = ();
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
-        self.0.extend(relation.0.last().and_then(ObjectNamePart::as_ident).map(|ident| ident.value.clone()));
+        self.0.push(reference(&idents(relation)));
         ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         if let Expr::Function(function) = expr {
-            self.0.extend(table_argument(function).map(|ident| ident.value.clone()));
+            self.0.extend(table_argument(function).map(reference));
         }
         ControlFlow::Continue(())
     }
@@ -82,7 +83,8 @@ mod tests {
         let mut catalog = Catalog::new();
         ["a", "b", "c", "d", "unread"].iter().for_each(|name| catalog.put(table(name)));
         catalog.put(Object::View(Arc::new(view("v", "SELECT * FROM a WHERE k IN (SELECT k FROM b)"))));
-        let read = |sql: &str| names_read(&view("m", sql), &catalog).into_iter().collect::<Vec<_>>().join(" ");
+        let read =
+            |sql: &str| names_read(&view("m", sql), &catalog).iter().map(Name::to_string).collect::<Vec<_>>().join(" ");
         assert_eq!(read("SELECT 1"), "");
         assert_eq!(read("SELECT * FROM v JOIN default_catalog.default_database.c ON v.k = c.k"), "a b c v");
         assert_eq!(read("WITH w AS (SELECT k FROM d) SELECT (SELECT MAX(k) FROM c) FROM w"), "c d");

@@ -1,52 +1,126 @@
-//! The text of a view whose tables have got other names.
+//! Texts of views that go on to mean what they meant: when their tables get other names, and wherever names without a schema are
+//! looked for.
 
 use crate::SqlError;
 use crate::bind::TABLE_ARGUMENT;
 use crate::deep::with_room;
 use crate::parse::{parse_query, replaced};
-use eddyline_catalog::Dialect;
+use eddyline_catalog::{Catalog, Dialect, Name, PUBLIC, Reference, SearchPath};
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart, Query, TableFactor, Visit,
-    Visitor,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query,
+    TableFactor, Visit, Visitor,
 };
 use sqlparser::tokenizer::{Location, Span};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-/// The text of a query that reads tables and views under other names: by the old name the new one. What is read under its own name is
-/// called by the old one still, so that `old.column` means what it meant.
+/// The text of a stored query that reads tables and views under other names: by the old name the new one. What is read under its own
+/// name is called by the old one still, so that `old.column` means what it meant.
 ///
 /// # Errors
 /// A query of WITH has one of the names, and would hide what is meant.
-pub fn renamed(sql: &str, dialect: Dialect, names: &BTreeMap<String, String>) -> Result<String, SqlError> {
+pub fn renamed(sql: &str, dialect: Dialect, names: &BTreeMap<Name, Name>) -> Result<String, SqlError> {
     let query = parse_query(sql, dialect)?;
-    let mut found = Found { names, places: Vec::new(), hidden: None };
+    let stored = SearchPath::default();
+    let new = |written: &Reference| {
+        let schema = written.schema.as_deref().or_else(|| stored.schemas().next());
+        names.get(&Name::new(schema.unwrap_or(PUBLIC), &written.object)).cloned()
+    };
+    let hides = |name: &str| names.iter().any(|(old, new)| old == name || new == name);
+    let mut found =
+        Found { new: &new, hides: &hides, keeps_names: true, places: Vec::new(), hidden: None, scopes: Vec::new() };
     let _ = with_room(|| query.visit(&mut found));
     if let Some(name) = found.hidden {
         let message = format!("a query of WITH has the name {name}");
         return Err(SqlError::new(SqlError::DUPLICATE_TABLE, message));
     }
-    found.places.sort_by_key(|(span, _)| (span.start.line, span.start.column));
-    // A table function is met as an expression and as a relation.
-    found.places.dedup_by_key(|(span, _)| (span.start.line, span.start.column));
-    replaced(sql, dialect, &found.places)
+    found.replaced(sql, dialect)
 }
 
+/// The text of a query to be stored: what it reads by names without a schema, and is found by the search path elsewhere than in
+/// [`PUBLIC`], gets its schema. So the text goes on to mean it. `None`: it is so already.
+///
+/// # Errors
+/// What does not parse.
+pub fn with_schemas(
+    sql: &str,
+    dialect: Dialect,
+    catalog: &Catalog,
+    path: &SearchPath,
+) -> Result<Option<String>, SqlError> {
+    if *path == SearchPath::default() {
+        return Ok(None);
+    }
+    let query = parse_query(sql, dialect)?;
+    let new = |written: &Reference| match written.schema {
+        Some(_) => None,
+        None => {
+            catalog.resolve(written, path).ok().filter(|name| name.schema() != PUBLIC && catalog.object(name).is_ok())
+        }
+    };
+    let mut found = Found {
+        new: &new,
+        hides: &|_| false,
+        keeps_names: false,
+        places: Vec::new(),
+        hidden: None,
+        scopes: Vec::new(),
+    };
+    let _ = with_room(|| query.visit(&mut found));
+    if found.places.is_empty() { Ok(None) } else { found.replaced(sql, dialect).map(Some) }
+}
+
+/// A query, the names of its WITH, and how many of these can be read where the visitor is.
+struct Scope {
+    named: Vec<(*const Query, String)>,
+    visible: usize,
+}
+
+/// What is to be written in another way.
 struct Found<'n> {
-    names: &'n BTreeMap<String, String>,
+    new: &'n dyn Fn(&Reference) -> Option<Name>,
+    /// Must no query of WITH have this name?
+    hides: &'n dyn Fn(&str) -> bool,
+    /// Are relations to be called what they are called now?
+    keeps_names: bool,
     places: Vec<(Span, String)>,
     /// A name that a query of WITH has.
     hidden: Option<String>,
+    scopes: Vec<Scope>,
 }
 
 impl Found<'_> {
-    fn take(&mut self, ident: &Ident, has_alias: bool) {
-        let Some(new) = self.names.get(&ident.value) else { return };
-        if ident.span.start == (Location { line: 0, column: 0 }) {
+    fn take(&mut self, parts: &[Ident], has_alias: bool) {
+        let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return };
+        let written = reference(parts);
+        if written.schema.is_none() && self.is_of_with(&written.object) {
             return;
         }
-        let alias = if has_alias { String::new() } else { format!(" AS {}", quoted(&ident.value)) };
-        self.places.push((ident.span, format!("{}{alias}", quoted(new))));
+        let Some(new) = (self.new)(&written) else { return };
+        if first.span.start == (Location { line: 0, column: 0 }) {
+            return;
+        }
+        let alias = if has_alias || !self.keeps_names { String::new() } else { format!(" AS {}", quoted(&last.value)) };
+        self.places.push((Span::new(first.span.start, last.span.end), format!("{}{alias}", new.to_sql())));
+    }
+
+    /// Does the name stand for a query of WITH here?
+    fn is_of_with(&self, name: &str) -> bool {
+        self.scopes.iter().any(|scope| scope.named[..scope.visible].iter().any(|(_, own)| own == name))
+    }
+
+    /// The query, where it is one of WITH of the query around it.
+    fn place_in_with(&mut self, query: &Query) -> Option<(&mut Scope, usize)> {
+        let scope = self.scopes.last_mut()?;
+        let at = scope.named.iter().position(|(own, _)| std::ptr::eq(*own, query))?;
+        Some((scope, at))
+    }
+
+    fn replaced(mut self, sql: &str, dialect: Dialect) -> Result<String, SqlError> {
+        self.places.sort_by_key(|(span, _)| (span.start.line, span.start.column));
+        // A table function is met as an expression and as a relation.
+        self.places.dedup_by_key(|(span, _)| (span.start.line, span.start.column));
+        replaced(sql, dialect, &self.places)
     }
 }
 
@@ -54,42 +128,66 @@ impl Visitor for Found<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        for part in query.with.iter().flat_map(|with| &with.cte_tables) {
-            let name = &part.alias.name.value;
-            if self.names.contains_key(name) || self.names.values().any(|new| new == name) {
-                self.hidden = Some(name.clone());
-            }
+        if let Some((scope, at)) = self.place_in_with(query) {
+            scope.visible = at;
+        }
+        let all = query.with.iter().flat_map(|with| &with.cte_tables);
+        let named: Vec<_> = all.map(|part| (&raw const *part.query, part.alias.name.value.clone())).collect();
+        if let Some((_, name)) = named.iter().find(|(_, name)| (self.hides)(name)) {
+            self.hidden = Some(name.clone());
+        }
+        self.scopes.push(Scope { named, visible: 0 });
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        self.scopes.pop();
+        if let Some((scope, at)) = self.place_in_with(query) {
+            scope.visible = at + 1;
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
-        if let TableFactor::Table { name, alias, args: None, .. } = factor
-            && let Some(ident) = name.0.last().and_then(ObjectNamePart::as_ident)
-        {
-            self.take(ident, alias.is_some());
+        if let TableFactor::Table { name, alias, args: None, .. } = factor {
+            self.take(&idents(name), alias.is_some());
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         if let Expr::Function(function) = expr
-            && let Some(ident) = table_argument(function)
+            && let Some(parts) = table_argument(function)
         {
-            self.take(ident, true);
+            self.take(parts, true);
         }
         ControlFlow::Continue(())
     }
 }
 
 /// The table of `__table(t)`, which stands for `TABLE t`.
-pub(crate) fn table_argument(function: &Function) -> Option<&Ident> {
+pub(crate) fn table_argument(function: &Function) -> Option<&[Ident]> {
     let FunctionArguments::List(list) = &function.args else { return None };
     let marks = function.name.0.last().and_then(ObjectNamePart::as_ident).is_some_and(|i| i.value == TABLE_ARGUMENT);
     match list.args.first()? {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(name))) if marks => Some(name),
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(name))) if marks => {
+            Some(std::slice::from_ref(name))
+        }
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::CompoundIdentifier(parts))) if marks => Some(parts),
         _ => None,
     }
+}
+
+/// The parts of a name.
+pub(crate) fn idents(name: &ObjectName) -> Vec<Ident> {
+    name.0.iter().filter_map(|part| part.as_ident().cloned()).collect()
+}
+
+/// A name as the parser leaves it in a query.
+pub(crate) fn reference(parts: &[Ident]) -> Reference {
+    let mut parts = parts.iter().rev().map(|part| part.value.clone());
+    let object = parts.next().unwrap_or_default();
+    Reference { object, schema: parts.next(), database: parts.next() }
 }
 
 fn quoted(name: &str) -> String {
@@ -99,17 +197,22 @@ fn quoted(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eddyline_catalog::{Object, View};
+    use std::sync::Arc;
 
     fn with_names(sql: &str, dialect: Dialect) -> Result<String, SqlError> {
-        let names = [("t", "u"), ("a b", "c")].map(|(old, new)| (old.to_owned(), new.to_owned()));
-        renamed(sql, dialect, &names.into())
+        let names = [("t", "u"), ("a b", "c")].map(|(old, new)| (Name::from(old), Name::from(new)));
+        let moved = [(Name::new("s", "x"), Name::new("n", "x"))];
+        renamed(sql, dialect, &names.into_iter().chain(moved).collect())
     }
 
     #[test]
     fn names_are_put_where_tables_are_read() {
         for (sql, wanted) in [
             ("SELECT t.x, 't' FROM t -- t", "SELECT t.x, 't' FROM `u` AS `t` -- t"),
-            ("SELECT t FROM public.t AS y", "SELECT t FROM public.`u` AS y"),
+            ("SELECT t FROM public.t AS y", "SELECT t FROM `u` AS y"),
+            ("SELECT x.k FROM s . x JOIN x ON s.x.k = x.k", "SELECT x.k FROM `n`.`x` AS `x` JOIN x ON s.x.k = x.k"),
+            ("SELECT t FROM s.t", "SELECT t FROM s.t"),
             (
                 "SELECT 'ß', (SELECT MAX(k) FROM `a b`) FROM t JOIN v ON t.k = v.k",
                 "SELECT 'ß', (SELECT MAX(k) FROM `c` AS `a b`) FROM `u` AS `t` JOIN v ON t.k = v.k",
@@ -117,6 +220,10 @@ mod tests {
             (
                 "SELECT * FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR))",
                 "SELECT * FROM TABLE(TUMBLE(TABLE `u`, DESCRIPTOR(ts), INTERVAL '1' HOUR))",
+            ),
+            (
+                "SELECT * FROM TABLE(TUMBLE(TABLE s.x, DESCRIPTOR(ts), INTERVAL '1' HOUR))",
+                "SELECT * FROM TABLE(TUMBLE(TABLE `n`.`x`, DESCRIPTOR(ts), INTERVAL '1' HOUR))",
             ),
             ("SELECT 1\nFROM w,\n  t", "SELECT 1\nFROM w,\n  `u` AS `t`"),
             ("SELECT x FROM w", "SELECT x FROM w"),
@@ -131,6 +238,45 @@ mod tests {
     fn names_that_a_query_of_with_has_are_left_alone() {
         for sql in ["WITH t AS (SELECT 1) SELECT * FROM t", "WITH u AS (SELECT * FROM t) SELECT * FROM u"] {
             assert_eq!(with_names(sql, Dialect::Flink).expect_err(sql).sqlstate, SqlError::DUPLICATE_TABLE);
+        }
+    }
+
+    #[test]
+    fn what_is_found_by_the_search_path_gets_its_schema() {
+        let view = |name: Name| View {
+            name,
+            columns: Vec::new(),
+            sql: "SELECT 1".into(),
+            dialect: Dialect::Flink,
+            comment: None,
+            temporary: false,
+        };
+        let mut catalog = Catalog::new();
+        catalog.create_schema("s").expect("a schema");
+        for name in [Name::new("s", "t"), Name::new("s", "v"), Name::from("t"), Name::from("p")] {
+            catalog.put(Object::View(Arc::new(view(name))));
+        }
+        let path = SearchPath::parse("s, public", None);
+        for (sql, wanted) in [
+            ("SELECT t.x FROM t", Some("SELECT t.x FROM `s`.`t`")),
+            ("SELECT * FROM t AS a JOIN p ON a.k = p.k", Some("SELECT * FROM `s`.`t` AS a JOIN p ON a.k = p.k")),
+            ("SELECT * FROM public.t, p, missing", None),
+            ("WITH t AS (SELECT * FROM p) SELECT * FROM t", None),
+            (
+                "WITH t AS (SELECT * FROM t) SELECT * FROM t, v",
+                Some("WITH t AS (SELECT * FROM `s`.`t`) SELECT * FROM t, `s`.`v`"),
+            ),
+            (
+                "WITH v AS (SELECT 1), w AS (SELECT * FROM v, t) SELECT (SELECT MAX(x) FROM v) FROM w",
+                Some("WITH v AS (SELECT 1), w AS (SELECT * FROM v, `s`.`t`) SELECT (SELECT MAX(x) FROM v) FROM w"),
+            ),
+            (
+                "SELECT (WITH t AS (SELECT 1 AS x) SELECT x FROM t) FROM t",
+                Some("SELECT (WITH t AS (SELECT 1 AS x) SELECT x FROM t) FROM `s`.`t`"),
+            ),
+        ] {
+            assert_eq!(with_schemas(sql, Dialect::Flink, &catalog, &path).expect(sql).as_deref(), wanted, "{sql}");
+            assert_eq!(with_schemas(sql, Dialect::Flink, &catalog, &SearchPath::default()).expect(sql), None);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::SqlError;
 use crate::TextPosition;
-use eddyline_catalog::{Column, ColumnSource, Dialect, Table, View, sql_type};
+use eddyline_catalog::{Column, ColumnSource, Dialect, Reference, Table, View, sql_type};
 pub use eddyline_plan::Conflict;
 pub use sqlparser::ast::Query;
 use sqlparser::ast::{Expr, Ident, SelectItem, SetExpr};
@@ -31,7 +31,9 @@ impl Statement {
 pub enum StatementKind {
     /// `CREATE [OR REPLACE] [TEMPORARY] TABLE [IF NOT EXISTS] …`. A computed column has type `Null` until bound.
     CreateTable {
-        /// The table as written; with LIKE, only what is added.
+        /// Its name, as written.
+        name: Reference,
+        /// The table as written, whose name is to be found; with LIKE, only what is added.
         table: Table,
         /// `IF NOT EXISTS`.
         if_not_exists: bool,
@@ -44,7 +46,9 @@ pub enum StatementKind {
     },
     /// `CREATE [OR REPLACE] [TEMPORARY] VIEW [IF NOT EXISTS] …`.
     CreateView {
-        /// The view.
+        /// Its name, as written.
+        name: Reference,
+        /// The view, whose name is to be found.
         view: View,
         /// Its query.
         query: Box<Query>,
@@ -55,7 +59,9 @@ pub enum StatementKind {
     },
     /// `CREATE MATERIALIZED VIEW [IF NOT EXISTS] …`.
     CreateMaterializedView {
-        /// The view.
+        /// Its name, as written.
+        name: Reference,
+        /// The view, whose name is to be found.
         view: View,
         /// Its query.
         query: Box<Query>,
@@ -67,7 +73,7 @@ pub enum StatementKind {
         /// `table`, `view` or `materialized view`.
         kind: &'static str,
         /// The name.
-        name: String,
+        name: Reference,
         /// `IF EXISTS`.
         if_exists: bool,
         /// `CASCADE`: what is made from it goes too.
@@ -75,6 +81,8 @@ pub enum StatementKind {
     },
     /// `ALTER {TABLE|[MATERIALIZED] VIEW} name …`.
     Alter(Alter),
+    /// `CREATE|DROP|ALTER SCHEMA …`, `USE …`.
+    Schema(SchemaStatement),
     /// `COMMENT ON …`.
     Comment(Comment),
     /// `SUBSCRIBE [TO] name [WITH (snapshot = …)]`.
@@ -110,7 +118,7 @@ pub enum StatementKind {
     /// `SHOW …`.
     Show(Show),
     /// `DESCRIBE|DESC name`.
-    Describe(String),
+    Describe(Reference),
     /// `SET 'key' = 'value'`, `SET key = value`.
     Set {
         /// The setting.
@@ -213,14 +221,14 @@ fn one_expression(sql: &str, dialect: Dialect) -> Result<Expr, SqlError> {
 
 impl StatementKind {
     /// What `RETURNING` of an INSERT, UPDATE or DELETE asks for, and of which table.
-    pub fn returning(&self) -> Option<(&Query, &str)> {
+    pub fn returning(&self) -> Option<(&Query, &Reference)> {
         let (query, table) = match self {
             Self::Insert(insert) => (&insert.returning, &insert.table),
             Self::Update(update) => (&update.returning, &update.table),
             Self::Delete(delete) => (&delete.returning, &delete.table),
             _ => return None,
         };
-        query.as_ref().map(|query| (query.as_ref(), table.as_str()))
+        query.as_ref().map(|query| (query.as_ref(), table))
     }
 
     /// See [`returning`](Self::returning).
@@ -238,7 +246,7 @@ impl StatementKind {
 #[derive(Debug, Clone)]
 pub struct Insert {
     /// The table.
-    pub table: String,
+    pub table: Reference,
     /// Where its name stands.
     pub position: TextPosition,
     /// Columns, empty for all.
@@ -265,7 +273,7 @@ pub fn excluded(column: &str) -> String {
 #[derive(Debug, Clone)]
 pub struct Update {
     /// The table.
-    pub table: String,
+    pub table: Reference,
     /// Where its name stands.
     pub position: TextPosition,
     /// The columns that are given another value, each once.
@@ -287,7 +295,7 @@ pub struct Assignment {
 
 impl Update {
     pub(crate) fn new(
-        (table, position): (String, TextPosition),
+        (table, position): (Reference, TextPosition),
         assignments: Vec<(String, TextPosition, Expr)>,
         condition: Option<Expr>,
         returning: Option<Box<Query>>,
@@ -337,7 +345,7 @@ impl Update {
 #[derive(Debug, Clone)]
 pub struct Delete {
     /// The table.
-    pub table: String,
+    pub table: Reference,
     /// Where its name stands.
     pub position: TextPosition,
     /// `RETURNING …`, of the rows that go.
@@ -347,7 +355,7 @@ pub struct Delete {
 
 impl Delete {
     pub(crate) fn new(
-        (table, position): (String, TextPosition),
+        (table, position): (Reference, TextPosition),
         condition: Option<Expr>,
         returning: Option<Box<Query>>,
     ) -> Self {
@@ -373,9 +381,8 @@ fn column(name: &str) -> Expr {
 }
 
 /// `SELECT items FROM table [WHERE condition]`.
-fn rows_of(table: &str, items: impl Iterator<Item = Expr>, condition: Option<Expr>) -> Result<Query, SqlError> {
-    let mut query =
-        crate::parse::parse_query(&format!("SELECT 1 FROM `{}`", table.replace('`', "``")), Dialect::Flink)?;
+fn rows_of(table: &Reference, items: impl Iterator<Item = Expr>, condition: Option<Expr>) -> Result<Query, SqlError> {
+    let mut query = crate::parse::parse_query(&format!("SELECT 1 FROM {}", table.to_sql()), Dialect::Flink)?;
     let SetExpr::Select(select) = query.body.as_mut() else {
         return Err(SqlError::new(SqlError::INTERNAL, "a SELECT is none"));
     };
@@ -399,7 +406,7 @@ pub fn defaults_query<'c>(table: &Table, columns: impl Iterator<Item = &'c Colum
     if items.is_empty() {
         return Ok(None);
     }
-    let mut query = rows_of(&table.name, std::iter::empty(), None)?;
+    let mut query = rows_of(&Reference::from(&table.name), std::iter::empty(), None)?;
     if let SetExpr::Select(select) = query.body.as_mut() {
         select.projection = items;
     }
@@ -410,7 +417,7 @@ pub fn defaults_query<'c>(table: &Table, columns: impl Iterator<Item = &'c Colum
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Like {
     /// The table that is copied.
-    pub source: String,
+    pub source: Reference,
     /// What is said of its parts, in order.
     pub clauses: Vec<(LikeMode, LikePart)>,
 }
@@ -451,7 +458,7 @@ pub struct Alter {
     /// `table`, `view` or `materialized view`.
     pub kind: &'static str,
     /// The name.
-    pub name: String,
+    pub name: Reference,
     /// Where it stands.
     pub position: TextPosition,
     /// `IF EXISTS`.
@@ -460,13 +467,46 @@ pub struct Alter {
     pub change: NameChange,
 }
 
+/// A statement about schemas. In Flink's dialect they are called databases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchemaStatement {
+    /// `CREATE SCHEMA [IF NOT EXISTS] name`.
+    Create {
+        /// The name.
+        name: String,
+        /// `IF NOT EXISTS`.
+        if_not_exists: bool,
+    },
+    /// `DROP SCHEMA [IF EXISTS] name, … [CASCADE | RESTRICT]`.
+    Drop {
+        /// The names.
+        names: Vec<String>,
+        /// `IF EXISTS`.
+        if_exists: bool,
+        /// `CASCADE`: what is in it goes too, and what reads that.
+        cascade: bool,
+    },
+    /// `ALTER SCHEMA name RENAME TO name`.
+    Rename {
+        /// The name.
+        name: String,
+        /// Its new name.
+        to: String,
+    },
+    /// `USE name`: names without a schema are looked for there.
+    Use {
+        /// The name.
+        name: String,
+    },
+}
+
 /// `COMMENT ON {TABLE|[MATERIALIZED] VIEW|COLUMN} name IS {'text'|NULL}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comment {
     /// `table`, `view` or `materialized view`.
     pub kind: &'static str,
     /// The name.
-    pub name: String,
+    pub name: Reference,
     /// Where it stands.
     pub position: TextPosition,
     /// The column of the table.
@@ -479,7 +519,7 @@ pub struct Comment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscribe {
     /// A table or materialized view.
-    pub name: String,
+    pub name: Reference,
     /// Where its name stands.
     pub position: TextPosition,
     /// Its rows come first.
@@ -490,9 +530,11 @@ pub struct Subscribe {
 #[derive(Debug, Clone, PartialEq)]
 pub enum NameChange {
     /// `RENAME TO name`.
-    To(String),
+    To(Reference),
+    /// `SET SCHEMA name`.
+    Schema(String),
     /// `SWAP WITH name`: each has the other's name then.
-    Swap(String),
+    Swap(Reference),
     /// The columns of a table, one change after the other.
     Columns(Vec<ColumnChange>),
 }
@@ -556,11 +598,15 @@ pub enum ExplainStage {
 /// What SHOW lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Show {
-    /// `SHOW TABLES [LIKE 'pattern']`: tables and views, as in Flink.
+    /// `SHOW TABLES [{FROM | IN} schema] [LIKE 'pattern']`: tables and views, as in Flink.
     Tables {
+        /// The schema; `None`: all that can be named without one.
+        schema: Option<String>,
         /// SQL LIKE pattern.
         like: Option<String>,
     },
+    /// `SHOW SCHEMAS`, in Flink's dialect `SHOW DATABASES`.
+    Schemas,
     /// `SHOW VIEWS`.
     Views,
     /// `SHOW MATERIALIZED VIEWS`.
@@ -570,12 +616,12 @@ pub enum Show {
         /// `table`, `view` or `materialized view`.
         kind: &'static str,
         /// The name.
-        name: String,
+        name: Reference,
     },
     /// `SHOW FUNCTIONS`.
     Functions,
     /// `SHOW COLUMNS FROM name`.
-    Columns(String),
+    Columns(Reference),
     /// `SHOW CONNECTORS`.
     Connectors,
     /// `SHOW CHECKPOINTS [FOR [JOB] 'name'] [IN 'location']`.

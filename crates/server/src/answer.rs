@@ -4,7 +4,8 @@ use crate::copy::{Copy, Reader};
 use crate::copy_out::CopyOut;
 use crate::rows::Rows;
 use crate::variables::{SERVER_VERSION, Variables};
-use eddyline_engine::statement::{JobVerb, Statement, StatementKind};
+use eddyline_engine::catalog::Reference;
+use eddyline_engine::statement::{JobVerb, SchemaStatement, Statement, StatementKind};
 use eddyline_engine::{JobEvent, Listing, Outcome, RunningJob, ScriptError, Session, SqlError, with_constants};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ pub(crate) enum Answer {
 
 /// A COPY whose rows come.
 pub(crate) struct CopyIn {
-    pub(crate) table: String,
+    pub(crate) table: Reference,
     pub(crate) reader: Reader,
 }
 
@@ -60,8 +61,8 @@ impl Constants<'_> {
             ("version", None) => {
                 format!("PostgreSQL {SERVER_VERSION} (eddyline {})", env!("CARGO_PKG_VERSION"))
             }
-            ("current_database" | "current_catalog", None) => DATABASE.to_owned(),
-            ("current_schema", None) => "public".to_owned(),
+            ("current_database" | "current_catalog", None) => session.catalog().database().to_owned(),
+            ("current_schema", None) => session.current_schema().unwrap_or_default(),
             ("current_user" | "session_user" | "user" | "current_role", None) => self.user.to_owned(),
             ("current_setting", Some(name)) => self.variables.value(session, name)?,
             _ => return None,
@@ -140,6 +141,10 @@ fn verb(statement: &Statement) -> &'static str {
         StatementKind::CreateTable { .. } => "CREATE TABLE",
         StatementKind::CreateView { .. } => "CREATE VIEW",
         StatementKind::CreateMaterializedView { .. } => "CREATE MATERIALIZED VIEW",
+        StatementKind::Schema(SchemaStatement::Create { .. }) => "CREATE SCHEMA",
+        StatementKind::Schema(SchemaStatement::Drop { .. }) => "DROP SCHEMA",
+        StatementKind::Schema(SchemaStatement::Rename { .. }) => "ALTER SCHEMA",
+        StatementKind::Schema(SchemaStatement::Use { .. }) => "USE",
         StatementKind::Comment(_) => "COMMENT",
         StatementKind::Subscribe(_) => "SUBSCRIBE",
         StatementKind::Alter(alter) => match alter.kind {

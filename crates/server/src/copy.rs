@@ -9,6 +9,7 @@ use arrow::array::{Array, ArrayRef, BinaryArray, RecordBatch, StringArray, Strin
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::display::FormatOptions;
+use eddyline_engine::catalog::Reference;
 use eddyline_engine::{SqlError, arrow, sql_type};
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ const ROWS_BYTES_MAX: usize = 512 << 20;
 /// `COPY table (columns) FROM STDIN …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Copy {
-    pub(crate) table: String,
+    pub(crate) table: Reference,
     /// Empty for all.
     pub(crate) columns: Vec<String>,
     pub(crate) format: CopyFormat,

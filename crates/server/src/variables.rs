@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(crate) const SERVER_VERSION: &str = "15.0";
 
 /// Name as it is shown, value at the beginning, whether clients are told of changes.
-const KNOWN: [(&str, &str, bool); 22] = [
+const KNOWN: [(&str, &str, bool); 21] = [
     ("application_name", "", true),
     ("bytea_output", "hex", false),
     ("client_encoding", "UTF8", true),
@@ -25,7 +25,6 @@ const KNOWN: [(&str, &str, bool); 22] = [
     ("is_superuser", "on", true),
     ("jit", "off", false),
     ("max_identifier_length", "63", false),
-    ("search_path", "public", false),
     ("server_encoding", "UTF8", true),
     ("server_version", SERVER_VERSION, true),
     ("server_version_num", "150000", false),
@@ -52,6 +51,7 @@ const READ_ONLY: [&str; 6] = [
     "session_authorization",
 ];
 const TIME_ZONE: &str = "table.local-time-zone";
+const SEARCH_PATH: &str = "search_path";
 
 /// The variables of a connection.
 #[derive(Debug, Default)]
@@ -64,7 +64,8 @@ pub(crate) struct Variables {
 
 impl Variables {
     /// What was set until now is what RESET goes back to.
-    pub(crate) fn keep(&mut self) {
+    pub(crate) fn keep(&mut self, session: &mut Session) {
+        session.settings_mut().keep();
         self.given = self.values.clone();
     }
 
@@ -88,6 +89,13 @@ impl Variables {
                 None => session.settings_mut().reset(TIME_ZONE)?,
             }
             return Ok(self.value(session, "TimeZone").map(|value| ("TimeZone".to_owned(), value)));
+        }
+        if lower == SEARCH_PATH {
+            match value {
+                Some(value) => drop(session.settings_mut().set(SEARCH_PATH, value)?),
+                None => session.settings_mut().reset(SEARCH_PATH)?,
+            }
+            return Ok(None);
         }
         if let (Some((_, allowed)), Some(value)) = (FIXED.iter().find(|(fixed, _)| *fixed == lower), value) {
             // 'utf-8' in quotes is UTF8 too, as in Postgres: signs do not count.
@@ -152,7 +160,8 @@ impl Variables {
 
     /// All names and values.
     pub(crate) fn all(&self, session: &Session) -> Vec<(String, String)> {
-        let known = KNOWN.iter().map(|(name, ..)| (*name).to_owned()).chain(["TimeZone".to_owned()]);
+        let known =
+            KNOWN.iter().map(|(name, ..)| (*name).to_owned()).chain(["TimeZone", SEARCH_PATH].map(str::to_owned));
         let own = self.values.keys().filter(|name| !KNOWN.iter().any(|(known, ..)| known.eq_ignore_ascii_case(name)));
         let mut names: Vec<String> = known.chain(own.cloned()).collect();
         names.sort_by_key(|name| name.to_ascii_lowercase());

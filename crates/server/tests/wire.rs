@@ -396,3 +396,59 @@ async fn a_prepared_select_finds_rows_by_their_key() {
     let gone = client.query(&by_two, &[&0i32, &"other"]).await.expect_err("the view is gone");
     assert_eq!(gone.code(), Some(&SqlState::UNDEFINED_TABLE));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schemas_keep_tables_apart() {
+    let bench = Bench::new().await;
+    let (one, two) = (bench.client().await, bench.client().await);
+    one.batch_execute(
+        "CREATE SCHEMA a; CREATE SCHEMA \"B\";
+         CREATE TABLE t (k INT PRIMARY KEY, v TEXT); CREATE TABLE a.t (k INT PRIMARY KEY, v TEXT); CREATE TABLE \"B\".t (k INT);
+         INSERT INTO t VALUES (1, 'public'); INSERT INTO a.t VALUES (1, 'a'); INSERT INTO \"B\".t VALUES (1), (2)",
+    )
+    .await
+    .unwrap();
+    // The path is of the connection; names in quotes are kept as they are.
+    assert_eq!(
+        simple(&one, "SHOW search_path; SELECT current_schema()").await,
+        ["\"$user\", public", "=0", "public", "=1"]
+    );
+    one.batch_execute("SET search_path TO \"B\", a").await.unwrap();
+    assert_eq!(simple(&one, "SELECT k FROM t; SELECT current_schema()").await, ["1", "2", "=2", "B", "=1"]);
+    assert_eq!(simple(&two, "SELECT v FROM t").await, ["public", "=1"]);
+    let prepared = two.prepare("SELECT v FROM t WHERE k = $1").await.unwrap();
+    assert_eq!(two.query_one(&prepared, &[&1]).await.unwrap().get::<_, &str>(0), "public");
+    two.batch_execute("SET search_path = a").await.unwrap();
+    assert_eq!(two.query_one(&prepared, &[&1]).await.unwrap().get::<_, &str>(0), "a");
+    // What tools ask.
+    let told = "SELECT current_schemas(true)::text, 't'::regclass::text, 'public.t'::regclass::text, to_regclass('\"B\".t') IS NULL, to_regnamespace('a')::text";
+    assert_eq!(simple(&two, told).await, ["{pg_catalog,a}|t|public.t|f|a", "=1"]);
+    let visible = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname NOT LIKE 'pg%' AND n.nspname <> 'information_schema' AND pg_catalog.pg_table_is_visible(c.oid)";
+    assert_eq!(simple(&two, visible).await, ["a|t", "=1"]);
+    let all = "SELECT table_schema FROM information_schema.tables WHERE table_name = 't' ORDER BY 1";
+    assert_eq!(simple(&two, all).await, ["B", "a", "public", "=3"]);
+    assert_eq!(
+        simple(&two, "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' ORDER BY 1").await,
+        ["B", "a", "information_schema", "public", "=4"]
+    );
+    assert_eq!(
+        simple(&two, "SELECT set_config('search_path', 'public', false); SELECT v FROM t").await,
+        ["public", "=1", "public", "=1"]
+    );
+    two.batch_execute("RESET search_path").await.unwrap();
+    // COPY and subscriptions take a schema too.
+    assert_eq!(simple(&two, "DECLARE c SUBSCRIPTION CURSOR FOR \"B\".t FULL; FETCH 5 FROM c").await.len(), 4);
+    let code = |e: tokio_postgres::Error| e.code().cloned().unwrap();
+    assert_eq!(two.batch_execute("SELECT * FROM c.t").await.map_err(code).unwrap_err(), SqlState::INVALID_SCHEMA_NAME);
+    assert_eq!(two.batch_execute("CREATE SCHEMA a").await.map_err(code).unwrap_err(), SqlState::DUPLICATE_SCHEMA);
+    assert_eq!(
+        two.batch_execute("DROP SCHEMA a").await.map_err(code).unwrap_err(),
+        SqlState::DEPENDENT_OBJECTS_STILL_EXIST
+    );
+    assert_eq!(
+        two.batch_execute("SELECT * FROM x.a.t").await.map_err(code).unwrap_err(),
+        SqlState::FEATURE_NOT_SUPPORTED
+    );
+    two.batch_execute("DROP SCHEMA a CASCADE; DROP SCHEMA \"B\" CASCADE").await.unwrap();
+    assert_eq!(simple(&one, "SELECT v FROM public.t").await, ["public", "=1"]);
+}

@@ -2,6 +2,7 @@
 
 use super::options::Opt;
 use crate::args::Format;
+use eddyline_engine::catalog::Reference;
 
 /// A command, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub(crate) enum Command {
     /// `\d`, `\dt`, `\dv`: tables, views, or both.
     List { tables: bool, views: bool },
     /// `\d name`
-    Describe(String),
+    Describe(Reference),
     /// `\df [pattern]`
     Functions(Option<String>),
     /// `\dj`
@@ -60,14 +61,15 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
 pub(crate) fn read(line: &str) -> Result<Command, String> {
     let line = line.trim().trim_end_matches(';').trim_end();
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let rest = unquoted(rest.trim());
+    let said = rest.trim();
+    let rest = unquoted(said);
     let argument = (!rest.is_empty()).then(|| rest.to_owned());
     let needed = |what: &str| argument.clone().ok_or_else(|| format!("{name} needs {what}"));
     Ok(match name {
         "\\?" | "\\h" | "\\help" => Command::Help,
         "\\q" | "\\quit" => Command::Quit,
         "\\d" | "\\d+" => match argument {
-            Some(name) => Command::Describe(name),
+            Some(_) => Command::Describe(Reference::read(said, false).ok_or_else(|| format!("{said} is no name"))?),
             None => Command::List { tables: true, views: true },
         },
         "\\dt" => Command::List { tables: true, views: false },
@@ -142,8 +144,8 @@ mod tests {
             ("\\?", Command::Help),
             ("\\q", Command::Quit),
             ("\\d", Command::List { tables: true, views: true }),
-            ("\\d orders;", Command::Describe("orders".into())),
-            ("\\d `my table`", Command::Describe("my table".into())),
+            ("\\d orders;", Command::Describe(Reference::bare("orders"))),
+            ("\\d `my table`", Command::Describe(Reference::bare("my table"))),
             ("\\df  sub% ", Command::Functions(Some("sub%".into()))),
             ("\\i 'a file.sql'", Command::Include("a file.sql".into())),
             ("\\x", Command::Set(Opt::Expanded, None)),

@@ -11,6 +11,7 @@ use crate::follow::{Follower, Interrupts, Manner, Reporter, print_listing};
 use crate::output::{More, Page};
 use crate::run::text_of;
 use crate::terminal;
+use eddyline_engine::catalog::Reference;
 use eddyline_engine::statement::Show;
 use eddyline_engine::{
     Listing, Observer, Outcome, ResultMode, RunningJob, ScriptError, Session, SqlError, TextPosition,
@@ -228,7 +229,7 @@ impl Shell {
         Ok(After::Next)
     }
 
-    fn describe(&mut self, name: &str) -> Result<(), ScriptError> {
+    fn describe(&mut self, name: &Reference) -> Result<(), ScriptError> {
         let listing = self.session.describe(name)?;
         self.print(&listing)?;
         print(&format!("{}\n", self.session.definition(name)?))

@@ -1,20 +1,23 @@
 //! The names that completion knows, as of the last statement.
 
 use eddyline_engine::Session;
+use eddyline_engine::catalog::{Name, Reference, SearchPath};
 use eddyline_engine::statement::Show;
 use std::collections::BTreeMap;
 
 /// Names of a session.
 #[derive(Debug, Default)]
 pub(crate) struct Vocabulary {
-    /// Tables and views.
+    /// Tables and views that are found without a schema.
     pub(crate) relations: BTreeMap<String, Relation>,
+    /// All schemas, and what is in each.
+    pub(crate) schemas: BTreeMap<String, BTreeMap<String, Relation>>,
     /// Functions, in capitals.
     pub(crate) functions: Vec<String>,
     /// Connectors.
     pub(crate) connectors: Vec<String>,
-    /// The catalog's version that this was read from.
-    version: Option<u64>,
+    /// The catalog's version that this was read from, and where names were looked for.
+    version: Option<(u64, SearchPath)>,
 }
 
 /// A table or view.
@@ -29,20 +32,27 @@ pub(crate) struct Relation {
 impl Vocabulary {
     /// Learns what is new since the last time.
     pub(crate) fn learn(&mut self, session: &mut Session) {
-        let version = session.catalog().version();
-        if self.version.replace(version) == Some(version) {
+        let version = (session.catalog().version(), session.search_path());
+        if self.version.as_ref() == Some(&version) {
             return;
         }
-        let mut known = std::mem::take(&mut self.relations);
-        for name in session.relations(true, true).text_lines() {
-            let Ok(definition) = session.definition(name) else { continue };
-            let relation = match known.remove(name) {
+        self.version = Some(version);
+        let mut known = std::mem::take(&mut self.schemas);
+        self.schemas = session.catalog().schemas().into_iter().map(|name| (name.to_owned(), BTreeMap::new())).collect();
+        let names: Vec<Name> = session.catalog().objects().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let reference = Reference::from(&name);
+            let Ok(definition) = session.definition(&reference) else { continue };
+            let relation = match known.get_mut(name.schema()).and_then(|known| known.remove(name.object())) {
                 Some(same) if same.definition == definition => same,
                 // A view that no longer holds has no columns.
-                _ => Relation { definition, columns: session.describe(name).map_or(Vec::new(), |l| lines(&l)) },
+                _ => Relation { definition, columns: session.describe(&reference).map_or(Vec::new(), |l| lines(&l)) },
             };
-            self.relations.insert(name.to_owned(), relation);
+            self.schemas.entry(name.schema().to_owned()).or_default().insert(name.object().to_owned(), relation);
         }
+        let visible = session.visible().map(|object| object.name());
+        let of = |name: &Name| self.schemas.get(name.schema())?.get(name.object()).cloned();
+        self.relations = visible.filter_map(|name| Some((name.object().to_owned(), of(name)?))).collect();
         if self.functions.is_empty() {
             self.functions = lines(&session.functions_like(None)).iter().map(|name| name.to_uppercase()).collect();
             self.connectors = session.show(&Show::Connectors).map_or(Vec::new(), |l| lines(&l));

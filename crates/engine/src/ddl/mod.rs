@@ -9,7 +9,7 @@ mod tests;
 
 use crate::error::{from_catalog, from_connector};
 use arrow::datatypes::{Field, SchemaRef};
-use eddyline_catalog::{Catalog, Column, ColumnSource, Object, Table, View};
+use eddyline_catalog::{Catalog, Column, ColumnSource, Name, Object, Table, View};
 use eddyline_connectors::{ConnectorError, Registry, SinkRequest, SourceRequest};
 use eddyline_planner::statement::{Like, Query};
 use eddyline_planner::{Planner, SqlError};
@@ -39,7 +39,8 @@ impl Definer<'_> {
         query: Option<&Query>,
     ) -> Result<Table, SqlError> {
         if let Some(like) = like {
-            let base = self.catalog.table(&like.source).map_err(from_catalog)?;
+            let source = self.planner.resolve(&like.source)?;
+            let base = self.catalog.table(&source).map_err(from_catalog)?;
             table = like::merge(base, table, like)?;
         }
         if let Some(query) = query {
@@ -112,7 +113,8 @@ impl Definer<'_> {
     }
 
     fn check_metadata(&self, table: &Table) -> Result<(), SqlError> {
-        let connector = self.registry.connector(&table.name, &table.options).map_err(|e| from_connector(&e))?;
+        let connector =
+            self.registry.connector(&table.name.to_string(), &table.options).map_err(|e| from_connector(&e))?;
         let known = connector.metadata();
         for column in &table.columns {
             let ColumnSource::Metadata { key, .. } = &column.source else { continue };
@@ -183,7 +185,7 @@ pub(crate) fn add(catalog: &mut Catalog, object: Object, replace: bool) -> Resul
 }
 
 /// Is the name taken, and IF NOT EXISTS says that is fine?
-pub(crate) fn is_there(catalog: &Catalog, name: &str, if_not_exists: bool) -> bool {
+pub(crate) fn is_there(catalog: &Catalog, name: &Name, if_not_exists: bool) -> bool {
     if_not_exists && catalog.object(name).is_ok()
 }
 
@@ -191,7 +193,12 @@ pub(crate) fn is_there(catalog: &Catalog, name: &str, if_not_exists: bool) -> bo
 ///
 /// # Errors
 /// It is not there, or of another kind.
-pub(crate) fn drop(catalog: &mut Catalog, kind: &'static str, name: &str, if_exists: bool) -> Result<String, SqlError> {
+pub(crate) fn drop(
+    catalog: &mut Catalog,
+    kind: &'static str,
+    name: &Name,
+    if_exists: bool,
+) -> Result<String, SqlError> {
     if if_exists && catalog.object(name).is_err() {
         return Ok(format!("{kind} {name} does not exist, nothing dropped"));
     }
@@ -209,7 +216,7 @@ pub(crate) fn source_request(table: &Table, time_zone: &str) -> SourceRequest {
         _ => None,
     });
     SourceRequest {
-        table: table.name.clone(),
+        table: table.name.to_string(),
         projection: (0..physical.fields().len()).collect(),
         key: key_columns(table, &physical).unwrap_or_default(),
         physical,
@@ -222,7 +229,7 @@ pub(crate) fn source_request(table: &Table, time_zone: &str) -> SourceRequest {
 pub(crate) fn sink_request(table: &Table, time_zone: &str) -> SinkRequest {
     let schema = table.sink_schema();
     let key = key_columns(table, &schema);
-    SinkRequest { table: table.name.clone(), schema, key, time_zone: time_zone.to_owned(), lineage: None }
+    SinkRequest { table: table.name.to_string(), schema, key, time_zone: time_zone.to_owned(), lineage: None }
 }
 
 pub(crate) fn key_columns(table: &Table, schema: &SchemaRef) -> Option<Vec<usize>> {

@@ -1,7 +1,8 @@
 //! What a name stands for, as it is stored: the SQL that makes it, and what that does not say.
 
+use super::stored_name;
 use crate::Settings;
-use eddyline_catalog::{Dialect, Object};
+use eddyline_catalog::{Dialect, Name, Object};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -45,14 +46,15 @@ pub(crate) struct Rest {
     pub(crate) drained: bool,
 }
 
-/// A name that is stored.
+/// What is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(crate) enum Definition {
     /// A table.
     Table {
         /// Its name.
-        name: String,
+        #[serde(with = "stored_name")]
+        name: Name,
         /// `CREATE TABLE …`.
         sql: String,
         /// Of a table that the engine keeps: its rows are stored under this number.
@@ -68,7 +70,8 @@ pub(crate) enum Definition {
     /// A view.
     View {
         /// Its name.
-        name: String,
+        #[serde(with = "stored_name")]
+        name: Name,
         /// `CREATE VIEW …`.
         sql: String,
         /// The name of the dialect of its query.
@@ -78,7 +81,8 @@ pub(crate) enum Definition {
     /// A view whose answer is kept; it is computed anew.
     MaterializedView {
         /// Its name.
-        name: String,
+        #[serde(with = "stored_name")]
+        name: Name,
         /// `CREATE MATERIALIZED VIEW …`.
         sql: String,
         /// The columns of its answer: `CREATE TABLE …`.
@@ -90,8 +94,15 @@ pub(crate) enum Definition {
 
 impl Definition {
     /// Of an object that is not temporary; `id` is that of its rows, `settings` those with which a view was made.
-    pub(crate) fn of(object: &Object, id: Option<u64>, is_filling: bool, settings: BTreeMap<String, String>) -> Self {
-        let name = object.name().to_owned();
+    pub(crate) fn of(
+        object: &Object,
+        id: Option<u64>,
+        is_filling: bool,
+        mut settings: BTreeMap<String, String>,
+    ) -> Self {
+        // Its text means the same wherever names are looked for.
+        settings.remove("search_path");
+        let name = object.name().clone();
         match object {
             Object::Table(table) => {
                 Self::Table { name, sql: table.to_sql(), id, is_filling, dialect: table.dialect.name().to_owned() }
@@ -104,7 +115,7 @@ impl Definition {
     }
 
     /// The name.
-    pub(crate) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &Name {
         match self {
             Self::Table { name, .. } | Self::View { name, .. } | Self::MaterializedView { name, .. } => name,
         }

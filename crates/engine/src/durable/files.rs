@@ -35,6 +35,8 @@ pub(super) struct Manifest {
     /// The record that has brought each name, and what it stands for.
     pub(super) definitions: Vec<(u64, Definition)>,
     pub(super) tables: Vec<TableFile>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) schemas: Vec<String>,
     #[serde(default)]
     pub(super) jobs: Vec<StoredJob>,
     /// No job has had this number, nor a higher one.

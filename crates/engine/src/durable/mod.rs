@@ -28,6 +28,7 @@ mod lock;
 mod record;
 mod recovery;
 mod snapshot;
+mod stored_name;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,7 @@ use crate::error::state::{CORRUPTED, IO};
 use crate::lock::lock;
 pub(crate) use alteration::StoredAlteration;
 pub(crate) use definition::{Definition, Rest, StoredJob, stored_settings};
+use eddyline_catalog::Name;
 use eddyline_journal::{Journal, JournalError};
 use eddyline_planner::SqlError;
 use lock::DirectoryLock;
@@ -43,7 +45,7 @@ pub(crate) use record::changes as changes_record;
 pub(crate) use recovery::open;
 use snapshot::Keeping;
 pub(crate) use snapshot::keep;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -70,11 +72,23 @@ impl DataSettings {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
     /// Names: the record that has brought each, and what it stands for.
-    pub(crate) names: BTreeMap<String, (u64, Definition)>,
+    pub(crate) names: BTreeMap<Name, (u64, Definition)>,
+    /// Schemas, beside `public`.
+    pub(crate) schemas: BTreeSet<String>,
     /// Jobs in the background, by their numbers.
     pub(crate) jobs: BTreeMap<u64, StoredJob>,
     /// No job has had this number, nor a higher one.
     pub(crate) next_job: u64,
+}
+
+/// What has become of names, and of the rows of tables that come with other columns.
+#[derive(Debug, Default)]
+pub(crate) struct StoredChange {
+    pub(crate) gone: Vec<Name>,
+    pub(crate) come: Vec<Definition>,
+    pub(crate) altered: Vec<StoredAlteration>,
+    pub(crate) schemas_gone: Vec<String>,
+    pub(crate) schemas_come: Vec<String>,
 }
 
 /// See the module's page.
@@ -95,7 +109,7 @@ impl Durable {
     }
 
     /// The settings with which a materialized view was made.
-    pub(crate) fn settings_of(&self, view: &str) -> Option<BTreeMap<String, String>> {
+    pub(crate) fn settings_of(&self, view: &Name) -> Option<BTreeMap<String, String>> {
         match lock(&self.known).names.get(view) {
             Some((_, Definition::MaterializedView { settings, .. })) => Some(settings.clone()),
             _ => None,
@@ -107,15 +121,12 @@ impl Durable {
     ///
     /// # Errors
     /// It cannot be stored.
-    pub(crate) fn define(
-        &self,
-        gone: Vec<String>,
-        come: Vec<Definition>,
-        altered: Vec<StoredAlteration>,
-    ) -> Result<u64, SqlError> {
-        match gone.is_empty() && come.is_empty() {
+    pub(crate) fn define(&self, change: StoredChange) -> Result<u64, SqlError> {
+        let StoredChange { gone, come, altered, schemas_gone, schemas_come } = change;
+        let is_nothing = gone.is_empty() && come.is_empty() && schemas_gone.is_empty() && schemas_come.is_empty();
+        match is_nothing {
             true => Ok(0),
-            false => self.store(Names { gone, come, altered, ..Names::default() }),
+            false => self.store(Names { gone, come, altered, schemas_gone, schemas_come, ..Names::default() }),
         }
     }
 
@@ -221,7 +232,9 @@ const LENGTH_BYTES: u64 = 24;
 impl Known {
     fn apply(&mut self, number: u64, names: Names) {
         names.gone.iter().for_each(|name| drop(self.names.remove(name)));
-        self.names.extend(names.come.into_iter().map(|made| (made.name().to_owned(), (number, made))));
+        self.names.extend(names.come.into_iter().map(|made| (made.name().clone(), (number, made))));
+        self.schemas.retain(|schema| !names.schemas_gone.contains(schema));
+        self.schemas.extend(names.schemas_come);
         names.jobs_gone.iter().for_each(|id| drop(self.jobs.remove(id)));
         for job in names.jobs_come {
             self.next_job = self.next_job.max(job.id + 1);

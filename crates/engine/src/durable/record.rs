@@ -15,6 +15,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow::ipc::{MetadataVersion, reader::read_record_batch, root_as_message};
+use eddyline_catalog::Name;
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_journal::RECORD_BYTES_MAX;
 use eddyline_planner::SqlError;
@@ -31,13 +32,17 @@ const ALIGNMENT: usize = 8;
 /// What a statement has made of names and jobs: those that went, then those that came.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Names {
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) gone: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "super::stored_name::list")]
+    pub(super) gone: Vec<Name>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) come: Vec<Definition>,
     /// What becomes of the rows of tables that come with other columns than they had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) altered: Vec<StoredAlteration>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) schemas_gone: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) schemas_come: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) jobs_gone: Vec<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

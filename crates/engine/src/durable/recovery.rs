@@ -4,9 +4,11 @@ use super::files::{Manifest, TableFile, read_manifest, read_rows, sweep, tables_
 use super::lock::DirectoryLock;
 use super::record::{self, Changes, Names, Record, corrupt};
 use super::snapshot::Keeping;
-use super::{DataSettings, Definition, Durable, Known, StoredAlteration, from_journal, io_error, jobs_directory};
+use super::{
+    DataSettings, Definition, Durable, Known, StoredAlteration, StoredChange, from_journal, io_error, jobs_directory,
+};
 use crate::kept::{Alteration, Contents, InLog};
-use eddyline_catalog::Table;
+use eddyline_catalog::{Name, Table};
 use eddyline_changes::ChangeBatch;
 use eddyline_journal::{Journal, JournalError, JournalSettings, Opened};
 use eddyline_planner::SqlError;
@@ -25,7 +27,7 @@ pub(crate) struct Found {
     /// The names, and what they stand for; jobs.
     pub(crate) known: Known,
     /// The tables whose rows are stored: by their names.
-    pub(crate) tables: BTreeMap<String, FoundTable>,
+    pub(crate) tables: BTreeMap<Name, FoundTable>,
     /// No table has had this number, nor a higher one.
     pub(crate) next_id: u64,
 }
@@ -84,14 +86,14 @@ pub(crate) fn open(
         altering: Mutex::default(),
         _lock: lock,
     };
-    let half: Vec<String> =
+    let gone: Vec<Name> =
         tables.values().filter(|table| table.is_filling).map(|table| table.table.name.clone()).collect();
-    for name in &half {
-        tracing::info!(table = name, "CREATE TABLE AS SELECT was not finished; the table is dropped");
+    for name in &gone {
+        tracing::info!(table = %name, "CREATE TABLE AS SELECT was not finished; the table is dropped");
         known.names.remove(name);
     }
     tables.retain(|_, table| !table.is_filling);
-    durable.define(half, Vec::new(), Vec::new())?;
+    durable.define(StoredChange { gone, ..StoredChange::default() })?;
     if let Some(table) = tables.values().find(|table| table.is_going) {
         return Err(corrupt(format!("{}: there are no rows of table {}", directory.display(), table.table.name)));
     }
@@ -139,11 +141,12 @@ impl<'a> Reading<'a> {
         define: &'a dyn Fn(&str, &str) -> Result<Table, SqlError>,
     ) -> Result<Self, SqlError> {
         let jobs = manifest.jobs.iter().map(|job| (job.id, job.clone())).collect();
-        let known = Known { names: BTreeMap::new(), jobs, next_job: manifest.next_job };
+        let schemas = manifest.schemas.iter().cloned().collect();
+        let known = Known { names: BTreeMap::new(), schemas, jobs, next_job: manifest.next_job };
         let mut reading = Self { define, known, tables: BTreeMap::new(), next_id: manifest.next_id };
         for (number, definition) in &manifest.definitions {
             reading.add(definition, manifest.covered)?;
-            reading.known.names.insert(definition.name().to_owned(), (*number, definition.clone()));
+            reading.known.names.insert(definition.name().clone(), (*number, definition.clone()));
         }
         for table in reading.tables.values_mut() {
             let file = manifest.tables.iter().find(|file| file.id == table.contents.id());
@@ -181,7 +184,7 @@ impl<'a> Reading<'a> {
     }
 
     fn names(&mut self, number: u64, names: Names) -> Result<(), SqlError> {
-        let replaced = names.come.iter().map(Definition::name).chain(names.gone.iter().map(String::as_str));
+        let replaced = names.come.iter().map(Definition::name).chain(&names.gone);
         // A table that comes under the number that it had has another name, or other columns, and keeps its rows.
         let mut altered = BTreeMap::new();
         for name in replaced {

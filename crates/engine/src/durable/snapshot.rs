@@ -3,6 +3,7 @@
 use super::files::{Manifest, TableFile, sweep, sync_directory, tables_directory, write_manifest, write_rows};
 use super::{Definition, Durable, Known, lock};
 use crate::kept::{Database, Stored};
+use eddyline_catalog::Name;
 use eddyline_planner::SqlError;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
@@ -114,11 +115,12 @@ pub(super) fn snapshot(durable: &Durable, database: &Database, step: &mut dyn Fn
         let state = lock(&durable.keeping.shared.state);
         (state.files.clone(), state.log_bytes)
     };
-    let (Known { names, jobs, next_job }, covered) = {
+    let (Known { names, schemas, jobs, next_job }, covered) = {
         let known = lock(&durable.known);
         (known.clone(), durable.next() - 1)
     };
-    let mut manifest = Manifest { covered, jobs: jobs.into_values().collect(), next_job, ..Manifest::default() };
+    let (jobs, schemas) = (jobs.into_values().collect(), schemas.into_iter().collect());
+    let mut manifest = Manifest { covered, schemas, jobs, next_job, ..Manifest::default() };
     for (number, mut definition) in names.into_values() {
         if let Definition::Table { name, id: Some(id), is_filling, .. } = &mut definition {
             let file = before.get(id);
@@ -162,7 +164,7 @@ fn no_rows() -> SqlError {
 
 impl Durable {
     /// Waits until the log says that a table is gone, whose rows are gone already.
-    fn wait_until_gone(&self, name: &str, id: u64) -> Result<(), SqlError> {
+    fn wait_until_gone(&self, name: &Name, id: u64) -> Result<(), SqlError> {
         let is_there = || match lock(&self.known).names.get(name) {
             Some((_, Definition::Table { id: Some(now), .. })) => *now == id,
             _ => false,

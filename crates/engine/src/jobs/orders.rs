@@ -225,7 +225,7 @@ impl Instance {
     }
 
     /// Has the name or number of a job to itself, so that one thing at a time is done to it.
-    pub(super) fn reserve_job(&self, job: &str, canceller: &Canceller) -> Result<Reservation, SqlError> {
+    pub(super) fn reserve_job(&self, job: &str, canceller: &Canceller) -> Result<Reservation<String>, SqlError> {
         let name = self.found(job).map_or_else(|_| job.to_owned(), |found| found.name);
         self.job_orders().take(BTreeSet::from([name]), canceller)
     }

@@ -6,6 +6,7 @@
 use crate::beginning::{Beginning, Begins};
 use crate::settings::Settings;
 use crate::{Engine, Outcome, RunningJob, ScriptError, Session};
+use eddyline_catalog::Name;
 use eddyline_planner::statement::{ExplainStage, Statement, StatementKind};
 use eddyline_planner::{JobOutput, SqlError, TextPosition};
 use eddyline_runtime::Alteration;
@@ -80,7 +81,7 @@ impl Script {
     /// # Errors
     /// What cannot be planned; a place that cannot be read.
     pub(super) fn preview(&self, begins: &Begins) -> Result<Option<(String, Alteration)>, SqlError> {
-        let tables: Vec<&str> = self.outputs.iter().filter_map(crate::session::written_table).collect();
+        let tables: Vec<&Name> = self.outputs.iter().filter_map(crate::session::written_table).collect();
         let engine = self.session.engine();
         let beginning = Beginning::of_inserts(engine, self.session.settings(), &tables, begins);
         let found = self.session.previewed(self.outputs.clone(), &beginning.map_err(ScriptError::into_error)?);
@@ -126,17 +127,18 @@ struct Found {
 fn outputs_of(session: &mut Session, statement: &Statement) -> Result<Option<Vec<JobOutput>>, SqlError> {
     let executed = |session: &mut Session| session.execute(statement).map(|_| None).map_err(ScriptError::into_error);
     match &statement.kind {
-        StatementKind::CreateTable { table, .. } if table.is_kept() => Err(refused(
-            &format!("table {} has no connector", table.name),
+        StatementKind::CreateTable { name, table, .. } if table.is_kept() => Err(refused(
+            &format!("table {name} has no connector"),
             "give it one: WITH ('connector' = …); tables of the server are changed by statements, and views of them made, over psql",
         )),
-        StatementKind::CreateTable { table, query: Some(query), .. } => match session.create_table(statement)? {
-            true => Ok(Some(vec![session.table_output(&table.name, Vec::new(), query, None)?])),
+        StatementKind::CreateTable { name, query: Some(query), .. } => match session.create_table(statement)? {
+            true => Ok(Some(vec![session.table_output(&session.place(name)?, Vec::new(), query, None)?])),
             false => Ok(None),
         },
         StatementKind::CreateTable { .. }
         | StatementKind::CreateView { .. }
         | StatementKind::Drop { .. }
+        | StatementKind::Schema(_)
         | StatementKind::Set { .. }
         | StatementKind::Reset(_) => executed(session),
         StatementKind::Insert(_) | StatementKind::StatementSet(_) => session.explained_outputs(statement).map(Some),

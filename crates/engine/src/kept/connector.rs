@@ -3,11 +3,13 @@
 //! A reader is registered before its job is planned to start and found by the options that stand for it in the plan.
 
 use arrow::array::RecordBatch;
+use eddyline_catalog::Name;
 use eddyline_changes::ChangeBatch;
 use eddyline_connectors::{
     Boundedness, Connector, ConnectorError, Decoded, Decoder, Options, Payload, Position, RawBlock, Rim, Source,
     SourceChanges, SourceRequest, Split, SplitReader,
 };
+use eddyline_plan::SourceSpec;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -19,6 +21,8 @@ use super::lock;
 pub(crate) const KEPT: &str = "$kept";
 const READ: &str = "read";
 const JOB: &str = "job";
+const SCHEMA: &str = "schema";
+const TABLE: &str = "table";
 const SNAPSHOT: &str = "snapshot";
 const CHANGES: &str = "changes";
 
@@ -32,22 +36,31 @@ pub(crate) enum Reads {
 }
 
 /// The options that stand for a kept table in the plan of a job; `number` tells the jobs apart.
-pub(crate) fn options(reads: Reads, number: u64) -> BTreeMap<String, String> {
+pub(crate) fn options(reads: Reads, number: u64, table: &Name) -> BTreeMap<String, String> {
     let reads = if reads == Reads::Snapshot { SNAPSHOT } else { CHANGES };
-    [("connector", KEPT.to_owned()), (READ, reads.to_owned()), (JOB, number.to_string())]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into()
+    let own = [("connector", KEPT), (READ, reads), (SCHEMA, table.schema()), (TABLE, table.object())];
+    let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    own.into_iter().chain([(JOB.to_owned(), number.to_string())]).collect()
+}
+
+/// The table that a source of a plan reads, where the engine keeps it.
+pub(crate) fn name_of(source: &SourceSpec) -> Option<Name> {
+    let option = |key: &str| source.options.get(key).map(String::as_str);
+    match (option("connector"), option(SCHEMA), option(TABLE)) {
+        (Some(KEPT), Some(schema), Some(table)) => Some(Name::new(schema, table)),
+        _ => None,
+    }
 }
 
 /// Who waits for readers of jobs that are about to start: by the job's number and the table.
 #[derive(Default)]
 pub(crate) struct KeptConnector {
-    feeds: Mutex<HashMap<(u64, String), Arc<Feed>>>,
+    feeds: Mutex<HashMap<(u64, Name), Arc<Feed>>>,
 }
 
 impl KeptConnector {
     /// Sources of this job find their feeds as long as the registration lives.
-    pub(crate) fn register(self: &Arc<Self>, number: u64, feeds: &BTreeMap<String, Arc<Feed>>) -> Registration {
+    pub(crate) fn register(self: &Arc<Self>, number: u64, feeds: &BTreeMap<Name, Arc<Feed>>) -> Registration {
         let mut all = lock(&self.feeds);
         all.extend(feeds.iter().map(|(table, feed)| ((number, table.clone()), feed.clone())));
         Registration { connector: self.clone(), number }
@@ -81,8 +94,9 @@ impl Connector for KeptConnector {
     fn source(&self, mut options: Options, request: SourceRequest) -> Result<Arc<dyn Source>, ConnectorError> {
         let number: u64 = options.parsed(JOB)?.unwrap_or_default();
         let bounded = options.text(READ).as_deref() != Some(CHANGES);
+        let table = options.text(SCHEMA).zip(options.text(TABLE)).map(|(schema, table)| Name::new(&schema, &table));
         options.finish()?;
-        let feed = lock(&self.feeds).get(&(number, request.table.clone())).cloned();
+        let feed = table.and_then(|table| lock(&self.feeds).get(&(number, table)).cloned());
         Ok(Arc::new(KeptSource { feed, bounded, request }))
     }
 }

@@ -10,6 +10,7 @@ use crate::reservation::Canceller;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
+use eddyline_catalog::Name;
 use eddyline_changes::ChangeBatch;
 use eddyline_planner::SqlError;
 use std::collections::VecDeque;
@@ -75,7 +76,7 @@ impl Queue {
 
 /// Who follows a table or view of a part.
 pub(super) struct Follower {
-    name: String,
+    name: Name,
     queue: Weak<Queue>,
     pending: Vec<ChangeBatch>,
 }
@@ -88,15 +89,15 @@ pub(super) struct Followers {
 }
 
 impl Followers {
-    pub(super) fn add(&mut self, name: &str) -> (Arc<Queue>, i64) {
+    pub(super) fn add(&mut self, name: &Name) -> (Arc<Queue>, i64) {
         let queue = Arc::<Queue>::default();
-        self.all.push(Follower { name: name.to_owned(), queue: Arc::downgrade(&queue), pending: Vec::new() });
+        self.all.push(Follower { name: name.clone(), queue: Arc::downgrade(&queue), pending: Vec::new() });
         (queue, self.epoch)
     }
 
     /// Changes of an epoch that has not ended.
-    pub(super) fn note(&mut self, name: &str, changes: &ChangeBatch) {
-        for follower in self.all.iter_mut().filter(|follower| follower.name == name) {
+    pub(super) fn note(&mut self, name: &Name, changes: &ChangeBatch) {
+        for follower in self.all.iter_mut().filter(|follower| follower.name == *name) {
             follower.pending.push(changes.clone());
         }
     }
@@ -115,9 +116,9 @@ impl Followers {
     }
 
     /// A table or view cannot be followed any more.
-    pub(super) fn end(&mut self, name: &str, error: &SqlError) {
+    pub(super) fn end(&mut self, name: &Name, error: &SqlError) {
         self.all.retain(|follower| {
-            let is_ended = follower.name == name;
+            let is_ended = follower.name == *name;
             if let (true, Some(queue)) = (is_ended, follower.queue.upgrade()) {
                 queue.end(error.clone());
             }
@@ -125,8 +126,8 @@ impl Followers {
         });
     }
 
-    pub(super) fn rename(&mut self, new: impl Fn(String) -> String) {
-        self.all.iter_mut().for_each(|follower| follower.name = new(std::mem::take(&mut follower.name)));
+    pub(super) fn rename(&mut self, new: impl Fn(&Name) -> Name) {
+        self.all.iter_mut().for_each(|follower| follower.name = new(&follower.name));
     }
 
     /// Two parts become one.

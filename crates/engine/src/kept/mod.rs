@@ -33,9 +33,9 @@ pub(crate) use alteration::{Alteration, Origin};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
-pub(crate) use connector::{Feed, KEPT, KeptConnector, Reads, Registration, options};
+pub(crate) use connector::{Feed, KEPT, KeptConnector, Reads, Registration, name_of, options};
 pub(crate) use contents::{Contents, InLog, Met};
-use eddyline_catalog::Table;
+use eddyline_catalog::{Name, Table};
 use eddyline_changes::ChangeBatch;
 use eddyline_plan::SourceSpec;
 use eddyline_planner::SqlError;
@@ -62,7 +62,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 #[derive(Default)]
 pub(crate) struct Database {
     /// Where each table and view is.
-    parts: Mutex<BTreeMap<String, Arc<Part>>>,
+    parts: Mutex<BTreeMap<Name, Arc<Part>>>,
     /// How many parts and views were made.
     made: AtomicU64,
     is_watched: AtomicBool,
@@ -93,7 +93,7 @@ struct Part {
 
 #[derive(Default)]
 struct State {
-    contents: BTreeMap<String, Contents>,
+    contents: BTreeMap<Name, Contents>,
     /// The last record of the log that has changed a table here; 0 is none.
     last_record: u64,
     /// In the order in which they were made: a view reads only what was there before it.
@@ -103,11 +103,11 @@ struct State {
 
 /// A view and the job that keeps it up to date.
 struct View {
-    name: String,
+    name: Name,
     /// Counts views as they are made.
     number: u64,
     /// What is to be fed to its job: by table. Empty for a view that runs by itself.
-    feeds: BTreeMap<String, Fed>,
+    feeds: BTreeMap<Name, Fed>,
     /// It was fed what it has not been asked for yet.
     is_fed: bool,
     /// `None`: its input was at its end.
@@ -132,11 +132,11 @@ impl Database {
     }
 
     /// Adds a table with its rows.
-    pub(crate) fn install(&self, name: &str, contents: Contents) {
+    pub(crate) fn install(&self, name: &Name, contents: Contents) {
         let last_record = contents.log().map_or(0, |log| log.last);
-        let contents = BTreeMap::from([(name.to_owned(), contents)]);
+        let contents = BTreeMap::from([(name.clone(), contents)]);
         let part = self.part(State { contents, last_record, ..State::default() });
-        lock(&self.parts).insert(name.to_owned(), part);
+        lock(&self.parts).insert(name.clone(), part);
     }
 
     /// From now on changes are stored; no table has had the number `next_id`, nor a higher one.
@@ -155,7 +155,7 @@ impl Database {
     }
 
     /// The number under which the rows of a table are stored, and whether its first ones are to come.
-    pub(crate) fn stored_as(&self, name: &str) -> Option<(u64, bool)> {
+    pub(crate) fn stored_as(&self, name: &Name) -> Option<(u64, bool)> {
         let found = self.with(&[name], |states| -> Result<_, SqlError> {
             let table = part_of(states, name)?.table(name)?;
             Ok(table.log().map(|log| (table.id(), log.is_filling)))
@@ -167,7 +167,7 @@ impl Database {
     /// `last` tells the last record that there is.
     pub(crate) fn stored(
         &self,
-        name: &str,
+        name: &Name,
         id: u64,
         written: Option<u64>,
         last: impl FnOnce() -> u64,
@@ -201,12 +201,12 @@ impl Database {
     ///
     /// # Errors
     /// A view that has failed; a table that is gone.
-    pub(crate) fn snapshots(&self, tables: &[&str]) -> Result<BTreeMap<String, OrderedRows>, SqlError> {
+    pub(crate) fn snapshots(&self, tables: &[&Name]) -> Result<BTreeMap<Name, OrderedRows>, SqlError> {
         let mut last = Unsettled(0);
         let found = self.with(tables, |states| {
             states.iter_mut().for_each(|state| state.look());
             last.0 = states.iter().map(|state| state.last_record).max().unwrap_or_default();
-            let mut rows = |name: &&str| Ok(((*name).to_owned(), part_of(states, name)?.rows(name)?));
+            let mut rows = |name: &&Name| Ok(((*name).clone(), part_of(states, name)?.rows(name)?));
             tables.iter().map(&mut rows).collect::<Result<_, SqlError>>()
         })?;
         self.wait_for(&last)?;
@@ -217,7 +217,7 @@ impl Database {
     ///
     /// # Errors
     /// A view that has failed; the table is gone.
-    pub(crate) fn follow(&self, name: &str, snapshot: bool) -> Result<Subscription, SqlError> {
+    pub(crate) fn follow(&self, name: &Name, snapshot: bool) -> Result<Subscription, SqlError> {
         let mut last = Unsettled(0);
         let subscription = self.with(&[name], |states| -> Result<_, SqlError> {
             let state = part_of(states, name)?;
@@ -239,9 +239,9 @@ impl Database {
     /// One of the tables is a view that has failed; what `start` says; the job fails.
     pub(crate) fn add_view(
         self: &Arc<Self>,
-        name: &str,
-        tables: &[&str],
-        start: impl FnOnce(&BTreeMap<String, Arc<Feed>>) -> Result<(RunningJob, SchemaRef), crate::ScriptError>,
+        name: &Name,
+        tables: &[&Name],
+        start: impl FnOnce(&BTreeMap<Name, Arc<Feed>>) -> Result<(RunningJob, SchemaRef), crate::ScriptError>,
     ) -> Result<(), crate::ScriptError> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         if !tables.is_empty() {
@@ -257,7 +257,7 @@ impl Database {
         let part = self.part(State::default());
         lock(&part.state).add_view(name, number, tables, start)?;
         let is_endless = lock(&part.state).views.iter().any(|view| view.job.is_some());
-        lock(&self.parts).insert(name.to_owned(), part);
+        lock(&self.parts).insert(name.clone(), part);
         if is_endless && !self.is_watched.swap(true, Ordering::Relaxed) {
             watch(Arc::downgrade(self)).map_err(crate::ScriptError::Job)?;
         }
@@ -268,10 +268,10 @@ impl Database {
     ///
     /// # Errors
     /// Columns whose values cannot be compared.
-    pub(crate) fn add_failed(&self, name: &str, schema: SchemaRef, error: SqlError) -> Result<(), SqlError> {
+    pub(crate) fn add_failed(&self, name: &Name, schema: SchemaRef, error: SqlError) -> Result<(), SqlError> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let contents = BTreeMap::from([(name.to_owned(), Contents::of_view(number, schema, &[])?)]);
-        let (name, feeds) = (name.to_owned(), BTreeMap::new());
+        let contents = BTreeMap::from([(name.clone(), Contents::of_view(number, schema, &[])?)]);
+        let (name, feeds) = (name.clone(), BTreeMap::new());
         let view = View { name: name.clone(), number, feeds, is_fed: false, job: None, failed: Some(error) };
         let part = self.part(State { contents, views: vec![view], ..State::default() });
         lock(&self.parts).insert(name, part);
@@ -279,7 +279,7 @@ impl Database {
     }
 
     /// Forgets a table or view, which nobody reads.
-    pub(crate) fn remove(&self, name: &str) {
+    pub(crate) fn remove(&self, name: &Name) {
         // What is not there needs not to be forgotten.
         let _ = self.with(&[name], |states| -> Result<(), SqlError> {
             states.iter_mut().for_each(|state| state.forget(name));
@@ -289,9 +289,9 @@ impl Database {
     }
 
     /// Calls tables and views by other names: by the old name the new one. What is not kept has no rows to be called anything.
-    pub(crate) fn rename(&self, names: &BTreeMap<String, String>) {
-        let is_kept = |name: &&str| lock(&self.parts).contains_key(*name);
-        let olds: Vec<&str> = names.keys().map(String::as_str).filter(is_kept).collect();
+    pub(crate) fn rename(&self, names: &BTreeMap<Name, Name>) {
+        let is_kept = |name: &&Name| lock(&self.parts).contains_key(*name);
+        let olds: Vec<&Name> = names.keys().filter(is_kept).collect();
         // Whoever renames has the names to himself: none of them goes meanwhile.
         let _ = self.with(&olds, |states| -> Result<(), SqlError> {
             states.iter_mut().for_each(|state| state.rename(names));
@@ -308,7 +308,7 @@ impl Database {
     /// # Errors
     /// A NULL in a column that has none.
     pub(crate) fn altered(&self, table: &Table, alteration: &Alteration) -> Result<Contents, SqlError> {
-        let name = table.name.as_str();
+        let name = &table.name;
         self.with(&[name], |states| {
             let contents = part_of(states, name)?.contents.get_mut(name).ok_or_else(|| replaced(name))?;
             contents.altered(table, alteration)
@@ -316,7 +316,7 @@ impl Database {
     }
 
     /// Puts these rows in the place of those of a table; that it changes is this record of the log, 0 for none.
-    pub(crate) fn alter(&self, name: &str, mut altered: Contents, alteration: &Alteration, record: u64) {
+    pub(crate) fn alter(&self, name: &Name, mut altered: Contents, alteration: &Alteration, record: u64) {
         let _ = self.with(&[name], |states| -> Result<(), SqlError> {
             let state = part_of(states, name)?;
             if let Some(log) = altered.log() {
@@ -332,11 +332,11 @@ impl Database {
     ///
     /// # Errors
     /// It is gone, or has other columns.
-    pub(crate) fn target(&self, name: &str, schema: &SchemaRef) -> Result<Target, SqlError> {
+    pub(crate) fn target(&self, name: &Name, schema: &SchemaRef) -> Result<Target, SqlError> {
         self.with(&[name], |states| {
             let table = part_of(states, name)?.table(name)?;
             match table.schema() == schema {
-                true => Ok(Target { name: name.to_owned(), id: table.id() }),
+                true => Ok(Target { name: name.clone(), id: table.id() }),
                 false => Err(replaced(name)),
             }
         })
@@ -365,7 +365,7 @@ impl Database {
         rows: &RecordBatch,
         conflict: Option<Conflict>,
     ) -> Result<RecordBatch, SqlError> {
-        self.with(&[target.name.as_str()], |states| {
+        self.with(&[&target.name], |states| {
             let table = part_of(states, &target.name)?.table(&target.name)?;
             table.taken(&table.own(rows)?, conflict)
         })
@@ -376,7 +376,7 @@ impl Database {
     /// # Errors
     /// Two of them have one key; the table was replaced.
     pub(crate) fn met(&self, target: &Target, rows: &RecordBatch) -> Result<Met, SqlError> {
-        self.with(&[target.name.as_str()], |states| {
+        self.with(&[&target.name], |states| {
             let table = part_of(states, &target.name)?.table(&target.name)?;
             table.met(&table.own(rows)?)
         })
@@ -400,7 +400,7 @@ impl Database {
         target: &Target,
         changes: impl FnOnce(&Contents) -> Result<ChangeBatch, SqlError>,
     ) -> Result<Unsettled, SqlError> {
-        let name = target.name.as_str();
+        let name = &target.name;
         self.with(&[name], |states| {
             let state = part_of(states, name)?;
             let table = state.table(name)?;
@@ -417,9 +417,9 @@ impl Database {
     }
 
     /// The parts that hold these tables, each once, in the order in which they are locked.
-    fn parts_of(&self, tables: &[&str]) -> Result<Vec<Arc<Part>>, SqlError> {
+    fn parts_of(&self, tables: &[&Name]) -> Result<Vec<Arc<Part>>, SqlError> {
         let parts = lock(&self.parts);
-        let of = |name: &&str| parts.get(*name).map(|part| (part.number, part.clone())).ok_or_else(|| replaced(name));
+        let of = |name: &&Name| parts.get(*name).map(|part| (part.number, part.clone())).ok_or_else(|| replaced(name));
         let found: BTreeMap<u64, Arc<Part>> = tables.iter().map(of).collect::<Result<_, _>>()?;
         Ok(found.into_values().collect())
     }
@@ -430,7 +430,7 @@ impl Database {
     /// A table that is gone; those of `act`.
     fn with<T, E: From<SqlError>>(
         &self,
-        tables: &[&str],
+        tables: &[&Name],
         act: impl FnOnce(&mut [MutexGuard<'_, State>]) -> Result<T, E>,
     ) -> Result<T, E> {
         self.with_parts(tables, |_, states| act(states))
@@ -439,14 +439,14 @@ impl Database {
     /// As [`with`](Self::with); `act` is told which parts these are.
     fn with_parts<T, E: From<SqlError>>(
         &self,
-        tables: &[&str],
+        tables: &[&Name],
         act: impl FnOnce(&[Arc<Part>], &mut [MutexGuard<'_, State>]) -> Result<T, E>,
     ) -> Result<T, E> {
         loop {
             let parts = self.parts_of(tables)?;
             let mut states: Vec<MutexGuard<'_, State>> = parts.iter().map(|part| lock(&part.state)).collect();
             // A view may have joined parts before they were locked.
-            let is_there = |name: &&str| states.iter().any(|state| state.contents.contains_key(*name));
+            let is_there = |name: &&Name| states.iter().any(|state| state.contents.contains_key(*name));
             if tables.iter().all(is_there) {
                 return act(&parts, &mut states);
             }
@@ -457,7 +457,7 @@ impl Database {
     ///
     /// # Errors
     /// A table that is gone.
-    fn join(&self, tables: &[&str]) -> Result<(), SqlError> {
+    fn join(&self, tables: &[&Name]) -> Result<(), SqlError> {
         self.with_parts(tables, |parts, states| {
             let (Some(first), Some((into, rest))) = (parts.first(), states.split_first_mut()) else { return Ok(()) };
             let mut places = lock(&self.parts);
@@ -474,10 +474,10 @@ impl Database {
     }
 
     /// A view is where one of its tables is.
-    fn settle(&self, name: &str, table: Option<&&str>) {
+    fn settle(&self, name: &Name, table: Option<&&Name>) {
         let mut parts = lock(&self.parts);
         if let Some(part) = table.and_then(|table| parts.get(*table)).cloned() {
-            parts.insert(name.to_owned(), part);
+            parts.insert(name.clone(), part);
         }
     }
 
@@ -488,7 +488,7 @@ impl Database {
 }
 
 /// The part among these that holds a table.
-fn part_of<'s>(states: &'s mut [MutexGuard<'_, State>], name: &str) -> Result<&'s mut State, SqlError> {
+fn part_of<'s>(states: &'s mut [MutexGuard<'_, State>], name: &Name) -> Result<&'s mut State, SqlError> {
     let found = states.iter_mut().find(|state| state.contents.contains_key(name));
     found.map(|state| &mut **state).ok_or_else(|| replaced(name))
 }
@@ -496,10 +496,10 @@ fn part_of<'s>(states: &'s mut [MutexGuard<'_, State>], name: &str) -> Result<&'
 impl State {
     fn add_view(
         &mut self,
-        name: &str,
+        name: &Name,
         number: u64,
-        tables: &[&str],
-        start: impl FnOnce(&BTreeMap<String, Arc<Feed>>) -> Result<(RunningJob, SchemaRef), crate::ScriptError>,
+        tables: &[&Name],
+        start: impl FnOnce(&BTreeMap<Name, Arc<Feed>>) -> Result<(RunningJob, SchemaRef), crate::ScriptError>,
     ) -> Result<(), crate::ScriptError> {
         self.take_in();
         let mut feeds = BTreeMap::new();
@@ -508,14 +508,14 @@ impl State {
             for rows in self.rows(table)?.batches() {
                 feed.push(ChangeBatch::inserts(rows.map_err(|e| of_rows(table, &e))?));
             }
-            feeds.insert((*table).to_owned(), feed);
+            feeds.insert((*table).clone(), feed);
         }
         let (job, schema) = start(&feeds)?;
         let key = job.key().unwrap_or_default();
-        self.contents.insert(name.to_owned(), Contents::of_view(number, schema, key)?);
+        self.contents.insert(name.clone(), Contents::of_view(number, schema, key)?);
         let (by_itself, is_bounded) = (feeds.is_empty(), job.facts().bounded);
         let feeds = feeds.into_iter().map(|(table, feed)| (table, Fed::new(feed))).collect();
-        self.views.push(View { name: name.to_owned(), number, feeds, is_fed: true, job: Some(job), failed: None });
+        self.views.push(View { name: name.clone(), number, feeds, is_fed: true, job: Some(job), failed: None });
         let at = self.views.len() - 1;
         let begun = match by_itself {
             false => self.step(at),
@@ -529,13 +529,13 @@ impl State {
         })
     }
 
-    fn table(&self, name: &str) -> Result<&Contents, SqlError> {
+    fn table(&self, name: &Name) -> Result<&Contents, SqlError> {
         self.contents.get(name).ok_or_else(|| replaced(name))
     }
 
     /// All rows of a table or view.
-    fn rows(&self, name: &str) -> Result<OrderedRows, SqlError> {
-        if let Some(error) = self.views.iter().find(|view| view.name == name).and_then(|view| view.failed.clone()) {
+    fn rows(&self, name: &Name) -> Result<OrderedRows, SqlError> {
+        if let Some(error) = self.views.iter().find(|view| view.name == *name).and_then(|view| view.failed.clone()) {
             let message = format!("materialized view {name} has failed: {}", error.message);
             return Err(SqlError { message, position: None, ..error }
                 .with_hint(format!("mend the rows that it reads, DROP MATERIALIZED VIEW {name} and create it anew")));
@@ -544,7 +544,7 @@ impl State {
     }
 
     /// Applies changes to a table or view, and tells the views that read it.
-    fn apply(&mut self, name: &str, changes: &[ChangeBatch]) -> Result<(), SqlError> {
+    fn apply(&mut self, name: &Name, changes: &[ChangeBatch]) -> Result<(), SqlError> {
         let contents = self.contents.get_mut(name).ok_or_else(|| replaced(name))?;
         for changes in changes.iter().filter(|changes| !changes.is_empty()) {
             contents.apply(changes)?;
@@ -560,7 +560,7 @@ impl State {
     }
 
     /// Applies changes to a table, puts them into the log and brings every view up to date.
-    fn publish(&mut self, name: &str, changes: ChangeBatch, durable: Option<&Durable>) -> Result<Unsettled, SqlError> {
+    fn publish(&mut self, name: &Name, changes: ChangeBatch, durable: Option<&Durable>) -> Result<Unsettled, SqlError> {
         let table = self.table(name)?;
         // Where the first rows are none, the log is to know that these were they.
         let in_log = table.log().filter(|log| log.is_filling || !changes.is_empty());
@@ -628,7 +628,7 @@ impl State {
     fn note_failure(&mut self, at: usize, result: Result<(), SqlError>) {
         if let Err(error) = result {
             let view = &mut self.views[at];
-            tracing::warn!(view = view.name, error = error.message, "a materialized view has failed");
+            tracing::warn!(view = %view.name, error = error.message, "a materialized view has failed");
             self.followers.end(&view.name, &error);
             view.failed.get_or_insert(error);
             view.job = None;
@@ -655,26 +655,26 @@ impl State {
         Ok(all)
     }
 
-    fn forget(&mut self, name: &str) {
+    fn forget(&mut self, name: &Name) {
         self.contents.remove(name);
-        self.views.retain(|view| view.name != name);
+        self.views.retain(|view| view.name != *name);
         self.followers.end(name, &SqlError::new(GONE, format!("{name} was dropped while it was followed")));
     }
 
     /// Calls tables and views by other names: by the old name the new one.
-    fn rename(&mut self, names: &BTreeMap<String, String>) {
-        let new = |old: String| names.get(&old).cloned().unwrap_or(old);
-        self.contents = std::mem::take(&mut self.contents).into_iter().map(|(name, of)| (new(name), of)).collect();
+    fn rename(&mut self, names: &BTreeMap<Name, Name>) {
+        let new = |old: &Name| names.get(old).unwrap_or(old).clone();
+        self.contents = std::mem::take(&mut self.contents).into_iter().map(|(name, of)| (new(&name), of)).collect();
         self.followers.rename(new);
         for view in &mut self.views {
-            view.name = new(std::mem::take(&mut view.name));
-            view.feeds = std::mem::take(&mut view.feeds).into_iter().map(|(table, fed)| (new(table), fed)).collect();
+            view.name = new(&view.name);
+            view.feeds = std::mem::take(&mut view.feeds).into_iter().map(|(table, fed)| (new(&table), fed)).collect();
         }
     }
 
     /// Puts other rows, of other columns, in the place of those of a table. The views that read it know the columns as they were.
-    fn alter(&mut self, name: &str, altered: Contents, alteration: &Alteration) {
-        let Some(before) = self.contents.insert(name.to_owned(), altered) else { return };
+    fn alter(&mut self, name: &Name, altered: Contents, alteration: &Alteration) {
+        let Some(before) = self.contents.insert(name.clone(), altered) else { return };
         let message = format!("the columns of {name} have changed while it was followed");
         self.followers.end(name, &SqlError::new(GONE, message).with_hint("SUBSCRIBE anew"));
         for fed in self.views.iter_mut().filter_map(|view| view.feeds.get_mut(name)) {
@@ -708,7 +708,7 @@ pub(crate) fn is_kept(source: &SourceSpec) -> bool {
 }
 
 /// Rows of a table that cannot be read: a fault of who keeps them.
-pub(crate) fn of_rows(table: &str, error: &ArrowError) -> SqlError {
+pub(crate) fn of_rows(table: impl std::fmt::Display, error: &ArrowError) -> SqlError {
     SqlError::new(SqlError::INTERNAL, format!("rows of table {table}: {error}"))
 }
 
@@ -732,12 +732,12 @@ fn watch(database: Weak<Database>) -> Result<(), SqlError> {
 
 /// A table that statements are about to change.
 pub(crate) struct Target {
-    name: String,
+    name: Name,
     id: u64,
 }
 
 /// Another session has dropped this table, or is putting another one into its place.
-pub(crate) fn replaced(name: &str) -> SqlError {
+pub(crate) fn replaced(name: impl std::fmt::Display) -> SqlError {
     let message = format!("another session has changed table {name} while this statement was planned");
     SqlError::new(SERIALIZATION, message).with_hint("repeat the statement")
 }

@@ -7,12 +7,13 @@ mod prepared;
 
 use crate::error::{from_runtime, of_arrow};
 use crate::job::{ResultShape, result_shape};
-use crate::kept::{OrderedRows, is_kept, replaced};
+use crate::kept::{OrderedRows, is_kept, name_of, replaced};
 use crate::{Canceller, ResultTable, Settings};
 use arrow::array::{AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use eddyline_catalog::Name;
 use eddyline_changes::ChangeBatch;
 use eddyline_functions::scalar::depends_on_moment;
 use eddyline_operators::OperatorError;
@@ -167,12 +168,13 @@ impl Scan {
     ///
     /// # Errors
     /// There are none.
-    pub(crate) fn new(plan: ScanPlan, pictures: &BTreeMap<String, OrderedRows>) -> Result<Self, SqlError> {
+    pub(crate) fn new(plan: ScanPlan, pictures: &BTreeMap<Name, OrderedRows>) -> Result<Self, SqlError> {
         let ScanPlan { input, steps, shape } = plan;
         let batches: Batches = match input {
             Input::Rows(rows) => Box::new(std::iter::once(Ok(rows))),
             Input::Table(source) => {
-                let rows = pictures.get(&source.table).ok_or_else(|| replaced(&source.table))?;
+                let rows = name_of(&source).and_then(|name| pictures.get(&name));
+                let rows = rows.ok_or_else(|| replaced(&source.table))?;
                 let found = rows.batches_where(&source.column_conditions()).map_err(|e| unexpected(&e))?;
                 Box::new(found.map(move |rows| rows?.project(&source.projection)))
             }

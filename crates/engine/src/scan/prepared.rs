@@ -1,7 +1,7 @@
 //! Scans that are planned once, for all values of their parameters.
 
 use super::{Input, Scan, ScanPlan};
-use crate::kept::replaced;
+use crate::kept::{name_of, replaced};
 use crate::{Session, Settings};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion_common::ScalarValue;
@@ -73,7 +73,7 @@ impl Session {
             true => Vec::new(),
             false => compared(&plan, source.predicate.as_ref()?, &stand_ins.values)?,
         };
-        let object = self.catalog.object(&source.table).ok()?.clone();
+        let object = self.catalog.object(&name_of(source)?).ok()?.clone();
         let (version, settings) = (self.catalog.version(), self.settings.clone());
         Some(PreparedScan { plan, compared, types: types.to_vec(), object, version, settings })
     }

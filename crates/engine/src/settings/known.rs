@@ -157,6 +157,12 @@ pub const SETTINGS: &[SettingSpec] = &[
         "1 h",
         "After a job ran well for so long the time is the first one again, with 'exponential-delay'",
     ),
+    setting(
+        "search_path",
+        SettingKind::Text,
+        "\"$user\", public",
+        "Schemas in which names without one are looked for, in order; what is made comes into the first that there is",
+    ),
     SettingSpec {
         alias: Some("table.sql-dialect"),
         ..setting(

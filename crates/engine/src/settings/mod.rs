@@ -130,6 +130,11 @@ impl Settings {
         SETTINGS.iter().find(|s| self.value(s) != other.value(s)).map(|s| s.name)
     }
 
+    /// `search_path`.
+    pub fn search_path(&self) -> &str {
+        self.of("search_path")
+    }
+
     /// `execution.shards`, when it was set.
     pub fn shards(&self) -> Option<usize> {
         self.values.get("execution.shards").and_then(|v| v.parse().ok())

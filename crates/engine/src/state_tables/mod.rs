@@ -180,7 +180,7 @@ fn definition(job: &str, operator: &str, number: u64, kept: &KeptTable) -> Table
         default: None,
     });
     Table {
-        name: format!("STATE('{job}', '{operator}')"),
+        name: format!("STATE('{job}', '{operator}')").into(),
         columns: columns.collect(),
         primary_key: Vec::new(),
         watermark: None,

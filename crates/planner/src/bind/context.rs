@@ -10,7 +10,7 @@ use datafusion_common::config::ConfigOptions;
 use datafusion_common::{DataFusionError, TableReference};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
-use eddyline_catalog::{CatalogError, Object};
+use eddyline_catalog::{CatalogError, Name, Object, Reference, SearchPath};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -21,7 +21,9 @@ pub(crate) struct Context<'p, 'a> {
     config: Arc<ConfigOptions>,
     relation_planners: Vec<Arc<dyn RelationPlanner>>,
     /// Views being bound, outermost first.
-    views: RefCell<Vec<String>>,
+    views: RefCell<Vec<Name>>,
+    /// Where names in their texts are looked for.
+    stored: SearchPath,
 }
 
 impl<'p, 'a> Context<'p, 'a> {
@@ -38,6 +40,7 @@ impl<'p, 'a> Context<'p, 'a> {
                 Arc::new(StateTablePlanner(planner.states.clone())),
             ],
             views: RefCell::default(),
+            stored: SearchPath::default(),
         })
     }
 
@@ -53,6 +56,10 @@ impl<'p, 'a> Context<'p, 'a> {
     /// What makes the text of an integer of that of a number.
     pub(crate) fn whole_part(&self) -> Arc<ScalarUDF> {
         self.functions.whole_part.clone()
+    }
+
+    fn path(&self) -> &SearchPath {
+        if self.views.borrow().is_empty() { &self.planner.options.search_path } else { &self.stored }
     }
 
     fn view(&self, view: &eddyline_catalog::View) -> datafusion_common::Result<Arc<dyn TableSource>> {
@@ -86,21 +93,26 @@ impl ContextProvider for Context<'_, '_> {
                     .with_hint("the server answers it; SHOW TABLES lists tables"),
             ));
         }
-        match self.planner.catalog.object(name.table()) {
+        let written = Reference {
+            database: name.catalog().map(str::to_owned),
+            schema: name.schema().map(str::to_owned),
+            object: name.table().to_owned(),
+        };
+        let catalog = self.planner.catalog;
+        match catalog.resolve(&written, self.path()).and_then(|name| catalog.object(&name)) {
             Ok(Object::Table(table)) => Ok(Arc::new(CatalogTable::new(table.clone()))),
             Ok(Object::View(view)) => self.view(view),
             Ok(Object::MaterializedView(view)) => Ok(Arc::new(CatalogTable::new(view.table.clone()))),
             Err(CatalogError::Missing { nearest, .. }) => {
-                let known: Vec<&str> = self.planner.catalog.objects().map(|(n, _)| n).collect();
-                let error =
-                    SqlError::new(SqlError::UNDEFINED_TABLE, format!("table or view {} does not exist", name.table()));
+                let known: Vec<String> = catalog.objects().map(|(n, _)| n.to_string()).collect();
+                let error = SqlError::new(SqlError::UNDEFINED_TABLE, format!("table or view {written} does not exist"));
                 Err(external(match nearest {
                     Some(nearest) => error.with_hint(format!("did you mean {nearest}?")),
                     None if known.is_empty() => error.with_hint("there are no tables yet: CREATE TABLE makes one"),
                     None => error.with_hint(format!("known names are: {}", known.join(", "))),
                 }))
             }
-            Err(e) => Err(external(SqlError::new(SqlError::UNDEFINED_TABLE, e.to_string()))),
+            Err(e) => Err(external(SqlError::of_catalog(&e))),
         }
     }
 

@@ -35,8 +35,12 @@ fn of(error: DataFusionError) -> Found {
     let mut found = match error {
         DataFusionError::External(inner) => match inner.downcast::<SqlError>() {
             Ok(own) => {
-                let name = (own.sqlstate == SqlError::UNDEFINED_TABLE)
-                    .then(|| own.message.split_whitespace().nth(3).unwrap_or_default().to_owned());
+                let word = match own.sqlstate {
+                    SqlError::UNDEFINED_TABLE => own.message.split_whitespace().nth(3),
+                    SqlError::UNDEFINED_SCHEMA => own.message.split_whitespace().nth(1),
+                    _ => None,
+                };
+                let name = word.map(|name| name.rsplit('.').next().unwrap_or(name).to_owned());
                 Found { error: *own, name }
             }
             Err(other) => named(SqlError::new(SqlError::INVALID, other.to_string()), None),
@@ -234,7 +238,8 @@ pub(crate) fn find(query: &Query, name: &str) -> Option<TextPosition> {
     impl Visitor for Finder<'_> {
         type Break = TextPosition;
         fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<TextPosition> {
-            self.check_name(relation)
+            // It may be the schema that is not there.
+            relation.0.iter().filter_map(|part| part.as_ident()).try_for_each(|ident| self.check(ident))
         }
         fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<TextPosition> {
             match expr {

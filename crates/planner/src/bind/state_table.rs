@@ -43,7 +43,7 @@ impl RelationPlanner for StateTablePlanner {
                 return Err(located(error));
             }
         };
-        let reference = TableReference::bare(table.name.as_str());
+        let reference = TableReference::bare(table.name.object());
         let plan = LogicalPlanBuilder::scan(reference, Arc::new(CatalogTable::new(table)), None)?.build()?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
     }

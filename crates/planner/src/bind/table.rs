@@ -1,11 +1,11 @@
 //! CREATE TABLE: types of computed columns, the watermark, the primary key.
 
 use super::parsed_query;
-use crate::{Planner, SqlError};
+use crate::{Planner, PlannerOptions, SqlError};
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::{DFSchema, DFSchemaRef};
 use datafusion_expr::{Expr, LogicalPlan};
-use eddyline_catalog::{Catalog, Column, ColumnSource, Object, Table, sql_type};
+use eddyline_catalog::{Catalog, Column, ColumnSource, Name, Object, SearchPath, Table, sql_type};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -73,22 +73,26 @@ impl Planner<'_> {
     /// Binds an expression over `columns` of a table.
     fn over_columns(&self, table: &Table, columns: Vec<Column>, sql: &str) -> Result<(Expr, DFSchemaRef), SqlError> {
         let mut catalog = Catalog::new();
-        let plain = Table { columns, primary_key: vec![], watermark: None, ..table.clone() };
-        catalog
-            .create(Object::Table(Arc::new(plain)), false)
-            .map_err(|e| SqlError::new(SqlError::INTERNAL, e.to_string()))?;
+        // It is the only one: in which schema does not matter.
+        let name = Name::from(table.name.object());
+        let text = format!("SELECT {sql} AS expression FROM {}", name.to_sql());
+        catalog.put(Object::Table(Arc::new(Table {
+            name,
+            columns,
+            primary_key: vec![],
+            watermark: None,
+            ..table.clone()
+        })));
+        let options = PlannerOptions { search_path: SearchPath::default(), ..self.options.clone() };
         let planner = Planner {
             catalog: &catalog,
-            options: self.options,
+            options: &options,
             functions: self.functions.clone(),
             takes: None,
             gives: None,
             states: None,
         };
-        let query = parsed_query(
-            &format!("SELECT {sql} AS expression FROM `{}`", table.name.replace('`', "``")),
-            table.dialect,
-        )?;
+        let query = parsed_query(&text, table.dialect)?;
         let bound = planner.bind_as(&query, table.dialect)?;
         crate::to_stream::check(&bound, &query)?;
         let plan = planner.simplify(bound)?;

@@ -2,17 +2,19 @@
 
 use super::{checked_number, number, visit};
 use crate::parse::arrow_type;
+use crate::rename::{idents, reference};
 use crate::statement::{Statement, StatementKind, Update};
 use arrow::datatypes::DataType;
-use eddyline_catalog::{Catalog, ColumnSource, Object, Table};
+use eddyline_catalog::{Catalog, ColumnSource, Object, Reference, SearchPath, Table};
 use sqlparser::ast::{
-    BinaryOperator, Expr, Ident, LimitClause, ObjectName, Query, SelectItem, SetExpr, TableFactor, Value, VisitorMut,
+    BinaryOperator, Expr, Ident, LimitClause, Query, SelectItem, SetExpr, TableFactor, Value, VisitorMut,
 };
 use std::ops::ControlFlow;
 
 /// What is known so far.
 pub(super) struct Inference<'a> {
     catalog: &'a Catalog,
+    path: &'a SearchPath,
     /// Columns of the tables that the statement names: table, alias, column, type.
     columns: Vec<(String, String, DataType)>,
     /// By number.
@@ -20,8 +22,8 @@ pub(super) struct Inference<'a> {
 }
 
 impl<'a> Inference<'a> {
-    pub(super) fn new(catalog: &'a Catalog, count: usize) -> Self {
-        Self { catalog, columns: Vec::new(), types: vec![None; count] }
+    pub(super) fn new(catalog: &'a Catalog, path: &'a SearchPath, count: usize) -> Self {
+        Self { catalog, path, columns: Vec::new(), types: vec![None; count] }
     }
 
     /// Learns what there is to learn of a statement.
@@ -33,7 +35,7 @@ impl<'a> Inference<'a> {
             _ => None,
         };
         if let Some(table) = &written {
-            self.add(table, table);
+            self.add(table, &table.object);
         }
         let _: ControlFlow<()> = visit(statement, &mut Tables(self));
         match &mut statement.kind {
@@ -56,18 +58,23 @@ impl<'a> Inference<'a> {
         }
     }
 
-    fn add(&mut self, table: &str, name: &str) {
-        let columns: Vec<(String, DataType)> = match self.catalog.object(table) {
-            Ok(Object::Table(table)) => columns(table),
-            Ok(Object::MaterializedView(view)) => columns(&view.table),
+    fn object(&self, table: &Reference) -> Option<&'a Object> {
+        let name = self.catalog.resolve(table, self.path).ok()?;
+        self.catalog.object(&name).ok()
+    }
+
+    fn add(&mut self, table: &Reference, name: &str) {
+        let columns: Vec<(String, DataType)> = match self.object(table) {
+            Some(Object::Table(table)) => columns(table),
+            Some(Object::MaterializedView(view)) => columns(&view.table),
             _ => Vec::new(),
         };
         self.columns.extend(columns.into_iter().map(|(column, of)| (name.to_owned(), column, of)));
     }
 
     /// The types of the columns that INSERT writes.
-    fn written_types(&self, table: &str, names: &[String]) -> Vec<Option<DataType>> {
-        let Ok(table) = self.catalog.table(table) else { return Vec::new() };
+    fn written_types(&self, table: &Reference, names: &[String]) -> Vec<Option<DataType>> {
+        let Some(Object::Table(table)) = self.object(table) else { return Vec::new() };
         let all = table.columns.iter().filter(|c| c.source == ColumnSource::Physical);
         if names.is_empty() {
             return all.map(|c| Some(c.data_type.clone())).collect();
@@ -164,16 +171,12 @@ impl VisitorMut for Tables<'_, '_> {
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         if let TableFactor::Table { name, alias, .. } = factor {
-            let table = last(name);
-            let alias = alias.as_ref().map_or_else(|| table.clone(), |alias| alias.name.value.clone());
+            let table = reference(&idents(name));
+            let alias = alias.as_ref().map_or_else(|| table.object.clone(), |alias| alias.name.value.clone());
             self.0.add(&table, &alias);
         }
         ControlFlow::Continue(())
     }
-}
-
-fn last(name: &ObjectName) -> String {
-    name.0.last().and_then(|part| part.as_ident()).map(|part| part.value.clone()).unwrap_or_default()
 }
 
 /// Finds what parameters are compared and computed with.

@@ -17,7 +17,7 @@ use crate::parse::ast_type;
 use crate::statement::{Statement, StatementKind};
 use arrow::datatypes::DataType;
 pub use constants::with_constants;
-use eddyline_catalog::Catalog;
+use eddyline_catalog::{Catalog, SearchPath};
 use infer::Inference;
 use sqlparser::ast::{Array, CastKind, Expr, LimitClause, Offset, Query, UnaryOperator, Value, VisitMut, VisitorMut};
 use sqlparser::tokenizer::Span;
@@ -64,6 +64,7 @@ impl Parameter {
 pub fn parameter_types(
     statement: &Statement,
     catalog: &Catalog,
+    path: &SearchPath,
     given: &[Option<DataType>],
 ) -> Result<Vec<DataType>, SqlError> {
     let mut statement = statement.clone();
@@ -76,7 +77,7 @@ pub fn parameter_types(
     if count == 0 {
         return Ok(Vec::new());
     }
-    let mut inference = Inference::new(catalog, count);
+    let mut inference = Inference::new(catalog, path, count);
     inference.look_at(&mut statement);
     let of = |at: usize| given.get(at).cloned().flatten().or_else(|| inference.types[at].clone());
     Ok((0..count).map(|at| of(at).unwrap_or(DataType::Utf8)).collect())

@@ -2,7 +2,7 @@ use super::{Parameter, ParameterValue, parameter_types, with_parameters};
 use crate::statement::{Statement, StatementKind};
 use crate::{SqlError, parse};
 use arrow::datatypes::DataType::{self, Boolean, Decimal128, Float64, Int32, Int64, Utf8};
-use eddyline_catalog::{Catalog, Object};
+use eddyline_catalog::{Catalog, Object, SearchPath};
 use std::sync::Arc;
 
 fn statement(sql: &str) -> Statement {
@@ -22,7 +22,7 @@ fn catalog() -> Catalog {
 }
 
 fn types(sql: &str) -> Vec<DataType> {
-    parameter_types(&statement(sql), &catalog(), &[]).unwrap()
+    parameter_types(&statement(sql), &catalog(), &SearchPath::default(), &[]).unwrap()
 }
 
 #[test]
@@ -49,7 +49,12 @@ fn what_is_written_has_the_type_of_its_column() {
 #[test]
 fn what_the_client_says_counts() {
     let given = [Some(Int32), None];
-    let of = parameter_types(&statement("SELECT * FROM t WHERE id = $1 AND id = $2"), &catalog(), &given);
+    let of = parameter_types(
+        &statement("SELECT * FROM t WHERE id = $1 AND id = $2"),
+        &catalog(),
+        &SearchPath::default(),
+        &given,
+    );
     assert_eq!(of, Ok(vec![Int32, Int64]));
 }
 
@@ -76,8 +81,14 @@ fn a_limit_that_is_null_is_none() {
 #[test]
 fn numbers_that_are_none_are_refused() {
     let code = |result: Result<Vec<DataType>, SqlError>| result.unwrap_err().sqlstate;
-    assert_eq!(code(parameter_types(&statement("SELECT $0"), &catalog(), &[])), SqlError::SYNTAX);
-    assert_eq!(code(parameter_types(&statement("SELECT $70000"), &catalog(), &[])), SqlError::SYNTAX);
+    assert_eq!(
+        code(parameter_types(&statement("SELECT $0"), &catalog(), &SearchPath::default(), &[])),
+        SqlError::SYNTAX
+    );
+    assert_eq!(
+        code(parameter_types(&statement("SELECT $70000"), &catalog(), &SearchPath::default(), &[])),
+        SqlError::SYNTAX
+    );
     let missing = with_parameters(&statement("SELECT $2"), &[Parameter::null(Utf8)]);
     assert_eq!(missing.unwrap_err().sqlstate, "42P02");
 }

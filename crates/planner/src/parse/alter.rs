@@ -2,14 +2,13 @@
 
 use super::columns::Elements;
 use super::cursor::Cursor;
-use super::refuse;
+use super::{refuse, schemas};
 use crate::SqlError;
 use crate::statement::{Alter, ColumnChange, Comment, NameChange, StatementKind};
 use sqlparser::tokenizer::Token;
 
 const KINDS: &str = "ALTER TABLE, ALTER VIEW and ALTER MATERIALIZED VIEW are there";
-const CHANGES: &str =
-    "there are ADD, DROP, RENAME [COLUMN] a TO b, ALTER COLUMN a {SET DEFAULT x | DROP DEFAULT}, RENAME TO, SWAP WITH";
+const CHANGES: &str = "there are ADD, DROP, RENAME [COLUMN] a TO b, ALTER COLUMN a {SET DEFAULT x | DROP DEFAULT}, RENAME TO, SET SCHEMA, SWAP WITH";
 
 /// `ALTER {TABLE | [MATERIALIZED] VIEW} [IF EXISTS] name {RENAME TO other | SWAP WITH other | …}`.
 ///
@@ -30,11 +29,13 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> 
         NameChange::To(cursor.object_name("the new name")?)
     } else if cursor.words(&["SWAP", "WITH"]) {
         NameChange::Swap(cursor.object_name("the name of the other one")?)
+    } else if cursor.words(&["SET", "SCHEMA"]) {
+        NameChange::Schema(schemas::name(cursor, "the name of a schema")?)
     } else if kind == "table" {
         NameChange::Columns(column_changes(cursor)?)
     } else {
         let hint = format!("the columns of a {kind} are those of its query: DROP it and create it anew");
-        return Err(cursor.expected("RENAME TO or SWAP WITH").with_hint(hint));
+        return Err(cursor.expected("RENAME TO, SET SCHEMA or SWAP WITH").with_hint(hint));
     };
     Ok(StatementKind::Alter(Alter { kind, name, position, if_exists, change }))
 }

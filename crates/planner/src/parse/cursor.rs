@@ -3,7 +3,7 @@
 use super::script::{Text, is_word, position};
 use super::{depth, dialect::SqlDialect, normalise, syntax_error};
 use crate::{SqlError, TextPosition};
-use eddyline_catalog::Dialect;
+use eddyline_catalog::{Dialect, Reference};
 use sqlparser::ast::{Expr, Ident, Query, SetExpr};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
@@ -179,18 +179,18 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Name of a table or view: one part, or with the default catalog and database before it.
-    pub(super) fn object_name(&mut self, what: &str) -> Result<String, SqlError> {
+    /// Name of a table or view, with its schema and database or without.
+    pub(super) fn object_name(&mut self, what: &str) -> Result<Reference, SqlError> {
         let position = self.position();
         let mut parts = vec![self.identifier(what)?];
         while self.symbol(&Token::Period) {
             parts.push(self.identifier("a name")?);
         }
-        normalise::simple_name(&parts).map(|n| n.value.clone()).map_err(|e| e.at(position))
+        normalise::reference(&parts).map_err(|e| e.at(position))
     }
 
     /// Name of a column with that of its table before it.
-    pub(super) fn column_name(&mut self) -> Result<(String, String), SqlError> {
+    pub(super) fn column_name(&mut self) -> Result<(Reference, String), SqlError> {
         let position = self.position();
         let mut parts = vec![self.identifier("the name of a table")?];
         while self.symbol(&Token::Period) {
@@ -200,8 +200,7 @@ impl<'a> Cursor<'a> {
         if parts.is_empty() {
             return Err(self.expected(&format!("`.` and a column of {column}")));
         }
-        let table = normalise::simple_name(&parts).map_err(|e| e.at(position))?;
-        Ok((table.value.clone(), column))
+        Ok((normalise::reference(&parts).map_err(|e| e.at(position))?, column))
     }
 
     /// A query, in one form.
@@ -214,10 +213,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// What stands behind RETURNING, as a SELECT from this table.
-    pub(super) fn returning(&mut self, table: &str) -> Result<Box<Query>, SqlError> {
+    pub(super) fn returning(&mut self, table: &Reference) -> Result<Box<Query>, SqlError> {
         let parsed = self.parser.parse_projection();
         let items = parsed.map_err(|e| self.syntax_error(&e))?;
-        let mut query = super::parse_query(&format!("SELECT 1 FROM `{}`", table.replace('`', "``")), Dialect::Flink)?;
+        let mut query = super::parse_query(&format!("SELECT 1 FROM {}", table.to_sql()), Dialect::Flink)?;
         if let SetExpr::Select(select) = query.body.as_mut() {
             select.projection = items;
         }

@@ -5,7 +5,7 @@ use super::cursor::Cursor;
 use super::{refuse, statements};
 use crate::SqlError;
 use crate::statement::{Like, LikeMode, LikePart, Query, StatementKind};
-use eddyline_catalog::{Table, View};
+use eddyline_catalog::{Name, Reference, Table, View};
 use sqlparser::tokenizer::Token;
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ struct Head {
 }
 
 impl Head {
-    fn name(&mut self, cursor: &mut Cursor<'_>, what: &str) -> Result<String, SqlError> {
+    fn name(&mut self, cursor: &mut Cursor<'_>, what: &str) -> Result<Reference, SqlError> {
         self.if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
         if self.if_not_exists && self.or_replace {
             return Err(SqlError::new(SqlError::SYNTAX, "OR REPLACE and IF NOT EXISTS contradict each other"));
@@ -93,8 +93,11 @@ fn create_table(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind
     let is_kept = like.is_none() && !options.contains_key("connector");
     let (columns, primary_key, watermark) = elements.finish(complete, is_kept)?;
     let dialect = cursor.text.dialect.family;
-    let table = Table { name, columns, primary_key, watermark, options, comment, temporary: head.temporary, dialect };
+    let made = Name::from(name.object.as_str());
+    let table =
+        Table { name: made, columns, primary_key, watermark, options, comment, temporary: head.temporary, dialect };
     Ok(StatementKind::CreateTable {
+        name,
         table,
         if_not_exists: head.if_not_exists,
         or_replace: head.or_replace,
@@ -104,22 +107,22 @@ fn create_table(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind
 }
 
 fn create_view(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind, SqlError> {
-    let (view, query) = view(cursor, &mut head)?;
-    Ok(StatementKind::CreateView { view, query, if_not_exists: head.if_not_exists, or_replace: head.or_replace })
+    let (name, view, query) = view(cursor, &mut head)?;
+    Ok(StatementKind::CreateView { name, view, query, if_not_exists: head.if_not_exists, or_replace: head.or_replace })
 }
 
 fn create_materialized_view(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     let mut head = Head { or_replace: false, temporary: false, if_not_exists: false };
-    let (view, query) = view(cursor, &mut head)?;
+    let (name, view, query) = view(cursor, &mut head)?;
     if cursor.peek_words(&["EMIT"]) {
         let hint =
             "a materialized view holds what is known so far; windows that are closed are rows that change no more";
         return Err(refuse::unsupported("EMIT", hint).at(cursor.position()));
     }
-    Ok(StatementKind::CreateMaterializedView { view, query, if_not_exists: head.if_not_exists })
+    Ok(StatementKind::CreateMaterializedView { name, view, query, if_not_exists: head.if_not_exists })
 }
 
-fn view(cursor: &mut Cursor<'_>, head: &mut Head) -> Result<(View, Box<Query>), SqlError> {
+fn view(cursor: &mut Cursor<'_>, head: &mut Head) -> Result<(Reference, View, Box<Query>), SqlError> {
     let name = head.name(cursor, "the name of the view")?;
     let columns = if cursor.symbol(&Token::LParen) { columns::view_names(cursor)? } else { Vec::new() };
     let comment = comment(cursor)?;
@@ -131,7 +134,9 @@ fn view(cursor: &mut Cursor<'_>, head: &mut Head) -> Result<(View, Box<Query>), 
     let query = cursor.query()?;
     let sql = cursor.text_since(begin).to_owned();
     let dialect = cursor.text.dialect.family;
-    Ok((View { name, columns, sql, dialect, comment, temporary: head.temporary }, query))
+    let made = Name::from(name.object.as_str());
+    let view = View { name: made, columns, sql, dialect, comment, temporary: head.temporary };
+    Ok((name, view, query))
 }
 
 /// `DROP [TEMPORARY] {TABLE | [MATERIALIZED] VIEW} [IF EXISTS] name [CASCADE | RESTRICT]`.

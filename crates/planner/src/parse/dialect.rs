@@ -223,8 +223,13 @@ fn table_argument(parser: &mut Parser) -> Result<Expr, ParserError> {
     let span = parser.next_token().span;
     let name = parser.parse_object_name(false)?;
     let parts: Vec<Ident> = name.0.iter().filter_map(|p| p.as_ident().cloned()).collect();
-    let table = super::normalise::simple_name(&parts).map_err(|e| super::syntax_error::pack(e, name_start(&parts)))?;
-    let mut arguments = vec![Expr::Identifier(table.clone())];
+    let mut table =
+        super::normalise::qualified(&parts).map_err(|e| super::syntax_error::pack(e, name_start(&parts)))?;
+    let table = match table.len() {
+        1 => Expr::Identifier(table.remove(0)),
+        _ => Expr::CompoundIdentifier(table),
+    };
+    let mut arguments = vec![table];
     if parser.parse_keywords(&[sqlparser::keywords::Keyword::PARTITION, sqlparser::keywords::Keyword::BY]) {
         if parser.consume_token(&Token::LParen) {
             arguments.extend(parser.parse_comma_separated(Parser::parse_expr)?);

@@ -5,6 +5,7 @@ use super::{refuse, statements};
 use crate::SqlError;
 use crate::TextPosition;
 use crate::statement::{Conflict, Delete, Insert, StatementKind, Update, excluded};
+use eddyline_catalog::Reference;
 use sqlparser::ast::{Expr, Ident, Query, Visit, Visitor, visit_expressions_mut};
 use sqlparser::tokenizer::Token;
 use std::ops::ControlFlow;
@@ -32,13 +33,13 @@ pub(super) fn insert(cursor: &mut Cursor<'_>) -> Result<Insert, SqlError> {
         return Err(cursor.expected("SELECT or VALUES"));
     }
     let query = cursor.query()?;
-    let OnConflict { conflict, key, update } = conflict(cursor, (table.as_str(), position))?;
+    let OnConflict { conflict, key, update } = conflict(cursor, (&table, position))?;
     let returning = returning(cursor, &table)?;
     Ok(Insert { table, position, columns, query, conflict, key, update, returning })
 }
 
 /// `[RETURNING expression [AS name], …]`.
-fn returning(cursor: &mut Cursor<'_>, table: &str) -> Result<Option<Box<Query>>, SqlError> {
+fn returning(cursor: &mut Cursor<'_>, table: &Reference) -> Result<Option<Box<Query>>, SqlError> {
     let position = cursor.position();
     if !cursor.word("RETURNING") {
         return Ok(None);
@@ -75,7 +76,7 @@ struct OnConflict {
 }
 
 /// `[ON CONFLICT [(columns)] DO {ERROR | NOTHING | DEDUPLICATE | UPDATE SET … [WHERE condition]}]`.
-fn conflict(cursor: &mut Cursor<'_>, table: (&str, TextPosition)) -> Result<OnConflict, SqlError> {
+fn conflict(cursor: &mut Cursor<'_>, table: (&Reference, TextPosition)) -> Result<OnConflict, SqlError> {
     if !cursor.words(&["ON", "CONFLICT"]) {
         return Ok(OnConflict::default());
     }
@@ -102,7 +103,7 @@ fn conflict(cursor: &mut Cursor<'_>, table: (&str, TextPosition)) -> Result<OnCo
         return Err(error.with_hint("write ON CONFLICT (k) DO UPDATE SET …").at(position));
     }
     let (assignments, condition) = (assignments(cursor)?, condition(cursor)?);
-    let mut update = Update::new((table.0.to_owned(), table.1), assignments, condition, None);
+    let mut update = Update::new((table.0.clone(), table.1), assignments, condition, None);
     for expr in update.expressions_mut() {
         if has_query(expr) {
             let hint = "compute it in the SELECT that is inserted, and write EXCLUDED.column";
@@ -198,7 +199,7 @@ pub(super) fn truncate(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlErro
     Ok(StatementKind::Delete(Delete::new(changed_table(cursor)?, None, None)))
 }
 
-fn changed_table(cursor: &mut Cursor<'_>) -> Result<(String, TextPosition), SqlError> {
+fn changed_table(cursor: &mut Cursor<'_>) -> Result<(Reference, TextPosition), SqlError> {
     let position = cursor.position();
     Ok((cursor.object_name("the name of a table")?, position))
 }

@@ -20,7 +20,7 @@
 //! | `JSON_VALUE(j, p RETURNING t NULL ON EMPTY NULL ON ERROR)` | `TRY_CAST(JSON_VALUE(j, p) AS t)` |
 //! | `TIMESTAMP '2020-01-01 00:00:00.123'`, `TIME '…'` | the type has the precision of the text: `TIMESTAMP(3)` |
 //! | `1e3` | `CAST('1e3' AS DOUBLE)` |
-//! | `default_catalog.default_database.t` | `t` |
+//! | `default_catalog.default_database.t` | `public.t` |
 //!
 //! Not here: what names stand for.
 
@@ -44,6 +44,7 @@ mod nesting_tests;
 mod normalise;
 mod patterns;
 mod refuse;
+mod schemas;
 mod script;
 mod session;
 mod split;

@@ -4,6 +4,7 @@ use super::dialect::{call, string_of};
 use super::windows::located;
 use super::{clocks, interval, literals, patterns, windows};
 use crate::SqlError;
+use eddyline_catalog::{PUBLIC, Reference};
 use sqlparser::ast::{
     AccessExpr, BinaryOperator, CeilFloorKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, Ident, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString, Value,
@@ -31,23 +32,34 @@ pub(super) fn expression(expression: &mut Expr) -> Result<(), SqlError> {
     finish(VisitMut::visit(expression, &mut Normaliser))
 }
 
-/// The one part of a name that counts: `t`, `default_database.t`, `default_catalog.default_database.t`, or as in Postgres `public.t`, `dev.public.t`.
+/// A name of one to three parts. Flink's `default_catalog` is the database that is connected to, its `default_database` the schema `public`.
 ///
 /// # Errors
-/// Any other catalog or database.
-pub(super) fn simple_name(parts: &[Ident]) -> Result<&Ident, SqlError> {
+/// More parts; another catalog of Flink.
+pub(super) fn reference(parts: &[Ident]) -> Result<Reference, SqlError> {
     let values: Vec<&str> = parts.iter().map(|p| p.value.as_str()).collect();
+    let schema = |schema: &str| Some(if schema == "default_database" { PUBLIC } else { schema }.to_owned());
     match values.as_slice() {
-        [_] => Ok(&parts[0]),
-        ["default_database" | "public", _] => Ok(&parts[1]),
-        ["default_catalog", "default_database", _] | ["dev", "public", _] => Ok(&parts[2]),
-        [.., last] => Err(SqlError::new(
-            SqlError::UNSUPPORTED,
-            format!("{}: catalogs and databases are not supported", values.join(".")),
-        )
-        .with_hint(format!("write {last}; default_catalog.default_database.{last} is fine too"))),
+        [object] => Ok(Reference::bare(*object)),
+        [of, object] => Ok(Reference { database: None, schema: schema(of), object: (*object).to_owned() }),
+        [database, of, object] => {
+            let database = (*database != "default_catalog").then(|| (*database).to_owned());
+            Ok(Reference { database, schema: schema(of), object: (*object).to_owned() })
+        }
+        [.., last] => {
+            Err(SqlError::new(SqlError::SYNTAX, format!("{}: a name has three parts at most", values.join(".")))
+                .with_hint(format!("write {last}, schema.{last} or database.schema.{last}")))
+        }
         [] => Err(SqlError::new(SqlError::SYNTAX, "syntax error: a name is missing")),
     }
+}
+
+/// The parts of a name, at the places where they were written.
+pub(super) fn qualified(parts: &[Ident]) -> Result<Vec<Ident>, SqlError> {
+    let Reference { database, schema, object } = reference(parts)?;
+    let new = [database, schema, Some(object)].into_iter().flatten().collect::<Vec<_>>();
+    let old = parts.iter().skip(parts.len() - new.len());
+    Ok(old.zip(new).map(|(old, value)| Ident { value, ..old.clone() }).collect())
 }
 
 fn finish(flow: ControlFlow<Box<SqlError>>) -> Result<(), SqlError> {
@@ -93,12 +105,12 @@ impl VisitorMut for Normaliser {
     }
 }
 
+/// Brings the name of a relation into one form.
 fn unqualify(relation: &mut ObjectName) -> Result<(), SqlError> {
     let parts: Vec<Ident> = relation.0.iter().filter_map(|p| p.as_ident().cloned()).collect();
     let of_system = parts.iter().rev().nth(1).is_some_and(|schema| is_system(&schema.value));
     if parts.len() > 1 && !of_system {
-        let name = simple_name(&parts).map_err(|e| located(e, relation.span()))?;
-        *relation = ObjectName::from(vec![name.clone()]);
+        *relation = ObjectName::from(qualified(&parts).map_err(|e| located(e, relation.span()))?);
     }
     Ok(())
 }

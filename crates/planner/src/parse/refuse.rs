@@ -6,10 +6,9 @@ use crate::SqlError;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// How statements begin that other engines have: words, hint.
-const STATEMENTS: [(&[&str], &str); 37] = [
-    (&["CREATE", "CATALOG"], "tables and views live in one place; leave the statement out"),
-    (&["CREATE", "DATABASE"], "tables and views live in one place; leave the statement out"),
-    (&["CREATE", "SCHEMA"], "tables and views live in one place; leave the statement out"),
+const STATEMENTS: [(&[&str], &str); 35] = [
+    (&["CREATE", "CATALOG"], "CREATE SCHEMA makes a place for tables and views"),
+    (&["CREATE", "DATABASE"], "CREATE SCHEMA makes a place for tables and views"),
     (&["CREATE", "TEMPORARY", "SYSTEM", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
     (&["CREATE", "TEMPORARY", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
     (&["CREATE", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
@@ -29,7 +28,6 @@ const STATEMENTS: [(&[&str], &str); 37] = [
     (&["UPSERT"], "INSERT INTO a table with a PRIMARY KEY updates rows of the same key"),
     (&["GRANT"], "there are no users"),
     (&["REVOKE"], "there are no users"),
-    (&["USE"], "tables and views live in one place; leave the statement out"),
     (&["LOAD"], "connectors, formats and functions are built in; leave the statement out"),
     (&["UNLOAD"], "connectors, formats and functions are built in; leave the statement out"),
     (&["ADD", "JAR"], "connectors and formats are built in; leave the statement out"),
@@ -47,7 +45,7 @@ const STATEMENTS: [(&[&str], &str); 37] = [
 ];
 
 /// Words that begin statements that are supported.
-const BEGINNINGS: [&str; 25] = [
+const BEGINNINGS: [&str; 26] = [
     "SELECT",
     "SUBSCRIBE",
     "WITH",
@@ -73,6 +71,7 @@ const BEGINNINGS: [&str; 25] = [
     "RESUME",
     "SUBMIT",
     "TABLE",
+    "USE",
 ];
 
 /// `<what> is not supported`.

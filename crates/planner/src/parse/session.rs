@@ -1,12 +1,13 @@
 //! SHOW, DESCRIBE, SET, RESET, SUBSCRIBE.
 
 use super::cursor::Cursor;
-use super::refuse;
+use super::{refuse, schemas};
 use crate::SqlError;
 use crate::statement::{Show, StatementKind, Subscribe};
+use eddyline_catalog::Dialect;
 use sqlparser::tokenizer::Token;
 
-const SHOW_FORMS: &str = "there are SHOW TABLES, VIEWS, MATERIALIZED VIEWS, CREATE TABLE t, CREATE VIEW v, COLUMNS FROM t, FUNCTIONS, CONNECTORS, CHECKPOINTS, JOBS and LOGS FOR JOB 'j'";
+const SHOW_FORMS: &str = "there are SHOW TABLES, SCHEMAS, VIEWS, MATERIALIZED VIEWS, CREATE TABLE t, CREATE VIEW v, COLUMNS FROM t, FUNCTIONS, CONNECTORS, CHECKPOINTS, JOBS and LOGS FOR JOB 'j'";
 /// So many entries of a job's log are shown unless a LIMIT says otherwise.
 const LOG_LINES: usize = 100;
 
@@ -18,8 +19,14 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     let begin = cursor.position();
     cursor.expect_words(&["SHOW"])?;
     let show = if cursor.word("TABLES") {
+        let schema = match cursor.word("FROM") || cursor.word("IN") {
+            true => Some(schemas::name(cursor, "the name of a schema")?),
+            false => None,
+        };
         let like = if cursor.word("LIKE") { Some(cursor.string("a pattern as a string")?) } else { None };
-        Show::Tables { like }
+        Show::Tables { schema, like }
+    } else if cursor.word("SCHEMAS") || (cursor.text.dialect.family == Dialect::Flink && cursor.word("DATABASES")) {
+        Show::Schemas
     } else if cursor.word("VIEWS") {
         Show::Views
     } else if cursor.words(&["MATERIALIZED", "VIEWS"]) {

@@ -1,7 +1,7 @@
 //! One statement, by its first words.
 
 use super::cursor::Cursor;
-use super::{alter, ddl, dml, jobs, refuse, session};
+use super::{alter, ddl, dml, jobs, refuse, schemas, session};
 use crate::SqlError;
 use crate::statement::{ExplainStage, Statement, StatementKind};
 use sqlparser::tokenizer::Token;
@@ -36,6 +36,10 @@ fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         return jobs::statement(cursor);
     }
     match word.value.to_ascii_uppercase().as_str() {
+        "CREATE" if schemas::begins(cursor, "CREATE") => schemas::create(cursor),
+        "DROP" if schemas::begins(cursor, "DROP") => schemas::drop_all(cursor),
+        "ALTER" if schemas::begins(cursor, "ALTER") => schemas::alter(cursor),
+        "USE" => schemas::use_schema(cursor),
         "CREATE" => ddl::create(cursor),
         "DROP" => ddl::drop(cursor),
         "ALTER" => alter::alter(cursor),

@@ -3,26 +3,26 @@
 use crate::SqlError;
 use crate::parse;
 use crate::statement::{ExplainStage, Insert, JobStatement, JobVerb, Statement, StatementKind};
-use eddyline_catalog::{Column, ColumnSource, Table, View, sql_type};
+use eddyline_catalog::{Column, ColumnSource, Reference, Table, View, sql_type};
 
 /// What a statement says, in one line.
 fn said(statement: &Statement) -> String {
     let flag = |on: bool, text: &str| if on { format!("{text} ") } else { String::new() };
     let text = match &statement.kind {
-        StatementKind::CreateTable { table, if_not_exists, or_replace, like, query } => {
+        StatementKind::CreateTable { name, table, if_not_exists, or_replace, like, query } => {
             let (missing, replace) = (flag(*if_not_exists, "unless there,"), flag(*or_replace, "replacing,"));
             let like = like.as_ref().map(|l| format!(" like {} {:?}", l.source, l.clauses)).unwrap_or_default();
             let query = query.as_ref().map(|q| format!(" as {q}")).unwrap_or_default();
-            format!("{missing}{replace}{}{like}{query}", table_text(table))
+            format!("{missing}{replace}{}{like}{query}", table_text(name, table))
         }
-        StatementKind::CreateView { view, query, if_not_exists, or_replace } => {
+        StatementKind::CreateView { name, view, query, if_not_exists, or_replace } => {
             let (missing, replace) = (flag(*if_not_exists, "unless there,"), flag(*or_replace, "replacing,"));
-            format!("{missing}{replace}view {}{:?} {:?}: {query}", view.name, view.columns, view.comment)
+            format!("{missing}{replace}view {name}{:?} {:?}: {query}", view.columns, view.comment)
         }
         StatementKind::Drop { kind, name, if_exists, cascade } => format!("drop {kind} {name} {if_exists} {cascade}"),
-        StatementKind::CreateMaterializedView { view, query, if_not_exists } => {
+        StatementKind::CreateMaterializedView { name, view, query, if_not_exists } => {
             let missing = flag(*if_not_exists, "unless there,");
-            format!("{missing}materialized view {}{:?}: {query}", view.name, view.columns)
+            format!("{missing}materialized view {name}{:?}: {query}", view.columns)
         }
         StatementKind::Update(update) => {
             format!("change of {} by {}", update.table, update.query(&["a", "b"]).expect("a query"))
@@ -47,7 +47,7 @@ fn insert_text(insert: &Insert) -> String {
     format!("into {}{:?} at {}: {}", insert.table, insert.columns, insert.position.column, insert.query)
 }
 
-fn table_text(table: &Table) -> String {
+fn table_text(name: &Reference, table: &Table) -> String {
     let column = |c: &Column| match &c.source {
         ColumnSource::Computed { sql } => format!("{} := {sql}", c.name),
         ColumnSource::Metadata { key, is_virtual } => {
@@ -56,7 +56,7 @@ fn table_text(table: &Table) -> String {
         ColumnSource::Physical => format!("{} {}{}", c.name, sql_type(&c.data_type), if c.nullable { "?" } else { "" }),
     };
     let columns: Vec<String> = table.columns.iter().map(column).collect();
-    let mut out = format!("table {} ({})", table.name, columns.join(", "));
+    let mut out = format!("table {name} ({})", columns.join(", "));
     if !table.primary_key.is_empty() {
         out.push_str(&format!(" key {:?}", table.primary_key));
     }
@@ -93,7 +93,7 @@ fn tables() {
         ("create table T (A int not null, `b c` STRING NULL)", "table T (A INT, b c STRING?)"),
         ("CREATE TABLE t (\"a\" INT) COMMENT 'it''s'", "table t (a INT?) -- it's"),
         ("CREATE TEMPORARY TABLE IF NOT EXISTS t (a INT)", "unless there, table t (a INT?) temporary"),
-        ("CREATE OR REPLACE TABLE default_catalog.default_database.t (a INT)", "replacing, table t (a INT?)"),
+        ("CREATE OR REPLACE TABLE default_catalog.default_database.t (a INT)", "replacing, table public.t (a INT?)"),
         (
             "CREATE TABLE t (a BIGINT, p STRING METADATA FROM 'file.path' VIRTUAL, q INT METADATA, b AS a + 1)",
             "table t (a BIGINT?, p STRING meta file.path virtual true, q INT meta q virtual false, b := a + 1)",
@@ -205,13 +205,16 @@ fn views_inserts_and_sets() {
             "EXPLAIN LOGICAL STATEMENT SET BEGIN INSERT INTO a SELECT 1; END",
             "explain Logical of set of [into a[] at 49: SELECT 1]",
         ),
-        ("SHOW TABLES LIKE 'a%'", "Show(Tables { like: Some(\"a%\") })"),
+        ("SHOW TABLES LIKE 'a%'", "Show(Tables { schema: None, like: Some(\"a%\") })"),
         ("SHOW CHECKPOINTS", "Show(Checkpoints { job: None, location: None })"),
         ("show checkpoints for job 'a' in '/x'", "Show(Checkpoints { job: Some(\"a\"), location: Some(\"/x\") })"),
-        ("SHOW CREATE VIEW v", "Show(Create { kind: \"view\", name: \"v\" })"),
-        ("SHOW COLUMNS IN t", "Show(Columns(\"t\"))"),
-        ("DESC t", "Describe(\"t\")"),
-        ("DESCRIBE TABLE `a b`", "Describe(\"a b\")"),
+        (
+            "SHOW CREATE VIEW v",
+            "Show(Create { kind: \"view\", name: Reference { database: None, schema: None, object: \"v\" } })",
+        ),
+        ("SHOW COLUMNS IN t", "Show(Columns(Reference { database: None, schema: None, object: \"t\" }))"),
+        ("DESC t", "Describe(Reference { database: None, schema: None, object: \"t\" })"),
+        ("DESCRIBE TABLE `a b`", "Describe(Reference { database: None, schema: None, object: \"a b\" })"),
         ("SET", "ShowSettings"),
         ("SET 'a.b' = 'it''s'", "Set { key: \"a.b\", value: \"it's\" }"),
         ("SET a.b-c = 10 s", "Set { key: \"a.b-c\", value: \"10 s\" }"),
@@ -232,7 +235,7 @@ fn several_spellings_have_one_form() {
         ("SELECT * FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOURS)", tumble),
         (
             "SELECT * FROM TABLE(tumble(SIZE => INTERVAL '1' HOUR, TIMECOL => DESCRIPTOR(ts), DATA => TABLE default_database.t))",
-            tumble,
+            "SELECT * FROM TABLE(TUMBLE(__table(public.t), descriptor(ts), INTERVAL '1' HOUR))",
         ),
         ("SELECT TIMESTAMPDIFF(SECOND, a, b)", "SELECT TIMESTAMPDIFF('SECOND', a, b)"),
         ("SELECT TIMESTAMPADD(SQL_TSI_DAY, 1, a)", "SELECT TIMESTAMPADD('DAY', 1, a)"),
@@ -248,7 +251,9 @@ fn several_spellings_have_one_form() {
         ("SELECT CAST(x AS VARCHAR)", "SELECT CAST(x AS STRING)"),
         ("SELECT JSON_VALUE(j, '$.a' RETURNING INT NULL ON ERROR)", "SELECT TRY_CAST(JSON_VALUE(j, '$.a') AS INT)"),
         ("SELECT TIMESTAMP '2020-01-01 00:00:00.12'", "SELECT TIMESTAMP(2) '2020-01-01 00:00:00.12'"),
-        ("SELECT a FROM default_catalog.default_database.t", "SELECT a FROM t"),
+        ("SELECT a FROM default_catalog.default_database.t", "SELECT a FROM public.t"),
+        ("SELECT s.t.a FROM s.t", "SELECT s.t.a FROM s.t"),
+        ("SELECT a FROM d.s.t", "SELECT a FROM d.s.t"),
     ]);
 }
 
@@ -312,12 +317,12 @@ fn refusals() {
             "ERROR 0A000: PARTITIONED BY is not supported\nLINE 1: CREATE TABLE t (a INT) PARTITIONED BY (a)\n                               ^\nHINT: leave it out; the filesystem connector writes one directory",
         ),
         (
-            "CREATE DATABASE d",
-            "ERROR 0A000: CREATE DATABASE is not supported\nLINE 1: CREATE DATABASE d\n        ^\nHINT: tables and views live in one place; leave the statement out",
+            "CREATE CATALOG c",
+            "ERROR 0A000: CREATE CATALOG is not supported\nLINE 1: CREATE CATALOG c\n        ^\nHINT: CREATE SCHEMA makes a place for tables and views",
         ),
         (
-            "SELECT * FROM other.t",
-            "ERROR 0A000: other.t: catalogs and databases are not supported\nLINE 1: SELECT * FROM other.t\n                      ^\nHINT: write t; default_catalog.default_database.t is fine too",
+            "SELECT * FROM a.b.c.t",
+            "ERROR 42601: a.b.c.t: a name has three parts at most\nLINE 1: SELECT * FROM a.b.c.t\n                      ^\nHINT: write t, schema.t or database.schema.t",
         ),
         (
             "SELECT * FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts)))",
@@ -442,4 +447,22 @@ fn statements_about_jobs() {
     for wrong in ["STOP JOB", "STOP JOB a", "SUBMIT JOB 'a'", "RESUME JOB 'a' 'b'", "DROP JOB 'a' CASCADE"] {
         assert_eq!(parse(wrong).unwrap_err().sqlstate, SqlError::SYNTAX, "{wrong}");
     }
+}
+
+#[test]
+fn schemas() {
+    check(&[
+        ("CREATE SCHEMA IF NOT EXISTS s", "Schema(Create { name: \"s\", if_not_exists: true })"),
+        ("CREATE DATABASE s", "Schema(Create { name: \"s\", if_not_exists: false })"),
+        ("DROP SCHEMA a, b CASCADE", "Schema(Drop { names: [\"a\", \"b\"], if_exists: false, cascade: true })"),
+        ("DROP DATABASE IF EXISTS a RESTRICT", "Schema(Drop { names: [\"a\"], if_exists: true, cascade: false })"),
+        ("ALTER SCHEMA a RENAME TO b", "Schema(Rename { name: \"a\", to: \"b\" })"),
+        ("USE a", "Schema(Use { name: \"a\" })"),
+        ("USE default_catalog.default_database", "Schema(Use { name: \"public\" })"),
+        ("SHOW DATABASES", "Show(Schemas)"),
+        ("SHOW TABLES FROM a LIKE 'x%'", "Show(Tables { schema: Some(\"a\"), like: Some(\"x%\") })"),
+        ("DROP TABLE s.t", "drop table s.t false false"),
+        ("INSERT INTO d.s.t VALUES (1)", "into d.s.t[] at 13: VALUES (1)"),
+        ("DELETE FROM s.t", "deletion by SELECT `a` AS `column 0`, `b` AS `column 1` FROM `s`.`t`"),
+    ]);
 }

@@ -11,7 +11,7 @@ use arrow::datatypes::Schema;
 use datafusion_common::DFSchema;
 use datafusion_expr::{LogicalPlan, TableScan};
 use datafusion_physical_expr::expressions::{CastExpr, Column};
-use eddyline_catalog::{ColumnSource, Table};
+use eddyline_catalog::{ColumnSource, Name, Table};
 use eddyline_connectors::{SourceChanges, parse_duration};
 use eddyline_plan::{ChangeMode, Expression, NamedExpression, NodeId, OperatorSpec, SourceSpec, WatermarkSpec};
 use std::collections::{BTreeSet, HashMap};
@@ -31,7 +31,7 @@ struct Need {
 /// What the queries of a job need of every table that they read.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Scans {
-    needs: HashMap<String, Need>,
+    needs: HashMap<Name, Need>,
 }
 
 impl Scans {
@@ -45,10 +45,12 @@ impl Scans {
         let mut watermark = watermark;
         match plan {
             LogicalPlan::TableScan(scan) => {
-                let need = self.needs.entry(scan.table_name.table().to_owned()).or_default();
-                need.scans += 1;
-                need.columns.extend(scanned(scan));
-                need.watermark |= watermark;
+                if let Some(source) = scan.source.downcast_ref::<CatalogTable>() {
+                    let need = self.needs.entry(source.table.name.clone()).or_default();
+                    need.scans += 1;
+                    need.columns.extend(scanned(scan));
+                    need.watermark |= watermark;
+                }
             }
             LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) | LogicalPlan::Window(_) => aggregated = true,
             LogicalPlan::Extension(e) if e.node.as_any().is::<WindowAssign>() => {
@@ -172,7 +174,7 @@ fn source_spec(
     let mut options = table.options.clone();
     let idle = options.remove(IDLE_TIMEOUT);
     let mut spec = SourceSpec {
-        table: table.name.clone(),
+        table: table.name.to_string(),
         options,
         projection: (0..physical.fields().len()).collect(),
         metadata: metadata.collect(),

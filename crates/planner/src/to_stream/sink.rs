@@ -33,7 +33,8 @@ impl Builder<'_, '_> {
                     (_, Some(conflict)) => return Err(no_conflicts(table, *conflict)),
                 };
                 let key = (!key.is_empty()).then_some(key);
-                let place = Place { table: &table.name, options: &table.options, schema, key, takes };
+                let name = table.name.to_string();
+                let place = Place { table: &name, options: &table.options, schema, key, takes };
                 self.sink_node(stream, place)
             }
             Target::Result { name, options } => {
@@ -187,7 +188,7 @@ fn targets(table: &Table, sink: &Schema, columns: &[String]) -> Result<Vec<usize
             }
             let known: Vec<datafusion_common::Column> =
                 sink.fields().iter().map(|f| datafusion_common::Column::new_unqualified(f.name())).collect();
-            return Err(errors::unknown_column(name, Some(&table.name), &known));
+            return Err(errors::unknown_column(name, Some(&table.name.to_string()), &known));
         };
         if targets.contains(&at) {
             return Err(SqlError::new("42701", format!("table {}: column {name} is written twice", table.name)));

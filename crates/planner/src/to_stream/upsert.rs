@@ -103,7 +103,7 @@ impl Builder<'_, '_> {
             return Ok(stream);
         }
         let from = self.named_node(stream)?;
-        let spec = SinkMaterializeSpec { table: table.name.clone(), key: key.to_vec(), conflict };
+        let spec = SinkMaterializeSpec { table: table.name.to_string(), key: key.to_vec(), conflict };
         let spec = OperatorSpec::SinkMaterialize(spec);
         let input = self.kept(&spec, Input::hash(from, key.to_vec()), &facts)?;
         let schema = self.graph.node(from).schema.clone();

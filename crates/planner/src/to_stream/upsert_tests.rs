@@ -52,7 +52,7 @@ fn by_name() -> Table {
 fn planned(sql: &str, target: Target, options: &PlannerOptions) -> Result<PlannedJob, SqlError> {
     let catalog = catalog(vec![users(), orders(), bid()]);
     let takes = |t: &Table| Ok(if t.name == "by_name" { SinkChanges::Upserts } else { SinkChanges::Full });
-    let gives = |t: &Table| match t.name.as_str() {
+    let gives = |t: &Table| match t.name.object() {
         "users" => SourceChanges::Upserts,
         "orders" => SourceChanges::Full,
         _ => SourceChanges::Inserts,

@@ -1,9 +1,9 @@
 //! Functions of the database: what clients ask it about itself.
 
 use super::objects::Object;
-use super::{Catalogs, SCHEMAS, postgres, shape};
-use crate::answer::DATABASE;
+use super::{Catalogs, postgres, shape};
 use crate::variables::SERVER_VERSION;
+use eddyline_engine::catalog::Reference;
 use eddyline_introspection::{Error, Signature, Type, Value};
 
 /// Names, what they take, what they return.
@@ -99,11 +99,14 @@ impl Catalogs<'_> {
         }
         Ok(match name {
             "version" => format!("PostgreSQL {SERVER_VERSION} (eddyline {})", env!("CARGO_PKG_VERSION")).into(),
-            "current_database" | "current_catalog" => DATABASE.into(),
-            "current_schema" => "public".into(),
+            "current_database" | "current_catalog" => self.database().into(),
+            "current_schema" => self.session.borrow().current_schema().into(),
             "current_schemas" => {
-                let implicit = matches!(arguments.first(), Some(Value::Bool(true))).then_some("pg_catalog");
-                Value::list(implicit.into_iter().chain(["public"]).map(Value::from))
+                let path = self.session.borrow().search_path();
+                let is_said = path.schemas().any(|schema| schema == "pg_catalog");
+                let implicit = matches!(arguments.first(), Some(Value::Bool(true))) && !is_said;
+                let all = implicit.then_some("pg_catalog").into_iter().chain(path.schemas());
+                Value::list(all.map(Value::from))
             }
             "current_user" | "session_user" | "current_role" | "user" => self.user().into(),
             "current_setting" => self.setting(text(0).unwrap_or_default(), arguments.get(1))?,
@@ -130,7 +133,11 @@ impl Catalogs<'_> {
                 // To be read by people, it goes without the schema.
                 let is_pretty = matches!(arguments.get(2), Some(Value::Bool(true)));
                 let text = self.index_text(oid(0), number(1).unwrap_or(0));
-                text.map(|text| if is_pretty { text.replacen(" ON public.", " ON ", 1) } else { text }).into()
+                text.map(|(text, schema)| match is_pretty {
+                    true => text.replacen(&format!(" ON {}.", quoted(&schema)), " ON ", 1),
+                    false => text,
+                })
+                .into()
             }
             "pg_get_constraintdef" => {
                 let of = self.objects().iter().find(|o| !o.key.is_empty() && Some(o.constraint_oid()) == oid(0));
@@ -142,7 +149,7 @@ impl Catalogs<'_> {
                 let column = self.object(oid(0)).and_then(|o| o.columns.get(at?));
                 column.and_then(|column| column.comment.clone()).into()
             }
-            "pg_table_is_visible" => (!self.is_of_standard(oid(0))).into(),
+            "pg_table_is_visible" => self.is_visible(oid(0)).into(),
             "pg_relation_is_updatable" => {
                 // INSERT, UPDATE and DELETE, as bits.
                 if self.object(oid(0)).is_some_and(|o| o.letter() == "r") { 28 } else { 0 }.into()
@@ -155,14 +162,17 @@ impl Catalogs<'_> {
             "to_regtype" => text(0).and_then(type_named).into(),
             "to_regproc" => text(0).and_then(function_named).into(),
             "to_regnamespace" => text(0)
-                .filter(|name| SCHEMAS.contains(&plain(name).as_str()))
-                .map(|name| postgres::schema_oid(&plain(name)))
+                .map(plain)
+                .filter(|name| self.schemas().contains(name))
+                .map(|name| postgres::schema_oid(&name))
                 .into(),
             "to_regrole" => text(0).and_then(|name| self.role_named(&plain(name))).into(),
             "regclassout" => oid(0).and_then(|of| self.class_name(of)).into(),
             "regtypeout" => oid(0).filter(|of| *of != 0).map_or("-".to_owned(), |of| shape::shown_type(of, -1)).into(),
             "regprocout" => oid(0).and_then(function_name).into(),
-            "regnamespaceout" => SCHEMAS.into_iter().find(|name| Some(postgres::schema_oid(name)) == oid(0)).into(),
+            "regnamespaceout" => {
+                self.schemas().into_iter().find(|name| Some(postgres::schema_oid(name)) == oid(0)).into()
+            }
             "regroleout" => self.role_name(oid(0)).into(),
             // Nothing of the kind is here, or is measured.
             _ => Value::Null,
@@ -173,39 +183,49 @@ impl Catalogs<'_> {
         self.objects().iter().find(|o| Some(o.oid) == oid)
     }
 
-    fn index_text(&self, oid: Option<u32>, column: i64) -> Option<String> {
+    /// What would make an index, or one of its columns, and the schema of its table.
+    fn index_text(&self, oid: Option<u32>, column: i64) -> Option<(String, String)> {
         let of = self.objects().iter().find(|o| !o.key.is_empty() && Some(o.index_oid()) == oid)?;
-        match usize::try_from(column) {
+        let text = match usize::try_from(column) {
             Ok(0) | Err(_) => Some(index_definition(of)),
             Ok(at) => of.key.get(at - 1).cloned().map(|name| names(&[name])),
-        }
+        };
+        Some((text?, of.schema.clone()))
     }
 
-    /// Must a relation be named with its schema?
-    fn is_of_standard(&self, oid: Option<u32>) -> bool {
-        shape::shapes().iter().any(|own| Some(own.oid) == oid && own.schema == "information_schema")
+    /// Is a relation found without its schema?
+    fn is_visible(&self, oid: Option<u32>) -> bool {
+        let is_it = |o: &&Object| Some(o.oid) == oid || (!o.key.is_empty() && Some(o.index_oid()) == oid);
+        match self.objects().iter().find(is_it) {
+            Some(own) => own.is_visible,
+            None => shape::shapes().iter().all(|own| Some(own.oid) != oid || own.schema != "information_schema"),
+        }
     }
 
     fn class_named(&self, name: &str) -> Option<u32> {
-        let whole = plain(name);
-        let (schema, name) = whole.split_once('.').map_or((None, whole.as_str()), |(s, n)| (Some(s), n));
-        let own = || self.objects().iter().find(|o| o.name == name).map(|o| o.oid);
-        let index = || self.objects().iter().find(|o| !o.key.is_empty() && o.key_name() == name).map(Object::index_oid);
-        let system = |schema: &str| shape::find(schema, name).map(|own| own.oid);
-        match schema {
-            None => system("pg_catalog").or_else(own).or_else(index),
-            Some("public") => own().or_else(index),
-            Some(schema) => system(schema),
+        let Reference { database, schema, object: name } = Reference::read(name, true)?;
+        if database.is_some_and(|database| database != self.database()) {
+            return None;
         }
+        let is_meant = |o: &&Object| schema.as_ref().map_or(o.is_visible, |schema| o.schema == *schema);
+        let all = || self.objects().iter().filter(is_meant);
+        let own = || all().find(|o| o.name == name).map(|o| o.oid);
+        let index = || all().find(|o| !o.key.is_empty() && o.key_name() == name).map(Object::index_oid);
+        let system = shape::find(schema.as_deref().unwrap_or("pg_catalog"), &name).map(|own| own.oid);
+        system.or_else(own).or_else(index)
     }
 
     fn class_name(&self, oid: u32) -> Option<String> {
         if oid == 0 {
             return Some("-".to_owned());
         }
-        let own = self.objects().iter().find(|o| o.oid == oid).map(|o| quoted(&o.name));
-        let index =
-            || self.objects().iter().find(|o| !o.key.is_empty() && o.index_oid() == oid).map(|o| quoted(&o.key_name()));
+        let shown = |o: &Object, name: &str| match o.is_visible {
+            true => quoted(name),
+            false => format!("{}.{}", quoted(&o.schema), quoted(name)),
+        };
+        let own = self.objects().iter().find(|o| o.oid == oid).map(|o| shown(o, &o.name));
+        let keyed = || self.objects().iter().find(|o| !o.key.is_empty() && o.index_oid() == oid);
+        let index = || keyed().map(|o| shown(o, &o.key_name()));
         let system = || {
             let of = shape::shapes().iter().find(|own| own.oid == oid)?;
             Some(if of.schema == "pg_catalog" { of.name.to_owned() } else { format!("{}.{}", of.schema, of.name) })
@@ -217,7 +237,7 @@ impl Catalogs<'_> {
 /// What would make the index of a key.
 pub(super) fn index_definition(o: &Object) -> String {
     let (index, table, key) = (quoted(&o.key_name()), quoted(&o.name), names(&o.key));
-    format!("CREATE UNIQUE INDEX {index} ON public.{table} USING btree ({key})")
+    format!("CREATE UNIQUE INDEX {index} ON {}.{table} USING btree ({key})", quoted(&o.schema))
 }
 
 fn names(names: &[String]) -> String {

@@ -8,8 +8,7 @@
 //! | `functions` | `format_type`, `pg_get_indexdef`, `to_regclass` and the like |
 //! | `asked` | a query of a client, its parameters and its answer |
 //!
-//! Relations are made when a query names them. There is one database, with one schema of the user's, `public`. Not here: what
-//! queries mean (`eddyline-introspection`).
+//! Relations are made when a query names them. Not here: what queries mean (`eddyline-introspection`).
 
 mod asked;
 mod functions;
@@ -21,6 +20,7 @@ mod standard;
 pub(crate) use asked::{Asked, read};
 
 use crate::variables::Variables;
+use eddyline_engine::catalog::SYSTEM_SCHEMAS;
 use eddyline_engine::{Session, SqlError};
 use eddyline_introspection::{Environment, Error, Relation, Row, Signature, Value};
 use objects::Object;
@@ -34,7 +34,6 @@ const PUBLIC: u32 = 2200;
 const INFORMATION_SCHEMA: u32 = 13_000;
 const OWNER: u32 = 10;
 const DATABASE_OID: u32 = 16_383;
-const SCHEMAS: [&str; 3] = ["pg_catalog", "public", "information_schema"];
 
 /// What a client is told of a variable: its name and its value.
 type Told = Vec<(String, String)>;
@@ -69,6 +68,18 @@ impl<'a> Catalogs<'a> {
 
     fn objects(&self) -> &[Object] {
         self.objects.get_or_init(|| objects::objects(&self.session.borrow()))
+    }
+
+    /// All schemas, those of the system first.
+    fn schemas(&self) -> Vec<String> {
+        let session = self.session.borrow();
+        let own = session.catalog().schemas().into_iter().map(str::to_owned);
+        SYSTEM_SCHEMAS.map(str::to_owned).into_iter().chain(own).collect()
+    }
+
+    /// What the database is called.
+    fn database(&self) -> String {
+        self.session.borrow().catalog().database().to_owned()
     }
 
     fn user(&self) -> &str {

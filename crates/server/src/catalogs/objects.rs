@@ -3,7 +3,8 @@
 use crate::values;
 use eddyline_engine::Session;
 use eddyline_engine::arrow::datatypes::{DataType, TimeUnit};
-use eddyline_engine::catalog::{Column, ColumnSource, Object as Defined, Table};
+use eddyline_engine::catalog::{Column, ColumnSource, Name, Object as Defined, Table};
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Numbers below are Postgres' own.
@@ -12,7 +13,11 @@ const FIRST_OID: u32 = 16_384;
 /// A table or view.
 pub(super) struct Object {
     pub(super) oid: u32,
+    /// The schema that it is in.
+    pub(super) schema: String,
     pub(super) name: String,
+    /// It is found without its schema.
+    pub(super) is_visible: bool,
     pub(super) kind: Kind,
     pub(super) columns: Vec<Described>,
     /// Names of the columns of its PRIMARY KEY.
@@ -59,11 +64,16 @@ impl Object {
     }
 
     pub(super) fn index_oid(&self) -> u32 {
-        oid("index", &self.name)
+        oid("index", &self.full_name())
     }
 
     pub(super) fn constraint_oid(&self) -> u32 {
-        oid("constraint", &self.name)
+        oid("constraint", &self.full_name())
+    }
+
+    /// What no other object is called.
+    pub(super) fn full_name(&self) -> String {
+        Name::new(&self.schema, &self.name).to_string()
     }
 
     /// Numbers of the columns of its key, from 1.
@@ -81,13 +91,17 @@ impl Object {
 
 /// All of them. A view whose query does not hold any more has no columns.
 pub(super) fn objects(session: &Session) -> Vec<Object> {
-    session.catalog().objects().map(|(name, object)| described(session, name, object)).collect()
+    let visible: HashSet<&Name> = session.visible().map(Defined::name).collect();
+    let described = |(name, object)| Object { is_visible: visible.contains(name), ..described(session, name, object) };
+    session.catalog().objects().map(described).collect()
 }
 
-fn described(session: &Session, name: &str, object: &Defined) -> Object {
+fn described(session: &Session, name: &Name, object: &Defined) -> Object {
     let plain = |kind, columns| Object {
-        oid: oid("relation", name),
-        name: name.to_owned(),
+        oid: oid("relation", &name.to_string()),
+        schema: name.schema().to_owned(),
+        name: name.object().to_owned(),
+        is_visible: true,
         kind,
         columns,
         key: Vec::new(),

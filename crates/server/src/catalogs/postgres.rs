@@ -3,7 +3,6 @@
 use super::objects::{Described, Kind, Object};
 use super::shape::{self, Shape, TypeLine};
 use super::{Catalogs, DATABASE_OID, INFORMATION_SCHEMA, OWNER, PG_CATALOG, PUBLIC};
-use crate::answer::DATABASE;
 use eddyline_introspection::{Row, Type, Value};
 
 /// Access methods.
@@ -25,9 +24,9 @@ impl Catalogs<'_> {
         match shape.name {
             "pg_class" => self.classes(shape),
             "pg_attribute" => self.attributes(shape),
-            "pg_namespace" => schemas(shape),
+            "pg_namespace" => self.schemas().iter().map(|name| schema(shape, name)).collect(),
             "pg_type" => shape::types().iter().map(|of| type_row(shape, of)).collect(),
-            "pg_database" => vec![database(shape)],
+            "pg_database" => vec![database(shape, &self.database())],
             "pg_am" => [(HEAP, "heap", "t"), (BTREE, "btree", "i")]
                 .map(|(oid, name, kind)| {
                     shape.row([("oid", oid.into()), ("amname", name.into()), ("amtype", kind.into())])
@@ -59,7 +58,7 @@ impl Catalogs<'_> {
             "pg_tables" => tables()
                 .map(|o| {
                     shape.row([
-                        ("schemaname", "public".into()),
+                        ("schemaname", o.schema.as_str().into()),
                         ("tablename", o.name.as_str().into()),
                         ("tableowner", "root".into()),
                         ("hasindexes", (!o.key.is_empty()).into()),
@@ -77,7 +76,7 @@ impl Catalogs<'_> {
             "pg_indexes" => keyed()
                 .map(|o| {
                     shape.row([
-                        ("schemaname", "public".into()),
+                        ("schemaname", o.schema.as_str().into()),
                         ("tablename", o.name.as_str().into()),
                         ("indexname", o.key_name().into()),
                         ("indexdef", super::functions::index_definition(o).into()),
@@ -98,7 +97,7 @@ impl Catalogs<'_> {
                 rows.push(shape.row([
                     ("oid", o.index_oid().into()),
                     ("relname", o.key_name().into()),
-                    ("relnamespace", PUBLIC.into()),
+                    ("relnamespace", schema_oid(&o.schema).into()),
                     ("relowner", OWNER.into()),
                     ("relam", BTREE.into()),
                     ("relkind", "i".into()),
@@ -168,7 +167,7 @@ impl Catalogs<'_> {
         let of = self.objects().iter().filter(|o| o.kind == kind);
         let row = |o: &Object| {
             shape.row([
-                ("schemaname", "public".into()),
+                ("schemaname", o.schema.as_str().into()),
                 (name, o.name.as_str().into()),
                 (owner, "root".into()),
                 ("definition", o.definition.clone().into()),
@@ -200,22 +199,20 @@ pub(super) fn schema_oid(name: &str) -> u32 {
     match name {
         "pg_catalog" => PG_CATALOG,
         "information_schema" => INFORMATION_SCHEMA,
-        _ => PUBLIC,
+        "public" => PUBLIC,
+        own => super::objects::oid("schema", own),
     }
 }
 
-fn schemas(shape: &Shape) -> Vec<Row> {
-    let row = |name: &str| {
-        shape.row([("oid", schema_oid(name).into()), ("nspname", name.into()), ("nspowner", OWNER.into())])
-    };
-    super::SCHEMAS.into_iter().map(row).collect()
+fn schema(shape: &Shape, name: &str) -> Row {
+    shape.row([("oid", schema_oid(name).into()), ("nspname", name.into()), ("nspowner", OWNER.into())])
 }
 
 fn class(shape: &Shape, o: &Object) -> Row {
     shape.row([
         ("oid", o.oid.into()),
         ("relname", o.name.as_str().into()),
-        ("relnamespace", PUBLIC.into()),
+        ("relnamespace", schema_oid(&o.schema).into()),
         ("relowner", OWNER.into()),
         ("relam", if o.kind == Kind::View { 0 } else { HEAP }.into()),
         ("relkind", o.letter().into()),
@@ -277,10 +274,10 @@ fn type_row(shape: &Shape, of: &TypeLine) -> Row {
     ])
 }
 
-fn database(shape: &Shape) -> Row {
+fn database(shape: &Shape, name: &str) -> Row {
     shape.row([
         ("oid", DATABASE_OID.into()),
-        ("datname", DATABASE.into()),
+        ("datname", name.into()),
         ("datdba", OWNER.into()),
         ("encoding", 6.into()),
         ("datlocprovider", "c".into()),
@@ -295,7 +292,7 @@ fn database(shape: &Shape) -> Row {
 fn defaults<'o>(shape: &'o Shape, o: &'o Object) -> impl Iterator<Item = Row> + 'o {
     o.expressions().map(move |(at, text)| {
         shape.row([
-            ("oid", super::objects::oid("default", &format!("{}.{at}", o.name)).into()),
+            ("oid", super::objects::oid("default", &format!("{}.{at}", o.full_name())).into()),
             ("adrelid", o.oid.into()),
             ("adnum", at.into()),
             ("adbin", text.into()),
@@ -307,7 +304,7 @@ fn constraint(shape: &Shape, o: &Object) -> Row {
     shape.row([
         ("oid", o.constraint_oid().into()),
         ("conname", o.key_name().into()),
-        ("connamespace", PUBLIC.into()),
+        ("connamespace", schema_oid(&o.schema).into()),
         ("contype", "p".into()),
         ("convalidated", true.into()),
         ("conrelid", o.oid.into()),

@@ -1,23 +1,25 @@
 //! The rows of `information_schema`.
 
+use super::Catalogs;
 use super::objects::{Described, Kind, Object};
 use super::shape::{self, Shape};
-use super::{Catalogs, SCHEMAS};
-use crate::answer::DATABASE;
 use eddyline_introspection::{Row, Value};
 
 impl Catalogs<'_> {
     /// The rows of a relation of `information_schema`. Of most there is nothing here.
     pub(super) fn of_standard(&self, shape: &Shape) -> Vec<Row> {
         let objects = self.objects();
+        let database = self.database();
+        let database = database.as_str();
         let keyed = || objects.iter().filter(|o| !o.key.is_empty());
         match shape.name {
-            "information_schema_catalog_name" => vec![shape.row([("catalog_name", DATABASE.into())])],
-            "schemata" => SCHEMAS
+            "information_schema_catalog_name" => vec![shape.row([("catalog_name", database.into())])],
+            "schemata" => self
+                .schemas()
                 .into_iter()
                 .map(|name| {
                     shape.row([
-                        ("catalog_name", DATABASE.into()),
+                        ("catalog_name", database.into()),
                         ("schema_name", name.into()),
                         ("schema_owner", "root".into()),
                     ])
@@ -25,23 +27,23 @@ impl Catalogs<'_> {
                 .collect(),
             "tables" => objects
                 .iter()
-                .map(|o| table(shape, o))
-                .chain(shape::shapes().iter().map(|own| own_table(shape, own)))
+                .map(|o| table(shape, database, o))
+                .chain(shape::shapes().iter().map(|own| own_table(shape, database, own)))
                 .collect(),
             "columns" => objects
                 .iter()
-                .flat_map(|o| (1_i64..).zip(&o.columns).map(|(at, column)| column_row(shape, o, at, column)))
+                .flat_map(|o| (1_i64..).zip(&o.columns).map(|(at, column)| column_row(shape, database, o, at, column)))
                 .collect(),
-            "views" => objects.iter().filter(|o| o.kind == Kind::View).map(|o| view(shape, o)).collect(),
-            "table_constraints" => keyed().map(|o| constraint(shape, o)).collect(),
+            "views" => objects.iter().filter(|o| o.kind == Kind::View).map(|o| view(shape, database, o)).collect(),
+            "table_constraints" => keyed().map(|o| constraint(shape, database, o)).collect(),
             "key_column_usage" => keyed()
-                .flat_map(|o| (1_i64..).zip(&o.key).map(|(at, column)| key_column(shape, o, at, column)))
+                .flat_map(|o| (1_i64..).zip(&o.key).map(|(at, column)| key_column(shape, database, o, at, column)))
                 .collect(),
             "constraint_column_usage" => {
-                keyed().flat_map(|o| o.key.iter().map(|column| used_column(shape, o, column))).collect()
+                keyed().flat_map(|o| o.key.iter().map(|column| used_column(shape, database, o, column))).collect()
             }
             "table_privileges" | "role_table_grants" => {
-                objects.iter().flat_map(|o| PRIVILEGES.map(|privilege| grant(shape, o, privilege))).collect()
+                objects.iter().flat_map(|o| PRIVILEGES.map(|privilege| grant(shape, database, o, privilege))).collect()
             }
             "enabled_roles" => vec![shape.row([("role_name", self.user().into())])],
             _ => Vec::new(),
@@ -56,7 +58,7 @@ fn yes(value: bool) -> Value {
     if value { "YES" } else { "NO" }.into()
 }
 
-fn table(shape: &Shape, o: &Object) -> Row {
+fn table(shape: &Shape, database: &str, o: &Object) -> Row {
     let kind = match o.kind {
         Kind::Table if o.temporary => "LOCAL TEMPORARY",
         Kind::Table => "BASE TABLE",
@@ -65,8 +67,8 @@ fn table(shape: &Shape, o: &Object) -> Row {
         Kind::MaterializedView => "MATERIALIZED VIEW",
     };
     shape.row([
-        ("table_catalog", DATABASE.into()),
-        ("table_schema", "public".into()),
+        ("table_catalog", database.into()),
+        ("table_schema", o.schema.as_str().into()),
         ("table_name", o.name.as_str().into()),
         ("table_type", kind.into()),
         ("is_insertable_into", yes(o.kind == Kind::Table)),
@@ -74,9 +76,9 @@ fn table(shape: &Shape, o: &Object) -> Row {
     ])
 }
 
-fn own_table(shape: &Shape, own: &Shape) -> Row {
+fn own_table(shape: &Shape, database: &str, own: &Shape) -> Row {
     shape.row([
-        ("table_catalog", DATABASE.into()),
+        ("table_catalog", database.into()),
         ("table_schema", own.schema.into()),
         ("table_name", own.name.into()),
         ("table_type", if own.kind == "r" { "BASE TABLE" } else { "VIEW" }.into()),
@@ -85,7 +87,7 @@ fn own_table(shape: &Shape, own: &Shape) -> Row {
     ])
 }
 
-fn column_row(shape: &Shape, o: &Object, at: i64, column: &Described) -> Row {
+fn column_row(shape: &Shape, database: &str, o: &Object, at: i64, column: &Described) -> Row {
     let of = shape::type_of(column.of);
     let is_array = of.is_some_and(|of| of.category == "A");
     let name = of.map_or("text", |of| of.name);
@@ -110,8 +112,8 @@ fn column_row(shape: &Shape, o: &Object, at: i64, column: &Described) -> Row {
         _ => None,
     };
     shape.row([
-        ("table_catalog", DATABASE.into()),
-        ("table_schema", "public".into()),
+        ("table_catalog", database.into()),
+        ("table_schema", o.schema.as_str().into()),
         ("table_name", o.name.as_str().into()),
         ("column_name", column.name.as_str().into()),
         ("ordinal_position", at.into()),
@@ -123,7 +125,7 @@ fn column_row(shape: &Shape, o: &Object, at: i64, column: &Described) -> Row {
         ("numeric_precision_radix", digits.map(|(_, radix, _)| radix).into()),
         ("numeric_scale", digits.and_then(|(.., scale)| scale).into()),
         ("datetime_precision", seconds.into()),
-        ("udt_catalog", DATABASE.into()),
+        ("udt_catalog", database.into()),
         ("udt_schema", "pg_catalog".into()),
         ("udt_name", name.into()),
         ("dtd_identifier", at.to_string().into()),
@@ -136,10 +138,10 @@ fn column_row(shape: &Shape, o: &Object, at: i64, column: &Described) -> Row {
     ])
 }
 
-fn view(shape: &Shape, o: &Object) -> Row {
+fn view(shape: &Shape, database: &str, o: &Object) -> Row {
     shape.row([
-        ("table_catalog", DATABASE.into()),
-        ("table_schema", "public".into()),
+        ("table_catalog", database.into()),
+        ("table_schema", o.schema.as_str().into()),
         ("table_name", o.name.as_str().into()),
         ("view_definition", o.definition.clone().into()),
         ("check_option", "NONE".into()),
@@ -151,13 +153,13 @@ fn view(shape: &Shape, o: &Object) -> Row {
     ])
 }
 
-fn constraint(shape: &Shape, o: &Object) -> Row {
+fn constraint(shape: &Shape, database: &str, o: &Object) -> Row {
     shape.row([
-        ("constraint_catalog", DATABASE.into()),
-        ("constraint_schema", "public".into()),
+        ("constraint_catalog", database.into()),
+        ("constraint_schema", o.schema.as_str().into()),
         ("constraint_name", o.key_name().into()),
-        ("table_catalog", DATABASE.into()),
-        ("table_schema", "public".into()),
+        ("table_catalog", database.into()),
+        ("table_schema", o.schema.as_str().into()),
         ("table_name", o.name.as_str().into()),
         ("constraint_type", "PRIMARY KEY".into()),
         ("is_deferrable", "NO".into()),
@@ -166,37 +168,37 @@ fn constraint(shape: &Shape, o: &Object) -> Row {
     ])
 }
 
-fn key_column(shape: &Shape, o: &Object, at: i64, column: &str) -> Row {
+fn key_column(shape: &Shape, database: &str, o: &Object, at: i64, column: &str) -> Row {
     shape.row([
-        ("constraint_catalog", DATABASE.into()),
-        ("constraint_schema", "public".into()),
+        ("constraint_catalog", database.into()),
+        ("constraint_schema", o.schema.as_str().into()),
         ("constraint_name", o.key_name().into()),
-        ("table_catalog", DATABASE.into()),
-        ("table_schema", "public".into()),
+        ("table_catalog", database.into()),
+        ("table_schema", o.schema.as_str().into()),
         ("table_name", o.name.as_str().into()),
         ("column_name", column.into()),
         ("ordinal_position", at.into()),
     ])
 }
 
-fn used_column(shape: &Shape, o: &Object, column: &str) -> Row {
+fn used_column(shape: &Shape, database: &str, o: &Object, column: &str) -> Row {
     shape.row([
-        ("table_catalog", DATABASE.into()),
-        ("table_schema", "public".into()),
+        ("table_catalog", database.into()),
+        ("table_schema", o.schema.as_str().into()),
         ("table_name", o.name.as_str().into()),
         ("column_name", column.into()),
-        ("constraint_catalog", DATABASE.into()),
-        ("constraint_schema", "public".into()),
+        ("constraint_catalog", database.into()),
+        ("constraint_schema", o.schema.as_str().into()),
         ("constraint_name", o.key_name().into()),
     ])
 }
 
-fn grant(shape: &Shape, o: &Object, privilege: &str) -> Row {
+fn grant(shape: &Shape, database: &str, o: &Object, privilege: &str) -> Row {
     shape.row([
         ("grantor", "root".into()),
         ("grantee", "root".into()),
-        ("table_catalog", DATABASE.into()),
-        ("table_schema", "public".into()),
+        ("table_catalog", database.into()),
+        ("table_schema", o.schema.as_str().into()),
         ("table_name", o.name.as_str().into()),
         ("privilege_type", privilege.into()),
         ("is_grantable", "YES".into()),

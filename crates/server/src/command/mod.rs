@@ -69,7 +69,9 @@ pub(crate) enum Command {
 }
 
 /// What SHOW lists, and is no variable.
-const LISTS: [&str; 11] = [
+const LISTS: [&str; 13] = [
+    "schemas",
+    "databases",
     "tables",
     "views",
     "materialized",
@@ -202,6 +204,9 @@ fn of_connection(words: &[Word]) -> Option<Command> {
         ["set", "session" | "local", rest @ ..] if rest.len() > 1 => return of_connection(&without(words, 1)),
         ["set", "time", "zone", _, ..] => Command::Set("timezone".into(), value(3)?),
         ["set", "names", _] => Command::Set("client_encoding".into(), value(2)?),
+        ["set", "search_path", "=" | "to", _, ..] => Command::Set("search_path".into(), path(&words[3..])),
+        ["set", "schema", _] => Command::Set("search_path".into(), path(&words[2..])),
+        ["reset", "search_path"] => Command::Reset(Some("search_path".into())),
         ["set", name, "=" | "to", _, ..] if !is_of_engine(name) => Command::Set((*name).to_owned(), value(3)?),
         ["show", "all"] => Command::ShowAll,
         ["show", "time", "zone"] => Command::Show("timezone".into()),
@@ -221,6 +226,23 @@ fn without(words: &[Word], at: usize) -> Vec<Word> {
 /// A setting of the engine.
 pub(crate) fn is_of_engine(name: &str) -> bool {
     SETTINGS.iter().any(|s| s.name == name || s.alias == Some(name)) || name.contains('-')
+}
+
+/// Names of schemas, in quotes where they would not be kept as they are; `None` for DEFAULT.
+fn path(words: &[Word]) -> Option<String> {
+    if let [only] = words
+        && !only.quoted
+        && only.name == "default"
+    {
+        return None;
+    }
+    let schemas = words.iter().filter(|word| word.quoted || word.name != ",");
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let written = schemas.map(|word| match word.name.chars().all(is_plain) && !word.name.is_empty() {
+        true => word.name.clone(),
+        false => format!("\"{}\"", word.name),
+    });
+    Some(written.collect::<Vec<_>>().join(", "))
 }
 
 /// A value of several words and commas.

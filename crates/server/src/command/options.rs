@@ -1,8 +1,9 @@
 //! What COPY says behind its name: the table and its columns or a query, which way, how rows are written.
 
-use super::words::Word;
+use super::words::{Word, reference};
 use crate::copy::{Copy, CopyFormat, Header};
 use eddyline_engine::SqlError;
+use eddyline_engine::catalog::Reference;
 
 /// What COPY is to do.
 pub(super) enum Said {
@@ -191,13 +192,16 @@ impl Words<'_> {
     }
 
     /// A name, which may stand behind that of the schema.
-    fn table(&mut self) -> Result<String, SqlError> {
-        let first = self.next("the name of a table")?;
-        if !first.quoted && first.text == "public." {
-            return Ok(self.next("the name of a table")?.text.clone());
+    fn table(&mut self) -> Result<Reference, SqlError> {
+        match reference(&self.words[self.at..], |word| &word.text) {
+            Some((table, taken)) => {
+                self.at += taken;
+                Ok(table)
+            }
+            None => self.next("the name of a table").and_then(|_| {
+                Err(SqlError::new(SqlError::SYNTAX, "COPY: no name of a table").with_hint("write COPY schema.table …"))
+            }),
         }
-        let (name, quoted) = (first.text.clone(), first.quoted);
-        Ok(if quoted { name } else { name.strip_prefix("public.").map(str::to_owned).unwrap_or(name) })
     }
 
     fn columns(&mut self) -> Result<Vec<String>, SqlError> {

@@ -1,8 +1,9 @@
 //! Cursors over subscriptions: DECLARE, and FETCH that waits.
 
 use super::Command;
-use super::words::Word;
+use super::words::{Word, reference};
 use eddyline_engine::SqlError;
+use eddyline_engine::catalog::Reference;
 use std::time::Duration;
 
 /// `DECLARE name SUBSCRIPTION CURSOR FOR view [FULL | SINCE NOW()]`.
@@ -10,7 +11,7 @@ use std::time::Duration;
 pub(crate) struct Declare {
     pub(crate) cursor: String,
     /// A table or materialized view.
-    pub(crate) of: String,
+    pub(crate) of: Reference,
     /// `FULL`: its rows come first.
     pub(crate) snapshot: bool,
 }
@@ -31,19 +32,17 @@ pub(super) fn read(words: &[Word]) -> Option<Result<Command, SqlError>> {
         return None;
     }
     match names.as_slice() {
-        ["declare", _, "subscription", ..] => Some(declare(&names)),
+        ["declare", _, "subscription", ..] => Some(declare(words, &names)),
         ["fetch", .., "with", "(", "timeout", "=", _, ")"] => Some(fetch(&names)),
         _ => None,
     }
 }
 
-fn declare(names: &[&str]) -> Result<Command, SqlError> {
+fn declare(words: &[Word], names: &[&str]) -> Result<Command, SqlError> {
     const FORM: &str = "write DECLARE name SUBSCRIPTION CURSOR FOR view [FULL | SINCE NOW()]";
-    let (cursor, of, rest) = match names {
-        ["declare", cursor, "subscription", "cursor", "for", of, rest @ ..] => (cursor, of, rest),
-        _ => return Err(syntax(FORM)),
-    };
-    let snapshot = match rest {
+    let ["declare", cursor, "subscription", "cursor", "for", ..] = names else { return Err(syntax(FORM)) };
+    let (of, taken) = reference(&words[5..], |word| &word.name).ok_or_else(|| syntax(FORM))?;
+    let snapshot = match &names[5 + taken..] {
         [] | ["since", "now", "(", ")"] => false,
         ["full"] => true,
         ["since", ..] => {
@@ -53,8 +52,7 @@ fn declare(names: &[&str]) -> Result<Command, SqlError> {
         }
         _ => return Err(syntax(FORM)),
     };
-    let of = of.strip_prefix("public.").unwrap_or(of);
-    Ok(Command::DeclareSubscription(Declare { cursor: (*cursor).to_owned(), of: of.to_owned(), snapshot }))
+    Ok(Command::DeclareSubscription(Declare { cursor: (*cursor).to_owned(), of, snapshot }))
 }
 
 fn fetch(names: &[&str]) -> Result<Command, SqlError> {
@@ -116,7 +114,8 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!(declared, Declare { cursor: "C".into(), of: "v".into(), snapshot: true });
+        let view = Reference { schema: Some("public".into()), ..Reference::bare("v") };
+        assert_eq!(declared, Declare { cursor: "C".into(), of: view, snapshot: true });
         let Ok(Command::DeclareSubscription(declared)) = of("declare c subscription cursor for v since now()") else {
             panic!()
         };

@@ -1,6 +1,7 @@
 use super::*;
 use crate::copy::{CopyFormat, Header};
 use eddyline_engine::Dialect;
+use eddyline_engine::catalog::Reference;
 
 fn copy(text: &str) -> Result<Copy, String> {
     match read(text, Dialect::Postgres) {
@@ -16,10 +17,11 @@ fn copy_has_options_in_both_spellings() {
     assert_eq!(copy("COPY t FROM STDIN"), Ok(plain.clone()));
     let columns = vec!["a".to_owned(), "b c".to_owned()];
     let csv = CopyFormat { header: Header::Skip, delimiter: b';', ..CopyFormat::csv() };
+    let public = Reference { schema: Some("public".into()), ..Reference::bare("t") };
     let wanted = Copy { columns, format: csv, ..plain.clone() };
     assert_eq!(
         copy("COPY public.t (a, \"b c\") FROM STDIN WITH (FORMAT csv, HEADER true, DELIMITER ';')"),
-        Ok(wanted.clone())
+        Ok(Copy { table: public, ..wanted.clone() })
     );
     assert_eq!(copy("copy t (a, \"b c\") from stdin delimiter as ';' csv header"), Ok(wanted));
     let format = CopyFormat { null: String::new(), ..CopyFormat::text() };
@@ -41,7 +43,7 @@ fn what_copy_is_told_is_done_or_refused() {
     assert_eq!(format("COPY t FROM STDIN (FORMAT csv, HEADER 0)").map(|f| f.header), Ok(Header::None));
     assert_eq!(format("COPY t FROM STDIN (FORMAT csv, HEADER 1)").map(|f| f.header), Ok(Header::Skip));
     assert_eq!(format("COPY t FROM STDIN (ENCODING 'utf-8')"), Ok(CopyFormat::text()));
-    assert_eq!(copy("COPY public.\"a b\" FROM STDIN").map(|copy| copy.table), Ok("a b".into()));
+    assert_eq!(copy("COPY public.\"a b\" FROM STDIN").map(|copy| copy.table.to_string()), Ok("public.a b".into()));
     let refused = [
         ("(ENCODING latin1)", "encoding latin1"),
         ("(QUOTE '''')", "QUOTE is of the format csv alone"),

@@ -1,5 +1,7 @@
 //! The words of a statement: what is said to the connection is told by them, without a parser.
 
+use eddyline_engine::catalog::Reference;
+
 /// A word, a string, a quoted name or a sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word {
@@ -56,6 +58,31 @@ pub(super) fn words(text: &str, words_max: usize) -> Vec<Word> {
     found
 }
 
+/// The name at the beginning, with its schema and database where they stand before it, and how many words it takes; `part` says what a word
+/// is called. `None`: there is none.
+pub(super) fn reference(words: &[Word], part: fn(&Word) -> &str) -> Option<(Reference, usize)> {
+    let mut parts: Vec<String> = Vec::new();
+    let (mut taken, mut is_open) = (0, true);
+    for word in words {
+        let text = part(word);
+        let is_behind = !word.quoted && text.starts_with('.');
+        if !is_open && !is_behind {
+            break;
+        }
+        taken += 1;
+        if word.quoted {
+            parts.push(text.to_owned());
+            is_open = false;
+        } else {
+            parts.extend(text.split('.').filter(|part| !part.is_empty()).map(str::to_owned));
+            is_open = text.ends_with('.');
+        }
+    }
+    let object = parts.pop().filter(|_| !is_open)?;
+    let (schema, database) = (parts.pop(), parts.pop());
+    parts.is_empty().then_some((Reference { database, schema, object }, taken))
+}
+
 /// What stands in quotes at the beginning of a text, where a doubled quote is one of it and, with `escapes`, a backslash says what
 /// follows; and how long that is, quotes and all.
 fn quoted(text: &str, quote: char, escapes: bool) -> (Word, usize) {
@@ -90,6 +117,27 @@ mod tests {
 
     fn texts(text: &str) -> Vec<String> {
         words(text, 100).into_iter().map(|word| word.text).collect()
+    }
+
+    #[test]
+    fn names_have_parts() {
+        let of = |text: &str| {
+            let (found, taken) = reference(&words(text, 100), |word| &word.name)?;
+            Some((found.to_string(), taken))
+        };
+        for (text, name, taken) in [
+            ("T (a)", "t", 1),
+            ("public.T FROM", "public.t", 1),
+            ("S . \"T\" x", "s.T", 3),
+            ("\"S.x\".t", "S.x.t", 2),
+            ("dev.\"S\".t full", "dev.S.t", 3),
+            ("\"T\" \"U\"", "T", 1),
+        ] {
+            assert_eq!(of(text), Some((name.to_owned(), taken)), "{text}");
+        }
+        for text in ["", "s.", "a.b.c.d"] {
+            assert_eq!(of(text), None, "{text}");
+        }
     }
 
     #[test]

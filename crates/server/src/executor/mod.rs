@@ -147,7 +147,8 @@ impl From<Report> for Failure {
 
 impl Executor {
     /// A session of `user`.
-    pub(crate) fn new(session: Session, user: String, tokio: tokio::runtime::Handle) -> Self {
+    pub(crate) fn new(mut session: Session, user: String, tokio: tokio::runtime::Handle) -> Self {
+        session.set_user(&user);
         Self {
             session,
             variables: Variables::default(),
@@ -175,7 +176,7 @@ impl Executor {
 
     /// What a client is told when it has connected.
     pub(crate) fn greeting(&mut self) -> Vec<(String, String)> {
-        self.variables.keep();
+        self.variables.keep(&mut self.session);
         let mut told = self.variables.told(&self.session);
         told.push(("session_authorization".into(), self.user.clone()));
         told

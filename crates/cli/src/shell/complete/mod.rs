@@ -6,6 +6,7 @@ use super::lex::{Kind, Piece, pieces};
 use super::options::Opt;
 use super::vocabulary::Vocabulary;
 use super::words::{BEGINNINGS, KEYWORDS, SHOWN, is_keyword};
+use eddyline_engine::catalog::PUBLIC;
 use eddyline_engine::settings::{SETTINGS, SettingKind};
 use std::path::Path;
 
@@ -144,19 +145,24 @@ impl<'a> Statement<'a> {
 
     fn of_word(&self) -> Vec<String> {
         if self.is_back(0, ".") {
-            return self.named(self.columns_of(self.back(1)).into_iter());
+            let of = self.back(1);
+            let in_schema = self.vocabulary.schemas.get(unquoted(of)).into_iter().flat_map(|all| all.keys());
+            let mut found = self.named(self.columns_of(of).into_iter());
+            found.extend(self.named(in_schema.map(String::as_str)));
+            return found;
         }
         if self.before.is_empty() {
             return self.cased(BEGINNINGS);
         }
         match self.back(0).to_ascii_uppercase().as_str() {
             "SHOW" => return self.cased(SHOWN),
-            "DROP" => return self.cased(&["MATERIALIZED VIEW", "TABLE", "VIEW"]),
+            "DROP" => return self.cased(&["MATERIALIZED VIEW", "SCHEMA", "TABLE", "VIEW"]),
             "CREATE" => {
                 return self.cased(&[
                     "TABLE",
                     "VIEW",
                     "MATERIALIZED VIEW",
+                    "SCHEMA",
                     "TEMPORARY TABLE",
                     "TEMPORARY VIEW",
                     "OR REPLACE TABLE",
@@ -178,8 +184,13 @@ impl<'a> Statement<'a> {
             "TABLE" | "VIEW" if self.begins("CREATE") && !self.text.contains('(') => {
                 return self.cased(&["IF NOT EXISTS"]);
             }
+            "SCHEMA" | "USE" => return self.named(self.vocabulary.schemas.keys().map(String::as_str)),
             "FROM" | "JOIN" | "INTO" | "UPDATE" | "TRUNCATE" | "TABLE" | "VIEW" | "DESCRIBE" | "DESC" | "EXISTS" => {
                 let mut found = self.named(self.relations());
+                // What is in `public` alone needs no schema.
+                let schemas = self.vocabulary.schemas.iter().filter(|(name, all)| *name != PUBLIC && !all.is_empty());
+                let schemas = self.named(schemas.map(|(name, _)| name.as_str()));
+                found.extend(schemas.into_iter().map(|name| format!("{name}.")));
                 if !self.word.is_empty() {
                     found.extend(self.cased(KEYWORDS));
                 }
@@ -204,10 +215,13 @@ impl<'a> Statement<'a> {
 
     /// The columns of all tables and views that the statement names.
     fn columns_in_reach(&self) -> impl Iterator<Item = &'a str> {
-        let named = self
-            .all
-            .iter()
-            .filter_map(|piece| self.vocabulary.relations.get(unquoted(&self.text[piece.bytes.clone()])));
+        let word = |at: usize| self.all.get(at).map_or("", |piece| unquoted(&self.text[piece.bytes.clone()]));
+        let in_schema = move |at: usize| {
+            let schema = at.checked_sub(2).filter(|_| word(at - 1) == ".").map(word);
+            self.vocabulary.schemas.get(schema?)?.get(word(at))
+        };
+        let named =
+            (0..self.all.len()).filter_map(move |at| in_schema(at).or_else(|| self.vocabulary.relations.get(word(at))));
         named.flat_map(|relation| relation.columns.iter().map(String::as_str))
     }
 

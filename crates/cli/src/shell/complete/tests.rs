@@ -10,6 +10,8 @@ fn vocabulary() -> Vocabulary {
     vocabulary.relations.insert("orders".into(), relation(&["id", "item", "my col"]));
     vocabulary.relations.insert("origins".into(), relation(&["id", "country"]));
     vocabulary.relations.insert("Odd Name".into(), relation(&["x"]));
+    let mine = [("parcels".to_owned(), relation(&["weight", "street"]))].into();
+    vocabulary.schemas = [("public".to_owned(), vocabulary.relations.clone()), ("post".to_owned(), mine)].into();
     vocabulary.functions = ["SUBSTRING", "SUM", "UPPER"].map(str::to_owned).to_vec();
     vocabulary.connectors = ["datagen", "filesystem"].map(str::to_owned).to_vec();
     vocabulary
@@ -33,14 +35,20 @@ fn statements_begin_with_verbs() {
     gives("DESC|", &["DESCRIBE"]);
     gives("SELECT 1; SHOW V|", &["SELECT 1; SHOW VIEWS"]);
     gives("show cr|", &["show create materialized view", "show create table", "show create view"]);
-    gives("drop |", &["drop MATERIALIZED VIEW", "drop TABLE", "drop VIEW"]);
+    gives("drop |", &["drop MATERIALIZED VIEW", "drop SCHEMA", "drop TABLE", "drop VIEW"]);
 }
 
 #[test]
 fn tables_stand_behind_from() {
     gives("SELECT * FROM ori|", &["SELECT * FROM origins"]);
     gives("INSERT INTO ord|", &["INSERT INTO order", "INSERT INTO orders", "INSERT INTO ordinality"]);
-    gives("SELECT * FROM |", &["SELECT * FROM `Odd Name`", "SELECT * FROM orders", "SELECT * FROM origins"]);
+    gives(
+        "SELECT * FROM |",
+        &["SELECT * FROM `Odd Name`", "SELECT * FROM orders", "SELECT * FROM origins", "SELECT * FROM post."],
+    );
+    gives("SELECT * FROM post.|", &["SELECT * FROM post.parcels"]);
+    gives("SELECT we| FROM post.parcels", &["SELECT weight"]);
+    gives("DROP SCHEMA p|", &["DROP SCHEMA post", "DROP SCHEMA public"]);
     gives("SELECT * FROM `odd|", &["SELECT * FROM `Odd Name`"]);
     gives("DESCRIBE orde|", &["DESCRIBE order", "DESCRIBE orders"]);
 }
