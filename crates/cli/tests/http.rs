@@ -352,7 +352,12 @@ fn a_job_that_fails_is_started_again_and_says_why() {
     assert!(well["error"]["message"].is_string(), "what went wrong is told still: {well}");
     let log = server.told(&["logs", "counting"]);
     assert!(log.contains("WARN  job: failed: ") && log.contains("it is started again in 20ms"), "{log}");
-    assert!(server.get_text("/metrics").2.contains("eddyline_job_restarts_total{job_id=\"1\",job_name=\"counting\"} "));
+    assert!(
+        server
+            .get_text("/metrics")
+            .2
+            .contains("eddyline_job_restarts_total{database=\"dev\",job_id=\"1\",job_name=\"counting\"} ")
+    );
     // The rest at once: every number counts once.
     counting(home.path(), 60_000, 0, "COUNT(*)");
     server.told(&["submit", file.to_str().expect("a path")]);
@@ -388,6 +393,38 @@ fn savepoints_are_made_and_begun_at() {
 }
 
 /// The same in SQL.
+#[test]
+fn jobs_belong_to_databases() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (data, (_, sql)) = (home.path().join("data"), counting(home.path(), 1_000_000, 500, "COUNT(*)"));
+    let server = Server::start(&data);
+    assert!(server.psql("CREATE DATABASE shop").status.success());
+    let request = json!({"name": "counting", "sql": sql});
+    let (status, answer) = server.send("POST", "/api/v1/jobs?database=shop", &request);
+    assert_eq!((status, &answer["verdict"]), (201, &json!("started")), "{answer}");
+    // It is listed with its database, and is another one's job by no name.
+    let (_, list) = server.get("/api/v1/jobs");
+    assert_eq!(
+        (&list["jobs"][0]["database"], &list["jobs"][0]["name"]),
+        (&json!("shop"), &json!("counting")),
+        "{list}"
+    );
+    assert_eq!(server.get("/api/v1/jobs/counting").0, 404);
+    assert_eq!(server.get("/api/v1/jobs/counting?database=shop").1["database"], "shop");
+    assert_eq!(server.get("/api/v1/jobs/counting?database=none").1["error"]["sqlstate"], "3D000");
+    assert_eq!(text(&server.psql("SHOW JOBS").stdout), "");
+    server.kill();
+    // It goes on in its database.
+    let server = Server::start(&data);
+    assert_eq!(server.get("/api/v1/jobs/counting?database=shop").0, 200);
+    let (status, stopped) = server.send("POST", "/api/v1/jobs/counting/stop?database=shop", &json!({}));
+    assert_eq!((status, &stopped["name"]), (200, &json!("counting")), "{stopped}");
+    // A database goes with its jobs.
+    let dropped = server.psql("DROP DATABASE shop");
+    assert!(dropped.status.success(), "{}", text(&dropped.stderr));
+    assert_eq!(server.get("/api/v1/jobs").1["jobs"], json!([]));
+}
+
 #[test]
 fn jobs_in_sql() {
     let home = tempfile::tempdir().expect("a directory");
@@ -438,7 +475,7 @@ fn metrics_are_those_of_the_dashboard() {
     assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0"), "{head}");
     let label = "job_name=\"a \\\"quoted\\\\name\\\"\u{e4}\"";
     assert!(
-        metrics.contains(&format!("eddyline_job_state{{job_id=\"1\",{label},state=\"RUNNING\"}} 1.0")),
+        metrics.contains(&format!("eddyline_job_state{{database=\"dev\",job_id=\"1\",{label},state=\"RUNNING\"}} 1.0")),
         "{metrics}"
     );
     let families: Vec<&str> = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();

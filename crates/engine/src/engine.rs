@@ -6,6 +6,7 @@ use crate::kept::KeptConnector;
 use crate::memory::machine_memory_bytes;
 use crate::state_tables::StateConnector;
 use crate::{Instance, Session, Settings};
+use eddyline_catalog::FIRST_DATABASE;
 use eddyline_connectors::clock::SystemClock;
 use eddyline_connectors::{Clock, Registry, Rim};
 use eddyline_planner::{Functions, SqlError};
@@ -122,7 +123,12 @@ impl Engine {
 
     /// Names, tables and jobs for sessions to share: none yet.
     pub fn instance(&self) -> Instance {
-        Instance::new(self.clone())
+        self.new_database(FIRST_DATABASE, None)
+    }
+
+    /// A database with nothing in it, beside the first one.
+    pub(crate) fn new_database(&self, name: &str, first: Option<&Instance>) -> Instance {
+        Instance::new(self.clone(), name, first)
     }
 
     /// A session with an instance of its own and default settings.

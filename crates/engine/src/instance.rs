@@ -12,6 +12,7 @@
 //! Every change of a name passes through [`Instance::define`], and every change of a row through one function of the
 //! [`Database`] (`State::publish`), one after the other: there it is put into the log of what outlives the process ([`Durable`]).
 
+use crate::databases::Databases;
 use crate::durable::{Definition, Durable, StoredAlteration, StoredChange, stored_settings};
 use crate::jobs::Jobs;
 use crate::kept::Database;
@@ -21,7 +22,7 @@ use crate::{Engine, Session, Settings};
 use eddyline_catalog::{Catalog, Name, Object};
 use eddyline_planner::SqlError;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 /// How long jobs have to end when the instance does.
@@ -59,12 +60,36 @@ struct Shared {
     jobs: Mutex<Jobs>,
     /// Jobs to which something is being done.
     job_orders: Arc<Reservations<String>>,
+    /// Who is connected has one of these.
+    connections: Arc<()>,
+    /// The first database, if this is another one.
+    first: Option<Weak<Shared>>,
+    /// The others, if this is the first.
+    databases: Databases,
 }
 
 impl Instance {
-    /// Nothing yet.
-    pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine, shared: Arc::default() }
+    /// A database with nothing in it yet, beside the first one or as the first.
+    pub(crate) fn new(engine: Engine, name: &str, first: Option<&Self>) -> Self {
+        let catalog = Mutex::new(Arc::new(Catalog::of_database(name)));
+        let first = first.map(|first| Arc::downgrade(&first.shared));
+        Self { engine, shared: Arc::new(Shared { catalog, first, ..Shared::default() }) }
+    }
+
+    /// The first database.
+    pub(crate) fn first(&self) -> Self {
+        let first = self.shared.first.as_ref().and_then(Weak::upgrade);
+        first.map_or_else(|| self.clone(), |shared| Self { engine: self.engine.clone(), shared })
+    }
+
+    /// The databases beside this one, which is the first.
+    pub(crate) fn databases(&self) -> &Databases {
+        &self.shared.databases
+    }
+
+    /// Has a copy for everybody who is connected.
+    pub(crate) fn connections(&self) -> &Arc<()> {
+        &self.shared.connections
     }
 
     /// A session with default settings.
@@ -219,11 +244,18 @@ impl Instance {
         finished.into_iter().filter(|id| durable.has_job(*id)).try_for_each(|id| durable.define_job(Some(id), None))
     }
 
-    /// Ends what goes on in the background, and closes where names and rows are stored: nothing is changed any more.
+    /// Ends what goes on in the background, and closes where names and rows are stored: nothing is changed any more. The first database
+    /// closes the others too.
     ///
     /// # Errors
     /// What waits cannot be written.
     pub fn close(&self) -> Result<(), SqlError> {
+        let others: Vec<Self> = self.shared.databases.all().others().cloned().collect();
+        let closed: Vec<Result<(), SqlError>> = others.iter().map(Self::close_one).collect();
+        closed.into_iter().chain([self.close_one()]).collect()
+    }
+
+    fn close_one(&self) -> Result<(), SqlError> {
         self.jobs().stop_all();
         let patience = Instant::now() + PATIENCE;
         while self.jobs().are_running() && Instant::now() < patience {

@@ -15,6 +15,7 @@ mod beginning;
 mod changes;
 mod collect;
 mod control;
+mod databases;
 mod ddl;
 mod delivery;
 mod durable;
@@ -45,6 +46,7 @@ mod upsert;
 
 pub use arrow;
 pub use control::{JobControl, SavepointPlace};
+pub use databases::Connected;
 pub use durable::DataSettings;
 pub use eddyline_catalog::{self as catalog, sql_type};
 pub use eddyline_changes::{ChangeBatch, Epoch, RowKind, Watermark};

@@ -18,7 +18,12 @@ impl Session {
 
     /// The schemas in which names without one are looked for: those of `search_path` that there are.
     pub fn search_path(&self) -> SearchPath {
-        let said = SearchPath::parse(self.settings.search_path(), self.user.as_deref());
+        let own = self.user.as_deref().filter(|user| self.catalog.has_schema(user));
+        // Nearly always.
+        if own.is_none() && !self.settings.is_set("search_path") {
+            return self.public.clone();
+        }
+        let said = SearchPath::parse(self.settings.search_path(), own);
         let there: Vec<String> = said.existing(&self.catalog).map(str::to_owned).collect();
         SearchPath::new(there)
     }
@@ -34,7 +39,6 @@ impl Session {
     /// # Errors
     /// Another database; no such schema.
     pub fn resolve(&self, written: &Reference) -> Result<Name, SqlError> {
-        // Most names are found where the path looks first.
         self.catalog.resolve(written, &self.search_path()).map_err(from_catalog)
     }
 

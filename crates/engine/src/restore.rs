@@ -1,10 +1,11 @@
 //! An instance as a directory has it: its names, the rows of its tables, and its views computed from them anew.
 
+use crate::databases;
 use crate::durable::{self, DataSettings, Definition, StoredJob};
 use crate::error::from_catalog;
 use crate::error::state::CORRUPTED;
 use crate::{Engine, Instance, ScriptError, Session};
-use eddyline_catalog::{Catalog, MaterializedView, Name, Object, PUBLIC, Reference, Table, View};
+use eddyline_catalog::{Catalog, FIRST_DATABASE, MaterializedView, Name, Object, PUBLIC, Reference, Table, View};
 use eddyline_planner::statement::{Query, StatementKind};
 use eddyline_planner::{Dialect, SqlError, names_read, parse, parse_in};
 use eddyline_runtime::{JobLog, LogLevel, LogSubject};
@@ -17,7 +18,22 @@ impl Engine {
     /// # Errors
     /// Another process has it; it is damaged; it was written by a newer version; it cannot be read or written.
     pub fn open(&self, data: DataSettings) -> Result<Instance, SqlError> {
-        let instance = self.instance();
+        let first = self.open_database(FIRST_DATABASE, data.clone(), None)?;
+        databases::open(self, &first, &data)?;
+        Ok(first)
+    }
+
+    /// Opens the directory of one database.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn open_database(
+        &self,
+        name: &str,
+        data: DataSettings,
+        first: Option<&Instance>,
+    ) -> Result<Instance, SqlError> {
+        let instance = self.new_database(name, first);
         let mut session = instance.session();
         let found = durable::open(data, &|sql, dialect| session.stored_table(sql, dialect))?;
         let database = instance.database();

@@ -14,7 +14,7 @@ use crate::show::CheckpointPlace;
 use crate::state_tables::StateTables;
 use crate::{Engine, ScriptError, Settings, delivery, show, subscribe};
 use arrow::datatypes::{DataType, SchemaRef};
-use eddyline_catalog::{Catalog, CatalogError, ColumnSource, Name, Object, Reference, Table};
+use eddyline_catalog::{Catalog, CatalogError, ColumnSource, Name, Object, Reference, SearchPath, Table};
 use eddyline_connectors::{SinkChanges, SourceChanges};
 use eddyline_functions::scalar::Moment;
 use eddyline_planner::statement::{Conflict, ExplainStage, Insert, Query, Show, Statement, StatementKind};
@@ -60,6 +60,8 @@ pub struct Session {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) settings: Settings,
     pub(crate) user: Option<String>,
+    /// What is searched unless something else is said.
+    pub(crate) public: SearchPath,
     pub(crate) canceller: Canceller,
     /// How its next job is to begin.
     pub(crate) begins: Begins,
@@ -73,6 +75,7 @@ impl Session {
             instance,
             settings: Settings::new(),
             user: None,
+            public: SearchPath::default(),
             canceller: Canceller::default(),
             begins: Begins::default(),
         }
@@ -191,6 +194,7 @@ impl Session {
                 };
                 Ok(Outcome::Done(self.drop_object(kind, &name, *if_exists, *cascade)?))
             }
+            StatementKind::Database(statement) => Ok(Outcome::Done(self.instance.database_statement(statement)?)),
             StatementKind::Schema(statement) => Ok(self.schema_statement(statement)?),
             StatementKind::Alter(alter) => self.alter(alter).map_err(Into::into),
             StatementKind::Comment(comment) => self.comment(comment).map_err(Into::into),
@@ -611,6 +615,7 @@ impl Session {
     pub fn show(&mut self, show: &Show) -> Result<Listing, SqlError> {
         Ok(match show {
             Show::Tables { schema, like } => show::tables(self.shown(schema.as_deref())?, like.as_deref()),
+            Show::Databases => show::names("database name", self.databases().into_iter()),
             Show::Schemas => show::names("schema name", self.catalog.schemas().into_iter().map(str::to_owned)),
             Show::Views => show::views(self.visible()),
             Show::MaterializedViews => show::materialized_views(self.visible()),
@@ -625,6 +630,11 @@ impl Session {
             Show::Jobs => crate::jobs::listing(&self.instance.job_reports()),
             Show::Logs { job, rows_max } => show::logs(&self.instance.job_log(job, 0, *rows_max)?),
         })
+    }
+
+    /// What the databases are called.
+    pub fn databases(&self) -> Vec<String> {
+        self.instance.all_databases().iter().map(Instance::name).collect()
     }
 
     /// What a name stands for.

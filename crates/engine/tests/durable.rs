@@ -4,7 +4,8 @@
 
 use arrow::util::display::array_value_to_string;
 use eddyline_engine::{
-    DataSettings, Engine, EngineConfig, Instance, JobEvent, Outcome, ResultTable, ScriptError, Session, SqlError, parse,
+    DataSettings, Dialect, Engine, EngineConfig, Instance, JobEvent, Outcome, ResultTable, ScriptError, Session,
+    SqlError, parse_in,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,8 +55,13 @@ impl Bench {
 
 /// Executes a script; the rows of its last SELECT, as texts, in order.
 fn run(session: &mut Session, sql: &str) -> Result<Vec<String>, SqlError> {
+    run_in(session, Dialect::Flink, sql)
+}
+
+fn run_in(session: &mut Session, dialect: Dialect, sql: &str) -> Result<Vec<String>, SqlError> {
+    session.settings_mut().set("sql.dialect", dialect.name())?;
     let mut rows = Vec::new();
-    for statement in parse(sql)? {
+    for statement in parse_in(sql, dialect)? {
         let Outcome::Job(job) = session.execute(&statement).map_err(ScriptError::into_error)? else { continue };
         let mut result = ResultTable::new(job.facts().result.as_ref().expect("a SELECT"));
         loop {
@@ -103,6 +109,52 @@ fn schemas_are_there_again() {
     instance.close().unwrap();
     drop(instance);
     assert_eq!(bench.life("SELECT * FROM t"), ["1"]);
+}
+
+#[test]
+fn databases_are_there_again() {
+    let bench = Bench::new();
+    let statement = |instance: &Instance, sql: &str| run_in(&mut instance.session(), Dialect::Postgres, sql);
+    let instance = bench.open();
+    statement(
+        &instance,
+        "CREATE DATABASE one; CREATE DATABASE \"Two\"; CREATE TABLE t (k INT); INSERT INTO t VALUES (1)",
+    )
+    .unwrap();
+    let one = instance.database_named("one").unwrap();
+    statement(
+        &one,
+        "CREATE SCHEMA a; CREATE TABLE a.t (k INT); INSERT INTO a.t VALUES (2), (3); CREATE TABLE t (k TEXT)",
+    )
+    .unwrap();
+    assert_eq!(statement(&one, "SELECT * FROM dev.public.t").unwrap_err().sqlstate, "0A000");
+    assert_eq!(statement(&one, "SELECT COUNT(*) FROM one.a.t").unwrap(), ["2"]);
+    assert_eq!(statement(&one, "CREATE DATABASE \"Two\"").unwrap_err().sqlstate, "42P04");
+    assert_eq!(statement(&one, "DROP DATABASE one").unwrap_err().sqlstate, "55006");
+    assert_eq!(statement(&one, "DROP DATABASE nowhere").unwrap_err().sqlstate, "3D000");
+    let (_, connected) = instance.connect("Two").unwrap();
+    assert_eq!(statement(&one, "DROP DATABASE \"Two\"").unwrap_err().sqlstate, "55006");
+    drop(connected);
+    statement(&one, "DROP DATABASE \"Two\"; CREATE DATABASE three").unwrap();
+    assert_eq!(instance.connect("Two").err().unwrap().sqlstate, "3D000");
+    instance.close().unwrap();
+    drop((one, instance));
+    // What a crash leaves of databases that were being made or dropped.
+    for left in ["7.new", "8.gone"] {
+        fs::create_dir_all(bench.path().join("databases").join(left)).unwrap();
+    }
+    let instance = bench.open();
+    assert_eq!(instance.all_databases().iter().map(Instance::name).collect::<Vec<_>>(), ["dev", "one", "three"]);
+    assert_eq!(statement(&instance, "SELECT * FROM t").unwrap(), ["1"]);
+    let one = instance.database_named("one").unwrap();
+    assert_eq!(statement(&one, "INSERT INTO a.t VALUES (4); SELECT * FROM a.t").unwrap(), ["2", "3", "4"]);
+    statement(&instance, "DROP DATABASE one; DROP DATABASE IF EXISTS one").unwrap();
+    instance.close().unwrap();
+    drop((one, instance));
+    assert_eq!(fs::read_dir(bench.path().join("databases")).unwrap().count(), 1);
+    let instance = bench.open();
+    assert_eq!(instance.all_databases().len(), 2);
+    instance.close().unwrap();
 }
 
 #[test]

@@ -71,7 +71,9 @@ impl From<JobFailure> for Failure {
 /// A job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Job {
-    /// Its number.
+    /// The database that it belongs to.
+    pub database: String,
+    /// Its number there.
     pub id: u64,
     /// Its name.
     pub name: String,
@@ -171,11 +173,13 @@ pub struct Sink {
 
 impl From<JobReport> for Job {
     fn from(report: JobReport) -> Self {
-        let JobReport { id, facts, is_submitted, status, started_ms, metrics, failure, savepoint, .. } = report;
+        let JobReport { database, id, facts, is_submitted, status, started_ms, metrics, failure, savepoint, .. } =
+            report;
         let sinks = facts.sinks.into_iter().map(|s| Sink { table: s.table, connector: s.connector, path: s.path });
         let count = |of: fn(&JobMetrics) -> u64| metrics.as_ref().map_or(0, of);
         let rate = |of: fn(&JobMetrics) -> f64| metrics.as_ref().map_or(0.0, of);
         Self {
+            database,
             id,
             name: facts.name,
             is_submitted,
@@ -457,6 +461,15 @@ pub struct StopAnswer {
 pub struct JobName {
     /// Its name.
     pub name: String,
+}
+
+/// Where a job is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DatabaseQuery {
+    /// The database (dev).
+    #[serde(default)]
+    pub database: Option<String>,
 }
 
 /// Which entries of a log.

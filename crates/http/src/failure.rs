@@ -44,7 +44,8 @@ impl From<SqlError> for Failure {
 /// The status that fits the kind of an error.
 fn status_of(sqlstate: &str) -> StatusCode {
     match sqlstate {
-        SqlError::UNDEFINED_OBJECT => StatusCode::NOT_FOUND,
+        // 3D000: a database.
+        SqlError::UNDEFINED_OBJECT | "3D000" => StatusCode::NOT_FOUND,
         // A name that is taken; what does not go with how things are.
         "42710" | "42725" | "55000" | "55006" => StatusCode::CONFLICT,
         "57014" | "57P01" | "53300" => StatusCode::SERVICE_UNAVAILABLE,

@@ -56,7 +56,7 @@ impl Requests {
 /// None that is known: it is written to a text.
 pub(crate) fn text(instance: &Instance, connections: &Connections, requests: &Requests) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    let (jobs, connections, requests) = (instance.job_reports(), *connections, requests.clone());
+    let (jobs, connections, requests) = (instance.all_job_reports(), *connections, requests.clone());
     registry.register_collector(Box::new(Snapshot { jobs, connections, requests }));
     let mut text = String::new();
     encode(&mut text, &registry)?;
@@ -143,7 +143,7 @@ struct Measured<'a> {
 
 impl<'a> Measured<'a> {
     fn labels(&self) -> Vec<Label<'a>> {
-        vec![("job_id", self.id), ("job_name", &self.report.facts.name)]
+        vec![("database", &self.report.database), ("job_id", self.id), ("job_name", &self.report.facts.name)]
     }
 
     fn with(&self, more: impl IntoIterator<Item = Label<'a>>) -> Vec<Label<'a>> {

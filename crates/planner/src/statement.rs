@@ -83,6 +83,8 @@ pub enum StatementKind {
     Alter(Alter),
     /// `CREATE|DROP|ALTER SCHEMA …`, `USE …`.
     Schema(SchemaStatement),
+    /// `CREATE|DROP DATABASE …`.
+    Database(DatabaseStatement),
     /// `COMMENT ON …`.
     Comment(Comment),
     /// `SUBSCRIBE [TO] name [WITH (snapshot = …)]`.
@@ -467,6 +469,25 @@ pub struct Alter {
     pub change: NameChange,
 }
 
+/// A statement about databases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseStatement {
+    /// `CREATE DATABASE [IF NOT EXISTS] name`.
+    Create {
+        /// The name.
+        name: String,
+        /// `IF NOT EXISTS`.
+        if_not_exists: bool,
+    },
+    /// `DROP DATABASE [IF EXISTS] name`.
+    Drop {
+        /// The name.
+        name: String,
+        /// `IF EXISTS`.
+        if_exists: bool,
+    },
+}
+
 /// A statement about schemas. In Flink's dialect they are called databases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SchemaStatement {
@@ -605,6 +626,8 @@ pub enum Show {
         /// SQL LIKE pattern.
         like: Option<String>,
     },
+    /// `SHOW DATABASES`.
+    Databases,
     /// `SHOW SCHEMAS`, in Flink's dialect `SHOW DATABASES`.
     Schemas,
     /// `SHOW VIEWS`.

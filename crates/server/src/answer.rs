@@ -5,12 +5,10 @@ use crate::copy_out::CopyOut;
 use crate::rows::Rows;
 use crate::variables::{SERVER_VERSION, Variables};
 use eddyline_engine::catalog::Reference;
-use eddyline_engine::statement::{JobVerb, SchemaStatement, Statement, StatementKind};
+use eddyline_engine::statement::{DatabaseStatement, JobVerb, SchemaStatement, Statement, StatementKind};
 use eddyline_engine::{JobEvent, Listing, Outcome, RunningJob, ScriptError, Session, SqlError, with_constants};
 use std::time::Duration;
 
-/// The database that there is.
-pub(crate) const DATABASE: &str = "dev";
 /// How long to wait for an event before looking again.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -141,6 +139,8 @@ fn verb(statement: &Statement) -> &'static str {
         StatementKind::CreateTable { .. } => "CREATE TABLE",
         StatementKind::CreateView { .. } => "CREATE VIEW",
         StatementKind::CreateMaterializedView { .. } => "CREATE MATERIALIZED VIEW",
+        StatementKind::Database(DatabaseStatement::Create { .. }) => "CREATE DATABASE",
+        StatementKind::Database(DatabaseStatement::Drop { .. }) => "DROP DATABASE",
         StatementKind::Schema(SchemaStatement::Create { .. }) => "CREATE SCHEMA",
         StatementKind::Schema(SchemaStatement::Drop { .. }) => "DROP SCHEMA",
         StatementKind::Schema(SchemaStatement::Rename { .. }) => "ALTER SCHEMA",

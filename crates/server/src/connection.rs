@@ -4,14 +4,14 @@
 //! of it and looks whether the client is still there: when it is not, the statement is cancelled.
 
 use crate::executor::{Executor, Next};
+use crate::limits;
 use crate::out::Out;
 use crate::report::{self, FATAL};
 use crate::server::{Place, Server};
 use crate::wire::backend::{Messages, Report};
 use crate::wire::frontend::{self, Message, Startup};
-use crate::{answer, limits};
 use bytes::{Bytes, BytesMut};
-use eddyline_engine::Canceller;
+use eddyline_engine::{Canceller, SqlError};
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -110,22 +110,17 @@ fn greet(
     let user = value("user").filter(|user| !user.is_empty());
     let user = user.ok_or_else(|| fatal("28000", "no user name is given".into()))?.to_owned();
     let database = value("database").unwrap_or(&user);
-    if database != answer::DATABASE {
-        let hint = Some(format!("connect to database {}", answer::DATABASE));
-        return Err(Box::new(Report { hint, ..*fatal("3D000", format!("database \"{database}\" does not exist")) }));
-    }
-    let session = server.session();
+    let told = |e: SqlError| Box::new(Report { severity: FATAL, ..report::error(&e, "", 0) });
+    let (session, connected) = server.session(database).map_err(told)?;
     let canceller = session.canceller();
     server.admit(place, canceller.clone());
-    let mut executor = Executor::new(session, user, server.tokio().clone());
+    let mut executor = Executor::new(session, connected, user, server.tokio().clone());
     let options = value("options").map(options).unwrap_or_default();
     let ours =
         |name: &str| matches!(name, "user" | "database" | "options" | "replication") || name.starts_with("_pq_.");
     let own = parameters.iter().filter(|(name, _)| !ours(name)).cloned();
     for (name, value) in own.chain(options) {
-        executor
-            .begin_with(&name, &value)
-            .map_err(|e| Box::new(Report { severity: FATAL, ..report::error(&e, "", 0) }))?;
+        executor.begin_with(&name, &value).map_err(told)?;
     }
     let mut messages = Messages::default();
     let unknown: Vec<String> =

@@ -1,7 +1,7 @@
 //! What connections share: the instance, who is there, and what cancels them.
 
 use crate::connection;
-use eddyline_engine::{Canceller, Dialect, Instance, Session};
+use eddyline_engine::{Canceller, Connected, Dialect, Instance, Session, SqlError};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -145,12 +145,17 @@ impl Bound {
 }
 
 impl Server {
-    pub(crate) fn session(&self) -> Session {
-        let mut session = self.instance.session();
+    /// A session in a database, and what says that somebody is there.
+    ///
+    /// # Errors
+    /// There is no such database.
+    pub(crate) fn session(&self, database: &str) -> Result<(Session, Connected), SqlError> {
+        let (instance, connected) = self.instance.connect(database)?;
+        let mut session = instance.session();
         let dialect = session.settings_mut().set("sql.dialect", Dialect::Postgres.name());
         debug_assert!(dialect.is_ok(), "the dialect is known");
         session.settings_mut().keep();
-        session
+        Ok((session, connected))
     }
 
     pub(crate) fn tokio(&self) -> &Handle {

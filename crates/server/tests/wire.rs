@@ -452,3 +452,42 @@ async fn schemas_keep_tables_apart() {
     two.batch_execute("DROP SCHEMA a CASCADE; DROP SCHEMA \"B\" CASCADE").await.unwrap();
     assert_eq!(simple(&one, "SELECT v FROM public.t").await, ["public", "=1"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn databases_share_nothing() {
+    let bench = Bench::new().await;
+    let dev = bench.client().await;
+    dev.batch_execute("CREATE TABLE t (k INT); INSERT INTO t VALUES (1)").await.unwrap();
+    dev.batch_execute("CREATE DATABASE shop").await.unwrap();
+    let to_shop = format!("host=127.0.0.1 port={} user=root dbname=shop", bench.address.port());
+    let (shop, connection) = tokio_postgres::connect(&to_shop, NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let code = |e: tokio_postgres::Error| e.code().cloned().unwrap();
+    assert_eq!(shop.batch_execute("SELECT * FROM t").await.map_err(code).unwrap_err(), SqlState::UNDEFINED_TABLE);
+    shop.batch_execute("CREATE SCHEMA s; CREATE TABLE s.t (k INT); INSERT INTO s.t VALUES (2)").await.unwrap();
+    assert_eq!(simple(&shop, "SELECT k FROM shop.s.t; SELECT current_database()").await, ["2", "=1", "shop", "=1"]);
+    assert_eq!(simple(&shop, "SELECT datname FROM pg_database ORDER BY 1").await, ["dev", "shop", "=2"]);
+    assert_eq!(simple(&dev, "SELECT nspname FROM pg_namespace WHERE nspname = 's'").await, ["=0"]);
+    assert_eq!(
+        simple(&shop, "SELECT table_catalog FROM information_schema.tables WHERE table_name = 't'").await,
+        ["shop", "=1"]
+    );
+    assert_eq!(
+        dev.batch_execute("SELECT * FROM shop.s.t").await.map_err(code).unwrap_err(),
+        SqlState::FEATURE_NOT_SUPPORTED
+    );
+    assert_eq!(shop.batch_execute("DROP DATABASE shop").await.map_err(code).unwrap_err(), SqlState::OBJECT_IN_USE);
+    assert_eq!(dev.batch_execute("DROP DATABASE shop").await.map_err(code).unwrap_err(), SqlState::OBJECT_IN_USE);
+    assert_eq!(
+        dev.batch_execute("CREATE DATABASE shop").await.map_err(code).unwrap_err(),
+        SqlState::DUPLICATE_DATABASE
+    );
+    drop(shop);
+    connection.await.unwrap().unwrap();
+    // The server learns a moment later that the client has gone.
+    while let Err(error) = dev.batch_execute("DROP DATABASE shop").await {
+        assert_eq!(code(error), SqlState::OBJECT_IN_USE);
+    }
+    let refused = tokio_postgres::connect(&to_shop, NoTls).await.map(drop).map_err(code).unwrap_err();
+    assert_eq!(refused, SqlState::INVALID_CATALOG_NAME);
+}

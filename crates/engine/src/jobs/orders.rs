@@ -63,7 +63,12 @@ impl Instance {
         if let Err(error) = self.forget_finished() {
             tracing::warn!(error = error.message, "that a job has come to its end cannot be stored");
         }
-        self.jobs().reports()
+        self.jobs().reports(&self.name())
+    }
+
+    /// The jobs of all databases, by database and number.
+    pub fn all_job_reports(&self) -> Vec<JobReport> {
+        self.all_databases().iter().flat_map(Self::job_reports).collect()
     }
 
     /// The job of this name or number.
@@ -71,7 +76,7 @@ impl Instance {
     /// # Errors
     /// There is none, or several of the name run.
     pub fn job_report(&self, job: &str) -> Result<JobReport, SqlError> {
-        self.jobs().report(job)
+        self.jobs().report(&self.name(), job)
     }
 
     /// The last `max` entries of a job's log behind the one of number `after`, oldest first.

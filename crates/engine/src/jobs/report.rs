@@ -56,7 +56,9 @@ impl JobStatus {
 /// A job, as of a moment.
 #[derive(Debug, Clone)]
 pub struct JobReport {
-    /// Its number in this instance.
+    /// The database that it belongs to.
+    pub database: String,
+    /// Its number there.
     pub id: u64,
     /// What is known of it before it runs: its name, sinks, shards, warnings.
     pub facts: JobFacts,
@@ -77,10 +79,11 @@ pub struct JobReport {
 }
 
 impl JobReport {
-    fn of(job: &Job) -> Self {
+    fn of(job: &Job, database: &str) -> Self {
         let metrics = job.metrics();
         let rest = job.definition.as_ref().and_then(|definition| definition.rest.as_ref());
         Self {
+            database: database.to_owned(),
             id: job.id,
             facts: job.facts().clone(),
             is_submitted: job.definition.as_ref().is_some_and(|definition| definition.submitted.is_some()),
@@ -96,9 +99,9 @@ impl JobReport {
 
 impl Jobs {
     /// All jobs, by their numbers.
-    pub(crate) fn reports(&mut self) -> Vec<JobReport> {
+    pub(crate) fn reports(&mut self, database: &str) -> Vec<JobReport> {
         self.settle();
-        let mut all: Vec<JobReport> = self.all.iter().map(JobReport::of).collect();
+        let mut all: Vec<JobReport> = self.all.iter().map(|job| JobReport::of(job, database)).collect();
         all.sort_by_key(|report| report.id);
         all
     }
@@ -107,8 +110,8 @@ impl Jobs {
     ///
     /// # Errors
     /// There is none, or several of the name run.
-    pub(crate) fn report(&mut self, name: &str) -> Result<JobReport, SqlError> {
-        self.known(name).map(JobReport::of)
+    pub(crate) fn report(&mut self, database: &str, name: &str) -> Result<JobReport, SqlError> {
+        self.known(name).map(|job| JobReport::of(job, database))
     }
 }
 

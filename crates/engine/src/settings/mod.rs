@@ -130,6 +130,11 @@ impl Settings {
         SETTINGS.iter().find(|s| self.value(s) != other.value(s)).map(|s| s.name)
     }
 
+    /// Has somebody given the setting of this name a value?
+    pub(crate) fn is_set(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
     /// `search_path`.
     pub fn search_path(&self) -> &str {
         self.of("search_path")

@@ -3,11 +3,12 @@
 mod jobs;
 mod watch;
 
-use crate::api::{Problem, ProblemFacts};
+use crate::api::{DatabaseQuery, Problem, ProblemFacts};
 use crate::failure::Failure;
 use crate::metrics::{Connections, Requests};
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
@@ -43,6 +44,20 @@ impl Shared {
         is_ready: Arc<AtomicBool>,
     ) -> Self {
         Self { instance, connections, requests, is_ready, at_work: Arc::new(Semaphore::new(AT_WORK_MAX)) }
+    }
+
+    /// As [`work`](Self::work), in a database.
+    async fn work_in<T: Send + 'static>(
+        &self,
+        query: Result<Query<DatabaseQuery>, QueryRejection>,
+        work: impl FnOnce(&Instance, &Canceller) -> Result<T, SqlError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let DatabaseQuery { database } = asked(query)?;
+        self.work(move |first, canceller| match database {
+            Some(name) => work(&first.database_named(&name)?, canceller),
+            None => work(first, canceller),
+        })
+        .await
     }
 
     /// Does something that may wait, on a thread that may. When nobody waits for the answer any more, it is cancelled as far as it can be.
@@ -123,6 +138,14 @@ async fn count(State(requests): State<Requests>, request: Request, next: Next) -
     let response = next.run(request).await;
     requests.answered(response.status());
     response
+}
+
+/// What stands behind the `?` of a path.
+fn asked<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Failure> {
+    let hint = "GET /api/openapi.json tells what can be asked";
+    query
+        .map(|Query(asked)| asked)
+        .map_err(|e| Failure::new(e.status(), SqlError::INVALID_PARAMETER, e.body_text(), hint))
 }
 
 async fn unknown() -> Failure {

@@ -6,9 +6,8 @@ use crate::SqlError;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// How statements begin that other engines have: words, hint.
-const STATEMENTS: [(&[&str], &str); 35] = [
+const STATEMENTS: [(&[&str], &str); 33] = [
     (&["CREATE", "CATALOG"], "CREATE SCHEMA makes a place for tables and views"),
-    (&["CREATE", "DATABASE"], "CREATE SCHEMA makes a place for tables and views"),
     (&["CREATE", "TEMPORARY", "SYSTEM", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
     (&["CREATE", "TEMPORARY", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
     (&["CREATE", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
@@ -20,7 +19,6 @@ const STATEMENTS: [(&[&str], &str); 35] = [
     (&["CREATE", "INDEX"], "tables and views can be created"),
     (&["CREATE", "UNIQUE"], "declare PRIMARY KEY (…) NOT ENFORCED in CREATE TABLE"),
     (&["DROP", "CATALOG"], "DROP TABLE and DROP VIEW are there"),
-    (&["DROP", "DATABASE"], "DROP TABLE and DROP VIEW are there"),
     (&["DROP", "FUNCTION"], "DROP TABLE and DROP VIEW are there"),
     (&["DROP", "TEMPORARY", "FUNCTION"], "DROP TABLE and DROP VIEW are there"),
     (&["CREATE", "OR", "REPLACE", "MATERIALIZED"], "DROP MATERIALIZED VIEW it and create it anew"),

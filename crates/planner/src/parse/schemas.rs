@@ -1,11 +1,11 @@
-//! CREATE, DROP, ALTER SCHEMA; USE.
+//! CREATE, DROP, ALTER SCHEMA; CREATE, DROP DATABASE; USE.
 //!
 //! What Flink calls a database is a schema here: a catalog of Flink, which has databases, is the database that one is connected to.
 
 use super::cursor::Cursor;
 use super::refuse;
 use crate::SqlError;
-use crate::statement::{SchemaStatement, StatementKind};
+use crate::statement::{DatabaseStatement, SchemaStatement, StatementKind};
 use eddyline_catalog::{Dialect, PUBLIC};
 use sqlparser::tokenizer::Token;
 
@@ -60,6 +60,38 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> 
     }
     let to = name(cursor, "the new name")?;
     Ok(StatementKind::Schema(SchemaStatement::Rename { name: old, to }))
+}
+
+/// `CREATE DATABASE [IF NOT EXISTS] name`.
+///
+/// # Errors
+/// A syntax error, or what is not supported.
+pub(super) fn create_database(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    (0..2).for_each(|_| drop(cursor.next()));
+    let if_not_exists = cursor.words(&["IF", "NOT", "EXISTS"]);
+    let name = cursor.identifier("the name of the database")?.value;
+    no_options(cursor)?;
+    Ok(StatementKind::Database(DatabaseStatement::Create { name, if_not_exists }))
+}
+
+/// `DROP DATABASE [IF EXISTS] name`.
+///
+/// # Errors
+/// A syntax error, or what is not supported.
+pub(super) fn drop_database(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    (0..2).for_each(|_| drop(cursor.next()));
+    let if_exists = cursor.words(&["IF", "EXISTS"]);
+    let name = cursor.identifier("the name of the database")?.value;
+    no_options(cursor)?;
+    Ok(StatementKind::Database(DatabaseStatement::Drop { name, if_exists }))
+}
+
+fn no_options(cursor: &Cursor<'_>) -> Result<(), SqlError> {
+    if cursor.at_end() {
+        return Ok(());
+    }
+    let what = format!("{} of a database", cursor.peek().token.to_string().to_uppercase());
+    Err(refuse::unsupported(&what, "leave it out").at(cursor.position()))
 }
 
 /// Flink's `USE [catalog.]database`.

@@ -27,6 +27,8 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         Show::Tables { schema, like }
     } else if cursor.word("SCHEMAS") || (cursor.text.dialect.family == Dialect::Flink && cursor.word("DATABASES")) {
         Show::Schemas
+    } else if cursor.word("DATABASES") {
+        Show::Databases
     } else if cursor.word("VIEWS") {
         Show::Views
     } else if cursor.words(&["MATERIALIZED", "VIEWS"]) {

@@ -39,6 +39,8 @@ fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         "CREATE" if schemas::begins(cursor, "CREATE") => schemas::create(cursor),
         "DROP" if schemas::begins(cursor, "DROP") => schemas::drop_all(cursor),
         "ALTER" if schemas::begins(cursor, "ALTER") => schemas::alter(cursor),
+        "CREATE" if cursor.peek_words(&["CREATE", "DATABASE"]) => schemas::create_database(cursor),
+        "DROP" if cursor.peek_words(&["DROP", "DATABASE"]) => schemas::drop_database(cursor),
         "USE" => schemas::use_schema(cursor),
         "CREATE" => ddl::create(cursor),
         "DROP" => ddl::drop(cursor),

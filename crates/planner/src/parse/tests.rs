@@ -1,9 +1,9 @@
 //! Statements and what they say; what is refused, where, with which way out; definitions printed and read again.
 
 use crate::SqlError;
-use crate::parse;
 use crate::statement::{ExplainStage, Insert, JobStatement, JobVerb, Statement, StatementKind};
-use eddyline_catalog::{Column, ColumnSource, Reference, Table, View, sql_type};
+use crate::{parse, parse_in};
+use eddyline_catalog::{Column, ColumnSource, Dialect, Reference, Table, View, sql_type};
 
 /// What a statement says, in one line.
 fn said(statement: &Statement) -> String {
@@ -465,4 +465,15 @@ fn schemas() {
         ("INSERT INTO d.s.t VALUES (1)", "into d.s.t[] at 13: VALUES (1)"),
         ("DELETE FROM s.t", "deletion by SELECT `a` AS `column 0`, `b` AS `column 1` FROM `s`.`t`"),
     ]);
+}
+
+#[test]
+fn databases_are_schemas_in_flink_alone() {
+    let said = |sql: &str| parse_in(sql, Dialect::Postgres).map(|all| said(&all[0])).unwrap_or_else(|e| e.message);
+    assert_eq!(said("CREATE DATABASE IF NOT EXISTS D"), "Database(Create { name: \"d\", if_not_exists: true })");
+    assert_eq!(said("DROP DATABASE \"D\""), "Database(Drop { name: \"D\", if_exists: false })");
+    assert_eq!(said("CREATE DATABASE d TEMPLATE template0"), "TEMPLATE of a database is not supported");
+    assert_eq!(said("CREATE SCHEMA S"), "Schema(Create { name: \"s\", if_not_exists: false })");
+    assert_eq!(said("SHOW DATABASES"), "Show(Databases)");
+    assert_eq!(said("USE d"), "USE is not supported");
 }

@@ -82,6 +82,10 @@ impl<'a> Catalogs<'a> {
         self.session.borrow().catalog().database().to_owned()
     }
 
+    fn databases(&self) -> Vec<String> {
+        self.session.borrow().databases()
+    }
+
     fn user(&self) -> &str {
         self.user
     }

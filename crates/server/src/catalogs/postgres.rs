@@ -3,6 +3,7 @@
 use super::objects::{Described, Kind, Object};
 use super::shape::{self, Shape, TypeLine};
 use super::{Catalogs, DATABASE_OID, INFORMATION_SCHEMA, OWNER, PG_CATALOG, PUBLIC};
+use eddyline_engine::catalog::FIRST_DATABASE;
 use eddyline_introspection::{Row, Type, Value};
 
 /// Access methods.
@@ -26,7 +27,7 @@ impl Catalogs<'_> {
             "pg_attribute" => self.attributes(shape),
             "pg_namespace" => self.schemas().iter().map(|name| schema(shape, name)).collect(),
             "pg_type" => shape::types().iter().map(|of| type_row(shape, of)).collect(),
-            "pg_database" => vec![database(shape, &self.database())],
+            "pg_database" => self.databases().iter().map(|name| database(shape, name)).collect(),
             "pg_am" => [(HEAP, "heap", "t"), (BTREE, "btree", "i")]
                 .map(|(oid, name, kind)| {
                     shape.row([("oid", oid.into()), ("amname", name.into()), ("amtype", kind.into())])
@@ -274,9 +275,13 @@ fn type_row(shape: &Shape, of: &TypeLine) -> Row {
     ])
 }
 
+fn database_oid(name: &str) -> u32 {
+    if name == FIRST_DATABASE { DATABASE_OID } else { super::objects::oid("database", name) }
+}
+
 fn database(shape: &Shape, name: &str) -> Row {
     shape.row([
-        ("oid", DATABASE_OID.into()),
+        ("oid", database_oid(name).into()),
         ("datname", name.into()),
         ("datdba", OWNER.into()),
         ("encoding", 6.into()),

@@ -24,7 +24,7 @@ use eddyline_engine::arrow::array::RecordBatch;
 use eddyline_engine::arrow::array::timezone::Tz;
 use eddyline_engine::arrow::datatypes::DataType;
 use eddyline_engine::arrow::error::ArrowError;
-use eddyline_engine::{Parameter, PreparedScan, Session, SqlError, Subscription, split, with_parameters};
+use eddyline_engine::{Connected, Parameter, PreparedScan, Session, SqlError, Subscription, split, with_parameters};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -106,6 +106,8 @@ struct Copying {
 /// See the module's page.
 pub(crate) struct Executor {
     session: Session,
+    /// The database is not dropped.
+    _connected: Connected,
     variables: Variables,
     user: String,
     transaction: Transaction,
@@ -147,10 +149,11 @@ impl From<Report> for Failure {
 
 impl Executor {
     /// A session of `user`.
-    pub(crate) fn new(mut session: Session, user: String, tokio: tokio::runtime::Handle) -> Self {
+    pub(crate) fn new(mut session: Session, connected: Connected, user: String, tokio: tokio::runtime::Handle) -> Self {
         session.set_user(&user);
         Self {
             session,
+            _connected: connected,
             variables: Variables::default(),
             user,
             transaction: Transaction::None,
