@@ -88,6 +88,9 @@ pub(crate) struct ServerArg {
     /// The server's HTTP address (default: EDDYLINE_SERVER, else 127.0.0.1:4567)
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) server: Option<String>,
+    /// The database of the server whose job it is (default: dev)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// The exit code, when there is none; what happened has been told.
 pub(crate) fn savepoint(args: &SavepointArgs) -> Result<Exit, Exit> {
     let place = target(args.path.as_deref(), args.dir.as_deref())?;
-    if named(&args.at).is_none() && runs_here(&args.job)? {
+    if names_no_server(&args.at) && runs_here(&args.job)? {
         return answered(&args.job, &Request::Savepoint { place });
     }
     let made = Remote::new(&args.at)?.savepoint(&args.job, &place_at_server(place)).map_err(|e| told(e, ""))?;
@@ -38,7 +38,7 @@ pub(crate) fn stop(args: &StopArgs) -> Result<Exit, Exit> {
     }
     let wanted = args.savepoint.is_some() || args.dir.is_some();
     let savepoint = wanted.then(|| target(path, args.dir.as_deref())).transpose()?;
-    if named(&args.at).is_none() && runs_here(&args.job)? {
+    if names_no_server(&args.at) && runs_here(&args.job)? {
         return answered(&args.job, &Request::Stop { savepoint, drain: args.drain });
     }
     let order = StopRequest { savepoint: savepoint.map(place_at_server), drain: args.drain };
@@ -65,6 +65,11 @@ fn runs_here(job: &str) -> Result<bool, Exit> {
 fn failed(error: ControlError) -> Exit {
     tell(&error.to_string(), error.hint());
     Exit::Failed
+}
+
+/// Nothing says that the job is one of a server.
+fn names_no_server(at: &ServerArg) -> bool {
+    named(at).is_none() && at.database.is_none()
 }
 
 /// Neither a process nor a server knows the job.

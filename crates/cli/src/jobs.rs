@@ -6,6 +6,7 @@ use crate::follow::{Manner, print_listing, tell};
 use crate::output::Page;
 use crate::run::text_of;
 use chrono::DateTime;
+use eddyline_engine::catalog::FIRST_DATABASE;
 use eddyline_engine::{Listing, SqlError, TextPosition};
 use eddyline_http::api::{
     Job, JobDetail, JobList, JobName, Log, LogLine, Plan, Savepoint, SavepointRequest, StopAnswer, StopRequest,
@@ -38,7 +39,7 @@ impl Remote {
             tell(&format!("cannot start: {e}"), None);
             Exit::Failed
         })?;
-        Ok(Self { client: Client::new(&server), tokio })
+        Ok(Self { client: Client::new(&server).of_database(at.database.clone()), tokio })
     }
 
     /// Ends a job. `None`: there is no server, or none that knows the job.
@@ -154,7 +155,10 @@ fn submitted(answer: &SubmitAnswer) -> String {
 /// The exit code, when there is no list; what happened has been told.
 pub(crate) fn list(args: &JobsArgs) -> Result<Exit, Exit> {
     let remote = Remote::new(&args.at)?;
-    let list = remote.tokio.block_on(remote.client.get::<JobList>("/api/v1/jobs")).map_err(|e| told(e, ""))?;
+    let mut list = remote.tokio.block_on(remote.client.get::<JobList>("/api/v1/jobs")).map_err(|e| told(e, ""))?;
+    if let Some(database) = &args.at.database {
+        list.jobs.retain(|job| job.database == *database);
+    }
     if args.json {
         return print_json(&list);
     }
@@ -166,7 +170,10 @@ pub(crate) fn list(args: &JobsArgs) -> Result<Exit, Exit> {
 
 fn table(jobs: &[Job]) -> Listing {
     let column = |of: &dyn Fn(&Job) -> Option<String>| jobs.iter().map(of).collect::<Vec<_>>();
-    Listing::texts(vec![
+    // Most servers have one.
+    let is_told = jobs.iter().any(|job| job.database != FIRST_DATABASE);
+    let databases = is_told.then(|| ("database", column(&|job| Some(job.database.clone()))));
+    let of_jobs = vec![
         ("id", column(&|job| Some(job.id.to_string()))),
         ("name", column(&|job| Some(job.name.clone()))),
         ("status", column(&|job| Some(job.status.clone()))),
@@ -178,7 +185,8 @@ fn table(jobs: &[Job]) -> Listing {
         ("lag ms", column(&|job| job.lag_ms.map(|ms| ms.to_string()))),
         ("state bytes", column(&|job| Some(job.state_bytes.to_string()))),
         ("error", column(&|job| job.error.as_ref().map(|error| error.message.clone()))),
-    ])
+    ];
+    Listing::texts(databases.into_iter().chain(of_jobs).collect())
 }
 
 /// Begins a job again.

@@ -417,8 +417,9 @@ fn jobs_belong_to_databases() {
     // It goes on in its database.
     let server = Server::start(&data);
     assert_eq!(server.get("/api/v1/jobs/counting?database=shop").0, 200);
-    let (status, stopped) = server.send("POST", "/api/v1/jobs/counting/stop?database=shop", &json!({}));
-    assert_eq!((status, &stopped["name"]), (200, &json!("counting")), "{stopped}");
+    assert!(!server.run(&["stop", "counting"]).status.success());
+    server.told(&["stop", "counting", "--database", "shop"]);
+    assert!(server.told(&["logs", "counting", "-n", "1", "--database", "shop"]).contains("stop"));
     // A database goes with its jobs.
     let dropped = server.psql("DROP DATABASE shop");
     assert!(dropped.status.success(), "{}", text(&dropped.stderr));

@@ -16,6 +16,8 @@ use tokio::net::TcpStream;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     authority: String,
+    /// Whose jobs are meant; `None`: those of the first.
+    database: Option<String>,
 }
 
 /// Why there is no answer.
@@ -47,7 +49,14 @@ impl Client {
     /// Of the server at `host:port`, with or without `http://` before it.
     pub fn new(server: &str) -> Self {
         let authority = server.strip_prefix("http://").unwrap_or(server).trim_end_matches('/');
-        Self { authority: authority.to_owned() }
+        Self { authority: authority.to_owned(), database: None }
+    }
+
+    /// Means the jobs of a database.
+    #[must_use]
+    pub fn of_database(mut self, database: Option<String>) -> Self {
+        self.database = database;
+        self
     }
 
     /// The path of a job, and of what stands behind it (`/logs`).
@@ -89,9 +98,13 @@ impl Client {
         let unreachable = |error| ClientError::Unreachable { server: self.authority.clone(), error };
         let socket = TcpStream::connect(&self.authority).await.map_err(unreachable)?;
         let (mut sender, connection) = handshake(TokioIo::new(socket)).await.map_err(|e| self.broken(e))?;
+        let database = self.database.as_ref().map(|name| {
+            let sign = if path.contains('?') { '&' } else { '?' };
+            format!("{sign}database={}", utf8_percent_encode(name, NON_ALPHANUMERIC))
+        });
         let request = Request::builder()
             .method(method)
-            .uri(path)
+            .uri(format!("{path}{}", database.unwrap_or_default()))
             .header(HOST, &self.authority)
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))
