@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test | slt | check | crash | simulate | fuzz-sql | bench-tpch | bench-checkpoints`.
+//! The project's chores: `cargo xtask test | slt | check | crash | simulate | fuzz-sql | bench-tpch | bench-checkpoints | bench-server`.
 //!
 //! Long random runs are commands of the SQL test crate, started from here, so that there is one place to look.
 
@@ -22,6 +22,8 @@ usage: cargo xtask COMMAND
                    TPC-H as maintained views: an update beside computing again
   bench-checkpoints [--mib N] [--percent P] [--rounds N] [--cold] [--in DIRECTORY]
                    what a checkpoint writes when little of large state has changed
+  bench-server [--keys N] [--rows N] [--seconds N] [--connections N] [--inserts N] [--beside CONNECTION]
+                   how fast the server answers its clients
   check            format, lints, layers of the crates, tidiness
   layers           only the layers
   tidy             only the tidiness";
@@ -31,7 +33,8 @@ fn main() -> ExitCode {
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => test(),
         ["slt", filter @ ..] => slt(filter),
-        [tool @ ("fuzz-sql" | "bench-tpch" | "bench-checkpoints"), args @ ..] => release_tool(tool, args),
+        [tool @ ("fuzz-sql" | "bench-tpch" | "bench-checkpoints"), args @ ..] => release_tool(&[tool], args),
+        ["bench-server", args @ ..] => release_tool(&["bench-server", "eddyline"], args),
         ["crash", "--rounds", rounds] => crash(rounds, "0"),
         ["crash", "--rounds", rounds, "--seed", seed] => crash(rounds, seed),
         ["simulate", "--seeds", seeds] => simulate(seeds, "0"),
@@ -65,10 +68,13 @@ fn slt(filter: &[&str]) -> Result<(), String> {
     cargo(&args)
 }
 
-/// Runs a program of the SQL test crate, in release.
-fn release_tool(tool: &str, args: &[&str]) -> Result<(), String> {
+/// Builds programs in release and runs the first, one of the SQL test crate.
+fn release_tool(tools: &[&str], args: &[&str]) -> Result<(), String> {
     // Of the whole workspace, so that the features of dependencies are those of the other builds.
-    cargo(&["build", "--release", "--workspace", "--bin", tool])?;
+    let mut build = vec!["build", "--release", "--workspace"];
+    build.extend(tools.iter().flat_map(|tool| ["--bin", tool]));
+    cargo(&build)?;
+    let tool = tools[0];
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
     let status = Command::new(format!("{target}/release/{tool}")).args(args).status();
     if status.map_err(|e| format!("{tool}: {e}"))?.success() { Ok(()) } else { Err(format!("{tool} failed")) }

@@ -18,6 +18,9 @@ use tokio::signal::unix::{SignalKind, signal};
 /// How long answers that are on their way have when the server ends.
 const LEAVE: Duration = Duration::from_millis(100);
 
+/// Statements compute on their own stack, and an expression goes down as many calls as it is deep. Only what is used takes memory.
+const STACK_BYTES: usize = 16 << 20;
+
 /// Serves clients.
 ///
 /// # Errors
@@ -112,5 +115,10 @@ async fn bind_http(
 
 fn for_clients(connections_max: usize) -> io::Result<Runtime> {
     let threads_max = connections_max.max(1);
-    Builder::new_multi_thread().thread_name("eddyline-client").max_blocking_threads(threads_max).enable_all().build()
+    Builder::new_multi_thread()
+        .thread_name("eddyline-client")
+        .max_blocking_threads(threads_max)
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()
 }

@@ -17,7 +17,7 @@ use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use eddyline_catalog::{Catalog, Column, ColumnSource, MaterializedView, Name, Object, Reference, Table, View};
 use eddyline_changes::ChangeBatch;
 use eddyline_plan::{Dataflow, OperatorSpec, SourceSpec};
-use eddyline_planner::statement::{Delete, Insert, Query, Update, defaults_query};
+use eddyline_planner::statement::{Conflict, Delete, Insert, Query, Update, defaults_query};
 use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition, names_read};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,20 +89,14 @@ impl Session {
     /// As [`rows_for`](Self::rows_for).
     pub(crate) fn pictures(&self, sources: &[&SourceSpec]) -> Result<BTreeMap<Name, OrderedRows>, SqlError> {
         let tables: Vec<Name> = sources.iter().filter_map(|source| kept::name_of(source)).collect();
-        let tables: Vec<&Name> = tables.iter().collect();
-        let pictures = self.instance.database().snapshots(&tables)?;
-        let now = self.instance.catalog();
-        match tables.iter().find(|table| now.object(table) != self.catalog.object(table)) {
-            Some(table) => Err(replaced(table)),
-            None => Ok(pictures),
-        }
+        self.pictures_of(&tables.iter().collect::<Vec<_>>())
     }
 
     /// Has the rows of a table that the engine keeps to itself, and sees it as it is now.
     ///
     /// # Errors
     /// Cancelled while it waits; the table is gone meanwhile, or was replaced.
-    fn alone(&mut self, name: &Name) -> Result<Alone, SqlError> {
+    pub(crate) fn alone(&mut self, name: &Name) -> Result<Alone, SqlError> {
         let reserved = self.instance.write(name, &self.canceller)?;
         self.refresh();
         let table = self.catalog.table(name).map_err(from_catalog)?.clone();
@@ -125,15 +119,36 @@ impl Session {
         }
         let insert = &insert.with_defaults(&table)?;
         let rows = self.computed(&insert.query, table.as_ref().clone(), insert.columns.clone(), insert.position)?;
-        let database = self.instance.database().clone();
-        let returned = match &insert.returning {
-            Some(query) => Some(self.returned(query, &table, database.taken(&target, &rows, insert.conflict)?)?),
+        let alone = Alone { table: table.clone(), target, reserved };
+        match &insert.returning {
+            Some(query) => {
+                let returned = |taken| self.returned(query, &table, taken);
+                self.put_in(alone, &rows, insert.conflict, Some(&returned))
+            }
+            None => self.put_in(alone, &rows, insert.conflict, None),
+        }
+    }
+
+    /// Inserts rows that were computed; `returned` is asked what RETURNING answers of those of them that are inserted.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub(crate) fn put_in(
+        &self,
+        Alone { table, target, reserved }: Alone,
+        rows: &RecordBatch,
+        conflict: Option<Conflict>,
+        returned: Option<&dyn Fn(RecordBatch) -> Result<Listing, ScriptError>>,
+    ) -> Result<Outcome, ScriptError> {
+        let database = self.instance.database();
+        let returned = match returned {
+            Some(returned) => Some(returned(database.taken(&target, rows, conflict)?)?),
             None => None,
         };
-        let stored = database.insert(&target, &rows, insert.conflict)?;
+        let stored = database.insert(&target, rows, conflict)?;
         drop(reserved);
         database.wait_for(&stored)?;
-        Ok(changed(&rows, "inserted into", &table.name, returned))
+        Ok(changed(rows, "inserted into", &table.name, returned))
     }
 
     /// The columns that rows from outside are to have, to be [copied into](Self::copy_into) a table: those that are named, or all.
@@ -165,6 +180,7 @@ impl Session {
     /// # Errors
     /// The table has changed since its columns were asked for; a NULL where there must be none.
     pub fn copy_into(&mut self, table: &Reference, rows: &RecordBatch) -> Result<usize, SqlError> {
+        self.end_moment();
         let Alone { table, target, reserved } = self.alone(&self.resolve(table)?)?;
         let schema = table.physical_schema();
         let fits =
@@ -311,11 +327,7 @@ impl Session {
     ) -> Result<RecordBatch, ScriptError> {
         let number = self.engine.next_channel();
         let (name, columns_of_rows) = (format!("statement on {}", table.name), table.physical_schema());
-        let table = Arc::new(Table { primary_key: Vec::new(), watermark: None, ..collected(table, number) });
-        let target = Target::Table { table, columns, conflict: None };
-        let outputs = vec![JobOutput { query: query.clone(), target, position: Some(position) }];
-        let options = PlannerOptions { shards: 1, ..self.planner_options() };
-        let planned = self.plan_reading(outputs, &options, Reads::Snapshot, number)?;
+        let planned = self.planned_rows(query, table, columns, position, number)?;
         if let Some(plan) = ScanPlan::of(&planned.job, &self.settings)? {
             let scan = match given {
                 Some((_, rows)) => Scan::of_rows(plan, rows)?,
@@ -347,6 +359,35 @@ impl Session {
         Ok(rows.map_err(|e| SqlError::new(of_arrow(&e), format!("rows of a statement: {e}")))?)
     }
 
+    /// The plan of a query whose rows are to be rows of a table.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn planned_rows(
+        &self,
+        query: &Query,
+        table: Table,
+        columns: Vec<String>,
+        position: TextPosition,
+        number: u64,
+    ) -> Result<Planned, SqlError> {
+        let table = Arc::new(Table { primary_key: Vec::new(), watermark: None, ..collected(table, number) });
+        let target = Target::Table { table, columns, conflict: None };
+        let outputs = vec![JobOutput { query: query.clone(), target, position: Some(position) }];
+        let options = PlannerOptions { shards: 1, ..self.planner_options() };
+        self.plan_reading(outputs, &options, Reads::Snapshot, number)
+    }
+
+    /// Does something with a table that is there for the time, under its name.
+    pub(crate) fn with_table<T>(&mut self, table: Table, act: impl FnOnce(&Self) -> T) -> T {
+        let mut catalog = Catalog::clone(&self.catalog);
+        catalog.put(Object::Table(Arc::new(table)));
+        let now = std::mem::replace(&mut self.catalog, Arc::new(catalog));
+        let done = act(self);
+        self.catalog = now;
+        done
+    }
+
     /// Takes what a job brings to its end.
     fn follow(
         &self,
@@ -375,6 +416,9 @@ impl Session {
     pub(crate) fn answered(&self, query: &Query, table: &Name, rows: RecordBatch) -> Result<Listing, ScriptError> {
         let number = self.engine.next_channel();
         let planned = self.planned_returning(query, number)?;
+        if let Some(plan) = ScanPlan::of(&planned.job, &self.settings)? {
+            return listing_of(Scan::of_rows(plan, &rows)?.all(&self.canceller)?);
+        }
         let feeds = BTreeMap::from([(table.clone(), Feed::of([rows]))]);
         let found = self.engine.kept().register(number, &feeds);
         let beginning = by_itself(format!("rows of {table}"), 1);
@@ -388,8 +432,7 @@ impl Session {
             Ok(())
         })?;
         let rows = concat_batches(&shape.visible_schema(), &returned);
-        let rows = rows.map_err(|e| SqlError::new(of_arrow(&e), format!("RETURNING: {e}")))?;
-        Ok(Listing { rows, plain: false })
+        listing_of(rows.map_err(|e| SqlError::new(of_arrow(&e), format!("RETURNING: {e}")))?)
     }
 
     /// The plan of a RETURNING: each row by itself.
@@ -685,6 +728,10 @@ pub(crate) fn changed(rows: &RecordBatch, what: &str, table: &Name, returned: Op
         Some(listing) => Outcome::Returned(listing),
         None => Outcome::Changed { rows: rows.num_rows(), message: counted(rows, what, table) },
     }
+}
+
+fn listing_of(rows: RecordBatch) -> Result<Listing, ScriptError> {
+    Ok(Listing { rows, plain: false })
 }
 
 fn shape_of(job: &RunningJob) -> Result<&ResultShape, SqlError> {

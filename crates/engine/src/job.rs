@@ -257,6 +257,11 @@ impl RunningJob {
         self.handle.cut().map(drop).map_err(|e| from_runtime(&e))
     }
 
+    /// Does what there is to do of a job without threads; false for one that has threads, or is over.
+    pub(crate) fn work(&self) -> bool {
+        self.handle.work()
+    }
+
     /// Where it stands.
     pub(crate) fn state(&self) -> JobState {
         self.handle.state()
@@ -354,6 +359,8 @@ pub(crate) fn start(
         shards,
         max_parallelism: settings.max_parallelism(),
         epochs_on_demand: epochs == Epochs::OnDemand,
+        // Several shards are there to work at once.
+        in_place: epochs == Epochs::OnDemand && shards == 1,
         epoch_interval: settings.epoch_interval(),
         epoch_rows: settings.epoch_rows(),
         barrier_budget: settings.barrier_budget(),

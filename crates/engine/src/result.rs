@@ -11,6 +11,9 @@ use eddyline_planner::{Presentation, SortColumn as SortBy, SqlError};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Fewer rows are not worth being sorted before all are there.
+const ROWS_HELD: usize = 8192;
+
 /// Accumulates changes to the table that they make.
 ///
 /// As long as every change is an insertion the batches are kept as they are; the first retraction turns them into a
@@ -72,6 +75,21 @@ impl ResultTable {
         Ok(())
     }
 
+    /// Forgets insertions that the LIMIT behind ORDER BY will not let through, when there are many of them. No retraction may follow.
+    ///
+    /// # Errors
+    /// Columns that cannot be sorted.
+    pub(crate) fn prune(&mut self) -> Result<(), SqlError> {
+        let Presentation { sort, limit: Some(limit), offset, .. } = &self.presentation else { return Ok(()) };
+        let Rows::Inserted(all) = &self.rows else { return Ok(()) };
+        let held: usize = all.iter().map(RecordBatch::num_rows).sum();
+        if sort.is_empty() || held / 2 <= limit.saturating_add(*offset).max(ROWS_HELD) {
+            return Ok(());
+        }
+        self.rows = Rows::Inserted(vec![self.sorted(all).map_err(unexpected)?]);
+        Ok(())
+    }
+
     /// The table as it is now: in order, limited.
     ///
     /// # Errors
@@ -81,14 +99,14 @@ impl ResultTable {
             Rows::Inserted(all) => all.clone(),
             Rows::Counted(counted) => vec![counted.batch(&self.schema)?],
         };
-        let Presentation { sort, limit, offset, .. } = &self.presentation;
-        let batches = if sort.is_empty() || batches.is_empty() {
+        let batches = if self.presentation.sort.is_empty() || batches.is_empty() {
             batches
         } else {
             vec![self.sorted(&batches).map_err(unexpected)?]
         };
-        let batches = cut(batches, *offset, *limit);
-        batches.iter().map(|b| visible(b, &self.presentation).map_err(unexpected)).collect()
+        let mut limit = Limit::of(&self.presentation);
+        let batches = batches.iter().map(|batch| limit.cut(batch)).filter(|batch| batch.num_rows() > 0);
+        batches.map(|b| visible(&b, &self.presentation).map_err(unexpected)).collect()
     }
 
     fn sorted(&self, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
@@ -132,20 +150,33 @@ pub(crate) fn visible(rows: &RecordBatch, presentation: &Presentation) -> Result
     }
 }
 
-/// `batches` without the first `offset` rows, and at most `limit` rows of the rest.
-fn cut(batches: Vec<RecordBatch>, mut offset: usize, limit: Option<usize>) -> Vec<RecordBatch> {
-    let mut left = limit.unwrap_or(usize::MAX);
-    let mut out = Vec::with_capacity(batches.len());
-    for batch in batches {
-        let skip = offset.min(batch.num_rows());
-        offset -= skip;
-        let keep = left.min(batch.num_rows() - skip);
-        left -= keep;
-        if keep > 0 {
-            out.push(batch.slice(skip, keep));
-        }
+/// What OFFSET and LIMIT leave of rows that come batch by batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// How many rows are still to be left out, and how many to be handed out.
+    offset: usize,
+    left: usize,
+}
+
+impl Limit {
+    /// That of a result, at its beginning.
+    pub fn of(presentation: &Presentation) -> Self {
+        Self { offset: presentation.offset, left: presentation.limit.unwrap_or(usize::MAX) }
     }
-    out
+
+    /// True when no row that follows is handed out.
+    pub fn is_over(&self) -> bool {
+        self.left == 0
+    }
+
+    /// What is left of the next rows.
+    pub fn cut(&mut self, rows: &RecordBatch) -> RecordBatch {
+        let skip = self.offset.min(rows.num_rows());
+        self.offset -= skip;
+        let keep = self.left.min(rows.num_rows() - skip);
+        self.left -= keep;
+        rows.slice(skip, keep)
+    }
 }
 
 /// Rows and how many copies there are of each.

@@ -8,6 +8,7 @@ use crate::instance::Instance;
 use crate::job::{self, Epochs, RunningJob};
 use crate::kept::Reads;
 use crate::listing::Listing;
+use crate::moment::{Reading, is_change};
 use crate::reservation::{Canceller, Reservation};
 use crate::scan::{Scan, ScanPlan};
 use crate::show::CheckpointPlace;
@@ -65,6 +66,7 @@ pub struct Session {
     pub(crate) canceller: Canceller,
     /// How its next job is to begin.
     pub(crate) begins: Begins,
+    pub(crate) reading: Reading,
 }
 
 impl Session {
@@ -78,6 +80,7 @@ impl Session {
             public: SearchPath::default(),
             canceller: Canceller::default(),
             begins: Begins::default(),
+            reading: Reading::default(),
         }
     }
 
@@ -143,6 +146,9 @@ impl Session {
     /// [`ScriptError::Statement`] with the place in the text that was parsed; [`ScriptError::Job`] where its tables
     /// cannot be opened.
     pub fn execute(&mut self, statement: &Statement) -> Result<Outcome, ScriptError> {
+        if is_change(&statement.kind) {
+            self.end_moment();
+        }
         self.refresh();
         self.execute_anywhere(statement).map_err(|e| e.at(statement.position))
     }
@@ -153,6 +159,7 @@ impl Session {
     /// As [`execute`](Self::execute).
     pub fn answer(&mut self, statement: &Statement) -> Result<Answer, ScriptError> {
         let StatementKind::Select(query) = &statement.kind else { return self.execute(statement).map(Answer::Outcome) };
+        self.begin_moment()?;
         self.refresh();
         self.answer_select(query).map_err(|e| e.at(statement.position))
     }
@@ -489,11 +496,22 @@ impl Session {
         if self.engine.is_dry_run() {
             return self.select(query).map(Answer::Outcome);
         }
-        let select = self.planned_select(query)?;
-        match ScanPlan::of(&select.planned.job, &self.settings)? {
-            Some(plan) => Ok(Answer::Rows(Box::new(self.scan(plan)?))),
-            None => self.start_select(select).map(Answer::Outcome),
+        match self.planned_answer(query)? {
+            PlannedAnswer::Scan(plan) => Ok(Answer::Rows(Box::new(self.scan(plan)?))),
+            PlannedAnswer::Job(select) => self.start_select(*select).map(Answer::Outcome),
         }
+    }
+
+    /// How a SELECT is to be answered that is read once, when all its rows are there.
+    pub(crate) fn planned_answer(&self, query: &Query) -> Result<PlannedAnswer, ScriptError> {
+        let select = self.planned_select_with(query, true)?;
+        if let Some(plan) = ScanPlan::of(&select.planned.job, &self.settings)? {
+            return Ok(PlannedAnswer::Scan(plan));
+        }
+        // A job keeps the first rows up and not all of them.
+        let is_other = query.order_by.is_some() && (query.limit_clause.is_some() || query.fetch.is_some());
+        let select = if is_other { self.planned_select(query)? } else { select };
+        Ok(PlannedAnswer::Job(Box::new(select)))
     }
 
     fn beginning_of_select(&self) -> Result<Beginning, ScriptError> {
@@ -501,9 +519,13 @@ impl Session {
     }
 
     pub(crate) fn planned_select(&self, query: &Query) -> Result<PlannedSelect, ScriptError> {
+        self.planned_select_with(query, false)
+    }
+
+    fn planned_select_with(&self, query: &Query, reads_once: bool) -> Result<PlannedSelect, ScriptError> {
         let channel = self.engine.next_channel();
         let beginning = self.beginning_of_select()?;
-        let options = beginning.planned(self.planner_options());
+        let options = PlannerOptions { reads_once, ..beginning.planned(self.planner_options()) };
         let planned = self.plan_reading(vec![result_output(query, channel)], &options, Reads::Snapshot, channel)?;
         Ok(PlannedSelect { planned, beginning, channel })
     }
@@ -742,6 +764,14 @@ pub(crate) struct Planned {
     pub(crate) job: PlannedJob,
     /// `None`: nothing.
     pub(crate) states: Option<Arc<StateTables>>,
+}
+
+/// How a SELECT is to be answered.
+pub(crate) enum PlannedAnswer {
+    /// By looking at rows each by itself.
+    Scan(ScanPlan),
+    /// By a job.
+    Job(Box<PlannedSelect>),
 }
 
 /// A SELECT that is about to be answered.

@@ -9,10 +9,9 @@ use crate::kept::Met;
 use crate::{Outcome, ScriptError, Session};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use eddyline_catalog::{Catalog, Column, Object, Table};
+use eddyline_catalog::{Column, Table};
 use eddyline_planner::SqlError;
 use eddyline_planner::statement::{Insert, Update, excluded};
-use std::sync::Arc;
 
 impl Session {
     /// INSERT … ON CONFLICT (key) DO UPDATE into a table that nobody else changes.
@@ -59,12 +58,9 @@ impl Session {
             .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("ON CONFLICT: {e}")))?;
         let names: Vec<&str> = physical(table).map(|c| c.name.as_str()).collect();
         let query = update.query(&names)?;
-        let mut catalog = Catalog::clone(&self.catalog);
-        catalog.put(Object::Table(Arc::new(beside)));
-        let now = std::mem::replace(&mut self.catalog, Arc::new(catalog));
-        let computed =
-            self.computed_over(&query, pairs(table), Vec::new(), update.position, Some((&table.name, &rows)));
-        self.catalog = now;
+        let computed = self.with_table(beside, |session| {
+            session.computed_over(&query, pairs(table), Vec::new(), update.position, Some((&table.name, &rows)))
+        });
         Ok(halves(&computed?)?)
     }
 }

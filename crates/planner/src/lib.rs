@@ -35,7 +35,8 @@ pub use eddyline_catalog::Dialect;
 pub use error::{SqlError, TextPosition};
 pub use optimize::with_marks as subqueries_with_marks;
 pub use parameters::{
-    Parameter, ParameterValue, StandIns, parameter_types, with_constants, with_parameters, with_stand_ins,
+    Parameter, ParameterValue, StandIns, parameter_column, parameter_type, parameter_types, rows_over_parameters,
+    with_constants, with_parameters, with_stand_ins,
 };
 pub use parse::{Split, parse, parse_in, split};
 pub use planner::{

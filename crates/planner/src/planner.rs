@@ -42,6 +42,8 @@ pub struct PlannerOptions {
     pub two_phase: bool,
     /// Refuse to write several rows of a query under one PRIMARY KEY where no ON CONFLICT says what becomes of them.
     pub require_on_conflict: bool,
+    /// A result is read once, when its input has ended: LIMIT behind ORDER BY is said in its [`Presentation`] and is nothing that is kept up.
+    pub reads_once: bool,
     /// State of keys that were not touched for so long is forgotten. `None`: never.
     pub state_ttl_ms: Option<u64>,
     /// When the statement is planned: the time and the lots of what is computed once, because no table is read for it.
@@ -58,6 +60,7 @@ impl Default for PlannerOptions {
             search_path: SearchPath::default(),
             two_phase: true,
             require_on_conflict: true,
+            reads_once: false,
             state_ttl_ms: None,
             moment: Moment::default(),
         }
@@ -275,7 +278,7 @@ impl<'a> Planner<'a> {
             }
             logical.push(plan.clone());
             if presented {
-                (plan, presentation) = to_stream::presentation(plan)?;
+                (plan, presentation) = to_stream::presentation(plan, self.options.reads_once)?;
                 if self.options.dialect == Dialect::Postgres {
                     let presentation = presentation.get_or_insert_default();
                     let columns = plan.schema().fields().len() - presentation.hidden;

@@ -378,12 +378,16 @@ impl Delete {
     }
 }
 
-fn column(name: &str) -> Expr {
+pub(crate) fn column(name: &str) -> Expr {
     Expr::Identifier(Ident::with_quote('`', name))
 }
 
 /// `SELECT items FROM table [WHERE condition]`.
-fn rows_of(table: &Reference, items: impl Iterator<Item = Expr>, condition: Option<Expr>) -> Result<Query, SqlError> {
+pub(crate) fn rows_of(
+    table: &Reference,
+    items: impl Iterator<Item = Expr>,
+    condition: Option<Expr>,
+) -> Result<Query, SqlError> {
     let mut query = crate::parse::parse_query(&format!("SELECT 1 FROM {}", table.to_sql()), Dialect::Flink)?;
     let SetExpr::Select(select) = query.body.as_mut() else {
         return Err(SqlError::new(SqlError::INTERNAL, "a SELECT is none"));

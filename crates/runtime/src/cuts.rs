@@ -32,6 +32,11 @@ impl Cuts {
         self.changed.notify_all();
     }
 
+    /// Is the epoch complete?
+    pub(crate) fn is_answered(&self, cut: CutId) -> bool {
+        self.state.lock().answered >= cut
+    }
+
     /// Waits until the epoch is complete; false when the job was over before.
     pub(crate) fn wait(&self, cut: CutId) -> bool {
         let mut state = self.state.lock();

@@ -38,7 +38,7 @@ pub(crate) type NamedCommitter = (String, Box<dyn Committer>);
 pub(crate) enum Keeping {
     /// It works on a thread of its own.
     Thread { tasks: crossbeam_channel::Sender<Task>, thread: JoinHandle<()> },
-    /// Its tasks are done when somebody says so (simulation).
+    /// Its tasks are done when somebody says so (simulation, jobs without threads).
     Queue { tasks: VecDeque<Task>, worker: Box<Worker> },
 }
 

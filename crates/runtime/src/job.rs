@@ -360,6 +360,12 @@ impl JobHandle {
         self.life.cut()
     }
 
+    /// Does what there is to do of a job [without threads](JobSettings::in_place), but for ending an epoch. False for a job that has threads, and for one that is
+    /// over.
+    pub fn work(&self) -> bool {
+        self.life.work()
+    }
+
     /// Makes a checkpoint now; of no effect for a job that keeps none.
     pub fn checkpoint(&self) {
         self.life.tell(Event::Checkpoint);

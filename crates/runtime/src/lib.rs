@@ -34,6 +34,7 @@ mod driver;
 mod error;
 mod event_time;
 mod exchange;
+mod in_place;
 mod job;
 mod job_log;
 mod keeper;

@@ -8,6 +8,7 @@ use crate::coordinator::Event;
 use crate::coordinator::checkpoints::CheckpointTimes;
 use crate::driver::{Driver, Keeping, NamedCommitter, Worker, run};
 use crate::error::{ErrorClass, RuntimeError};
+use crate::in_place::{End, InPlace};
 use crate::job::{JobShared, JobState, JobSummary};
 use crate::job_log::{LogLevel, LogSubject};
 use crate::keeper::{Fault, Header, HeldSink, Keeper, remove_directory};
@@ -32,6 +33,9 @@ use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 /// The time between the tries of a job's last checkpoint.
 const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Before it is looked again whether an epoch of a job without threads can be completed: when something outside is to happen first.
+const IN_PLACE_PAUSE: Duration = Duration::from_millis(1);
 
 /// What a job is.
 pub(crate) struct Definition {
@@ -59,6 +63,8 @@ pub(crate) struct Life {
     pub(crate) tokio: tokio::runtime::Handle,
     started: Duration,
     state: Mutex<State>,
+    /// The job, where it has no threads, until it is over.
+    in_place: Mutex<Option<InPlace>>,
     /// Somebody asked for the end.
     asked: Condvar,
     ended: Condvar,
@@ -98,14 +104,20 @@ impl Life {
         }
         let (order, made) = run.orders.take(order).ok_or(RuntimeError::NoSavepoint)?;
         run.tell(Event::Save { order, stop });
+        self.work();
         made.recv().unwrap_or_else(|_| Err(run.error().unwrap_or(RuntimeError::NoSavepoint)))
     }
 
     /// Ends an epoch; false when the job ended before.
     pub(crate) fn cut(&self) -> Result<bool, RuntimeError> {
         let Some(run) = self.state.lock().run.clone() else { return Ok(false) };
+        // What sources have goes into the epoch.
+        self.work();
         let cut = run.cuts.ask();
         run.tell(Event::Cut(Some(cut)));
+        while self.work() && !run.cuts.is_answered(cut) {
+            std::thread::sleep(IN_PLACE_PAUSE);
+        }
         match (run.cuts.wait(cut), run.error()) {
             (false, Some(error)) => Err(error),
             (is_complete, _) => Ok(is_complete),
@@ -113,18 +125,39 @@ impl Life {
     }
 
     pub(crate) fn cancel(&self) {
-        let mut state = self.state.lock();
-        state.cancelled = true;
-        self.asked.notify_all();
-        if let Some(run) = &state.run {
-            run.abort();
+        {
+            let mut state = self.state.lock();
+            state.cancelled = true;
+            self.asked.notify_all();
+            if let Some(run) = &state.run {
+                run.abort();
+            }
+        }
+        // Who works on it ends it, if somebody does.
+        if let Some(mut in_place) = self.in_place.try_lock() {
+            self.work_on(&mut in_place);
         }
     }
 
     pub(crate) fn tell(&self, event: Event) {
-        if let Some(run) = &self.state.lock().run {
+        let run = self.state.lock().run.clone();
+        if let Some(run) = run {
             run.tell(event);
+            self.work();
         }
+    }
+
+    /// Does what there is to do of a job that has no threads. False for one that has, and one that is over.
+    pub(crate) fn work(&self) -> bool {
+        self.work_on(&mut self.in_place.lock())
+    }
+
+    fn work_on(&self, in_place: &mut Option<InPlace>) -> bool {
+        let Some(job) = in_place else { return false };
+        let Some(End { finished, error }) = job.work() else { return true };
+        *in_place = None;
+        self.end(error, finished);
+        false
     }
 
     pub(crate) fn wait(&self) -> Result<JobSummary, RuntimeError> {
@@ -216,7 +249,7 @@ pub(crate) fn final_state(error: Option<&RuntimeError>, finished: Option<bool>) 
     }
 }
 
-/// Begins a job on a thread of its own; returns when it runs, or could not be built.
+/// Begins a job on a thread of its own, or on none; returns when it runs, or could not be built.
 pub(crate) fn begin(definition: Definition) -> Result<Arc<Life>, RuntimeError> {
     let counters = Counters::new(
         definition.settings.log.clone(),
@@ -230,9 +263,16 @@ pub(crate) fn begin(definition: Definition) -> Result<Arc<Life>, RuntimeError> {
         tokio: definition.rim.tokio.clone(),
         started: definition.rim.clock.monotonic(),
         state: Mutex::default(),
+        in_place: Mutex::default(),
         asked: Condvar::new(),
         ended: Condvar::new(),
     });
+    if definition.settings.in_place {
+        let ready = definition.prepare(&life.counters, None, true)?;
+        life.begin(&ready.built.shared);
+        *life.in_place.lock() = Some(InPlace::new(ready));
+        return Ok(life);
+    }
     let (send, receive) = crossbeam_channel::bounded(1);
     let told = life.clone();
     crate::driver::thread("coordinator".into(), move || {
@@ -370,7 +410,11 @@ impl Definition {
             }
             _ => None,
         };
-        let keeping = Some(Keeping::spawn(Worker { keeper, saver })?);
+        let worker = Worker { keeper, saver };
+        let keeping = Some(match self.settings.in_place {
+            true => Keeping::Queue { tasks: Default::default(), worker: Box::new(worker) },
+            false => Keeping::spawn(worker)?,
+        });
         let unchecked = std::mem::take(&mut recovered.unchecked);
         if !unchecked.is_empty() {
             let (shared, is_unproven) = (built.shared.clone(), recovered.is_unproven.clone());

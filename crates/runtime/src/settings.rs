@@ -110,6 +110,8 @@ pub struct JobSettings {
     pub max_parallelism: u16,
     /// Epochs are cut only when somebody asks: [`JobHandle::cut`](crate::JobHandle::cut).
     pub epochs_on_demand: bool,
+    /// The job has no threads: [`JobHandle::cut`](crate::JobHandle::cut) does its work. For jobs whose epochs are cut on demand, and that keep no checkpoints.
+    pub in_place: bool,
     /// At the latest after this long an epoch with rows in it is cut.
     pub epoch_interval: Duration,
     /// This many input rows end an epoch before its time; shared out among the source tasks.
@@ -150,6 +152,7 @@ impl Default for JobSettings {
             shards: 1,
             max_parallelism: eddyline_changes::MAX_PARALLELISM_DEFAULT,
             epochs_on_demand: false,
+            in_place: false,
             epoch_interval: Duration::from_millis(100),
             epoch_rows: 10_000_000,
             barrier_budget: Duration::from_secs(10),
@@ -193,6 +196,9 @@ impl JobSettings {
         }
         if self.epoch_rows == 0 {
             return fail("epoch-rows", "must be at least 1".into());
+        }
+        if self.in_place && (!self.epochs_on_demand || self.checkpoints.is_some()) {
+            return fail("in-place", "needs epochs on demand, and no checkpoints".into());
         }
         Ok(())
     }

@@ -127,6 +127,11 @@ impl Shard {
         Ok(())
     }
 
+    /// Is it to stop?
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.shared.is_aborted()
+    }
+
     /// Runs until the last barrier, or until the job is aborted.
     ///
     /// # Errors
@@ -136,7 +141,7 @@ impl Shard {
         loop {
             self.alarm.take();
             loop {
-                if self.shared.is_aborted() {
+                if self.is_aborted() {
                     return Ok(());
                 }
                 match self.step()? {

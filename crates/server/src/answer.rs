@@ -6,7 +6,9 @@ use crate::rows::Rows;
 use crate::variables::{SERVER_VERSION, Variables};
 use eddyline_engine::catalog::Reference;
 use eddyline_engine::statement::{DatabaseStatement, JobVerb, SchemaStatement, Statement, StatementKind};
-use eddyline_engine::{JobEvent, Listing, Outcome, RunningJob, ScriptError, Session, SqlError, with_constants};
+use eddyline_engine::{
+    JobEvent, Listing, Outcome, Parameter, Prepared, RunningJob, ScriptError, Session, SqlError, with_constants,
+};
 use std::time::Duration;
 
 /// How long to wait for an event before looking again.
@@ -83,7 +85,33 @@ pub(crate) fn execute(
         let followed = session.subscription(&said.name, said.snapshot).map_err(|e| e.at(said.position))?;
         return Ok((Answer::Rows(Rows::of_changes(followed), verb), Vec::new()));
     }
-    let outcome = match session.answer(&statement).map_err(ScriptError::into_error)? {
+    let answer = session.answer(&statement).map_err(ScriptError::into_error)?;
+    of_answer(session, answer, verb)
+}
+
+/// Executes a statement that was planned before.
+///
+/// # Errors
+/// As [`execute`].
+pub(crate) fn execute_prepared(
+    session: &mut Session,
+    prepared: &Prepared,
+    values: &[Parameter],
+) -> Result<Answer, SqlError> {
+    let verb = match prepared {
+        Prepared::Scan(_) => "SELECT",
+        Prepared::Insert(_) => "INSERT",
+    };
+    let answer = session.execute_prepared(prepared, values).map_err(ScriptError::into_error)?;
+    of_answer(session, answer, verb).map(|(answer, _)| answer)
+}
+
+fn of_answer(
+    session: &mut Session,
+    answer: eddyline_engine::Answer,
+    verb: &'static str,
+) -> Result<(Answer, Vec<String>), SqlError> {
+    let outcome = match answer {
         eddyline_engine::Answer::Rows(scan) => return Ok((Answer::Rows(Rows::scan(scan), verb), Vec::new())),
         eddyline_engine::Answer::Outcome(outcome) => outcome,
     };

@@ -4,7 +4,7 @@ use eddyline_engine::arrow::array::{RecordBatch, UInt32Array};
 use eddyline_engine::arrow::compute::take_record_batch;
 use eddyline_engine::arrow::datatypes::SchemaRef;
 use eddyline_engine::{
-    Canceller, ChangeBatch, JobEvent, Listing, ResultTable, RunningJob, Scan, SqlError, Subscription,
+    Canceller, ChangeBatch, JobEvent, Limit, Listing, ResultTable, RunningJob, Scan, SqlError, Subscription,
 };
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -34,9 +34,7 @@ struct Running {
     job: RunningJob,
     /// Rows may still be taken back, or their order is not known: they are handed out at the end. `None`: as they come.
     whole: Option<ResultTable>,
-    /// How many rows are still to be left out, and how many to be handed out.
-    offset: usize,
-    left: usize,
+    limit: Limit,
 }
 
 impl Rows {
@@ -73,9 +71,8 @@ impl Rows {
         let schema = shape.shown_schema();
         let comes_in_order = shape.append_only && shape.presentation.sort.is_empty();
         let whole = (!comes_in_order).then(|| ResultTable::new(&shape));
-        let presentation = &shape.presentation;
-        let (offset, left) = (presentation.offset, presentation.limit.unwrap_or(usize::MAX));
-        let running = Box::new(Running { job, whole, offset, left });
+        let limit = Limit::of(&shape.presentation);
+        let running = Box::new(Running { job, whole, limit });
         Ok(Self { schema, ready: VecDeque::new(), rest: Rest::Job(running) })
     }
 
@@ -139,7 +136,7 @@ impl Rows {
 impl Running {
     /// What the next event of the job brings, and whether that was all.
     fn step(&mut self) -> Result<(Vec<RecordBatch>, bool), SqlError> {
-        if self.left == 0 {
+        if self.limit.is_over() {
             return Ok((Vec::new(), true));
         }
         match self.job.next_event(WAIT) {
@@ -158,23 +155,14 @@ impl Running {
                     let shape = self.job.facts().result.clone();
                     let mut found = Vec::with_capacity(changes.len());
                     for batch in &changes {
-                        let rows = self.cut(&copies(batch)?);
+                        let rows = self.limit.cut(&copies(batch)?);
                         let visible = shape.as_ref().map_or(Ok(rows.clone()), |shape| shape.visible(&rows));
                         found.push(visible.map_err(|e| SqlError::new(SqlError::INTERNAL, e.to_string()))?);
                     }
-                    Ok((found, self.left == 0))
+                    Ok((found, self.limit.is_over()))
                 }
             },
         }
-    }
-
-    /// What OFFSET and LIMIT leave of rows.
-    fn cut(&mut self, rows: &RecordBatch) -> RecordBatch {
-        let skip = self.offset.min(rows.num_rows());
-        self.offset -= skip;
-        let keep = self.left.min(rows.num_rows() - skip);
-        self.left -= keep;
-        rows.slice(skip, keep)
     }
 }
 

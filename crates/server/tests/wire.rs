@@ -491,3 +491,66 @@ async fn databases_share_nothing() {
     let refused = tokio_postgres::connect(&to_shop, NoTls).await.map(drop).map_err(code).unwrap_err();
     assert_eq!(refused, SqlState::INVALID_CATALOG_NAME);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_transaction_reads_is_of_one_moment_until_it_changes_something() {
+    let bench = Bench::new().await;
+    let (reader, writer) = (bench.client().await, bench.client().await);
+    writer.batch_execute("CREATE TABLE t (k BIGINT PRIMARY KEY, v BIGINT); CREATE TABLE u (k BIGINT)").await.unwrap();
+    writer.batch_execute("CREATE MATERIALIZED VIEW s AS SELECT SUM(v) AS s FROM t").await.unwrap();
+    writer.batch_execute("INSERT INTO t VALUES (1, 10); INSERT INTO u VALUES (1)").await.unwrap();
+    let prepared = reader.prepare("SELECT v FROM t WHERE k = $1").await.unwrap();
+    reader.batch_execute("BEGIN").await.unwrap();
+    // It begins with the first that is read.
+    writer.batch_execute("UPDATE t SET v = 11").await.unwrap();
+    assert_eq!(simple(&reader, "SELECT s FROM s").await, ["11", "=1"]);
+    writer
+        .batch_execute("INSERT INTO t VALUES (2, 20); UPDATE t SET v = 12 WHERE k = 1; INSERT INTO u VALUES (2)")
+        .await
+        .unwrap();
+    // By a look-up, a scan, a job, views and tables that have nothing to do with each other.
+    assert_eq!(reader.query_one(&prepared, &[&1_i64]).await.unwrap().get::<_, i64>(0), 11);
+    assert!(reader.query(&prepared, &[&2_i64]).await.unwrap().is_empty());
+    assert_eq!(simple(&reader, "SELECT k, v FROM t; SELECT s FROM s").await, ["1|11", "=1", "11", "=1"]);
+    assert_eq!(simple(&reader, "SELECT COUNT(*) FROM u; SELECT s.s, t.k FROM s, t").await, ["1", "=1", "11|1", "=1"]);
+    // What it changes is changed of what is there now, and seen with all that is.
+    assert_eq!(simple(&reader, "UPDATE t SET v = v + 100; SELECT s FROM s").await, ["=2", "232", "=1"]);
+    writer.batch_execute("DELETE FROM t WHERE k = 2").await.unwrap();
+    assert_eq!(simple(&reader, "SELECT s FROM s").await, ["232", "=1"]);
+    // What was made or changed since has no such moment.
+    writer.batch_execute("CREATE TABLE w (k BIGINT); ALTER TABLE u ADD COLUMN c INT").await.unwrap();
+    let error = reader.simple_query("SELECT * FROM w").await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE));
+    reader.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(simple(&reader, "SELECT s FROM s; SELECT * FROM w").await, ["112", "=1", "=0"]);
+    reader.batch_execute("BEGIN; SELECT s FROM s").await.unwrap();
+    writer.batch_execute("ALTER TABLE u ADD COLUMN d INT").await.unwrap();
+    let error = reader.simple_query("SELECT * FROM u").await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_insert_that_was_prepared_is_planned_once_and_holds_as_long_as_its_table() {
+    let bench = Bench::new().await;
+    let (client, other) = (bench.client().await, bench.client().await);
+    client
+        .batch_execute("CREATE TABLE t (k BIGINT PRIMARY KEY, g INT DEFAULT 5, at TIMESTAMPTZ, d NUMERIC(8, 2))")
+        .await
+        .unwrap();
+    let insert = client.prepare("INSERT INTO t (k, at) VALUES ($1, $2), ($1 + 1, $2) RETURNING k, g").await.unwrap();
+    let at = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(1_234_567);
+    for k in [1_i64, 3] {
+        let rows = client.query(&insert, &[&k, &at]).await.unwrap();
+        let rows: Vec<(i64, i32)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        assert_eq!(rows, [(k, 5), (k + 1, 5)]);
+    }
+    other.batch_execute("ALTER TABLE t ADD COLUMN e INT DEFAULT 9; ALTER TABLE t DROP COLUMN g").await.unwrap();
+    let plain = client.prepare("INSERT INTO t (k, d) VALUES ($1, 1.255)").await.unwrap();
+    assert_eq!(client.execute(&plain, &[&9_i64]).await.unwrap(), 1);
+    let error = client.query(&insert, &[&7_i64, &at]).await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::UNDEFINED_COLUMN));
+    assert_eq!(
+        simple(&client, "SELECT k, e, d FROM t ORDER BY k").await,
+        ["1|9|NULL", "2|9|NULL", "3|9|NULL", "4|9|NULL", "9|9|1.26", "=5"]
+    );
+}

@@ -6,7 +6,8 @@
 //! ```
 //! A statement changes a table; then every view that reads it is brought up to date, in the order in which views were made, which
 //! is one of dependence: its job is fed the changes, is asked for an epoch, and its answer changes by what came of it. A
-//! statement returns when all views contain it; so whoever reads several views reads them of one moment (I1).
+//! statement returns when all views contain it, and readers see what it has done then, all at once ([`picture`]); so whoever reads several
+//! views reads them of one moment (I1), and waits for nobody who changes them.
 //!
 //! A view that reads tables with connectors runs by itself: what its epochs bring is taken in whenever somebody looks, and every
 //! [`LOOK`] otherwise.
@@ -24,6 +25,7 @@ mod connector;
 mod contents;
 mod follow;
 mod ordered;
+mod picture;
 
 use crate::durable::{Durable, changes_record};
 use crate::job::{JobEvent, RunningJob};
@@ -44,9 +46,11 @@ use follow::Followers;
 pub use follow::Subscription;
 pub(crate) use follow::schema_of as subscription_schema;
 pub(crate) use ordered::OrderedRows;
+pub(crate) use picture::Moment;
+use picture::{Changing, Newest, Picture};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 /// SQLSTATE of a statement that can be repeated: another session was in its way.
@@ -89,6 +93,8 @@ struct Part {
     /// Who locks several parts locks them in the order of their numbers.
     number: u64,
     state: Mutex<State>,
+    /// What readers see.
+    newest: Newest,
 }
 
 #[derive(Default)]
@@ -202,15 +208,58 @@ impl Database {
     /// # Errors
     /// A view that has failed; a table that is gone.
     pub(crate) fn snapshots(&self, tables: &[&Name]) -> Result<BTreeMap<Name, OrderedRows>, SqlError> {
-        let mut last = Unsettled(0);
-        let found = self.with(tables, |states| {
-            states.iter_mut().for_each(|state| state.look());
-            last.0 = states.iter().map(|state| state.last_record).max().unwrap_or_default();
-            let mut rows = |name: &&Name| Ok(((*name).clone(), part_of(states, name)?.rows(name)?));
-            tables.iter().map(&mut rows).collect::<Result<_, SqlError>>()
-        })?;
-        self.wait_for(&last)?;
-        Ok(found)
+        let pictures = self.pictures(tables)?;
+        self.settled(pictures.values())?;
+        Moment { parts: pictures }.rows(tables)
+    }
+
+    /// All tables and views, of one moment.
+    ///
+    /// # Errors
+    /// What is to be stored could not be.
+    pub(crate) fn moment(&self) -> Result<Moment, SqlError> {
+        loop {
+            let names: Vec<Name> = lock(&self.parts).keys().cloned().collect();
+            let names: Vec<&Name> = names.iter().collect();
+            // One of them may have gone meanwhile.
+            if let Ok(parts) = self.pictures(&names) {
+                self.settled(parts.values())?;
+                return Ok(Moment { parts });
+            }
+        }
+    }
+
+    /// Waits until nothing of these can be taken back by a crash.
+    fn settled<'p>(&self, pictures: impl Iterator<Item = &'p Arc<Picture>>) -> Result<(), SqlError> {
+        self.wait_for(&Unsettled(pictures.map(|picture| picture.last_record).max().unwrap_or_default()))
+    }
+
+    /// What is seen of these tables at one moment, by table.
+    ///
+    /// # Errors
+    /// A table that is gone.
+    fn pictures(&self, tables: &[&Name]) -> Result<BTreeMap<Name, Arc<Picture>>, SqlError> {
+        let mut before: Option<Vec<Arc<Picture>>> = None;
+        loop {
+            let parts = self.parts_of(tables)?;
+            if before.is_none() {
+                let stale = parts.iter().filter(|part| part.newest.get().runs_by_itself);
+                // Who changes a part takes in what there is.
+                stale.filter_map(|part| part.try_change()).for_each(|mut state| state.look());
+            }
+            let now: Vec<Arc<Picture>> = parts.iter().map(|part| part.newest.get()).collect();
+            // Where none was changed while all were looked at, they are of one moment.
+            let is_one = now.len() < 2
+                || before.is_some_and(|before| {
+                    before.len() == now.len() && before.iter().zip(&now).all(|(a, b)| Arc::ptr_eq(a, b))
+                });
+            let of = |name: &&Name| Some(((*name).clone(), now.iter().find(|picture| picture.has(name))?.clone()));
+            // A view may have joined parts before they were looked at.
+            if let (true, Some(found)) = (is_one, tables.iter().map(of).collect()) {
+                return Ok(found);
+            }
+            before = Some(now);
+        }
     }
 
     /// What changes in a table or view from now on; with `snapshot`, its rows come first.
@@ -255,8 +304,8 @@ impl Database {
                 .map(|()| self.settle(name, tables.first()));
         }
         let part = self.part(State::default());
-        lock(&part.state).add_view(name, number, tables, start)?;
-        let is_endless = lock(&part.state).views.iter().any(|view| view.job.is_some());
+        part.change().add_view(name, number, tables, start)?;
+        let is_endless = part.newest.get().runs_by_itself;
         lock(&self.parts).insert(name.clone(), part);
         if is_endless && !self.is_watched.swap(true, Ordering::Relaxed) {
             watch(Arc::downgrade(self)).map_err(crate::ScriptError::Job)?;
@@ -413,7 +462,8 @@ impl Database {
     }
 
     fn part(&self, state: State) -> Arc<Part> {
-        Arc::new(Part { number: self.made.fetch_add(1, Ordering::Relaxed), state: Mutex::new(state) })
+        let newest = Newest::of(&state);
+        Arc::new(Part { number: self.made.fetch_add(1, Ordering::Relaxed), state: Mutex::new(state), newest })
     }
 
     /// The parts that hold these tables, each once, in the order in which they are locked.
@@ -431,7 +481,7 @@ impl Database {
     fn with<T, E: From<SqlError>>(
         &self,
         tables: &[&Name],
-        act: impl FnOnce(&mut [MutexGuard<'_, State>]) -> Result<T, E>,
+        act: impl FnOnce(&mut [Changing<'_>]) -> Result<T, E>,
     ) -> Result<T, E> {
         self.with_parts(tables, |_, states| act(states))
     }
@@ -440,11 +490,11 @@ impl Database {
     fn with_parts<T, E: From<SqlError>>(
         &self,
         tables: &[&Name],
-        act: impl FnOnce(&[Arc<Part>], &mut [MutexGuard<'_, State>]) -> Result<T, E>,
+        act: impl FnOnce(&[Arc<Part>], &mut [Changing<'_>]) -> Result<T, E>,
     ) -> Result<T, E> {
         loop {
             let parts = self.parts_of(tables)?;
-            let mut states: Vec<MutexGuard<'_, State>> = parts.iter().map(|part| lock(&part.state)).collect();
+            let mut states: Vec<Changing<'_>> = parts.iter().map(|part| part.change()).collect();
             // A view may have joined parts before they were locked.
             let is_there = |name: &&Name| states.iter().any(|state| state.contents.contains_key(*name));
             if tables.iter().all(is_there) {
@@ -488,7 +538,7 @@ impl Database {
 }
 
 /// The part among these that holds a table.
-fn part_of<'s>(states: &'s mut [MutexGuard<'_, State>], name: &Name) -> Result<&'s mut State, SqlError> {
+fn part_of<'s>(states: &'s mut [Changing<'_>], name: &Name) -> Result<&'s mut State, SqlError> {
     let found = states.iter_mut().find(|state| state.contents.contains_key(name));
     found.map(|state| &mut **state).ok_or_else(|| replaced(name))
 }
@@ -535,12 +585,10 @@ impl State {
 
     /// All rows of a table or view.
     fn rows(&self, name: &Name) -> Result<OrderedRows, SqlError> {
-        if let Some(error) = self.views.iter().find(|view| view.name == *name).and_then(|view| view.failed.clone()) {
-            let message = format!("materialized view {name} has failed: {}", error.message);
-            return Err(SqlError { message, position: None, ..error }
-                .with_hint(format!("mend the rows that it reads, DROP MATERIALIZED VIEW {name} and create it anew")));
+        match self.views.iter().find(|view| view.name == *name).and_then(|view| view.failed.as_ref()) {
+            Some(error) => Err(failed_view(name, error)),
+            None => self.table(name).map(Contents::rows),
         }
-        self.table(name).map(Contents::rows)
     }
 
     /// Applies changes to a table or view, and tells the views that read it.
@@ -641,7 +689,7 @@ impl State {
         view.is_fed = false;
         let Some(job) = &view.job else { return Ok(Vec::new()) };
         let is_taken = || view.feeds.values().all(|fed| fed.feed().wait(PATIENCE));
-        while !job.is_over() && !is_taken() {}
+        while !job.work() && !job.is_over() && !is_taken() {}
         job.cut()?;
         view.take(Duration::ZERO)
     }
@@ -718,7 +766,9 @@ fn watch(database: Weak<Database>) -> Result<(), SqlError> {
         while let Some(database) = database.upgrade() {
             for part in database.all_parts() {
                 // Who has it locked takes in what there is, or will.
-                if let Ok(mut state) = part.state.try_lock() {
+                if part.newest.get().runs_by_itself
+                    && let Some(mut state) = part.try_change()
+                {
                     state.look();
                 }
             }
@@ -734,6 +784,13 @@ fn watch(database: Weak<Database>) -> Result<(), SqlError> {
 pub(crate) struct Target {
     name: Name,
     id: u64,
+}
+
+/// What is said to whoever reads a view that has failed.
+fn failed_view(name: &Name, error: &SqlError) -> SqlError {
+    let message = format!("materialized view {name} has failed: {}", error.message);
+    SqlError { message, position: None, ..error.clone() }
+        .with_hint(format!("mend the rows that it reads, DROP MATERIALIZED VIEW {name} and create it anew"))
 }
 
 /// Another session has dropped this table, or is putting another one into its place.

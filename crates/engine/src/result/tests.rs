@@ -75,3 +75,22 @@ fn rows_that_are_gone_take_no_room() {
     let Rows::Counted(counted) = &table.rows else { panic!("it counts") };
     assert!(counted.rows.len() < 2500, "{}", counted.rows.len());
 }
+
+#[test]
+fn rows_that_a_limit_does_not_let_through_are_not_held() {
+    let sort = vec![Sort { column: 1, ascending: false, nulls_first: false }];
+    let presentation = Presentation { sort, limit: Some(3), offset: 1, ..Presentation::default() };
+    let mut table = ResultTable::new(&shape(presentation, true));
+    // Each number up to 60,000 once, all over the place.
+    for batch in 0..60_i64 {
+        let numbers = (0..1000).map(|row| (batch * 1000 + row) * 7919 % 60_000);
+        let text: String = numbers.map(|n| format!("+ a {n}\n")).collect();
+        table.apply(&[parse_changes(&schema(), &text).expect("change table")]).expect("applied");
+        table.prune().expect("sorts");
+        let Rows::Inserted(all) = &table.rows else { panic!("nothing is taken back") };
+        assert!(all.iter().map(RecordBatch::num_rows).sum::<usize>() <= 2 * ROWS_HELD);
+    }
+    let left = concat_batches(&schema(), &table.batches().expect("rows")).expect("one schema");
+    let values = left.column(1).as_any().downcast_ref::<arrow::array::Int64Array>().expect("numbers");
+    assert_eq!(values.values().to_vec(), [59_998, 59_997, 59_996]);
+}

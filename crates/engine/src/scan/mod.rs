@@ -1,14 +1,16 @@
 //! A query that looks at rows each by itself, those of one table that the engine keeps or of a VALUES clause: answered here and now, without a job.
 //!
 //! A job has threads, channels and epochs; it takes longer to begin and to end them than to find a row by its key. Here rows are computed as
-//! they are asked for, so that a large table is never held twice. Not here: whatever needs several rows at once, but for ORDER BY.
+//! they are asked for, so that a large table is never held twice. Not here: whatever needs several rows at once, but for ORDER BY; where a LIMIT
+//! follows, no more rows are held than it lets through, and some.
 
+mod insert;
 mod prepared;
 
 use crate::error::{from_runtime, of_arrow};
 use crate::job::{ResultShape, result_shape};
 use crate::kept::{OrderedRows, is_kept, name_of, replaced};
-use crate::{Canceller, ResultTable, Settings};
+use crate::{Canceller, Limit, ResultTable, Settings};
 use arrow::array::{AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::SchemaRef;
@@ -20,7 +22,7 @@ use eddyline_operators::OperatorError;
 use eddyline_plan::{Dataflow, Expression, NamedExpression, Node, OperatorSpec, SourceSpec};
 use eddyline_planner::{PlannedJob, SqlError};
 use eddyline_runtime::RuntimeError;
-pub use prepared::PreparedScan;
+pub use prepared::Prepared;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -158,9 +160,8 @@ pub struct Scan {
     /// Those that are to be handed out in order, once all are there; `None`: as they come.
     whole: Option<ResultTable>,
     ready: VecDeque<RecordBatch>,
-    /// How many rows are still to be left out, and how many to be handed out.
-    offset: usize,
-    left: usize,
+    limit: Limit,
+    is_over: bool,
 }
 
 impl Scan {
@@ -201,10 +202,9 @@ impl Scan {
     }
 
     fn over(batches: Batches, steps: Vec<Step>, shape: ResultShape) -> Self {
-        let presentation = &shape.presentation;
-        let whole = (!presentation.sort.is_empty()).then(|| ResultTable::new(&shape));
-        let (offset, left) = (presentation.offset, presentation.limit.unwrap_or(usize::MAX));
-        Self { steps, shape, batches, whole, ready: VecDeque::new(), offset, left }
+        let whole = (!shape.presentation.sort.is_empty()).then(|| ResultTable::new(&shape));
+        let limit = Limit::of(&shape.presentation);
+        Self { steps, shape, batches, whole, ready: VecDeque::new(), limit, is_over: false }
     }
 
     /// What the result looks like.
@@ -220,7 +220,7 @@ impl Scan {
         if let Some(rows) = self.ready.pop_front() {
             return Ok(Some(rows));
         }
-        if self.left == 0 {
+        if self.is_over || self.limit.is_over() {
             return Ok(None);
         }
         let Some(rows) = self.batches.next() else { return self.in_order() };
@@ -229,10 +229,11 @@ impl Scan {
         match &mut self.whole {
             Some(whole) => {
                 whole.apply(&[ChangeBatch::inserts(rows)])?;
+                whole.prune()?;
                 Ok(Some(RecordBatch::new_empty(self.shape.visible_schema())))
             }
             None => {
-                let rows = self.cut(&rows);
+                let rows = self.limit.cut(&rows);
                 self.shape.visible(&rows).map(Some).map_err(|e| unexpected(&e))
             }
         }
@@ -256,17 +257,8 @@ impl Scan {
         if let Some(whole) = self.whole.take() {
             self.ready = whole.batches()?.into();
         }
-        self.left = 0;
+        self.is_over = true;
         Ok(self.ready.pop_front())
-    }
-
-    /// What OFFSET and LIMIT leave of rows.
-    fn cut(&mut self, rows: &RecordBatch) -> RecordBatch {
-        let skip = self.offset.min(rows.num_rows());
-        self.offset -= skip;
-        let keep = self.left.min(rows.num_rows() - skip);
-        self.left -= keep;
-        rows.slice(skip, keep)
     }
 }
 

@@ -1,8 +1,10 @@
-//! Scans that are planned once, for all values of their parameters.
+//! Statements that are planned once, for all values of their parameters.
 
+use super::insert::PreparedInsert;
 use super::{Input, Scan, ScanPlan};
 use crate::kept::{name_of, replaced};
-use crate::{Session, Settings};
+use crate::session::PlannedAnswer;
+use crate::{Answer, ScriptError, Session, Settings};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion_common::ScalarValue;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -15,7 +17,33 @@ use eddyline_planner::statement::{Statement, StatementKind};
 use eddyline_planner::{Parameter, ParameterValue, SqlError, with_stand_ins};
 use std::sync::Arc;
 
-/// A SELECT of rows by the values of columns, planned. It holds as long as names and settings are what they were.
+/// A statement that is planned. It holds as long as names and settings are what they were.
+pub enum Prepared {
+    /// A SELECT of rows by the values of columns.
+    Scan(PreparedScan),
+    /// An INSERT of VALUES.
+    Insert(PreparedInsert),
+}
+
+impl Prepared {
+    /// The columns that are answered; `None`: it answers no rows.
+    pub fn schema(&self) -> Option<SchemaRef> {
+        match self {
+            Prepared::Scan(scan) => Some(scan.plan.shape.shown_schema()),
+            Prepared::Insert(insert) => insert.schema(),
+        }
+    }
+
+    /// The version of the catalog and the settings with which it was planned.
+    fn planned_with(&self) -> (u64, &Settings) {
+        match self {
+            Prepared::Scan(scan) => (scan.version, &scan.settings),
+            Prepared::Insert(insert) => (insert.version, &insert.settings),
+        }
+    }
+}
+
+/// A SELECT of rows by the values of columns, planned.
 pub struct PreparedScan {
     plan: ScanPlan,
     /// What each parameter is compared with: a column of what is decoded.
@@ -29,11 +57,6 @@ pub struct PreparedScan {
 }
 
 impl PreparedScan {
-    /// The columns that are answered.
-    pub fn schema(&self) -> SchemaRef {
-        self.plan.shape.shown_schema()
-    }
-
     /// The plan for these values; `None`: a value is NULL, which equals nothing.
     fn with(&self, values: &[Parameter]) -> Result<Option<ScanPlan>, SqlError> {
         let mut predicate: Option<Arc<dyn PhysicalExpr>> = None;
@@ -60,14 +83,20 @@ impl PreparedScan {
 }
 
 impl Session {
-    /// A plan of a SELECT for all values of its parameters, which have these types. `None`: it has to be planned with them.
-    pub fn prepare_scan(&mut self, statement: &Statement, types: &[DataType]) -> Option<PreparedScan> {
+    /// A plan of a statement for all values of its parameters, which have these types. `None`: it has to be planned with them.
+    pub fn prepare(&mut self, statement: &Statement, types: &[DataType]) -> Option<Prepared> {
+        self.refresh();
+        match &statement.kind {
+            StatementKind::Insert(insert) => self.prepare_insert(insert, types).map(Prepared::Insert),
+            _ => self.prepare_scan(statement, types).map(Prepared::Scan),
+        }
+    }
+
+    fn prepare_scan(&mut self, statement: &Statement, types: &[DataType]) -> Option<PreparedScan> {
         let stand_ins = with_stand_ins(statement, types)?;
         let StatementKind::Select(query) = &stand_ins.statement.kind else { return None };
-        self.refresh();
         // What is wrong with it is told when it is executed.
-        let select = self.planned_select(query).ok()?;
-        let plan = ScanPlan::of(&select.planned.job, &self.settings).ok()??;
+        let PlannedAnswer::Scan(plan) = self.planned_answer(query).ok()? else { return None };
         let source = plan.source()?;
         let compared = match types.is_empty() {
             true => Vec::new(),
@@ -79,23 +108,31 @@ impl Session {
     }
 
     /// Does a plan still hold?
-    pub fn holds(&mut self, scan: &PreparedScan) -> bool {
+    pub fn holds(&mut self, prepared: &Prepared) -> bool {
         self.refresh();
-        self.catalog.version() == scan.version && self.settings == scan.settings
+        (self.catalog.version(), &self.settings) == prepared.planned_with()
     }
 
-    /// The rows of a prepared SELECT with these values of its parameters.
+    /// Executes a prepared statement with these values of its parameters.
     ///
     /// # Errors
-    /// A value that is none of its type; a view that has failed; the table that it reads is gone, or was replaced.
-    pub fn scan_with(&self, scan: &PreparedScan, values: &[Parameter]) -> Result<Scan, SqlError> {
+    /// A value that is none of its type; a view that has failed; the table that it reads or writes is gone, or was replaced.
+    pub fn execute_prepared(&mut self, prepared: &Prepared, values: &[Parameter]) -> Result<Answer, ScriptError> {
+        match prepared {
+            Prepared::Scan(scan) => Ok(Answer::Rows(Box::new(self.scan_with(scan, values)?))),
+            Prepared::Insert(insert) => self.insert_with(insert, values).map(Answer::Outcome),
+        }
+    }
+
+    fn scan_with(&mut self, scan: &PreparedScan, values: &[Parameter]) -> Result<Scan, ScriptError> {
         let name = scan.object.name();
-        let pictures = self.instance.database().snapshots(&[name])?;
-        if self.instance.catalog().object(name) != Ok(&scan.object) {
-            return Err(replaced(name));
+        self.begin_moment()?;
+        let pictures = self.pictures_of(&[name])?;
+        if self.catalog.object(name) != Ok(&scan.object) {
+            return Err(replaced(name).into());
         }
         match scan.with(values)? {
-            Some(plan) => Scan::new(plan, &pictures),
+            Some(plan) => Ok(Scan::new(plan, &pictures)?),
             None => Ok(Scan::nothing(scan.plan.clone())),
         }
     }

@@ -8,6 +8,7 @@
 
 mod constants;
 mod infer;
+mod rows;
 mod stand_ins;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use arrow::datatypes::DataType;
 pub use constants::with_constants;
 use eddyline_catalog::{Catalog, SearchPath};
 use infer::Inference;
+pub use rows::{parameter_column, parameter_type, rows_over_parameters};
 use sqlparser::ast::{Array, CastKind, Expr, LimitClause, Offset, Query, UnaryOperator, Value, VisitMut, VisitorMut};
 use sqlparser::tokenizer::Span;
 pub use stand_ins::{StandIns, with_stand_ins};

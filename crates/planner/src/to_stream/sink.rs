@@ -277,14 +277,18 @@ fn is_implicit(from: &DataType, to: &DataType) -> bool {
 }
 
 /// Takes ORDER BY off the top of a bare SELECT: it says how the finished result is shown. LIMIT and OFFSET of a result
-/// with an order stay in the plan, so that the result is right at every moment; without an order they are shown too.
+/// with an order stay in the plan, so that the result is right at every moment, unless it is read once; without an order they are shown too.
 /// What is sorted by and is no column of the result comes behind its columns.
-pub(crate) fn presentation(plan: LogicalPlan) -> Result<(LogicalPlan, Option<Presentation>), SqlError> {
+pub(crate) fn presentation(
+    plan: LogicalPlan,
+    reads_once: bool,
+) -> Result<(LogicalPlan, Option<Presentation>), SqlError> {
     let plan = distinct_on_in_order(plan).map_err(errors::plain)?;
     let (limit, below) = match &plan {
         LogicalPlan::Limit(limit) => (Some(limit), limit.input.as_ref()),
         other => (None, other),
     };
+    let numbers = limit.filter(|_| reads_once).and_then(numbers);
     let (sort, shown) = match below {
         LogicalPlan::Sort(sort) => (sort, None),
         LogicalPlan::Projection(p) => match p.input.as_ref() {
@@ -298,7 +302,11 @@ pub(crate) fn presentation(plan: LogicalPlan) -> Result<(LogicalPlan, Option<Pre
         None => sort.input.schema().columns().into_iter().map(Expr::Column).collect(),
     };
     let mut columns = visible.clone();
-    let mut presentation = Presentation { is_limited: limit.is_some(), ..Presentation::default() };
+    // What is said in the presentation is not in the plan.
+    let limit = limit.filter(|_| numbers.is_none());
+    let (offset, fetch) = numbers.unwrap_or_default();
+    let mut presentation =
+        Presentation { is_limited: limit.is_some(), limit: fetch, offset, ..Presentation::default() };
     for key in &sort.expr {
         let known = columns.iter().position(|c| c.clone().unalias() == key.expr);
         let column = known.unwrap_or_else(|| {
@@ -326,11 +334,17 @@ pub(crate) fn presentation(plan: LogicalPlan) -> Result<(LogicalPlan, Option<Pre
 /// A result without an order: any rows will do for a LIMIT, those that come first as a rule.
 fn unsorted(plan: &LogicalPlan, limit: Option<&Limit>) -> Result<(LogicalPlan, Option<Presentation>), SqlError> {
     let Some(limit) = limit else { return Ok((plan.clone(), None)) };
-    let (Ok(SkipType::Literal(offset)), Ok(FetchType::Literal(fetch))) =
-        (limit.get_skip_type(), limit.get_fetch_type())
-    else {
+    let Some((offset, fetch)) = numbers(limit) else {
         return Err(SqlError::new(SqlError::UNSUPPORTED, "LIMIT and OFFSET must be numbers"));
     };
     let presentation = Presentation { limit: fetch, offset, ..Presentation::default() };
     Ok((limit.input.as_ref().clone(), Some(presentation)))
+}
+
+/// OFFSET and LIMIT, if they are numbers.
+fn numbers(limit: &Limit) -> Option<(usize, Option<usize>)> {
+    match (limit.get_skip_type(), limit.get_fetch_type()) {
+        (Ok(SkipType::Literal(offset)), Ok(FetchType::Literal(fetch))) => Some((offset, fetch)),
+        _ => None,
+    }
 }

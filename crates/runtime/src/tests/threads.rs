@@ -116,3 +116,54 @@ fn values_are_read_once() {
     let told: Vec<String> = job.log().after(0, 10).into_iter().map(|entry| entry.message).collect();
     assert_eq!(told, ["starts afresh, on 3 shards", "finished: 3 rows in, 3 rows out"]);
 }
+
+#[test]
+fn a_job_without_threads_works_when_an_epoch_is_asked_for() {
+    let tokio = tokio();
+    for shards in [1, 3] {
+        let script = Script::new(Unbounded, &["a", "b"]);
+        let out = Collection::new();
+        let tables = Tables::default().source("t", &script).sink("out", &out);
+        let settings = JobSettings { in_place: true, epochs_on_demand: true, ..settings(shards) };
+        let job = run(&summing(), &tables, settings, &tokio);
+        let mut shown = String::new();
+        for n in 1..=20 {
+            script.push(n % 2, rows(&format!("+ k 00 {n}")));
+            assert_eq!(out.accumulated(), shown, "nobody has asked");
+            // On whichever thread.
+            let other = job.clone();
+            assert!(std::thread::spawn(move || other.cut()).join().unwrap().unwrap());
+            shown = format!("+ k {}\n", n * (n + 1) / 2);
+            assert_eq!(out.accumulated(), shown);
+        }
+        assert_eq!((out.accumulated(), job.metrics().rows_in), ("+ k 210\n".to_owned(), 20));
+        assert!(job.work());
+        job.stop();
+        assert_eq!(job.clone().wait().unwrap().state, JobState::Stopped);
+        assert!(!job.cut().unwrap() && !job.work());
+    }
+}
+
+#[test]
+fn a_job_without_threads_fails_and_is_cancelled_like_any_other() {
+    let tokio = tokio();
+    let settings = JobSettings { in_place: true, epochs_on_demand: true, ..settings(2) };
+    for key in ["poison", "panic"] {
+        let script = Script::new(Unbounded, &["a"]);
+        let tables = Tables::default().source("t", &script).sink("out", &Collection::new());
+        let job = run(&summing(), &tables, settings.clone(), &tokio);
+        assert!(job.cut().unwrap());
+        script.push(0, rows(&format!("+ {key} 00 1")));
+        assert_eq!(job.cut().unwrap_err().class(), ErrorClass::Bug);
+        assert_eq!((job.state(), job.wait().unwrap_err().class()), (JobState::Failed, ErrorClass::Bug));
+    }
+    let script = Script::new(Unbounded, &["a"]);
+    script.push(0, rows("+ a 00 1"));
+    let out = Collection::new();
+    let tables = Tables::default().source("t", &script).sink("out", &out);
+    let job = run(&summing(), &tables, settings, &tokio);
+    job.cancel();
+    assert_eq!((job.wait().unwrap().state, out.text().as_str()), (JobState::Stopped, ""));
+    let wrong = JobSettings { in_place: true, ..JobSettings::default() };
+    assert!(matches!(wrong.check(), Err(RuntimeError::Setting { setting: "in-place", .. })));
+}

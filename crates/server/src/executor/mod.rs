@@ -24,7 +24,7 @@ use eddyline_engine::arrow::array::RecordBatch;
 use eddyline_engine::arrow::array::timezone::Tz;
 use eddyline_engine::arrow::datatypes::DataType;
 use eddyline_engine::arrow::error::ArrowError;
-use eddyline_engine::{Connected, Parameter, PreparedScan, Session, SqlError, Subscription, split, with_parameters};
+use eddyline_engine::{Connected, Parameter, Prepared, Session, SqlError, Subscription, split, with_parameters};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -54,8 +54,8 @@ impl Source {
     }
 }
 
-/// A prepared statement.
-struct Prepared {
+/// A statement that was parsed, for any values.
+struct Parsed {
     command: Command,
     source: Source,
     types: Vec<DataType>,
@@ -69,7 +69,7 @@ enum Plan {
     /// Nobody has looked yet.
     Unknown,
     /// It is.
-    Scan(Arc<PreparedScan>),
+    Once(Arc<Prepared>),
     /// It is planned anew for its values.
     None,
 }
@@ -87,7 +87,7 @@ struct Portal {
 enum Bound {
     Command(Command),
     /// One that was planned before.
-    Scan(Arc<PreparedScan>, Vec<Parameter>),
+    Planned(Arc<Prepared>, Vec<Parameter>),
 }
 
 /// The rows of a portal that was executed.
@@ -116,7 +116,7 @@ pub(crate) struct Executor {
     /// Its savepoints, and how often it had changed something before each.
     savepoints: Vec<(String, usize)>,
     cursors: Cursors,
-    statements: HashMap<String, Prepared>,
+    statements: HashMap<String, Parsed>,
     portals: HashMap<String, Portal>,
     /// Subscriptions that are read by FETCH.
     subscriptions: HashMap<String, Subscription>,
@@ -360,11 +360,11 @@ impl Executor {
                 out.messages.bind_complete();
             }
             Message::DescribeStatement(name) => {
-                let scan = self.planned(&name);
+                let planned = self.planned(&name);
                 let prepared = self.statements.get(&name).ok_or_else(|| no_statement(&name))?;
                 let (source, oids) = (prepared.source.clone(), prepared.oids.clone());
-                let fields = match scan {
-                    Some(scan) => Some(fields(&scan.schema())),
+                let fields = match planned {
+                    Some(planned) => planned.schema().map(|schema| fields(&schema)),
                     None => {
                         let nulls: Vec<Parameter> = prepared.types.iter().cloned().map(Parameter::null).collect();
                         let command = bound(&prepared.command, &nulls).map_err(|e| source.place(&e))?;
@@ -384,7 +384,7 @@ impl Executor {
                 let (command, source, formats) =
                     (portal.command.clone(), portal.source.clone(), portal.formats.clone());
                 let fields = match &command {
-                    Bound::Scan(scan, ..) => Some(fields(&scan.schema())),
+                    Bound::Planned(planned, _) => planned.schema().map(|schema| fields(&schema)),
                     Bound::Command(command) => self.fields_of(command, &source)?,
                 };
                 described(fields, &formats, out);
@@ -441,7 +441,7 @@ impl Executor {
             let oids = asked.prepare(&mut self.session, &mut self.variables, &self.user, types);
             let oids = oids.map_err(|e| place(&e, begin))?;
             let source = Source { sql, begin };
-            let prepared = Prepared { command, source, types: Vec::new(), oids, plan: Plan::None };
+            let prepared = Parsed { command, source, types: Vec::new(), oids, plan: Plan::None };
             self.statements.insert(name, prepared);
             return Ok(());
         }
@@ -459,7 +459,7 @@ impl Executor {
         };
         let oids = found.iter().enumerate().map(oid).collect();
         let source = Source { sql, begin };
-        self.statements.insert(name, Prepared { command, source, types: found, oids, plan: Plan::Unknown });
+        self.statements.insert(name, Parsed { command, source, types: found, oids, plan: Plan::Unknown });
         Ok(())
     }
 
@@ -471,7 +471,7 @@ impl Executor {
         given: &[Option<Bytes>],
         result_formats: Vec<Format>,
     ) -> Result<(), Failure> {
-        let scan = self.planned(statement);
+        let planned = self.planned(statement);
         let prepared = self.statements.get(statement).ok_or_else(|| no_statement(statement))?;
         let needs = match &prepared.command {
             Command::Catalogs(asked) => asked.parameters(),
@@ -498,8 +498,8 @@ impl Executor {
             .enumerate()
             .map(|(at, (value, of))| values::parameter(at + 1, of, Format::of(formats, at), value.as_deref()));
         let values = values.collect::<Result<Vec<_>, _>>().map_err(place)?;
-        let command = match (scan, &prepared.command) {
-            (Some(scan), _) => Bound::Scan(scan, values),
+        let command = match (planned, &prepared.command) {
+            (Some(planned), _) => Bound::Planned(planned, values),
             (None, Command::Catalogs(asked)) => {
                 let asked = asked.with_values(given, formats).map_err(place)?;
                 Bound::Command(Command::Catalogs(Box::new(asked)))
@@ -518,7 +518,7 @@ impl Executor {
         if portal.rows.is_none() {
             let answer = match &portal.command {
                 Bound::Command(command) => self.execute(command, &timer, out),
-                Bound::Scan(scan, values) => self.scan(scan, values),
+                Bound::Planned(planned, values) => self.execute_planned(planned, values, &timer),
             };
             match answer.map_err(place)? {
                 Answer::Nothing => {
@@ -548,27 +548,29 @@ impl Executor {
     }
 
     /// The plan of a prepared statement for all values of its parameters, if it has one.
-    fn planned(&mut self, name: &str) -> Option<Arc<PreparedScan>> {
+    fn planned(&mut self, name: &str) -> Option<Arc<Prepared>> {
         let prepared = self.statements.get_mut(name)?;
         let Command::Sql(statement) = &prepared.command else { return None };
         match &prepared.plan {
             Plan::None => return None,
-            Plan::Scan(scan) if self.session.holds(scan) => return Some(scan.clone()),
-            Plan::Scan(_) | Plan::Unknown => {}
+            Plan::Once(planned) if self.session.holds(planned) => return Some(planned.clone()),
+            Plan::Once(_) | Plan::Unknown => {}
         }
         let constants = answer::Constants { user: &self.user, variables: &self.variables };
         // What answers of the session are put into may be another statement the next time.
         let is_plain = constants.put_into(&self.session, statement).is_same(statement);
-        let scan = is_plain.then(|| self.session.prepare_scan(statement, &prepared.types)).flatten().map(Arc::new);
-        prepared.plan = scan.clone().map_or(Plan::None, Plan::Scan);
-        scan
+        let planned = is_plain.then(|| self.session.prepare(statement, &prepared.types)).flatten().map(Arc::new);
+        prepared.plan = planned.clone().map_or(Plan::None, Plan::Once);
+        planned
     }
 
-    /// The rows of a statement that was planned before.
-    fn scan(&mut self, scan: &PreparedScan, values: &[Parameter]) -> Result<Answer, SqlError> {
+    /// Executes a statement that was planned before.
+    fn execute_planned(&mut self, planned: &Prepared, values: &[Parameter], timer: &Timer) -> Result<Answer, SqlError> {
         self.check_transaction()?;
         self.session.canceller().check()?;
-        Ok(Answer::Rows(Rows::scan(Box::new(self.session.scan_with(scan, values)?)), "SELECT"))
+        let answer = answer::execute_prepared(&mut self.session, planned, values).map_err(|e| timer.reason(e))?;
+        self.changes += usize::from(matches!(answer, Answer::Done(_)));
+        Ok(answer)
     }
 
     /// Sends rows. Returns how many, and whether those were all.
@@ -679,6 +681,7 @@ impl Executor {
                     out.messages.notice(&report::plain(WARNING, "25001", "there is already a transaction in progress"));
                 } else {
                     (self.transaction, self.changes) = (Transaction::Open, 0);
+                    self.session.hold_moment();
                 }
                 Answer::Done("BEGIN".into())
             }
@@ -775,6 +778,7 @@ impl Executor {
     fn end(&mut self, commits: bool, out: &mut Out) -> &'static str {
         let was = std::mem::take(&mut self.transaction);
         self.portals.clear();
+        self.session.release_moment();
         if was == Transaction::None {
             out.messages.notice(&report::plain(WARNING, "25P01", "there is no transaction in progress"));
         } else if !commits && self.changes > 0 {
