@@ -497,7 +497,7 @@ impl Session {
             return self.select(query).map(Answer::Outcome);
         }
         match self.planned_answer(query)? {
-            PlannedAnswer::Scan(plan) => Ok(Answer::Rows(Box::new(self.scan(plan)?))),
+            PlannedAnswer::Scan(plan) => Ok(Answer::Rows(Box::new(self.scan(*plan)?))),
             PlannedAnswer::Job(select) => self.start_select(*select).map(Answer::Outcome),
         }
     }
@@ -506,7 +506,7 @@ impl Session {
     pub(crate) fn planned_answer(&self, query: &Query) -> Result<PlannedAnswer, ScriptError> {
         let select = self.planned_select_with(query, true)?;
         if let Some(plan) = ScanPlan::of(&select.planned.job, &self.settings)? {
-            return Ok(PlannedAnswer::Scan(plan));
+            return Ok(PlannedAnswer::Scan(Box::new(plan)));
         }
         // A job keeps the first rows up and not all of them.
         let is_other = query.order_by.is_some() && (query.limit_clause.is_some() || query.fetch.is_some());
@@ -769,7 +769,7 @@ pub(crate) struct Planned {
 /// How a SELECT is to be answered.
 pub(crate) enum PlannedAnswer {
     /// By looking at rows each by itself.
-    Scan(ScanPlan),
+    Scan(Box<ScanPlan>),
     /// By a job.
     Job(Box<PlannedSelect>),
 }

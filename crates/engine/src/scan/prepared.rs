@@ -97,6 +97,7 @@ impl Session {
         let StatementKind::Select(query) = &stand_ins.statement.kind else { return None };
         // What is wrong with it is told when it is executed.
         let PlannedAnswer::Scan(plan) = self.planned_answer(query).ok()? else { return None };
+        let plan = *plan;
         let source = plan.source()?;
         let compared = match types.is_empty() {
             true => Vec::new(),
