@@ -14,5 +14,5 @@ WORKDIR /var/lib/eddyline
 VOLUME /var/lib/eddyline
 EXPOSE 4566 4567
 ENTRYPOINT ["eddyline"]
-# A container is reached from outside of it, and nobody is asked who they are: publish the ports to 127.0.0.1 alone.
+# A container is reached from outside of it, and root has no password: publish the ports to 127.0.0.1 alone, or give it one (EDDYLINE_ROOT_PASSWORD_FILE).
 CMD ["serve", "--data-dir", "/var/lib/eddyline/data", "--listen", "0.0.0.0:4566", "--insecure", "--log-format", "json"]

@@ -56,7 +56,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeArgs {
-    /// Where to listen: an address of this machine, as nobody is asked who they are
+    /// Where to listen. Where other machines reach it, it wants a password for root and a certificate
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4566")]
     pub(crate) listen: SocketAddr,
     /// Keep tables, their rows and views in this directory: they are there again when the server starts anew
@@ -71,9 +71,30 @@ pub(crate) struct ServeArgs {
     /// No HTTP: no jobs from the command line, no metrics
     #[arg(long)]
     pub(crate) no_http: bool,
-    /// Listen also where other machines reach it, though nobody is asked who they are
+    /// Give root the password in this file (default: EDDYLINE_ROOT_PASSWORD_FILE)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root_password_file: Option<PathBuf>,
+    /// Ask everybody for a password, also who comes from this machine
+    #[arg(long)]
+    pub(crate) require_passwords: bool,
+    /// The server's certificate, and those that vouch for it, as PEM: clients may encrypt, from other machines they must
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The key of the certificate, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Take other machines for this one: users without a password come from anywhere, and nothing needs to be encrypted
     #[arg(long)]
     pub(crate) insecure: bool,
+    /// Let statements read and write files below this directory; may be repeated. Without it, they reach none
+    #[arg(long, value_name = "DIR")]
+    pub(crate) allow_files: Vec<PathBuf>,
+    /// Let statements name URLs of object stores that begin so; may be repeated
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) allow_urls: Vec<String>,
+    /// Let statements connect to this address; may be repeated
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) allow_connect: Vec<String>,
     /// How many clients may be connected at once
     #[arg(long, value_name = "N", default_value_t = 4000)]
     pub(crate) max_connections: usize,
@@ -91,6 +112,12 @@ pub(crate) struct ServerArg {
     /// The database of the server whose job it is (default: dev)
     #[arg(long, value_name = "NAME")]
     pub(crate) database: Option<String>,
+    /// Who asks; the password is in EDDYLINE_PASSWORD (default: root, if that is set)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Whom to trust, as PEM, where the server is https://… (default: the authorities of the system)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

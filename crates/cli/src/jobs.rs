@@ -7,7 +7,7 @@ use crate::output::Page;
 use crate::run::text_of;
 use chrono::DateTime;
 use eddyline_engine::catalog::FIRST_DATABASE;
-use eddyline_engine::{Listing, SqlError, TextPosition};
+use eddyline_engine::{Listing, ROOT, Secret, SqlError, TextPosition};
 use eddyline_http::api::{
     Job, JobDetail, JobList, JobName, Log, LogLine, Plan, Savepoint, SavepointRequest, StopAnswer, StopRequest,
     SubmitAnswer, SubmitRequest, Verdict,
@@ -39,7 +39,11 @@ impl Remote {
             tell(&format!("cannot start: {e}"), None);
             Exit::Failed
         })?;
-        Ok(Self { client: Client::new(&server).of_database(at.database.clone()), tokio })
+        let client = client(at, &server).map_err(|e| {
+            tell(&e, None);
+            Exit::Usage
+        })?;
+        Ok(Self { client: client.of_database(at.database.clone()), tokio })
     }
 
     /// Ends a job. `None`: there is no server, or none that knows the job.
@@ -66,6 +70,20 @@ impl Remote {
             Err(error) => Err(error),
         }
     }
+}
+
+fn client(at: &ServerArg, server: &str) -> Result<Client, String> {
+    let authorities =
+        at.tls_ca.as_ref().map(|file| std::fs::read(file).map_err(|e| format!("{}: {e}", file.display())));
+    let client = Client::new(server, authorities.transpose()?.as_deref()).map_err(|e| match &at.tls_ca {
+        Some(file) => format!("{}: {e}", file.display()),
+        None => e.to_string(),
+    })?;
+    let password = std::env::var("EDDYLINE_PASSWORD").ok();
+    Ok(match (&at.user, password) {
+        (None, None) => client,
+        (user, password) => client.of_user(user.as_deref().unwrap_or(ROOT), &Secret(password.unwrap_or_default())),
+    })
 }
 
 /// The server that somebody has named.

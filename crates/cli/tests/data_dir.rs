@@ -16,6 +16,7 @@ struct Server {
 fn command(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--shards", "1", "--data-dir"]).arg(directory);
+    command.arg("--allow-files").arg(std::env::temp_dir());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -22,6 +22,7 @@ impl Server {
     fn start_with(directory: &Path, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--shards", "2", "--data-dir"]).arg(directory).args(more);
+        command.arg("--allow-files").arg(std::env::temp_dir());
         let mut process = command.stdout(Stdio::piped()).spawn().expect("started");
         let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines();
         let mut behind = |word: &str| {

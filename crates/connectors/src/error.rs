@@ -1,4 +1,5 @@
 use arrow::error::ArrowError;
+use eddyline_stores::OutOfReach;
 
 /// What can go wrong with connectors and formats. Every message names the table, file, endpoint or option.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +12,9 @@ pub enum ConnectorError {
         /// What to write instead: the valid options or values.
         hint: String,
     },
+    /// A place that this engine's users may not name (class: user).
+    #[error("{}", .0)]
+    OutOfReach(OutOfReach),
     /// The connector cannot do what is asked (class: unsupported).
     #[error("{message}")]
     Unsupported {
@@ -55,6 +59,12 @@ pub enum ConnectorError {
     Changes(#[from] eddyline_changes::ChangeError),
 }
 
+impl From<OutOfReach> for ConnectorError {
+    fn from(why: OutOfReach) -> Self {
+        ConnectorError::OutOfReach(why)
+    }
+}
+
 impl ConnectorError {
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<&str> {
@@ -62,6 +72,7 @@ impl ConnectorError {
             ConnectorError::Option { hint, .. } | ConnectorError::Unsupported { hint, .. } => {
                 (!hint.is_empty()).then_some(hint)
             }
+            ConnectorError::OutOfReach(why) => Some(why.hint),
             ConnectorError::Row { .. } => {
                 Some("correct the row, or set '<format>.ignore-parse-errors' = 'true' to skip and count such rows")
             }

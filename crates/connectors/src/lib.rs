@@ -27,6 +27,7 @@ mod source;
 mod testing;
 
 pub use clock::Clock;
+pub use eddyline_stores::{OutOfReach, Reach, ReachSettings};
 pub use error::ConnectorError;
 pub use options::{OptionSpec, Options, parse_duration, parse_size};
 pub use registry::{Connector, Registry};

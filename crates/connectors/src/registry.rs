@@ -4,7 +4,7 @@ use crate::filesystem::FilesystemConnector;
 use crate::nexmark::NexmarkConnector;
 use crate::print::PrintConnector;
 use crate::socket::SocketConnector;
-use crate::{ConnectorError, Options, Sink, SinkRequest, Source, SourceChanges, SourceRequest};
+use crate::{ConnectorError, Options, Reach, Sink, SinkRequest, Source, SourceChanges, SourceRequest};
 use arrow::datatypes::DataType;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,15 +64,20 @@ impl Registry {
         Self { connectors: BTreeMap::new() }
     }
 
-    /// All connectors of this crate.
+    /// All connectors of this crate, which reach everything.
     pub fn builtin() -> Self {
+        Self::within(&Reach::free())
+    }
+
+    /// All connectors of this crate, as far as they reach.
+    pub fn within(reach: &Reach) -> Self {
         Self::empty()
             .with(Arc::new(BlackholeConnector))
             .with(Arc::new(DatagenConnector))
-            .with(Arc::new(FilesystemConnector))
+            .with(Arc::new(FilesystemConnector { reach: reach.clone() }))
             .with(Arc::new(NexmarkConnector))
             .with(Arc::new(PrintConnector))
-            .with(Arc::new(SocketConnector))
+            .with(Arc::new(SocketConnector { reach: reach.clone() }))
     }
 
     /// One more connector, in the place of one of the same name.

@@ -49,7 +49,7 @@ impl Beginning {
     ) -> Result<Self, ScriptError> {
         let name = name_of_inserts(engine, settings, tables);
         let from = match &begins.from {
-            Some(from) => Some(engine.savepoint_at(from)),
+            Some(from) => Some(engine.savepoint_at(from)?),
             None => engine.take_savepoint()?,
         };
         let checkpoints = engine.checkpoints(settings).map(|checkpoints| CheckpointSettings {
@@ -72,7 +72,7 @@ impl Beginning {
         from: Option<&str>,
     ) -> Result<Self, ScriptError> {
         let name = name_of_inserts(engine, settings, tables);
-        let from = from.map(|from| engine.savepoint_at(from)).or_else(|| engine.savepoint());
+        let from = from.map(|from| engine.savepoint_at(from)).transpose()?.or_else(|| engine.savepoint());
         Self::found(engine, settings, name, engine.checkpoints(settings), from)
     }
 

@@ -78,7 +78,7 @@ impl JobControl {
                     .with_hint("give a path, or SET 'state.savepoints.dir' in the job's script"));
             }
         };
-        Ok(self.engine.savepoint_at(&location))
+        self.engine.savepoint_at(&location)
     }
 
     /// `savepoint-<job>-<time>-<chance>`, in letters that any store takes.

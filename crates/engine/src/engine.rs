@@ -2,13 +2,14 @@
 
 use crate::beginning::second_from;
 use crate::collect::CollectConnector;
+use crate::error::from_reach;
 use crate::kept::KeptConnector;
 use crate::memory::machine_memory_bytes;
 use crate::state_tables::StateConnector;
 use crate::{Instance, Session, Settings};
 use eddyline_catalog::FIRST_DATABASE;
 use eddyline_connectors::clock::SystemClock;
-use eddyline_connectors::{Clock, Registry, Rim};
+use eddyline_connectors::{Clock, Reach, Registry, Rim};
 use eddyline_planner::{Functions, SqlError};
 use eddyline_runtime::{CheckpointSettings, SavepointTarget, StateBackend};
 use eddyline_state::MemoryBudget;
@@ -40,6 +41,8 @@ pub struct EngineConfig {
     pub allow_dropped_state: bool,
     /// Nothing is run: what becomes of the state of jobs is told instead.
     pub is_dry_run: bool,
+    /// Which places statements may name, where it is not a connector that knows.
+    pub reach: Reach,
 }
 
 impl EngineConfig {
@@ -58,7 +61,14 @@ impl EngineConfig {
             from: None,
             allow_dropped_state: false,
             is_dry_run: false,
+            reach: Reach::free(),
         }
+    }
+
+    /// Statements, and tables with connectors, reach no more than this.
+    #[must_use]
+    pub fn within(self, reach: Reach) -> Self {
+        Self { registry: Registry::within(&reach), reach, ..self }
     }
 }
 
@@ -82,6 +92,7 @@ struct Shared {
     is_from_taken: AtomicBool,
     allow_dropped_state: bool,
     is_dry_run: bool,
+    reach: Reach,
     functions: OnceLock<Arc<Functions>>,
     memory_budget: OnceLock<Arc<MemoryBudget>>,
     channels: AtomicU64,
@@ -112,6 +123,7 @@ impl Engine {
                 is_from_taken: AtomicBool::new(false),
                 allow_dropped_state: config.allow_dropped_state,
                 is_dry_run: config.is_dry_run,
+                reach: config.reach,
                 functions: OnceLock::new(),
                 memory_budget: OnceLock::new(),
                 channels: AtomicU64::new(1),
@@ -191,11 +203,28 @@ impl Engine {
 
     /// The savepoint that a job is to begin at.
     pub(crate) fn savepoint(&self) -> Option<SavepointTarget> {
-        self.shared.from.as_deref().map(|location| self.savepoint_at(location))
+        self.shared.from.as_deref().map(|location| self.savepoint_of_own(location))
     }
 
-    /// The savepoint at a place.
-    pub(crate) fn savepoint_at(&self, location: &str) -> SavepointTarget {
+    /// May a statement name this path or URL?
+    ///
+    /// # Errors
+    /// It may not.
+    pub(crate) fn check_place(&self, location: &str) -> Result<(), SqlError> {
+        self.shared.reach.check_location(location).map_err(|why| from_reach(&why))
+    }
+
+    /// The savepoint at a place that a statement names.
+    ///
+    /// # Errors
+    /// It may not.
+    pub(crate) fn savepoint_at(&self, location: &str) -> Result<SavepointTarget, SqlError> {
+        self.check_place(location)?;
+        Ok(self.savepoint_of_own(location))
+    }
+
+    /// The savepoint at a place that whoever has started the process names.
+    fn savepoint_of_own(&self, location: &str) -> SavepointTarget {
         SavepointTarget { location: location.to_owned(), environment: self.shared.environment.clone() }
     }
 

@@ -3,7 +3,7 @@
 use arrow::error::ArrowError;
 use eddyline_catalog::CatalogError;
 use eddyline_checkpoint::CheckpointError;
-use eddyline_connectors::ConnectorError;
+use eddyline_connectors::{ConnectorError, OutOfReach};
 use eddyline_functions::aggregate::AggregateError;
 use eddyline_planner::SqlError;
 use eddyline_runtime::{ErrorClass, RuntimeError};
@@ -11,6 +11,8 @@ use std::error::Error;
 
 /// SQLSTATEs of what goes wrong with rows and places, beside those of [`SqlError`].
 pub(crate) mod state {
+    /// What somebody may not do.
+    pub(crate) const NOT_ALLOWED: &str = "42501";
     /// A name that stands for something else.
     pub(crate) const WRONG_OBJECT: &str = "42809";
     /// A value that does not read as its type.
@@ -40,6 +42,11 @@ pub(crate) fn from_catalog(error: CatalogError) -> SqlError {
     SqlError::of_catalog(&error)
 }
 
+/// A place that may not be named.
+pub(crate) fn from_reach(why: &OutOfReach) -> SqlError {
+    SqlError::new(state::NOT_ALLOWED, why.to_string()).with_hint(why.hint)
+}
+
 /// An error of a place where checkpoints are.
 pub(crate) fn from_checkpoint(error: &CheckpointError) -> SqlError {
     let sqlstate = match error {
@@ -59,6 +66,7 @@ pub(crate) fn from_connector(error: &ConnectorError) -> SqlError {
     let sqlstate = match error {
         ConnectorError::Option { .. } => SqlError::INVALID_PARAMETER,
         ConnectorError::Unsupported { .. } => SqlError::UNSUPPORTED,
+        ConnectorError::OutOfReach(_) => state::NOT_ALLOWED,
         ConnectorError::Row { .. } => state::INVALID_TEXT,
         ConnectorError::Io { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe => NOBODY_READS,
         ConnectorError::Io { .. } => state::IO,

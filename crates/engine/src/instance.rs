@@ -21,6 +21,7 @@ use crate::reservation::{Canceller, Reservation, Reservations};
 use crate::{Engine, Session, Settings};
 use eddyline_catalog::{Catalog, Name, Object};
 use eddyline_planner::SqlError;
+use eddyline_users::Users;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -66,6 +67,8 @@ struct Shared {
     first: Option<Weak<Shared>>,
     /// The others, if this is the first.
     databases: Databases,
+    /// Who may connect.
+    users: Mutex<Arc<Users>>,
 }
 
 impl Instance {
@@ -226,6 +229,32 @@ impl Instance {
 }
 
 impl Instance {
+    /// Who may connect, to any database: the first one has them.
+    pub fn users(&self) -> Arc<Users> {
+        lock(&self.first().shared.users).clone()
+    }
+
+    /// Changes who may connect. Nobody sees it before it is durable.
+    ///
+    /// # Errors
+    /// Those of `change`: then nothing has changed. It cannot be stored.
+    pub(crate) fn change_users(&self, change: impl FnOnce(&mut Users) -> Result<(), SqlError>) -> Result<(), SqlError> {
+        let first = self.first();
+        let _alone = lock(&first.shared.defining);
+        let mut users = Users::clone(&first.users());
+        change(&mut users)?;
+        if let Some(durable) = first.durable() {
+            durable.define_users(&users)?;
+        }
+        *lock(&first.shared.users) = Arc::new(users);
+        Ok(())
+    }
+
+    /// The users that were stored.
+    pub(crate) fn restore_users(&self, users: Users) {
+        *lock(&self.shared.users) = Arc::new(users);
+    }
+
     /// Where names and rows are stored, if they are.
     pub(crate) fn durable(&self) -> Option<&Arc<Durable>> {
         self.shared.durable.get()

@@ -44,6 +44,7 @@ mod state_tables;
 mod subscribe;
 mod text;
 mod upsert;
+mod users;
 
 pub use arrow;
 pub use control::{JobControl, SavepointPlace};
@@ -61,6 +62,7 @@ pub use eddyline_runtime::{
     CheckpointFacts, CheckpointMetrics, JobFailure, JobMetrics, LogEntry, LogLevel, LogSubject, OperatorMetrics,
     SavepointMade, SplitMetrics,
 };
+pub use eddyline_users::{Entrance, ROOT, Secret, Users};
 pub use engine::{Engine, EngineConfig};
 pub use error::NOBODY_READS;
 pub use instance::Instance;

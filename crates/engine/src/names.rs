@@ -11,14 +11,9 @@ use eddyline_planner::{SqlError, with_schemas};
 use std::collections::BTreeMap;
 
 impl Session {
-    /// The user whose session it is: a schema of that name is looked into first, where `search_path` says `"$user"`.
-    pub fn set_user(&mut self, user: &str) {
-        self.user = Some(user.to_owned());
-    }
-
     /// The schemas in which names without one are looked for: those of `search_path` that there are.
     pub fn search_path(&self) -> SearchPath {
-        let own = self.user.as_deref().filter(|user| self.catalog.has_schema(user));
+        let own = Some(self.user.as_str()).filter(|user| self.catalog.has_schema(user));
         // Nearly always.
         if own.is_none() && !self.settings.is_set("search_path") {
             return self.public.clone();

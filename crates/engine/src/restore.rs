@@ -77,6 +77,9 @@ impl Engine {
         durable::keep(&durable, database)?;
         let with_jobs = durable.has_jobs();
         instance.store_in(durable);
+        if let Some(users) = found.known.users {
+            instance.restore_users(users);
+        }
         instance.jobs().begin_after(found.known.next_job);
         for job in found.known.jobs.into_values().filter(|_| with_jobs) {
             instance.begin_with(job);

@@ -11,6 +11,7 @@ use crate::listing::Listing;
 use crate::moment::{Reading, is_change};
 use crate::reservation::{Canceller, Reservation};
 use crate::scan::{Scan, ScanPlan};
+use crate::settings::{self, SettingKind};
 use crate::show::CheckpointPlace;
 use crate::state_tables::StateTables;
 use crate::{Engine, ScriptError, Settings, delivery, show, subscribe};
@@ -21,6 +22,7 @@ use eddyline_functions::scalar::Moment;
 use eddyline_planner::statement::{Conflict, ExplainStage, Insert, Query, Show, Statement, StatementKind};
 use eddyline_planner::{Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target, parse_in};
 use eddyline_runtime::Alteration;
+use eddyline_users::{ROOT, Users};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -60,13 +62,14 @@ pub struct Session {
     /// The names as the statement sees them.
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) settings: Settings,
-    pub(crate) user: Option<String>,
     /// What is searched unless something else is said.
     pub(crate) public: SearchPath,
     pub(crate) canceller: Canceller,
     /// How its next job is to begin.
     pub(crate) begins: Begins,
     pub(crate) reading: Reading,
+    /// Whose it is: a schema of that name is looked into first, where `search_path` says `"$user"`.
+    pub(crate) user: String,
 }
 
 impl Session {
@@ -76,12 +79,29 @@ impl Session {
             catalog: instance.catalog(),
             instance,
             settings: Settings::new(),
-            user: None,
             public: SearchPath::default(),
             canceller: Canceller::default(),
             begins: Begins::default(),
             reading: Reading::default(),
+            user: ROOT.to_owned(),
         }
+    }
+
+    /// The session of a user; without it, it is root's.
+    #[must_use]
+    pub fn of_user(mut self, user: &str) -> Self {
+        user.clone_into(&mut self.user);
+        self
+    }
+
+    /// Whose it is.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Who may connect.
+    pub fn users(&self) -> Arc<Users> {
+        self.instance.users()
     }
 
     /// Cancels the statement that is being executed, from another thread.
@@ -218,6 +238,7 @@ impl Session {
                 Ok(Outcome::Listing(self.explain_alter(from.as_deref(), statement)?))
             }
             StatementKind::Job(job) => self.job_statement(job),
+            StatementKind::User(user) => Ok(self.user_statement(user)?),
             StatementKind::Show(show) => Ok(Outcome::Listing(self.show(show)?)),
             StatementKind::Describe(name) => Ok(Outcome::Listing(self.describe(name)?)),
             StatementKind::Set { key, value } => Ok(self.set(key, value)?),
@@ -233,7 +254,17 @@ impl Session {
         }
     }
 
+    /// May a statement give a setting this value?
+    ///
+    /// # Errors
+    /// It is a place that is out of reach.
+    pub(crate) fn check_setting(&self, key: &str, value: &str) -> Result<(), SqlError> {
+        let is_place = settings::find(key).is_some_and(|spec| spec.kind == SettingKind::Place);
+        if is_place && !value.is_empty() { self.engine.check_place(value) } else { Ok(()) }
+    }
+
     fn set(&mut self, key: &str, value: &str) -> Result<Outcome, SqlError> {
+        self.check_setting(key, value)?;
         let spec = self.settings.set(key, value)?;
         match spec.without_effect {
             true => Ok(Outcome::Noted(format!("setting '{key}' is {}", spec.description))),
@@ -717,6 +748,7 @@ impl Session {
         {
             return show::checkpoints(&self.engine, &[place]);
         }
+        location.map_or(Ok(()), |location| self.engine.check_place(location))?;
         let places = match location.unwrap_or(self.settings.checkpoints_dir()) {
             "" => self.instance.all_checkpoints(),
             location => vec![CheckpointPlace { location: location.to_owned(), job: job.map(str::to_owned) }],

@@ -1,23 +1,32 @@
 //! Asks a server: one request on a connection of its own.
 
 use crate::api::{Problem, ProblemFacts};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use eddyline_tls::{Connector, TlsError};
+use eddyline_users::Secret;
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::handshake;
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// A server that can be asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Client {
     authority: String,
     /// Whose jobs are meant; `None`: those of the first.
     database: Option<String>,
+    /// Whom it trusts, where it is to encrypt.
+    tls: Option<Connector>,
+    /// What says who asks.
+    authorization: Option<HeaderValue>,
 }
 
 /// Why there is no answer.
@@ -46,16 +55,32 @@ pub enum ClientError {
 }
 
 impl Client {
-    /// Of the server at `host:port`, with or without `http://` before it.
-    pub fn new(server: &str) -> Self {
-        let authority = server.strip_prefix("http://").unwrap_or(server).trim_end_matches('/');
-        Self { authority: authority.to_owned(), database: None }
+    /// Of the server at `host:port`, with or without `http://` before it, or at `https://host:port`. Certificates are to be signed by one
+    /// of `authorities`, which are PEM, or, without any, of the system's.
+    ///
+    /// # Errors
+    /// Authorities that do not read.
+    pub fn new(server: &str, authorities: Option<&[u8]>) -> Result<Self, TlsError> {
+        let encrypted = server.strip_prefix("https://");
+        let authority = encrypted.or(server.strip_prefix("http://")).unwrap_or(server).trim_end_matches('/');
+        let tls = encrypted.map(|_| Connector::new(authorities, "http/1.1")).transpose()?;
+        Ok(Self { authority: authority.to_owned(), database: None, tls, authorization: None })
     }
 
     /// Means the jobs of a database.
     #[must_use]
     pub fn of_database(mut self, database: Option<String>) -> Self {
         self.database = database;
+        self
+    }
+
+    /// As a user.
+    #[must_use]
+    pub fn of_user(mut self, user: &str, password: &Secret) -> Self {
+        let coded = STANDARD.encode(format!("{user}:{}", password.0));
+        let mut value = HeaderValue::try_from(format!("Basic {coded}")).ok();
+        value.iter_mut().for_each(|value| value.set_sensitive(true));
+        self.authorization = value;
         self
     }
 
@@ -97,20 +122,28 @@ impl Client {
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
         let unreachable = |error| ClientError::Unreachable { server: self.authority.clone(), error };
         let socket = TcpStream::connect(&self.authority).await.map_err(unreachable)?;
-        let (mut sender, connection) = handshake(TokioIo::new(socket)).await.map_err(|e| self.broken(e))?;
+        let mut sender = match &self.tls {
+            Some(tls) => {
+                let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
+                begin(tls.connect(host, socket).await.map_err(|e| self.broken(e))?).await
+            }
+            None => begin(socket).await,
+        }
+        .map_err(|e| self.broken(e))?;
         let database = self.database.as_ref().map(|name| {
             let sign = if path.contains('?') { '&' } else { '?' };
             format!("{sign}database={}", utf8_percent_encode(name, NON_ALPHANUMERIC))
         });
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(format!("{path}{}", database.unwrap_or_default()))
             .header(HOST, &self.authority)
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(|e| self.broken(e))?;
-        // It ends when the answer is read and the sender is gone; why it broke is told to who waits for the answer.
-        tokio::spawn(connection);
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
         let answer = sender.send_request(request).await.map_err(|e| self.broken(e))?;
         let status = answer.status();
         let body = answer.into_body().collect().await.map_err(|e| self.broken(e))?.to_bytes();
@@ -130,4 +163,14 @@ impl Client {
     fn broken(&self, error: impl ToString) -> ClientError {
         ClientError::Protocol { server: self.authority.clone(), message: error.to_string() }
     }
+}
+
+/// Begins to speak HTTP.
+async fn begin(
+    socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> Result<SendRequest<Full<Bytes>>, hyper::Error> {
+    let (sender, connection) = handshake(TokioIo::new(socket)).await?;
+    // It ends when the answer is read and the sender is gone; why it broke is told to who waits for the answer.
+    tokio::spawn(connection);
+    Ok(sender)
 }

@@ -29,17 +29,22 @@ static HEADERS: [(HeaderName, HeaderValue); 6] = [
 
 /// Names that the server is known by, beside its addresses and `localhost`.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Hosts(Arc<Vec<String>>);
+pub(crate) struct Hosts {
+    names: Arc<Vec<String>>,
+    /// Pages of this server are encrypted.
+    is_encrypted: bool,
+}
 
 impl Hosts {
-    pub(crate) fn new(names: &[String]) -> Self {
-        Self(Arc::new(names.iter().map(|name| name.to_ascii_lowercase()).collect()))
+    pub(crate) fn new(names: &[String], is_encrypted: bool) -> Self {
+        let names = Arc::new(names.iter().map(|name| name.to_ascii_lowercase()).collect());
+        Self { names, is_encrypted }
     }
 
     fn knows(&self, authority: &str) -> bool {
         let host = host_of(authority).to_ascii_lowercase();
         let address = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || address.parse::<IpAddr>().is_ok() || self.0.contains(&host)
+        host == "localhost" || address.parse::<IpAddr>().is_ok() || self.names.contains(&host)
     }
 }
 
@@ -74,7 +79,8 @@ fn check(hosts: &Hosts, uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
         let hint = "ask for its address, or start it with --http-host NAME";
         return Err(refused(StatusCode::MISDIRECTED_REQUEST, message, hint));
     }
-    let from_here = text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://") == Some(host));
+    let scheme = if hosts.is_encrypted { "https://" } else { "http://" };
+    let from_here = text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix(scheme) == Some(host));
     let site = text(HeaderName::from_static("sec-fetch-site"));
     // What is typed into the browser's address line comes from nowhere.
     let is_own = site.is_none_or(|site| matches!(site, "same-origin" | "none"));
@@ -98,7 +104,7 @@ mod tests {
         for (name, value) in headers {
             map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        let hosts = Hosts::new(&["Eddyline".to_owned()]);
+        let hosts = Hosts::new(&["Eddyline".to_owned()], false);
         check(&hosts, &Uri::from_static("/health"), &map).map_err(|failure| failure.into_response().status())
     }
 

@@ -1,12 +1,13 @@
 //! Jobs, health and metrics over HTTP, for tools, scripts and browsers of the same machine.
 //!
 //! ```text
-//! socket ──> guard (who may ask, what answers may do) ──> routes ──> Instance, on a thread that may wait
+//! socket ──> guard (from which pages, what answers may do) ──> identity (who asks) ──> routes ──> Instance, on a thread that may wait
 //! ```
 //! | module | holds |
 //! |---|---|
 //! | `server` | the port, connections, limits |
 //! | `guard` | hosts and origins that are let in, headers of every answer |
+//! | `identity` | users and their passwords |
 //! | `routes` | what can be asked, by subject; the OpenAPI document is made of it |
 //! | `api` | the JSON of requests and answers |
 //! | `metrics` | what Prometheus reads |
@@ -19,6 +20,7 @@ pub mod api;
 mod client;
 mod failure;
 mod guard;
+mod identity;
 mod metrics;
 mod routes;
 mod server;

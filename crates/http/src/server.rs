@@ -1,14 +1,18 @@
 //! The port, and who is connected.
 
 use crate::guard::{Hosts, guard};
+use crate::identity::{Identity, Peer, identify};
 use crate::metrics::{Connections, Requests};
 use crate::routes::{Shared, router};
-use axum::Router;
 use axum::middleware::from_fn_with_state;
+use axum::{Extension, Router};
 use eddyline_engine::Instance;
+use eddyline_tls::Acceptor;
+use eddyline_users::Entrance;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,8 +31,10 @@ const HEAD_BYTES: usize = 32 << 10;
 pub struct HttpConfig {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Listens also where other machines reach it: nobody is asked who they are.
-    pub is_insecure: bool,
+    /// Who comes in unasked.
+    pub entrance: Entrance,
+    /// The certificate; `None`: nothing is encrypted.
+    pub tls: Option<Acceptor>,
     /// Names that it is known by, beside addresses and `localhost`.
     pub hosts: Vec<String>,
     /// How many may be connected at once.
@@ -41,7 +47,8 @@ impl HttpConfig {
     /// Listens at an address, with the usual limits.
     pub fn new(listen: SocketAddr) -> Self {
         let connections = Arc::new(Connections::default);
-        Self { listen, is_insecure: false, hosts: Vec::new(), connections_max: 256, connections }
+        let (entrance, tls) = (Entrance::default(), None);
+        Self { listen, entrance, tls, hosts: Vec::new(), connections_max: 256, connections }
     }
 }
 
@@ -49,6 +56,8 @@ impl HttpConfig {
 pub struct Bound {
     listener: TcpListener,
     router: Router,
+    tls: Option<Acceptor>,
+    entrance: Entrance,
     places: Arc<Semaphore>,
     requests: Requests,
     is_ready: Arc<AtomicBool>,
@@ -57,18 +66,19 @@ pub struct Bound {
 /// Takes the port.
 ///
 /// # Errors
-/// The address is not of this machine alone, or is taken.
+/// The entrance does not allow the address, or it is taken.
 pub async fn bind(instance: Instance, config: &HttpConfig) -> io::Result<Bound> {
-    if !config.listen.ip().is_loopback() && !config.is_insecure {
-        let message = "it is reached from other machines, and nobody is asked who they are; listen at 127.0.0.1, or say --insecure";
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
-    }
+    let allowed = config.entrance.check(config.listen.ip(), config.tls.is_some(), &instance.users());
+    allowed.map_err(|e| io::Error::new(io::ErrorKind::PermissionDenied, e))?;
     let listener = TcpListener::bind(config.listen).await?;
     let (requests, is_ready) = (Requests::default(), Arc::new(AtomicBool::new(false)));
+    let identity = Identity { instance: instance.clone(), entrance: config.entrance };
     let shared = Shared::new(instance, config.connections.clone(), requests.clone(), is_ready.clone());
-    let router = router(shared).layer(from_fn_with_state(Hosts::new(&config.hosts), guard));
+    let hosts = Hosts::new(&config.hosts, config.tls.is_some());
+    let router = router(shared).layer(from_fn_with_state(identity, identify)).layer(from_fn_with_state(hosts, guard));
     let places = Arc::new(Semaphore::new(config.connections_max));
-    Ok(Bound { listener, router, places, requests, is_ready })
+    let (tls, entrance) = (config.tls.clone(), config.entrance);
+    Ok(Bound { listener, router, tls, entrance, places, requests, is_ready })
 }
 
 impl Bound {
@@ -103,14 +113,34 @@ impl Bound {
     fn take(&self, socket: TcpStream) {
         // Who is one too many is hung up on.
         let Ok(place) = self.places.clone().try_acquire_owned() else { return self.requests.refused() };
-        let service = TowerToHyperService::new(self.router.clone());
+        let (router, tls, entrance) = (self.router.clone(), self.tls.clone(), self.entrance);
         tokio::spawn(async move {
-            let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES);
-            if let Err(error) = http.serve_connection(TokioIo::new(socket), service).await {
-                tracing::debug!(%error, "a connection has failed");
+            if let Err(error) = serve(router, tls, entrance, socket).await {
+                tracing::debug!(error, "a connection has failed");
             }
             drop(place);
         });
+    }
+}
+
+/// Serves a connection to its end.
+async fn serve(
+    router: Router,
+    tls: Option<Acceptor>,
+    entrance: Entrance,
+    socket: TcpStream,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let peer = socket.peer_addr()?.ip();
+    let service = TowerToHyperService::new(router.layer(Extension(Peer(peer))));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES);
+    match tls {
+        Some(tls) => {
+            let socket = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(socket)).await??;
+            Ok(http.serve_connection(TokioIo::new(socket), service).await?)
+        }
+        // Where it listens to more than this machine without a certificate, it is insecure, and takes it.
+        None if entrance.takes_plain(peer) => Ok(http.serve_connection(TokioIo::new(socket), service).await?),
+        None => Ok(()),
     }
 }

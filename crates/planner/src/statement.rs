@@ -4,6 +4,7 @@ use crate::SqlError;
 use crate::TextPosition;
 use eddyline_catalog::{Column, ColumnSource, Dialect, Reference, Table, View, sql_type};
 pub use eddyline_plan::Conflict;
+use eddyline_users::Secret;
 pub use sqlparser::ast::Query;
 use sqlparser::ast::{Expr, Ident, SelectItem, SetExpr};
 
@@ -130,10 +131,44 @@ pub enum StatementKind {
     },
     /// `STOP JOB 'job' …` and the like.
     Job(JobStatement),
+    /// `CREATE USER name …` and the like.
+    User(UserStatement),
     /// `SET` alone: list all settings.
     ShowSettings,
     /// `RESET 'key'`, or `RESET` for all.
     Reset(Option<String>),
+}
+
+/// A statement about a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserStatement {
+    /// The user.
+    pub name: String,
+    /// What becomes of it.
+    pub verb: UserVerb,
+}
+
+/// What becomes of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserVerb {
+    /// `CREATE USER`.
+    Create(UserOptions),
+    /// `ALTER USER`.
+    Alter(UserOptions),
+    /// `DROP USER`.
+    Drop {
+        /// `IF EXISTS`.
+        if_exists: bool,
+    },
+}
+
+/// What is said of a user; `None` where nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserOptions {
+    /// `PASSWORD 'text'`, or `PASSWORD NULL`.
+    pub password: Option<Option<Secret>>,
+    /// `CONNECTION LIMIT n`, -1 for none.
+    pub connections_max: Option<Option<u32>>,
 }
 
 /// SQLSTATE of a key that no table enforces.

@@ -5,7 +5,7 @@ use crate::copy_out::CopyOut;
 use crate::rows::Rows;
 use crate::variables::{SERVER_VERSION, Variables};
 use eddyline_engine::catalog::Reference;
-use eddyline_engine::statement::{DatabaseStatement, JobVerb, SchemaStatement, Statement, StatementKind};
+use eddyline_engine::statement::{DatabaseStatement, JobVerb, SchemaStatement, Statement, StatementKind, UserVerb};
 use eddyline_engine::{
     JobEvent, Listing, Outcome, Parameter, Prepared, RunningJob, ScriptError, Session, SqlError, with_constants,
 };
@@ -46,7 +46,6 @@ pub(crate) fn copy(session: &mut Session, copy: &Copy) -> Result<Answer, SqlErro
 
 /// What functions of the session answer.
 pub(crate) struct Constants<'a> {
-    pub(crate) user: &'a str,
     pub(crate) variables: &'a Variables,
 }
 
@@ -63,7 +62,7 @@ impl Constants<'_> {
             }
             ("current_database" | "current_catalog", None) => session.catalog().database().to_owned(),
             ("current_schema", None) => session.current_schema().unwrap_or_default(),
-            ("current_user" | "session_user" | "user" | "current_role", None) => self.user.to_owned(),
+            ("current_user" | "session_user" | "user" | "current_role", None) => session.user().to_owned(),
             ("current_setting", Some(name)) => self.variables.value(session, name)?,
             _ => return None,
         })
@@ -201,6 +200,11 @@ fn verb(statement: &Statement) -> &'static str {
             JobVerb::Savepoint { .. } => "SAVEPOINT JOB",
             JobVerb::Drop { .. } => "DROP JOB",
             JobVerb::Explain(_) => "EXPLAIN",
+        },
+        StatementKind::User(user) => match user.verb {
+            UserVerb::Create(_) => "CREATE ROLE",
+            UserVerb::Alter(_) => "ALTER ROLE",
+            UserVerb::Drop { .. } => "DROP ROLE",
         },
         StatementKind::Set { .. } => "SET",
         StatementKind::Reset(_) => "RESET",

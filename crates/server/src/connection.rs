@@ -1,15 +1,16 @@
-//! A connection: its first messages, then batches of messages and their answers.
+//! A connection of a client that is known ([`entry`]): what it is told first, then batches of messages and their answers.
 //!
 //! Sockets are served by tasks; what a message does runs on a thread that may wait ([`Executor`]). Meanwhile the task sends what comes
 //! of it and looks whether the client is still there: when it is not, the statement is cancelled.
 
+use crate::entry::{self, Duplex, Entered};
 use crate::executor::{Executor, Next};
 use crate::limits;
 use crate::out::Out;
 use crate::report::{self, FATAL};
 use crate::server::{Place, Server};
 use crate::wire::backend::{Messages, Report};
-use crate::wire::frontend::{self, Message, Startup};
+use crate::wire::frontend::{self, Message};
 use bytes::{Bytes, BytesMut};
 use eddyline_engine::{Canceller, SqlError};
 use std::io;
@@ -25,74 +26,22 @@ const WAITING_MAX: usize = 4;
 ///
 /// # Errors
 /// The socket fails.
-pub(crate) async fn serve(server: Arc<Server>, mut socket: TcpStream) -> io::Result<()> {
-    let mut buffer = BytesMut::new();
-    let begun = tokio::time::timeout(limits::STARTUP, begin(&mut socket, &mut buffer)).await;
-    let parameters = match begun {
-        Ok(Ok(First::Session { minor, parameters })) => (minor, parameters),
-        Ok(Ok(First::Cancel { process, secret })) => {
-            server.cancel(process, secret);
-            return Ok(());
-        }
-        Ok(Ok(First::Nothing)) | Err(_) => return Ok(()),
-        Ok(Ok(First::Refused(why))) => return refuse(&mut socket, report::plain(FATAL, "08P01", why)).await,
-        Ok(Err(error)) => return Err(error),
-    };
-    let Some(place) = server.take_place() else {
-        let report = Report {
-            hint: Some("close some, or raise --max-connections".into()),
-            ..report::plain(FATAL, "53300", "there are too many connections already")
-        };
-        return refuse(&mut socket, report).await;
-    };
-    match greet(&server, &place, parameters) {
-        Err(report) => refuse(&mut socket, *report).await,
+pub(crate) async fn serve(server: Arc<Server>, socket: TcpStream) -> io::Result<()> {
+    let Ok(entered) = tokio::time::timeout(limits::STARTUP, entry::enter(&server, socket)).await else { return Ok(()) };
+    let Some(Entered { mut socket, mut buffer, place, user, minor, parameters }) = entered? else { return Ok(()) };
+    match greet(&server, &place, user, (minor, parameters)) {
+        Err(report) => refuse(&mut *socket, *report).await,
         Ok((executor, canceller, messages)) => {
             socket.write_all(&messages.0).await?;
-            let ended = converse(&mut socket, &mut buffer, executor, &canceller).await;
+            socket.flush().await?;
+            let ended = converse(&mut *socket, &mut buffer, executor, &canceller).await;
             drop(place);
             ended
         }
     }
 }
 
-/// What a connection begins with.
-enum First {
-    Session {
-        minor: u16,
-        parameters: Vec<(String, String)>,
-    },
-    Cancel {
-        process: u32,
-        secret: u32,
-    },
-    /// The client has gone.
-    Nothing,
-    Refused(String),
-}
-
-async fn begin(socket: &mut TcpStream, buffer: &mut BytesMut) -> io::Result<First> {
-    loop {
-        match frontend::take_startup(buffer) {
-            Err(error) => return Ok(First::Refused(error.0)),
-            // What comes before the answer might be from somebody else: it is not read as ours.
-            Ok(Some(Startup::Ssl | Startup::Gss)) if !buffer.is_empty() => {
-                return Ok(First::Refused("more than the question whether to encrypt".into()));
-            }
-            Ok(Some(Startup::Ssl | Startup::Gss)) => socket.write_all(b"N").await?,
-            Ok(Some(Startup::Cancel { process, secret })) => return Ok(First::Cancel { process, secret }),
-            Ok(Some(Startup::Session { minor, parameters })) => return Ok(First::Session { minor, parameters }),
-            Ok(None) => {
-                buffer.reserve(limits::READ_BYTES);
-                if socket.read_buf(buffer).await? == 0 {
-                    return Ok(First::Nothing);
-                }
-            }
-        }
-    }
-}
-
-async fn refuse(socket: &mut TcpStream, report: Report) -> io::Result<()> {
+async fn refuse(socket: &mut (impl Duplex + ?Sized), report: Report) -> io::Result<()> {
     let mut messages = Messages::default();
     messages.error(&report);
     socket.write_all(&messages.0).await?;
@@ -103,18 +52,17 @@ async fn refuse(socket: &mut TcpStream, report: Report) -> io::Result<()> {
 fn greet(
     server: &Server,
     place: &Place,
+    user: String,
     (minor, parameters): (u16, Vec<(String, String)>),
 ) -> Result<(Executor, Canceller, Messages), Box<Report>> {
     let value = |name: &str| parameters.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let fatal = |code, message: String| Box::new(report::plain(FATAL, code, message));
-    let user = value("user").filter(|user| !user.is_empty());
-    let user = user.ok_or_else(|| fatal("28000", "no user name is given".into()))?.to_owned();
     let database = value("database").unwrap_or(&user);
     let told = |e: SqlError| Box::new(Report { severity: FATAL, ..report::error(&e, "", 0) });
-    let (session, connected) = server.session(database).map_err(told)?;
+    let (session, connected) = server.session(&user, database).map_err(told)?;
     let canceller = session.canceller();
     server.admit(place, canceller.clone());
-    let mut executor = Executor::new(session, connected, user, server.tokio().clone());
+    let mut executor = Executor::new(session, connected, server.tokio().clone());
     let options = value("options").map(options).unwrap_or_default();
     let ours =
         |name: &str| matches!(name, "user" | "database" | "options" | "replication") || name.starts_with("_pq_.");
@@ -153,7 +101,7 @@ fn options(text: &str) -> Vec<(String, String)> {
 
 /// Messages and answers, until one side ends it.
 async fn converse(
-    socket: &mut TcpStream,
+    socket: &mut (impl Duplex + ?Sized),
     buffer: &mut BytesMut,
     mut executor: Executor,
     canceller: &Canceller,
@@ -201,9 +149,15 @@ fn batch(buffer: &mut BytesMut) -> Result<Vec<Message>, String> {
     Ok(messages)
 }
 
+/// Sends bytes, of which an encrypted connection keeps none back.
+async fn send(socket: &mut (impl Duplex + ?Sized), bytes: &[u8]) -> io::Result<()> {
+    socket.write_all(bytes).await?;
+    socket.flush().await
+}
+
 /// Sends answers as they come, and cancels the statement when the client is gone.
 async fn answer_with(
-    socket: &mut TcpStream,
+    socket: &mut (impl Duplex + ?Sized),
     buffer: &mut BytesMut,
     mut answers: mpsc::Receiver<Bytes>,
     canceller: &Canceller,
@@ -215,7 +169,7 @@ async fn answer_with(
         tokio::select! {
             answer = answers.recv() => {
                 let Some(answer) = answer else { return Ok(()) };
-                if let Err(error) = socket.write_all(&answer).await {
+                if let Err(error) = send(socket, &answer).await {
                     canceller.cancel();
                     // Whoever sends learns that nobody takes it.
                     drop(answers);

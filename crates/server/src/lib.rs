@@ -7,7 +7,8 @@
 //! | module | holds |
 //! |---|---|
 //! | `server` | the port, who is connected, cancel requests |
-//! | `connection` | the first messages of a client, then batches of messages and their answers |
+//! | `entry` | the first messages of a client: encryption, who it is |
+//! | `connection` | batches of messages and their answers |
 //! | `executor` | what messages do: simple and extended queries, portals, transactions |
 //! | `command` | statements that concern the connection alone |
 //! | `answer`, `rows` | what statements come to |
@@ -26,6 +27,7 @@ mod connection;
 mod copy;
 mod copy_out;
 mod cursors;
+mod entry;
 mod executor;
 mod limits;
 mod out;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Time for the first messages, before anybody is known.
 pub(crate) const STARTUP: Duration = Duration::from_secs(10);
+/// Bytes of an answer to a question for a password.
+pub(crate) const ANSWER_BYTES: usize = 4096;
 /// Bytes of a message.
 pub(crate) const MESSAGE_BYTES: usize = 64 << 20;
 /// Bytes that are read ahead of what is being worked on.

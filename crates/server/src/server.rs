@@ -2,6 +2,8 @@
 
 use crate::connection;
 use eddyline_engine::{Canceller, Connected, Dialect, Instance, Session, SqlError};
+use eddyline_tls::Acceptor;
+use eddyline_users::{Entrance, Users};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -12,12 +14,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
 /// What a server is to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct ServerConfig {
-    /// Where to listen. Only addresses of this machine are taken, unless it is said to be insecure: nobody is asked who they are.
+    /// Where to listen. Where other machines reach it, the entrance must allow it.
     pub listen: SocketAddr,
-    /// Listens also where other machines reach it.
-    pub is_insecure: bool,
+    /// Who comes in unasked.
+    pub entrance: Entrance,
+    /// The certificate; `None`: nothing is encrypted.
+    pub tls: Option<Acceptor>,
     /// How many may be connected at once.
     pub connections_max: usize,
 }
@@ -25,7 +29,8 @@ pub struct ServerConfig {
 impl ServerConfig {
     /// Listens at an address, with the usual limits.
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, is_insecure: false, connections_max: crate::limits::CONNECTIONS }
+        let (entrance, tls) = (Entrance::default(), None);
+        Self { listen, entrance, tls, connections_max: crate::limits::CONNECTIONS }
     }
 }
 
@@ -38,6 +43,8 @@ pub struct Bound {
 /// See the module's page.
 pub(crate) struct Server {
     instance: Instance,
+    pub(crate) entrance: Entrance,
+    pub(crate) tls: Option<Acceptor>,
     tokio: Handle,
     connections_max: usize,
     processes: AtomicU32,
@@ -70,6 +77,8 @@ impl ConnectionCounts {
 
 struct Client {
     secret: u32,
+    /// Empty before it is known.
+    user: String,
     /// `None` before it has a session.
     canceller: Option<Canceller>,
 }
@@ -84,15 +93,15 @@ pub(crate) struct Place {
 /// Takes the port.
 ///
 /// # Errors
-/// The address is not of this machine alone, or is taken.
+/// The entrance does not allow the address, or it is taken.
 pub async fn bind(instance: Instance, config: &ServerConfig) -> io::Result<Bound> {
-    if !config.listen.ip().is_loopback() && !config.is_insecure {
-        let message = "it is reached from other machines, and nobody is asked who they are; listen at 127.0.0.1, or say --insecure";
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
-    }
+    let allowed = config.entrance.check(config.listen.ip(), config.tls.is_some(), &instance.users());
+    allowed.map_err(|e| io::Error::new(io::ErrorKind::PermissionDenied, e))?;
     let listener = TcpListener::bind(config.listen).await?;
     let server = Server {
         instance,
+        entrance: config.entrance,
+        tls: config.tls.clone(),
         tokio: Handle::current(),
         connections_max: config.connections_max,
         processes: AtomicU32::new(1),
@@ -145,17 +154,22 @@ impl Bound {
 }
 
 impl Server {
-    /// A session in a database, and what says that somebody is there.
+    /// A user's session in a database, and what says that somebody is there.
     ///
     /// # Errors
     /// There is no such database.
-    pub(crate) fn session(&self, database: &str) -> Result<(Session, Connected), SqlError> {
+    pub(crate) fn session(&self, user: &str, database: &str) -> Result<(Session, Connected), SqlError> {
         let (instance, connected) = self.instance.connect(database)?;
-        let mut session = instance.session();
+        let mut session = instance.session().of_user(user);
         let dialect = session.settings_mut().set("sql.dialect", Dialect::Postgres.name());
         debug_assert!(dialect.is_ok(), "the dialect is known");
         session.settings_mut().keep();
         Ok((session, connected))
+    }
+
+    /// Who may connect.
+    pub(crate) fn users(&self) -> Arc<Users> {
+        self.instance.users()
     }
 
     pub(crate) fn tokio(&self) -> &Handle {
@@ -172,8 +186,23 @@ impl Server {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         let process = self.processes.fetch_add(1, Ordering::Relaxed);
         let secret = self.chance.hash_one(process) as u32;
-        clients.insert(process, Client { secret, canceller: None });
+        clients.insert(process, Client { secret, user: String::new(), canceller: None });
         Some(Place { server: self.clone(), process, secret })
+    }
+
+    /// The place is this user's from now on. False: the user has as many as there may be.
+    pub(crate) fn seat(&self, place: &Place, user: &str) -> bool {
+        let connections_max = self.users().user(user).and_then(|user| user.connections_max);
+        let mut clients = self.clients();
+        let has = || clients.values().filter(|client| client.user == user).count();
+        if connections_max.is_some_and(|max| has() >= max as usize) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        if let Some(client) = clients.get_mut(&place.process) {
+            user.clone_into(&mut client.user);
+        }
+        true
     }
 
     /// From now on the connection's statements can be cancelled.

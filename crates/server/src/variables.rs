@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(crate) const SERVER_VERSION: &str = "15.0";
 
 /// Name as it is shown, value at the beginning, whether clients are told of changes.
-const KNOWN: [(&str, &str, bool); 21] = [
+const KNOWN: [(&str, &str, bool); 22] = [
     ("application_name", "", true),
     ("bytea_output", "hex", false),
     ("client_encoding", "UTF8", true),
@@ -25,6 +25,7 @@ const KNOWN: [(&str, &str, bool); 21] = [
     ("is_superuser", "on", true),
     ("jit", "off", false),
     ("max_identifier_length", "63", false),
+    ("password_encryption", "scram-sha-256", false),
     ("server_encoding", "UTF8", true),
     ("server_version", SERVER_VERSION, true),
     ("server_version_num", "150000", false),
@@ -33,13 +34,14 @@ const KNOWN: [(&str, &str, bool); 21] = [
     ("transaction_isolation", "read committed", false),
 ];
 /// What only has one value here.
-const FIXED: [(&str, &[&str]); 6] = [
+const FIXED: [(&str, &[&str]); 7] = [
     ("client_encoding", &["utf8", "unicode"]),
     ("standard_conforming_strings", &["on", "true", "1"]),
     ("bytea_output", &["hex"]),
     ("intervalstyle", &["postgres"]),
     ("integer_datetimes", &["on"]),
     ("server_encoding", &["utf8"]),
+    ("password_encryption", &["scramsha256"]),
 ];
 /// Nobody sets these.
 const READ_ONLY: [&str; 6] = [
@@ -104,7 +106,8 @@ impl Variables {
                 return Ok(self.told_of(session, &lower));
             }
             let message = format!("parameter \"{name}\" cannot be \"{value}\"");
-            return Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint(format!("it is {}", allowed[0])));
+            let fixed = self.value(session, &lower).unwrap_or_default();
+            return Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint(format!("it is {fixed}")));
         }
         if lower == "statement_timeout"
             && let Some(value) = value

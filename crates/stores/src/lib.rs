@@ -1,12 +1,17 @@
 //! What the URL of a place outside means: a local directory, or a prefix of an object store (S3-compatible, GCS, Azure, memory), opened with
 //! credentials from the environment. Checkpoints and files are both kept in such places.
 //!
+//! Where statements come from the network, [`Reach`] says which of them may be named.
+//!
 //! Not here: what is written there, and how it becomes visible. Start at [`Stores`].
 
+mod reach;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "testing")]
 pub mod weather;
+
+pub use reach::{Entry, Files, OutOfReach, Reach, ReachSettings, Seen};
 
 use object_store::memory::InMemory;
 use object_store::path::Path as Key;

@@ -10,6 +10,7 @@ use super::watch::shrank;
 use crate::format::BytesFormat;
 use crate::{ConnectorError, Payload, Position, RawBlock};
 use bytes::Bytes;
+use eddyline_stores::Files;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -52,6 +53,7 @@ impl Blocks {
     /// Opens `path` to read the records that begin in `range`, or in the rest of it that begins at `from`, which is
     /// where a record begins.
     pub(super) fn open(
+        files: &Files,
         path: &str,
         compression: Compression,
         format: Arc<dyn BytesFormat>,
@@ -59,7 +61,7 @@ impl Blocks {
         from: Position,
     ) -> Result<Self, ConnectorError> {
         let open = || -> io::Result<_> {
-            let mut file = File::open(path)?;
+            let mut file = files.open(path)?;
             let within_record = format.is_splittable() && from.0 <= range.start && range.start > 0;
             let offset = range.start.max(from.0) - u64::from(within_record);
             let size_bytes = file.metadata()?.len();

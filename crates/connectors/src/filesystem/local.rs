@@ -8,8 +8,9 @@ use super::medium::{Draft, Medium, Name};
 use super::names;
 use crate::{Commit, Committer, ConnectorError};
 use eddyline_changes::Epoch;
+use eddyline_stores::Files;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,28 +19,30 @@ use std::task::{Context, Poll};
 /// A directory that files are written to.
 pub(super) struct Directory {
     path: PathBuf,
+    files: Files,
     /// Of a job that keeps checkpoints.
     lineage: Option<String>,
     unfinished: Arc<Unfinished>,
 }
 
 impl Directory {
-    pub(super) fn new(path: &Path, lineage: Option<String>) -> Self {
-        Self { path: path.to_owned(), lineage, unfinished: Arc::default() }
+    pub(super) fn new(path: &Path, files: &Files, lineage: Option<String>) -> Self {
+        let unfinished = Arc::new(Unfinished { files: files.clone(), paths: Mutex::default() });
+        Self { path: path.to_owned(), files: files.clone(), lineage, unfinished }
     }
 }
 
 impl Medium for Directory {
     fn prepare(&self) -> Result<(), ConnectorError> {
         match self.lineage {
-            Some(_) => make_directories(&self.path),
-            None => fs::create_dir_all(&self.path).map_err(|e| at(&self.path, e)),
+            Some(_) => make_directories(&self.files, &self.path),
+            None => self.files.create_directories(&self.path).map_err(|e| at(&self.path, e)),
         }
     }
 
     fn begin(&self, name: Name) -> Result<Box<dyn Draft>, ConnectorError> {
         let hidden = self.path.join(format!(".{}.inprogress", names::file(&name, None)));
-        let file = File::create_new(&hidden).map_err(|e| at(&hidden, e))?;
+        let file = self.files.create_new(&hidden).map_err(|e| at(&hidden, e))?;
         self.unfinished.lock().insert(hidden.clone());
         let (directory, place) = (self.path.clone(), hidden.display().to_string());
         let (is_durable, unfinished) = (self.lineage.is_some(), self.unfinished.clone());
@@ -47,12 +50,12 @@ impl Medium for Directory {
     }
 
     fn settle(&self) -> Result<(), ConnectorError> {
-        if self.lineage.is_some() { sync_directory(&self.path) } else { Ok(()) }
+        if self.lineage.is_some() { sync_directory(&self.files, &self.path) } else { Ok(()) }
     }
 
     fn committer(&self) -> Box<dyn Committer> {
-        let (directory, lineage) = (self.path.clone(), self.lineage.clone());
-        Box::new(Renamer { directory, lineage, unfinished: self.unfinished.clone() })
+        let (directory, files, lineage) = (self.path.clone(), self.files.clone(), self.lineage.clone());
+        Box::new(Renamer { directory, files, lineage, unfinished: self.unfinished.clone() })
     }
 }
 
@@ -61,26 +64,26 @@ fn at(path: &Path, e: io::Error) -> ConnectorError {
 }
 
 /// Makes a directory and those above it, durably.
-fn make_directories(directory: &Path) -> Result<(), ConnectorError> {
-    if directory.as_os_str().is_empty() || directory.is_dir() {
+fn make_directories(files: &Files, directory: &Path) -> Result<(), ConnectorError> {
+    if directory.as_os_str().is_empty() || files.look(directory).is_ok_and(|seen| seen.is_directory) {
         return Ok(());
     }
     let parent = directory.parent().filter(|p| !p.as_os_str().is_empty());
-    parent.map_or(Ok(()), make_directories)?;
-    match fs::create_dir(directory) {
+    parent.map_or(Ok(()), |parent| make_directories(files, parent))?;
+    match files.create_directory(directory) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(at(directory, e)),
         _ => {}
     }
-    sync_directory(parent.unwrap_or(Path::new(".")))
+    sync_directory(files, parent.unwrap_or(Path::new(".")))
 }
 
-fn sync_directory(directory: &Path) -> Result<(), ConnectorError> {
-    File::open(directory).and_then(|d| d.sync_all()).map_err(|e| at(directory, e))
+fn sync_directory(files: &Files, directory: &Path) -> Result<(), ConnectorError> {
+    files.open(directory).and_then(|d| d.sync_all()).map_err(|e| at(directory, e))
 }
 
 /// Files that would be left over if the job ended now.
-#[derive(Default)]
 struct Unfinished {
+    files: Files,
     paths: Mutex<BTreeSet<PathBuf>>,
 }
 
@@ -93,7 +96,7 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         for path in std::mem::take(&mut *self.lock()) {
-            if let Err(e) = fs::remove_file(&path) {
+            if let Err(e) = self.files.remove(&path) {
                 tracing::warn!(path = %path.display(), error = %e, "an unfinished file cannot be removed");
             }
         }
@@ -154,6 +157,7 @@ fn names_of(commit: &Commit) -> Option<(PathBuf, PathBuf)> {
 
 struct Renamer {
     directory: PathBuf,
+    files: Files,
     lineage: Option<String>,
     unfinished: Arc<Unfinished>,
 }
@@ -165,33 +169,37 @@ impl Committer for Renamer {
                 let message = "is no commit of a filesystem sink".into();
                 return Err(ConnectorError::Format { place: "commit".into(), message });
             };
-            match fs::rename(&hidden, &visible) {
+            match self.files.rename(&hidden, &visible) {
                 Ok(()) => {}
                 // It was renamed before.
-                Err(e) if e.kind() == io::ErrorKind::NotFound && visible.exists() => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound && self.files.look(&visible).is_ok() => {}
                 Err(e) => return Err(at(&hidden, e)),
             }
             self.unfinished.lock().remove(&hidden);
         }
         // The checkpoint that holds these commits may go when this returns.
-        if self.lineage.is_some() && !commits.is_empty() { sync_directory(&self.directory) } else { Ok(()) }
+        if self.lineage.is_some() && !commits.is_empty() {
+            sync_directory(&self.files, &self.directory)
+        } else {
+            Ok(())
+        }
     }
 
     fn clear(&mut self, last: Epoch) -> Result<(), ConnectorError> {
         let Some(lineage) = &self.lineage else { return Ok(()) };
-        let entries = match fs::read_dir(&self.directory) {
+        let entries = match self.files.entries(&self.directory) {
             Ok(entries) => entries,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(at(&self.directory, e)),
         };
         for entry in entries {
-            let path = entry.map_err(|e| at(&self.directory, e))?.path();
+            let path = self.directory.join(entry.name);
             let is_void = |name: &str| match name.strip_prefix('.').and_then(|n| n.strip_suffix(".inprogress")) {
                 Some(hidden) => names::is_of(hidden, lineage),
                 None => names::is_after(name, lineage, last),
             };
             if path.file_name().and_then(|n| n.to_str()).is_some_and(is_void) {
-                fs::remove_file(&path).map_err(|e| at(&path, e))?;
+                self.files.remove(&path).map_err(|e| at(&path, e))?;
             }
         }
         Ok(())

@@ -21,7 +21,9 @@ mod tests;
 mod watch;
 
 use crate::format;
-use crate::{Connector, ConnectorError, Options, Sink, SinkChanges, SinkRequest, Source, SourceChanges, SourceRequest};
+use crate::{
+    Connector, ConnectorError, Options, Reach, Sink, SinkChanges, SinkRequest, Source, SourceChanges, SourceRequest,
+};
 use arrow::datatypes::{DataType, TimeUnit};
 use compression::Compression;
 use location::Location;
@@ -34,7 +36,10 @@ use std::time::Duration;
 use watch::Watch;
 
 /// Makes sources and sinks of files.
-pub(crate) struct FilesystemConnector;
+pub(crate) struct FilesystemConnector {
+    /// Which files it may read and write.
+    pub(crate) reach: Reach,
+}
 
 /// The options that only concern reading or only writing: a table may be used for both, so both check all of them.
 struct FileOptions {
@@ -50,10 +55,14 @@ struct FileOptions {
 }
 
 impl FileOptions {
-    fn new(options: &mut Options) -> Result<Self, ConnectorError> {
+    fn new(options: &mut Options, reach: &Reach) -> Result<Self, ConnectorError> {
         let path = options.required("path")?;
         let is_remote =
             eddyline_stores::is_object_store(&path).map_err(|e| options.bad("path", &path, &e.to_string()))?;
+        match is_remote {
+            true => reach.check_url(&path)?,
+            false => reach.check_path(&path)?,
+        }
         let pattern = match options.text("source.path.regex-pattern") {
             None => None,
             Some(text) => {
@@ -76,7 +85,7 @@ impl FileOptions {
         }
         let parquet = options.text("format").as_deref() == Some("parquet");
         Ok(Self {
-            location: Location::new(&path, pattern),
+            location: Location::new(&path, pattern, reach.files()),
             remote: is_remote.then_some(path),
             parquet,
             monitor_interval,
@@ -110,7 +119,7 @@ impl Connector for FilesystemConnector {
     }
 
     fn source(&self, mut options: Options, request: SourceRequest) -> Result<Arc<dyn Source>, ConnectorError> {
-        let own = FileOptions::new(&mut options)?;
+        let own = FileOptions::new(&mut options, &self.reach)?;
         if let Some(url) = &own.remote {
             return Err(ConnectorError::Unsupported {
                 message: format!(
@@ -132,7 +141,7 @@ impl Connector for FilesystemConnector {
     }
 
     fn sink(&self, mut options: Options, request: SinkRequest) -> Result<Arc<dyn Sink>, ConnectorError> {
-        let own = FileOptions::new(&mut options)?;
+        let own = FileOptions::new(&mut options, &self.reach)?;
         if own.compression.is_some_and(|c| c != Compression::None) {
             let why = "is for reading only";
             return Err(options.bad("compression", &options.clone().text("compression").unwrap_or_default(), why));
@@ -148,7 +157,7 @@ impl Connector for FilesystemConnector {
         options.finish()?;
         let target = match own.remote {
             Some(url) => sink::Target::Objects(url),
-            None => sink::Target::Directory(own.location.path().into()),
+            None => sink::Target::Directory(own.location.path().into(), self.reach.files()),
         };
         Ok(Arc::new(sink::FileSink::new(target, extension, request, encoding, own.rolling)))
     }

@@ -21,7 +21,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::{FieldRef, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use eddyline_changes::{BarrierKind, ChangeBatch, Epoch, RowKind};
-use eddyline_stores::Located;
+use eddyline_stores::{Files, Located};
 use parquet::basic::Compression;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
@@ -55,8 +55,8 @@ pub(super) enum Encoding {
 
 /// Where files are written.
 pub(super) enum Target {
-    /// The path of a directory.
-    Directory(PathBuf),
+    /// The path of a directory, and what is in reach.
+    Directory(PathBuf, Files),
     /// The URL of a prefix of an object store.
     Objects(String),
 }
@@ -96,9 +96,9 @@ impl FileSink {
         }
         let lineage = self.lineage.clone();
         let opened: Arc<dyn Medium> = match &self.target {
-            Target::Directory(path) => Arc::new(Directory::new(path, lineage)),
+            Target::Directory(path, files) => Arc::new(Directory::new(path, files, lineage)),
             Target::Objects(url) => match rim.stores.open(url).map_err(|e| at(url, io::Error::other(e)))? {
-                Located::Directory(path) => Arc::new(Directory::new(&path, lineage)),
+                Located::Directory(path) => Arc::new(Directory::new(&path, &Files::default(), lineage)),
                 Located::Objects(objects) => Arc::new(Bucket::new(url, objects, lineage, &rim.tokio)),
             },
         };

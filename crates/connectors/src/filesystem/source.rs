@@ -11,8 +11,8 @@ use crate::{Boundedness, ConnectorError, Decoder, Position, Rim, Source, SourceR
 use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMillisecondArray};
 use arrow::compute::cast;
 use arrow::datatypes::FieldRef;
+use eddyline_stores::Files;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
@@ -69,11 +69,28 @@ impl FileSource {
             Content::Bytes { format, .. } => {
                 let aim = if alone { (file.size_bytes / 8).max(RANGE_BYTES_MIN) } else { u64::MAX };
                 let count = file.size_bytes.div_ceil(self.split_bytes.min(aim)).max(1);
-                if all || count == 1 { whole(file.size_bytes) } else { cut(file, &**format, count)? }
+                if all || count == 1 { whole(file.size_bytes) } else { self.cut(file, &**format, count)? }
             }
         };
         let end = ranges.last().map_or(1, |r| r.end).max(1) as f64;
         Ok(ranges.into_iter().filter(|r| !r.is_empty()).map(|r| (r.start as f64 / end, r)).collect())
+    }
+
+    /// About `count` ranges of a file. Where a newline need not end a record, the file is read through to find out.
+    fn cut(&self, file: &Found, format: &dyn BytesFormat, count: u64) -> Result<Vec<Range<u64>>, ConnectorError> {
+        let at = |i: u64| (u128::from(file.size_bytes) * u128::from(i) / u128::from(count)) as u64;
+        let mut starts: Vec<u64> = (0..count).map(at).collect();
+        if !format.is_splittable() {
+            let found = self
+                .location
+                .files()
+                .open(&file.path)
+                .and_then(|mut input| format.record_starts(&mut input, &starts[1..]));
+            starts.splice(1.., found.map_err(|e| external(&file.path, e))?);
+            starts.dedup();
+        }
+        let ends = starts.iter().skip(1).copied().chain([file.size_bytes]);
+        Ok(starts.iter().copied().zip(ends).map(|(start, end)| start..end).filter(|r| !r.is_empty()).collect())
     }
 
     fn parquet(&self, path: &str) -> Result<Arc<ParquetFile>, ConnectorError> {
@@ -86,7 +103,7 @@ impl FileSource {
         }
         let fields = self.request.physical.fields();
         let columns: Vec<FieldRef> = self.request.projection.iter().map(|c| fields[*c].clone()).collect();
-        let file = Arc::new(ParquetFile::load(path, &columns)?);
+        let file = Arc::new(ParquetFile::load(self.location.files(), path, &columns)?);
         files.insert(path.to_owned(), file.clone());
         Ok(file)
     }
@@ -96,7 +113,7 @@ impl FileSource {
         if self.request.metadata.is_empty() {
             return Ok(vec![]);
         }
-        let found = Found::at(path)?;
+        let found = self.location.found(path)?;
         let constant = |(key, field): &(String, FieldRef)| -> Result<ArrayRef, ConnectorError> {
             let name = || Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
             let value: ArrayRef = match key.as_str() {
@@ -131,19 +148,6 @@ fn compression_of(option: Option<Compression>, path: &str) -> Compression {
 
 fn whole(end: u64) -> Vec<Range<u64>> {
     std::iter::once(0..end).collect()
-}
-
-/// About `count` ranges of a file. Where a newline need not end a record, the file is read through to find out.
-fn cut(file: &Found, format: &dyn BytesFormat, count: u64) -> Result<Vec<Range<u64>>, ConnectorError> {
-    let at = |i: u64| (u128::from(file.size_bytes) * u128::from(i) / u128::from(count)) as u64;
-    let mut starts: Vec<u64> = (0..count).map(at).collect();
-    if !format.is_splittable() {
-        let found = File::open(&file.path).and_then(|mut input| format.record_starts(&mut input, &starts[1..]));
-        starts.splice(1.., found.map_err(|e| external(&file.path, e))?);
-        starts.dedup();
-    }
-    let ends = starts.iter().skip(1).copied().chain([file.size_bytes]);
-    Ok(starts.iter().copied().zip(ends).map(|(start, end)| start..end).filter(|r| !r.is_empty()).collect())
 }
 
 impl Source for FileSource {
@@ -199,8 +203,9 @@ impl Source for FileSource {
                 let watch = self.watch.as_ref().map(|(_, watch)| watch.clone());
                 let follow = watch.is_some() && compression == Compression::None;
                 let (place, format, range) = (path.to_owned(), format.clone(), split.range.clone());
+                let files = self.location.files().clone();
                 let open = move || {
-                    let blocks = Blocks::open(&place, compression, format, range, from)?;
+                    let blocks = Blocks::open(&files, &place, compression, format, range, from)?;
                     Ok(if follow { blocks.following() } else { blocks })
                 };
                 Ok(Box::new(FileReader::new(path, split, open, watch, rim)))
@@ -217,17 +222,17 @@ impl Source for FileSource {
                 name: path.to_owned(),
                 origin: 0,
                 constants,
-                line_at: Some(line_at(path, compression_of(*compression, path))),
+                line_at: Some(line_at(self.location.files(), path, compression_of(*compression, path))),
             }),
         }
     }
 }
 
 /// Counts the lines before a byte of a file by reading it again; only done for an error.
-fn line_at(path: &str, compression: Compression) -> LineAt {
-    let path = path.to_owned();
+fn line_at(files: &Files, path: &str, compression: Compression) -> LineAt {
+    let (files, path) = (files.clone(), path.to_owned());
     Arc::new(move |byte| {
-        let file = File::open(&path).ok()?;
+        let file = files.open(&path).ok()?;
         let size_bytes = file.metadata().ok()?.len();
         let mut input = compression.reader(file, size_bytes).ok()?.take(byte);
         let (mut lines, mut buffer) = (1, vec![0; 64 * 1024]);

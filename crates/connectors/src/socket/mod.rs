@@ -8,8 +8,8 @@ mod tests;
 
 use crate::format::{self, BytesFormat, Place};
 use crate::{
-    Boundedness, Connector, ConnectorError, Decoder, Options, Payload, Position, RawBlock, Rim, Source, SourceChanges,
-    SourceRequest, Split, SplitReader,
+    Boundedness, Connector, ConnectorError, Decoder, Options, Payload, Position, RawBlock, Reach, Rim, Source,
+    SourceChanges, SourceRequest, Split, SplitReader,
 };
 use bytes::{Bytes, BytesMut};
 use std::collections::BTreeMap;
@@ -27,7 +27,10 @@ const RECORD_BYTES_MAX: usize = 64 << 20;
 const AHEAD: usize = 4;
 
 /// Makes sources of lines from a server.
-pub(crate) struct SocketConnector;
+pub(crate) struct SocketConnector {
+    /// What it may connect to.
+    pub(crate) reach: Reach,
+}
 
 impl Connector for SocketConnector {
     fn name(&self) -> &'static str {
@@ -42,6 +45,7 @@ impl Connector for SocketConnector {
         let host = options.required("hostname")?;
         let port_text = options.required("port")?;
         let port: u16 = port_text.parse().map_err(|_| options.bad("port", &port_text, "is no port number"))?;
+        self.reach.check_address(&host, port)?;
         let delimiter = options.parsed::<u8>("byte-delimiter")?.unwrap_or(b'\n');
         let format = format::decoding(&mut options, &request)?;
         options.finish()?;

@@ -14,6 +14,7 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use eddyline_planner::SqlError;
+use eddyline_users::Users;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -42,6 +43,9 @@ pub(super) struct Manifest {
     /// No job has had this number, nor a higher one.
     #[serde(default)]
     pub(super) next_job: u64,
+    /// Users, when any of them has ever changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) users: Option<Users>,
 }
 
 /// The rows of a table.

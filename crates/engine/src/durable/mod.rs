@@ -1,4 +1,4 @@
-//! What outlives the process: names and the rows of tables, in a directory.
+//! What outlives the process: names, users and the rows of tables, in a directory.
 //!
 //! ```text
 //! <directory>/lock                     who has it
@@ -39,6 +39,7 @@ pub(crate) use definition::{Definition, Rest, StoredJob, stored_settings};
 use eddyline_catalog::Name;
 use eddyline_journal::{Journal, JournalError};
 use eddyline_planner::SqlError;
+use eddyline_users::Users;
 use lock::DirectoryLock;
 use record::Names;
 pub(crate) use record::changes as changes_record;
@@ -79,6 +80,8 @@ pub(crate) struct Known {
     pub(crate) jobs: BTreeMap<u64, StoredJob>,
     /// No job has had this number, nor a higher one.
     pub(crate) next_job: u64,
+    /// Users, when any of them has ever changed.
+    pub(crate) users: Option<Users>,
 }
 
 /// What has become of names, and of the rows of tables that come with other columns.
@@ -142,6 +145,14 @@ impl Durable {
             let _ = std::fs::remove_dir_all(self.job_directory(gone));
         }
         Ok(())
+    }
+
+    /// Stores the users, and waits until that is durable.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    pub(crate) fn define_users(&self, users: &Users) -> Result<(), SqlError> {
+        self.store(Names { users: Some(users.clone()), ..Names::default() }).map(drop)
     }
 
     fn store(&self, names: Names) -> Result<u64, SqlError> {
@@ -239,6 +250,9 @@ impl Known {
         for job in names.jobs_come {
             self.next_job = self.next_job.max(job.id + 1);
             self.jobs.insert(job.id, job);
+        }
+        if names.users.is_some() {
+            self.users = names.users;
         }
     }
 }

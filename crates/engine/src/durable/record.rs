@@ -19,6 +19,7 @@ use eddyline_catalog::Name;
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_journal::RECORD_BYTES_MAX;
 use eddyline_planner::SqlError;
+use eddyline_users::Users;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -47,6 +48,9 @@ pub(super) struct Names {
     pub(super) jobs_gone: Vec<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) jobs_come: Vec<StoredJob>,
+    /// All users, when any of them has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) users: Option<Users>,
 }
 
 /// A record.

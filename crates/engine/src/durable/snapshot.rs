@@ -115,12 +115,12 @@ pub(super) fn snapshot(durable: &Durable, database: &Database, step: &mut dyn Fn
         let state = lock(&durable.keeping.shared.state);
         (state.files.clone(), state.log_bytes)
     };
-    let (Known { names, schemas, jobs, next_job }, covered) = {
+    let (Known { names, schemas, jobs, next_job, users }, covered) = {
         let known = lock(&durable.known);
         (known.clone(), durable.next() - 1)
     };
     let (jobs, schemas) = (jobs.into_values().collect(), schemas.into_iter().collect());
-    let mut manifest = Manifest { covered, schemas, jobs, next_job, ..Manifest::default() };
+    let mut manifest = Manifest { covered, schemas, jobs, next_job, users, ..Manifest::default() };
     for (number, mut definition) in names.into_values() {
         if let Definition::Table { name, id: Some(id), is_filling, .. } = &mut definition {
             let file = before.get(id);

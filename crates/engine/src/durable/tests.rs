@@ -201,3 +201,26 @@ fn definitions_keep_their_dialect() {
         made
     );
 }
+
+/// Users are there again from the log, from a snapshot, and from the log behind one.
+#[test]
+fn users_outlive_the_process() {
+    let home = tempfile::tempdir().unwrap();
+    let (engine, _tokio) = engine();
+    let secret = |text: &str| eddyline_users::Secret(text.to_owned());
+    let life = |statements: &str, makes_snapshot: bool| {
+        let instance = engine.open(DataSettings::new(home.path())).unwrap();
+        run(&mut instance.session(), statements).unwrap();
+        if makes_snapshot {
+            snapshot(&durable(&instance), instance.database(), &mut || {}).unwrap();
+        }
+        (*instance.users()).clone()
+    };
+    let made = life("CREATE USER anna PASSWORD 'pencil'; CREATE USER bert; CREATE TABLE t (k INT)", false);
+    assert!(made.is_password("anna", &secret("pencil")) && made.is_without_password("bert"));
+    assert_eq!(life("INSERT INTO t VALUES (1)", true), made);
+    let changed = life("ALTER USER bert PASSWORD 'ink'; DROP USER anna", false);
+    assert!(changed.user("anna").is_none() && changed.is_password("bert", &secret("ink")));
+    assert_eq!(life("INSERT INTO t VALUES (1)", true), changed);
+    assert_eq!(life("INSERT INTO t VALUES (1)", false), changed);
+}

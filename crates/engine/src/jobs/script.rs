@@ -29,6 +29,7 @@ impl Script {
     pub(super) fn read(engine: &Engine, sql: &str, settings: &BTreeMap<String, String>) -> Result<Self, SqlError> {
         let mut session = engine.session();
         for (key, value) in settings {
+            session.check_setting(key, value)?;
             session.settings_mut().set(key, value)?;
         }
         let statements = session.parse(sql)?;

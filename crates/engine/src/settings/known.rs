@@ -22,6 +22,8 @@ pub enum SettingKind {
     TimeZone,
     /// Any text.
     Text,
+    /// A directory, or the URL of an object store.
+    Place,
 }
 
 /// One setting.
@@ -185,7 +187,7 @@ pub const SETTINGS: &[SettingSpec] = &[
         alias: Some("execution.checkpointing.dir"),
         ..setting(
             "state.checkpoints.dir",
-            SettingKind::Text,
+            SettingKind::Place,
             "",
             "Where checkpoints of INSERT jobs are kept: a directory, or a URL such as s3://bucket/path; empty: none are made",
         )
@@ -205,7 +207,7 @@ pub const SETTINGS: &[SettingSpec] = &[
     ),
     setting(
         "state.local-dir",
-        SettingKind::Text,
+        SettingKind::Place,
         "",
         "Where the live state of jobs with checkpoints is; empty: beside the checkpoints, or in the temporary directory when \
          those are in an object store",
@@ -214,7 +216,7 @@ pub const SETTINGS: &[SettingSpec] = &[
         alias: Some("execution.checkpointing.savepoint-dir"),
         ..setting(
             "state.savepoints.dir",
-            SettingKind::Text,
+            SettingKind::Place,
             "",
             "Where savepoints of INSERT jobs are made when `eddyline savepoint` is given no place: a directory or a URL",
         )

@@ -311,8 +311,13 @@ impl Settings {
     }
 }
 
+/// A setting, by its name or its other name.
+pub(crate) fn find(key: &str) -> Option<&'static SettingSpec> {
+    SETTINGS.iter().find(|s| s.name == key || s.alias == Some(key))
+}
+
 fn spec_of(key: &str) -> Result<&'static SettingSpec, SqlError> {
-    if let Some(spec) = SETTINGS.iter().find(|s| s.name == key || s.alias == Some(key)) {
+    if let Some(spec) = find(key) {
         return Ok(spec);
     }
     if let Some((_, advice)) = known::REFUSED.iter().find(|(prefix, _)| key.starts_with(prefix)) {
@@ -365,7 +370,7 @@ fn checked(spec: &SettingSpec, key: &str, value: &str) -> Result<String, SqlErro
             Ok(_) => Ok(value.to_owned()),
             Err(_) => refuse("give a zone like 'UTC', 'Europe/Berlin' or '+02:00'".into()),
         },
-        SettingKind::Text => Ok(value.to_owned()),
+        SettingKind::Text | SettingKind::Place => Ok(value.to_owned()),
     }
 }
 

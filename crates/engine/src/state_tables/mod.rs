@@ -97,6 +97,10 @@ impl StateTables {
     }
 
     fn picture(&self, job: &str) -> Result<Picture, SqlError> {
+        // With its place before it, or a name alone.
+        if job.contains('/') {
+            self.engine.check_place(job)?;
+        }
         // Who asks may be on a thread that must not wait for a store.
         let found = std::thread::scope(|scope| scope.spawn(|| self.found(job)).join());
         let found = found.map_err(|_| SqlError::new(SqlError::INTERNAL, "reading a checkpoint panicked"))?;

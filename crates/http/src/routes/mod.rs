@@ -17,7 +17,9 @@ use eddyline_engine::{Canceller, Instance, SqlError};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::Semaphore;
-use utoipa::OpenApi;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -88,16 +90,28 @@ impl Drop for Asked {
     }
 }
 
-#[derive(OpenApi)]
+#[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "Eddyline", description = "Jobs, health and metrics of an Eddyline server. All errors look like Problem."),
     components(schemas(Problem, ProblemFacts)),
+    modifiers(&Identified),
+    security(("basic" = []), ()),
     tags(
         (name = "jobs", description = "Jobs that run on the server"),
         (name = "watch", description = "Is the server well, and how much does it do")
     )
 )]
 struct Document;
+
+/// Users and their passwords, as the document tells of them.
+struct Identified;
+
+impl Modify for Identified {
+    fn modify(&self, document: &mut OpenApi) {
+        let basic = SecurityScheme::Http(Http::new(HttpAuthScheme::Basic));
+        document.components.get_or_insert_default().add_security_scheme("basic", basic);
+    }
+}
 
 /// The OpenAPI document, as JSON.
 ///

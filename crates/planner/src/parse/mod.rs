@@ -53,6 +53,7 @@ mod syntax_error;
 #[cfg(test)]
 mod tests;
 mod types;
+mod users;
 mod windows;
 
 pub(crate) use hints::times_to_live;

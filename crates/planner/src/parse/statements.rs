@@ -1,7 +1,7 @@
 //! One statement, by its first words.
 
 use super::cursor::Cursor;
-use super::{alter, ddl, dml, jobs, refuse, schemas, session};
+use super::{alter, ddl, dml, jobs, refuse, schemas, session, users};
 use crate::SqlError;
 use crate::statement::{ExplainStage, Statement, StatementKind};
 use sqlparser::tokenizer::Token;
@@ -34,6 +34,9 @@ fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     }
     if jobs::begins(cursor) {
         return jobs::statement(cursor);
+    }
+    if users::begins(cursor) {
+        return users::statement(cursor);
     }
     match word.value.to_ascii_uppercase().as_str() {
         "CREATE" if schemas::begins(cursor, "CREATE") => schemas::create(cursor),

@@ -40,11 +40,10 @@ impl Asked {
         &mut self,
         session: &mut Session,
         variables: &mut Variables,
-        user: &str,
         oids: &[u32],
     ) -> Result<Vec<u32>, SqlError> {
         let given: Vec<Type> = oids.iter().map(|oid| Type::of_oid(*oid).unwrap_or(Type::Unknown)).collect();
-        let plan = self.plan(&Catalogs::new(session, variables, user), &given)?;
+        let plan = self.plan(&Catalogs::new(session, variables), &given)?;
         self.types = plan.parameters().to_vec();
         let own = self.types.iter().enumerate();
         Ok(own.map(|(at, of)| oids.get(at).copied().filter(|oid| *oid != 0).unwrap_or_else(|| of.oid())).collect())
@@ -74,13 +73,8 @@ impl Asked {
     ///
     /// # Errors
     /// What is wrong with the query.
-    pub(crate) fn fields(
-        &self,
-        session: &mut Session,
-        variables: &mut Variables,
-        user: &str,
-    ) -> Result<Vec<Field>, SqlError> {
-        let plan = self.plan(&Catalogs::new(session, variables, user), &self.types)?;
+    pub(crate) fn fields(&self, session: &mut Session, variables: &mut Variables) -> Result<Vec<Field>, SqlError> {
+        let plan = self.plan(&Catalogs::new(session, variables), &self.types)?;
         Ok(fields(&values::catalog::schema(plan.columns())))
     }
 
@@ -88,13 +82,8 @@ impl Asked {
     ///
     /// # Errors
     /// What is wrong with the query, or its values.
-    pub(crate) fn answer(
-        &self,
-        session: &mut Session,
-        variables: &mut Variables,
-        user: &str,
-    ) -> Result<(Listing, Told), SqlError> {
-        let catalogs = Catalogs::new(session, variables, user);
+    pub(crate) fn answer(&self, session: &mut Session, variables: &mut Variables) -> Result<(Listing, Told), SqlError> {
+        let catalogs = Catalogs::new(session, variables);
         let plan = self.plan(&catalogs, &self.types)?;
         let rows = plan.rows(&catalogs, &self.values).map_err(into_engine)?;
         let rows = values::catalog::batch(plan.columns(), &rows, &catalogs).map_err(into_engine)?;

@@ -23,6 +23,7 @@ use crate::variables::Variables;
 use eddyline_engine::catalog::SYSTEM_SCHEMAS;
 use eddyline_engine::{Session, SqlError};
 use eddyline_introspection::{Environment, Error, Relation, Row, Signature, Value};
+use eddyline_users::{ROOT, User};
 use objects::Object;
 use shape::Shape;
 use std::cell::{OnceCell, RefCell};
@@ -42,7 +43,6 @@ type Told = Vec<(String, String)>;
 pub(crate) struct Catalogs<'a> {
     session: RefCell<&'a mut Session>,
     variables: RefCell<&'a mut Variables>,
-    user: &'a str,
     objects: OnceCell<Vec<Object>>,
     /// Relations that were asked for.
     relations: RefCell<HashMap<(String, String), Arc<Relation>>>,
@@ -50,11 +50,10 @@ pub(crate) struct Catalogs<'a> {
 }
 
 impl<'a> Catalogs<'a> {
-    pub(crate) fn new(session: &'a mut Session, variables: &'a mut Variables, user: &'a str) -> Self {
+    pub(crate) fn new(session: &'a mut Session, variables: &'a mut Variables) -> Self {
         Self {
             session: RefCell::new(session),
             variables: RefCell::new(variables),
-            user,
             objects: OnceCell::new(),
             relations: RefCell::default(),
             told: RefCell::default(),
@@ -86,36 +85,41 @@ impl<'a> Catalogs<'a> {
         self.session.borrow().databases()
     }
 
-    fn user(&self) -> &str {
-        self.user
+    /// Whose session it is.
+    fn user(&self) -> String {
+        self.session.borrow().user().to_owned()
     }
 
+    /// Users, as all relations of them tell it. Nothing is told of passwords but that there is one.
     fn roles(&self, shape: &Shape) -> Vec<Row> {
-        let value = |name: &str| -> Value {
-            match name {
-                "oid" | "usesysid" => OWNER.into(),
-                "rolname" | "usename" => "root".into(),
-                "rolconnlimit" => (-1).into(),
-                "rolsuper" | "rolinherit" | "rolcreaterole" | "rolcreatedb" | "rolcanlogin" => true.into(),
-                "usecreatedb" | "usesuper" => true.into(),
-                "rolreplication" | "rolbypassrls" | "userepl" | "usebypassrls" => false.into(),
-                _ => Value::Null,
-            }
+        let users = self.session.borrow().users();
+        let row = |(name, user): (&str, &User)| {
+            let is_root = name == ROOT;
+            let value = |column: &str| -> Value {
+                match column {
+                    "oid" | "usesysid" => user.id.into(),
+                    "rolname" | "usename" => name.into(),
+                    "rolconnlimit" => user.connections_max.map_or(-1, i64::from).into(),
+                    "rolpassword" | "passwd" if user.verifier.is_some() => "********".into(),
+                    "rolsuper" | "rolcreaterole" | "rolcreatedb" | "usecreatedb" | "usesuper" => is_root.into(),
+                    "rolinherit" | "rolcanlogin" => true.into(),
+                    "rolreplication" | "rolbypassrls" | "userepl" | "usebypassrls" => false.into(),
+                    _ => Value::Null,
+                }
+            };
+            shape.columns.iter().map(|(name, _)| value(name)).collect()
         };
-        vec![shape.columns.iter().map(|(name, _)| value(name)).collect()]
+        users.iter().map(row).collect()
     }
 
-    #[allow(clippy::unused_self)]
     fn role_name(&self, oid: Option<u32>) -> String {
-        match oid {
-            Some(OWNER) => "root".to_owned(),
-            other => format!("unknown (OID={})", other.unwrap_or_default()),
-        }
+        let users = self.session.borrow().users();
+        let found = users.iter().find(|(_, user)| Some(user.id) == oid).map(|(name, _)| name.to_owned());
+        found.unwrap_or_else(|| format!("unknown (OID={})", oid.unwrap_or_default()))
     }
 
-    #[allow(clippy::unused_self)]
     fn role_named(&self, name: &str) -> Option<u32> {
-        (name == "root").then_some(OWNER)
+        self.session.borrow().users().user(name).map(|user| user.id)
     }
 
     fn all_settings(&self) -> Vec<(String, String)> {

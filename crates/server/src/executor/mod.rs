@@ -109,7 +109,6 @@ pub(crate) struct Executor {
     /// The database is not dropped.
     _connected: Connected,
     variables: Variables,
-    user: String,
     transaction: Transaction,
     /// How often the transaction has changed something, which ROLLBACK does not take back.
     changes: usize,
@@ -148,14 +147,12 @@ impl From<Report> for Failure {
 }
 
 impl Executor {
-    /// A session of `user`.
-    pub(crate) fn new(mut session: Session, connected: Connected, user: String, tokio: tokio::runtime::Handle) -> Self {
-        session.set_user(&user);
+    /// Over a session, which says whose it is.
+    pub(crate) fn new(session: Session, connected: Connected, tokio: tokio::runtime::Handle) -> Self {
         Self {
             session,
             _connected: connected,
             variables: Variables::default(),
-            user,
             transaction: Transaction::None,
             changes: 0,
             savepoints: Vec::new(),
@@ -181,7 +178,7 @@ impl Executor {
     pub(crate) fn greeting(&mut self) -> Vec<(String, String)> {
         self.variables.keep(&mut self.session);
         let mut told = self.variables.told(&self.session);
-        told.push(("session_authorization".into(), self.user.clone()));
+        told.push(("session_authorization".into(), self.session.user().to_owned()));
         told
     }
 
@@ -438,7 +435,7 @@ impl Executor {
         let mut command = command::read(&sql[range], dialect).map_err(|e| place(&e, begin))?;
         let given: Vec<Option<DataType>> = types.iter().map(|oid| values::data_type(*oid)).collect();
         if let Command::Catalogs(asked) = &mut command {
-            let oids = asked.prepare(&mut self.session, &mut self.variables, &self.user, types);
+            let oids = asked.prepare(&mut self.session, &mut self.variables, types);
             let oids = oids.map_err(|e| place(&e, begin))?;
             let source = Source { sql, begin };
             let prepared = Parsed { command, source, types: Vec::new(), oids, plan: Plan::None };
@@ -556,7 +553,7 @@ impl Executor {
             Plan::Once(planned) if self.session.holds(planned) => return Some(planned.clone()),
             Plan::Once(_) | Plan::Unknown => {}
         }
-        let constants = answer::Constants { user: &self.user, variables: &self.variables };
+        let constants = answer::Constants { variables: &self.variables };
         // What answers of the session are put into may be another statement the next time.
         let is_plain = constants.put_into(&self.session, statement).is_same(statement);
         let planned = is_plain.then(|| self.session.prepare(statement, &prepared.types)).flatten().map(Arc::new);
@@ -641,12 +638,12 @@ impl Executor {
 
     fn fields_of(&mut self, command: &Command, source: &Source) -> Result<Option<Vec<Field>>, Failure> {
         if let Command::Catalogs(asked) = command {
-            let fields = asked.fields(&mut self.session, &mut self.variables, &self.user);
+            let fields = asked.fields(&mut self.session, &mut self.variables);
             return fields.map(Some).map_err(|e| source.place(&e).into());
         }
         let schema = match command {
             Command::Sql(statement) => {
-                let constants = answer::Constants { user: &self.user, variables: &self.variables };
+                let constants = answer::Constants { variables: &self.variables };
                 let statement = constants.put_into(&self.session, statement);
                 self.session.result_schema(&statement).map_err(|e| source.place(&e))?
             }
@@ -744,7 +741,7 @@ impl Executor {
             }
             Command::Cursor(cursor) => self.cursor(cursor, timer)?,
             Command::Catalogs(asked) => {
-                let answer = asked.answer(&mut self.session, &mut self.variables, &self.user);
+                let answer = asked.answer(&mut self.session, &mut self.variables);
                 let (listing, told) = answer.map_err(|e| timer.reason(e))?;
                 told.iter().for_each(|(name, value)| out.messages.parameter_status(name, value));
                 Answer::Rows(Rows::of(listing), "SELECT")
@@ -755,7 +752,7 @@ impl Executor {
             }
             Command::FetchSubscription(fetched) => Answer::Rows(self.fetch_subscription(fetched)?, "FETCH"),
             Command::Sql(statement) => {
-                let session = answer::Constants { user: &self.user, variables: &self.variables };
+                let session = answer::Constants { variables: &self.variables };
                 let (answer, notes) =
                     answer::execute(&mut self.session, statement, &session).map_err(|e| timer.reason(e))?;
                 notes.into_iter().for_each(|note| out.messages.notice(&report::plain(NOTICE, "00000", note)));

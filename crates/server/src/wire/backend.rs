@@ -64,6 +64,29 @@ impl Messages {
         self.message(b'R', |b| b.put_u32(0));
     }
 
+    /// A password is asked for, in one of these ways.
+    pub(crate) fn authentication_sasl(&mut self, mechanisms: &[&str]) {
+        self.message(b'R', |b| {
+            b.put_u32(10);
+            mechanisms.iter().for_each(|mechanism| text(b, mechanism));
+            b.put_u8(0);
+        });
+    }
+
+    pub(crate) fn authentication_sasl_continue(&mut self, challenge: &str) {
+        self.message(b'R', |b| {
+            b.put_u32(11);
+            b.put_slice(challenge.as_bytes());
+        });
+    }
+
+    pub(crate) fn authentication_sasl_final(&mut self, signature: &str) {
+        self.message(b'R', |b| {
+            b.put_u32(12);
+            b.put_slice(signature.as_bytes());
+        });
+    }
+
     pub(crate) fn parameter_status(&mut self, name: &str, value: &str) {
         self.message(b'S', |b| {
             text(b, name);

@@ -126,6 +126,19 @@ pub(crate) fn take_startup(buffer: &mut BytesMut) -> Result<Option<Startup>, Pro
     }))
 }
 
+/// The first answer to a question for a password: the way that the client chooses, and what it begins with.
+///
+/// # Errors
+/// Bytes that are none.
+pub(crate) fn sasl_initial(answer: Bytes) -> Result<(String, Bytes), ProtocolError> {
+    let mut body = Body(answer);
+    let mechanism = body.text()?;
+    match body.value()? {
+        Some(message) if body.0.is_empty() => Ok((mechanism, message)),
+        _ => Err(ProtocolError("an answer without a first message".into())),
+    }
+}
+
 /// Takes a message, when all of it is there.
 ///
 /// # Errors

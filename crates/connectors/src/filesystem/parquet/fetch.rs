@@ -4,6 +4,7 @@ use crate::filesystem::location::external;
 use crate::{ConnectorError, Payload, Position, RawBlock, Rim, SplitReader};
 use arrow::datatypes::FieldRef;
 use bytes::{Buf, Bytes};
+use eddyline_stores::Files;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -24,6 +25,7 @@ const GAP_BYTES: u64 = 64 * 1024;
 /// A file and its footer.
 pub(in crate::filesystem) struct ParquetFile {
     pub(super) path: String,
+    files: Files,
     pub(super) metadata: ArrowReaderMetadata,
     /// For each projected column its place among the columns that the mask lets through.
     pub(super) order: Vec<usize>,
@@ -35,8 +37,8 @@ impl ParquetFile {
     ///
     /// # Errors
     /// The file cannot be read, is no Parquet file, or lacks a column: names it and lists those that are there.
-    pub(in crate::filesystem) fn load(path: &str, columns: &[FieldRef]) -> Result<Self, ConnectorError> {
-        let file = File::open(path).map_err(|e| external(path, e))?;
+    pub(in crate::filesystem) fn load(files: &Files, path: &str, columns: &[FieldRef]) -> Result<Self, ConnectorError> {
+        let file = files.open(path).map_err(|e| external(path, e))?;
         // Without the writer's Arrow schema strings are Utf8, whatever the writer had them in.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = ArrowReaderMetadata::load(&file, options).map_err(|e| broken(path, e))?;
@@ -56,7 +58,7 @@ impl ParquetFile {
         read.sort_unstable();
         read.dedup();
         let order = roots.iter().map(|root| read.partition_point(|r| r < root)).collect();
-        Ok(Self { path: path.to_owned(), metadata, order, mask })
+        Ok(Self { path: path.to_owned(), files: files.clone(), metadata, order, mask })
     }
 
     /// Which rows of the file each row group has.
@@ -91,7 +93,7 @@ impl ParquetFile {
 
     /// Reads the projected columns of a row group. Blocks.
     fn fetch(self: &Arc<Self>, row_group: usize, from: u64) -> Result<RowGroup, ConnectorError> {
-        let file = File::open(&self.path).map_err(|e| external(&self.path, e))?;
+        let file = self.files.open(&self.path).map_err(|e| external(&self.path, e))?;
         let size_bytes = file.metadata().map_err(|e| external(&self.path, e))?.len();
         let mut chunks = Vec::new();
         for range in self.ranges(row_group) {

@@ -3,8 +3,9 @@ use crate::filesystem::location::Location;
 use crate::filesystem::source::{Content, FileSource};
 use crate::filesystem::watch::Watch;
 use crate::testing::{Bench, Lines, failure, lines, metadata, options, request, schema};
-use crate::{Boundedness, ConnectorError, Decoder, Options, Position, Source, SourceRequest, SplitReader};
+use crate::{Boundedness, ConnectorError, Decoder, Options, Position, Reach, Source, SourceRequest, SplitReader};
 use arrow::datatypes::DataType;
+use eddyline_stores::Files;
 use regex::Regex;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -39,7 +40,11 @@ impl Table {
         let format = Arc::new(Lines { splittable: self.splittable });
         FileSource {
             request: self.request,
-            location: Location::new(&self.path, self.pattern.map(|p| Regex::new(p).expect("pattern"))),
+            location: Location::new(
+                &self.path,
+                self.pattern.map(|p| Regex::new(p).expect("pattern")),
+                Files::default(),
+            ),
             content: Content::Bytes { format, compression: self.compression },
             split_bytes: self.split_bytes,
             watch: self.interval.map(|interval| (interval, Arc::new(Watch::new(interval)))),
@@ -369,7 +374,7 @@ fn options_are_checked() {
     assert!(fail(&[("format", "parquet"), ("source.monitor-interval", "x")]).contains("is no duration"));
     assert!(fail(&[("format", "parquet"), ("source.path.regex-pattern", "(")]).contains("regex-pattern"));
     let missing = Options::new("t", &options(&[("connector", "filesystem")]));
-    let connector = crate::filesystem::FilesystemConnector;
+    let connector = crate::filesystem::FilesystemConnector { reach: Reach::free() };
     assert!(failure(crate::Connector::source(&connector, missing, request(&table))).contains("'path' is missing"));
 }
 
