@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test | slt | check | crash | simulate | fuzz-sql | bench-tpch | bench-checkpoints | bench-server`.
+//! The project's chores: `cargo xtask test | slt | check | crash | simulate | fuzz-sql | fuzz-wire | bench-tpch | bench-checkpoints | bench-server`.
 //!
 //! Long random runs are commands of the SQL test crate, started from here, so that there is one place to look.
 
@@ -18,6 +18,8 @@ usage: cargo xtask COMMAND
   simulate --seeds N [--from S]
                    random dataflows in foul weather: crashes at any step, stores and disks that fail, clocks that are set;
                    and savepoints, from which others go on
+  fuzz-wire --seconds N [--seed S]
+                   spoilt messages and bytes of chance for the server, from a seed on
   bench-tpch [--sf F] [--changes N] [--batches N] [--queries 1,2,…]
                    TPC-H as maintained views: an update beside computing again
   bench-checkpoints [--mib N] [--percent P] [--rounds N] [--cold] [--in DIRECTORY]
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         ["bench-server", args @ ..] => release_tool(&["bench-server", "eddyline"], args),
         ["crash", "--rounds", rounds] => crash(rounds, "0"),
         ["crash", "--rounds", rounds, "--seed", seed] => crash(rounds, seed),
+        ["fuzz-wire", "--seconds", seconds] => fuzz_wire(seconds, "0"),
+        ["fuzz-wire", "--seconds", seconds, "--seed", seed] => fuzz_wire(seconds, seed),
         ["simulate", "--seeds", seeds] => simulate(seeds, "0"),
         ["simulate", "--seeds", seeds, "--from", from] => simulate(seeds, from),
         ["check"] => check(),
@@ -87,6 +91,15 @@ fn crash(rounds: &str, seed: &str) -> Result<(), String> {
     command.args(args).env("EDDYLINE_CRASH_ROUNDS", rounds).env("EDDYLINE_CRASH_SEED", seed);
     let status = command.status().map_err(|e| format!("cargo: {e}"))?;
     if status.success() { Ok(()) } else { Err("the crash loop failed".into()) }
+}
+
+/// Messages of clients that mean harm, for as long as it is said: tests of the server, each of which takes that time.
+fn fuzz_wire(seconds: &str, seed: &str) -> Result<(), String> {
+    let args = ["test", "--package", "eddyline-server", "--test", "hostile", "--", "harm_nobody", "--nocapture"];
+    let mut command = Command::new("cargo");
+    command.args(args).env("EDDYLINE_FUZZ_SECONDS", seconds).env("EDDYLINE_FUZZ_SEED", seed);
+    let status = command.status().map_err(|e| format!("cargo: {e}"))?;
+    if status.success() { Ok(()) } else { Err("some seed does harm".into()) }
 }
 
 /// The random runs of the runtime's simulation.

@@ -95,6 +95,9 @@ pub(crate) struct ServeArgs {
     /// Let statements connect to this address; may be repeated
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) allow_connect: Vec<String>,
+    /// How much memory a query may take for its state and its result (default: a quarter of the machine's)
+    #[arg(long, value_name = "SIZE", value_parser = size_bytes)]
+    pub(crate) query_memory: Option<usize>,
     /// How many clients may be connected at once
     #[arg(long, value_name = "N", default_value_t = 4000)]
     pub(crate) max_connections: usize,
@@ -490,6 +493,12 @@ impl FileFormat {
             FileFormat::Parquet => "parquet",
         }
     }
+}
+
+/// `512 MB`, or a number of bytes.
+fn size_bytes(text: &str) -> Result<usize, String> {
+    let bytes = eddyline_engine::connectors::parse_size(text);
+    bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(|| "write a size, such as '512 MB'".into())
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -5,10 +5,11 @@ use crate::exit::Exit;
 use crate::follow::Reporter;
 use crate::run::tokio_runtime;
 use eddyline_engine::connectors::{Reach, ReachSettings};
-use eddyline_engine::{DataSettings, Engine, EngineConfig, Entrance, Instance, Secret};
+use eddyline_engine::{DataSettings, Engine, EngineConfig, Entrance, Instance, Secret, machine_memory_bytes};
 use eddyline_http::{Connections, HttpConfig};
 use eddyline_server::{ConnectionCounts, ServerConfig, bind};
 use eddyline_tls::Acceptor;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -35,11 +36,13 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Exit, Exit> {
         let _ = writeln!(io::stderr(), "cannot serve at {}: {error}", args.listen);
         Exit::Usage
     };
+    more_files();
     // Statements wait on threads of their own, so that I/O of jobs never waits for them.
     let (jobs, clients) = (tokio_runtime().map_err(told)?, for_clients(args.max_connections).map_err(told)?);
     let mut config =
         EngineConfig { environment: std::env::vars().collect(), ..EngineConfig::new(jobs.handle().clone()) };
     config.shards = args.shards.unwrap_or(config.shards);
+    config.query_memory = Some(args.query_memory.unwrap_or_else(|| machine_memory_bytes() / 4));
     let engine = Engine::new(config.within(reach(args).map_err(told)?));
     let instance = match &args.data_dir {
         Some(directory) => engine
@@ -104,6 +107,14 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Exit, Exit> {
     clients.shutdown_background();
     jobs.shutdown_background();
     served.map(|()| Exit::Done).map_err(told)
+}
+
+/// Every connection is a file of the process: it may have as many as the system lets it. Where it does not, fewer clients are taken.
+fn more_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, files = limit.current, "the number of open files cannot be raised");
+    }
 }
 
 /// What statements may name outside of the engine.

@@ -51,6 +51,14 @@ pub enum ConnectorError {
         /// What is wrong.
         message: String,
     },
+    /// More is held in memory than there may be (class: resource).
+    #[error("{what} takes more than {max_bytes} bytes of memory, which is what a query may")]
+    Memory {
+        /// What is held.
+        what: &'static str,
+        /// How much may be.
+        max_bytes: usize,
+    },
     /// An Arrow kernel refused (class: bug).
     #[error(transparent)]
     Arrow(#[from] ArrowError),
@@ -73,6 +81,7 @@ impl ConnectorError {
                 (!hint.is_empty()).then_some(hint)
             }
             ConnectorError::OutOfReach(why) => Some(why.hint),
+            ConnectorError::Memory { .. } => Some("ask for less at once, or start the server with more --query-memory"),
             ConnectorError::Row { .. } => {
                 Some("correct the row, or set '<format>.ignore-parse-errors' = 'true' to skip and count such rows")
             }

@@ -34,6 +34,8 @@ pub(crate) struct Beginning {
     pub(crate) in_phases: bool,
     pub(crate) allow_dropped_state: bool,
     pub(crate) log: JobLog,
+    /// It keeps a view up to date: what it has is the engine's, and no query's.
+    pub(crate) is_kept_up: bool,
 }
 
 impl Beginning {
@@ -90,7 +92,8 @@ impl Beginning {
     /// Of a job that nobody reaches by its name, and that has no state to go on from.
     pub(crate) fn afresh(name: String, in_phases: bool) -> Self {
         let (checkpoints, from, log) = (None, None, JobLog::default());
-        Self { name, is_named: false, checkpoints, from, in_phases, allow_dropped_state: false, log }
+        let (allow_dropped_state, is_kept_up) = (false, false);
+        Self { name, is_named: false, checkpoints, from, in_phases, allow_dropped_state, log, is_kept_up }
     }
 
     fn found(
@@ -105,7 +108,7 @@ impl Beginning {
         let shards = settings.shards().unwrap_or(engine.shards());
         let (allow_dropped_state, log) = (engine.allows_dropped_state(), JobLog::default());
         let in_phases = planned.unwrap_or(shards > 1);
-        Ok(Self { name, is_named: true, checkpoints, from, in_phases, allow_dropped_state, log })
+        Ok(Self { name, is_named: true, checkpoints, from, in_phases, allow_dropped_state, log, is_kept_up: false })
     }
 
     /// The options of a plan that fits the state.

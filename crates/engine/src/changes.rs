@@ -481,7 +481,7 @@ impl Session {
             }
         };
         let PlannedView { object, plan, number, shards, epochs, schema, tables } = planned;
-        let beginning = by_itself(format!("{KIND} {}", view.name), shards);
+        let beginning = Beginning { is_kept_up: true, ..by_itself(format!("{KIND} {}", view.name), shards) };
         let (engine, settings) = (self.engine.clone(), self.settings.clone());
         let tables: Vec<&Name> = tables.iter().collect();
         let mut warnings = Vec::new();

@@ -41,6 +41,9 @@ pub struct EngineConfig {
     pub allow_dropped_state: bool,
     /// Nothing is run: what becomes of the state of jobs is told instead.
     pub is_dry_run: bool,
+    /// How many bytes of memory a query may take for its state, where that cannot be left to the disk, and for its result; `None`: as
+    /// many as there are.
+    pub query_memory: Option<usize>,
     /// Which places statements may name, where it is not a connector that knows.
     pub reach: Reach,
 }
@@ -61,6 +64,7 @@ impl EngineConfig {
             from: None,
             allow_dropped_state: false,
             is_dry_run: false,
+            query_memory: None,
             reach: Reach::free(),
         }
     }
@@ -92,6 +96,7 @@ struct Shared {
     is_from_taken: AtomicBool,
     allow_dropped_state: bool,
     is_dry_run: bool,
+    query_memory: Option<usize>,
     reach: Reach,
     functions: OnceLock<Arc<Functions>>,
     memory_budget: OnceLock<Arc<MemoryBudget>>,
@@ -123,6 +128,7 @@ impl Engine {
                 is_from_taken: AtomicBool::new(false),
                 allow_dropped_state: config.allow_dropped_state,
                 is_dry_run: config.is_dry_run,
+                query_memory: config.query_memory,
                 reach: config.reach,
                 functions: OnceLock::new(),
                 memory_budget: OnceLock::new(),
@@ -231,6 +237,11 @@ impl Engine {
     /// Do jobs go on where state is lost?
     pub(crate) fn allows_dropped_state(&self) -> bool {
         self.shared.allow_dropped_state
+    }
+
+    /// How many bytes of memory a query may take.
+    pub(crate) fn query_memory(&self) -> Option<usize> {
+        self.shared.query_memory
     }
 
     /// Is nothing run?

@@ -25,6 +25,8 @@ pub(crate) mod state {
     pub(crate) const OUT_OF_RANGE: &str = "22003";
     /// Any other fault of a value.
     pub(crate) const DATA: &str = "22000";
+    /// More memory than a query may have.
+    pub(crate) const OUT_OF_MEMORY: &str = "53200";
     /// Not enough memory, disk or threads.
     pub(crate) const RESOURCES: &str = "53000";
     /// Stored state is damaged.
@@ -70,6 +72,7 @@ pub(crate) fn from_connector(error: &ConnectorError) -> SqlError {
         ConnectorError::Row { .. } => state::INVALID_TEXT,
         ConnectorError::Io { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe => NOBODY_READS,
         ConnectorError::Io { .. } => state::IO,
+        ConnectorError::Memory { .. } => state::OUT_OF_MEMORY,
         ConnectorError::Format { .. } => state::BAD_FORMAT,
         ConnectorError::Arrow(e) => of_arrow(e),
         ConnectorError::Changes(_) => SqlError::INTERNAL,
@@ -89,6 +92,7 @@ pub(crate) fn from_runtime(error: &RuntimeError) -> SqlError {
     }
     let sqlstate = match error {
         RuntimeError::Source { error, .. } | RuntimeError::Sink { error, .. } => from_connector(error).sqlstate,
+        RuntimeError::Memory { .. } => state::OUT_OF_MEMORY,
         _ => of_class(error),
     };
     // Through how many crates an error came says nothing to who reads it.

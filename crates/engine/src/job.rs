@@ -18,7 +18,7 @@ use eddyline_changes::{ChangeBatch, Epoch, Watermark};
 use eddyline_connectors::{Boundedness, Clock, Registry};
 use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SinkSpec};
 use eddyline_planner::{PlannedJob, Presentation, SqlError};
-use eddyline_runtime::{JobHandle, JobLog, JobMetrics, JobSettings, JobState, JobSummary, RuntimeError};
+use eddyline_runtime::{JobHandle, JobLog, JobMetrics, JobSettings, JobState, JobSummary, MemoryLimit, RuntimeError};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -184,10 +184,16 @@ pub struct RunningJob {
     /// How it is stored when it goes on in the background.
     stored: Option<StoredJob>,
     /// What it reads of the state of other jobs, which is there as long as the job is.
+    memory_max: Option<usize>,
     _states: Option<Arc<StateTables>>,
 }
 
 impl RunningJob {
+    /// How many bytes of memory its result may take, once it is put together; `None`: as many as there are.
+    pub fn memory_max(&self) -> Option<usize> {
+        self.memory_max
+    }
+
     /// What was known before it began.
     pub fn facts(&self) -> &JobFacts {
         &self.facts
@@ -198,7 +204,7 @@ impl RunningJob {
         match self.events.recv_timeout(timeout) {
             Ok(event) => {
                 if let (JobEvent::Changes { changes, .. }, Some(result)) = (&event, &self.channel) {
-                    result.channel.taken(changes.iter().map(ChangeBatch::num_rows).sum());
+                    result.channel.taken(changes);
                 }
                 Some(event)
             }
@@ -349,11 +355,13 @@ pub(crate) fn start(
     let Planned { job: planned, states } = planned;
     let facts = facts(engine.registry(), settings, shards, &beginning, &planned, channel_number.is_some())?;
     let (sender, events) = channel();
+    let query_memory = engine.query_memory();
     let channel = channel_number.map(|number| ResultChannel {
         connector: engine.collect().clone(),
-        channel: engine.collect().open(number, sender.clone()),
+        channel: engine.collect().open(number, sender.clone(), query_memory),
     });
     let rim = engine.rim();
+    let is_kept_up = beginning.is_kept_up;
     let job_settings = JobSettings {
         name: facts.name.clone(),
         shards,
@@ -372,6 +380,7 @@ pub(crate) fn start(
         from: beginning.from,
         in_phases: beginning.in_phases,
         memory: Some(engine.memory_budget(settings)),
+        memory_limit: query_memory.filter(|_| !is_kept_up).map(MemoryLimit::new),
         allow_dropped_state: beginning.allow_dropped_state,
         log: beginning.log,
         ..JobSettings::default()
@@ -399,6 +408,7 @@ pub(crate) fn start(
         sender,
         channel,
         stored: None,
+        memory_max: query_memory,
         _states: states,
     })
 }

@@ -71,6 +71,7 @@ pub use jobs::{EndedJob, JobReport, JobStatus, StopOrder, StoppedJob, Submission
 pub use kept::Subscription;
 pub use listing::Listing;
 pub use live::{LiveTable, Window};
+pub use memory::machine_memory_bytes;
 pub use reservation::Canceller;
 pub use result::{Limit, ResultTable};
 pub use scan::{Prepared, Scan};

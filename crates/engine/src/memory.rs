@@ -7,7 +7,7 @@ use std::path::Path;
 const UNKNOWN_BYTES: usize = 4 << 30;
 
 /// Memory in bytes that this process could have.
-pub(crate) fn machine_memory_bytes() -> usize {
+pub fn machine_memory_bytes() -> usize {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let container = limit_files(&groups).iter().filter_map(|path| limit(&fs::read_to_string(path).ok()?)).min();

@@ -1,12 +1,14 @@
 //! The result of a SELECT, put together from its changes.
 
+use crate::error::from_connector;
 use crate::job::ResultShape;
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use eddyline_changes::{ChangeBatch, Weights};
+use eddyline_connectors::ConnectorError;
 use eddyline_planner::{Presentation, SortColumn as SortBy, SqlError};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +25,9 @@ pub struct ResultTable {
     presentation: Presentation,
     append_only: bool,
     rows: Rows,
+    /// What the rows take, about.
+    bytes: usize,
+    bytes_max: usize,
 }
 
 enum Rows {
@@ -34,7 +39,14 @@ impl ResultTable {
     /// The empty result of a SELECT.
     pub fn new(shape: &ResultShape) -> Self {
         let ResultShape { schema, presentation, append_only, .. } = shape.clone();
-        Self { schema, presentation, append_only, rows: Rows::Inserted(Vec::new()) }
+        let (rows, bytes_max) = (Rows::Inserted(Vec::new()), usize::MAX);
+        Self { schema, presentation, append_only, rows, bytes: 0, bytes_max }
+    }
+
+    /// The same, which takes no more memory than this; `None`: as much as it needs.
+    #[must_use]
+    pub fn within(self, bytes_max: Option<usize>) -> Self {
+        Self { bytes_max: bytes_max.unwrap_or(usize::MAX), ..self }
     }
 
     /// The columns that are shown.
@@ -56,9 +68,10 @@ impl ResultTable {
     /// Applies changes.
     ///
     /// # Errors
-    /// A retraction over columns that cannot be compared (`MAP`), or of a row that is not there.
+    /// A retraction over columns that cannot be compared (`MAP`), or of a row that is not there; it takes more memory than it may.
     pub fn apply(&mut self, changes: &[ChangeBatch]) -> Result<(), SqlError> {
         for batch in changes {
+            self.count(batch)?;
             match (&mut self.rows, batch.weights()) {
                 (Rows::Inserted(all), Weights::AllInserts) => all.push(batch.rows().clone()),
                 (Rows::Inserted(all), Weights::PerRow(_)) => {
@@ -86,7 +99,27 @@ impl ResultTable {
         if sort.is_empty() || held / 2 <= limit.saturating_add(*offset).max(ROWS_HELD) {
             return Ok(());
         }
-        self.rows = Rows::Inserted(vec![self.sorted(all).map_err(unexpected)?]);
+        let left = self.sorted(all).map_err(unexpected)?;
+        self.bytes = batch_bytes(&left);
+        self.rows = Rows::Inserted(vec![left]);
+        Ok(())
+    }
+
+    /// Counts what changes bring and take.
+    fn count(&mut self, changes: &ChangeBatch) -> Result<(), SqlError> {
+        let size_bytes = batch_bytes(changes.rows());
+        self.bytes = match changes.weights().per_row() {
+            None => self.bytes.saturating_add(size_bytes),
+            Some(weights) => {
+                let net: i64 = weights.iter().sum();
+                let change = size_bytes as f64 / changes.num_rows().max(1) as f64 * net as f64;
+                (self.bytes as f64 + change).max(0.0) as usize
+            }
+        };
+        if self.bytes > self.bytes_max {
+            let error = ConnectorError::Memory { what: "the result", max_bytes: self.bytes_max };
+            return Err(from_connector(&error));
+        }
         Ok(())
     }
 
@@ -115,6 +148,13 @@ impl ResultTable {
         let order = sort_order(&all, sort, limit.map(|l| l.saturating_add(*offset)))?;
         take_record_batch(&all, &order)
     }
+}
+
+/// What rows take in memory, without what they share with others.
+pub(crate) fn batch_bytes(rows: &RecordBatch) -> usize {
+    let column =
+        |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size());
+    rows.columns().iter().map(column).sum()
 }
 
 /// Which rows come first by `sort`, `limit` of them.

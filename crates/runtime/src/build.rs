@@ -9,6 +9,7 @@ use crate::error::RuntimeError;
 use crate::event_time::EventTime;
 use crate::exchange::ExchangeWriter;
 use crate::job::JobShared;
+use crate::memory_limit::LimitShare;
 use crate::metrics::Counters;
 use crate::pipeline::{Pipeline, Stage, Work};
 use crate::settings::JobSettings;
@@ -299,11 +300,14 @@ impl Builder<'_> {
         let (counters, clock) = (self.shared.counters.clone(), self.shared.clock.clone());
         let random = random(self.build.settings.seed, fragment, shard);
         let mut pipeline = Pipeline::new(stages, shard, counters, clock, random);
-        let JobSettings { backend, memory, .. } = self.build.settings;
+        let JobSettings { backend, memory, memory_limit, .. } = self.build.settings;
         if let Some(budget) = backend.budget().or(memory.as_ref()) {
             // Without checkpoints state is in memory, whatever the backend.
             let can_leave = self.shared.keeps && backend.budget().is_some();
             pipeline.keep_within(HotShare::new(budget), can_leave);
+            if let Some(limit) = memory_limit.as_ref().filter(|_| !can_leave) {
+                pipeline.limit(LimitShare::new(limit));
+            }
         }
         Ok(Task {
             pipeline,

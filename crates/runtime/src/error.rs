@@ -142,6 +142,14 @@ pub enum RuntimeError {
         /// The lock.
         path: String,
     },
+    /// A job that keeps all its state in memory has more than it may.
+    #[error("the state of this query takes {taken_bytes} bytes of memory, and {max_bytes} is what a query may")]
+    Memory {
+        /// What it takes.
+        taken_bytes: usize,
+        /// What it may take.
+        max_bytes: usize,
+    },
     /// The machine gave no thread.
     #[error("cannot start a thread: {message}")]
     Thread {
@@ -165,7 +173,7 @@ impl RuntimeError {
             RuntimeError::Setting { .. } => ErrorClass::User,
             RuntimeError::Retractions { .. } => ErrorClass::Unsupported,
             RuntimeError::Plan { .. } | RuntimeError::Panic { .. } => ErrorClass::Bug,
-            RuntimeError::Thread { .. } => ErrorClass::Resource,
+            RuntimeError::Thread { .. } | RuntimeError::Memory { .. } => ErrorClass::Resource,
             RuntimeError::Checkpoint { error } => of_checkpoint(error),
             RuntimeError::State { error } => of_state(error),
             RuntimeError::NoCheckpoint { .. } => ErrorClass::Corruption,
@@ -186,6 +194,9 @@ impl RuntimeError {
             RuntimeError::Retractions { .. } => {
                 Some("write to a sink that takes updates, or aggregate over windows, whose results are final")
             }
+            RuntimeError::Memory { .. } => Some(
+                "ask for less at once; let an INSERT keep checkpoints (SET 'state.checkpoints.dir'), then its state may be on the disk; or start the server with more --query-memory",
+            ),
             RuntimeError::Thread { .. } => Some("use fewer shards, or raise the limit of threads"),
             RuntimeError::Checkpoint { error } => error.hint(),
             RuntimeError::NoCheckpoint { .. } => {
@@ -213,6 +224,7 @@ fn of_connector(error: &ConnectorError) -> ErrorClass {
     match error {
         ConnectorError::Unsupported { .. } => ErrorClass::Unsupported,
         ConnectorError::Io { .. } => ErrorClass::External,
+        ConnectorError::Memory { .. } => ErrorClass::Resource,
         ConnectorError::Arrow(e) => of_arrow(e),
         ConnectorError::Changes(_) => ErrorClass::Bug,
         _ => ErrorClass::User,

@@ -8,6 +8,7 @@ use crate::coordinator::Prepared;
 use crate::error::RuntimeError;
 use crate::event_time::EventTime;
 use crate::exchange::ExchangeWriter;
+use crate::memory_limit::LimitShare;
 use crate::metrics::Counters;
 use eddyline_changes::{Barrier, BarrierKind, ChangeBatch, StreamElement, Watermark};
 use eddyline_connectors::{Clock, ConnectorError, Position, SinkWriter};
@@ -118,6 +119,8 @@ pub(crate) struct Pipeline {
     measure_at: Duration,
     /// What the state of the task takes of the memory for all; `None` where nobody counts.
     hot: Option<HotShare>,
+    /// What it may take, where it cannot be left to the backend.
+    limit: Option<LimitShare>,
     /// State can be left to the backend.
     can_leave: bool,
     /// When state was brought back into memory last.
@@ -154,6 +157,7 @@ impl Pipeline {
             due_ms,
             measure_at,
             hot,
+            limit: None,
             can_leave,
             warmed_at,
             tidy_at: warmed_at,
@@ -166,6 +170,11 @@ impl Pipeline {
     /// within it.
     pub(crate) fn keep_within(&mut self, share: HotShare, can_leave: bool) {
         (self.hot, self.can_leave) = (Some(share), can_leave);
+    }
+
+    /// The job has no more memory for its state than this.
+    pub(crate) fn limit(&mut self, share: LimitShare) {
+        self.limit = Some(share);
     }
 
     /// While a checkpoint waits for other tasks of the shard nothing may be left to the backend: it would stand in the
@@ -413,11 +422,12 @@ impl Pipeline {
         self.measure_at = end + end.saturating_sub(begin) * MEASURE_SHARE;
     }
 
-    /// Leaves state to the backend where all tasks together take more memory than they may. Every operator gives the same part of
+    /// Ends the job where it takes more memory than it may, and leaves state to the backend where all tasks of all jobs together do. Every operator gives the same part of
     /// what it has.
     fn evict(&mut self) -> Result<(), RuntimeError> {
-        let Some(share) = &mut self.hot else { return Ok(()) };
         let taken_bytes: usize = self.stages.iter().map(|stage| stage.taken_bytes).sum();
+        self.limit.as_mut().map_or(Ok(()), |limit| limit.tell(taken_bytes))?;
+        let Some(share) = &mut self.hot else { return Ok(()) };
         let excess_bytes = share.tell(taken_bytes);
         if !self.can_leave {
             if share.budget().is_newly_exceeded() {

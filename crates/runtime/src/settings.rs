@@ -1,6 +1,7 @@
 use crate::RuntimeError;
 use crate::job_log::JobLog;
 use crate::keeper::Fault;
+use crate::memory_limit::MemoryLimit;
 use crate::restart::RestartStrategy;
 use crate::savepoint::SavepointTarget;
 use eddyline_checkpoint::Place;
@@ -131,6 +132,8 @@ pub struct JobSettings {
     /// The memory for the state of all jobs, where the backend does not hold it: what a job takes of it that keeps all its state in
     /// memory is counted, and more than there is is told.
     pub memory: Option<Arc<MemoryBudget>>,
+    /// How much of it the job may take, where it keeps all its state in memory.
+    pub memory_limit: Option<Arc<MemoryLimit>>,
     /// Checkpoints; `None`: the job keeps none and begins afresh each time.
     pub checkpoints: Option<CheckpointSettings>,
     /// What becomes of the job when it fails; only with checkpoints.
@@ -162,6 +165,7 @@ impl Default for JobSettings {
             seed: 0,
             backend: StateBackend::default(),
             memory: None,
+            memory_limit: None,
             checkpoints: None,
             restart: RestartStrategy::default(),
             from: None,

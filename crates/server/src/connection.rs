@@ -17,18 +17,19 @@ use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// Answers that may wait for the socket.
 const WAITING_MAX: usize = 4;
 
-/// Serves a client to its end.
+/// Serves a client to its end. It has a place among the unknown until it is known.
 ///
 /// # Errors
 /// The socket fails.
-pub(crate) async fn serve(server: Arc<Server>, socket: TcpStream) -> io::Result<()> {
+pub(crate) async fn serve(server: Arc<Server>, socket: TcpStream, unknown: OwnedSemaphorePermit) -> io::Result<()> {
     let Ok(entered) = tokio::time::timeout(limits::STARTUP, entry::enter(&server, socket)).await else { return Ok(()) };
     let Some(Entered { mut socket, mut buffer, place, user, minor, parameters }) = entered? else { return Ok(()) };
+    drop(unknown);
     match greet(&server, &place, user, (minor, parameters)) {
         Err(report) => refuse(&mut *socket, *report).await,
         Ok((executor, canceller, messages)) => {

@@ -8,6 +8,12 @@ pub(crate) const STARTUP: Duration = Duration::from_secs(10);
 pub(crate) const ANSWER_BYTES: usize = 4096;
 /// Bytes of a message.
 pub(crate) const MESSAGE_BYTES: usize = 64 << 20;
+/// Bytes of a statement, or of several that are sent at once: what is made of them takes many times as much.
+pub(crate) const STATEMENT_BYTES: usize = 8 << 20;
+/// Bytes of all prepared statements and of the values of portals that a connection has.
+pub(crate) const PREPARED_BYTES: usize = 64 << 20;
+/// Clients that are not known yet, at once.
+pub(crate) const STRANGERS: usize = 1000;
 /// Bytes that are read ahead of what is being worked on.
 pub(crate) const AHEAD_BYTES: usize = 256 << 10;
 /// Bytes that are read at once, at least.

@@ -70,7 +70,7 @@ impl Rows {
         canceller.follow(job.interrupter());
         let schema = shape.shown_schema();
         let comes_in_order = shape.append_only && shape.presentation.sort.is_empty();
-        let whole = (!comes_in_order).then(|| ResultTable::new(&shape));
+        let whole = (!comes_in_order).then(|| ResultTable::new(&shape).within(job.memory_max()));
         let limit = Limit::of(&shape.presentation);
         let running = Box::new(Running { job, whole, limit });
         Ok(Self { schema, ready: VecDeque::new(), rest: Rest::Job(running) })

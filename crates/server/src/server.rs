@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 /// What a server is to do.
 #[derive(Clone)]
@@ -47,6 +48,7 @@ pub(crate) struct Server {
     pub(crate) tls: Option<Acceptor>,
     tokio: Handle,
     connections_max: usize,
+    strangers: Arc<Semaphore>,
     processes: AtomicU32,
     chance: RandomState,
     clients: Mutex<HashMap<u32, Client>>,
@@ -104,6 +106,7 @@ pub async fn bind(instance: Instance, config: &ServerConfig) -> io::Result<Bound
         tls: config.tls.clone(),
         tokio: Handle::current(),
         connections_max: config.connections_max,
+        strangers: Arc::new(Semaphore::new(crate::limits::STRANGERS)),
         processes: AtomicU32::new(1),
         chance: RandomState::new(),
         clients: Mutex::default(),
@@ -143,10 +146,15 @@ impl Bound {
 
     fn take(&self, socket: TcpStream) {
         let server = self.server.clone();
+        // Who is one too many, and not known yet, is hung up on.
+        let Ok(unknown) = server.strangers.clone().try_acquire_owned() else {
+            server.refused.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
         tokio::spawn(async move {
             // Answers are small and waited for.
             let _ = socket.set_nodelay(true);
-            if let Err(error) = connection::serve(server, socket).await {
+            if let Err(error) = connection::serve(server, socket, unknown).await {
                 tracing::debug!(%error, "a connection has failed");
             }
         });

@@ -5,6 +5,7 @@ use eddyline_engine::{Engine, EngineConfig};
 use eddyline_server::{ServerConfig, bind};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 /// A server in this process; what stands here keeps it.
 fn server() -> (SocketAddr, tokio::runtime::Runtime) {
@@ -76,7 +77,7 @@ fn lives(address: SocketAddr) -> bool {
 fn good(chance: &mut Chance) -> Vec<u8> {
     let mut bytes = startup();
     for _ in 0..1 + chance.below(6) {
-        bytes.extend(match chance.below(8) {
+        bytes.extend(match chance.below(11) {
             0 => message(b'Q', b"SELECT relname FROM pg_class; SELECT 1\0"),
             1 => message(b'P', b"s\0SELECT $1::INT + 1\0\0\x01\0\0\0\x17"),
             2 => message(b'B', b"\0s\0\0\x01\0\x01\0\x01\0\0\0\x04\0\0\0\x07\0\x01\0\x01"),
@@ -84,16 +85,38 @@ fn good(chance: &mut Chance) -> Vec<u8> {
             4 => message(b'E', b"\0\0\0\0\0"),
             5 => message(b'C', b"Ss\0"),
             6 => message(b'Q', b"COPY (SELECT 1) TO STDOUT\0"),
+            7 => message(b'p', b"SCRAM-SHA-256\0\0\0\0\x0bn,,n=,r=abc"),
+            8 => message(b'Q', b"DECLARE c CURSOR WITH HOLD FOR SELECT 1; FETCH 1 FROM c; CLOSE c\0"),
+            9 => message(b'Q', b"SELECT ARRAY[1, 2], CAST(NULL AS ROW<a INT>), E'\\x41', $$x$$, 1.5e3\0"),
             _ => message(b'S', b""),
         });
     }
     bytes
 }
 
+/// Seeds from `from` on: as many as are usual, or for as long as `cargo xtask fuzz-wire` says, from where it says.
+fn seeds(from: u64, usual: u64) -> impl Iterator<Item = u64> {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let from = number("EDDYLINE_FUZZ_SEED").unwrap_or(from);
+    let seconds = number("EDDYLINE_FUZZ_SECONDS").map(Duration::from_secs);
+    let begin = Instant::now();
+    (from..).take_while(move |seed| match seconds {
+        Some(seconds) => begin.elapsed() < seconds,
+        None => *seed < from + usual,
+    })
+}
+
+/// A seed after which nobody is answered is one that harms.
+fn check(address: SocketAddr, seed: u64, rounds: u64) {
+    if seed.is_multiple_of(rounds) {
+        assert!(lives(address), "nobody is answered after seed {seed}, or one of the {rounds} before it");
+    }
+}
+
 #[test]
 fn spoilt_messages_harm_nobody() {
     let (address, _jobs) = server();
-    for seed in 0..300 {
+    for seed in seeds(0, 300) {
         let mut chance = Chance(seed);
         let mut bytes = good(&mut chance);
         for _ in 0..1 + chance.below(4) {
@@ -110,7 +133,7 @@ fn spoilt_messages_harm_nobody() {
             }
         }
         told(address, &bytes);
-        assert!(seed % 50 != 0 || lives(address), "seed {seed}");
+        check(address, seed, 50);
     }
     assert!(lives(address));
 }
@@ -118,12 +141,13 @@ fn spoilt_messages_harm_nobody() {
 #[test]
 fn bytes_of_chance_harm_nobody() {
     let (address, _jobs) = server();
-    for seed in 1000..1100 {
+    for seed in seeds(1000, 100) {
         let mut chance = Chance(seed);
         let bytes: Vec<u8> = (0..chance.below(300)).map(|_| chance.next() as u8).collect();
         told(address, &bytes);
         // The same behind a good start.
         told(address, &[startup(), bytes].concat());
+        check(address, seed, 50);
     }
     assert!(lives(address));
 }

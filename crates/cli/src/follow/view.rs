@@ -21,7 +21,7 @@ enum Mode {
     /// Every change is written when it comes.
     Changes,
     /// Written when the input has ended.
-    Finished(ResultTable),
+    Finished(Box<ResultTable>),
 }
 
 impl View {
@@ -32,7 +32,7 @@ impl View {
         let mode = match (changelog, appends && (manner.json || format != Format::Table)) {
             (true, _) => Mode::Changes,
             (false, true) => Mode::Rows { skip: shape.presentation.offset, left: shape.presentation.limit },
-            (false, false) => Mode::Finished(ResultTable::new(shape)),
+            (false, false) => Mode::Finished(Box::new(ResultTable::new(shape))),
         };
         let schema = shape.visible_schema();
         let zone = &shape.time_zone;

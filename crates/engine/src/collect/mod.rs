@@ -3,17 +3,19 @@
 //! Writers keep the changes of an epoch; the committer hands over the epoch, all shards together, when it is
 //! committed. So a reader only ever sees whole epochs. A reader that is slow holds the writers back once
 //! [`ROWS_WAITING_MAX`] committed rows are unread; rows of an epoch that has not ended never do, or its barrier could
-//! not pass.
+//! not pass. What is held for the reader takes no more memory than a query may.
 
 #[cfg(test)]
 mod tests;
 
 use crate::lock::lock;
+use crate::result::batch_bytes;
 use eddyline_changes::{BarrierKind, ChangeBatch, Epoch};
 use eddyline_connectors::{
     Commit, Committer, Connector, ConnectorError, Options, Rim, Sink, SinkChanges, SinkRequest, SinkWriter,
 };
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -34,10 +36,12 @@ pub(crate) struct CollectConnector {
 }
 
 impl CollectConnector {
-    /// Opens channel `number`; its epochs go to `to`.
-    pub(crate) fn open(&self, number: u64, to: Sender<JobEvent>) -> Arc<Channel> {
+    /// Opens channel `number`; its epochs go to `to`. Changes that nobody has read take at most `bytes_max` of memory.
+    pub(crate) fn open(&self, number: u64, to: Sender<JobEvent>, bytes_max: Option<usize>) -> Arc<Channel> {
         let state = State { pending: BTreeMap::new(), waiting: 0, blocked: Vec::new() };
-        let channel = Arc::new(Channel { number, to: Mutex::new(Some(to)), state: Mutex::new(state) });
+        let bytes_max = bytes_max.unwrap_or(usize::MAX);
+        let (to, state, bytes) = (Mutex::new(Some(to)), Mutex::new(state), AtomicUsize::new(0));
+        let channel = Arc::new(Channel { number, to, state, bytes_max, bytes });
         lock(&self.channels).insert(number, channel.clone());
         channel
     }
@@ -70,6 +74,9 @@ pub(crate) struct Channel {
     number: u64,
     to: Mutex<Option<Sender<JobEvent>>>,
     state: Mutex<State>,
+    bytes_max: usize,
+    /// What changes take that nobody has read.
+    bytes: AtomicUsize,
 }
 
 struct State {
@@ -87,8 +94,10 @@ impl Channel {
         self.number
     }
 
-    /// The reader has taken `rows` rows.
-    pub(crate) fn taken(&self, rows: usize) {
+    /// The reader has taken changes.
+    pub(crate) fn taken(&self, changes: &[ChangeBatch]) {
+        let rows: usize = changes.iter().map(ChangeBatch::num_rows).sum();
+        self.bytes.fetch_sub(changes.iter().map(size_bytes).sum(), Ordering::Relaxed);
         let mut state = lock(&self.state);
         state.waiting = state.waiting.saturating_sub(rows);
         if state.waiting < ROWS_WAITING_MAX {
@@ -118,6 +127,11 @@ impl Channel {
             state.waiting += rows;
         }
     }
+}
+
+/// What changes take in memory.
+fn size_bytes(changes: &ChangeBatch) -> usize {
+    batch_bytes(changes.rows())
 }
 
 struct CollectSink(Arc<Channel>);
@@ -153,6 +167,11 @@ impl SinkWriter for Writer {
     }
 
     fn write(&mut self, changes: &ChangeBatch) -> Result<(), ConnectorError> {
+        let more = size_bytes(changes);
+        let max_bytes = self.channel.bytes_max;
+        if self.channel.bytes.fetch_add(more, Ordering::Relaxed).saturating_add(more) > max_bytes {
+            return Err(ConnectorError::Memory { what: "the result", max_bytes });
+        }
         self.open.push(changes.clone());
         Ok(())
     }

@@ -5,6 +5,9 @@ use eddyline_connectors::clock::ManualClock;
 use eddyline_stores::Stores;
 use std::sync::mpsc::{Receiver, channel};
 
+/// For numbers of 8 bytes and a bit, of which twice as many may wait as are held back.
+const BYTES_MAX: usize = 2 * 9 * ROWS_WAITING_MAX;
+
 struct Select {
     sink: Arc<dyn Sink>,
     channel: Arc<Channel>,
@@ -16,7 +19,7 @@ impl Select {
     fn new() -> Self {
         let connector = CollectConnector::default();
         let (to, events) = channel();
-        let channel = connector.open(7, to);
+        let channel = connector.open(7, to, Some(BYTES_MAX));
         let options = BTreeMap::from([("connector".into(), COLLECT.into()), (CHANNEL.into(), "7".into())]);
         let sink = connector.sink(Options::new("result", &options), request()).expect("opened");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
@@ -87,8 +90,32 @@ fn a_slow_reader_holds_writers_back_until_it_has_read() {
     let commits = writer.prepare(Epoch(1), BarrierKind::Flush).expect("prepared");
     committer.commit(Epoch(1), &commits).expect("committed");
     assert!(writer.poll_ready(&mut cx).is_pending());
-    select.channel.taken(1);
+    select.channel.taken(&[changes("+ 1")]);
     assert!(writer.poll_ready(&mut cx).is_ready());
+}
+
+/// Of an epoch that has not ended too: nothing holds its rows back.
+#[test]
+fn what_nobody_has_read_takes_no_more_memory_than_it_may() {
+    let select = Select::new();
+    let (mut one, mut other, mut committer) = (select.writer(0), select.writer(1), select.committer());
+    let half = changes("+ 1").take(&vec![0; ROWS_WAITING_MAX].into()).expect("taken");
+    one.write(&half).expect("written");
+    other.write(&half).expect("written");
+    let commits = one.prepare(Epoch(1), BarrierKind::Flush).expect("prepared");
+    committer.commit(Epoch(1), &commits).expect("committed");
+    let error = other.write(&half).expect_err("too much");
+    assert!(matches!(error, ConnectorError::Memory { max_bytes: BYTES_MAX, .. }), "{error:?}");
+    // What was read makes room.
+    let select = Select::new();
+    let (mut writer, mut committer) = (select.writer(0), select.committer());
+    for epoch in 1..10 {
+        writer.write(&half).expect("written");
+        let commits = writer.prepare(Epoch(epoch), BarrierKind::Flush).expect("prepared");
+        committer.commit(Epoch(epoch), &commits).expect("committed");
+        let Ok(JobEvent::Changes { changes, .. }) = select.events.try_recv() else { panic!("no changes") };
+        select.channel.taken(&changes);
+    }
 }
 
 #[test]

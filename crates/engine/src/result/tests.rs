@@ -94,3 +94,18 @@ fn rows_that_a_limit_does_not_let_through_are_not_held() {
     let values = left.column(1).as_any().downcast_ref::<arrow::array::Int64Array>().expect("numbers");
     assert_eq!(values.values().to_vec(), [59_998, 59_997, 59_996]);
 }
+
+/// What is taken back makes room; what is over is told.
+#[test]
+fn a_result_takes_no_more_memory_than_it_may() {
+    let rows = |text: &str| [parse_changes(&schema(), text).expect("changes")];
+    let mut table = ResultTable::new(&shape(Presentation::default(), false)).within(Some(1000));
+    let many = rows("+ a 1").map(|one| one.take(&vec![0; 20].into()).expect("taken"));
+    let gone = rows("- a 1").map(|one| one.take(&vec![0; 20].into()).expect("taken"));
+    for _ in 0..100 {
+        table.apply(&many).expect("it fits");
+        table.apply(&gone).expect("it fits");
+    }
+    let error = (0..100).find_map(|_| table.apply(&many).err()).expect("too much");
+    assert_eq!(error.sqlstate, "53200");
+}

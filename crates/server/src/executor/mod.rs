@@ -17,7 +17,7 @@ use crate::variables::Variables;
 use crate::wire::Format;
 use crate::wire::backend::{Field, Report, Transaction};
 use crate::wire::frontend::Message;
-use crate::{answer, values::fields};
+use crate::{answer, limits, values::fields};
 use answer::{Answer, CopyIn};
 use bytes::{Bytes, BytesMut};
 use eddyline_engine::arrow::array::RecordBatch;
@@ -80,6 +80,8 @@ struct Portal {
     source: Source,
     formats: Vec<Format>,
     rows: Option<Started>,
+    /// What its values took on the way here.
+    given_bytes: usize,
 }
 
 /// A statement with values.
@@ -295,6 +297,7 @@ impl Executor {
 
     /// All statements of a text, one after the other, up to the first that fails.
     fn query(&mut self, text: &str, out: &mut Out) -> Result<(), Failure> {
+        check_length(text)?;
         let pieces = split(text);
         let mut pieces_all = pieces.statements;
         pieces_all.extend(pieces.begun.map(|begin| begin..text.len()));
@@ -410,6 +413,7 @@ impl Executor {
     }
 
     fn parse(&mut self, name: String, sql: String, types: &[u32]) -> Result<(), Failure> {
+        check_length(&sql)?;
         if !name.is_empty() && self.statements.contains_key(&name) {
             let message = format!("prepared statement \"{name}\" exists already");
             return Err(report::plain(ERROR, "42P05", message).into());
@@ -417,6 +421,10 @@ impl Executor {
         if self.statements.len() >= PREPARED_MAX {
             let message = format!("a connection has at most {PREPARED_MAX} prepared statements");
             return Err(Report { hint: Some("close some".into()), ..report::plain(ERROR, "53000", message) }.into());
+        }
+        let held: usize = self.statements.values().map(|prepared| prepared.source.sql.len()).sum();
+        if held + sql.len() > limits::PREPARED_BYTES {
+            return Err(too_much("prepared statements"));
         }
         let place = |e: &SqlError, begin: usize| Failure::from(report::error(e, &sql, begin));
         if let Some(unknown) = types.iter().find(|oid| !values::is_known(**oid)) {
@@ -488,6 +496,11 @@ impl Executor {
             let message = format!("a connection has at most {PREPARED_MAX} portals");
             return Err(report::plain(ERROR, "53000", message).into());
         }
+        let given_bytes = given.iter().flatten().map(Bytes::len).sum::<usize>();
+        let held: usize = self.portals.values().map(|portal| portal.given_bytes).sum();
+        if held + given_bytes > limits::PREPARED_BYTES {
+            return Err(too_much("values of portals"));
+        }
         let place = |e: SqlError| prepared.source.place(&e);
         let values = given
             .iter()
@@ -504,7 +517,7 @@ impl Executor {
             (None, command) => Bound::Command(bound(command, &values).map_err(place)?),
         };
         let source = prepared.source.clone();
-        self.portals.insert(portal, Portal { command, source, formats: result_formats, rows: None });
+        self.portals.insert(portal, Portal { command, source, formats: result_formats, rows: None, given_bytes });
         Ok(())
     }
 
@@ -792,6 +805,21 @@ impl Executor {
         let told = self.variables.told(&self.session);
         told.iter().for_each(|(name, value)| out.messages.parameter_status(name, value));
     }
+}
+
+/// What is made of a text takes many times as much.
+fn check_length(text: &str) -> Result<(), Failure> {
+    if text.len() <= limits::STATEMENT_BYTES {
+        return Ok(());
+    }
+    let message = format!("a statement of {} bytes; at most {} are taken", text.len(), limits::STATEMENT_BYTES);
+    let hint = Some("send rows by COPY, or in several statements".into());
+    Err(Report { hint, ..report::plain(ERROR, "54000", message) }.into())
+}
+
+fn too_much(what: &str) -> Failure {
+    let message = format!("the {what} of a connection have at most {} bytes", limits::PREPARED_BYTES);
+    Report { hint: Some("close some".into()), ..report::plain(ERROR, "53200", message) }.into()
 }
 
 fn not_taken_back(out: &mut Out) {

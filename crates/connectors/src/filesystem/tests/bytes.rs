@@ -405,3 +405,31 @@ fn files_of_changes_are_read_whole_in_the_order_of_their_numbers() {
     assert_eq!(ids(source.as_ref(), directory.path(), 3), ["part-1.csv#0", "part-2.csv#0", "part-10.csv#0"]);
     assert_eq!(read(source.as_ref(), 3), "a\nb\nc\n");
 }
+
+/// A text of so many bytes, packed by zstd, which packs what repeats into next to nothing.
+fn packed(piece: &[u8], size_bytes: usize) -> Vec<u8> {
+    let mut packing = zstd::stream::write::Encoder::new(Vec::new(), 1).expect("an encoder");
+    (0..size_bytes.div_ceil(piece.len())).for_each(|_| packing.write_all(piece).expect("packed"));
+    packing.finish().expect("packed")
+}
+
+/// A small file that unpacks to more than it plausibly can is refused on the way, and not kept.
+#[test]
+fn a_file_that_unpacks_without_end_is_refused() {
+    let bomb = packed(&vec![b'0'; 1 << 20], (1 << 30) + (64 << 20));
+    assert!(bomb.len() < 1 << 18, "{} bytes", bomb.len());
+    let size_bytes = bomb.len() as u64;
+    let mut content = Compression::Zstd.reader(std::io::Cursor::new(bomb), size_bytes).expect("a reader");
+    let error = std::io::copy(&mut content, &mut std::io::sink()).expect_err("refused");
+    assert!(error.to_string().contains("unpacks to more than 4096 times its size"), "{error}");
+}
+
+/// A record is as long as it is, whatever it was packed into.
+#[test]
+fn a_record_that_unpacks_without_end_is_refused() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("a.zst");
+    fs::write(&path, packed(&vec![b'0'; 1 << 20], 80 << 20)).expect("written");
+    let text = failure(Bench::new().read(&table(&path).source(), 1));
+    assert!(text.contains("longer than 67108864 bytes"), "{text}");
+}
