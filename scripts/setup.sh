@@ -12,6 +12,7 @@ needs=(
   "python3|python3|python3"
   "node|nodejs|nodejs"
   "npm|npm|npm"
+  "javac|default-jdk-headless|java-latest-openjdk-headless"
 )
 
 missing_deb=() missing_rpm=()
@@ -22,6 +23,10 @@ done
 # The linker needs the C library's start files, which come apart from the compiler.
 if ! command -v cc >/dev/null || [ "$(cc -print-file-name=crt1.o)" = crt1.o ]; then
   missing_deb+=(libc6-dev); missing_rpm+=(glibc-devel)
+fi
+# Postgres' driver for Java is a library; the tests look for it here.
+if [ "$(uname)" = Linux ] && [ ! -e /usr/share/java/postgresql.jar ]; then
+  missing_deb+=(libpostgresql-jdbc-java); missing_rpm+=(postgresql-jdbc)
 fi
 # Drivers of Python are tested in an environment of their own; Debian has what makes one apart.
 if ! command -v python3 >/dev/null || ! python3 -c 'import ensurepip, venv' 2>/dev/null; then

@@ -1,4 +1,4 @@
-//! Drivers as people use them, from PyPI and npm, against the binary: what they do is in `clients/`.
+//! Drivers as people use them, from PyPI, npm and Debian, against the binary: what they do is in `clients/`.
 //!
 //! They are installed once, into the directory of the build; a change of their versions installs them anew.
 
@@ -69,6 +69,16 @@ fn drivers_of_python() {
     });
     let server = Server::start();
     run(Command::new(place.join("bin/python")).arg(Path::new(SCRIPTS).join("clients.py")).arg(&server.port));
+}
+
+/// Where Debian keeps Postgres' driver for Java.
+const JDBC: &str = "/usr/share/java/postgresql.jar";
+
+#[test]
+fn pgjdbc() {
+    assert!(Path::new(JDBC).exists(), "{JDBC} is not there (scripts/setup.sh installs it)");
+    let server = Server::start();
+    run(Command::new("java").args(["-cp", JDBC]).arg(Path::new(SCRIPTS).join("Clients.java")).arg(&server.port));
 }
 
 #[test]

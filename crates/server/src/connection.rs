@@ -57,7 +57,6 @@ fn greet(
     (minor, parameters): (u16, Vec<(String, String)>),
 ) -> Result<(Executor, Canceller, Messages), Box<Report>> {
     let value = |name: &str| parameters.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-    let fatal = |code, message: String| Box::new(report::plain(FATAL, code, message));
     let database = value("database").unwrap_or(&user);
     let told = |e: SqlError| Box::new(Report { severity: FATAL, ..report::error(&e, "", 0) });
     let (session, connected) = server.session(&user, database).map_err(told)?;

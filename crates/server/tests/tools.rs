@@ -1,7 +1,8 @@
 //! What psql, drivers and tools send by themselves, and what PostgreSQL answers.
 //!
-//! `tool_statements.jsonl` holds a statement a line, as nine tools have sent them to a PostgreSQL 15 with a table `t1`, a view `v1` and a
-//! materialized view `mv1`, and the columns and rows that PostgreSQL has answered; numbers of those objects are `<t1>` and so on. Rows
+//! `tool_statements.jsonl` holds a statement a line, as nine tools have sent them to a PostgreSQL 15, or as the sources of DBeaver,
+//! Grafana and Metabase have them, with a table `t1`, a view `v1` and a materialized view `mv1`, and the columns and rows that PostgreSQL
+//! has answered; numbers of those objects are `<t1>` and so on. Rows
 //! differ from PostgreSQL's in what is different here: databases, extensions and functions that there are not, the texts of
 //! defaults and views, which are kept as they were written. Where a statement lists everything (`whole` is false), the rows about those objects must be there.
 

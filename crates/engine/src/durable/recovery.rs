@@ -142,7 +142,8 @@ impl<'a> Reading<'a> {
     ) -> Result<Self, SqlError> {
         let jobs = manifest.jobs.iter().map(|job| (job.id, job.clone())).collect();
         let schemas = manifest.schemas.iter().cloned().collect();
-        let known = Known { names: BTreeMap::new(), schemas, jobs, next_job: manifest.next_job, users: manifest.users.clone() };
+        let known =
+            Known { names: BTreeMap::new(), schemas, jobs, next_job: manifest.next_job, users: manifest.users.clone() };
         let mut reading = Self { define, known, tables: BTreeMap::new(), next_id: manifest.next_id };
         for (number, definition) in &manifest.definitions {
             reading.add(definition, manifest.covered)?;

@@ -67,6 +67,7 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ("pg_relation_size", &["regclass", "text"], "int8"),
     ("pg_total_relation_size", &["regclass"], "int8"),
     ("pg_indexes_size", &["regclass"], "int8"),
+    ("pg_stat_get_numscans", &["oid"], "int8"),
     ("pg_database_size", &["text"], "int8"),
     ("pg_size_pretty", &["int8"], "text"),
     ("pg_tablespace_location", &["oid"], "text"),
