@@ -27,4 +27,4 @@ pub use names::{Catalog, FIRST_DATABASE, Object, edit_distance};
 pub use path::{SYSTEM_SCHEMAS, SearchPath};
 pub use table::{Column, ColumnSource, Table, WatermarkDefinition};
 pub use type_name::sql_type;
-pub use view::{MaterializedView, View};
+pub use view::{MaterializedView, Sink, View};

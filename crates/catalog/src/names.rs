@@ -1,4 +1,4 @@
-use crate::{CatalogError, MaterializedView, Name, PUBLIC, SYSTEM_SCHEMAS, Table, View};
+use crate::{CatalogError, MaterializedView, Name, PUBLIC, SYSTEM_SCHEMAS, Sink, Table, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -8,12 +8,14 @@ pub const FIRST_DATABASE: &str = "dev";
 /// What a name stands for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Object {
-    /// A table.
+    /// A table, or a source.
     Table(Arc<Table>),
     /// A view.
     View(Arc<View>),
     /// A view whose answer is kept.
     MaterializedView(Arc<MaterializedView>),
+    /// A query whose answer is written elsewhere.
+    Sink(Arc<Sink>),
 }
 
 impl Object {
@@ -23,15 +25,18 @@ impl Object {
             Object::Table(table) => &table.name,
             Object::View(view) => &view.name,
             Object::MaterializedView(view) => &view.view.name,
+            Object::Sink(sink) => &sink.view.name,
         }
     }
 
-    /// `table`, `view` or `materialized view`.
+    /// `table`, `source`, `view`, `materialized view` or `sink`.
     pub fn kind(&self) -> &'static str {
         match self {
+            Object::Table(table) if table.is_source => "source",
             Object::Table(_) => "table",
             Object::View(_) => "view",
             Object::MaterializedView(_) => "materialized view",
+            Object::Sink(_) => "sink",
         }
     }
 }
@@ -123,7 +128,7 @@ impl Catalog {
         self.objects.get(name).ok_or_else(|| self.missing("table", name))
     }
 
-    /// The table of a name.
+    /// The table or source of a name.
     ///
     /// # Errors
     /// [`CatalogError::Missing`], [`CatalogError::Kind`] where it is a view, materialized or not.

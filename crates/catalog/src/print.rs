@@ -1,10 +1,11 @@
 //! Definitions as the SQL that makes them, in Flink's spelling.
 
-use crate::{Column, ColumnSource, MaterializedView, Table, View, sql_type};
+use crate::{Column, ColumnSource, MaterializedView, Sink, Table, View, sql_type};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 impl Table {
-    /// `CREATE TABLE …`, without a semicolon: parsing it gives the same definition.
+    /// `CREATE TABLE …` or `CREATE SOURCE …`, without a semicolon: parsing it gives the same definition.
     pub fn to_sql(&self) -> String {
         let mut parts: Vec<String> = self.columns.iter().map(column).collect();
         if let Some(w) = &self.watermark {
@@ -15,18 +16,44 @@ impl Table {
             let enforced = if self.is_kept() { "" } else { " NOT ENFORCED" };
             parts.push(format!("PRIMARY KEY ({}){enforced}", key.join(", ")));
         }
-        let mut out = format!("CREATE {}TABLE {}", temporary(self.temporary), self.name.to_sql());
+        let kind = if self.is_source { "SOURCE" } else { "TABLE" };
+        let mut out = format!("CREATE {}{kind} {}", temporary(self.temporary), self.name.to_sql());
         let _ = write!(out, " (\n  {}\n)", parts.join(",\n  "));
         if let Some(comment) = &self.comment {
             let _ = write!(out, " COMMENT {}", string(comment));
         }
         if !self.options.is_empty() {
-            let options: Vec<String> =
-                self.options.iter().map(|(k, v)| format!("{} = {}", string(k), string(v))).collect();
-            let _ = write!(out, " WITH (\n  {}\n)", options.join(",\n  "));
+            let _ = write!(out, " {}", with(&self.options));
         }
         out
     }
+}
+
+impl Sink {
+    /// `CREATE SINK …`, without a semicolon: parsing it gives the same definition.
+    pub fn to_sql(&self) -> String {
+        let mut out = format!("CREATE SINK {}", self.view.name.to_sql());
+        if let Some(table) = &self.into {
+            let _ = write!(out, " INTO {}", table.to_sql());
+        }
+        if let Some(comment) = &self.view.comment {
+            let _ = write!(out, "\nCOMMENT {}", string(comment));
+        }
+        let _ = write!(out, "\nAS {}", self.view.sql);
+        if self.is_final {
+            out.push_str("\nEMIT ON WINDOW CLOSE");
+        }
+        if !self.options.is_empty() {
+            let _ = write!(out, "\n{}", with(&self.options));
+        }
+        out
+    }
+}
+
+/// `WITH (options)`.
+fn with(options: &BTreeMap<String, String>) -> String {
+    let options: Vec<String> = options.iter().map(|(k, v)| format!("{} = {}", string(k), string(v))).collect();
+    format!("WITH (\n  {}\n)", options.join(",\n  "))
 }
 
 impl View {
@@ -52,7 +79,8 @@ impl View {
 impl MaterializedView {
     /// `CREATE MATERIALIZED VIEW …`, without a semicolon: parsing it gives the same definition.
     pub fn to_sql(&self) -> String {
-        self.view.to_sql_as("MATERIALIZED VIEW")
+        let end = if self.is_final { "\nEMIT ON WINDOW CLOSE" } else { "" };
+        format!("{}{end}", self.view.to_sql_as("MATERIALIZED VIEW"))
     }
 }
 

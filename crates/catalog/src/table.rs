@@ -65,6 +65,8 @@ pub struct Table {
     pub comment: Option<String>,
     /// CREATE TEMPORARY TABLE.
     pub temporary: bool,
+    /// CREATE SOURCE: it is read, and not written.
+    pub is_source: bool,
     /// How its expressions are read.
     pub dialect: Dialect,
 }

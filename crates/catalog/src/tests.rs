@@ -26,6 +26,7 @@ fn table(name: &str) -> Table {
         options: [("connector".to_owned(), "print".to_owned())].into(),
         comment: Some("all".into()),
         temporary: false,
+        is_source: false,
         dialect: Dialect::Flink,
     }
 }

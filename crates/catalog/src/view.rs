@@ -1,4 +1,5 @@
 use crate::{Dialect, Name, Table};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A name for a query.
@@ -25,4 +26,21 @@ pub struct MaterializedView {
     pub view: View,
     /// The rows of the answer: a table that the engine keeps.
     pub table: Arc<Table>,
+    /// `EMIT ON WINDOW CLOSE`: it holds rows that change no more.
+    pub is_final: bool,
+}
+
+/// A query whose answer is kept up to date elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sink {
+    /// The query and its name.
+    pub view: View,
+    /// `INTO table`; `None`: the options say where.
+    pub into: Option<Name>,
+    /// The WITH options.
+    pub options: BTreeMap<String, String>,
+    /// `EMIT ON WINDOW CLOSE`: rows that change no more.
+    pub is_final: bool,
+    /// The number of the job that writes it.
+    pub job: u64,
 }

@@ -14,7 +14,7 @@ use crate::{Outcome, ScriptError, Session};
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{Schema, SchemaRef};
 use eddyline_catalog::{
-    Catalog, Column, ColumnSource, MaterializedView, Name, Object, Reference, SearchPath, Table, View,
+    Catalog, Column, ColumnSource, MaterializedView, Name, Object, Reference, SearchPath, Sink, Table, View,
 };
 use eddyline_planner::parse::parse_query;
 use eddyline_planner::statement::{Alter, ColumnChange, Comment, NameChange, defaults_query};
@@ -69,7 +69,7 @@ impl Session {
                 Ok(Outcome::Done(format!("{kind} {name} swapped with {other}")))
             }
             NameChange::Columns(changes) => {
-                self.alter_columns(name, changes).map_err(placed)?;
+                self.alter_columns(kind, name, changes).map_err(placed)?;
                 Ok(Outcome::Done(format!("{kind} {name} altered")))
             }
         }
@@ -122,7 +122,7 @@ impl Session {
             }
         }
         let moves = come.iter().map(|(old, object)| (object.name().clone(), old.clone())).collect();
-        let moves = Moves { names: moves, altered: Vec::new() };
+        let moves = Moves { names: moves, ..Moves::default() };
         let (database, durable) = (self.instance.database().clone(), self.instance.durable().cloned());
         let _between = durable.as_ref().map(|durable| durable.between_snapshots());
         self.instance.define_moving(&self.settings, &moves, change, |_| database.rename(&names))?;
@@ -146,7 +146,16 @@ impl Session {
                 Object::View(view) => Object::View(Arc::new(rewritten(view)?)),
                 Object::MaterializedView(view) => {
                     let table = Arc::new(Table { name: name.clone(), ..view.table.as_ref().clone() });
-                    Object::MaterializedView(Arc::new(MaterializedView { view: rewritten(&view.view)?, table }))
+                    let is_final = view.is_final;
+                    Object::MaterializedView(Arc::new(MaterializedView {
+                        view: rewritten(&view.view)?,
+                        table,
+                        is_final,
+                    }))
+                }
+                Object::Sink(sink) => {
+                    let into = sink.into.as_ref().map(|into| names.get(into).unwrap_or(into).clone());
+                    Object::Sink(Arc::new(Sink { view: rewritten(&sink.view)?, into, ..sink.as_ref().clone() }))
                 }
             };
             if new != *object {
@@ -170,7 +179,7 @@ impl Session {
         }
     }
 
-    fn columns_under(&self, view: &View, catalog: &Catalog) -> Result<SchemaRef, SqlError> {
+    pub(crate) fn columns_under(&self, view: &View, catalog: &Catalog) -> Result<SchemaRef, SqlError> {
         let search_path = SearchPath::default();
         let options = PlannerOptions { dialect: view.dialect, search_path, ..self.planner_options() };
         let query = parse_query(&view.sql, view.dialect)?;
@@ -210,12 +219,13 @@ impl Session {
         let name = self.resolve(&said.name).map_err(placed)?;
         let _reserved = self.reserve_one(&name)?;
         let object = self.catalog.object(&name).map_err(|e| placed(from_catalog(e)))?;
-        if object.kind() != said.kind {
+        let is_of_source = said.column.is_some() && object.kind() == "source";
+        if object.kind() != said.kind && !is_of_source {
             let message = format!("{} is a {}, not a {}", said.name, object.kind(), said.kind);
             return Err(placed(SqlError::new(crate::error::state::WRONG_OBJECT, message)));
         }
         let object = with_comment(object, said).map_err(placed)?;
-        let moves = Moves { names: BTreeMap::from([(name.clone(), name)]), altered: Vec::new() };
+        let moves = Moves { names: BTreeMap::from([(name.clone(), name)]), ..Moves::default() };
         let durable = self.instance.durable().cloned();
         let _between = durable.as_ref().map(|durable| durable.between_snapshots());
         let change = |catalog: &mut Catalog| {
@@ -248,21 +258,26 @@ fn with_comment(object: &Object, said: &Comment) -> Result<Object, SqlError> {
         Object::MaterializedView(made) => {
             let view = View { comment: comment.clone(), ..made.view.clone() };
             let table = Arc::new(Table { comment, ..made.table.as_ref().clone() });
-            Object::MaterializedView(Arc::new(MaterializedView { view, table }))
+            Object::MaterializedView(Arc::new(MaterializedView { view, table, is_final: made.is_final }))
+        }
+        Object::Sink(sink) => {
+            let view = View { comment, ..sink.view.clone() };
+            Object::Sink(Arc::new(Sink { view, ..sink.as_ref().clone() }))
         }
     })
 }
 
 /// Columns.
 impl Session {
-    fn alter_columns(&mut self, name: &Name, changes: &[ColumnChange]) -> Result<(), SqlError> {
+    fn alter_columns(&mut self, kind: &str, name: &Name, changes: &[ColumnChange]) -> Result<(), SqlError> {
         let _reserved = self.reserve_with_readers(&BTreeSet::from([name.clone()]))?;
         let _rows = self.instance.write(name, &self.canceller)?;
         self.refresh();
         let object = self.catalog.object(name).map_err(from_catalog)?;
-        check_kind(object, "table")?;
+        check_kind(object, kind)?;
         let before = self.catalog.table(name).map_err(from_catalog)?.clone();
         let Some((after, cascade)) = changed_columns(&before, changes)? else { return Ok(()) };
+        self.check_unwritten(name)?;
         let is_growing = changes.iter().all(|change| matches!(change, ColumnChange::Add { .. }));
         let table = after.iter().map(|(column, _)| column.clone()).collect();
         let bound =
@@ -291,13 +306,26 @@ impl Session {
         self.publish_columns(bound, alteration.zip(altered))
     }
 
+    /// No sink may write a table whose columns change: its rows would not fit any more.
+    fn check_unwritten(&self, name: &Name) -> Result<(), SqlError> {
+        let writes = |object: &&Object| matches!(object, Object::Sink(sink) if sink.into.as_ref() == Some(name));
+        match self.catalog.objects().map(|(_, object)| object).find(writes) {
+            Some(sink) => {
+                let message = format!("sink {} writes table {name}, whose columns are to change", sink.name());
+                Err(SqlError::new(DEPENDENT_OBJECTS, message)
+                    .with_hint("DROP SINK it, alter the table, and CREATE SINK it anew over what the table lacks"))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn publish_columns(
         &mut self,
         table: Arc<Table>,
         rows: Option<(Alteration, crate::kept::Contents)>,
     ) -> Result<(), SqlError> {
         let name = table.name.clone();
-        let mut moves = Moves { names: BTreeMap::from([(name.clone(), name.clone())]), altered: Vec::new() };
+        let mut moves = Moves { names: BTreeMap::from([(name.clone(), name.clone())]), ..Moves::default() };
         if let (Some((alteration, altered)), false) = (&rows, table.temporary) {
             moves.altered.push(StoredAlteration::new(altered.id(), alteration)?);
         }
@@ -410,6 +438,7 @@ fn view_of(object: &Object) -> Option<&View> {
         Object::Table(_) => None,
         Object::View(view) => Some(view),
         Object::MaterializedView(view) => Some(&view.view),
+        Object::Sink(sink) => Some(&sink.view),
     }
 }
 

@@ -68,6 +68,11 @@ impl Session {
     /// # Errors
     /// What cannot be planned or opened.
     pub(crate) fn begin_again(&mut self, statement: &Statement, id: u64) -> Result<RunningJob, ScriptError> {
+        if let Some(sink) = self.sink_of_job(id) {
+            let (mut own, outputs) = self.outputs_of_sink(&sink)?;
+            own.begins = std::mem::take(&mut self.begins);
+            return own.start_stored(outputs, id);
+        }
         let outputs = self.explained_outputs(statement)?;
         self.start_stored(outputs, id)
     }

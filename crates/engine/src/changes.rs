@@ -4,8 +4,9 @@ use crate::beginning::Beginning;
 use crate::collect::{CHANNEL, COLLECT};
 use crate::ddl;
 use crate::error::{from_catalog, of_arrow};
+use crate::instance::Moves;
 use crate::job::{self, Epochs, JobEvent, ResultShape, RunningJob};
-use crate::kept::{self, Feed, OrderedRows, Reads, Registration, options, replaced};
+use crate::kept::{self, Feed, NewView, OrderedRows, Reads, Registration, options, replaced};
 use crate::listing::Listing;
 use crate::reservation::Reservation;
 use crate::scan::{Scan, ScanPlan};
@@ -16,7 +17,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use eddyline_catalog::{Catalog, Column, ColumnSource, MaterializedView, Name, Object, Reference, Table, View};
 use eddyline_changes::ChangeBatch;
-use eddyline_plan::{Dataflow, OperatorSpec, SourceSpec};
+use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SourceSpec};
 use eddyline_planner::statement::{Conflict, Delete, Insert, Query, Update, defaults_query};
 use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition, names_read};
 use std::borrow::Cow;
@@ -297,7 +298,8 @@ impl Session {
         let name = &self.resolve(written).map_err(|e| e.at(position))?;
         let table = self.catalog.table(name).map_err(|e| from_catalog(e).at(position))?;
         if !table.is_kept() {
-            let message = format!("table {name} is behind a connector: its rows cannot be updated or deleted");
+            let kind = if table.is_source { "source" } else { "table" };
+            let message = format!("{kind} {name} is behind a connector: its rows cannot be updated or deleted");
             return Err(SqlError::new(SqlError::UNSUPPORTED, message)
                 .with_hint("CREATE TABLE without WITH ('connector' = …) makes a table whose rows statements change")
                 .at(position));
@@ -461,10 +463,10 @@ impl Session {
     /// The name is taken; a query that cannot be maintained; its job fails.
     pub(crate) fn create_materialized_view(
         &mut self,
-        view: &View,
-        query: &Query,
+        written: &WrittenView<'_>,
         if_not_exists: bool,
     ) -> Result<Outcome, ScriptError> {
+        let WrittenView { view, .. } = written;
         const KIND: &str = "materialized view";
         // The view is planned without waiting for anybody; then its name and those of the tables that it reads are taken,
         // and it is planned anew where they may stand for something else by now.
@@ -473,19 +475,21 @@ impl Session {
             if ddl::is_there(&self.catalog, &view.name, if_not_exists) {
                 return Ok(Outcome::Done(created_message(KIND, &view.name, false)));
             }
-            let (version, planned) = (self.catalog.version(), self.planned_view(view, query)?);
+            let (version, planned) = (self.catalog.version(), self.planned_view(written)?);
             names.extend(planned.tables.iter().cloned());
             let reserved = self.reserve(names.clone())?;
             if self.catalog.version() == version {
                 break (reserved, planned);
             }
         };
-        let PlannedView { object, plan, number, shards, epochs, schema, tables } = planned;
+        let PlannedView { object, plan, number, shards, epochs, schema, tables, times } = planned;
         let beginning = Beginning { is_kept_up: true, ..by_itself(format!("{KIND} {}", view.name), shards) };
         let (engine, settings) = (self.engine.clone(), self.settings.clone());
         let tables: Vec<&Name> = tables.iter().collect();
         let mut warnings = Vec::new();
-        self.instance.database().add_view(&view.name, &tables, |feeds| {
+        let canceller = &self.canceller.clone();
+        let added = NewView { name: &view.name, tables: &tables, times: &times, into: None, canceller };
+        self.instance.database().add_view(&added, |feeds| {
             let _found = engine.kept().register(number, feeds);
             let job = job::start(&engine, &settings, shards, beginning, plan, Some(number), epochs)?;
             warnings.clone_from(&job.facts().warnings);
@@ -504,9 +508,10 @@ impl Session {
     }
 
     /// What CREATE MATERIALIZED VIEW will start, under the names as they are now.
-    fn planned_view(&mut self, view: &View, query: &Query) -> Result<PlannedView, ScriptError> {
+    fn planned_view(&mut self, written: &WrittenView<'_>) -> Result<PlannedView, ScriptError> {
+        let &WrittenView { view, query, is_final } = written;
         let answer = self.with_definer(|definer| definer.answer(view, query))?;
-        let made = MaterializedView { view: view.clone(), table: Arc::new(answer.clone()) };
+        let made = MaterializedView { view: view.clone(), table: Arc::new(answer.clone()), is_final };
         let object = Object::MaterializedView(Arc::new(made));
         self.check_reads_stored(view)?;
         // The name must be free.
@@ -515,22 +520,47 @@ impl Session {
         let schema = answer.schema();
         let target = Target::Table { table: Arc::new(collected(answer, number)), columns: Vec::new(), conflict: None };
         let outputs = vec![JobOutput { query: query.clone(), target, position: None }];
-        // Who reads a view is told what is known so far.
+        // Who reads a view is told what is known so far, unless it is to hold final rows.
+        let emit = if is_final { Emit::OnClose } else { Emit::OnUpdate };
         let planned = |shards| {
-            let options = PlannerOptions { shards, emit: Emit::OnUpdate, ..self.planner_options() };
+            let options = PlannerOptions { shards, emit, ..self.planner_options() };
             self.plan_reading(outputs.clone(), &options, Reads::Changes, number)
         };
         let mut shards = self.shards();
         let mut plan = planned(shards)?;
         let tables = kept_tables(&plan.job.dataflow);
         check_sources(&plan.job.dataflow, &tables)?;
+        if is_final {
+            check_final(&plan.job.dataflow)?;
+        }
         let epochs = if tables.is_empty() { Epochs::AsTheyCome } else { Epochs::OnDemand };
         if epochs == Epochs::OnDemand && shards > 1 {
             // Changes by statements are few at a time: to share them out would cost more than to compute them.
             shards = self.settings.shards().unwrap_or(1);
             plan = planned(shards)?;
         }
-        Ok(PlannedView { object, plan, number, shards, epochs, schema, tables })
+        let times = self.times_of(&plan.job.dataflow)?;
+        Ok(PlannedView { object, plan, number, shards, epochs, schema, tables, times })
+    }
+
+    /// The columns of the times whose watermarks a job waits for, of tables that the engine keeps.
+    ///
+    /// # Errors
+    /// The time is computed: it is none of the columns that are kept.
+    pub(crate) fn times_of(&self, dataflow: &Dataflow) -> Result<BTreeMap<Name, usize>, SqlError> {
+        let waited = kept_sources(dataflow).filter(|source| source.watermark.is_some());
+        let time = |source: &SourceSpec| {
+            let name =
+                kept::name_of(source).ok_or_else(|| SqlError::new(SqlError::INTERNAL, "a table without a name"))?;
+            let table = self.catalog.table(&name).map_err(from_catalog)?;
+            let column = table.watermark.as_ref().map(|watermark| watermark.column.as_str()).unwrap_or_default();
+            let at = source.physical.index_of(column).map_err(|_| {
+                let message = format!("EMIT ON WINDOW CLOSE over {column} of table {}, which is computed", table.name);
+                SqlError::new(SqlError::UNSUPPORTED, message).with_hint("keep the time in a column of its own")
+            })?;
+            Ok((name, at))
+        };
+        waited.map(time).collect()
     }
 
     /// Takes a name away, and with `cascade` the views that read it. The message tells what was done.
@@ -559,12 +589,20 @@ impl Session {
 
     /// A name goes, and its rows before it: nothing changes them any more when the log says that it went.
     pub(crate) fn take_away(&mut self, kind: &'static str, name: &Name, if_exists: bool) -> Result<String, SqlError> {
+        let job = match self.catalog.object(name) {
+            Ok(Object::Sink(sink)) if kind == "sink" && sink.into.is_none() => Some(sink.job),
+            _ => None,
+        };
+        job.into_iter().for_each(|id| self.instance.end_job(id));
+        let moves = Moves { jobs_gone: job.into_iter().collect(), ..Moves::default() };
         let database = self.instance.database().clone();
-        self.define(|catalog| {
+        let done = self.define_with(&moves, |catalog| {
             let done = ddl::drop(catalog, kind, name, if_exists)?;
             database.remove(name);
             Ok(done)
-        })
+        })?;
+        job.into_iter().for_each(|id| self.instance.jobs().forget(id));
+        Ok(done)
     }
 
     /// A name, and with `cascade` the views that go with it.
@@ -577,10 +615,13 @@ impl Session {
         found
     }
 
-    /// The materialized views that read this name, themselves or through views.
+    /// The materialized views and sinks that read this name, themselves or through views, and the sinks that write it.
     fn readers(&self, name: &Name) -> Vec<Name> {
         let reads = |object: &&Object| match object {
             Object::MaterializedView(view) => names_read(&view.view, &self.catalog).contains(name),
+            Object::Sink(sink) => {
+                sink.into.as_ref() == Some(name) || names_read(&sink.view, &self.catalog).contains(name)
+            }
             _ => false,
         };
         let readers = self.catalog.objects().map(|(_, object)| object).filter(reads);
@@ -594,16 +635,25 @@ impl Session {
     pub(crate) fn check_readers(&mut self, name: &Name, cascade: bool) -> Result<(), SqlError> {
         let readers = self.readers(name);
         if !cascade && !readers.is_empty() {
-            let message = format!("materialized view {} reads {name}", listed(&readers));
+            let kind = |reader: &Name| self.catalog.object(reader).map_or("view", Object::kind);
+            let named: Vec<String> = readers.iter().map(|reader| format!("{} {reader}", kind(reader))).collect();
+            let writes = |reader: &Name| matches!(self.catalog.object(reader), Ok(Object::Sink(sink)) if sink.into.as_ref() == Some(name));
+            let verb = match (readers.iter().any(writes), readers.len()) {
+                (true, 1) => "writes",
+                (true, _) => "read or write",
+                (false, 1) => "reads",
+                (false, _) => "read",
+            };
+            let message = format!("{} {verb} {name}", named.join(", "));
             return Err(
                 SqlError::new(DEPENDENT_OBJECTS, message).with_hint("DROP … CASCADE takes what reads it away too")
             );
         }
         for reader in readers {
             // A view that reads two that go is gone with the first.
-            if self.catalog.object(&reader).is_ok() {
+            if let Ok(kind) = self.catalog.object(&reader).map(Object::kind) {
                 self.check_readers(&reader, true)?;
-                self.take_away("materialized view", &reader, false)?;
+                self.take_away(kind, &reader, false)?;
             }
         }
         Ok(())
@@ -617,6 +667,14 @@ pub(crate) struct Alone {
     pub(crate) reserved: Reservation,
 }
 
+/// A materialized view as it was written.
+pub(crate) struct WrittenView<'w> {
+    pub(crate) view: &'w View,
+    pub(crate) query: &'w Query,
+    /// `EMIT ON WINDOW CLOSE`.
+    pub(crate) is_final: bool,
+}
+
 /// A materialized view that is about to be made.
 struct PlannedView {
     object: Object,
@@ -628,6 +686,8 @@ struct PlannedView {
     schema: SchemaRef,
     /// The tables and views that the engine keeps among those that it reads.
     tables: Vec<Name>,
+    /// See [`Session::times_of`].
+    times: BTreeMap<Name, usize>,
 }
 
 /// What an UPDATE sets must be columns that are written.
@@ -668,18 +728,18 @@ pub(crate) fn physical(table: &Table) -> impl Iterator<Item = &Column> {
 }
 
 /// A table of these columns whose rows come to a channel.
-fn collected(table: Table, channel: u64) -> Table {
+pub(crate) fn collected(table: Table, channel: u64) -> Table {
     let options =
         BTreeMap::from([("connector".to_owned(), COLLECT.to_owned()), (CHANNEL.to_owned(), channel.to_string())]);
     Table { options, ..table }
 }
 
-fn by_itself(name: String, shards: usize) -> Beginning {
+pub(crate) fn by_itself(name: String, shards: usize) -> Beginning {
     Beginning::afresh(name, shards > 1)
 }
 
 /// The tables that a job reads: those that the engine keeps.
-fn kept_tables(dataflow: &Dataflow) -> Vec<Name> {
+pub(crate) fn kept_tables(dataflow: &Dataflow) -> Vec<Name> {
     kept_sources(dataflow).filter_map(kept::name_of).collect()
 }
 
@@ -695,7 +755,7 @@ fn sources(dataflow: &Dataflow) -> impl Iterator<Item = &SourceSpec> {
 }
 
 /// What a view can be made of.
-fn check_sources(dataflow: &Dataflow, kept: &[Name]) -> Result<(), SqlError> {
+pub(crate) fn check_sources(dataflow: &Dataflow, kept: &[Name]) -> Result<(), SqlError> {
     let Some(table) = kept.first() else { return Ok(()) };
     if let Some(SourceSpec { table: other, .. }) = sources(dataflow).find(|source| !kept::is_kept(source)) {
         let message = format!(
@@ -713,9 +773,35 @@ fn check_sources(dataflow: &Dataflow, kept: &[Name]) -> Result<(), SqlError> {
     Ok(())
 }
 
-/// Names, with commas between.
-pub(crate) fn listed(names: &[Name]) -> String {
-    names.iter().map(Name::to_string).collect::<Vec<_>>().join(", ")
+/// A view of final rows needs something that waits for them, and nothing that takes rows back.
+///
+/// # Errors
+/// The query's rows come as soon as they are known, or change later.
+pub(crate) fn check_final(dataflow: &Dataflow) -> Result<(), SqlError> {
+    let nodes = dataflow.nodes();
+    let refused = |why: String| {
+        let error = SqlError::new(SqlError::UNSUPPORTED, "EMIT ON WINDOW CLOSE of a query whose rows are not final");
+        error.with_detail(why).with_hint(
+            "GROUP BY window_start, window_end of a TUMBLE or HOP over a column with WATERMARK FOR; without EMIT the view \
+             is up to date at any moment",
+        )
+    };
+    let waits = |node: &Node| match &node.spec {
+        OperatorSpec::WindowAggregate(_) => true,
+        OperatorSpec::TopN(spec) => spec.closes.is_some(),
+        OperatorSpec::Join(spec) => spec.on_close,
+        _ => false,
+    };
+    let result = nodes.iter().find(|node| matches!(node.spec, OperatorSpec::Sink(_)));
+    if let Some(input) = result.and_then(|sink| sink.inputs.first()).map(|input| &nodes[input.from])
+        && input.traits.mode != ChangeMode::AppendOnly
+    {
+        return Err(refused(input.traits.reason.clone()));
+    }
+    match nodes.iter().any(waits) {
+        true => Ok(()),
+        false => Err(refused("nothing in it waits for the watermark of a window".into())),
+    }
 }
 
 fn counted(rows: &RecordBatch, what: &str, table: &Name) -> String {

@@ -13,7 +13,7 @@
 //! [`Database`] (`State::publish`), one after the other: there it is put into the log of what outlives the process ([`Durable`]).
 
 use crate::databases::Databases;
-use crate::durable::{Definition, Durable, StoredAlteration, StoredChange, stored_settings};
+use crate::durable::{Definition, Durable, StoredAlteration, StoredChange, StoredJob, stored_settings};
 use crate::jobs::Jobs;
 use crate::kept::Database;
 use crate::lock::lock;
@@ -38,6 +38,10 @@ pub(crate) struct Moves {
     pub(crate) names: BTreeMap<Name, Name>,
     /// What becomes of the rows of tables that have other columns.
     pub(crate) altered: Vec<StoredAlteration>,
+    /// Jobs of sinks that come.
+    pub(crate) jobs_come: Vec<StoredJob>,
+    /// Jobs of sinks that go.
+    pub(crate) jobs_gone: Vec<u64>,
 }
 
 /// Names, tables and jobs that sessions share. Cheap to clone; all clones are the same instance.
@@ -157,13 +161,14 @@ impl Instance {
         let is_stored = |object: &Object| match object {
             Object::Table(table) => !table.temporary,
             Object::View(view) => !view.temporary,
-            Object::MaterializedView(_) => true,
+            Object::MaterializedView(_) | Object::Sink(_) => true,
         };
         let is_same = |name: &Name, object: &Object, other: &Catalog| match (object, other.object(name)) {
             // A table that takes the place of another may be just like it.
             (Object::Table(one), Ok(Object::Table(other))) => Arc::ptr_eq(one, other),
             (Object::View(one), Ok(Object::View(other))) => Arc::ptr_eq(one, other),
             (Object::MaterializedView(one), Ok(Object::MaterializedView(other))) => Arc::ptr_eq(one, other),
+            (Object::Sink(one), Ok(Object::Sink(other))) => Arc::ptr_eq(one, other),
             _ => false,
         };
         let gone = before.objects().filter(|(name, object)| is_stored(object) && !is_same(name, object, after));
@@ -174,7 +179,14 @@ impl Instance {
             let (id, is_filling) = stored_as.map_or((None, false), |(id, is_filling)| (Some(id), is_filling));
             // A view that was there keeps the settings with which it was made.
             let own = self.durable().filter(|_| moves.names.contains_key(name)).and_then(|d| d.settings_of(was));
-            Definition::of(object, id, is_filling, own.unwrap_or_else(|| stored_settings(settings)))
+            let mut definition =
+                Definition::of(object, id, is_filling, own.unwrap_or_else(|| stored_settings(settings)));
+            // A sink that was there stays as far as it is.
+            let of_sink = self.durable().filter(|_| moves.names.contains_key(name)).and_then(|d| d.sink_of(was));
+            if let (Definition::Sink { is_filling, failed, .. }, Some(was)) = (&mut definition, of_sink) {
+                (*is_filling, *failed) = was;
+            }
+            definition
         };
         let only = |one: &Catalog, other: &Catalog| -> Vec<String> {
             one.schemas().into_iter().filter(|schema| !other.has_schema(schema)).map(str::to_owned).collect()
@@ -183,6 +195,8 @@ impl Instance {
             gone: gone.map(|(name, _)| name.clone()).collect(),
             come: come.map(definition).collect(),
             altered: moves.altered.clone(),
+            jobs_come: moves.jobs_come.clone(),
+            jobs_gone: moves.jobs_gone.clone(),
             schemas_gone: only(before, after),
             schemas_come: only(after, before),
         }

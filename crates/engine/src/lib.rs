@@ -40,6 +40,7 @@ mod script;
 mod session;
 pub mod settings;
 mod show;
+mod sinks;
 mod state_tables;
 mod subscribe;
 mod text;

@@ -1,11 +1,12 @@
 //! An instance as a directory has it: its names, the rows of its tables, and its views computed from them anew.
 
+use crate::changes::WrittenView;
 use crate::databases;
 use crate::durable::{self, DataSettings, Definition, StoredJob};
 use crate::error::from_catalog;
 use crate::error::state::CORRUPTED;
 use crate::{Engine, Instance, ScriptError, Session};
-use eddyline_catalog::{Catalog, FIRST_DATABASE, MaterializedView, Name, Object, PUBLIC, Reference, Table, View};
+use eddyline_catalog::{Catalog, FIRST_DATABASE, MaterializedView, Name, Object, PUBLIC, Reference, Sink, Table, View};
 use eddyline_planner::statement::{Query, StatementKind};
 use eddyline_planner::{Dialect, SqlError, names_read, parse, parse_in};
 use eddyline_runtime::{JobLog, LogLevel, LogSubject};
@@ -53,7 +54,11 @@ impl Engine {
                     objects.push(Object::Table(Arc::new(table)));
                 }
                 Definition::View { sql, dialect, .. } => {
-                    objects.push(Object::View(Arc::new(stored_view(sql, known_dialect(dialect)?)?.0)));
+                    objects.push(Object::View(Arc::new(stored_view(sql, known_dialect(dialect)?)?.view)));
+                }
+                Definition::Sink { sql, dialect, job, .. } => {
+                    let sink = Sink { job: *job, ..stored_sink(sql, known_dialect(dialect)?)? };
+                    objects.push(Object::Sink(Arc::new(sink)));
                 }
                 Definition::MaterializedView { .. } => {}
             }
@@ -71,6 +76,13 @@ impl Engine {
             {
                 tracing::warn!(view = %name, error = error.message, "a materialized view cannot be computed anew");
                 session.keep_failed(sql, answer, settings, error)?;
+            }
+        }
+        for (_, definition) in &definitions {
+            if let Definition::Sink { name, settings, failed, .. } = definition {
+                session.refresh();
+                let failed = failed.clone().map(|message| SqlError::new(crate::error::state::DATA, message));
+                fill_on(&instance, name, settings, failed)?;
             }
         }
         let durable = Arc::new(found.durable);
@@ -110,7 +122,7 @@ fn by_dependence<'d>(definitions: &'d [(u64, Definition)], catalog: &Catalog) ->
     let mut waiting: Vec<(&Definition, View)> = Vec::new();
     for (_, definition) in definitions {
         if let Definition::MaterializedView { sql, settings, .. } = definition {
-            let view = stored_view(sql, stored_dialect(settings)?)?.0;
+            let view = stored_view(sql, stored_dialect(settings)?)?.view;
             all.put(Object::View(Arc::new(view.clone())));
             waiting.push((definition, view));
         }
@@ -139,22 +151,60 @@ fn compute(instance: &Instance, sql: &str, settings: &BTreeMap<String, String>) 
     for (key, value) in settings {
         session.settings_mut().set(key, value)?;
     }
-    let (view, query) = stored_view(sql, session.settings().dialect())?;
-    session.create_materialized_view(&view, &query, false).map_err(ScriptError::into_error)?;
+    let StoredView { view, query, is_final } = stored_view(sql, session.settings().dialect())?;
+    let written = WrittenView { view: &view, query: &query, is_final };
+    session.create_materialized_view(&written, false).map_err(ScriptError::into_error)?;
     Ok(())
+}
+
+/// Lets a sink that writes a table here go on from what the table has. One that has failed, or cannot go on, says so in SHOW SINKS.
+fn fill_on(
+    instance: &Instance,
+    name: &Name,
+    settings: &BTreeMap<String, String>,
+    failed: Option<SqlError>,
+) -> Result<(), SqlError> {
+    let mut session = instance.session();
+    for (key, value) in settings {
+        session.settings_mut().set(key, value)?;
+    }
+    let Ok(Object::Sink(sink)) = session.catalog().object(name).cloned() else { return Ok(()) };
+    if sink.into.is_none() {
+        return Ok(());
+    }
+    let begun = match failed {
+        Some(error) => Err(error),
+        None => session.fill_on(&sink),
+    };
+    match begun {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            tracing::warn!(sink = %name, error = error.message, "a sink does not go on");
+            instance.database().add_failed(name, Arc::new(arrow::datatypes::Schema::empty()), error)
+        }
+    }
 }
 
 fn known_dialect(name: &str) -> Result<Dialect, SqlError> {
     Dialect::from_name(name).ok_or_else(|| SqlError::new(CORRUPTED, format!("a stored dialect is not known: {name}")))
 }
 
+/// A view that is stored.
+struct StoredView {
+    view: View,
+    query: Box<Query>,
+    is_final: bool,
+}
+
 /// What `CREATE [MATERIALIZED] VIEW …` says.
-fn stored_view(sql: &str, dialect: Dialect) -> Result<(View, Box<Query>), SqlError> {
+fn stored_view(sql: &str, dialect: Dialect) -> Result<StoredView, SqlError> {
     match parse_in(sql, dialect)?.pop().map(|statement| statement.kind) {
-        Some(
-            StatementKind::CreateView { name, view, query, .. }
-            | StatementKind::CreateMaterializedView { name, view, query, .. },
-        ) => Ok((View { name: stored_name(&name), ..view }, query)),
+        Some(StatementKind::CreateView { name, view, query, .. }) => {
+            Ok(StoredView { view: View { name: stored_name(&name), ..view }, query, is_final: false })
+        }
+        Some(StatementKind::CreateMaterializedView { name, view, query, is_final, .. }) => {
+            Ok(StoredView { view: View { name: stored_name(&name), ..view }, query, is_final })
+        }
         _ => Err(SqlError::new(CORRUPTED, format!("a stored view does not read: {sql}"))),
     }
 }
@@ -162,6 +212,17 @@ fn stored_view(sql: &str, dialect: Dialect) -> Result<(View, Box<Query>), SqlErr
 /// The name of a stored text.
 fn stored_name(written: &Reference) -> Name {
     Name::new(written.schema.as_deref().unwrap_or(PUBLIC), &written.object)
+}
+
+/// What `CREATE SINK …` says.
+fn stored_sink(sql: &str, dialect: Dialect) -> Result<Sink, SqlError> {
+    match parse_in(sql, dialect)?.pop().map(|statement| statement.kind) {
+        Some(StatementKind::CreateSink { name, into, sink, .. }) => {
+            let view = View { name: stored_name(&name), ..sink.view };
+            Ok(Sink { view, into: into.as_ref().map(stored_name), ..sink })
+        }
+        _ => Err(SqlError::new(CORRUPTED, format!("a stored sink does not read: {sql}"))),
+    }
 }
 
 impl Session {
@@ -186,10 +247,10 @@ impl Session {
         error: SqlError,
     ) -> Result<(), SqlError> {
         let dialect = stored_dialect(settings)?;
-        let (view, _) = stored_view(sql, dialect)?;
+        let StoredView { view, is_final, .. } = stored_view(sql, dialect)?;
         let table = Arc::new(self.stored_table(answer, dialect.name())?);
         self.instance.database().add_failed(&view.name, table.schema(), error)?;
-        let made = Object::MaterializedView(Arc::new(MaterializedView { view, table }));
+        let made = Object::MaterializedView(Arc::new(MaterializedView { view, table, is_final }));
         self.define(|catalog| {
             catalog.put(made);
             Ok(())

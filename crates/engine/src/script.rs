@@ -135,6 +135,7 @@ impl Session {
             StatementKind::Select(_)
             | StatementKind::StatementSet(_)
             | StatementKind::CreateMaterializedView { .. }
+            | StatementKind::CreateSink { .. }
             | StatementKind::Drop { .. }
             | StatementKind::Alter(_)
             | StatementKind::Schema(SchemaStatement::Drop { .. } | SchemaStatement::Rename { .. })

@@ -1,10 +1,12 @@
 //! A session: names, settings, and statements one after the other.
 
 use crate::beginning::{Beginning, Begins};
+use crate::changes::WrittenView;
 use crate::collect::{CHANNEL, COLLECT};
 use crate::ddl::{self, Definer};
+use crate::error::state::WRONG_OBJECT;
 use crate::error::{from_catalog, from_connector, from_runtime};
-use crate::instance::Instance;
+use crate::instance::{Instance, Moves};
 use crate::job::{self, Epochs, RunningJob};
 use crate::kept::Reads;
 use crate::listing::Listing;
@@ -135,6 +137,17 @@ impl Session {
         done
     }
 
+    /// As [`define`](Self::define), with what else changes by it.
+    pub(crate) fn define_with<T>(
+        &mut self,
+        moves: &Moves,
+        change: impl FnOnce(&mut Catalog) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
+        let done = self.instance.define_moving(&self.settings, moves, change, |_| {});
+        self.refresh();
+        done
+    }
+
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -186,13 +199,14 @@ impl Session {
 
     fn execute_anywhere(&mut self, statement: &Statement) -> Result<Outcome, ScriptError> {
         match &statement.kind {
-            StatementKind::CreateTable { name, query, .. } => {
+            StatementKind::CreateTable { name, table, query, .. } => {
                 let name = self.place(name)?;
+                let kind = if table.is_source { "source" } else { "table" };
                 let created = self.create_table(statement)?;
                 match query {
                     Some(query) if created && self.is_kept(&name) => self.fill(&name, query, statement.position),
                     Some(query) if created => self.start(vec![self.table_output(&name, Vec::new(), query, None)?]),
-                    _ => Ok(Outcome::Done(created_message("table", &name, created))),
+                    _ => Ok(Outcome::Done(created_message(kind, &name, created))),
                 }
             }
             StatementKind::CreateView { name, view, query, if_not_exists, or_replace } => {
@@ -208,9 +222,13 @@ impl Session {
                 self.define(|catalog| ddl::add(catalog, Object::View(made), *or_replace))?;
                 Ok(Outcome::Done(created_message("view", &view.name, true)))
             }
-            StatementKind::CreateMaterializedView { name, view, query, if_not_exists } => {
+            StatementKind::CreateMaterializedView { name, view, query, if_not_exists, is_final } => {
                 let view = &self.placed_view(name, view)?;
-                self.create_materialized_view(view, query, *if_not_exists)
+                self.create_materialized_view(&WrittenView { view, query, is_final: *is_final }, *if_not_exists)
+            }
+            StatementKind::CreateSink { name, into, sink, if_not_exists, .. } => {
+                let sink = self.placed_sink(name, into.as_ref(), sink)?;
+                self.create_sink(&sink, *if_not_exists)
             }
             StatementKind::Drop { kind, name, if_exists, cascade } => {
                 let name = match self.resolve(name) {
@@ -367,9 +385,9 @@ impl Session {
         number: u64,
     ) -> Result<Planned, SqlError> {
         let takes = |table: &Table| -> Result<SinkChanges, SqlError> {
-            // Its channel is opened when the job starts.
+            // Its channel is opened when the job starts. A sink into a table keeps one row of a key.
             if table.options.get("connector").is_some_and(|connector| connector == COLLECT) {
-                return Ok(SinkChanges::Full);
+                return Ok(if table.primary_key.is_empty() { SinkChanges::Full } else { SinkChanges::Upserts });
             }
             let request = ddl::sink_request(table, self.settings.time_zone());
             let sink = self.engine.registry().sink(&table.options, request).map_err(|e| from_connector(&e))?;
@@ -445,6 +463,10 @@ impl Session {
         conflict: Option<Conflict>,
     ) -> Result<JobOutput, SqlError> {
         let table = self.catalog.table(name).map_err(from_catalog)?.clone();
+        if table.is_source {
+            return Err(SqlError::new(WRONG_OBJECT, format!("{name} is a source: it is read, and not written"))
+                .with_hint("CREATE TABLE … WITH ('connector' = …) makes a table that INSERT writes"));
+        }
         let written =
             |c: &&eddyline_catalog::Column| matches!(c.source, ColumnSource::Metadata { is_virtual: false, .. });
         if let Some(column) = table.columns.iter().find(written) {
@@ -624,8 +646,14 @@ impl Session {
     pub fn explain(&self, stage: ExplainStage, statement: &Statement) -> Result<Listing, SqlError> {
         let planned = self.explained(statement)?;
         let mut text = planned.explain(stage);
+        let into = match &statement.kind {
+            StatementKind::CreateSink { into, .. } => into.as_ref(),
+            _ => None,
+        };
         let writes = !matches!(statement.kind, StatementKind::Select(_));
-        if stage == ExplainStage::Dataflow && writes {
+        if let (ExplainStage::Dataflow, Some(table)) = (stage, into) {
+            text = format!("{text}\nDELIVERY: {table} exactly-once: it changes with what the sink reads");
+        } else if stage == ExplainStage::Dataflow && writes {
             for line in delivery::lines(self.engine.registry(), &self.settings, &planned.dataflow)? {
                 text = format!("{text}\n{line}");
             }
@@ -644,6 +672,9 @@ impl Session {
     }
 
     fn explained(&self, statement: &Statement) -> Result<PlannedJob, SqlError> {
+        if let Some((own, outputs)) = self.of_sink(statement)? {
+            return own.plan(outputs);
+        }
         self.plan(self.explained_outputs(statement)?)
     }
 
@@ -656,7 +687,7 @@ impl Session {
             }
             _ => {
                 return Err(SqlError::new(SqlError::UNSUPPORTED, "EXPLAIN shows how a query runs; this is none")
-                    .with_hint("EXPLAIN a SELECT, an INSERT or a statement set"));
+                    .with_hint("EXPLAIN a SELECT, an INSERT, CREATE SINK or a statement set"));
             }
         })
     }
@@ -672,6 +703,11 @@ impl Session {
             Show::Schemas => show::names("schema name", self.catalog.schemas().into_iter().map(str::to_owned)),
             Show::Views => show::views(self.visible()),
             Show::MaterializedViews => show::materialized_views(self.visible()),
+            Show::Sources => show::sources(self.visible()),
+            Show::Sinks => {
+                let failure = |name: &Name| self.instance.database().failure(name);
+                show::sinks(self.visible(), &self.instance.job_reports(), failure)
+            }
             Show::Create { kind, name } => show::create(kind, self.named(name)?)?,
             Show::Functions => show::names("function name", self.engine.functions().names().into_iter()),
             Show::Columns(name) => self.describe(name)?,
@@ -738,6 +774,7 @@ impl Session {
             Object::Table(table) => table.to_sql(),
             Object::View(view) => view.to_sql(),
             Object::MaterializedView(view) => view.to_sql(),
+            Object::Sink(sink) => sink.to_sql(),
         })
     }
 
@@ -787,6 +824,7 @@ impl Session {
             Object::Table(table) => Ok(show::describe_table(table)),
             Object::MaterializedView(view) => Ok(show::describe_table(&view.table)),
             Object::View(_) => Ok(show::describe_columns(&self.columns_of_view(object.name())?)),
+            Object::Sink(sink) => Ok(show::describe_columns(&self.columns_under(&sink.view, &self.catalog)?)),
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::Engine;
 use crate::error::from_checkpoint;
+use crate::jobs::{JobReport, JobStatus};
 use crate::listing::{Listing, flags, text};
 use crate::settings::{SETTINGS, Settings};
 use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
 use arrow::datatypes::{Field, SchemaRef};
-use eddyline_catalog::{ColumnSource, Object, Table, sql_type};
+use eddyline_catalog::{ColumnSource, Name, Object, Sink, Table, sql_type};
 use eddyline_checkpoint::{Attempt, CheckpointError, CheckpointStore, Listed, Outcome, Place};
 use eddyline_planner::SqlError;
 use eddyline_runtime::LogEntry;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 
 /// `SHOW TABLES [LIKE 'pattern']`: tables and views.
 pub(crate) fn tables(objects: Vec<&Object>, like: Option<&str>) -> Listing {
-    let all = objects.into_iter().map(|object| object.name().object());
+    let all = objects.into_iter().filter(|object| !matches!(object, Object::Sink(_)));
+    let all = all.map(|object| object.name().object());
     names("table name", all.filter(|name| like.is_none_or(|p| matches_like(p, name))).map(str::to_owned))
 }
 
@@ -30,16 +32,68 @@ pub(crate) fn materialized_views<'o>(objects: impl Iterator<Item = &'o Object>) 
     names("materialized view name", views.map(|view| view.name().object().to_owned()))
 }
 
+/// `SHOW SOURCES`.
+pub(crate) fn sources<'o>(objects: impl Iterator<Item = &'o Object>) -> Listing {
+    let found: Vec<&Table> = objects
+        .filter_map(|object| match object {
+            Object::Table(table) if table.is_source => Some(table.as_ref()),
+            _ => None,
+        })
+        .collect();
+    Listing::texts(vec![
+        ("source name", found.iter().map(|table| Some(table.name.object().to_owned())).collect()),
+        ("connector", found.iter().map(|table| table.options.get("connector").cloned()).collect()),
+        ("format", found.iter().map(|table| table.options.get("format").cloned()).collect()),
+    ])
+}
+
+/// `SHOW SINKS`.
+///
+/// `failure` says why a sink that writes a table here has failed.
+pub(crate) fn sinks<'o>(
+    objects: impl Iterator<Item = &'o Object>,
+    jobs: &[JobReport],
+    failure: impl Fn(&Name) -> Option<SqlError>,
+) -> Listing {
+    let found: Vec<&Sink> = objects
+        .filter_map(|object| match object {
+            Object::Sink(sink) => Some(sink.as_ref()),
+            _ => None,
+        })
+        .collect();
+    let job = |sink: &Sink| jobs.iter().find(|job| job.id == sink.job);
+    let error = |sink: &Sink| match sink.into {
+        Some(_) => failure(&sink.view.name).map(|error| error.message),
+        None => job(sink).and_then(|job| job.failure.as_ref()).map(|failure| failure.message.clone()),
+    };
+    let status = |sink: &Sink| match (&sink.into, job(sink)) {
+        (Some(_), _) if error(sink).is_some() => JobStatus::Failed,
+        (Some(_), _) => JobStatus::Running,
+        (None, Some(job)) => job.status,
+        // The job of one whose input was at its end is forgotten at some time.
+        (None, None) => JobStatus::Finished,
+    };
+    Listing::texts(vec![
+        ("sink name", found.iter().map(|sink| Some(sink.view.name.object().to_owned())).collect()),
+        ("connector", found.iter().map(|sink| sink.options.get("connector").cloned()).collect()),
+        ("table", found.iter().map(|sink| sink.into.as_ref().map(Name::to_string)).collect()),
+        ("job", found.iter().map(|sink| sink.into.is_none().then(|| sink.job.to_string())).collect()),
+        ("status", found.iter().map(|sink| Some(status(sink).name().to_owned())).collect()),
+        ("error", found.iter().map(|sink| error(sink)).collect()),
+    ])
+}
+
 /// Tables, views, or both: names, what they are, and the connectors of tables.
 pub(crate) fn relations<'o>(objects: impl Iterator<Item = &'o Object>, tables: bool, views: bool) -> Listing {
     let wanted = |object: &Object| match object {
         Object::Table(_) => tables,
         Object::View(_) | Object::MaterializedView(_) => views,
+        Object::Sink(_) => false,
     };
     let found: Vec<&Object> = objects.filter(|object| wanted(object)).collect();
     let connector = |object: &Object| match object {
         Object::Table(table) => table.options.get("connector").cloned(),
-        Object::View(_) | Object::MaterializedView(_) => None,
+        Object::View(_) | Object::MaterializedView(_) | Object::Sink(_) => None,
     };
     Listing::texts(vec![
         ("name", found.iter().map(|object| Some(object.name().object().to_owned())).collect()),
@@ -178,7 +232,7 @@ pub(crate) fn describe_columns(schema: &SchemaRef) -> Listing {
     ])
 }
 
-/// `SHOW CREATE TABLE|[MATERIALIZED] VIEW name`: a statement that makes the same object.
+/// `SHOW CREATE TABLE|SOURCE|SINK|[MATERIALIZED] VIEW name`: a statement that makes the same object.
 ///
 /// # Errors
 /// The object is of the other kind.
@@ -187,6 +241,7 @@ pub(crate) fn create(kind: &str, object: &Object) -> Result<Listing, SqlError> {
         Object::Table(table) => (&table.name, table.to_sql()),
         Object::View(view) => (&view.name, view.to_sql()),
         Object::MaterializedView(view) => (&view.view.name, view.to_sql()),
+        Object::Sink(sink) => (&sink.view.name, sink.to_sql()),
     };
     if object.kind() != kind {
         return Err(SqlError::new("42809", format!("{name} is a {}, not a {kind}", object.kind()))

@@ -49,6 +49,7 @@ impl Session {
                 }
             }
             Object::Table(_) => refused(format!("SUBSCRIBE to table {name}, which is behind a connector")),
+            Object::Sink(_) => refused(format!("SUBSCRIBE to sink {name}, which is not read")),
             Object::View(_) => refused(format!("SUBSCRIBE to view {name}, whose rows nobody keeps")),
         }
     }

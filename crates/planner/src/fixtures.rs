@@ -41,6 +41,7 @@ pub(crate) fn table(name: &str, columns: Vec<Column>) -> Table {
         options: BTreeMap::from([("connector".to_owned(), "datagen".to_owned())]),
         comment: None,
         temporary: false,
+        is_source: false,
         dialect: Dialect::Flink,
     }
 }

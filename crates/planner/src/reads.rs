@@ -74,6 +74,7 @@ mod tests {
             options: Default::default(),
             comment: None,
             temporary: false,
+            is_source: false,
             dialect: Dialect::Flink,
         }))
     }

@@ -2,7 +2,7 @@
 
 use crate::SqlError;
 use crate::TextPosition;
-use eddyline_catalog::{Column, ColumnSource, Dialect, Reference, Table, View, sql_type};
+use eddyline_catalog::{Column, ColumnSource, Dialect, Reference, Sink, Table, View, sql_type};
 pub use eddyline_plan::Conflict;
 use eddyline_users::Secret;
 pub use sqlparser::ast::Query;
@@ -30,7 +30,7 @@ impl Statement {
 /// What a statement says.
 #[derive(Debug, Clone)]
 pub enum StatementKind {
-    /// `CREATE [OR REPLACE] [TEMPORARY] TABLE [IF NOT EXISTS] …`. A computed column has type `Null` until bound.
+    /// `CREATE [OR REPLACE] [TEMPORARY] {TABLE|SOURCE} [IF NOT EXISTS] …`. A computed column has type `Null` until bound.
     CreateTable {
         /// Its name, as written.
         name: Reference,
@@ -58,7 +58,7 @@ pub enum StatementKind {
         /// `OR REPLACE`.
         or_replace: bool,
     },
-    /// `CREATE MATERIALIZED VIEW [IF NOT EXISTS] …`.
+    /// `CREATE MATERIALIZED VIEW [IF NOT EXISTS] … [EMIT ON WINDOW CLOSE]`.
     CreateMaterializedView {
         /// Its name, as written.
         name: Reference,
@@ -68,10 +68,25 @@ pub enum StatementKind {
         query: Box<Query>,
         /// `IF NOT EXISTS`.
         if_not_exists: bool,
+        /// `EMIT ON WINDOW CLOSE`: only rows that change no more.
+        is_final: bool,
     },
-    /// `DROP [TEMPORARY] TABLE|[MATERIALIZED] VIEW [IF EXISTS] name [CASCADE]`.
+    /// `CREATE SINK [IF NOT EXISTS] … {AS query | FROM name} … WITH (…)`.
+    CreateSink {
+        /// Its name.
+        name: Reference,
+        /// `INTO table`.
+        into: Option<Reference>,
+        /// The sink, whose names are not found yet, and whose job has no number.
+        sink: Sink,
+        /// Its query.
+        query: Box<Query>,
+        /// `IF NOT EXISTS`.
+        if_not_exists: bool,
+    },
+    /// `DROP [TEMPORARY] TABLE|SOURCE|SINK|[MATERIALIZED] VIEW [IF EXISTS] name [CASCADE]`.
     Drop {
-        /// `table`, `view` or `materialized view`.
+        /// As [`Object::kind`](eddyline_catalog::Object::kind).
         kind: &'static str,
         /// The name.
         name: Reference,
@@ -80,7 +95,7 @@ pub enum StatementKind {
         /// `CASCADE`: what is made from it goes too.
         cascade: bool,
     },
-    /// `ALTER {TABLE|[MATERIALIZED] VIEW} name …`.
+    /// `ALTER {TABLE|SOURCE|[MATERIALIZED] VIEW} name …`.
     Alter(Alter),
     /// `CREATE|DROP|ALTER SCHEMA …`, `USE …`.
     Schema(SchemaStatement),
@@ -493,10 +508,10 @@ pub enum LikePart {
     Watermarks,
 }
 
-/// `ALTER {TABLE|[MATERIALIZED] VIEW} [IF EXISTS] name …`.
+/// `ALTER {TABLE|SOURCE|[MATERIALIZED] VIEW} [IF EXISTS] name …`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alter {
-    /// `table`, `view` or `materialized view`.
+    /// As [`Object::kind`](eddyline_catalog::Object::kind).
     pub kind: &'static str,
     /// The name.
     pub name: Reference,
@@ -560,10 +575,10 @@ pub enum SchemaStatement {
     },
 }
 
-/// `COMMENT ON {TABLE|[MATERIALIZED] VIEW|COLUMN} name IS {'text'|NULL}`.
+/// `COMMENT ON {TABLE|SOURCE|SINK|[MATERIALIZED] VIEW|COLUMN} name IS {'text'|NULL}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comment {
-    /// `table`, `view` or `materialized view`.
+    /// As [`Object::kind`](eddyline_catalog::Object::kind); of a column `table`, which a source is too.
     pub kind: &'static str,
     /// The name.
     pub name: Reference,
@@ -673,9 +688,13 @@ pub enum Show {
     Views,
     /// `SHOW MATERIALIZED VIEWS`.
     MaterializedViews,
-    /// `SHOW CREATE TABLE|[MATERIALIZED] VIEW name`.
+    /// `SHOW SOURCES`.
+    Sources,
+    /// `SHOW SINKS`.
+    Sinks,
+    /// `SHOW CREATE TABLE|SOURCE|[MATERIALIZED] VIEW name`.
     Create {
-        /// `table`, `view` or `materialized view`.
+        /// As [`Object::kind`](eddyline_catalog::Object::kind).
         kind: &'static str,
         /// The name.
         name: Reference,

@@ -163,6 +163,7 @@ pub(crate) fn tag(verb: &str, rows: usize) -> String {
 fn verb(statement: &Statement) -> &'static str {
     match &statement.kind {
         StatementKind::CreateTable { query: Some(_), .. } | StatementKind::Select(_) => "SELECT",
+        StatementKind::CreateTable { table, .. } if table.is_source => "CREATE SOURCE",
         StatementKind::CreateTable { .. } => "CREATE TABLE",
         StatementKind::CreateView { .. } => "CREATE VIEW",
         StatementKind::CreateMaterializedView { .. } => "CREATE MATERIALIZED VIEW",
@@ -172,14 +173,19 @@ fn verb(statement: &Statement) -> &'static str {
         StatementKind::Schema(SchemaStatement::Drop { .. }) => "DROP SCHEMA",
         StatementKind::Schema(SchemaStatement::Rename { .. }) => "ALTER SCHEMA",
         StatementKind::Schema(SchemaStatement::Use { .. }) => "USE",
+        StatementKind::CreateSink { .. } => "CREATE SINK",
         StatementKind::Comment(_) => "COMMENT",
         StatementKind::Subscribe(_) => "SUBSCRIBE",
         StatementKind::Alter(alter) => match alter.kind {
             "table" => "ALTER TABLE",
+            "source" => "ALTER SOURCE",
+            "sink" => "ALTER SINK",
             "view" => "ALTER VIEW",
             _ => "ALTER MATERIALIZED VIEW",
         },
         StatementKind::Drop { kind: "table", .. } => "DROP TABLE",
+        StatementKind::Drop { kind: "source", .. } => "DROP SOURCE",
+        StatementKind::Drop { kind: "sink", .. } => "DROP SINK",
         StatementKind::Drop { kind: "view", .. } => "DROP VIEW",
         StatementKind::Drop { .. } => "DROP MATERIALIZED VIEW",
         StatementKind::Insert(_) => "INSERT",

@@ -78,6 +78,7 @@ impl Definer<'_> {
             options: BTreeMap::new(),
             comment: view.comment.clone(),
             temporary: false,
+            is_source: false,
             dialect: view.dialect,
         };
         self.add_columns_of(query, &mut table)?;
@@ -144,6 +145,7 @@ impl Definer<'_> {
         options.remove(IDLE_TIMEOUT);
         match self.registry.source(&options, source_request(table, self.time_zone)) {
             Ok(_) => Ok(()),
+            Err(as_source) if table.is_source => Err(from_connector(&as_source)),
             Err(as_source) => match self.registry.sink(&options, sink_request(table, self.time_zone)) {
                 Ok(_) => Ok(()),
                 Err(as_sink) => {

@@ -25,6 +25,7 @@ fn table(name: &str, columns: Vec<Column>) -> Table {
         options: Default::default(),
         comment: None,
         temporary: false,
+        is_source: false,
         dialect: Dialect::Flink,
     }
 }

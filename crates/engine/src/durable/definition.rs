@@ -90,6 +90,28 @@ pub(crate) enum Definition {
         /// The settings that it was made with, where they are not the defaults.
         settings: BTreeMap<String, String>,
     },
+    /// A query whose answer a job writes.
+    Sink {
+        /// Its name.
+        #[serde(with = "stored_name")]
+        name: Name,
+        /// `CREATE SINK …`.
+        sql: String,
+        /// The name of the dialect of its query.
+        #[serde(default = "flink", skip_serializing_if = "is_flink")]
+        dialect: String,
+        /// The number of its job; 0: it writes a table here.
+        job: u64,
+        /// The settings that it was made with, where they are not the defaults.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        settings: BTreeMap<String, String>,
+        /// It is there when its first rows are in its table.
+        #[serde(default, skip_serializing_if = "is_false")]
+        is_filling: bool,
+        /// Why it has failed, if it writes a table here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed: Option<String>,
+    },
 }
 
 impl Definition {
@@ -111,13 +133,21 @@ impl Definition {
             Object::MaterializedView(view) => {
                 Self::MaterializedView { name, sql: view.to_sql(), answer: view.table.to_sql(), settings }
             }
+            Object::Sink(sink) => {
+                let (sql, dialect) = (sink.to_sql(), sink.view.dialect.name().to_owned());
+                let (job, is_filling) = (sink.job, sink.into.is_some());
+                Self::Sink { name, sql, dialect, job, settings, is_filling, failed: None }
+            }
         }
     }
 
     /// The name.
     pub(crate) fn name(&self) -> &Name {
         match self {
-            Self::Table { name, .. } | Self::View { name, .. } | Self::MaterializedView { name, .. } => name,
+            Self::Table { name, .. }
+            | Self::View { name, .. }
+            | Self::MaterializedView { name, .. }
+            | Self::Sink { name, .. } => name,
         }
     }
 }

@@ -42,7 +42,7 @@ use eddyline_planner::SqlError;
 use eddyline_users::Users;
 use lock::DirectoryLock;
 use record::Names;
-pub(crate) use record::changes as changes_record;
+pub(crate) use record::{SinkNews, changes as changes_record};
 pub(crate) use recovery::open;
 use snapshot::Keeping;
 pub(crate) use snapshot::keep;
@@ -84,7 +84,7 @@ pub(crate) struct Known {
     pub(crate) users: Option<Users>,
 }
 
-/// What has become of names, and of the rows of tables that come with other columns.
+/// What has become of names, of the rows of tables that come with other columns, and of the jobs of sinks.
 #[derive(Debug, Default)]
 pub(crate) struct StoredChange {
     pub(crate) gone: Vec<Name>,
@@ -92,6 +92,8 @@ pub(crate) struct StoredChange {
     pub(crate) altered: Vec<StoredAlteration>,
     pub(crate) schemas_gone: Vec<String>,
     pub(crate) schemas_come: Vec<String>,
+    pub(crate) jobs_come: Vec<StoredJob>,
+    pub(crate) jobs_gone: Vec<u64>,
 }
 
 /// See the module's page.
@@ -111,26 +113,31 @@ impl Durable {
         lock(&self.altering)
     }
 
-    /// The settings with which a materialized view was made.
+    /// The settings with which a materialized view or sink was made.
     pub(crate) fn settings_of(&self, view: &Name) -> Option<BTreeMap<String, String>> {
         match lock(&self.known).names.get(view) {
-            Some((_, Definition::MaterializedView { settings, .. })) => Some(settings.clone()),
+            Some((_, Definition::MaterializedView { settings, .. } | Definition::Sink { settings, .. })) => {
+                Some(settings.clone())
+            }
             _ => None,
         }
     }
 
-    /// Stores what has become of names, and of the rows of tables that come with other columns, and waits until that is durable.
-    /// Returns the number of the record; 0 for none.
+    /// Stores what has become of names, of the rows of tables that come with other columns, and of the jobs of sinks, and waits until that
+    /// is durable. Returns the number of the record; 0 for none.
     ///
     /// # Errors
     /// It cannot be stored.
     pub(crate) fn define(&self, change: StoredChange) -> Result<u64, SqlError> {
-        let StoredChange { gone, come, altered, schemas_gone, schemas_come } = change;
-        let is_nothing = gone.is_empty() && come.is_empty() && schemas_gone.is_empty() && schemas_come.is_empty();
-        match is_nothing {
-            true => Ok(0),
-            false => self.store(Names { gone, come, altered, schemas_gone, schemas_come, ..Names::default() }),
+        let StoredChange { gone, come, altered, schemas_gone, schemas_come, jobs_come, jobs_gone } = change;
+        if gone.is_empty() && come.is_empty() && schemas_gone.is_empty() && schemas_come.is_empty() {
+            return Ok(0);
         }
+        let swept = jobs_gone.clone();
+        let names = Names { gone, come, altered, schemas_gone, schemas_come, jobs_come, jobs_gone, ..Names::default() };
+        let record = self.store(names)?;
+        swept.into_iter().for_each(|id| self.sweep_job(id));
+        Ok(record)
     }
 
     /// Stores a job, or that one has gone, and waits until that is durable.
@@ -140,10 +147,7 @@ impl Durable {
     pub(crate) fn define_job(&self, gone: Option<u64>, come: Option<StoredJob>) -> Result<(), SqlError> {
         let (jobs_gone, jobs_come) = (Vec::from_iter(gone), Vec::from_iter(come));
         self.store(Names { jobs_gone, jobs_come, ..Names::default() })?;
-        if let Some(gone) = gone {
-            // What is left of it is deleted at the next start.
-            let _ = std::fs::remove_dir_all(self.job_directory(gone));
-        }
+        gone.into_iter().for_each(|id| self.sweep_job(id));
         Ok(())
     }
 
@@ -153,6 +157,12 @@ impl Durable {
     /// It cannot be stored.
     pub(crate) fn define_users(&self, users: &Users) -> Result<(), SqlError> {
         self.store(Names { users: Some(users.clone()), ..Names::default() }).map(drop)
+    }
+
+    /// Deletes the checkpoints of a job that is gone.
+    fn sweep_job(&self, id: u64) {
+        // What is left of it is deleted at the next start.
+        let _ = std::fs::remove_dir_all(self.job_directory(id));
     }
 
     fn store(&self, names: Names) -> Result<u64, SqlError> {
@@ -191,6 +201,36 @@ impl Durable {
         let number = self.journal.enqueue(record).map_err(from_journal)?;
         self.grown(record.len());
         Ok(number)
+    }
+
+    /// Puts records into the log as one, and what has become of sinks; [`wait`](Self::wait) says when it is durable. 0: there is nothing.
+    ///
+    /// # Errors
+    /// They are too long.
+    pub(crate) fn enqueue_together(&self, mut records: Vec<Vec<u8>>, sinks: Vec<SinkNews>) -> Result<u64, SqlError> {
+        let names = Names { sinks, ..Names::default() };
+        if !names.sinks.is_empty() {
+            records.push(record::names(&names)?);
+        }
+        // What is too much for one record is several, in the order in which it came to be.
+        let records = match records.len() {
+            0 | 1 => records,
+            _ => record::together(&records).map_or(records, |one| vec![one]),
+        };
+        let (mut known, mut last) = (lock(&self.known), 0);
+        for record in &records {
+            last = self.enqueue(record)?;
+        }
+        known.apply(last, names);
+        Ok(last)
+    }
+
+    /// Is a sink half made, and why has it failed?
+    pub(crate) fn sink_of(&self, name: &Name) -> Option<(bool, Option<String>)> {
+        match lock(&self.known).names.get(name) {
+            Some((_, Definition::Sink { is_filling, failed, .. })) => Some((*is_filling, failed.clone())),
+            _ => None,
+        }
     }
 
     /// Waits until a record is durable; 0 is none.
@@ -246,6 +286,12 @@ impl Known {
         self.names.extend(names.come.into_iter().map(|made| (made.name().clone(), (number, made))));
         self.schemas.retain(|schema| !names.schemas_gone.contains(schema));
         self.schemas.extend(names.schemas_come);
+        for news in names.sinks {
+            if let Some((_, Definition::Sink { is_filling, failed, .. })) = self.names.get_mut(&news.name) {
+                *is_filling = false;
+                *failed = news.failed;
+            }
+        }
         names.jobs_gone.iter().for_each(|id| drop(self.jobs.remove(id)));
         for job in names.jobs_come {
             self.next_job = self.next_job.max(job.id + 1);

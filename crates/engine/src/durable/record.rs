@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! names    kind 1 u8 | version u8 | what changed, as JSON
+//! together kind 3 u8 | version u8 | records, each behind its length u32
 //! changes  kind 2 u8 | version u8 | has weights u8 | 0 u8 | bytes of the head u32 | table u64 | rows u64
 //!          | a weight i64 per row, if it has them | head: an Arrow message | body: the columns of that message
 //! ```
@@ -25,6 +26,7 @@ use std::collections::HashMap;
 
 const NAMES: u8 = 1;
 const CHANGES: u8 = 2;
+const TOGETHER: u8 = 3;
 const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 24;
 /// Buffers of a message begin at multiples of this.
@@ -51,12 +53,27 @@ pub(super) struct Names {
     /// All users, when any of them has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) users: Option<Users>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) sinks: Vec<SinkNews>,
+}
+
+/// What has become of a sink that writes a table here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SinkNews {
+    /// The sink.
+    #[serde(with = "super::stored_name")]
+    pub(crate) name: Name,
+    /// Why it has failed; `None`: its first rows are written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failed: Option<String>,
 }
 
 /// A record.
 pub(super) enum Record<'a> {
     Names(Names),
     Changes(Changes<'a>),
+    /// Records that are there all, or none.
+    Together(Vec<Record<'a>>),
 }
 
 /// Changes of a table, not decoded yet.
@@ -74,6 +91,21 @@ pub(super) fn names(names: &Names) -> Result<Vec<u8>, SqlError> {
     serde_json::to_writer(&mut bytes, names)
         .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("a definition cannot be stored: {e}")))?;
     Ok(bytes)
+}
+
+/// One record of several; `None`: they are too many for one.
+pub(super) fn together(records: &[Vec<u8>]) -> Option<Vec<u8>> {
+    let size_bytes = records.iter().map(|record| record.len() + 4).sum::<usize>() + 2;
+    if size_bytes > RECORD_BYTES_MAX {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(size_bytes);
+    bytes.extend_from_slice(&[TOGETHER, VERSION]);
+    for record in records {
+        bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(record);
+    }
+    Some(bytes)
 }
 
 /// The record of changes.
@@ -114,6 +146,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<Record<'_>, SqlError> {
             let names = serde_json::from_slice(json);
             names.map(Record::Names).map_err(|e| corrupt(format!("a definition does not read: {e}")))
         }
+        [TOGETHER, VERSION, rest @ ..] => {
+            let (mut all, mut rest) = (Vec::new(), rest);
+            while !rest.is_empty() {
+                let (record, behind) = first(rest).ok_or_else(|| corrupt("records end too early".into()))?;
+                all.push(read(record)?);
+                rest = behind;
+            }
+            Ok(Record::Together(all))
+        }
         [CHANGES, VERSION, ..] => read_changes(bytes).ok_or_else(|| corrupt("changes of a table end too early".into())),
         [kind, version, ..] => {
             Err(corrupt(format!("a record of kind {kind} in version {version}, which this version cannot read"))
@@ -121,6 +162,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Record<'_>, SqlError> {
         }
         _ => Err(corrupt("an empty record".into())),
     }
+}
+
+/// A record behind its length, and what follows.
+fn first(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
+    bytes[4..].split_at_checked(length)
 }
 
 fn read_changes(bytes: &[u8]) -> Option<Record<'_>> {

@@ -86,10 +86,12 @@ pub(crate) fn open(
         altering: Mutex::default(),
         _lock: lock,
     };
-    let gone: Vec<Name> =
+    let mut gone: Vec<Name> =
         tables.values().filter(|table| table.is_filling).map(|table| table.table.name.clone()).collect();
+    let is_half = |definition: &Definition| matches!(definition, Definition::Sink { is_filling: true, .. });
+    gone.extend(known.names.iter().filter(|(_, (_, definition))| is_half(definition)).map(|(name, _)| name.clone()));
     for name in &gone {
-        tracing::info!(table = %name, "CREATE TABLE AS SELECT was not finished; the table is dropped");
+        tracing::info!(%name, "CREATE TABLE AS SELECT, or CREATE SINK INTO, was not finished: it is dropped");
         known.names.remove(name);
     }
     tables.retain(|_, table| !table.is_filling);
@@ -177,10 +179,15 @@ impl<'a> Reading<'a> {
     }
 
     fn take(&mut self, number: u64, bytes: &[u8], covered: u64) -> Result<(), SqlError> {
-        match record::read(bytes)? {
+        self.take_record(number, record::read(bytes)?, covered)
+    }
+
+    fn take_record(&mut self, number: u64, record: Record<'_>, covered: u64) -> Result<(), SqlError> {
+        match record {
             Record::Names(names) if number > covered => self.names(number, names),
             Record::Names(_) => Ok(()),
             Record::Changes(changes) => self.changes(number, &changes),
+            Record::Together(all) => all.into_iter().try_for_each(|one| self.take_record(number, one, covered)),
         }
     }
 

@@ -206,6 +206,20 @@ impl Jobs {
         self.running().all(|job| job.id != id)
     }
 
+    /// How a job has ended; `None`: it runs, or is not known.
+    pub(crate) fn end_of(&mut self, id: u64) -> Option<Result<(), SqlError>> {
+        self.settle();
+        self.all.iter().find(|job| job.id == id).and_then(|job| match &job.phase {
+            Phase::Running(_) => None,
+            Phase::Over(over) => Some(over.ended.error.clone().map_or(Ok(()), Err)),
+        })
+    }
+
+    /// Ends a job at once.
+    pub(crate) fn cancel(&self, id: u64) {
+        self.running().filter(|job| job.id == id).for_each(|job| job.job.cancel());
+    }
+
     /// The job of this name or id that runs.
     ///
     /// # Errors

@@ -3,11 +3,13 @@
 use super::script::Script;
 use super::{Job, JobReport, JobStatus, NOT_RUNNING, Phase};
 use crate::beginning::Begins;
+use crate::changes::DEPENDENT_OBJECTS;
 use crate::control::{JobControl, SavepointPlace};
 use crate::durable::{Rest, StoredJob};
 use crate::reservation::{Canceller, Reservation};
 use crate::show::CheckpointPlace;
 use crate::{Instance, Listing, RunningJob, ScriptError};
+use eddyline_catalog::Object;
 use eddyline_planner::SqlError;
 use eddyline_planner::statement::{ExplainStage, StatementKind};
 use eddyline_runtime::{JobLog, LogEntry, LogLevel, LogSubject, SavepointMade};
@@ -172,11 +174,49 @@ impl Instance {
             return Err(SqlError::new(NOT_RUNNING, format!("job '{}' runs", found.name))
                 .with_hint(format!("STOP JOB '{job}' first")));
         }
+        let written = self.catalog();
+        let of_job = |object: &&Object| matches!(object, Object::Sink(sink) if sink.job == found.id);
+        if let Some(sink) = written.objects().map(|(_, object)| object).find(of_job) {
+            return Err(SqlError::new(DEPENDENT_OBJECTS, format!("job '{}' writes sink {}", found.name, sink.name()))
+                .with_hint(format!("DROP SINK {} drops both", sink.name())));
+        }
         if let Some(durable) = self.durable().filter(|durable| durable.has_job(found.id)) {
             durable.define_job(Some(found.id), None)?;
         }
         self.jobs().forget(found.id);
         Ok(found.name)
+    }
+
+    /// Waits for the end of a job whose input ends.
+    ///
+    /// # Errors
+    /// It fails; cancelled.
+    pub(crate) fn await_bounded(&self, id: u64, canceller: &Canceller) -> Result<(), SqlError> {
+        loop {
+            let ended = self.jobs().end_of(id);
+            match ended {
+                Some(result) => return result,
+                None if self.jobs().running().any(|job| job.id == id && job.job.facts().bounded) => {}
+                None => return Ok(()),
+            }
+            canceller.check()?;
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Ends the job of a sink that goes.
+    pub(crate) fn end_job(&self, id: u64) {
+        let Ok(found) = self.found(&id.to_string()) else { return };
+        let Some(control) = &found.control else { return };
+        if let Err(error) = control.stop(None, false) {
+            tracing::warn!(
+                job = id,
+                error = error.message,
+                "the job of a sink that is dropped does not stop at a barrier"
+            );
+            self.jobs().cancel(id);
+        }
+        self.await_end(id);
     }
 
     /// What EXPLAIN shows of a job.
@@ -303,12 +343,18 @@ impl Instance {
         for (key, value) in &stored.settings {
             session.settings_mut().set(key, value)?;
         }
-        let statement = session.parse(&stored.sql)?.pop();
+        // Of a sink, what it reads may have got other names.
+        let of_sink = session.catalog().objects().find_map(|(_, object)| match object {
+            Object::Sink(sink) if sink.job == stored.id => Some(sink.to_sql()),
+            _ => None,
+        });
+        let statement = session.parse(of_sink.as_deref().unwrap_or(&stored.sql))?.pop();
         let statement = statement.ok_or_else(|| corrupt("a stored job has no statement".into()))?;
         match statement.kind {
-            StatementKind::Insert(_) | StatementKind::StatementSet(_) | StatementKind::CreateTable { .. } => {
-                Ok((session, statement))
-            }
+            StatementKind::Insert(_)
+            | StatementKind::StatementSet(_)
+            | StatementKind::CreateTable { .. }
+            | StatementKind::CreateSink { .. } => Ok((session, statement)),
             _ => Err(corrupt(format!("a stored job is none: {}", stored.sql))),
         }
     }

@@ -3,10 +3,10 @@
 use super::Feed;
 use crate::error::of_arrow;
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, make_array, new_null_array};
-use arrow::compute::take;
+use arrow::compute::{sort_to_indices, take};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
-use eddyline_changes::ChangeBatch;
+use eddyline_changes::{ChangeBatch, ChangeError};
 use eddyline_planner::SqlError;
 use std::sync::Arc;
 
@@ -49,6 +49,8 @@ impl Alteration {
 pub(super) struct Fed {
     feed: Arc<Feed>,
     columns: Option<Columns>,
+    /// The column of its time, where the job waits for a watermark: of rows that come together none is to come late.
+    time: Option<usize>,
 }
 
 /// The columns that the job knows.
@@ -59,8 +61,8 @@ struct Columns {
 }
 
 impl Fed {
-    pub(super) fn new(feed: Arc<Feed>) -> Self {
-        Self { feed, columns: None }
+    pub(super) fn new(feed: Arc<Feed>, time: Option<usize>) -> Self {
+        Self { feed, columns: None, time }
     }
 
     pub(super) fn feed(&self) -> &Arc<Feed> {
@@ -72,19 +74,22 @@ impl Fed {
     /// # Errors
     /// None for changes of that table.
     pub(super) fn push(&self, changes: &ChangeBatch) -> Result<(), SqlError> {
-        let Some(Columns { schema, places }) = &self.columns else {
-            self.feed.push(changes.clone());
-            return Ok(());
-        };
         let fault = |e: &dyn std::fmt::Display| SqlError::new(SqlError::INTERNAL, format!("an altered table: {e}"));
+        let give = |changes: ChangeBatch| {
+            self.feed.push(match self.time {
+                Some(time) => in_order_of(&changes, time).map_err(|e| fault(&e))?,
+                None => changes,
+            });
+            Ok(())
+        };
+        let Some(Columns { schema, places }) = &self.columns else { return give(changes.clone()) };
         let columns = schema.fields().iter().zip(places).map(|(field, place)| match place {
             Some(place) => Ok(changes.column(*place).clone()),
             None => unread(field.data_type(), field.is_nullable(), changes.num_rows()),
         });
         let columns = columns.collect::<Result<Vec<_>, ArrowError>>();
         let rows = columns.and_then(|columns| RecordBatch::try_new(schema.clone(), columns)).map_err(|e| fault(&e))?;
-        self.feed.push(changes.with_rows(rows).map_err(|e| fault(&e))?);
-        Ok(())
+        give(changes.with_rows(rows).map_err(|e| fault(&e))?)
     }
 
     /// The table, whose columns were those of `before`, is altered.
@@ -95,6 +100,11 @@ impl Fed {
             *place = place.and_then(|place| alteration.place(place));
         }
     }
+}
+
+/// The same changes, those of early times first.
+fn in_order_of(changes: &ChangeBatch, time: usize) -> Result<ChangeBatch, ChangeError> {
+    changes.take(&sort_to_indices(changes.column(time), None, None)?)
 }
 
 /// Values of a column that nobody reads.
@@ -122,7 +132,7 @@ mod tests {
     fn jobs_are_given_the_columns_that_they_know() {
         let (int, text) = (DataType::Int64, DataType::Utf8);
         let first = schema(&[("a", int.clone(), false), ("b", text.clone(), false), ("c", int.clone(), true)]);
-        let mut fed = Fed::new(Arc::default());
+        let mut fed = Fed::new(Arc::default(), None);
         // b goes, d comes; then a and c change their places.
         fed.alter(
             &Alteration(vec![Origin::Column(0), Origin::Column(2), Origin::Value(Arc::new(Int64Array::from(vec![7])))]),

@@ -196,6 +196,26 @@ impl Contents {
         self.changes(&outcome, after)
     }
 
+    /// What writing these changes of another answer into the table would change: under a key stands what comes, or nothing where it goes.
+    ///
+    /// # Errors
+    /// None for rows of this table.
+    pub(crate) fn written(&self, changes: &ChangeBatch) -> Result<ChangeBatch, SqlError> {
+        if !self.is_keyed {
+            return Ok(changes.clone());
+        }
+        let part = |comes: bool| {
+            let is_part = |at: &u32| (changes.weights().at(*at as usize) > 0) == comes;
+            let rows = UInt32Array::from_iter_values((0..changes.num_rows() as u32).filter(is_part));
+            take_record_batch(changes.rows(), &rows).map_err(unexpected)
+        };
+        let (goes, comes) = (part(false)?, part(true)?);
+        let (keys_gone, keys_come) = (self.keys(&goes)?, self.keys(&comes)?);
+        let mut outcome: Outcome<'_> = keys_gone.iter().flatten().map(|key| (key, None)).collect();
+        self.put(&keys_come, &comes, None, &mut outcome)?;
+        self.changes(&outcome, &comes)
+    }
+
     fn put<'k>(
         &self,
         keys: &'k BinaryArray,

@@ -26,13 +26,16 @@ mod contents;
 mod follow;
 mod ordered;
 mod picture;
+mod sinks;
 
-use crate::durable::{Durable, changes_record};
+use crate::durable::{Durable, SinkNews, changes_record};
 use crate::job::{JobEvent, RunningJob};
 use crate::lock::lock;
+use crate::reservation::Canceller;
 use alteration::Fed;
 pub(crate) use alteration::{Alteration, Origin};
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 pub(crate) use connector::{Feed, KEPT, KeptConnector, Reads, Registration, name_of, options};
@@ -102,14 +105,41 @@ struct State {
     contents: BTreeMap<Name, Contents>,
     /// The last record of the log that has changed a table here; 0 is none.
     last_record: u64,
-    /// In the order in which they were made: a view reads only what was there before it.
+    /// In the order in which they were made: a view reads only what was there before it, or what a sink writes.
     views: Vec<View>,
+    /// Sinks that have failed since the log was told.
+    failed_sinks: Vec<SinkNews>,
     followers: Followers,
+}
+
+/// A view that is to be added.
+pub(crate) struct NewView<'v> {
+    /// Its name.
+    pub(crate) name: &'v Name,
+    /// The tables and views here that it reads.
+    pub(crate) tables: &'v [&'v Name],
+    /// The column by which rows of a table that come together are given to its job, where that waits for their watermark.
+    pub(crate) times: &'v BTreeMap<Name, usize>,
+    /// It is a sink, whose answer goes into a table.
+    pub(crate) into: Option<IntoTable<'v>>,
+    /// Ends the statement that makes it, and what is there of it.
+    pub(crate) canceller: &'v Canceller,
+}
+
+/// Where the answer of a sink goes.
+#[derive(Clone, Copy)]
+pub(crate) struct IntoTable<'v> {
+    /// The table.
+    pub(crate) table: &'v Name,
+    /// The table has the answer as it is now already.
+    pub(crate) is_filled: bool,
 }
 
 /// A view and the job that keeps it up to date.
 struct View {
     name: Name,
+    /// It is a sink: what changes in its answer is written into this table, and kept nowhere else.
+    into: Option<Name>,
     /// Counts views as they are made.
     number: u64,
     /// What is to be fed to its job: by table. Empty for a view that runs by itself.
@@ -288,23 +318,24 @@ impl Database {
     /// One of the tables is a view that has failed; what `start` says; the job fails.
     pub(crate) fn add_view(
         self: &Arc<Self>,
-        name: &Name,
-        tables: &[&Name],
+        view: &NewView<'_>,
         start: impl FnOnce(&BTreeMap<Name, Arc<Feed>>) -> Result<(RunningJob, SchemaRef), crate::ScriptError>,
     ) -> Result<(), crate::ScriptError> {
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
-        if !tables.is_empty() {
-            self.join(tables)?;
-            return self
-                .with(tables, |states| match states {
-                    // Who makes a view over a table has its name to itself: nobody has parted them again.
-                    [state] => state.add_view(name, number, tables, start),
-                    _ => Err(replaced(name).into()),
-                })
-                .map(|()| self.settle(name, tables.first()));
+        let &NewView { name, tables, into, .. } = view;
+        let (number, durable) = (self.made.fetch_add(1, Ordering::Relaxed), self.durable.get().map(Arc::as_ref));
+        let connected: Vec<&Name> = tables.iter().copied().chain(into.map(|into| into.table)).collect();
+        if !connected.is_empty() {
+            self.join(&connected)?;
+            let stored = self.with(&connected, |states| match states {
+                // Who makes a view over a table has its name to itself: nobody has parted them again.
+                [state] => state.add_view(view, number, start, durable),
+                _ => Err(replaced(name).into()),
+            })?;
+            self.settle(name, connected.first());
+            return Ok(self.wait_for(&stored)?);
         }
         let part = self.part(State::default());
-        part.change().add_view(name, number, tables, start)?;
+        part.change().add_view(view, number, start, durable).map(drop)?;
         let is_endless = part.newest.get().runs_by_itself;
         lock(&self.parts).insert(name.clone(), part);
         if is_endless && !self.is_watched.swap(true, Ordering::Relaxed) {
@@ -321,10 +352,20 @@ impl Database {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let contents = BTreeMap::from([(name.clone(), Contents::of_view(number, schema, &[])?)]);
         let (name, feeds) = (name.clone(), BTreeMap::new());
-        let view = View { name: name.clone(), number, feeds, is_fed: false, job: None, failed: Some(error) };
+        let (is_fed, job, failed, into) = (false, None, Some(error), None);
+        let view = View { name: name.clone(), into, number, feeds, is_fed, job, failed };
         let part = self.part(State { contents, views: vec![view], ..State::default() });
         lock(&self.parts).insert(name, part);
         Ok(())
+    }
+
+    /// Why a view or sink has failed.
+    pub(crate) fn failure(&self, name: &Name) -> Option<SqlError> {
+        let found = self.with(&[name], |states| -> Result<_, SqlError> {
+            let state = part_of(states, name)?;
+            Ok(state.views.iter().find(|view| view.name == *name).and_then(|view| view.failed.clone()))
+        });
+        found.ok().flatten()
     }
 
     /// Forgets a table or view, which nobody reads.
@@ -517,6 +558,7 @@ impl Database {
                 into.last_record = into.last_record.max(from.last_record);
                 into.views.append(&mut from.views);
                 into.followers.join(&mut from.followers);
+                into.failed_sinks.append(&mut from.failed_sinks);
             }
             into.views.sort_by_key(|view| view.number);
             Ok(())
@@ -546,34 +588,55 @@ fn part_of<'s>(states: &'s mut [Changing<'_>], name: &Name) -> Result<&'s mut St
 impl State {
     fn add_view(
         &mut self,
-        name: &Name,
+        view: &NewView<'_>,
         number: u64,
-        tables: &[&Name],
         start: impl FnOnce(&BTreeMap<Name, Arc<Feed>>) -> Result<(RunningJob, SchemaRef), crate::ScriptError>,
-    ) -> Result<(), crate::ScriptError> {
+        durable: Option<&Durable>,
+    ) -> Result<Unsettled, crate::ScriptError> {
+        let &NewView { name, tables, times, into, canceller } = view;
         self.take_in();
-        let mut feeds = BTreeMap::new();
+        let (mut given, mut feeds) = (BTreeMap::new(), BTreeMap::new());
         for table in tables {
-            let feed = Arc::new(Feed::default());
-            for rows in self.rows(table)?.batches() {
-                feed.push(ChangeBatch::inserts(rows.map_err(|e| of_rows(table, &e))?));
+            let (feed, time) = (Arc::new(Feed::default()), times.get(*table).copied());
+            let fed = Fed::new(feed.clone(), time);
+            let rows = self.rows(table)?;
+            match time {
+                // All of them come together.
+                Some(_) => {
+                    let all = rows.batches().collect::<Result<Vec<_>, _>>();
+                    let all =
+                        all.and_then(|all| concat_batches(rows.schema(), &all)).map_err(|e| of_rows(table, &e))?;
+                    fed.push(&ChangeBatch::inserts(all))?;
+                }
+                None => {
+                    for rows in rows.batches() {
+                        fed.push(&ChangeBatch::inserts(rows.map_err(|e| of_rows(table, &e))?))?;
+                    }
+                }
             }
-            feeds.insert((*table).clone(), feed);
+            given.insert((*table).clone(), feed);
+            feeds.insert((*table).clone(), fed);
         }
-        let (job, schema) = start(&feeds)?;
+        let (job, schema) = start(&given)?;
         let key = job.key().unwrap_or_default();
         self.contents.insert(name.clone(), Contents::of_view(number, schema, key)?);
         let (by_itself, is_bounded) = (feeds.is_empty(), job.facts().bounded);
-        let feeds = feeds.into_iter().map(|(table, feed)| (table, Fed::new(feed))).collect();
-        self.views.push(View { name: name.clone(), number, feeds, is_fed: true, job: Some(job), failed: None });
+        let (name_of_view, target) = (name.clone(), into.map(|into| into.table.clone()));
+        let (is_fed, job, failed) = (true, Some(job), None);
+        self.views.push(View { name: name_of_view, into: target, number, feeds, is_fed, job, failed });
         let at = self.views.len() - 1;
         let begun = match by_itself {
-            false => self.step(at),
+            false => self.step(at, Some(canceller)),
             // What ends is worth waiting for: then the view is complete when the statement returns.
-            true if is_bounded => self.take_rest(at),
+            true if is_bounded => self.take_rest(at, canceller),
             true => Ok(Vec::new()),
         };
-        begun.and_then(|changes| self.apply(name, &changes)).map_err(|error| {
+        let filled = begun.and_then(|changes| match into {
+            None => self.apply(name, &changes).map(|()| Unsettled(0)),
+            Some(IntoTable { is_filled: true, .. }) => Ok(Unsettled(0)),
+            Some(IntoTable { table, .. }) => self.fill(name, table, &changes, durable),
+        });
+        filled.map_err(|error| {
             self.forget(name);
             crate::ScriptError::Job(error)
         })
@@ -621,6 +684,11 @@ impl State {
         };
         self.take_in();
         self.apply(name, &[changes])?;
+        if self.views.iter().any(|view| view.into.is_some()) {
+            let written = self.bring_up_to_date();
+            let own = stored.map(|(_, record)| (name.clone(), record));
+            return self.store(Vec::from_iter(own), written, Vec::new(), durable);
+        }
         let mut last = 0;
         if let Some((durable, record)) = stored {
             last = durable.enqueue(&record)?;
@@ -641,16 +709,19 @@ impl State {
         }
     }
 
-    /// Steps all views that were fed, those first that others read. One that fails stays as it is, and says so when it is read.
-    fn bring_up_to_date(&mut self) {
-        for at in 0..self.views.len() {
-            if self.views[at].feeds.is_empty() || !self.views[at].is_fed {
-                continue;
-            }
-            let name = self.views[at].name.clone();
-            let stepped = self.step(at).and_then(|changes| self.apply(&name, &changes));
+    /// Steps all views that were fed, those first that others read. One that fails stays as it is, and says so when it is read. Returns what
+    /// sinks have written. (They write nothing that they read, also through others, so this comes to an end.)
+    fn bring_up_to_date(&mut self) -> Vec<(Name, ChangeBatch)> {
+        let mut written = Vec::new();
+        while let Some(at) = self.views.iter().position(|view| view.is_fed && !view.feeds.is_empty()) {
+            let (name, into) = (self.views[at].name.clone(), self.views[at].into.clone());
+            let stepped = self.step(at, None).and_then(|changes| match &into {
+                None => self.apply(&name, &changes),
+                Some(table) => self.write_into(table, &changes, &mut written),
+            });
             self.note_failure(at, stepped);
         }
+        written
     }
 
     /// Takes in what views that run by themselves have brought; false for nothing.
@@ -678,26 +749,35 @@ impl State {
             let view = &mut self.views[at];
             tracing::warn!(view = %view.name, error = error.message, "a materialized view has failed");
             self.followers.end(&view.name, &error);
+            if view.into.is_some() && view.failed.is_none() {
+                let news = SinkNews { name: view.name.clone(), failed: Some(error.message.clone()) };
+                self.failed_sinks.push(news);
+            }
             view.failed.get_or_insert(error);
             view.job = None;
         }
     }
 
     /// Lets the job of a view take what it was fed, and end an epoch. Returns what changes by it.
-    fn step(&mut self, at: usize) -> Result<Vec<ChangeBatch>, SqlError> {
+    fn step(&mut self, at: usize, canceller: Option<&Canceller>) -> Result<Vec<ChangeBatch>, SqlError> {
         let view = &mut self.views[at];
         view.is_fed = false;
         let Some(job) = &view.job else { return Ok(Vec::new()) };
         let is_taken = || view.feeds.values().all(|fed| fed.feed().wait(PATIENCE));
-        while !job.work() && !job.is_over() && !is_taken() {}
+        let check = || canceller.map_or(Ok(()), Canceller::check);
+        check()?;
+        while !job.work() && !job.is_over() && !is_taken() {
+            check()?;
+        }
         job.cut()?;
         view.take(Duration::ZERO)
     }
 
     /// Waits for the end of a view's input. Returns what its answer is then.
-    fn take_rest(&mut self, at: usize) -> Result<Vec<ChangeBatch>, SqlError> {
+    fn take_rest(&mut self, at: usize, canceller: &Canceller) -> Result<Vec<ChangeBatch>, SqlError> {
         let mut all = Vec::new();
         while self.views[at].job.is_some() {
+            canceller.check()?;
             all.append(&mut self.views[at].take(PATIENCE)?);
         }
         Ok(all)
@@ -716,6 +796,7 @@ impl State {
         self.followers.rename(new);
         for view in &mut self.views {
             view.name = new(&view.name);
+            view.into = view.into.as_ref().map(new);
             view.feeds = std::mem::take(&mut view.feeds).into_iter().map(|(table, fed)| (new(&table), fed)).collect();
         }
     }

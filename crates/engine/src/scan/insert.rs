@@ -136,6 +136,7 @@ fn parameters_table(types: &[DataType]) -> Option<Table> {
         options: Default::default(),
         comment: None,
         temporary: true,
+        is_source: false,
         dialect: Dialect::Flink,
     })
 }

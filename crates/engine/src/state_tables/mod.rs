@@ -191,6 +191,7 @@ fn definition(job: &str, operator: &str, number: u64, kept: &KeptTable) -> Table
         options: BTreeMap::from([("connector".to_owned(), STATE.to_owned()), (NUMBER.to_owned(), number.to_string())]),
         comment: None,
         temporary: true,
+        is_source: false,
         dialect: Dialect::Flink,
     }
 }

@@ -103,6 +103,10 @@ impl ContextProvider for Context<'_, '_> {
             Ok(Object::Table(table)) => Ok(Arc::new(CatalogTable::new(table.clone()))),
             Ok(Object::View(view)) => self.view(view),
             Ok(Object::MaterializedView(view)) => Ok(Arc::new(CatalogTable::new(view.table.clone()))),
+            Ok(Object::Sink(sink)) => {
+                let message = format!("{} is a sink: it is written, and not read", sink.view.name);
+                Err(external(SqlError::new("42809", message).with_hint("read what its query reads")))
+            }
             Err(CatalogError::Missing { nearest, .. }) => {
                 let known: Vec<String> = catalog.objects().map(|(n, _)| n.to_string()).collect();
                 let error = SqlError::new(SqlError::UNDEFINED_TABLE, format!("table or view {written} does not exist"));

@@ -113,7 +113,8 @@ fn visit<V: VisitorMut>(statement: &mut Statement, visitor: &mut V) -> ControlFl
         StatementKind::Delete(delete) => delete.expressions_mut().try_for_each(|e| e.visit(visitor)),
         StatementKind::CreateTable { query: Some(query), .. }
         | StatementKind::CreateView { query, .. }
-        | StatementKind::CreateMaterializedView { query, .. } => query.visit(visitor),
+        | StatementKind::CreateMaterializedView { query, .. }
+        | StatementKind::CreateSink { query, .. } => query.visit(visitor),
         StatementKind::Explain { statement, .. } => visit(statement, visitor),
         _ => ControlFlow::Continue(()),
     }

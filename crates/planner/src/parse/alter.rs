@@ -7,17 +7,22 @@ use crate::SqlError;
 use crate::statement::{Alter, ColumnChange, Comment, NameChange, StatementKind};
 use sqlparser::tokenizer::Token;
 
-const KINDS: &str = "ALTER TABLE, ALTER VIEW and ALTER MATERIALIZED VIEW are there";
+const KINDS: &str = "ALTER TABLE, ALTER SOURCE, ALTER SINK, ALTER VIEW and ALTER MATERIALIZED VIEW are there";
 const CHANGES: &str = "there are ADD, DROP, RENAME [COLUMN] a TO b, ALTER COLUMN a {SET DEFAULT x | DROP DEFAULT}, RENAME TO, SET SCHEMA, SWAP WITH";
 
-/// `ALTER {TABLE | [MATERIALIZED] VIEW} [IF EXISTS] name {RENAME TO other | SWAP WITH other | …}`.
+/// `ALTER {TABLE | SOURCE | SINK | [MATERIALIZED] VIEW} [IF EXISTS] name {RENAME TO other | SWAP WITH other | …}`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
 pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     cursor.expect_words(&["ALTER"])?;
-    let kinds: [(&[&str], _); 3] =
-        [(&["TABLE"], "table"), (&["VIEW"], "view"), (&["MATERIALIZED", "VIEW"], "materialized view")];
+    let kinds: [(&[&str], _); 5] = [
+        (&["TABLE"], "table"),
+        (&["SOURCE"], "source"),
+        (&["SINK"], "sink"),
+        (&["VIEW"], "view"),
+        (&["MATERIALIZED", "VIEW"], "materialized view"),
+    ];
     let Some((_, kind)) = kinds.into_iter().find(|(words, _)| cursor.words(words)) else {
         let what = format!("ALTER {}", cursor.peek().token.to_string().to_uppercase());
         return Err(refuse::unsupported(what.trim_end(), KINDS).at(cursor.position()));
@@ -31,7 +36,7 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> 
         NameChange::Swap(cursor.object_name("the name of the other one")?)
     } else if cursor.words(&["SET", "SCHEMA"]) {
         NameChange::Schema(schemas::name(cursor, "the name of a schema")?)
-    } else if kind == "table" {
+    } else if ["table", "source"].contains(&kind) {
         NameChange::Columns(column_changes(cursor)?)
     } else {
         let hint = format!("the columns of a {kind} are those of its query: DROP it and create it anew");
@@ -40,21 +45,23 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> 
     Ok(StatementKind::Alter(Alter { kind, name, position, if_exists, change }))
 }
 
-/// `COMMENT ON {TABLE t | [MATERIALIZED] VIEW v | COLUMN t.c} IS {'text' | NULL}`.
+/// `COMMENT ON {TABLE t | SOURCE s | SINK k | [MATERIALIZED] VIEW v | COLUMN t.c} IS {'text' | NULL}`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
 pub(super) fn comment(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     cursor.expect_words(&["COMMENT", "ON"])?;
-    let kinds: [(&[&str], _); 4] = [
+    let kinds: [(&[&str], _); 6] = [
         (&["TABLE"], "table"),
+        (&["SOURCE"], "source"),
+        (&["SINK"], "sink"),
         (&["VIEW"], "view"),
         (&["MATERIALIZED", "VIEW"], "materialized view"),
         (&["COLUMN"], "column"),
     ];
     let Some((_, kind)) = kinds.into_iter().find(|(words, _)| cursor.words(words)) else {
         let what = format!("COMMENT ON {}", cursor.peek().token.to_string().to_uppercase());
-        let hint = "tables, their columns, views and materialized views have comments";
+        let hint = "tables, sources, their columns, sinks, views and materialized views have comments";
         return Err(refuse::unsupported(what.trim_end(), hint).at(cursor.position()));
     };
     let position = cursor.position();

@@ -1,6 +1,6 @@
 //! A place in the tokens of one statement: looking ahead, taking, and saying what was expected.
 
-use super::script::{Text, is_word, position};
+use super::script::{Text, is_space, is_word, position};
 use super::{depth, dialect::SqlDialect, normalise, syntax_error};
 use crate::{SqlError, TextPosition};
 use eddyline_catalog::{Dialect, Reference};
@@ -210,6 +210,31 @@ impl<'a> Cursor<'a> {
         super::hints::locate(&mut query, self.tokens);
         normalise::query(&mut query)?;
         Ok(query)
+    }
+
+    /// A query that ends before clauses of the statement around it, and its text. `ends` is given what is left of the statement, from each
+    /// token outside brackets on.
+    pub(super) fn query_before(&mut self, ends: impl Fn(&[&Token]) -> bool) -> Result<(Box<Query>, String), SqlError> {
+        let begin = self.begin();
+        let from = self.tokens.iter().position(|t| t.span.start == begin).unwrap_or(self.tokens.len());
+        let rest: Vec<(usize, &Token)> =
+            (from..).zip(&self.tokens[from..]).filter(|(_, t)| !is_space(t)).map(|(at, t)| (at, &t.token)).collect();
+        let words: Vec<&Token> = rest.iter().map(|(_, token)| *token).collect();
+        let mut depth = 0_usize;
+        let end = (0..words.len()).find(|at| {
+            match words[*at] {
+                Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
+                Token::RParen | Token::RBracket | Token::RBrace => depth = depth.saturating_sub(1),
+                _ => return *at > 0 && depth == 0 && ends(&words[*at..]),
+            }
+            false
+        });
+        let tokens = &self.tokens[from..end.map_or(self.tokens.len(), |at| rest[at].0)];
+        let mut within = Cursor { text: self.text, tokens, parser: parser(&self.text.dialect, tokens) };
+        let query = within.query()?;
+        within.expect_end()?;
+        (0..end.unwrap_or(words.len())).for_each(|_| self.parser.advance_token());
+        Ok((query, self.text_since(begin).to_owned()))
     }
 
     /// What stands behind RETURNING, as a SELECT from this table.

@@ -1,15 +1,16 @@
-//! CREATE TABLE, CREATE VIEW, DROP.
+//! CREATE TABLE, CREATE SOURCE, CREATE SINK, CREATE VIEW, DROP.
 
 use super::columns::{self, Elements};
 use super::cursor::Cursor;
-use super::{refuse, statements};
+use super::script::is_word;
+use super::{outside, refuse, statements};
 use crate::SqlError;
 use crate::statement::{Like, LikeMode, LikePart, Query, StatementKind};
-use eddyline_catalog::{Name, Reference, Table, View};
+use eddyline_catalog::{Dialect, Name, Reference, Sink, Table, View};
 use sqlparser::tokenizer::Token;
 use std::collections::BTreeMap;
 
-/// `CREATE [OR REPLACE] [TEMPORARY] {TABLE | VIEW} …`, `CREATE MATERIALIZED VIEW …`.
+/// `CREATE [OR REPLACE] [TEMPORARY] {TABLE | SOURCE | VIEW} …`, `CREATE MATERIALIZED VIEW …`.
 ///
 /// # Errors
 /// A syntax error, what is not supported, or a definition that contradicts itself.
@@ -17,22 +18,31 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
     if cursor.words(&["CREATE", "MATERIALIZED", "VIEW"]) {
         return create_materialized_view(cursor);
     }
+    if cursor.words(&["CREATE", "SINK"]) {
+        return create_sink(cursor);
+    }
     // Only what is refused is longer than these.
     let or_replace = usize::from(cursor.peek_words(&["CREATE", "OR", "REPLACE"])) * 2;
-    let temporary = usize::from(super::script::is_word(&cursor.peek_nth(1 + or_replace).token, "TEMPORARY"));
+    let temporary = usize::from(is_word(&cursor.peek_nth(1 + or_replace).token, "TEMPORARY"));
     let what = &cursor.peek_nth(1 + or_replace + temporary).token;
-    let (table, view) = (super::script::is_word(what, "TABLE"), super::script::is_word(what, "VIEW"));
-    if !table && !view {
+    let (table, source, view) = (is_word(what, "TABLE"), is_word(what, "SOURCE"), is_word(what, "VIEW"));
+    if !table && !source && !view {
         let refused = refuse::statement(cursor);
         if refused.sqlstate == SqlError::UNSUPPORTED {
             return Err(refused);
         }
         (0..1 + or_replace + temporary).for_each(|_| drop_token(cursor));
-        return Err(cursor.expected("TABLE or VIEW"));
+        return Err(cursor.expected("TABLE, SOURCE or VIEW"));
     }
     (0..2 + or_replace + temporary).for_each(|_| drop_token(cursor));
     let head = Head { or_replace: or_replace > 0, temporary: temporary > 0, if_not_exists: false };
-    if table { create_table(cursor, head) } else { create_view(cursor, head) }
+    if table {
+        create_table(cursor, head)
+    } else if source {
+        create_source(cursor, head)
+    } else {
+        create_view(cursor, head)
+    }
 }
 
 fn drop_token(cursor: &mut Cursor<'_>) {
@@ -72,7 +82,7 @@ fn create_table(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind
             return Err(refuse::unsupported(&words.join(" "), hint).at(cursor.position()));
         }
     }
-    let options = if cursor.word("WITH") { options(cursor)? } else { BTreeMap::new() };
+    let options = if cursor.word("WITH") { options(cursor, Spelled::InQuotes)? } else { BTreeMap::new() };
     let like = if cursor.word("LIKE") { Some(like(cursor)?) } else { None };
     let query = if cursor.word("AS") {
         if !statements::begins_query(cursor) {
@@ -93,17 +103,40 @@ fn create_table(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind
     let is_kept = like.is_none() && !options.contains_key("connector");
     let (columns, primary_key, watermark) = elements.finish(complete, is_kept)?;
     let dialect = cursor.text.dialect.family;
+    let (temporary, is_source) = (head.temporary, false);
     let made = Name::from(name.object.as_str());
-    let table =
-        Table { name: made, columns, primary_key, watermark, options, comment, temporary: head.temporary, dialect };
-    Ok(StatementKind::CreateTable {
-        name,
-        table,
-        if_not_exists: head.if_not_exists,
-        or_replace: head.or_replace,
-        like,
-        query,
-    })
+    let table = Table { name: made, columns, primary_key, watermark, options, comment, temporary, is_source, dialect };
+    let Head { or_replace, if_not_exists, .. } = head;
+    Ok(StatementKind::CreateTable { name, table, if_not_exists, or_replace, like, query })
+}
+
+/// `name (columns) [COMMENT 'text'] WITH (options) [FORMAT … ENCODE …]`.
+fn create_source(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind, SqlError> {
+    let name = head.name(cursor, "the name of the source")?;
+    cursor.expect_symbol(&Token::LParen)?;
+    let elements = Elements::read(cursor)?;
+    if cursor.peek_word("INCLUDE") {
+        let hint = "what a connector knows of a row is a column: name type METADATA FROM 'key' VIRTUAL";
+        return Err(refuse::unsupported("INCLUDE", hint).at(cursor.position()));
+    }
+    let comment = comment(cursor)?;
+    let position = cursor.position();
+    cursor.expect_words(&["WITH"])?;
+    let mut options = options(cursor, Spelled::Bare)?;
+    outside::format(cursor, &mut options)?;
+    if !options.contains_key("connector") {
+        let error = SqlError::new(SqlError::INVALID_PARAMETER, format!("source {name}: option 'connector' is missing"));
+        return Err(error
+            .with_hint("SHOW CONNECTORS lists them; CREATE TABLE without any keeps its rows")
+            .at(position));
+    }
+    // Nobody enforces the key of what is outside, whether it is said or not.
+    let (columns, primary_key, watermark) = elements.finish(true, true)?;
+    let (temporary, is_source, dialect) = (head.temporary, true, cursor.text.dialect.family);
+    let made = Name::from(name.object.as_str());
+    let table = Table { name: made, columns, primary_key, watermark, options, comment, temporary, is_source, dialect };
+    let Head { or_replace, if_not_exists, .. } = head;
+    Ok(StatementKind::CreateTable { name, table, if_not_exists, or_replace, like: None, query: None })
 }
 
 fn create_view(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind, SqlError> {
@@ -114,12 +147,52 @@ fn create_view(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind,
 fn create_materialized_view(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     let mut head = Head { or_replace: false, temporary: false, if_not_exists: false };
     let (name, view, query) = view(cursor, &mut head)?;
-    if cursor.peek_words(&["EMIT"]) {
-        let hint =
-            "a materialized view holds what is known so far; windows that are closed are rows that change no more";
-        return Err(refuse::unsupported("EMIT", hint).at(cursor.position()));
+    let is_final = outside::emits_on_close(cursor)?;
+    Ok(StatementKind::CreateMaterializedView { name, view, query, if_not_exists: head.if_not_exists, is_final })
+}
+
+/// `[IF NOT EXISTS] name [INTO table] [COMMENT 'text'] {AS query | FROM name} [EMIT ON WINDOW CLOSE] [WITH (options)] [FORMAT …]`.
+fn create_sink(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    let mut head = Head { or_replace: false, temporary: false, if_not_exists: false };
+    let position = cursor.position();
+    let name = head.name(cursor, "the name of the sink")?;
+    let into = if cursor.word("INTO") { Some(cursor.object_name("the name of a table")?) } else { None };
+    let comment = comment(cursor)?;
+    let (query, sql) = if cursor.word("FROM") {
+        let sql = format!("SELECT * FROM {}", cursor.object_name("the name of a view or table")?.to_sql());
+        (super::parse_query(&sql, Dialect::Flink)?, sql)
+    } else {
+        if !cursor.word("AS") {
+            return Err(cursor.expected("AS or FROM"));
+        }
+        if !statements::begins_query(cursor) {
+            return Err(cursor.expected("SELECT"));
+        }
+        cursor.query_before(|rest| outside::begins_emit(rest) || outside::begins_options(rest))?
+    };
+    let is_final = outside::emits_on_close(cursor)?;
+    let mut options = if cursor.word("WITH") { options(cursor, Spelled::Bare)? } else { BTreeMap::new() };
+    outside::format(cursor, &mut options)?;
+    if !cursor.at_end() {
+        return Err(cursor.expected("EMIT, WITH, FORMAT or end of statement"));
     }
-    Ok(StatementKind::CreateMaterializedView { name, view, query, if_not_exists: head.if_not_exists })
+    match (&into, options.contains_key("connector")) {
+        (None, false) => {
+            let error =
+                SqlError::new(SqlError::INVALID_PARAMETER, format!("sink {name}: it is not said where its rows go"));
+            return Err(error.with_hint("write WITH (connector = …), or INTO table").at(position));
+        }
+        (Some(_), true) => {
+            let message = format!("sink {name}: its rows go INTO a table, or to a connector, not both");
+            return Err(SqlError::new(SqlError::INVALID_PARAMETER, message).at(position));
+        }
+        _ => {}
+    }
+    let dialect = cursor.text.dialect.family;
+    let made = Name::from(name.object.as_str());
+    let view = View { name: made, columns: Vec::new(), sql, dialect, comment, temporary: false };
+    let sink = Sink { view, into: None, options, is_final, job: 0 };
+    Ok(StatementKind::CreateSink { name, into, sink, query, if_not_exists: head.if_not_exists })
 }
 
 fn view(cursor: &mut Cursor<'_>, head: &mut Head) -> Result<(Reference, View, Box<Query>), SqlError> {
@@ -127,25 +200,25 @@ fn view(cursor: &mut Cursor<'_>, head: &mut Head) -> Result<(Reference, View, Bo
     let columns = if cursor.symbol(&Token::LParen) { columns::view_names(cursor)? } else { Vec::new() };
     let comment = comment(cursor)?;
     cursor.expect_words(&["AS"])?;
-    let begin = cursor.begin();
     if !statements::begins_query(cursor) {
         return Err(cursor.expected("SELECT"));
     }
-    let query = cursor.query()?;
-    let sql = cursor.text_since(begin).to_owned();
+    let (query, sql) = cursor.query_before(outside::begins_emit)?;
     let dialect = cursor.text.dialect.family;
     let made = Name::from(name.object.as_str());
     let view = View { name: made, columns, sql, dialect, comment, temporary: head.temporary };
     Ok((name, view, query))
 }
 
-/// `DROP [TEMPORARY] {TABLE | [MATERIALIZED] VIEW} [IF EXISTS] name [CASCADE | RESTRICT]`.
+/// `DROP [TEMPORARY] {TABLE | SOURCE | SINK | [MATERIALIZED] VIEW} [IF EXISTS] name [CASCADE | RESTRICT]`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
 pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
-    let kinds: [(&[&str], _); 5] = [
+    let kinds: [(&[&str], _); 7] = [
         (&["DROP", "TABLE"], "table"),
+        (&["DROP", "SINK"], "sink"),
+        (&["DROP", "SOURCE"], "source"),
         (&["DROP", "TEMPORARY", "TABLE"], "table"),
         (&["DROP", "VIEW"], "view"),
         (&["DROP", "TEMPORARY", "VIEW"], "view"),
@@ -158,7 +231,7 @@ pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         }
         cursor.next();
         cursor.word("TEMPORARY");
-        return Err(cursor.expected("TABLE or VIEW"));
+        return Err(cursor.expected("TABLE, SOURCE or VIEW"));
     };
     let if_exists = cursor.words(&["IF", "EXISTS"]);
     let name = cursor.object_name("a name")?;
@@ -174,8 +247,17 @@ pub(super) fn comment(cursor: &mut Cursor<'_>) -> Result<Option<String>, SqlErro
     if cursor.word("COMMENT") { cursor.string("the comment as a string").map(Some) } else { Ok(None) }
 }
 
+/// How names and values of options may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spelled {
+    /// `'key' = 'value'`.
+    InQuotes,
+    /// Also `key.part = 7`.
+    Bare,
+}
+
 /// `('key' = 'value', …)`.
-fn options(cursor: &mut Cursor<'_>) -> Result<BTreeMap<String, String>, SqlError> {
+pub(super) fn options(cursor: &mut Cursor<'_>, spelled: Spelled) -> Result<BTreeMap<String, String>, SqlError> {
     cursor.expect_symbol(&Token::LParen)?;
     let mut options = BTreeMap::new();
     if cursor.symbol(&Token::RParen) {
@@ -183,9 +265,18 @@ fn options(cursor: &mut Cursor<'_>) -> Result<BTreeMap<String, String>, SqlError
     }
     loop {
         let position = cursor.position();
-        let key = cursor.string("an option's name as a string")?;
-        cursor.expect_symbol(&Token::Eq)?;
-        let value = cursor.string("the option's value as a string").map_err(with_quotes)?;
+        let (key, value) = match spelled {
+            Spelled::InQuotes => {
+                let key = cursor.string("an option's name as a string")?;
+                cursor.expect_symbol(&Token::Eq)?;
+                (key, cursor.string("the option's value as a string").map_err(with_quotes)?)
+            }
+            Spelled::Bare => {
+                let key = outside::option_name(cursor)?;
+                cursor.expect_symbol(&Token::Eq)?;
+                (key, outside::option_value(cursor)?)
+            }
+        };
         if options.insert(key.clone(), value).is_some() {
             let error = SqlError::new(SqlError::INVALID_PARAMETER, format!("option '{key}' is there twice"));
             return Err(error.at(position));

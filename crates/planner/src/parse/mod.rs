@@ -42,6 +42,7 @@ mod mutation_tests;
 #[cfg(test)]
 mod nesting_tests;
 mod normalise;
+mod outside;
 mod patterns;
 mod refuse;
 mod schemas;

@@ -6,14 +6,12 @@ use crate::SqlError;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// How statements begin that other engines have: words, hint.
-const STATEMENTS: [(&[&str], &str); 33] = [
+const STATEMENTS: [(&[&str], &str); 31] = [
     (&["CREATE", "CATALOG"], "CREATE SCHEMA makes a place for tables and views"),
     (&["CREATE", "TEMPORARY", "SYSTEM", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
     (&["CREATE", "TEMPORARY", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
     (&["CREATE", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
     (&["CREATE", "AGGREGATE"], "SHOW FUNCTIONS lists what there is"),
-    (&["CREATE", "SOURCE"], "write CREATE TABLE … WITH ('connector' = …)"),
-    (&["CREATE", "SINK"], "write CREATE TABLE … WITH ('connector' = …) and INSERT INTO it"),
     (&["CREATE", "CONNECTION"], "give the options in CREATE TABLE … WITH (…)"),
     (&["CREATE", "MODEL"], "tables and views can be created"),
     (&["CREATE", "INDEX"], "tables and views can be created"),

@@ -7,7 +7,7 @@ use crate::statement::{Show, StatementKind, Subscribe};
 use eddyline_catalog::Dialect;
 use sqlparser::tokenizer::Token;
 
-const SHOW_FORMS: &str = "there are SHOW TABLES, SCHEMAS, VIEWS, MATERIALIZED VIEWS, CREATE TABLE t, CREATE VIEW v, COLUMNS FROM t, FUNCTIONS, CONNECTORS, CHECKPOINTS, JOBS and LOGS FOR JOB 'j'";
+const SHOW_FORMS: &str = "there are SHOW TABLES, SCHEMAS, SOURCES, SINKS, VIEWS, MATERIALIZED VIEWS, CREATE TABLE t, CREATE VIEW v, COLUMNS FROM t, FUNCTIONS, CONNECTORS, CHECKPOINTS, JOBS and LOGS FOR JOB 'j'";
 /// So many entries of a job's log are shown unless a LIMIT says otherwise.
 const LOG_LINES: usize = 100;
 
@@ -33,6 +33,14 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         Show::Views
     } else if cursor.words(&["MATERIALIZED", "VIEWS"]) {
         Show::MaterializedViews
+    } else if cursor.word("SOURCES") {
+        Show::Sources
+    } else if cursor.word("SINKS") {
+        Show::Sinks
+    } else if cursor.words(&["CREATE", "SINK"]) {
+        Show::Create { kind: "sink", name: cursor.object_name("the name of a sink")? }
+    } else if cursor.words(&["CREATE", "SOURCE"]) {
+        Show::Create { kind: "source", name: cursor.object_name("the name of a source")? }
     } else if cursor.words(&["CREATE", "MATERIALIZED", "VIEW"]) {
         Show::Create { kind: "materialized view", name: cursor.object_name("the name of a materialized view")? }
     } else if cursor.words(&["CREATE", "TABLE"]) {

@@ -109,7 +109,7 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     }
     let position = cursor.position();
     let no_query = || {
-        let hint = "EXPLAIN a SELECT, an INSERT or a statement set";
+        let hint = "EXPLAIN a SELECT, an INSERT, CREATE SINK or a statement set";
         refuse::unsupported("EXPLAIN of this statement", hint).at(position)
     };
     if cursor.peek_word("EXPLAIN") {
@@ -117,7 +117,10 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     }
     let statement = read(cursor)?;
     match statement.kind {
-        StatementKind::Select(_) | StatementKind::Insert(_) | StatementKind::StatementSet(_) => {
+        StatementKind::Select(_)
+        | StatementKind::Insert(_)
+        | StatementKind::StatementSet(_)
+        | StatementKind::CreateSink { .. } => {
             let statement = Box::new(statement);
             Ok(match stage {
                 Some(stage) => StatementKind::Explain { stage, statement },

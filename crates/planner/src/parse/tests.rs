@@ -20,9 +20,16 @@ fn said(statement: &Statement) -> String {
             format!("{missing}{replace}view {name}{:?} {:?}: {query}", view.columns, view.comment)
         }
         StatementKind::Drop { kind, name, if_exists, cascade } => format!("drop {kind} {name} {if_exists} {cascade}"),
-        StatementKind::CreateMaterializedView { name, view, query, if_not_exists } => {
+        StatementKind::CreateMaterializedView { name, view, query, if_not_exists, is_final } => {
             let missing = flag(*if_not_exists, "unless there,");
-            format!("{missing}materialized view {name}{:?}: {query}", view.columns)
+            let of = flag(*is_final, "final rows of ");
+            format!("{missing}materialized view {name}{:?}: {of}{query}", view.columns)
+        }
+        StatementKind::CreateSink { name, into, sink, query, if_not_exists } => {
+            let missing = flag(*if_not_exists, "unless there,");
+            let of = flag(sink.is_final, "final rows of ");
+            let place = into.as_ref().map_or_else(|| format!("{:?}", sink.options), ToString::to_string);
+            format!("{missing}sink {name} to {place}: {of}{query}")
         }
         StatementKind::Update(update) => {
             format!("change of {} by {}", update.table, update.query(&["a", "b"]).expect("a query"))

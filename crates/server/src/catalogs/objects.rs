@@ -31,6 +31,8 @@ pub(super) struct Object {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Table,
+    /// Told as a table, into which nothing is inserted.
+    Source,
     View,
     MaterializedView,
 }
@@ -52,7 +54,7 @@ impl Object {
     /// `r`, `v`, `m`, as in `pg_class`.
     pub(super) fn letter(&self) -> &'static str {
         match self.kind {
-            Kind::Table => "r",
+            Kind::Table | Kind::Source => "r",
             Kind::View => "v",
             Kind::MaterializedView => "m",
         }
@@ -92,11 +94,15 @@ impl Object {
 /// All of them. A view whose query does not hold any more has no columns.
 pub(super) fn objects(session: &Session) -> Vec<Object> {
     let visible: HashSet<&Name> = session.visible().map(Defined::name).collect();
-    let described = |(name, object)| Object { is_visible: visible.contains(name), ..described(session, name, object) };
-    session.catalog().objects().map(described).collect()
+    let described = |(name, object)| {
+        let found = described(session, name, object)?;
+        Some(Object { is_visible: visible.contains(name), ..found })
+    };
+    session.catalog().objects().filter_map(described).collect()
 }
 
-fn described(session: &Session, name: &Name, object: &Defined) -> Object {
+/// `None`: nobody reads it.
+fn described(session: &Session, name: &Name, object: &Defined) -> Option<Object> {
     let plain = |kind, columns| Object {
         oid: oid("relation", &name.to_string()),
         schema: name.schema().to_owned(),
@@ -109,12 +115,13 @@ fn described(session: &Session, name: &Name, object: &Defined) -> Object {
         comment: None,
         temporary: false,
     };
-    match object {
+    Some(match object {
+        Defined::Sink(_) => return None,
         Defined::Table(table) => Object {
             key: table.primary_key.clone(),
             comment: table.comment.clone(),
             temporary: table.temporary,
-            ..plain(Kind::Table, columns(table))
+            ..plain(if table.is_source { Kind::Source } else { Kind::Table }, columns(table))
         },
         Defined::MaterializedView(view) => Object {
             definition: Some(view.view.sql.clone()),
@@ -132,7 +139,7 @@ fn described(session: &Session, name: &Name, object: &Defined) -> Object {
                 ..plain(Kind::View, columns.collect())
             }
         }
-    }
+    })
 }
 
 fn columns(table: &Table) -> Vec<Described> {

@@ -20,7 +20,7 @@ impl Catalogs<'_> {
     /// The rows of a relation of `pg_catalog`. Of most there is nothing here.
     pub(super) fn of_postgres(&self, shape: &Shape) -> Vec<Row> {
         let objects = self.objects();
-        let tables = || objects.iter().filter(|o| o.kind == Kind::Table);
+        let tables = || objects.iter().filter(|o| matches!(o.kind, Kind::Table | Kind::Source));
         let keyed = || objects.iter().filter(|o| !o.key.is_empty());
         match shape.name {
             "pg_class" => self.classes(shape),
@@ -220,7 +220,7 @@ fn class(shape: &Shape, o: &Object) -> Row {
         ("relpersistence", if o.temporary { "t" } else { "p" }.into()),
         ("relnatts", (o.columns.len() as i64).into()),
         ("relhasindex", (!o.key.is_empty()).into()),
-        ("relhasrules", (o.kind != Kind::Table).into()),
+        ("relhasrules", matches!(o.kind, Kind::View | Kind::MaterializedView).into()),
         ("relreplident", if o.kind == Kind::View { "n" } else { "d" }.into()),
         ("relispopulated", true.into()),
         // Never counted.

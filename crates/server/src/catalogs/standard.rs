@@ -61,7 +61,7 @@ fn yes(value: bool) -> Value {
 fn table(shape: &Shape, database: &str, o: &Object) -> Row {
     let kind = match o.kind {
         Kind::Table if o.temporary => "LOCAL TEMPORARY",
-        Kind::Table => "BASE TABLE",
+        Kind::Table | Kind::Source => "BASE TABLE",
         Kind::View => "VIEW",
         // Postgres leaves them out, and tools would not find them.
         Kind::MaterializedView => "MATERIALIZED VIEW",

@@ -69,7 +69,7 @@ pub(crate) enum Command {
 }
 
 /// What SHOW lists, and is no variable.
-const LISTS: [&str; 13] = [
+const LISTS: [&str; 14] = [
     "schemas",
     "databases",
     "tables",
@@ -83,6 +83,7 @@ const LISTS: [&str; 13] = [
     "jobs",
     "logs",
     "sources",
+    "sinks",
 ];
 
 impl Command {

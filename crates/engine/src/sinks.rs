@@ -1,0 +1,477 @@
+//! CREATE SINK: a query whose answer a job of its own keeps up to date in a table outside.
+//!
+//! A sink is a name of the catalog, and a job in the background ([`crate::jobs`]) that is made of its definition: what reads what is the
+//! catalog's, and where the job stands is that of the job. Both are stored by one record of the log, and go by one.
+//!
+//! The job reads from where the rows come: a materialized view over tables with connectors is computed by the job itself, so that
+//! its input can be read again from a checkpoint, and what is written exactly once stays so.
+
+use crate::changes::{by_itself, check_final, check_sources, collected, kept_sources, kept_tables};
+use crate::ddl;
+use crate::durable::{StoredJob, stored_settings};
+use crate::error::{from_catalog, from_connector};
+use crate::instance::Moves;
+use crate::job::{self, Epochs};
+use crate::kept::{IntoTable, NewView, Reads};
+use crate::session::{Planned, created_message};
+use crate::{Outcome, ScriptError, Session, delivery};
+use arrow::datatypes::SchemaRef;
+use eddyline_catalog::{Catalog, Name, Object, Reference, Sink, Table, View};
+use eddyline_connectors::{SinkChanges, SinkRequest};
+use eddyline_plan::{ChangeMode, OperatorSpec};
+use eddyline_planner::parse::parse_query;
+use eddyline_planner::statement::{Query, Statement, StatementKind};
+use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, names_read};
+use eddyline_runtime::JobLog;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What is to be told of rows that change: RisingWave's option.
+const TYPE: &str = "type";
+/// RisingWave's option of a sink that is to drop what takes rows back.
+const FORCE_APPEND_ONLY: &str = "force_append_only";
+/// The columns by which rows replace each other.
+const PRIMARY_KEY: &str = "primary_key";
+
+impl Session {
+    /// CREATE SINK. Over input that ends, it returns when all is written.
+    ///
+    /// # Errors
+    /// The name is taken; a query that cannot be kept up to date, or that the place does not take; the place cannot be opened.
+    pub(crate) fn create_sink(&mut self, written: &Sink, if_not_exists: bool) -> Result<Outcome, ScriptError> {
+        let query = &parse_query(&written.view.sql, written.view.dialect)?;
+        let name = &written.view.name;
+        let mut names = names_read(&written.view, &self.catalog);
+        names.extend(written.into.iter().chain([name]).cloned());
+        let _reserved = self.reserve(names)?;
+        if ddl::is_there(&self.catalog, name, if_not_exists) {
+            return Ok(Outcome::Done(created_message("sink", name, false)));
+        }
+        if written.into.is_none() {
+            self.check_can_keep(name)?;
+        }
+        self.check_reads_stored(&written.view)?;
+        let own = self.session_of_sink(written)?;
+        if let Some(table) = &written.into {
+            return self.create_sink_into(&own, written, query, table);
+        }
+        let planned = own.planned_sink(written, query)?;
+        let sink = Sink { job: self.instance.jobs().next_id(), ..written.clone() };
+        let stored = StoredJob {
+            id: sink.job,
+            sql: sink.to_sql(),
+            settings: stored_settings(&own.settings),
+            submitted: None,
+            from: None,
+            rest: None,
+        };
+        let (id, object) = (sink.job, Object::Sink(Arc::new(sink)));
+        let moves = Moves { jobs_come: vec![stored.clone()], ..Moves::default() };
+        // Stored before it runs: whatever becomes of the process, it goes on.
+        self.define_with(&moves, |catalog| ddl::add(catalog, object, false))?;
+        if let Err(error) = self.instance.begin_stored(&stored, JobLog::default()) {
+            self.take_away("sink", name, true)?;
+            return Err(error.into());
+        }
+        if let Err(error) = self.instance.await_bounded(id, &self.canceller) {
+            self.take_away("sink", name, true)?;
+            return Err(ScriptError::Job(error));
+        }
+        // What is written is not written again by the next process.
+        self.instance.forget_finished()?;
+        let mut told = vec![format!("{}; it is written by job {id} '{name}'", created_message("sink", name, true))];
+        told.extend(self.delivery_of(&own, &planned)?);
+        told.extend(planned.warnings);
+        Ok(Outcome::Noted(told.join("; ")))
+    }
+
+    /// Jobs of a data directory belong to a server.
+    fn check_can_keep(&self, name: &Name) -> Result<(), SqlError> {
+        match self.instance.durable().is_some_and(|durable| !durable.has_jobs()) {
+            true => {
+                let message =
+                    format!("sink {name} would be written by a job, and jobs of this directory run in a server");
+                Err(SqlError::new(SqlError::UNSUPPORTED, message)
+                    .with_hint("CREATE SINK over psql, while `eddyline serve` has the directory"))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// How often a row reaches the sink over a failure, as its job keeps checkpoints.
+    fn delivery_of(&self, own: &Session, planned: &PlannedJob) -> Result<Vec<String>, SqlError> {
+        let mut settings = own.settings.clone();
+        if let (Some(durable), "") = (self.instance.durable(), settings.checkpoints_dir()) {
+            let directory = durable.job_directory(0);
+            settings.set("state.checkpoints.dir", &directory.to_string_lossy())?;
+        }
+        delivery::lines(self.engine.registry(), &settings, &planned.dataflow)
+    }
+
+    /// What the job of a sink runs in: its settings, and the names as it reads them.
+    ///
+    /// # Errors
+    /// A setting that is none.
+    pub(crate) fn session_of_sink(&self, sink: &Sink) -> Result<Session, SqlError> {
+        let mut settings = self.settings.clone();
+        // Its text says in which schemas its names are.
+        settings.reset("search_path")?;
+        settings.set("execution.emit", if sink.is_final { "on-close" } else { "on-update" })?;
+        if settings.pipeline_name().is_none() {
+            settings.set("pipeline.name", &sink.view.name.to_string())?;
+        }
+        let mut catalog = Catalog::clone(&self.catalog);
+        for (_, object) in self.catalog.objects() {
+            if let Object::MaterializedView(made) = object
+                && !reads_kept(&made.view, &self.catalog)
+            {
+                catalog.put(Object::View(Arc::new(made.view.clone())));
+            }
+        }
+        Ok(Session {
+            catalog: Arc::new(catalog),
+            settings,
+            user: self.user.clone(),
+            public: self.public.clone(),
+            canceller: self.canceller.clone(),
+            ..Session::new(self.instance.clone())
+        })
+    }
+
+    /// The job of a sink, planned to be looked at.
+    fn planned_sink(&self, sink: &Sink, query: &Query) -> Result<PlannedJob, SqlError> {
+        let planned = self.plan(vec![self.sink_output(sink, query)?]).map_err(without_conflict)?;
+        if sink.is_final {
+            check_final(&planned.dataflow)?;
+        }
+        self.check_type(sink, &planned)?;
+        if let Some(source) = kept_sources(&planned.dataflow).next() {
+            let message =
+                format!("sink {} from {}, whose rows the engine keeps, to a connector", sink.view.name, source.table);
+            return Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint(format!(
+                "SUBSCRIBE TO {} streams its changes; there are sinks from sources to connectors, and INTO tables here",
+                source.table
+            )));
+        }
+        Ok(planned)
+    }
+
+    /// What is written must be what 'type' says.
+    fn check_type(&self, sink: &Sink, planned: &PlannedJob) -> Result<(), SqlError> {
+        let nodes = planned.dataflow.nodes();
+        let written = nodes.iter().find_map(|node| match &node.spec {
+            OperatorSpec::Sink(spec) => Some((spec, &nodes[node.inputs.first()?.from].traits)),
+            _ => None,
+        });
+        let (Some((spec, given)), Some(said)) = (written, sink.options.get(TYPE)) else { return Ok(()) };
+        let refused = |why: &str, hint: &str| {
+            let message = format!("sink {} with 'type' = '{said}': {why}", sink.view.name);
+            Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint(hint))
+        };
+        let request = SinkRequest {
+            table: spec.table.clone(),
+            schema: spec.schema.clone(),
+            key: spec.key.clone(),
+            time_zone: self.settings.time_zone().to_owned(),
+            lineage: None,
+        };
+        let outside = self.engine.registry().sink(&spec.options, request).map_err(|e| from_connector(&e))?;
+        match said.to_ascii_lowercase().as_str() {
+            "append-only" if given.mode != ChangeMode::AppendOnly => refused(
+                &format!("the query takes rows back ({})", given.reason),
+                "EMIT ON WINDOW CLOSE of a window's result is append-only; FORMAT DEBEZIUM ENCODE JSON tells of every change",
+            ),
+            "upsert" if outside.changes() == SinkChanges::Inserts => {
+                refused("its format cannot say that a row replaces another", "write FORMAT UPSERT ENCODE JSON")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the job of a sink writes.
+    ///
+    /// # Errors
+    /// What is wrong with the query or the options.
+    pub(crate) fn sink_output(&self, sink: &Sink, query: &Query) -> Result<JobOutput, SqlError> {
+        if let Some(table) = &sink.into {
+            let table = self.catalog.table(table).map_err(from_catalog)?.as_ref().clone();
+            let table = Arc::new(Table { watermark: None, ..collected(table, 0) });
+            return Ok(JobOutput {
+                query: query.clone(),
+                target: Target::Table { table, columns: Vec::new(), conflict: None },
+                position: None,
+            });
+        }
+        let answer = self.with_definer(|definer| definer.answer(&sink.view, query))?;
+        let table = Arc::new(outside(sink, answer)?);
+        Ok(JobOutput {
+            query: query.clone(),
+            target: Target::Table { table, columns: Vec::new(), conflict: None },
+            position: None,
+        })
+    }
+
+    /// The session in which EXPLAIN of CREATE SINK is planned, and what it would write.
+    ///
+    /// # Errors
+    /// What is wrong with the statement.
+    pub(crate) fn of_sink(&self, statement: &Statement) -> Result<Option<(Session, Vec<JobOutput>)>, SqlError> {
+        let StatementKind::CreateSink { name, into, sink, .. } = &statement.kind else { return Ok(None) };
+        let sink = self.placed_sink(name, into.as_ref(), sink)?;
+        self.outputs_of_sink(&sink).map(Some)
+    }
+
+    /// The sink that a job writes.
+    pub(crate) fn sink_of_job(&self, id: u64) -> Option<Arc<Sink>> {
+        self.catalog.objects().find_map(|(_, object)| match object {
+            Object::Sink(sink) if sink.job == id => Some(sink.clone()),
+            _ => None,
+        })
+    }
+
+    /// The session in which a sink is planned, and what its job writes.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn outputs_of_sink(&self, sink: &Sink) -> Result<(Session, Vec<JobOutput>), SqlError> {
+        let own = self.session_of_sink(sink)?;
+        let query = parse_query(&sink.view.sql, sink.view.dialect)?;
+        let output = own.sink_output(sink, &query)?;
+        Ok((own, vec![output]))
+    }
+
+    /// A sink that is about to be made, with the names that are meant.
+    ///
+    /// # Errors
+    /// Another database; no such schema.
+    pub(crate) fn placed_sink(
+        &self,
+        name: &Reference,
+        into: Option<&Reference>,
+        sink: &Sink,
+    ) -> Result<Sink, SqlError> {
+        let view = self.placed_view(name, &sink.view)?;
+        let into = into.map(|into| self.resolve(into)).transpose()?;
+        Ok(Sink { view, into, ..sink.clone() })
+    }
+}
+
+/// A sink into a table here that is about to be made.
+struct PlannedSink {
+    plan: Planned,
+    /// Of the channel that brings its changes.
+    number: u64,
+    schema: SchemaRef,
+    /// The tables and views here that it reads.
+    tables: Vec<Name>,
+    times: BTreeMap<Name, usize>,
+}
+
+/// Sinks into tables that the engine keeps. They are views whose answer is kept in another table, changed by the same statements and stored
+/// by the same records; so that table is of one moment with what the sink reads, also after a crash.
+impl Session {
+    fn create_sink_into(
+        &mut self,
+        own: &Session,
+        sink: &Sink,
+        query: &Query,
+        table: &Name,
+    ) -> Result<Outcome, ScriptError> {
+        let name = &sink.view.name;
+        let planned = own.planned_into(sink, query, table)?;
+        let object = Object::Sink(Arc::new(sink.clone()));
+        // What a crash leaves of it without its first rows is dropped at the next start.
+        self.define(|catalog| ddl::add(catalog, object, false))?;
+        if let Err(error) = own.attach(sink, table, planned, false) {
+            self.take_away("sink", name, true)?;
+            return Err(error);
+        }
+        Ok(Outcome::Done(created_message("sink", name, true)))
+    }
+
+    /// Begins a sink again that writes a table here, which has all that it has written.
+    ///
+    /// # Errors
+    /// Its query does not hold any more, or fails.
+    pub(crate) fn fill_on(&self, sink: &Sink) -> Result<(), SqlError> {
+        let Some(table) = &sink.into else { return Ok(()) };
+        let own = self.session_of_sink(sink)?;
+        let query = parse_query(&sink.view.sql, sink.view.dialect)?;
+        let planned = own.planned_into(sink, &query, table).map_err(ScriptError::into_error)?;
+        own.attach(sink, table, planned, true).map_err(ScriptError::into_error)
+    }
+
+    fn planned_into(&self, sink: &Sink, query: &Query, table: &Name) -> Result<PlannedSink, ScriptError> {
+        let name = &sink.view.name;
+        let target = self.catalog.table(table).map_err(from_catalog)?.clone();
+        let refused = |message: String, hint: &str| {
+            Err(ScriptError::Statement(
+                SqlError::new(SqlError::UNSUPPORTED, format!("sink {name}: {message}")).with_hint(hint),
+            ))
+        };
+        if !target.is_kept() {
+            return refused(
+                format!("INTO {} {table}, whose rows are behind a connector", Object::Table(target).kind()),
+                "give the sink the options of the connector: WITH (connector = …)",
+            );
+        }
+        if target.temporary && self.instance.durable().is_some() {
+            return refused(format!("INTO table {table}, which is temporary"), "CREATE TABLE it without TEMPORARY");
+        }
+        if let Some(option) = sink.options.keys().next() {
+            return refused(
+                format!("option '{option}' of a sink INTO a table"),
+                "leave WITH out: the table says what becomes of its rows",
+            );
+        }
+        if sink.is_final {
+            return refused(
+                "EMIT ON WINDOW CLOSE of a sink INTO a table".into(),
+                "CREATE MATERIALIZED VIEW … EMIT ON WINDOW CLOSE, and a sink from that",
+            );
+        }
+        if self.is_from(&sink.view, table) {
+            return refused(format!("it would read table {table}, which it writes"), "write another table");
+        }
+        let number = self.engine.next_channel();
+        let channel = Table { watermark: None, ..collected(target.as_ref().clone(), number) };
+        let schema = channel.sink_schema();
+        let target_of_rows = Target::Table { table: Arc::new(channel), columns: Vec::new(), conflict: None };
+        let outputs = vec![JobOutput { query: query.clone(), target: target_of_rows, position: None }];
+        let options = PlannerOptions { shards: 1, emit: Emit::OnUpdate, ..self.planner_options() };
+        let plan = self.plan_reading(outputs, &options, Reads::Changes, number).map_err(without_conflict)?;
+        let tables = kept_tables(&plan.job.dataflow);
+        check_sources(&plan.job.dataflow, &tables)?;
+        if tables.is_empty() || tables.iter().any(|table| self.is_from_connectors(table)) {
+            return refused(
+                format!("INTO table {table}, from a connector"),
+                "CREATE MATERIALIZED VIEW over the source, and read that; sinks INTO tables read tables and views here",
+            );
+        }
+        let nodes = plan.job.dataflow.nodes();
+        let given =
+            nodes.iter().find(|node| matches!(node.spec, OperatorSpec::Sink(_))).and_then(|sink| sink.inputs.first());
+        if let Some(given) = given.map(|input| &nodes[input.from].traits)
+            && given.mode != ChangeMode::AppendOnly
+            && target.primary_key.is_empty()
+        {
+            return refused(
+                format!("its rows change ({}), and table {table} has no PRIMARY KEY to find them by", given.reason),
+                "CREATE TABLE … (…, PRIMARY KEY (…))",
+            );
+        }
+        let times = self.times_of(&plan.job.dataflow)?;
+        Ok(PlannedSink { plan, number, schema, tables, times })
+    }
+
+    fn attach(&self, sink: &Sink, table: &Name, planned: PlannedSink, is_filled: bool) -> Result<(), ScriptError> {
+        let PlannedSink { plan, number, schema, tables, times } = planned;
+        let tables: Vec<&Name> = tables.iter().collect();
+        let into = Some(IntoTable { table, is_filled });
+        let canceller = &self.canceller;
+        let added = NewView { name: &sink.view.name, tables: &tables, times: &times, into, canceller };
+        let beginning = by_itself(format!("sink {}", sink.view.name), 1);
+        self.instance.database().add_view(&added, |feeds| {
+            let _found = self.engine.kept().register(number, feeds);
+            let job = job::start(&self.engine, &self.settings, 1, beginning, plan, Some(number), Epochs::OnDemand)?;
+            Ok((job, schema))
+        })
+    }
+
+    /// Does a view read a table, itself, or through views and sinks?
+    fn is_from(&self, view: &View, table: &Name) -> bool {
+        let (mut seen, mut rest) = (BTreeSet::new(), names_read(view, &self.catalog));
+        while let Some(name) = rest.pop_first() {
+            if name == *table {
+                return true;
+            }
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            for (other, object) in self.catalog.objects() {
+                match object {
+                    Object::MaterializedView(made) if *other == name => {
+                        rest.extend(names_read(&made.view, &self.catalog))
+                    }
+                    Object::Sink(sink) if sink.into.as_ref() == Some(&name) => {
+                        rest.extend(names_read(&sink.view, &self.catalog));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        false
+    }
+
+    /// Does a materialized view read a table with a connector, itself or through others?
+    fn is_from_connectors(&self, name: &Name) -> bool {
+        match self.catalog.object(name) {
+            Ok(Object::Table(table)) => !table.is_kept(),
+            Ok(Object::MaterializedView(made)) => {
+                names_read(&made.view, &self.catalog).iter().any(|name| self.is_from_connectors(name))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A sink has no ON CONFLICT to say what becomes of rows of one key.
+fn without_conflict(error: SqlError) -> SqlError {
+    match error.hint.as_ref().is_some_and(|hint| hint.contains("ON CONFLICT")) {
+        true => error.with_hint("let the PRIMARY KEY hold what tells the rows of the query apart, or GROUP BY it"),
+        false => error,
+    }
+}
+
+/// Does a view read rows that the engine keeps, itself or through others?
+fn reads_kept(view: &View, catalog: &Catalog) -> bool {
+    let read = names_read(view, catalog);
+    read.iter().any(|name| match catalog.object(name) {
+        Ok(Object::Table(table)) => table.is_kept(),
+        Ok(Object::MaterializedView(made)) => reads_kept(&made.view, catalog),
+        _ => false,
+    })
+}
+
+/// The table outside that a sink writes.
+///
+/// # Errors
+/// Options of the sink that are none, or are not there.
+fn outside(sink: &Sink, answer: Table) -> Result<Table, SqlError> {
+    let name = &sink.view.name;
+    let invalid = |message: String| SqlError::new(SqlError::INVALID_PARAMETER, format!("sink {name}: {message}"));
+    let mut options = sink.options.clone();
+    let key: Vec<String> = match options.remove(PRIMARY_KEY) {
+        Some(key) => key.split(',').map(|column| column.trim().to_owned()).collect(),
+        None => Vec::new(),
+    };
+    if let Some(column) = key.iter().find(|key| !answer.columns.iter().any(|column| column.name == **key)) {
+        let columns: Vec<&str> = answer.columns.iter().map(|column| column.name.as_str()).collect();
+        return Err(invalid(format!("'{PRIMARY_KEY}' names {column}, which is no column of the query"))
+            .with_hint(format!("the columns are {}", columns.join(", "))));
+    }
+    if let Some(force) = options.remove(FORCE_APPEND_ONLY)
+        && !force.eq_ignore_ascii_case("false")
+    {
+        return Err(SqlError::new(SqlError::UNSUPPORTED, format!("sink {name}: '{FORCE_APPEND_ONLY}' = '{force}'"))
+            .with_detail("it drops what takes rows back, so that the outside is not the answer of the query any more")
+            .with_hint("write where changes can be told: FORMAT DEBEZIUM ENCODE JSON, or FORMAT UPSERT with primary_key; or EMIT ON WINDOW CLOSE"));
+    }
+    let of = options.remove(TYPE);
+    match of.as_deref().map(str::to_ascii_lowercase).as_deref() {
+        // The planner finds out whether the query and the format are so.
+        None | Some("append-only") => {}
+        Some("upsert") if key.is_empty() => {
+            return Err(invalid("'type' = 'upsert' without a key".into())
+                .with_hint("say by which columns rows replace each other: primary_key = 'a, b'"));
+        }
+        Some("upsert") => {}
+        Some(other) => {
+            return Err(invalid(format!("'type' = '{other}'"))
+                .with_hint("there are 'append-only' and 'upsert'; FORMAT DEBEZIUM ENCODE JSON tells of every change"));
+        }
+    }
+    let mut columns = answer.columns;
+    columns.iter_mut().filter(|column| key.contains(&column.name)).for_each(|column| column.nullable = false);
+    Ok(Table { options, primary_key: key, columns, ..answer })
+}
