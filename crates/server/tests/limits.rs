@@ -170,7 +170,10 @@ fn nesting_does_not_reach_the_end_of_the_stack() {
     for sql in &statements {
         let code = bench.fails(sql);
         assert!(["54001", "54000", "42601", "42P01", "0A000"].contains(&code.as_str()), "{}: {code}", start(sql));
-        bench.fails_prepared(sql);
+        // What is wrong with names is found when it is executed.
+        if code != "42P01" {
+            bench.fails_prepared(sql);
+        }
     }
     bench.lives();
     // Values: JSON and arrays as texts. What comes of them is theirs, as long as something does.
