@@ -325,7 +325,10 @@ impl CheckpointStore {
                 continue;
             }
             let path = picture.directory.join(&file.name);
-            let (size_bytes, xxh3) = hash_file(&path)?;
+            let (size_bytes, xxh3) = match file.xxh3 {
+                Some(xxh3) => (checked_size(&path, file.size_bytes)?, xxh3),
+                None => hash_file(&path)?,
+            };
             let key = match file.is_shared {
                 true => format!("{SHARED}/{}-{id}-{shard}-{}", self.life, file.name),
                 false => format!("{}/{shard}-{}/{}", directory_of(id), self.life, file.name),
@@ -518,6 +521,18 @@ fn file_name(job: &str) -> String {
 pub(crate) fn bring(place: &Place, file: &KeptFile, to: &Path, may_link: bool) -> Result<(), CheckpointError> {
     place.fetch(&file.key, to, may_link)?;
     Unchecked { path: to.into(), name: place.name_of(&file.key), file: file.clone() }.check()
+}
+
+/// The size of a file, which must be what was written.
+fn checked_size(path: &Path, written_bytes: u64) -> Result<u64, CheckpointError> {
+    let size_bytes = std::fs::metadata(path).map_err(|e| CheckpointError::io(path, e))?.len();
+    match size_bytes == written_bytes {
+        true => Ok(size_bytes),
+        false => {
+            let message = format!("it has {size_bytes} bytes, and {written_bytes} were written");
+            Err(CheckpointError::corrupt(path.display().to_string(), message))
+        }
+    }
 }
 
 /// Size and hash of a file's content.

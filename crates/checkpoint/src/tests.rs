@@ -40,7 +40,12 @@ impl Bench {
         let directory = tempfile::tempdir_in(self.directory.path()).unwrap().keep();
         let file = |(name, content): &(&str, &str)| {
             fs::write(directory.join(name), content).unwrap();
-            StateFile { name: (*name).into(), size_bytes: content.len() as u64, is_shared: name.starts_with('s') }
+            StateFile {
+                name: (*name).into(),
+                size_bytes: content.len() as u64,
+                xxh3: None,
+                is_shared: name.starts_with('s'),
+            }
         };
         let files = files.iter().map(file).collect();
         ShardPicture { backend: "test".into(), directory, files }

@@ -1,5 +1,5 @@
-use crate::StateError;
 use crate::batch::{Batch, WriteRef};
+use crate::{Puts, StateError};
 use std::path::Path;
 
 /// One change to the backend. Keys are full keys (see the crate's page).
@@ -64,6 +64,14 @@ pub trait Backend: Send + Sync {
     /// The store cannot be written; then nothing was.
     fn apply(&self, batch: &Batch) -> Result<(), StateError>;
 
+    /// Sets many entries of one table; not as one.
+    ///
+    /// # Errors
+    /// The store cannot be written; then a part was.
+    fn put(&self, puts: &Puts) -> Result<(), StateError> {
+        puts.expand(&mut |batch| self.apply(batch))
+    }
+
     /// As [`apply`](Self::apply), of writes that are there one by one.
     ///
     /// # Errors
@@ -119,6 +127,8 @@ pub struct StateFile {
     pub name: String,
     /// Its size.
     pub size_bytes: u64,
+    /// XXH3-64 of its content, of a file of which that is known since it was written.
+    pub xxh3: Option<u64>,
     /// The content under this name never changes in the life of this backend, nor in the life of one that is opened from
     /// these files: later pictures may refer to the file instead of holding it again.
     pub is_shared: bool,

@@ -4,22 +4,23 @@
 use crate::StateError;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64_with_seed};
 
 /// Writes pieces of a file.
-#[derive(Debug)]
 pub(crate) struct BlockWriter<W: Write> {
     pub(crate) out: W,
     path: PathBuf,
     /// Blocks so far, with which checksums are seeded: so none can be lost, come twice or change places unnoticed.
     pub(crate) blocks: u64,
     pub(crate) size_bytes: u64,
+    /// Of all that was written.
+    hash: Xxh3Default,
 }
 
 impl<W: Write> BlockWriter<W> {
     /// Writes to `out`; errors name `path`.
     pub(crate) fn new(out: W, path: &Path) -> Self {
-        Self { out, path: path.into(), blocks: 0, size_bytes: 0 }
+        Self { out, path: path.into(), blocks: 0, size_bytes: 0, hash: Xxh3Default::new() }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -32,17 +33,31 @@ impl<W: Write> BlockWriter<W> {
     /// The file cannot be written.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), StateError> {
         self.size_bytes += bytes.len() as u64;
+        self.hash.update(bytes);
         self.out.write_all(bytes).map_err(|e| StateError::io(&self.path, e))
     }
 
-    /// Writes bytes and their checksum.
+    /// Writes bytes and their checksum, which is appended to them.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(crate) fn put_checked(&mut self, bytes: &[u8]) -> Result<(), StateError> {
+    pub(crate) fn put_checked(&mut self, bytes: &mut Vec<u8>) -> Result<(), StateError> {
         let checksum = xxh3_64_with_seed(bytes, self.blocks);
-        self.put(bytes)?;
-        self.put(&checksum.to_le_bytes())
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+        self.put(bytes)
+    }
+
+    /// Brings everything to what is written to.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn flush(&mut self) -> Result<(), StateError> {
+        self.out.flush().map_err(|e| StateError::io(&self.path, e))
+    }
+
+    /// XXH3-64 of all that was written.
+    pub(crate) fn xxh3(&self) -> u64 {
+        self.hash.digest()
     }
 }
 

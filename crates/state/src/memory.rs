@@ -105,7 +105,7 @@ impl Frozen for Picture {
     fn files(&self, into: &Path) -> Result<Vec<StateFile>, StateError> {
         let mut writer = EntriesWriter::create(&into.join(FILE))?;
         self.0.iter().try_for_each(|(key, value)| writer.put(key, value))?;
-        Ok(vec![StateFile { name: FILE.into(), size_bytes: writer.finish_file()?, is_shared: false }])
+        Ok(vec![StateFile { name: FILE.into(), size_bytes: writer.finish_file()?, xxh3: None, is_shared: false }])
     }
 }
 

@@ -1,5 +1,8 @@
 use crate::lead::{BY_LEAD, LEAD_AT, LENGTH_AT, NOTES, length_of, up_to_lead};
-use crate::{Backend, Batch, Each, StateError, Write, WriteRef};
+use crate::puts::dealt_out;
+use crate::{Backend, Batch, Each, Puts, StateError, Write, WriteRef};
+use arrow::array::ArrayRef;
+use eddyline_changes::hash::hash_columns;
 use eddyline_changes::{KeyGroup, KeyGroupRange, KeyGroups};
 use std::sync::Arc;
 
@@ -329,6 +332,30 @@ impl Store {
     /// The backend cannot be written.
     pub fn write(&self, writes: Vec<Write>) -> Result<(), StateError> {
         if writes.is_empty() { Ok(()) } else { self.backend.write(writes) }
+    }
+
+    /// Sets entries of `table`, which are this corner's.
+    ///
+    /// # Errors
+    /// The backend cannot be written; then a part was.
+    pub(crate) fn put(&self, puts: &Puts) -> Result<(), StateError> {
+        debug_assert_eq!(puts.operator, self.operator);
+        self.backend.put(puts)
+    }
+
+    /// Slots and their key groups, by the columns that decide these, in the order in which they are [put](Self::put).
+    pub(crate) fn dealt_out(
+        &self,
+        slots: &[u32],
+        columns: &[ArrayRef],
+    ) -> Result<(Vec<u32>, Vec<KeyGroup>), StateError> {
+        let groups = hash_columns(columns, slots.len())?.into_iter().map(|hash| self.groups.group_of(hash));
+        Ok(dealt_out(slots, &groups.collect::<Vec<_>>()))
+    }
+
+    /// Whose corner it is.
+    pub(crate) fn operator(&self) -> u64 {
+        self.operator
     }
 
     /// As [`write`](Self::write), of many writes without a piece of memory for each.

@@ -2,8 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test, and what it needs")]
 
+use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::datatypes::DataType;
+use eddyline_changes::KeyGroups;
+use eddyline_changes::hash::hash_columns;
 use eddyline_state::{
-    Backend, Batch, Frozen, MemoryBackend, MemoryBudget, RocksBackend, StateError, StateFile, Store, Write,
+    Backend, Batch, Frozen, MemoryBackend, MemoryBudget, RocksBackend, RowTable, RowTableSpec, SlotTable, StateError,
+    StateFile, Store, Write,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -489,4 +494,55 @@ proptest! {
         }
         assert_eq!(all(&both.memory), all(&both.rocks));
     }
+}
+
+/// Tables of keys and of rows that change in rounds, with a picture after each. Returns what the last picture holds.
+fn tables_over(backend: &Arc<dyn Backend>) -> Entries {
+    let groups = KeyGroups::new(128, 1);
+    let store = |operator| Store::new(backend.clone(), operator, groups, groups.range_of(0));
+    let types = [DataType::Utf8, DataType::Int64];
+    let mut keys = SlotTable::open("keys", &types, &store(1), 0, 1).unwrap();
+    let spec = RowTableSpec {
+        name: "rows",
+        types: &types,
+        id: 0,
+        distribution: 1,
+        is_distinct: false,
+        lazily: None,
+        ttl_ms: None,
+    };
+    let mut rows = RowTable::open(spec, &store(2), &mut |_, _| Ok(())).unwrap();
+    let mut last = Entries::new();
+    for round in 0..4i64 {
+        let ids = || (0..5000).map(move |id| id * (round + 1));
+        let names: StringArray = ids().map(|id| (id % 11 > 0).then(|| format!("name {}", id % 700))).collect();
+        let columns: [ArrayRef; 2] = [Arc::new(names), Arc::new(ids().collect::<Int64Array>())];
+        let (mut slots, mut row_slots) = (Vec::new(), Vec::new());
+        keys.lookup(&columns, &hash_columns(&columns, 5000).unwrap(), &mut slots, &mut |_, _| Ok(())).unwrap();
+        keys.mark_dirty(&slots);
+        rows.add(&columns, 5000, &mut row_slots).unwrap();
+        if round > 1 {
+            let mut gone: Vec<u32> = slots.iter().copied().step_by(5).collect();
+            gone.sort_unstable();
+            gone.dedup();
+            keys.remove(&gone).unwrap();
+            rows.remove(&row_slots[..1000]).unwrap();
+        }
+        keys.persist(&mut |slot, out| out.extend_from_slice(&(i64::from(slot) * round).to_le_bytes())).unwrap();
+        rows.persist(&mut |slot, out| out.extend((0..slot % 3).map(|at| at as u8))).unwrap();
+        last = pictured(&*backend.freeze().unwrap());
+    }
+    last
+}
+
+#[test]
+fn what_tables_write_in_columns_is_what_they_write_one_by_one() {
+    let home = directory();
+    let memory: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
+    let disk: Arc<dyn Backend> = Arc::new(rocks(home.path()));
+    let wanted = tables_over(&memory);
+    assert!(wanted.len() > 20_000, "{}", wanted.len());
+    assert_eq!(tables_over(&disk), wanted);
+    drop(disk);
+    assert_eq!(all(&rocks(home.path())), wanted, "what was written is there again");
 }

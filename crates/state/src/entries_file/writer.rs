@@ -6,7 +6,6 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// Writes an entries file. See the module's page.
-#[derive(Debug)]
 pub struct EntriesWriter<W: Write> {
     file: BlockWriter<W>,
     /// Head and payload of the block at hand.
@@ -84,8 +83,8 @@ impl<W: Write> EntriesWriter<W> {
         self.block[0] = BLOCK;
         self.block[1..5].copy_from_slice(&self.block_entries.to_le_bytes());
         self.block[5..9].copy_from_slice(&length.to_le_bytes());
-        let block = std::mem::take(&mut self.block);
-        self.file.put_checked(&block)?;
+        let mut block = std::mem::take(&mut self.block);
+        self.file.put_checked(&mut block)?;
         self.block = block;
         self.block.truncate(BLOCK_HEAD_BYTES);
         self.block_entries = 0;
@@ -105,8 +104,8 @@ impl<W: Write> EntriesWriter<W> {
         footer.push(FOOTER);
         footer.extend_from_slice(&self.entries.to_le_bytes());
         footer.extend_from_slice(&self.file.blocks.to_le_bytes());
-        self.file.put_checked(&footer)?;
-        self.file.out.flush().map_err(|e| StateError::io(self.file.path(), e))?;
+        self.file.put_checked(&mut footer)?;
+        self.file.flush()?;
         Ok((self.file.out, self.file.size_bytes))
     }
 }

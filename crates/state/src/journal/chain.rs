@@ -2,7 +2,7 @@ use super::merge::{Before, merge, merge_part};
 use super::reader::parse_parts;
 use super::segment::{Part, Segment};
 use super::{ALL, PARTS, Parts, Writer};
-use crate::{Batch, StateError};
+use crate::{Batch, Puts, StateError};
 use parking_lot::Mutex;
 use std::fs;
 use std::io::ErrorKind;
@@ -132,7 +132,6 @@ pub(crate) struct Journal {
     cleaning: Mutex<()>,
 }
 
-#[derive(Debug)]
 struct State {
     /// The file that is written, if anything was since the last cut.
     open: Option<Writer>,
@@ -166,12 +165,24 @@ impl Journal {
     /// # Errors
     /// The file cannot be written. What a part of the batch wrote is never read: the job begins again at its last checkpoint.
     pub(crate) fn append(&self, batch: &Batch) -> Result<(), StateError> {
+        self.write(|open| open.append(batch))
+    }
+
+    /// Sets entries.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub(crate) fn put(&self, puts: &Puts) -> Result<(), StateError> {
+        self.write(|open| open.put(puts))
+    }
+
+    fn write(&self, write: impl FnOnce(&mut Writer) -> Result<(), StateError>) -> Result<(), StateError> {
         let mut state = self.state.lock();
         if state.open.is_none() {
             let path = state.next_path(&self.directory);
             state.open = Some(Writer::create(&path)?);
         }
-        state.open.as_mut().map_or(Ok(()), |open| open.append(batch))
+        state.open.as_mut().map_or(Ok(()), write)
     }
 
     /// Ends the file at hand. Returns all that was written.

@@ -29,32 +29,30 @@ pub(super) fn merge_part(run: &[Link], part: usize, before: Before<'_>, writer: 
     let (read, waste) = (sum(|p| p.records), sum(|p| p.waste));
     let mut blocks = Vec::new();
     for link in of_part() {
-        blocks.push((link, link.segment.blocks(part)?));
+        blocks.extend(link.segment.blocks(part)?.into_iter().map(|block| (link, block)));
     }
-    // Keys are told apart by 128 bits of hash; what counts of each is its last record.
-    let mut last: HashMap<u128, u64, BuildHasherDefault<Low>> =
-        HashMap::with_capacity_and_hasher(read as usize, Default::default());
-    let mut number = 0;
-    each_of(&blocks, &mut |write| {
-        last.insert(xxh3_128(write.key()), number);
-        number += 1;
-        Ok(())
-    })?;
+    let mut counts = last_of_each(&blocks, read as usize)?.into_iter();
     let (mut removals, written) = (Batch::new(), writer.parts[part].records);
-    number = 0;
-    each_of(&blocks, &mut |write| {
-        let is_last = last.get(&xxh3_128(write.key())) == Some(&number);
-        number += 1;
-        match (before, write) {
-            _ if !is_last => Ok(()),
-            (Before::Nothing, WriteRef::Delete(_)) => Ok(()),
-            (Before::Base(base), WriteRef::Delete(key)) => {
-                removals.delete(key);
-                if removals.len() < LOOKED_FOR { Ok(()) } else { push_needed(&mut removals, base, writer) }
-            }
-            _ => writer.push(write).map(drop),
+    for (link, block) in &blocks {
+        let corrupt = || StateError::corrupt_file(&link.segment.path, "a record does not fit its block");
+        if let Some(puts) = block.columns() {
+            let puts = puts.ok_or_else(corrupt)?;
+            let counts: Vec<bool> = counts.by_ref().take(puts.len()).collect();
+            writer.put_of(part, &puts.filtered(&counts)?)?;
+            continue;
         }
-    })?;
+        block
+            .each(&mut |write| match (before, write) {
+                _ if counts.next() != Some(true) => Ok(()),
+                (Before::Nothing, WriteRef::Delete(_)) => Ok(()),
+                (Before::Base(base), WriteRef::Delete(key)) => {
+                    removals.delete(key);
+                    if removals.len() < LOOKED_FOR { Ok(()) } else { push_needed(&mut removals, base, writer) }
+                }
+                _ => writer.push(write).map(drop),
+            })
+            .unwrap_or_else(|| Err(corrupt()))?;
+    }
     if let Before::Base(base) = before {
         push_needed(&mut removals, base, writer)?;
     }
@@ -75,16 +73,23 @@ pub(super) fn merge(run: &[Link], before: Before<'_>, writer: &mut Writer) -> Re
     Ok(parts)
 }
 
-fn each_of(
-    blocks: &[(&Link, Vec<Block>)],
-    each: &mut dyn FnMut(WriteRef<'_>) -> Result<(), StateError>,
-) -> Result<(), StateError> {
-    for (link, blocks) in blocks {
-        let path = &link.segment.path;
-        let corrupt = || StateError::corrupt_file(path, "a record does not fit its block");
-        blocks.iter().try_for_each(|block| block.each(each).unwrap_or_else(|| Err(corrupt())).map(drop))?;
+/// Of each record, whether it is the last of its key, which is what counts. Keys are told apart by 128 bits of hash.
+fn last_of_each(blocks: &[(&Link, Block)], records: usize) -> Result<Vec<bool>, StateError> {
+    let mut last: HashMap<u128, usize, BuildHasherDefault<Low>> =
+        HashMap::with_capacity_and_hasher(records, Default::default());
+    let mut is_last = Vec::with_capacity(records);
+    for (link, block) in blocks {
+        let corrupt = || StateError::corrupt_file(&link.segment.path, "a record does not fit its block");
+        let mut each = |write: WriteRef<'_>| {
+            if let Some(before) = last.insert(xxh3_128(write.key()), is_last.len()) {
+                is_last[before] = false;
+            }
+            is_last.push(true);
+            Ok(())
+        };
+        block.each(&mut each).unwrap_or_else(|| Err(corrupt()))?;
     }
-    Ok(())
+    Ok(is_last)
 }
 
 /// Writes the removals of what the base may have.

@@ -4,7 +4,7 @@
 //! checkpoint costs. A [`Journal`] is a chain of files, each the writes between two pictures; what is written later replaces what was
 //! written before. What a journal is written on top of, if anything, is its *base*.
 //!
-//! **Parts.** Keys are dealt out to [`PARTS`] parts by their hash, and a file keeps the records of each part in blocks of its own. What is
+//! **Parts.** Keys are dealt out to [`PARTS`] parts by their table and key group, and a file keeps the records of each part in blocks of its own. What is
 //! replaced is cleaned up part by part, on the thread that stores a picture: when more than half of all records say nothing any more, the
 //! records of the next part are read, and those that hold written anew. A picture writes so no more for cleaning than for what has
 //! changed, and a part: no checkpoint writes everything. The part is *dead* in the files that it was read from, which the chain
@@ -16,18 +16,20 @@
 //! | part | content |
 //! |---|---|
 //! | header | `"EDDYJRNL"`, version `u16` |
-//! | block, any number | `1` (`u8`), part `u8`, length of the payload `u32`, payload, checksum `u64` |
+//! | block, any number | `1`, of columns `3` (`u8`), part `u8`, length of the payload `u32`, payload, checksum `u64` |
 //! | footer | `2` (`u8`), number of records `u64`, how many of these and of those before say nothing any more `u64`, checksum `u64` |
 //!
 //! A payload is its records one after another: `1` put or `2` removal (`u8`), how many leading bytes the key shares with the key before it
 //! in the block (`u8`), length of the rest (varint), length of the value (varint, not in removals), rest of the key, value. A checksum is
-//! XXH3-64 over all bytes of its block or footer before it, seeded with the number of blocks before it. (Version 1 has blocks without
-//! parts, and `3`, the removal of a range, whose value is the key that it ends before. It is read still.)
+//! XXH3-64 over all bytes of its block or footer before it, seeded with the number of blocks before it. Many entries that are set at once are
+//! [blocks of columns](columns). (Version 2, without these, is read still, and version 1, which has blocks without
+//! parts, and the record `3`, the removal of a range, whose value is the key that it ends before.)
 //!
 //! The order of the files, merged ones have later numbers, is in the file `journal` beside them: a name per line, behind a space the parts
 //! that are not dead if any is (a bit per part, 32 hexadecimal digits), then the XXH3-64 of these lines in hexadecimal digits.
 
 mod chain;
+mod columns;
 mod merge;
 mod reader;
 mod segment;
@@ -37,8 +39,12 @@ pub(crate) use chain::{Chain, Journal, Link, found, remove, write_names};
 pub(crate) use reader::read;
 use writer::Writer;
 
+use crate::TableId;
+use crate::puts::deal;
+use eddyline_changes::KeyGroup;
+
 const MAGIC: &[u8; 8] = b"EDDYJRNL";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 /// The version without parts.
 const UNPARTED: u16 = 1;
 const HEADER_BYTES: usize = 10;
@@ -51,13 +57,14 @@ const FOOTER_BYTES: usize = 17;
 const CHECKSUM_BYTES: usize = 8;
 const BLOCK: u8 = 1;
 const FOOTER: u8 = 2;
+const COLUMNS: u8 = 3;
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const DELETE_RANGE: u8 = 3;
 /// Operator, table and key group: more of a key is seldom shared with the one before.
 const SHARED_MAX: usize = 12;
 /// How many parts there are: the bits of a [`Parts`].
-const PARTS: usize = 128;
+pub(crate) const PARTS: usize = 128;
 
 /// A set of parts.
 pub(crate) type Parts = u128;
@@ -65,9 +72,29 @@ pub(crate) type Parts = u128;
 /// All parts.
 pub(crate) const ALL: Parts = Parts::MAX;
 
-/// The part that a key belongs to.
+/// The part that a full key belongs to.
 fn part_of(key: &[u8]) -> usize {
-    (xxhash_rust::xxh3::xxh3_64(key) >> 57) as usize
+    match key.first_chunk::<12>() {
+        Some(prefix) => part_of_prefix(*prefix),
+        // No key of a table.
+        None => xxhash_rust::xxh3::xxh3_64(key) as usize % PARTS,
+    }
+}
+
+/// The part that the keys of a key group of a table belong to.
+fn part_of_group(operator: u64, table: TableId, group: KeyGroup) -> usize {
+    let mut prefix = [0; 12];
+    prefix[..8].copy_from_slice(&operator.to_be_bytes());
+    prefix[8..10].copy_from_slice(&table.to_be_bytes());
+    prefix[10..].copy_from_slice(&group.to_be_bytes());
+    part_of_prefix(prefix)
+}
+
+/// Key groups next to each other are in different parts, and so are the tables of a job that have few.
+fn part_of_prefix(prefix: [u8; 12]) -> usize {
+    let [table @ .., high, low] = prefix;
+    let group = KeyGroup::from_be_bytes([high, low]);
+    deal(group).wrapping_add(xxhash_rust::xxh3::xxh3_64(&table) as usize) % PARTS
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 use super::{
-    ALL, BLOCK, BLOCK_HEAD_BYTES, CHECKSUM_BYTES, DELETE, DELETE_RANGE, FOOTER, FOOTER_BYTES, HEADER_BYTES, MAGIC,
-    PARTS, PUT, Parts, SHARED_MAX, UNPARTED, VERSION,
+    ALL, BLOCK, BLOCK_HEAD_BYTES, CHECKSUM_BYTES, COLUMNS, DELETE, DELETE_RANGE, FOOTER, FOOTER_BYTES, HEADER_BYTES,
+    MAGIC, PARTS, PUT, Parts, SHARED_MAX, UNPARTED, VERSION, columns,
 };
-use crate::StateError;
 use crate::batch::WriteRef;
 use crate::blocks::varint;
+use crate::{Puts, StateError};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -36,7 +36,7 @@ pub(crate) fn read(
         return Err(corrupt("it is no journal"));
     }
     let version = u16::from_le_bytes([bytes[8], bytes[9]]);
-    if version != VERSION && version != UNPARTED {
+    if !(UNPARTED..=VERSION).contains(&version) {
         return Err(corrupt(&format!("it has version {version}, known is {VERSION}")));
     }
     let head_bytes = if version == UNPARTED { BLOCK_HEAD_BYTES - 1 } else { BLOCK_HEAD_BYTES };
@@ -45,7 +45,7 @@ pub(crate) fn read(
         bytes.clear();
         take(&mut bytes, 1)?;
         match bytes[0] {
-            BLOCK => {
+            kind @ (BLOCK | COLUMNS) => {
                 take(&mut bytes, head_bytes - 1)?;
                 let length = &bytes[head_bytes - 4..];
                 let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
@@ -57,8 +57,13 @@ pub(crate) fn read(
                 }
                 let is_asked = part.is_none_or(|part| parts & (1 << part) != 0);
                 let payload = &block[head_bytes..];
-                records += each_record(payload, &mut |write| if is_asked { each(write) } else { Ok(()) })
-                    .unwrap_or_else(|| Err(corrupt("a record does not fit its block")))?;
+                let mut each_asked = |write: WriteRef<'_>| if is_asked { each(write) } else { Ok(()) };
+                let read = match kind {
+                    COLUMNS if is_asked => columns::read(payload, &mut each_asked),
+                    COLUMNS => columns::count(payload).map(Ok),
+                    _ => each_record(payload, &mut each_asked),
+                };
+                records += read.unwrap_or_else(|| Err(corrupt("a record does not fit its block")))?;
                 blocks += 1;
             }
             FOOTER => {
@@ -85,12 +90,22 @@ pub(super) fn parse_block(bytes: Vec<u8>, blocks: u64) -> Option<Block> {
 }
 
 impl Block {
+    /// Its entries, if it is a block of columns; `Some(None)`: they do not fit it.
+    pub(super) fn columns(&self) -> Option<Option<Puts>> {
+        (self.0[0] == COLUMNS).then(|| columns::unpack(self.payload()))
+    }
+
+    fn payload(&self) -> &[u8] {
+        &self.0[BLOCK_HEAD_BYTES..self.0.len() - CHECKSUM_BYTES]
+    }
+
     /// Calls `each` with every record. `None`: they do not fit the block.
     pub(super) fn each(
         &self,
         each: &mut dyn FnMut(WriteRef<'_>) -> Result<(), StateError>,
     ) -> Option<Result<u64, StateError>> {
-        each_record(&self.0[BLOCK_HEAD_BYTES..self.0.len() - CHECKSUM_BYTES], each)
+        let payload = self.payload();
+        if self.0[0] == COLUMNS { columns::read(payload, each) } else { each_record(payload, each) }
     }
 }
 

@@ -1,4 +1,5 @@
 use super::reader::{Block, parse_block};
+use super::writer::Ended;
 use super::{BLOCK_HEAD_BYTES, CHECKSUM_BYTES, Writer};
 use crate::StateError;
 use std::fs;
@@ -35,6 +36,8 @@ pub(super) struct BlockPlace {
 pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     pub(crate) size_bytes: u64,
+    /// XXH3-64 of its content.
+    pub(crate) xxh3: u64,
     pub(super) parts: Vec<Part>,
     stays: AtomicBool,
 }
@@ -43,8 +46,8 @@ impl Segment {
     /// Ends a file.
     pub(super) fn ended(writer: Writer) -> Result<Self, StateError> {
         let path = writer.path().to_owned();
-        let (size_bytes, parts) = writer.finish()?;
-        Ok(Self { path, size_bytes, parts, stays: AtomicBool::new(false) })
+        let Ended { size_bytes, xxh3, parts } = writer.finish()?;
+        Ok(Self { path, size_bytes, xxh3, parts, stays: AtomicBool::new(false) })
     }
 
     /// Its name, which no other file of this journal ever has.

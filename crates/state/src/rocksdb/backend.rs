@@ -4,7 +4,7 @@ use super::picture::{PICTURES, Picture};
 use crate::backend::{Each, EachOf};
 use crate::batch::WriteRef;
 use crate::journal::{self, Journal};
-use crate::{Backend, Batch, Frozen, MemoryBudget, StateError};
+use crate::{Backend, Batch, Frozen, MemoryBudget, Puts, StateError};
 use parking_lot::{Condvar, Mutex};
 use rocksdb::properties::{BACKGROUND_ERRORS, NUM_IMMUTABLE_MEM_TABLE, PropName, num_files_at_level};
 use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, ErrorKind, IteratorMode, WriteBatch};
@@ -256,6 +256,17 @@ impl Backend for RocksBackend {
         self.db.write_opt(writes, &writing()).map_err(|e| self.error(&e))?;
         self.is_empty.store(false, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn put(&self, puts: &Puts) -> Result<(), StateError> {
+        let journal = self.journal.lock();
+        if let Some(journal) = journal.open.as_ref() {
+            journal.put(puts)?;
+            self.is_empty.store(false, Ordering::Relaxed);
+            return Ok(());
+        }
+        drop(journal);
+        puts.expand(&mut |batch| self.apply(batch))
     }
 
     fn is_empty(&self) -> bool {

@@ -111,17 +111,17 @@ impl Frozen for Picture {
             let (from, to) = (entry.path(), into.join(&name));
             link(&from, &to).map_err(|e| StateError::io(&to, e))?;
             let size_bytes = entry.metadata().map_err(|e| StateError::io(&from, e))?.len();
-            files.push(StateFile { is_shared: name.ends_with(".sst"), name, size_bytes });
+            files.push(StateFile { is_shared: name.ends_with(".sst"), name, size_bytes, xxh3: None });
         }
         for Link { segment, .. } in &chain {
             let name = segment.name();
             let to = into.join(&name);
             link(&segment.path, &to).map_err(|e| StateError::io(&to, e))?;
-            files.push(StateFile { name, size_bytes: segment.size_bytes, is_shared: true });
+            files.push(StateFile { name, size_bytes: segment.size_bytes, xxh3: Some(segment.xxh3), is_shared: true });
         }
         if !chain.is_empty() {
             let (name, size_bytes) = write_names(&chain, into)?;
-            files.push(StateFile { name, size_bytes, is_shared: false });
+            files.push(StateFile { name, size_bytes, xxh3: None, is_shared: false });
         }
         Ok(files)
     }

@@ -11,7 +11,7 @@ mod loose;
 use crate::ages::{Ages, Stored, put_head_of};
 use crate::lead::{NOTES, length_of};
 use crate::slot_table::key_column::{Created, KeyColumn, canonical_column, key_column};
-use crate::{Batch, BySlot, Encode, Load, Piece, StateError, Store, StoredEntry, TableId, Write, WriteRef};
+use crate::{BySlot, Encode, Load, Piece, Puts, StateError, Store, StoredEntry, TableId, Values, Write, WriteRef};
 use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array, new_null_array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
@@ -642,25 +642,37 @@ impl RowTable {
         if !dirty.is_empty() {
             self.note_generation()?;
         }
-        let mut batch = Batch::new();
-        for slots in dirty.chunks(Store::BATCH) {
-            batch.clear();
-            let keys = self.encoded(slots)?;
-            for (at, slot) in slots.iter().enumerate() {
-                let value = |out: &mut Vec<u8>| {
-                    put_head_of(self.ages.as_ref(), *slot, out);
-                    encode(*slot, out);
-                };
-                let replaces = self.flags[*slot as usize] & STORED != 0;
-                batch.put(replaces, |out| self.put_key(&keys, at, *slot, out), value);
-            }
-            self.store.apply(&batch)?;
+        let (mut left, mut count) = (dirty.as_slice(), Store::BATCH);
+        while !left.is_empty() {
+            let (slots, rest) = left.split_at(count.min(left.len()));
+            let puts = self.puts(slots, encode)?;
+            self.store.put(&puts)?;
             for slot in slots {
                 let flags = &mut self.flags[*slot as usize];
                 *flags = *flags & !DIRTY | STORED;
             }
+            (left, count) = (rest, puts.count_of_next());
         }
         Ok(())
+    }
+
+    /// What is written of slots.
+    fn puts(&self, slots: &[u32], encode: &mut Encode<'_>) -> Result<Puts, StateError> {
+        let gather = |columns: &[Box<dyn KeyColumn>], slots: &[u32]| -> Result<Vec<ArrayRef>, StateError> {
+            columns.iter().map(|c| c.gather(slots)).collect()
+        };
+        let (slots, groups) = self.store.dealt_out(slots, &gather(&self.columns[..self.distribution], slots)?)?;
+        let (mut values, mut replaces) = (Values::default(), Vec::with_capacity(slots.len()));
+        for slot in &slots {
+            values.push(|out| {
+                put_head_of(self.ages.as_ref(), *slot, out);
+                encode(*slot, out);
+            });
+            replaces.push(self.flags[*slot as usize] & STORED != 0);
+        }
+        let suffixes = (!self.is_distinct).then(|| slots.iter().map(|slot| self.suffix(*slot)).collect());
+        let (operator, lead, keys) = (self.store.operator(), Some(self.distribution), gather(&self.columns, &slots)?);
+        Ok(Puts { operator, table: self.id, lead, groups, keys, suffixes, values, replaces })
     }
 
     /// Notes the generation of what is about to be written, for every key group: they may move to different shards.

@@ -19,7 +19,7 @@ mod first;
 pub(crate) mod key_column;
 
 use crate::ages::{Ages, Stored, put_head_of};
-use crate::{Batch, BySlot, Piece, StateError, Store, StoredEntry, TableId, WriteRef};
+use crate::{BySlot, Piece, Puts, StateError, Store, StoredEntry, TableId, Values, WriteRef};
 use arrow::array::{Array, ArrayRef, BinaryArray};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
@@ -473,24 +473,35 @@ impl SlotTable {
         home.store.write_all(ranges.chain(self.gone.iter().map(|key| WriteRef::Delete(key))))?;
         self.gone.clear();
         self.gone_ranges.clear();
-        let mut batch = Batch::new();
-        for slots in dirty.chunks(Store::BATCH) {
-            batch.clear();
-            let keys = EncodedKeys::of(self, home, slots)?;
-            for (at, slot) in slots.iter().enumerate() {
-                let value = |out: &mut Vec<u8>| {
-                    put_head_of(self.ages.as_ref(), *slot, out);
-                    encode(*slot, out);
-                };
-                batch.put(self.flags[*slot as usize] & STORED != 0, |out| keys.put(home, at, out), value);
-            }
-            home.store.apply(&batch)?;
+        let (mut left, mut count) = (dirty, Store::BATCH);
+        while !left.is_empty() {
+            let (slots, rest) = left.split_at(count.min(left.len()));
+            let puts = self.puts(home, slots, encode)?;
+            home.store.put(&puts)?;
             for slot in slots {
                 let flags = &mut self.flags[*slot as usize];
                 *flags = (*flags & !DIRTY) | STORED;
             }
+            (left, count) = (rest, puts.count_of_next());
         }
         Ok(())
+    }
+
+    /// What is written of slots.
+    fn puts(&self, home: &Home, slots: &[u32], encode: &mut Encode<'_>) -> Result<Puts, StateError> {
+        let dealt_by = &self.columns[home.distribution.clone()];
+        let dealt_by: Vec<ArrayRef> = dealt_by.iter().map(|c| c.gather(slots)).collect::<Result<_, _>>()?;
+        let (slots, groups) = home.store.dealt_out(slots, &dealt_by)?;
+        let (mut values, mut replaces) = (Values::default(), Vec::with_capacity(slots.len()));
+        for slot in &slots {
+            values.push(|out| {
+                put_head_of(self.ages.as_ref(), *slot, out);
+                encode(*slot, out);
+            });
+            replaces.push(self.flags[*slot as usize] & STORED != 0);
+        }
+        let (operator, keys) = (home.store.operator(), self.keys(&slots)?);
+        Ok(Puts { operator, table: home.id, lead: None, groups, keys, suffixes: None, values, replaces })
     }
 
     /// Brings all that the store holds of this table into the hot set, for owners that need an order or an index of their own.
