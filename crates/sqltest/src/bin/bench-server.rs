@@ -76,7 +76,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, Fault> {
     Ok(options)
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn run(options: &Options) -> Result<(), Fault> {
     let directory = tempfile::tempdir_in(&options.within)?;
     let begun = Instant::now();
