@@ -2,6 +2,7 @@
 
 use crate::beginning::Beginning;
 use crate::collect::{CHANNEL, COLLECT};
+use crate::creations::Creating;
 use crate::ddl;
 use crate::error::{from_catalog, of_arrow};
 use crate::instance::Moves;
@@ -487,14 +488,17 @@ impl Session {
         let (engine, settings) = (self.engine.clone(), self.settings.clone());
         let tables: Vec<&Name> = tables.iter().collect();
         let mut warnings = Vec::new();
-        let canceller = &self.canceller.clone();
+        let (canceller, instance) = (&self.canceller.clone(), self.instance.clone());
+        let mut creating = None;
         let added = NewView { name: &view.name, tables: &tables, times: &times, into: None, canceller };
         self.instance.database().add_view(&added, |feeds| {
             let _found = engine.kept().register(number, feeds);
             let job = job::start(&engine, &settings, shards, beginning, plan, Some(number), epochs)?;
             warnings.clone_from(&job.facts().warnings);
+            creating = Some(Creating::new(&instance, canceller, &job, feeds));
             Ok((job, schema))
         })?;
+        drop(creating);
         if let Err(error) = self.define(|catalog| ddl::add(catalog, object, false)) {
             self.instance.database().remove(&view.name);
             return Err(error.into());

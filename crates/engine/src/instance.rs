@@ -12,6 +12,7 @@
 //! Every change of a name passes through [`Instance::define`], and every change of a row through one function of the
 //! [`Database`] (`State::publish`), one after the other: there it is put into the log of what outlives the process ([`Durable`]).
 
+use crate::creations::Creations;
 use crate::databases::Databases;
 use crate::durable::{Definition, Durable, StoredAlteration, StoredChange, StoredJob, stored_settings};
 use crate::jobs::Jobs;
@@ -63,6 +64,8 @@ struct Shared {
     writers: Arc<Reservations<Name>>,
     database: Arc<Database>,
     jobs: Mutex<Jobs>,
+    /// Views that are computed for the first time.
+    creations: Creations,
     /// Jobs to which something is being done.
     job_orders: Arc<Reservations<String>>,
     /// Who is connected has one of these.
@@ -229,6 +232,11 @@ impl Instance {
     /// The rows of tables and views that the engine keeps.
     pub(crate) fn database(&self) -> &Arc<Database> {
         &self.shared.database
+    }
+
+    /// Views that are computed for the first time.
+    pub(crate) fn creations(&self) -> &Creations {
+        &self.shared.creations
     }
 
     /// Names of jobs to which something is being done.

@@ -263,6 +263,11 @@ impl RunningJob {
         self.handle.cut().map(drop).map_err(|e| from_runtime(&e))
     }
 
+    /// For who does its work as a part of something that can be cancelled.
+    pub(crate) fn handle(&self) -> &JobHandle {
+        &self.handle
+    }
+
     /// Does what there is to do of a job without threads; false for one that has threads, or is over.
     pub(crate) fn work(&self) -> bool {
         self.handle.work()

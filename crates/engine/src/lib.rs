@@ -15,6 +15,7 @@ mod beginning;
 mod changes;
 mod collect;
 mod control;
+mod creations;
 mod databases;
 mod ddl;
 mod delivery;
@@ -49,6 +50,7 @@ mod users;
 
 pub use arrow;
 pub use control::{JobControl, SavepointPlace};
+pub use creations::CreationProgress;
 pub use databases::Connected;
 pub use durable::DataSettings;
 pub use eddyline_catalog::{self as catalog, sql_type};

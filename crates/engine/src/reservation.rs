@@ -3,6 +3,7 @@
 //! A statement asks for all its names at once and holds none while it waits, so that no two can wait for each other.
 
 use crate::Interrupter;
+use crate::creations::{Creation, CreationProgress};
 use crate::lock::lock;
 use eddyline_catalog::Name;
 use eddyline_planner::SqlError;
@@ -76,6 +77,8 @@ struct Cancelling {
     is_cancelled: bool,
     /// Wakes whoever follows the job of the statement.
     follower: Option<Interrupter>,
+    /// The view that the statement computes.
+    creation: Option<Arc<Creation>>,
 }
 
 impl Canceller {
@@ -86,6 +89,9 @@ impl Canceller {
         if let Some(follower) = &state.follower {
             follower.interrupt();
         }
+        let creation = state.creation.take();
+        drop(state);
+        creation.into_iter().for_each(|creation| creation.cancel());
     }
 
     /// What was cancelled until now is over: another statement begins.
@@ -105,6 +111,26 @@ impl Canceller {
             interrupter.interrupt();
         }
         state.follower = Some(interrupter);
+    }
+
+    /// The statement computes a view: who cancels the one ends the other, also in the middle of a long step.
+    pub(crate) fn bind(&self, creation: &Arc<Creation>) {
+        let mut state = lock(&self.0);
+        match state.is_cancelled {
+            true => creation.cancel(),
+            false => state.creation = Some(creation.clone()),
+        }
+    }
+
+    /// The view is there, or is not to come.
+    pub(crate) fn unbind(&self) {
+        lock(&self.0).creation = None;
+    }
+
+    /// How far the statement is, if it takes long and knows.
+    pub fn progress(&self) -> Option<CreationProgress> {
+        let creation = lock(&self.0).creation.clone();
+        creation.map(|creation| creation.progress())
     }
 
     /// Nothing, as long as the statement was not cancelled.

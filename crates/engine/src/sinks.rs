@@ -7,6 +7,7 @@
 //! its input can be read again from a checkpoint, and what is written exactly once stays so.
 
 use crate::changes::{by_itself, check_final, check_sources, collected, kept_sources, kept_tables};
+use crate::creations::Creating;
 use crate::ddl;
 use crate::durable::{StoredJob, stored_settings};
 use crate::error::{from_catalog, from_connector};
@@ -369,11 +370,13 @@ impl Session {
         let tables: Vec<&Name> = tables.iter().collect();
         let into = Some(IntoTable { table, is_filled });
         let canceller = &self.canceller;
+        let mut creating = None;
         let added = NewView { name: &sink.view.name, tables: &tables, times: &times, into, canceller };
         let beginning = by_itself(format!("sink {}", sink.view.name), 1);
         self.instance.database().add_view(&added, |feeds| {
             let _found = self.engine.kept().register(number, feeds);
             let job = job::start(&self.engine, &self.settings, 1, beginning, plan, Some(number), Epochs::OnDemand)?;
+            creating = Some(Creating::new(&self.instance, canceller, &job, feeds));
             Ok((job, schema))
         })
     }

@@ -79,7 +79,7 @@ pub struct Job {
     pub name: String,
     /// It was submitted as a file; else a statement has started it.
     pub is_submitted: bool,
-    /// CREATED, RUNNING, RESTARTING, FINISHING, FINISHED, STOPPED or FAILED.
+    /// CREATED, CREATING, RUNNING, RESTARTING, FINISHING, FINISHED, STOPPED or FAILED.
     pub status: String,
     /// When it was started last.
     pub started_ms: i64,

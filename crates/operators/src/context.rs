@@ -1,3 +1,4 @@
+use crate::OperatorError;
 use eddyline_changes::{ChangeBatch, Watermark};
 use eddyline_functions::scalar::Moment;
 
@@ -12,32 +13,56 @@ pub enum Rejected {
     UnknownKey,
 }
 
+/// Where what an operator hands out goes.
+///
+/// # Contract
+/// Who has got an error from an outlet emits nothing more in this call, and returns the error.
+pub trait Outlet {
+    /// Takes changes, of which there is at least one.
+    ///
+    /// # Errors
+    /// Nobody wants them any more.
+    fn put(&mut self, changes: ChangeBatch) -> Result<(), OperatorError>;
+
+    /// Asks in the middle of long work whether anybody still wants what comes of it.
+    ///
+    /// # Errors
+    /// Nobody does.
+    fn check(&self) -> Result<(), OperatorError>;
+
+    /// Counts rows that were left out; at least one.
+    fn reject(&mut self, why: Rejected, rows: u64);
+}
+
 /// What an operator may touch besides its own tables.
 pub struct Context<'a> {
-    output: &'a mut Vec<ChangeBatch>,
+    outlet: &'a mut dyn Outlet,
     watermark: Watermark,
     moment: Moment,
     due_ms: Option<i64>,
-    rejected: &'a mut dyn FnMut(Rejected, u64),
 }
 
 impl<'a> Context<'a> {
-    /// A context that collects into `output` and reports left-out rows to `rejected`; `watermark` is the
-    /// operator's input watermark, `moment` what it may know of time and chance in this call.
-    pub fn new(
-        output: &'a mut Vec<ChangeBatch>,
-        watermark: Watermark,
-        moment: Moment,
-        rejected: &'a mut dyn FnMut(Rejected, u64),
-    ) -> Self {
-        Self { output, watermark, moment, due_ms: None, rejected }
+    /// A context that hands out to `outlet`; `watermark` is the operator's input watermark, `moment` what it may know of time and chance in this
+    /// call.
+    pub fn new(outlet: &'a mut dyn Outlet, watermark: Watermark, moment: Moment) -> Self {
+        Self { outlet, watermark, moment, due_ms: None }
     }
 
     /// Hands changes on. Empty batches are dropped.
-    pub fn emit(&mut self, changes: ChangeBatch) {
-        if !changes.is_empty() {
-            self.output.push(changes);
-        }
+    ///
+    /// # Errors
+    /// The job is over, or whoever takes the changes has failed.
+    pub fn emit(&mut self, changes: ChangeBatch) -> Result<(), OperatorError> {
+        if changes.is_empty() { Ok(()) } else { self.outlet.put(changes) }
+    }
+
+    /// To be asked now and then by who works long on little input, as a join does that finds many pairs and puts out none.
+    ///
+    /// # Errors
+    /// The job is over.
+    pub fn check(&self) -> Result<(), OperatorError> {
+        self.outlet.check()
     }
 
     /// The watermark of the inputs, as of the last `advance`.
@@ -65,7 +90,7 @@ impl<'a> Context<'a> {
     /// Counts rows that were left out.
     pub fn reject(&mut self, why: Rejected, rows: u64) {
         if rows > 0 {
-            (self.rejected)(why, rows);
+            self.outlet.reject(why, rows);
         }
     }
 }

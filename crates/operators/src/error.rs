@@ -50,6 +50,9 @@ pub enum OperatorError {
     /// An Arrow kernel refused.
     #[error("{0}")]
     Arrow(#[from] ArrowError),
+    /// Nobody wants what the operator computes: its job was ended, or who takes its rows has failed and says why himself.
+    #[error("the job is over")]
+    Over,
     /// The spec asks for what this operator does not do: a fault of the planner.
     #[error("{operator}: {message}")]
     Spec {

@@ -5,7 +5,7 @@
 //! operator emits can be looked at as it comes ([`flush`](Harness::flush)) or accumulated ([`content`](Harness::content)).
 
 use crate::layout::{Below, layout};
-use crate::{Bound, Context, Operator, OperatorError, Rejected, build};
+use crate::{Bound, Context, Operator, OperatorError, Outlet, Rejected, build};
 use arrow::datatypes::SchemaRef;
 use eddyline_changes::table::{format_changes, parse_changes};
 use eddyline_changes::{ChangeBatch, KeyGroup, KeyGroups, Watermark};
@@ -32,6 +32,32 @@ pub struct Harness {
     is_tight: bool,
     /// Ends of epochs at which memory was short.
     epochs: usize,
+}
+
+/// What comes of a call.
+struct Collected<'h> {
+    emitted: &'h mut Vec<ChangeBatch>,
+    rejected: &'h mut BTreeMap<&'static str, u64>,
+}
+
+impl Outlet for Collected<'_> {
+    fn put(&mut self, changes: ChangeBatch) -> Result<(), OperatorError> {
+        self.emitted.push(changes);
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), OperatorError> {
+        Ok(())
+    }
+
+    fn reject(&mut self, why: Rejected, rows: u64) {
+        let why = match why {
+            Rejected::Late => "late",
+            Rejected::NullTime => "null time",
+            Rejected::UnknownKey => "unknown key",
+        };
+        *self.rejected.entry(why).or_default() += rows;
+    }
 }
 
 impl Harness {
@@ -183,16 +209,8 @@ impl Harness {
         &mut self,
         verb: impl FnOnce(&mut dyn Operator, &mut Context<'_>) -> Result<T, OperatorError>,
     ) -> Result<T, OperatorError> {
-        let rejected = &mut self.rejected;
-        let mut reject = |why: Rejected, rows: u64| {
-            let why = match why {
-                Rejected::Late => "late",
-                Rejected::NullTime => "null time",
-                Rejected::UnknownKey => "unknown key",
-            };
-            *rejected.entry(why).or_default() += rows;
-        };
-        let mut context = Context::new(&mut self.emitted, self.watermark, self.moment, &mut reject);
+        let mut outlet = Collected { emitted: &mut self.emitted, rejected: &mut self.rejected };
+        let mut context = Context::new(&mut outlet, self.watermark, self.moment);
         let result = verb(self.operator.as_mut(), &mut context);
         self.due_ms = context.due_ms();
         result

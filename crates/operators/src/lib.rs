@@ -58,7 +58,7 @@ mod window_aggregate;
 mod window_assign;
 
 pub use build::build;
-pub use context::{Context, Rejected};
+pub use context::{Context, Outlet, Rejected};
 pub use error::OperatorError;
 pub use group_aggregate::{AccumulatorSource, AggregateMigrationSpec, KeptGroups};
 pub use kept_rows::KeptRows;

@@ -297,9 +297,8 @@ impl Builder<'_> {
             }
         }
         let feed = self.feed(nodes, &stage_of, shard)?;
-        let (counters, clock) = (self.shared.counters.clone(), self.shared.clock.clone());
         let random = random(self.build.settings.seed, fragment, shard);
-        let mut pipeline = Pipeline::new(stages, shard, counters, clock, random);
+        let mut pipeline = Pipeline::new(stages, shard, self.shared.clone(), random);
         let JobSettings { backend, memory, memory_limit, .. } = self.build.settings;
         if let Some(budget) = backend.budget().or(memory.as_ref()) {
             // Without checkpoints state is in memory, whatever the backend.

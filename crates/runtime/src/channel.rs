@@ -75,6 +75,11 @@ impl Channel {
         self.are_full(self.len.load(SeqCst), self.size_bytes.load(SeqCst))
     }
 
+    /// What its elements take, about.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.size_bytes.load(SeqCst)
+    }
+
     fn are_full(&self, elements: usize, size_bytes: usize) -> bool {
         elements >= self.capacity || size_bytes >= BYTES_MAX
     }

@@ -120,6 +120,11 @@ impl ExchangeWriter {
         Ok(())
     }
 
+    /// What waits in its channels for those that read them, in bytes.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.targets.iter().map(|t| t.channel.waiting_bytes()).sum()
+    }
+
     /// True when one more element from each task step can be taken.
     pub(crate) fn has_room(&self) -> bool {
         self.targets.iter().all(|t| !t.channel.is_full())

@@ -265,9 +265,11 @@ impl JobShared {
         self.checkpoints.lock().failure.clone()
     }
 
-    /// Ends the job with an error; the first one counts.
+    /// Ends the job with an error; the first one counts. Of a job that is being ended already, what does not come to its end says nothing.
     pub(crate) fn fail(&self, error: RuntimeError) {
-        self.error.lock().get_or_insert(error);
+        if !self.is_aborted() {
+            self.error.lock().get_or_insert(error);
+        }
         self.abort();
     }
 

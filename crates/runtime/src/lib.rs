@@ -41,6 +41,7 @@ mod keeper;
 mod life;
 mod memory_limit;
 mod metrics;
+mod outlet;
 mod picture;
 mod pipeline;
 mod recovery;

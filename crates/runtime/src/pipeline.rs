@@ -1,6 +1,6 @@
 //! The operators of one task: a directed acyclic graph of stages, driven by pushing.
 //!
-//! What a stage emits goes to the next stages at once and out through the exchange. The order within a batch of
+//! What a stage emits goes to the next stages at once, or when there is some of it ([`crate::outlet`]), and out through the exchange. The order within a batch of
 //! work is depth first; at a barrier every stage is flushed and all that it emits is pushed before the next stage,
 //! in topological order, is flushed. So when the last stage is flushed, all rows of the epoch have passed.
 
@@ -8,10 +8,12 @@ use crate::coordinator::Prepared;
 use crate::error::RuntimeError;
 use crate::event_time::EventTime;
 use crate::exchange::ExchangeWriter;
+use crate::job::JobShared;
 use crate::memory_limit::LimitShare;
-use crate::metrics::Counters;
+use crate::metrics::NodeCounters;
+use crate::outlet::{Downstream, Left};
 use eddyline_changes::{Barrier, BarrierKind, ChangeBatch, StreamElement, Watermark};
-use eddyline_connectors::{Clock, ConnectorError, Position, SinkWriter};
+use eddyline_connectors::{ConnectorError, Position, SinkWriter};
 use eddyline_functions::scalar::Moment;
 use eddyline_operators::{Context, Operator, OperatorError, Rejected};
 use eddyline_plan::NodeId;
@@ -106,8 +108,7 @@ impl Passed {
 pub(crate) struct Pipeline {
     stages: Vec<Stage>,
     shard: usize,
-    counters: Arc<Counters>,
-    clock: Arc<dyn Clock>,
+    shared: Arc<JobShared>,
     /// The time of the step at hand: all operators of the task see the same.
     wall_ms: i64,
     random: StdRng,
@@ -134,23 +135,16 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(crate) fn new(
-        stages: Vec<Stage>,
-        shard: usize,
-        counters: Arc<Counters>,
-        clock: Arc<dyn Clock>,
-        random: StdRng,
-    ) -> Self {
-        let wall_ms = clock.wall_ms();
+    pub(crate) fn new(stages: Vec<Stage>, shard: usize, shared: Arc<JobShared>, random: StdRng) -> Self {
+        let wall_ms = shared.clock.wall_ms();
         let (buffers, measure_at) = (Vec::new(), Duration::ZERO);
         let due_ms = None;
         let (hot, can_leave, holds) = (None, false, false);
-        let warmed_at = clock.monotonic();
+        let warmed_at = shared.clock.monotonic();
         Self {
             stages,
             shard,
-            counters,
-            clock,
+            shared,
             wall_ms,
             random,
             buffers,
@@ -190,7 +184,7 @@ impl Pipeline {
 
     /// A step of the task begins.
     pub(crate) fn begin_step(&mut self) {
-        self.wall_ms = self.clock.wall_ms();
+        self.wall_ms = self.shared.clock.wall_ms();
     }
 
     /// What one evaluation may know of time and chance.
@@ -224,13 +218,12 @@ impl Pipeline {
     /// # Errors
     /// An operator or a sink failed, here or downstream.
     pub(crate) fn take(&mut self, at: usize, input: usize, changes: ChangeBatch) -> Result<(), RuntimeError> {
-        let counters = self.counters.clone();
-        counters.node(self.shard, self.stages[at].node).took(changes.num_rows());
+        self.counters(at).took(changes.num_rows());
         match &mut self.stages[at].work {
             Work::Pass => self.emit(at, changes),
             Work::Operator(_) => self.run(at, |operator, ctx| operator.process(input, changes, ctx)).map(drop),
             Work::Sink { writer, .. } => {
-                let begin = self.clock.monotonic();
+                let begin = self.shared.clock.monotonic();
                 let written = writer.write(&changes);
                 self.worked(at, begin);
                 written.map_err(|e| self.sink_fault(at, e))
@@ -244,40 +237,90 @@ impl Pipeline {
         at: usize,
         verb: impl FnOnce(&mut dyn Operator, &mut Context<'_>) -> Result<T, OperatorError>,
     ) -> Result<T, RuntimeError> {
-        let mut output = self.buffers.pop().unwrap_or_default();
-        let begin = self.clock.monotonic();
+        let held = self.buffers.pop().unwrap_or_default();
+        let begin = self.now();
         let moment = self.moment();
         let stage = &mut self.stages[at];
-        let counters = self.counters.node(self.shard, stage.node);
-        let mut rejected = |why: Rejected, rows: u64| match why {
-            Rejected::Late => counters.late(rows),
-            Rejected::NullTime => counters.null_time(rows),
-            Rejected::UnknownKey => counters.unknown_key(rows),
+        let watermark = stage.watermark_in;
+        // Stages form no circle, so nobody comes back to this one meanwhile.
+        let mut operator = match std::mem::replace(&mut stage.work, Work::Pass) {
+            Work::Operator(operator) => operator,
+            other => {
+                stage.work = other;
+                let message = "is not an operator".to_owned();
+                return Err(self.fault(at, OperatorError::Spec { operator: self.stages[at].kind, message }));
+            }
         };
-        let Work::Operator(operator) = &mut stage.work else {
-            let message = "is not an operator".to_owned();
-            return Err(self.fault(at, OperatorError::Spec { operator: self.stages[at].kind, message }));
-        };
-        let mut context = Context::new(&mut output, stage.watermark_in, moment, &mut rejected);
+        let mut outlet = Downstream::new(self, at, held);
+        let mut context = Context::new(&mut outlet, watermark, moment);
         let result = verb(operator.as_mut(), &mut context);
-        self.due_ms = self.due_ms.into_iter().chain(context.due_ms()).min();
-        self.worked(at, begin);
-        let result = result.map_err(|e| self.fault(at, e))?;
-        for changes in output.drain(..) {
+        let due_ms = context.due_ms();
+        let Left { mut held, elsewhere, failure } = outlet.end();
+        self.stages[at].work = Work::Operator(operator);
+        self.due_ms = self.due_ms.into_iter().chain(due_ms).min();
+        self.worked(at, begin + elsewhere);
+        let result = match failure {
+            Some(failure) => return Err(failure),
+            None => result.map_err(|e| self.fault(at, e))?,
+        };
+        for changes in held.drain(..) {
             self.emit(at, changes)?;
         }
-        self.buffers.push(output);
+        self.buffers.push(held);
         Ok(result)
     }
 
     fn worked(&self, at: usize, begin: std::time::Duration) {
-        let time = self.clock.monotonic().saturating_sub(begin);
-        self.counters.node(self.shard, self.stages[at].node).worked(time);
+        self.counters(at).worked(self.now().saturating_sub(begin));
+    }
+
+    fn counters(&self, at: usize) -> &NodeCounters {
+        self.shared.counters.node(self.shard, self.stages[at].node)
+    }
+
+    /// Time that only grows.
+    pub(crate) fn now(&self) -> Duration {
+        self.shared.clock.monotonic()
+    }
+
+    /// Is the job over, and whatever is still computed in vain?
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.shared.is_aborted()
+    }
+
+    /// Counts rows that a stage has left out.
+    pub(crate) fn reject(&self, at: usize, why: Rejected, rows: u64) {
+        let counters = self.counters(at);
+        match why {
+            Rejected::Late => counters.late(rows),
+            Rejected::NullTime => counters.null_time(rows),
+            Rejected::UnknownKey => counters.unknown_key(rows),
+        }
+    }
+
+    /// In the middle of a call that emits much: does the job take more memory than it may, with what waits for other tasks?
+    ///
+    /// # Errors
+    /// It does.
+    pub(crate) fn check_memory(&mut self) -> Result<(), RuntimeError> {
+        if self.limit.is_none() {
+            return Ok(());
+        }
+        if self.now() >= self.measure_at {
+            self.measure();
+        }
+        let of_stage =
+            |stage: &Stage| stage.taken_bytes + stage.outputs.iter().map(ExchangeWriter::waiting_bytes).sum::<usize>();
+        let taken_bytes = self.stages.iter().map(of_stage).sum();
+        self.limit.as_mut().map_or(Ok(()), |limit| limit.tell(taken_bytes))
     }
 
     /// Hands rows to all that read from a stage. The last one gets the batch itself.
-    fn emit(&mut self, at: usize, changes: ChangeBatch) -> Result<(), RuntimeError> {
-        self.counters.node(self.shard, self.stages[at].node).gave(changes.num_rows());
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub(crate) fn emit(&mut self, at: usize, changes: ChangeBatch) -> Result<(), RuntimeError> {
+        self.counters(at).gave(changes.num_rows());
         let readers = self.stages[at].next.len();
         let mut left = self.stages[at].outputs.len() + readers;
         let mut rows = Some(changes);
@@ -341,7 +384,7 @@ impl Pipeline {
             return Ok(());
         }
         stage.time_out = time;
-        self.counters.node(self.shard, stage.node).watermark(time.watermark);
+        self.counters(at).watermark(time.watermark);
         // A watermark says that its sender is not idle.
         let moved = time.watermark > before.watermark || !time.is_idle;
         let elements =
@@ -378,12 +421,12 @@ impl Pipeline {
                 }
             }
         }
-        let begin = self.clock.monotonic();
+        let begin = self.now();
         if persists {
             (0..self.stages.len()).try_for_each(|at| self.persist(at))?;
         }
-        let sync = self.clock.monotonic().saturating_sub(begin);
-        if barrier.kind != BarrierKind::Flush || self.clock.monotonic() >= self.measure_at {
+        let sync = self.now().saturating_sub(begin);
+        if barrier.kind != BarrierKind::Flush || self.now() >= self.measure_at {
             self.measure();
             self.evict()?;
         }
@@ -406,7 +449,7 @@ impl Pipeline {
 
     /// Measures the state of all operators.
     fn measure(&mut self) {
-        let begin = self.clock.monotonic();
+        let begin = self.now();
         for stage in &mut self.stages {
             let Work::Operator(operator) = &mut stage.work else { continue };
             let (mut rows, mut bytes) = (0, 0);
@@ -416,9 +459,9 @@ impl Pipeline {
                 bytes += table.size_bytes();
                 stage.taken_bytes += table.taken_bytes();
             }
-            self.counters.node(self.shard, stage.node).state(rows, bytes);
+            self.shared.counters.node(self.shard, stage.node).state(rows, bytes);
         }
-        let end = self.clock.monotonic();
+        let end = self.now();
         self.measure_at = end + end.saturating_sub(begin) * MEASURE_SHARE;
     }
 
@@ -464,11 +507,11 @@ impl Pipeline {
         if !has_room || self.is_whole() {
             return Ok(());
         }
-        let begin = self.clock.monotonic();
+        let begin = self.now();
         let until = begin + (begin.saturating_sub(self.warmed_at) / WARM_SHARE).min(WARM_MAX);
         for at in 0..self.stages.len() {
             let Work::Operator(operator) = &mut self.stages[at].work else { continue };
-            let clock = &self.clock;
+            let clock = &self.shared.clock;
             let warmed = operator.tables().into_iter().try_for_each(|table| {
                 while !table.is_whole() {
                     table.warm(WARM_ENTRIES)?;
@@ -480,13 +523,13 @@ impl Pipeline {
             });
             warmed.map_err(|e: StateError| self.fault(at, e.into()))?;
         }
-        self.warmed_at = self.clock.monotonic();
+        self.warmed_at = self.now();
         Ok(())
     }
 
     /// Removes what has had its time from the backend, of a piece of what it has.
     fn tidy(&mut self) -> Result<(), RuntimeError> {
-        let begin = self.clock.monotonic();
+        let begin = self.now();
         if !self.can_leave || self.holds || begin < self.tidy_at {
             return Ok(());
         }
@@ -495,7 +538,7 @@ impl Pipeline {
             let tidied = operator.tables().into_iter().try_for_each(|table| table.tidy(WARM_ENTRIES));
             tidied.map_err(|e| self.fault(at, e.into()))?;
         }
-        let end = self.clock.monotonic();
+        let end = self.now();
         self.tidy_at = end + end.saturating_sub(begin) * TIDY_SHARE;
         Ok(())
     }

@@ -3,11 +3,12 @@
 //! Sockets are served by tasks; what a message does runs on a thread that may wait ([`Executor`]). Meanwhile the task sends what comes
 //! of it and looks whether the client is still there: when it is not, the statement is cancelled.
 
-use crate::entry::{self, Duplex, Entered};
+use crate::duplex::Duplex;
+use crate::entry::{self, Entered};
 use crate::executor::{Executor, Next};
 use crate::limits;
 use crate::out::Out;
-use crate::report::{self, FATAL};
+use crate::report::{self, FATAL, NOTICE};
 use crate::server::{Place, Server};
 use crate::wire::backend::{Messages, Report};
 use crate::wire::frontend::{self, Message};
@@ -15,9 +16,11 @@ use bytes::{Bytes, BytesMut};
 use eddyline_engine::{Canceller, SqlError};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{Interval, MissedTickBehavior};
 
 /// Answers that may wait for the socket.
 const WAITING_MAX: usize = 4;
@@ -35,7 +38,7 @@ pub(crate) async fn serve(server: Arc<Server>, socket: TcpStream, unknown: Owned
         Ok((executor, canceller, messages)) => {
             socket.write_all(&messages.0).await?;
             socket.flush().await?;
-            let ended = converse(&mut *socket, &mut buffer, executor, &canceller).await;
+            let ended = converse(&mut *socket, &mut buffer, executor, (&canceller, server.attention)).await;
             drop(place);
             ended
         }
@@ -104,8 +107,11 @@ async fn converse(
     socket: &mut (impl Duplex + ?Sized),
     buffer: &mut BytesMut,
     mut executor: Executor,
-    canceller: &Canceller,
+    (canceller, attention): (&Canceller, Duration),
 ) -> io::Result<()> {
+    // One for all statements: to begin another for each would cost a short one too much.
+    let mut ticks = tokio::time::interval(attention);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let messages = match batch(buffer) {
             Ok(messages) => messages,
@@ -118,13 +124,14 @@ async fn converse(
             }
             continue;
         }
+        canceller.reset();
         let (to, answers) = mpsc::channel::<Bytes>(WAITING_MAX);
         let work = tokio::task::spawn_blocking(move || {
             let mut out = Out::new(to);
             let next = executor.handle(messages, &mut out);
             (executor, next)
         });
-        let sent = answer_with(socket, buffer, answers, canceller).await;
+        let sent = answer_with(socket, buffer, answers, (canceller, &mut ticks)).await;
         let Ok((back, next)) = work.await else {
             tracing::error!("a statement panicked; its connection ends");
             return refuse(socket, report::plain(FATAL, "XX000", "a fault of the server; please report it")).await;
@@ -160,7 +167,7 @@ async fn answer_with(
     socket: &mut (impl Duplex + ?Sized),
     buffer: &mut BytesMut,
     mut answers: mpsc::Receiver<Bytes>,
-    canceller: &Canceller,
+    (canceller, ticks): (&Canceller, &mut Interval),
 ) -> io::Result<()> {
     let mut is_there = true;
     loop {
@@ -180,6 +187,17 @@ async fn answer_with(
                 if !matches!(read, Ok(length) if length > 0) {
                     is_there = false;
                     canceller.cancel();
+                }
+            }
+            _ = ticks.tick(), if is_there => {
+                // What it has sent, and nobody reads for the time, stands before its end.
+                if !reads && socket.has_hung_up() {
+                    is_there = false;
+                    canceller.cancel();
+                } else if let Some(progress) = canceller.progress() {
+                    let mut messages = Messages::default();
+                    messages.notice(&report::plain(NOTICE, "00000", progress.to_string()));
+                    send(socket, &messages.0).await?;
                 }
             }
         }

@@ -6,6 +6,7 @@
 //! Until somebody is known, messages are short, and all of it has some seconds. A password that is wrong and a user that there is not look
 //! the same from outside.
 
+use crate::duplex::Duplex;
 use crate::limits;
 use crate::report::{self, FATAL};
 use crate::server::{Place, Server};
@@ -18,7 +19,7 @@ use eddyline_users::{Binding, Exchange, ExchangeError, MECHANISM, MECHANISM_PLUS
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// The byte that TLS begins with: no message of the protocol does.
@@ -26,11 +27,6 @@ const HANDSHAKE: u8 = 0x16;
 /// Wrong password, or no such user.
 const WRONG_PASSWORD: &str = "28P01";
 const NOT_LET_IN: &str = "28000";
-
-/// A way to a client and back.
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A client that is known.
 pub(crate) struct Entered {

@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `server` | the port, who is connected, cancel requests |
+//! | `duplex` | sockets, encrypted or not |
 //! | `entry` | the first messages of a client: encryption, who it is |
 //! | `connection` | batches of messages and their answers |
 //! | `executor` | what messages do: simple and extended queries, portals, transactions |
@@ -27,6 +28,7 @@ mod connection;
 mod copy;
 mod copy_out;
 mod cursors;
+mod duplex;
 mod entry;
 mod executor;
 mod limits;

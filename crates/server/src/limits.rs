@@ -22,3 +22,9 @@ pub(crate) const READ_BYTES: usize = 4096;
 pub(crate) const BATCH_MESSAGES: usize = 1000;
 /// Connections, unless it is said otherwise.
 pub(crate) const CONNECTIONS: usize = 4000;
+/// How often a client that waits is told how far its statement is, unless it is said otherwise.
+pub(crate) const ATTENTION: Duration = Duration::from_secs(5);
+/// A client that has been silent for so long is asked by the system whether it is still there, so often and with these pauses.
+pub(crate) const SILENCE: Duration = Duration::from_secs(60);
+pub(crate) const SILENCE_PAUSE: Duration = Duration::from_secs(15);
+pub(crate) const SILENCE_QUESTIONS: u32 = 4;

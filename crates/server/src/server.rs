@@ -1,6 +1,6 @@
 //! What connections share: the instance, who is there, and what cancels them.
 
-use crate::connection;
+use crate::{connection, duplex};
 use eddyline_engine::{Canceller, Connected, Dialect, Instance, Session, SqlError};
 use eddyline_tls::Acceptor;
 use eddyline_users::{Entrance, Users};
@@ -10,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -25,13 +26,16 @@ pub struct ServerConfig {
     pub tls: Option<Acceptor>,
     /// How many may be connected at once.
     pub connections_max: usize,
+    /// How often a client that waits is told how far its statement is, and it is asked whether one is still there whose messages nobody reads for the time.
+    pub attention: Duration,
 }
 
 impl ServerConfig {
     /// Listens at an address, with the usual limits.
     pub fn new(listen: SocketAddr) -> Self {
         let (entrance, tls) = (Entrance::default(), None);
-        Self { listen, entrance, tls, connections_max: crate::limits::CONNECTIONS }
+        let (connections_max, attention) = (crate::limits::CONNECTIONS, crate::limits::ATTENTION);
+        Self { listen, entrance, tls, connections_max, attention }
     }
 }
 
@@ -48,6 +52,7 @@ pub(crate) struct Server {
     pub(crate) tls: Option<Acceptor>,
     tokio: Handle,
     connections_max: usize,
+    pub(crate) attention: Duration,
     strangers: Arc<Semaphore>,
     processes: AtomicU32,
     chance: RandomState,
@@ -106,6 +111,7 @@ pub async fn bind(instance: Instance, config: &ServerConfig) -> io::Result<Bound
         tls: config.tls.clone(),
         tokio: Handle::current(),
         connections_max: config.connections_max,
+        attention: config.attention,
         strangers: Arc::new(Semaphore::new(crate::limits::STRANGERS)),
         processes: AtomicU32::new(1),
         chance: RandomState::new(),
@@ -138,7 +144,7 @@ impl Bound {
                 Err(error) => {
                     // No sockets left, most likely: others may end.
                     tracing::warn!(%error, "a connection cannot be taken");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
         }
@@ -152,9 +158,11 @@ impl Bound {
             return;
         };
         tokio::spawn(async move {
-            // Answers are small and waited for.
-            let _ = socket.set_nodelay(true);
-            if let Err(error) = connection::serve(server, socket, unknown).await {
+            let served = match duplex::prepare(&socket) {
+                Ok(()) => connection::serve(server, socket, unknown).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = served {
                 tracing::debug!(%error, "a connection has failed");
             }
         });

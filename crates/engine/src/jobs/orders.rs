@@ -65,7 +65,10 @@ impl Instance {
         if let Err(error) = self.forget_finished() {
             tracing::warn!(error = error.message, "that a job has come to its end cannot be stored");
         }
-        self.jobs().reports(&self.name())
+        let mut all = self.jobs().reports(&self.name());
+        all.extend(self.creations().reports(&self.name()));
+        all.sort_by_key(|report| report.id);
+        all
     }
 
     /// The jobs of all databases, by database and number.

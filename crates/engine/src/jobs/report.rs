@@ -1,6 +1,7 @@
 //! What is told of a job.
 
 use super::{Job, Jobs};
+use crate::creations::CreationProgress;
 use crate::job::JobFacts;
 use crate::listing::{Listing, text};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, TimestampMillisecondArray, TimestampSecondArray};
@@ -13,6 +14,8 @@ use std::sync::Arc;
 pub enum JobStatus {
     /// It is being built.
     Created,
+    /// A view, which a statement waits for, is computed for the first time.
+    Creating,
     /// It runs.
     Running,
     /// It has failed, and waits to be started again.
@@ -29,8 +32,9 @@ pub enum JobStatus {
 
 impl JobStatus {
     /// All there are.
-    pub const ALL: [JobStatus; 7] = [
+    pub const ALL: [JobStatus; 8] = [
         JobStatus::Created,
+        JobStatus::Creating,
         JobStatus::Running,
         JobStatus::Restarting,
         JobStatus::Finishing,
@@ -43,6 +47,7 @@ impl JobStatus {
     pub fn name(self) -> &'static str {
         match self {
             JobStatus::Created => "CREATED",
+            JobStatus::Creating => "CREATING",
             JobStatus::Running => "RUNNING",
             JobStatus::Restarting => "RESTARTING",
             JobStatus::Finishing => "FINISHING",
@@ -58,7 +63,7 @@ impl JobStatus {
 pub struct JobReport {
     /// The database that it belongs to.
     pub database: String,
-    /// Its number there.
+    /// Its number there; 0 where a [view is computed](JobStatus::Creating), which is no job that goes by a number.
     pub id: u64,
     /// What is known of it before it runs: its name, sinks, shards, warnings.
     pub facts: JobFacts,
@@ -76,6 +81,8 @@ pub struct JobReport {
     pub sql: Option<String>,
     /// The savepoint of its end, if it was stopped with one.
     pub savepoint: Option<String>,
+    /// How far a view is that is [computed for the first time](JobStatus::Creating).
+    pub progress: Option<CreationProgress>,
 }
 
 impl JobReport {
@@ -93,6 +100,7 @@ impl JobReport {
             metrics,
             sql: job.definition.as_ref().map(|definition| definition.sql.clone()),
             savepoint: rest.and_then(|rest| rest.savepoint.clone()),
+            progress: None,
         }
     }
 }
@@ -132,8 +140,10 @@ pub(crate) fn listing(jobs: &[JobReport]) -> Listing {
     let watermarks: TimestampMillisecondArray = jobs.iter().map(watermark).collect();
     let checkpointed = |job: &JobReport| job.metrics.as_ref()?.checkpoints.last.as_ref().map(|last| last.start_ms);
     let checkpoints: TimestampMillisecondArray = jobs.iter().map(checkpointed).collect();
+    let percent = |job: &JobReport| job.progress.as_ref()?.percent().and_then(count);
+    let percents: ArrayRef = Arc::new(jobs.iter().map(percent).collect::<Int64Array>());
     Listing::columns(vec![
-        ("id", Arc::new(jobs.iter().map(|job| count(job.id)).collect::<Int64Array>())),
+        ("id", Arc::new(jobs.iter().map(|job| count(job.id).filter(|id| *id > 0)).collect::<Int64Array>())),
         ("name", texts(&|job| Some(job.facts.name.clone()))),
         ("status", texts(&|job| Some(job.status.name().to_owned()))),
         ("start", Arc::new(started.with_timezone("UTC"))),
@@ -144,6 +154,7 @@ pub(crate) fn listing(jobs: &[JobReport]) -> Listing {
         ("watermark", Arc::new(watermarks.with_timezone("UTC"))),
         ("lag ms", measure(&|metrics| metrics.lag_ms)),
         ("state bytes", measure(&|metrics| count(metrics.state_bytes))),
+        ("percent", percents),
         ("last checkpoint", Arc::new(checkpoints.with_timezone("UTC"))),
         ("error", texts(&|job| job.failure.as_ref().map(|failure| failure.message.clone()))),
     ])

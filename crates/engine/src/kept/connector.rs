@@ -137,6 +137,11 @@ impl Feed {
         reader.into_iter().for_each(Waker::wake);
     }
 
+    /// Rows that wait for the job.
+    pub(crate) fn waiting_rows(&self) -> u64 {
+        lock(&self.state).waiting.iter().map(|changes| changes.num_rows() as u64).sum()
+    }
+
     /// What waits for the job first.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> Option<ChangeBatch> {

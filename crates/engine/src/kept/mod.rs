@@ -769,7 +769,10 @@ impl State {
         while !job.work() && !job.is_over() && !is_taken() {
             check()?;
         }
-        job.cut()?;
+        let cut = job.cut();
+        // Who cancels has ended the job.
+        check()?;
+        cut?;
         view.take(Duration::ZERO)
     }
 
@@ -780,6 +783,7 @@ impl State {
             canceller.check()?;
             all.append(&mut self.views[at].take(PATIENCE)?);
         }
+        canceller.check()?;
         Ok(all)
     }
 

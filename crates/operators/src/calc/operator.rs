@@ -116,7 +116,7 @@ impl Operator for Calc {
         });
         let columns = project.collect::<Result<Vec<_>, _>>()?;
         let rows = RecordBatch::try_new_with_options(self.output.clone(), columns, &options)?;
-        ctx.emit(ChangeBatch::new(rows, weights)?);
+        ctx.emit(ChangeBatch::new(rows, weights)?)?;
         Ok(())
     }
 }

@@ -92,14 +92,14 @@ impl Operator for DistinctAggregate {
         let sets = changes.column(self.set).as_primitive::<Int8Type>();
         let passing = sets.values().iter().filter(|s| **s == 0).count();
         if passing == changes.num_rows() {
-            ctx.emit(changes);
+            ctx.emit(changes)?;
             return Ok(());
         }
         if passing == 0 {
             return self.count(&changes);
         }
         let passes: BooleanArray = sets.values().iter().map(|s| Some(*s == 0)).collect();
-        ctx.emit(changes.filter(&passes)?);
+        ctx.emit(changes.filter(&passes)?)?;
         self.count(&changes.filter(&eq(&passes, &BooleanArray::new_scalar(false))?)?)
     }
 
@@ -121,7 +121,7 @@ impl Operator for DistinctAggregate {
             columns: (0..self.spec.keys.len()).collect::<Arc<[usize]>>(),
             values: slots.iter().map(|s| self.groups.table.hash(*s)).collect(),
         };
-        ctx.emit(partial_batch(&self.spec, &self.schema, batch)?.with_hashes(hashes)?);
+        ctx.emit(partial_batch(&self.spec, &self.schema, batch)?.with_hashes(hashes)?)?;
         self.groups.clear();
         Ok(())
     }

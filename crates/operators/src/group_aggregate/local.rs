@@ -65,7 +65,7 @@ impl LocalAggregate {
             columns: (0..self.spec.keys.len()).collect::<Arc<[usize]>>(),
             values: slots.iter().map(|s| self.groups.table.hash(*s)).collect(),
         };
-        ctx.emit(partial_batch(&self.spec, &self.output, partials)?.with_hashes(hashes)?);
+        ctx.emit(partial_batch(&self.spec, &self.output, partials)?.with_hashes(hashes)?)?;
         self.groups.clear();
         Ok(())
     }
@@ -85,7 +85,7 @@ impl LocalAggregate {
                 set: Some((at + 1, values, seen)),
                 len: slots.len(),
             };
-            ctx.emit(partial_batch(&self.spec, &self.output, batch)?);
+            ctx.emit(partial_batch(&self.spec, &self.output, batch)?)?;
         }
         set.table.clear();
         set.seen.clear();

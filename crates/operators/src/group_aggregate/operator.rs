@@ -281,7 +281,7 @@ impl Operator for GroupAggregate {
         }
         let changes = self.changes(&alive)?;
         for from in (0..changes.num_rows()).step_by(BATCH_ROWS_MAX) {
-            ctx.emit(changes.slice(from, BATCH_ROWS_MAX.min(changes.num_rows() - from)));
+            ctx.emit(changes.slice(from, BATCH_ROWS_MAX.min(changes.num_rows() - from)))?;
         }
         let dead: Vec<bool> = alive.iter().map(|a| !a).collect();
         self.groups.table.mark_dirty(&self.touched.slots);

@@ -258,6 +258,7 @@ impl Join {
         if rows.is_empty() {
             return Ok(());
         }
+        ctx.check()?;
         let (mut rows, mut others) = (UInt32Array::from(rows), UInt32Array::from(changes));
         if let Some(residual) = &self.residual {
             let read = residual.read.iter().map(|c| self.met_column(piece, meeting, &rows, &others, *c));
@@ -309,7 +310,7 @@ impl Join {
     ) -> Result<(), OperatorError> {
         let options = RecordBatchOptions::new().with_row_count(Some(weights.len()));
         let batch = RecordBatch::try_new_with_options(self.output.clone(), columns, &options)?;
-        ctx.emit(ChangeBatch::new(batch, Weights::from_vec(weights))?);
+        ctx.emit(ChangeBatch::new(batch, Weights::from_vec(weights))?)?;
         Ok(())
     }
 
@@ -348,7 +349,7 @@ impl Join {
                 if is_put_out(self.spec.kind, matched) && rows > 0 {
                     let weights = (0..rows).map(|row| sign * piece.rows.weights().at(row)).collect();
                     let own = |column: usize| Ok(piece.rows.column(column).clone());
-                    ctx.emit(self.alone(side, rows, own, &vec![matched; rows], Weights::from_vec(weights))?);
+                    ctx.emit(self.alone(side, rows, own, &vec![matched; rows], Weights::from_vec(weights))?)?;
                 }
             }
             match piece.loose.next {

@@ -126,7 +126,7 @@ impl Join {
             let alone = changes.take(&UInt32Array::from_iter_values(without))?;
             let rows = alone.num_rows();
             let own = |column: usize| Ok(alone.column(column).clone());
-            ctx.emit(self.alone(side, rows, own, &vec![false; rows], alone.weights().clone())?);
+            ctx.emit(self.alone(side, rows, own, &vec![false; rows], alone.weights().clone())?)?;
         }
         Ok(changes.take(&kept)?)
     }
@@ -206,6 +206,8 @@ impl Join {
         if pairs.rows.is_empty() {
             return Ok(());
         }
+        // Where the condition lets none through, nobody hears of them otherwise.
+        ctx.check()?;
         self.test(side, changes, pairs)?;
         self.count_matches(side, changes, pairs, matches);
         if self.spec.kind.has_pairs() && !pairs.rows.is_empty() {
@@ -218,7 +220,7 @@ impl Join {
             let weights = pairs.each(changes).map(|(_, slot, factor)| factor * others.weight(slot)).collect();
             let emitted = ChangeBatch::new(batch, Weights::from_vec(weights))?;
             // A row that came and went in this epoch still has a slot.
-            ctx.emit(without_zeros(emitted)?);
+            ctx.emit(without_zeros(emitted)?)?;
         }
         pairs.rows.clear();
         pairs.slots.clear();

@@ -94,7 +94,7 @@ impl Join {
             let matched: Vec<bool> = singles.iter().map(|s| s.matched).collect();
             let weights = Weights::from_vec(singles.iter().map(|s| s.weight).collect());
             let own = |column: usize| self.sides[side].column(column, &slots);
-            ctx.emit(self.alone(side, slots.len(), own, &matched, weights)?);
+            ctx.emit(self.alone(side, slots.len(), own, &matched, weights)?)?;
         }
         Ok(())
     }

@@ -143,7 +143,7 @@ impl Layout {
             let columns = self.columns(table, arena, changes)?;
             let rows = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
             let weights = Weights::from_vec(changes.iter().map(|change| change.weight).collect());
-            ctx.emit(ChangeBatch::new(rows, weights)?);
+            ctx.emit(ChangeBatch::new(rows, weights)?)?;
         }
         Ok(())
     }

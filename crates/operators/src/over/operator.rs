@@ -222,7 +222,7 @@ impl Over {
         let columns = self.spec.output.iter().map(column).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(entries.values().len()));
         let batch = RecordBatch::try_new_with_options(self.output.clone(), columns, &options)?;
-        ctx.emit(ChangeBatch::new(batch, weights)?);
+        ctx.emit(ChangeBatch::new(batch, weights)?)?;
         Ok(())
     }
 }

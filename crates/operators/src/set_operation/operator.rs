@@ -64,7 +64,7 @@ impl SetOperation {
     fn emit(&self, slots: &[u32], weights: Vec<i64>, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         let options = RecordBatchOptions::new().with_row_count(Some(slots.len()));
         let rows = RecordBatch::try_new_with_options(self.output.clone(), self.rows.table.keys(slots)?, &options)?;
-        ctx.emit(ChangeBatch::new(rows, Weights::from_vec(weights))?);
+        ctx.emit(ChangeBatch::new(rows, Weights::from_vec(weights))?)?;
         Ok(())
     }
 }

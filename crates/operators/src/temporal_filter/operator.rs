@@ -69,7 +69,7 @@ impl TemporalFilter {
         let changes = changes.take(passed)?;
         let columns = self.spec.output.iter().map(|c| changes.column(*c).clone()).collect();
         let batch = self.batch(columns, changes.num_rows())?;
-        ctx.emit(ChangeBatch::new(batch, changes.weights().clone())?);
+        ctx.emit(ChangeBatch::new(batch, changes.weights().clone())?)?;
         Ok(())
     }
 
@@ -100,7 +100,7 @@ impl TemporalFilter {
         }
         for (slots, weights) in changed.chunks(BATCH_ROWS_MAX).zip(weights.chunks(BATCH_ROWS_MAX)) {
             let batch = self.batch(self.rows.columns(slots)?, slots.len())?;
-            ctx.emit(ChangeBatch::new(batch, Weights::from_vec(weights.to_vec()))?);
+            ctx.emit(ChangeBatch::new(batch, Weights::from_vec(weights.to_vec()))?)?;
         }
         self.rows.mark_dirty(slots);
         self.rows.remove(&over)?;

@@ -249,7 +249,7 @@ impl TopN {
             let columns: Vec<ArrayRef> = self.spec.output.iter().filter_map(column).collect();
             let options = RecordBatchOptions::new().with_row_count(Some(to - from));
             let batch = RecordBatch::try_new_with_options(self.output.clone(), columns, &options)?;
-            ctx.emit(ChangeBatch::new(batch, Weights::from_vec(out.weights[from..to].to_vec()))?);
+            ctx.emit(ChangeBatch::new(batch, Weights::from_vec(out.weights[from..to].to_vec()))?)?;
         }
         Ok(())
     }

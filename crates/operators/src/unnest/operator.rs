@@ -67,7 +67,7 @@ impl Operator for Unnest {
         let places = Places::of(&lists, changes.num_rows(), self.spec.outer);
         for from in (0..places.len()).step_by(BATCH_ROWS_MAX) {
             let range = from..places.len().min(from + BATCH_ROWS_MAX);
-            ctx.emit(self.batch(&changes, &lists, &places, range)?);
+            ctx.emit(self.batch(&changes, &lists, &places, range)?)?;
         }
         Ok(())
     }

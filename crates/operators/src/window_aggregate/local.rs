@@ -53,7 +53,7 @@ impl LocalWindowAggregate {
         let hashes =
             KeyHashes { columns: (0..self.spec.keys.len()).collect::<Arc<[usize]>>(), values: hashes.collect() };
         let rows = RecordBatch::try_new(self.output.clone(), columns)?;
-        ctx.emit(ChangeBatch::inserts(rows).with_hashes(hashes)?);
+        ctx.emit(ChangeBatch::inserts(rows).with_hashes(hashes)?)?;
         self.pending.clear();
         Ok(())
     }

@@ -173,7 +173,7 @@ impl WindowAggregate {
             let mut columns = keys_of(slots)?;
             columns.extend(calls.evaluate(slots)?);
             columns.extend(window_columns(&spec.time_type, spec.window.size_ms(), vec![start; slots.len()]));
-            ctx.emit(ChangeBatch::inserts(RecordBatch::try_new(output.clone(), columns)?));
+            ctx.emit(ChangeBatch::inserts(RecordBatch::try_new(output.clone(), columns)?))?;
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ impl WindowAssign {
     fn emit(&self, changes: &ChangeBatch, starts: Vec<i64>, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         let mut columns = changes.rows().columns().to_vec();
         columns.extend(window_columns(&self.time_type, self.window.size_ms(), starts));
-        ctx.emit(changes.with_rows(RecordBatch::try_new(self.output.clone(), columns)?)?);
+        ctx.emit(changes.with_rows(RecordBatch::try_new(self.output.clone(), columns)?)?)?;
         Ok(())
     }
 }

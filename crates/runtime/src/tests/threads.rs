@@ -69,6 +69,58 @@ fn an_unbounded_job_shows_rows_as_they_come_and_stops_when_asked() {
     assert_eq!(job.state(), JobState::Stopped);
 }
 
+/// Sums of a source whose rows go to the sink without an exchange.
+fn summing_and_writing() -> Plan {
+    let mut plan = Plan::default();
+    let t = plan.timed_source("t", None);
+    let sum = plan.sum(t);
+    plan.sink("out", Input::forward(sum));
+    plan
+}
+
+#[test]
+fn a_step_that_has_no_end_is_cancelled_in_its_middle() {
+    let tokio = tokio();
+    let script = Script::new(Unbounded, &["a"]);
+    let out = Collection::new();
+    let (sender, written) = mpsc::channel();
+    out.on_write(move |changes| sender.send(changes.num_rows()).map_err(|e| e.to_string()));
+    script.push(0, rows("+ flood 00 1"));
+    let tables = Tables::default().source("t", &script).sink("out", &out);
+    let job = run(&summing_and_writing(), &tables, settings(1), &tokio);
+    // Rows reach the sink though the step that makes them goes on.
+    (0..100).for_each(|_| assert!(written.recv().unwrap() > 0));
+    job.cancel();
+    // It is no failure.
+    assert_eq!(job.wait().unwrap().state, JobState::Stopped);
+}
+
+#[test]
+fn a_sink_that_fails_ends_a_step_in_its_middle() {
+    let tokio = tokio();
+    let script = Script::new(Unbounded, &["a"]);
+    let out = Collection::new();
+    out.on_write(|_| Err("it is full".into()));
+    script.push(0, rows("+ flood 00 1"));
+    let tables = Tables::default().source("t", &script).sink("out", &out);
+    let error = run(&summing_and_writing(), &tables, settings(1), &tokio).wait().unwrap_err();
+    assert!(matches!(&error, RuntimeError::Sink { table, .. } if table == "out"), "{error}");
+}
+
+#[test]
+fn a_step_that_fills_channels_ends_a_job_that_takes_too_much_memory() {
+    let tokio = tokio();
+    let script = Script::new(Unbounded, &["a"]);
+    let out = Collection::new().slow();
+    script.push(0, rows("+ flood 00 1"));
+    let tables = Tables::default().source("t", &script).sink("out", &out);
+    let memory = Some(eddyline_state::MemoryBudget::new(1 << 30));
+    let memory_limit = Some(crate::MemoryLimit::new(1 << 20));
+    let settings = JobSettings { memory, memory_limit, ..settings(2) };
+    let error = run(&summing(), &tables, settings, &tokio).wait().unwrap_err();
+    assert!(matches!(error, RuntimeError::Memory { max_bytes: 1_048_576, .. }), "{error}");
+}
+
 #[test]
 fn cancel_ends_at_once() {
     let tokio = tokio();

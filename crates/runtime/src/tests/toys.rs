@@ -18,7 +18,7 @@ pub(super) fn make(node: &Node, _inputs: &[SchemaRef], store: &Store) -> Result<
     }
 }
 
-/// SUM(v) by k, emitted at flush. Key `poison` fails, key `panic` panics.
+/// SUM(v) by k, emitted at flush. Key `poison` fails, key `panic` panics, key `flood` emits rows without end.
 pub(super) struct Sum {
     table: Sums,
     /// Keys that changed in this epoch, with their row as it was.
@@ -73,13 +73,18 @@ impl Table for Sums {
 }
 
 impl Operator for Sum {
-    fn process(&mut self, _input: usize, changes: ChangeBatch, _ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+    fn process(&mut self, _input: usize, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         let (keys, values) = (changes.column(0).as_string::<i32>(), changes.column(2).as_primitive::<Int64Type>());
         for row in 0..changes.num_rows() {
             let (key, weight) = (keys.value(row).to_owned(), changes.weights().at(row));
             match key.as_str() {
                 "poison" => return Err(OperatorError::Spec { operator: "Sum", message: "poison".into() }),
                 "panic" => panic!("a toy broke"),
+                "flood" => loop {
+                    let columns: Vec<ArrayRef> =
+                        vec![Arc::new(StringArray::from(vec![key.clone()])), Arc::new(Int64Array::from(vec![1]))];
+                    ctx.emit(ChangeBatch::inserts(RecordBatch::try_new(super::sums(), columns)?))?;
+                },
                 _ => {}
             }
             let before = self.table.entries.get(&key).copied();
@@ -108,8 +113,7 @@ impl Operator for Sum {
             }
         }
         let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(keys)), Arc::new(Int64Array::from(sums))];
-        ctx.emit(ChangeBatch::new(RecordBatch::try_new(super::sums(), columns)?, Weights::from_vec(weights))?);
-        Ok(())
+        ctx.emit(ChangeBatch::new(RecordBatch::try_new(super::sums(), columns)?, Weights::from_vec(weights))?)
     }
 
     fn tables(&mut self) -> Vec<&mut dyn Table> {
@@ -127,7 +131,6 @@ impl Operator for OnTime {
         let keep: BooleanArray = times.iter().map(|t| t.map(|t| Watermark(t) > watermark)).collect();
         ctx.reject(Rejected::NullTime, times.iter().filter(Option::is_none).count() as u64);
         ctx.reject(Rejected::Late, keep.iter().filter(|k| *k == Some(false)).count() as u64);
-        ctx.emit(changes.filter(&keep)?);
-        Ok(())
+        ctx.emit(changes.filter(&keep)?)
     }
 }

@@ -184,9 +184,8 @@ impl Executor {
         told
     }
 
-    /// Works off messages.
+    /// Works off messages. The canceller was reset when they came, so that nobody who cancels meanwhile is overheard.
     pub(crate) fn handle(&mut self, messages: Vec<Message>, out: &mut Out) -> Next {
-        self.session.canceller().reset();
         for message in messages {
             match self.message(message, out) {
                 Ok(Next::More) => {}
