@@ -467,7 +467,7 @@ impl Session {
         written: &WrittenView<'_>,
         if_not_exists: bool,
     ) -> Result<Outcome, ScriptError> {
-        let WrittenView { view, .. } = written;
+        let &WrittenView { view, .. } = written;
         const KIND: &str = "materialized view";
         // The view is planned without waiting for anybody; then its name and those of the tables that it reads are taken,
         // and it is planned anew where they may stand for something else by now.
@@ -490,8 +490,18 @@ impl Session {
         let mut warnings = Vec::new();
         let (canceller, instance) = (&self.canceller.clone(), self.instance.clone());
         let mut creating = None;
-        let added = NewView { name: &view.name, tables: &tables, times: &times, into: None, canceller };
-        self.instance.database().add_view(&added, |feeds| {
+        // What it takes the place of is read until all of the new one is there.
+        let replaced = self.catalog.object(&view.name).is_ok();
+        let beside = Name::new(view.name.schema(), &format!("{} (new)", view.name.object()));
+        let name = if replaced { &beside } else { &view.name };
+        if replaced {
+            self.check_readers(&view.name, false).map_err(|error| {
+                error.with_hint("make the new one under another name, and ALTER MATERIALIZED VIEW … SWAP WITH it")
+            })?;
+        }
+        let database = self.instance.database().clone();
+        let added = NewView { name, tables: &tables, times: &times, into: None, canceller };
+        database.add_view(&added, |feeds| {
             let _found = engine.kept().register(number, feeds);
             let job = job::start(&engine, &settings, shards, beginning, plan, Some(number), epochs)?;
             warnings.clone_from(&job.facts().warnings);
@@ -499,8 +509,17 @@ impl Session {
             Ok((job, schema))
         })?;
         drop(creating);
-        if let Err(error) = self.define(|catalog| ddl::add(catalog, object, false)) {
-            self.instance.database().remove(&view.name);
+        let publish = |_| {
+            if replaced {
+                database.remove(&view.name);
+                database.rename(&BTreeMap::from([(beside.clone(), view.name.clone())]));
+            }
+        };
+        let add = |catalog: &mut Catalog| ddl::add(catalog, object, replaced);
+        let defined = self.instance.define_moving(&self.settings, &Moves::default(), add, publish);
+        self.refresh();
+        if let Err(error) = defined {
+            database.remove(name);
             return Err(error.into());
         }
         drop(reserved);
@@ -513,13 +532,13 @@ impl Session {
 
     /// What CREATE MATERIALIZED VIEW will start, under the names as they are now.
     fn planned_view(&mut self, written: &WrittenView<'_>) -> Result<PlannedView, ScriptError> {
-        let &WrittenView { view, query, is_final } = written;
+        let &WrittenView { view, query, is_final, or_replace } = written;
         let answer = self.with_definer(|definer| definer.answer(view, query))?;
         let made = MaterializedView { view: view.clone(), table: Arc::new(answer.clone()), is_final };
         let object = Object::MaterializedView(Arc::new(made));
         self.check_reads_stored(view)?;
-        // The name must be free.
-        ddl::add(&mut Catalog::clone(&self.catalog), object.clone(), false)?;
+        // The name must be free, or that of what the view takes the place of.
+        ddl::add(&mut Catalog::clone(&self.catalog), object.clone(), or_replace)?;
         let number = self.engine.next_channel();
         let schema = answer.schema();
         let target = Target::Table { table: Arc::new(collected(answer, number)), columns: Vec::new(), conflict: None };
@@ -534,6 +553,10 @@ impl Session {
         let mut plan = planned(shards)?;
         let tables = kept_tables(&plan.job.dataflow);
         check_sources(&plan.job.dataflow, &tables)?;
+        if tables.contains(&view.name) {
+            let message = format!("materialized view {} would read itself", view.name);
+            return Err(SqlError::new(SqlError::INVALID, message).with_hint("give it another name").into());
+        }
         if is_final {
             check_final(&plan.job.dataflow)?;
         }
@@ -677,6 +700,8 @@ pub(crate) struct WrittenView<'w> {
     pub(crate) query: &'w Query,
     /// `EMIT ON WINDOW CLOSE`.
     pub(crate) is_final: bool,
+    /// `OR REPLACE`.
+    pub(crate) or_replace: bool,
 }
 
 /// A materialized view that is about to be made.

@@ -152,7 +152,7 @@ fn compute(instance: &Instance, sql: &str, settings: &BTreeMap<String, String>) 
         session.settings_mut().set(key, value)?;
     }
     let StoredView { view, query, is_final } = stored_view(sql, session.settings().dialect())?;
-    let written = WrittenView { view: &view, query: &query, is_final };
+    let written = WrittenView { view: &view, query: &query, is_final, or_replace: false };
     session.create_materialized_view(&written, false).map_err(ScriptError::into_error)?;
     Ok(())
 }

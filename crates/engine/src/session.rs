@@ -222,9 +222,10 @@ impl Session {
                 self.define(|catalog| ddl::add(catalog, Object::View(made), *or_replace))?;
                 Ok(Outcome::Done(created_message("view", &view.name, true)))
             }
-            StatementKind::CreateMaterializedView { name, view, query, if_not_exists, is_final } => {
+            StatementKind::CreateMaterializedView { name, view, query, if_not_exists, or_replace, is_final } => {
                 let view = &self.placed_view(name, view)?;
-                self.create_materialized_view(&WrittenView { view, query, is_final: *is_final }, *if_not_exists)
+                let written = WrittenView { view, query, is_final: *is_final, or_replace: *or_replace };
+                self.create_materialized_view(&written, *if_not_exists)
             }
             StatementKind::CreateSink { name, into, sink, if_not_exists, .. } => {
                 let sink = self.placed_sink(name, into.as_ref(), sink)?;
@@ -435,13 +436,14 @@ impl Session {
     /// An unknown table, or one that cannot be written.
     pub(crate) fn insert_output(&self, insert: &Insert) -> Result<JobOutput, SqlError> {
         let name = self.resolve(&insert.table).map_err(|e| e.at(insert.position))?;
-        if insert.returning.is_some() && !self.is_kept(&name) {
+        let is_elsewhere = self.catalog.object(&name).is_ok() && !self.is_kept(&name);
+        if insert.returning.is_some() && is_elsewhere {
             let message = format!("RETURNING of table {}, which is behind a connector", insert.table);
             return Err(SqlError::new(SqlError::UNSUPPORTED, message)
                 .with_hint("leave RETURNING out")
                 .at(insert.position));
         }
-        if insert.update.is_some() && !self.is_kept(&name) {
+        if insert.update.is_some() && is_elsewhere {
             let message = format!("ON CONFLICT DO UPDATE of table {}, which is behind a connector", insert.table);
             return Err(SqlError::new(SqlError::UNSUPPORTED, message)
                 .with_hint("leave ON CONFLICT out: a row takes the place of one with its key")
@@ -687,7 +689,9 @@ impl Session {
             }
             _ => {
                 return Err(SqlError::new(SqlError::UNSUPPORTED, "EXPLAIN shows how a query runs; this is none")
-                    .with_hint("EXPLAIN a SELECT, an INSERT, CREATE SINK or a statement set"));
+                    .with_hint(
+                        "EXPLAIN a SELECT, an INSERT, CREATE MATERIALIZED VIEW, CREATE SINK or a statement set",
+                    ));
             }
         })
     }

@@ -58,7 +58,7 @@ pub enum StatementKind {
         /// `OR REPLACE`.
         or_replace: bool,
     },
-    /// `CREATE MATERIALIZED VIEW [IF NOT EXISTS] … [EMIT ON WINDOW CLOSE]`.
+    /// `CREATE [OR REPLACE] MATERIALIZED VIEW [IF NOT EXISTS] … [EMIT ON WINDOW CLOSE]`.
     CreateMaterializedView {
         /// Its name, as written.
         name: Reference,
@@ -68,6 +68,8 @@ pub enum StatementKind {
         query: Box<Query>,
         /// `IF NOT EXISTS`.
         if_not_exists: bool,
+        /// `OR REPLACE`.
+        or_replace: bool,
         /// `EMIT ON WINDOW CLOSE`: only rows that change no more.
         is_final: bool,
     },

@@ -2,15 +2,29 @@
 
 use eddyline_catalog::Dialect;
 use sqlparser::ast::{
-    DataType, Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor,
+    AccessExpr, DataType, Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef,
+    TableFactor, Value,
 };
 
 /// The name of the expression at position `at` of a SELECT, which is no column. In Flink it is `EXPR$0`; in Postgres it comes from what the
 /// expression is.
 pub(super) fn name_of(dialect: Dialect, at: usize, expr: &Expr) -> String {
     match dialect {
-        Dialect::Flink => format!("EXPR${at}"),
+        Dialect::Flink => field_name(expr).map_or_else(|| format!("EXPR${at}"), str::to_owned),
         Dialect::Postgres => figured(expr).map_or_else(|| "?column?".to_owned(), |figured| figured.name),
+    }
+}
+
+/// The field that `(row).field` means, whether it was normalised or not.
+fn field_name(expr: &Expr) -> Option<&str> {
+    let Expr::CompoundFieldAccess { access_chain, .. } = expr else { return None };
+    match access_chain.last()? {
+        AccessExpr::Dot(Expr::Identifier(name)) => Some(&name.value),
+        AccessExpr::Dot(Expr::Value(value)) => match &value.value {
+            Value::SingleQuotedString(name) => Some(name),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -39,6 +53,10 @@ fn figured(expr: &Expr) -> Option<Figured> {
             name => strong(name),
         },
         Expr::Nested(inner) => figured(inner),
+        Expr::CompoundFieldAccess { root, .. } => match field_name(expr) {
+            Some(field) => strong(field),
+            None => figured(root),
+        },
         Expr::Cast { expr, data_type, .. } => match figured(expr) {
             Some(inner) if !inner.is_weak => Some(inner),
             _ => weak(type_name(data_type)),
@@ -146,7 +164,6 @@ pub(crate) fn shown_names(query: &Query, mut names: Vec<String>) -> Vec<String> 
     }
     let Some(items) = items(&query.body) else { return names };
     let name = |item: &SelectItem| match item {
-        SelectItem::UnnamedExpr(Expr::CompoundFieldAccess { .. }) => None,
         SelectItem::UnnamedExpr(expr) => Some(name_of(Dialect::Postgres, 0, expr)),
         SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
         _ => None,

@@ -124,7 +124,7 @@ fn name_expressions(body: &mut SetExpr, dialect: Dialect) {
 fn name_items(select: &mut Select, dialect: Dialect) {
     for (at, item) in select.projection.iter_mut().enumerate() {
         if let SelectItem::UnnamedExpr(e) = item
-            && !matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. })
+            && !matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
         {
             let alias = Ident::with_quote('`', name_of(dialect, at, e));
             *item = SelectItem::ExprWithAlias { expr: e.clone(), alias };

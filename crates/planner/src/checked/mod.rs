@@ -2,11 +2,13 @@
 //! of LIKE are taken apart.
 
 mod casts;
+mod field_names;
 mod like;
 mod not_null;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use field_names::FieldNames;
 pub(crate) use not_null::NotNull;
 
 use crate::SqlError;

@@ -10,13 +10,16 @@ use eddyline_catalog::{Dialect, Name, Reference, Sink, Table, View};
 use sqlparser::tokenizer::Token;
 use std::collections::BTreeMap;
 
-/// `CREATE [OR REPLACE] [TEMPORARY] {TABLE | SOURCE | VIEW} …`, `CREATE MATERIALIZED VIEW …`.
+/// `CREATE [OR REPLACE] [TEMPORARY] {TABLE | SOURCE | VIEW} …`, `CREATE [OR REPLACE] MATERIALIZED VIEW …`.
 ///
 /// # Errors
 /// A syntax error, what is not supported, or a definition that contradicts itself.
 pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     if cursor.words(&["CREATE", "MATERIALIZED", "VIEW"]) {
-        return create_materialized_view(cursor);
+        return create_materialized_view(cursor, false);
+    }
+    if cursor.words(&["CREATE", "OR", "REPLACE", "MATERIALIZED", "VIEW"]) {
+        return create_materialized_view(cursor, true);
     }
     if cursor.words(&["CREATE", "SINK"]) {
         return create_sink(cursor);
@@ -144,11 +147,12 @@ fn create_view(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind,
     Ok(StatementKind::CreateView { name, view, query, if_not_exists: head.if_not_exists, or_replace: head.or_replace })
 }
 
-fn create_materialized_view(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
-    let mut head = Head { or_replace: false, temporary: false, if_not_exists: false };
+fn create_materialized_view(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<StatementKind, SqlError> {
+    let mut head = Head { or_replace, temporary: false, if_not_exists: false };
     let (name, view, query) = view(cursor, &mut head)?;
     let is_final = outside::emits_on_close(cursor)?;
-    Ok(StatementKind::CreateMaterializedView { name, view, query, if_not_exists: head.if_not_exists, is_final })
+    let Head { if_not_exists, .. } = head;
+    Ok(StatementKind::CreateMaterializedView { name, view, query, if_not_exists, or_replace, is_final })
 }
 
 /// `[IF NOT EXISTS] name [INTO table] [COMMENT 'text'] {AS query | FROM name} [EMIT ON WINDOW CLOSE] [WITH (options)] [FORMAT …]`.

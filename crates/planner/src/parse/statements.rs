@@ -109,13 +109,17 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     }
     let position = cursor.position();
     let no_query = || {
-        let hint = "EXPLAIN a SELECT, an INSERT, CREATE SINK or a statement set";
+        let hint = "EXPLAIN a SELECT, an INSERT, CREATE MATERIALIZED VIEW, CREATE SINK or a statement set";
         refuse::unsupported("EXPLAIN of this statement", hint).at(position)
     };
     if cursor.peek_word("EXPLAIN") {
         return Err(no_query());
     }
-    let statement = read(cursor)?;
+    let mut statement = read(cursor)?;
+    // What keeps a view up is what answers its query, and goes on.
+    if let (StatementKind::CreateMaterializedView { query, is_final: false, .. }, true) = (&statement.kind, !alters) {
+        statement.kind = StatementKind::Select(query.clone());
+    }
     match statement.kind {
         StatementKind::Select(_)
         | StatementKind::Insert(_)

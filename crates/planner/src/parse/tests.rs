@@ -20,7 +20,7 @@ fn said(statement: &Statement) -> String {
             format!("{missing}{replace}view {name}{:?} {:?}: {query}", view.columns, view.comment)
         }
         StatementKind::Drop { kind, name, if_exists, cascade } => format!("drop {kind} {name} {if_exists} {cascade}"),
-        StatementKind::CreateMaterializedView { name, view, query, if_not_exists, is_final } => {
+        StatementKind::CreateMaterializedView { name, view, query, if_not_exists, is_final, .. } => {
             let missing = flag(*if_not_exists, "unless there,");
             let of = flag(*is_final, "final rows of ");
             format!("{missing}materialized view {name}{:?}: {of}{query}", view.columns)

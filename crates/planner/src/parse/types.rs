@@ -258,7 +258,8 @@ impl Reader<'_, '_> {
                 self.close()?;
                 map(key, value, nullable)
             }
-            "ROW" => self.row()?,
+            // RisingWave's word for it.
+            "ROW" | "STRUCT" => self.row()?,
             _ => return Err(pack(unknown(&word.value), at)),
         };
         Ok(plain(arrow))
@@ -488,7 +489,6 @@ fn unknown(word: &str) -> SqlError {
         "BLOB" => Some("BYTES"),
         "DATETIME" => Some("TIMESTAMP(3) or TIMESTAMP_LTZ(3)"),
         "LONG" => Some("BIGINT"),
-        "STRUCT" => Some("ROW<name type, …>"),
         "MULTISET" | "RAW" | "VARIANT" | "SYMBOL" | "NULL" => return unsupported(&upper),
         _ => NAMES.iter().copied().find(|n| eddyline_catalog::edit_distance(n, &upper) == 1),
     };

@@ -5,11 +5,12 @@ use super::graph::NewNode;
 use super::stream::{Facts, Stream};
 use super::upsert::is_unique;
 use crate::bind::{distinct_on_in_order, errors};
-use crate::checked::NotNull;
+use crate::checked::{FieldNames, NotNull};
 use crate::{Presentation, SortColumn, SqlError, Target};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_common::ScalarValue;
 use datafusion_expr::{Expr, FetchType, Limit, LogicalPlan, Projection, SkipType};
+use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::{CastExpr, Literal};
 use eddyline_catalog::{Table, sql_type};
 use eddyline_connectors::SinkChanges;
@@ -214,7 +215,12 @@ fn cast(expression: &Expression, given: &Field, wanted: &Field) -> Result<Expres
         return Ok(expression.clone());
     }
     if is_implicit(given.data_type(), wanted.data_type()) {
-        let cast = CastExpr::new(expression.physical().clone(), wanted.data_type().clone(), None);
+        let value = expression.physical().clone();
+        let named: Arc<dyn PhysicalExpr> = match given.data_type().is_nested() {
+            true => Arc::new(FieldNames::new(value, given.data_type(), wanted.data_type())),
+            false => value,
+        };
+        let cast = CastExpr::new(named, wanted.data_type().clone(), None);
         return Ok(Expression::new(Arc::new(cast)));
     }
     // A constant that fits is no loss: INSERT INTO t VALUES (1) into a SMALLINT.
