@@ -248,6 +248,20 @@ fn a_materialized_view_has_the_settings_it_was_made_with() {
 }
 
 #[test]
+fn a_view_that_took_the_place_of_another_is_there_again() {
+    let bench = Bench::new();
+    bench.life(
+        "CREATE TABLE t (k INT PRIMARY KEY, a INT);
+         INSERT INTO t VALUES (1, 10), (2, 20);
+         CREATE MATERIALIZED VIEW m AS SELECT COUNT(*) AS n FROM t;
+         CREATE OR REPLACE MATERIALIZED VIEW m AS SELECT k, a * 2 AS a FROM t",
+    );
+    assert_eq!(bench.life("SELECT k, a FROM m ORDER BY k"), ["1|20", "2|40"]);
+    assert_eq!(bench.life("INSERT INTO t VALUES (3, 1); SELECT COUNT(*), SUM(a) FROM m"), ["3|62"]);
+    assert_eq!(bench.life("SHOW MATERIALIZED VIEWS; SELECT COUNT(*) FROM m"), ["3"]);
+}
+
+#[test]
 fn what_a_view_reads_cannot_go_before_it() {
     let bench = Bench::new();
     let source = "CREATE TABLE numbers (v BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '5')";
