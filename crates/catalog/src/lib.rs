@@ -10,6 +10,7 @@
 
 mod dialect;
 mod error;
+mod index;
 mod name;
 mod names;
 mod path;
@@ -22,6 +23,7 @@ mod view;
 
 pub use dialect::Dialect;
 pub use error::CatalogError;
+pub use index::{Index, IndexColumn};
 pub use name::{Name, PUBLIC, Reference};
 pub use names::{Catalog, FIRST_DATABASE, Object, edit_distance};
 pub use path::{SYSTEM_SCHEMAS, SearchPath};

@@ -1,4 +1,4 @@
-use crate::{CatalogError, MaterializedView, Name, PUBLIC, SYSTEM_SCHEMAS, Sink, Table, View};
+use crate::{CatalogError, Index, MaterializedView, Name, PUBLIC, SYSTEM_SCHEMAS, Sink, Table, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub enum Object {
     MaterializedView(Arc<MaterializedView>),
     /// A query whose answer is written elsewhere.
     Sink(Arc<Sink>),
+    /// A second order of the rows of a table.
+    Index(Arc<Index>),
 }
 
 impl Object {
@@ -26,10 +28,11 @@ impl Object {
             Object::View(view) => &view.name,
             Object::MaterializedView(view) => &view.view.name,
             Object::Sink(sink) => &sink.view.name,
+            Object::Index(index) => &index.name,
         }
     }
 
-    /// `table`, `source`, `view`, `materialized view` or `sink`.
+    /// `table`, `source`, `view`, `materialized view`, `sink` or `index`.
     pub fn kind(&self) -> &'static str {
         match self {
             Object::Table(table) if table.is_source => "source",
@@ -37,6 +40,7 @@ impl Object {
             Object::View(_) => "view",
             Object::MaterializedView(_) => "materialized view",
             Object::Sink(_) => "sink",
+            Object::Index(_) => "index",
         }
     }
 }
@@ -78,7 +82,7 @@ impl Catalog {
         self.version
     }
 
-    /// Adds a name; `replace` puts it in the place of one of the same kind.
+    /// Adds a name; `replace` puts it in the place of one of the same kind, whose indexes go with it.
     ///
     /// # Errors
     /// [`CatalogError::Exists`], [`CatalogError::Kind`], [`CatalogError::MissingSchema`].
@@ -95,7 +99,9 @@ impl Catalog {
                 return Err(CatalogError::Kind { name: name.to_string(), is: old.kind(), wanted: object.kind() });
             }
         }
-        self.objects.insert(name, object);
+        if self.objects.insert(name.clone(), object).is_some() {
+            self.remove_indexes(&name);
+        }
         self.version += 1;
         Ok(())
     }
@@ -106,7 +112,7 @@ impl Catalog {
         self.version += 1;
     }
 
-    /// Takes a name of a [kind](Object::kind) away.
+    /// Takes a name of a [kind](Object::kind) away, and the indexes of what it stands for.
     ///
     /// # Errors
     /// [`CatalogError::Missing`], [`CatalogError::Kind`].
@@ -116,8 +122,21 @@ impl Catalog {
             return Err(CatalogError::Kind { name: name.to_string(), is: found.kind(), wanted: kind });
         }
         self.objects.remove(name);
+        self.remove_indexes(name);
         self.version += 1;
         Ok(())
+    }
+
+    fn remove_indexes(&mut self, table: &Name) {
+        self.objects.retain(|_, object| !matches!(object, Object::Index(index) if index.table == *table));
+    }
+
+    /// The indexes of a table or materialized view, by name.
+    pub fn indexes_of(&self, table: &Name) -> impl Iterator<Item = &Arc<Index>> {
+        self.objects.values().filter_map(move |object| match object {
+            Object::Index(index) if index.table == *table => Some(index),
+            _ => None,
+        })
     }
 
     /// What a name stands for.

@@ -1,6 +1,6 @@
 //! Definitions as the SQL that makes them, in Flink's spelling.
 
-use crate::{Column, ColumnSource, MaterializedView, Sink, Table, View, sql_type};
+use crate::{Column, ColumnSource, Index, IndexColumn, MaterializedView, Sink, Table, View, sql_type};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -81,6 +81,31 @@ impl MaterializedView {
     pub fn to_sql(&self) -> String {
         let end = if self.is_final { "\nEMIT ON WINDOW CLOSE" } else { "" };
         format!("{}{end}", self.view.to_sql_as("MATERIALIZED VIEW"))
+    }
+}
+
+impl Index {
+    /// `CREATE INDEX …`, without a semicolon: parsing it gives the same definition.
+    pub fn to_sql(&self) -> String {
+        let columns: Vec<String> = self.columns.iter().map(|c| format!("{}{}", name(&c.name), c.direction())).collect();
+        let mut out =
+            format!("CREATE INDEX {} ON {} ({})", name(self.name.object()), self.table.to_sql(), columns.join(", "));
+        if let Some(comment) = &self.comment {
+            let _ = write!(out, " COMMENT {}", string(comment));
+        }
+        out
+    }
+}
+
+impl IndexColumn {
+    /// ` DESC`, ` NULLS FIRST` and the like, where that has to be said.
+    pub fn direction(&self) -> &'static str {
+        match (self.descending, self.nulls_first) {
+            (false, false) => "",
+            (false, true) => " NULLS FIRST",
+            (true, true) => " DESC",
+            (true, false) => " DESC NULLS LAST",
+        }
     }
 }
 

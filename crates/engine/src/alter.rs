@@ -7,6 +7,7 @@
 use crate::changes::{DEPENDENT_OBJECTS, physical};
 use crate::durable::StoredAlteration;
 use crate::error::from_catalog;
+use crate::indexes::{orders, under_columns};
 use crate::instance::Moves;
 use crate::kept::{Alteration, Origin, Reads};
 use crate::session::result_output;
@@ -14,7 +15,7 @@ use crate::{Outcome, ScriptError, Session};
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{Schema, SchemaRef};
 use eddyline_catalog::{
-    Catalog, Column, ColumnSource, MaterializedView, Name, Object, Reference, SearchPath, Sink, Table, View,
+    Catalog, Column, ColumnSource, Index, MaterializedView, Name, Object, Reference, SearchPath, Sink, Table, View,
 };
 use eddyline_planner::parse::parse_query;
 use eddyline_planner::statement::{Alter, ColumnChange, Comment, NameChange, defaults_query};
@@ -76,9 +77,17 @@ impl Session {
     }
 
     /// Gives objects of a kind other names: by the old name the new one.
-    fn rename(&mut self, kind: &str, names: BTreeMap<Name, Name>) -> Result<(), SqlError> {
-        for old in names.keys() {
-            check_kind(self.catalog.object(old).map_err(from_catalog)?, kind)?;
+    fn rename(&mut self, kind: &str, mut names: BTreeMap<Name, Name>) -> Result<(), SqlError> {
+        for (old, new) in names.clone() {
+            check_kind(self.catalog.object(&old).map_err(from_catalog)?, kind)?;
+            if kind == "index" && old.schema() != new.schema() {
+                let message = format!("index {old} would not be in the schema of its table");
+                return Err(SqlError::new(SqlError::INVALID, message).with_hint("ALTER TABLE … SET SCHEMA moves both"));
+            }
+            if old.schema() != new.schema() {
+                let moved = |index: &Arc<Index>| (index.name.clone(), index.name.in_schema(new.schema()));
+                names.extend(self.catalog.indexes_of(&old).map(moved));
+            }
         }
         self.move_names(names, |_| Ok(()), |_| Ok(()))
     }
@@ -157,6 +166,10 @@ impl Session {
                     let into = sink.into.as_ref().map(|into| names.get(into).unwrap_or(into).clone());
                     Object::Sink(Arc::new(Sink { view: rewritten(&sink.view)?, into, ..sink.as_ref().clone() }))
                 }
+                Object::Index(index) => {
+                    let table = names.get(&index.table).unwrap_or(&index.table).clone();
+                    Object::Index(Arc::new(Index { name, table, ..index.as_ref().clone() }))
+                }
             };
             if new != *object {
                 come.push((old.clone(), new));
@@ -201,7 +214,8 @@ impl Session {
     fn with_readers(&self, names: &BTreeSet<Name>) -> BTreeSet<Name> {
         let mut all = names.clone();
         for (name, object) in self.catalog.objects() {
-            if view_of(object).is_some_and(|view| !names_read(view, &self.catalog).is_disjoint(names)) {
+            let is_index = matches!(object, Object::Index(index) if names.contains(&index.table));
+            if is_index || view_of(object).is_some_and(|view| !names_read(view, &self.catalog).is_disjoint(names)) {
                 all.insert(name.clone());
             }
         }
@@ -264,6 +278,7 @@ fn with_comment(object: &Object, said: &Comment) -> Result<Object, SqlError> {
             let view = View { comment, ..sink.view.clone() };
             Object::Sink(Arc::new(Sink { view, ..sink.as_ref().clone() }))
         }
+        Object::Index(index) => Object::Index(Arc::new(Index { comment, ..index.as_ref().clone() })),
     })
 }
 
@@ -294,7 +309,11 @@ impl Session {
             true => Some(self.alteration_of(&before, &bound, &after)?),
             false => None,
         };
-        let altered = alteration.as_ref().map(|alteration| self.instance.database().altered(&bound, alteration));
+        let indexes: Vec<Arc<Index>> = self.catalog.indexes_of(name).cloned().collect();
+        let indexes = under_columns(&indexes, changes);
+        let orders = orders(indexes.iter().filter_map(|(_, index)| index.as_ref()), &bound);
+        let altered =
+            alteration.as_ref().map(|alteration| self.instance.database().altered(&bound, alteration, &orders));
         let altered = altered.transpose().map_err(|error| null_in_new_column(error, &bound))?;
         for (kind, view, _) in broken {
             // One that reads another of them may be gone with it.
@@ -303,7 +322,7 @@ impl Session {
                 self.take_away(kind, &view, false)?;
             }
         }
-        self.publish_columns(bound, alteration.zip(altered))
+        self.publish_columns(bound, indexes, alteration.zip(altered))
     }
 
     /// No sink may write a table whose columns change: its rows would not fit any more.
@@ -322,6 +341,7 @@ impl Session {
     fn publish_columns(
         &mut self,
         table: Arc<Table>,
+        indexes: Vec<(Name, Option<Index>)>,
         rows: Option<(Alteration, crate::kept::Contents)>,
     ) -> Result<(), SqlError> {
         let name = table.name.clone();
@@ -333,6 +353,13 @@ impl Session {
         let _between = durable.as_ref().map(|durable| durable.between_snapshots());
         let change = |catalog: &mut Catalog| {
             catalog.put(Object::Table(table));
+            for (name, index) in indexes {
+                match index.map(|index| Object::Index(Arc::new(index))) {
+                    Some(index) if catalog.object(&name) == Ok(&index) => {}
+                    Some(index) => catalog.put(index),
+                    None => catalog.remove("index", &name).map_err(from_catalog)?,
+                }
+            }
             Ok(())
         };
         self.instance.define_moving(&self.settings, &moves, change, |record| {
@@ -435,7 +462,7 @@ impl Session {
 
 fn view_of(object: &Object) -> Option<&View> {
     match object {
-        Object::Table(_) => None,
+        Object::Table(_) | Object::Index(_) => None,
         Object::View(view) => Some(view),
         Object::MaterializedView(view) => Some(&view.view),
         Object::Sink(sink) => Some(&sink.view),
@@ -457,8 +484,10 @@ fn check_kind(object: &Object, kind: &str) -> Result<(), SqlError> {
 /// Objects get their new names, and views their new texts.
 fn move_objects(catalog: &mut Catalog, names: &BTreeMap<Name, Name>, come: &[(Name, Object)]) -> Result<(), SqlError> {
     for old in names.keys() {
-        let kind = catalog.object(old).map_err(from_catalog)?.kind();
-        catalog.remove(kind, old).map_err(from_catalog)?;
+        // An index may have gone with its table, and comes with it.
+        if let Ok(kind) = catalog.object(old).map(Object::kind) {
+            catalog.remove(kind, old).map_err(from_catalog)?;
+        }
     }
     come.iter().for_each(|(_, object)| catalog.put(object.clone()));
     Ok(())

@@ -7,7 +7,7 @@ use crate::ddl;
 use crate::error::{from_catalog, of_arrow};
 use crate::instance::Moves;
 use crate::job::{self, Epochs, JobEvent, ResultShape, RunningJob};
-use crate::kept::{self, Feed, NewView, OrderedRows, Reads, Registration, options, replaced};
+use crate::kept::{self, Feed, IndexedRows, NewView, Reads, Registration, options, replaced};
 use crate::listing::Listing;
 use crate::reservation::Reservation;
 use crate::scan::{Scan, ScanPlan};
@@ -89,7 +89,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`rows_for`](Self::rows_for).
-    pub(crate) fn pictures(&self, sources: &[&SourceSpec]) -> Result<BTreeMap<Name, OrderedRows>, SqlError> {
+    pub(crate) fn pictures(&self, sources: &[&SourceSpec]) -> Result<BTreeMap<Name, IndexedRows>, SqlError> {
         let tables: Vec<Name> = sources.iter().filter_map(|source| kept::name_of(source)).collect();
         self.pictures_of(&tables.iter().collect::<Vec<_>>())
     }
@@ -620,6 +620,7 @@ impl Session {
             Ok(Object::Sink(sink)) if kind == "sink" && sink.into.is_none() => Some(sink.job),
             _ => None,
         };
+        let table = self.table_of_index(name).filter(|_| kind == "index");
         job.into_iter().for_each(|id| self.instance.end_job(id));
         let moves = Moves { jobs_gone: job.into_iter().collect(), ..Moves::default() };
         let database = self.instance.database().clone();
@@ -629,12 +630,17 @@ impl Session {
             Ok(done)
         })?;
         job.into_iter().for_each(|id| self.instance.jobs().forget(id));
+        if let Some(table) = table {
+            self.keep_orders(&self.catalog, &table)?;
+        }
         Ok(done)
     }
 
-    /// A name, and with `cascade` the views that go with it.
+    /// A name with its indexes, or the table that it is one of, and with `cascade` the views that go with it.
     fn going(&self, name: &Name, cascade: bool) -> BTreeSet<Name> {
         let mut found = BTreeSet::from([name.clone()]);
+        found.extend(self.catalog.indexes_of(name).map(|index| index.name.clone()));
+        found.extend(self.table_of_index(name));
         let mut rest = vec![name.clone()];
         while let (true, Some(name)) = (cascade, rest.pop()) {
             rest.extend(self.readers(&name).into_iter().filter(|n| found.insert(n.clone())));

@@ -165,6 +165,7 @@ impl Instance {
             Object::Table(table) => !table.temporary,
             Object::View(view) => !view.temporary,
             Object::MaterializedView(_) | Object::Sink(_) => true,
+            Object::Index(index) => !index.temporary,
         };
         let is_same = |name: &Name, object: &Object, other: &Catalog| match (object, other.object(name)) {
             // A table that takes the place of another may be just like it.
@@ -172,6 +173,7 @@ impl Instance {
             (Object::View(one), Ok(Object::View(other))) => Arc::ptr_eq(one, other),
             (Object::MaterializedView(one), Ok(Object::MaterializedView(other))) => Arc::ptr_eq(one, other),
             (Object::Sink(one), Ok(Object::Sink(other))) => Arc::ptr_eq(one, other),
+            (Object::Index(one), Ok(Object::Index(other))) => Arc::ptr_eq(one, other),
             _ => false,
         };
         let gone = before.objects().filter(|(name, object)| is_stored(object) && !is_same(name, object, after));

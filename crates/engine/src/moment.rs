@@ -1,6 +1,6 @@
 //! What a transaction reads: tables and views as they were when it read the first time, or behind what it has changed itself.
 
-use crate::kept::{Moment, OrderedRows, replaced};
+use crate::kept::{IndexedRows, Moment, replaced};
 use crate::{ScriptError, Session};
 use eddyline_catalog::{Catalog, Name};
 use eddyline_planner::SqlError;
@@ -58,7 +58,7 @@ impl Session {
     ///
     /// # Errors
     /// A view that has failed; a table that is not any more, or was not yet, what the session knows under its name.
-    pub(crate) fn pictures_of(&self, tables: &[&Name]) -> Result<BTreeMap<Name, OrderedRows>, SqlError> {
+    pub(crate) fn pictures_of(&self, tables: &[&Name]) -> Result<BTreeMap<Name, IndexedRows>, SqlError> {
         let is_other = |then: &Catalog, table: &Name| then.object(table) != self.catalog.object(table);
         if let Reading::Held(moment, then) = &self.reading {
             return match tables.iter().find(|table| is_other(then, table)) {

@@ -6,7 +6,9 @@ use crate::durable::{self, DataSettings, Definition, StoredJob};
 use crate::error::from_catalog;
 use crate::error::state::CORRUPTED;
 use crate::{Engine, Instance, ScriptError, Session};
-use eddyline_catalog::{Catalog, FIRST_DATABASE, MaterializedView, Name, Object, PUBLIC, Reference, Sink, Table, View};
+use eddyline_catalog::{
+    Catalog, FIRST_DATABASE, Index, MaterializedView, Name, Object, PUBLIC, Reference, Sink, Table, View,
+};
 use eddyline_planner::statement::{Query, StatementKind};
 use eddyline_planner::{Dialect, SqlError, names_read, parse, parse_in};
 use eddyline_runtime::{JobLog, LogLevel, LogSubject};
@@ -60,6 +62,7 @@ impl Engine {
                     let sink = Sink { job: *job, ..stored_sink(sql, known_dialect(dialect)?)? };
                     objects.push(Object::Sink(Arc::new(sink)));
                 }
+                Definition::Index { name, sql } => objects.push(Object::Index(Arc::new(stored_index(name, sql)?))),
                 Definition::MaterializedView { .. } => {}
             }
         }
@@ -77,6 +80,18 @@ impl Engine {
                 tracing::warn!(view = %name, error = error.message, "a materialized view cannot be computed anew");
                 session.keep_failed(sql, answer, settings, error)?;
             }
+        }
+        session.refresh();
+        let indexed: BTreeSet<&Name> = session
+            .catalog
+            .objects()
+            .filter_map(|(_, object)| match object {
+                Object::Index(index) => Some(&index.table),
+                _ => None,
+            })
+            .collect();
+        for table in indexed {
+            session.keep_orders(&session.catalog, table)?;
         }
         for (_, definition) in &definitions {
             if let Definition::Sink { name, settings, failed, .. } = definition {
@@ -212,6 +227,20 @@ fn stored_view(sql: &str, dialect: Dialect) -> Result<StoredView, SqlError> {
 /// The name of a stored text.
 fn stored_name(written: &Reference) -> Name {
     Name::new(written.schema.as_deref().unwrap_or(PUBLIC), &written.object)
+}
+
+/// What `CREATE INDEX …` says, of an index with this name.
+fn stored_index(name: &Name, sql: &str) -> Result<Index, SqlError> {
+    match parse(sql)?.pop().map(|statement| statement.kind) {
+        Some(StatementKind::CreateIndex(said)) => Ok(Index {
+            name: name.clone(),
+            table: stored_name(&said.table),
+            columns: said.columns.into_iter().map(|(column, _)| column).collect(),
+            comment: said.comment,
+            temporary: false,
+        }),
+        _ => Err(SqlError::new(CORRUPTED, format!("a stored index does not read: {sql}"))),
+    }
 }
 
 /// What `CREATE SINK …` says.

@@ -231,6 +231,7 @@ impl Session {
                 let sink = self.placed_sink(name, into.as_ref(), sink)?;
                 self.create_sink(&sink, *if_not_exists)
             }
+            StatementKind::CreateIndex(said) => self.create_index(said).map_err(Into::into),
             StatementKind::Drop { kind, name, if_exists, cascade } => {
                 let name = match self.resolve(name) {
                     Err(error) if *if_exists && error.sqlstate == SqlError::UNDEFINED_SCHEMA => {
@@ -659,6 +660,10 @@ impl Session {
             for line in delivery::lines(self.engine.registry(), &self.settings, &planned.dataflow)? {
                 text = format!("{text}\n{line}");
             }
+        } else if stage == ExplainStage::Dataflow {
+            for line in self.indexes_read(&planned.dataflow)? {
+                text = format!("{text}\n{line}");
+            }
         }
         Ok(Listing::lines("plan", &text))
     }
@@ -712,6 +717,7 @@ impl Session {
                 let failure = |name: &Name| self.instance.database().failure(name);
                 show::sinks(self.visible(), &self.instance.job_reports(), failure)
             }
+            Show::Indexes(table) => self.show_indexes(table.as_ref())?,
             Show::Create { kind, name } => show::create(kind, self.named(name)?)?,
             Show::Functions => show::names("function name", self.engine.functions().names().into_iter()),
             Show::Columns(name) => self.describe(name)?,
@@ -769,19 +775,6 @@ impl Session {
         show::functions(self.engine.functions().names(), pattern)
     }
 
-    /// A statement that makes a table or view again.
-    ///
-    /// # Errors
-    /// An unknown name.
-    pub fn definition(&self, name: &Reference) -> Result<String, SqlError> {
-        Ok(match self.named(name)? {
-            Object::Table(table) => table.to_sql(),
-            Object::View(view) => view.to_sql(),
-            Object::MaterializedView(view) => view.to_sql(),
-            Object::Sink(sink) => sink.to_sql(),
-        })
-    }
-
     fn show_checkpoints(&self, job: Option<&str>, location: Option<&str>) -> Result<Listing, SqlError> {
         // A job that is known says where its checkpoints are.
         if let (Some(job), None) = (job, location)
@@ -799,37 +792,6 @@ impl Session {
                 .with_hint("SET 'state.checkpoints.dir', or write SHOW CHECKPOINTS IN 'directory or URL'"));
         }
         show::checkpoints(&self.engine, &places)
-    }
-
-    /// The columns of a view.
-    ///
-    /// # Errors
-    /// An unknown name; a view whose query no longer holds.
-    pub fn columns_of_view(&self, name: &Name) -> Result<SchemaRef, SqlError> {
-        let sql = format!("SELECT * FROM {}", Reference::from(name).to_sql());
-        let statements = eddyline_planner::parse(&sql)?;
-        let Some(StatementKind::Select(query)) = statements.into_iter().next().map(|s| s.kind) else {
-            return Err(SqlError::new(SqlError::INTERNAL, "a SELECT does not parse"));
-        };
-        let options = self.planner_options();
-        let planner = self.planner(&self.catalog, &options);
-        // A place in a made-up text says nothing to the user.
-        let bound = planner.bind_query(&query).map_err(|e| SqlError { position: None, ..e })?;
-        Ok(Arc::new(bound.schema().as_arrow().clone()))
-    }
-
-    /// The columns of a table or view, as DESCRIBE lists them.
-    ///
-    /// # Errors
-    /// An unknown name; a view whose query no longer holds.
-    pub fn describe(&self, name: &Reference) -> Result<Listing, SqlError> {
-        let object = self.named(name)?;
-        match object {
-            Object::Table(table) => Ok(show::describe_table(table)),
-            Object::MaterializedView(view) => Ok(show::describe_table(&view.table)),
-            Object::View(_) => Ok(show::describe_columns(&self.columns_of_view(object.name())?)),
-            Object::Sink(sink) => Ok(show::describe_columns(&self.columns_under(&sink.view, &self.catalog)?)),
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::listing::{Listing, flags, text};
 use crate::settings::{SETTINGS, Settings};
 use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
 use arrow::datatypes::{Field, SchemaRef};
-use eddyline_catalog::{ColumnSource, Name, Object, Sink, Table, sql_type};
+use eddyline_catalog::{ColumnSource, Index, Name, Object, Sink, Table, sql_type};
 use eddyline_checkpoint::{Attempt, CheckpointError, CheckpointStore, Listed, Outcome, Place};
 use eddyline_planner::SqlError;
 use eddyline_runtime::LogEntry;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// `SHOW TABLES [LIKE 'pattern']`: tables and views.
 pub(crate) fn tables(objects: Vec<&Object>, like: Option<&str>) -> Listing {
-    let all = objects.into_iter().filter(|object| !matches!(object, Object::Sink(_)));
+    let all = objects.into_iter().filter(|object| !matches!(object, Object::Sink(_) | Object::Index(_)));
     let all = all.map(|object| object.name().object());
     names("table name", all.filter(|name| like.is_none_or(|p| matches_like(p, name))).map(str::to_owned))
 }
@@ -88,12 +88,12 @@ pub(crate) fn relations<'o>(objects: impl Iterator<Item = &'o Object>, tables: b
     let wanted = |object: &Object| match object {
         Object::Table(_) => tables,
         Object::View(_) | Object::MaterializedView(_) => views,
-        Object::Sink(_) => false,
+        Object::Sink(_) | Object::Index(_) => false,
     };
     let found: Vec<&Object> = objects.filter(|object| wanted(object)).collect();
     let connector = |object: &Object| match object {
         Object::Table(table) => table.options.get("connector").cloned(),
-        Object::View(_) | Object::MaterializedView(_) | Object::Sink(_) => None,
+        _ => None,
     };
     Listing::texts(vec![
         ("name", found.iter().map(|object| Some(object.name().object().to_owned())).collect()),
@@ -232,7 +232,17 @@ pub(crate) fn describe_columns(schema: &SchemaRef) -> Listing {
     ])
 }
 
-/// `SHOW CREATE TABLE|SOURCE|SINK|[MATERIALIZED] VIEW name`: a statement that makes the same object.
+/// `DESCRIBE index`: its columns, in their order.
+pub(crate) fn describe_index(index: &Index) -> Listing {
+    let columns = &index.columns;
+    Listing::columns(vec![
+        ("name", text(columns.iter().map(|c| Some(c.name.clone())).collect())),
+        ("descending", flags(columns.iter().map(|c| c.descending).collect())),
+        ("nulls first", flags(columns.iter().map(|c| c.nulls_first).collect())),
+    ])
+}
+
+/// `SHOW CREATE TABLE|SOURCE|SINK|INDEX|[MATERIALIZED] VIEW name`: a statement that makes the same object.
 ///
 /// # Errors
 /// The object is of the other kind.
@@ -242,6 +252,7 @@ pub(crate) fn create(kind: &str, object: &Object) -> Result<Listing, SqlError> {
         Object::View(view) => (&view.name, view.to_sql()),
         Object::MaterializedView(view) => (&view.view.name, view.to_sql()),
         Object::Sink(sink) => (&sink.view.name, sink.to_sql()),
+        Object::Index(index) => (&index.name, index.to_sql()),
     };
     if object.kind() != kind {
         return Err(SqlError::new("42809", format!("{name} is a {}, not a {kind}", object.kind()))

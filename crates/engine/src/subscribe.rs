@@ -50,6 +50,7 @@ impl Session {
             }
             Object::Table(_) => refused(format!("SUBSCRIBE to table {name}, which is behind a connector")),
             Object::Sink(_) => refused(format!("SUBSCRIBE to sink {name}, which is not read")),
+            Object::Index(index) => refused(format!("SUBSCRIBE to {name}, which is an index of {}", index.table)),
             Object::View(_) => refused(format!("SUBSCRIBE to view {name}, whose rows nobody keeps")),
         }
     }

@@ -112,6 +112,41 @@ fn schemas_are_there_again() {
 }
 
 #[test]
+fn indexes_are_there_again() {
+    let bench = Bench::new();
+    bench.life(
+        "CREATE TABLE t (k INT PRIMARY KEY, a STRING, b INT); CREATE INDEX t_a ON t (a, b DESC);
+         INSERT INTO t VALUES (1, 'x', 5), (2, 'y', 6); CREATE INDEX gone ON t (b); DROP INDEX gone;
+         CREATE MATERIALIZED VIEW m AS SELECT MOD(b, 2) AS odd, COUNT(*) AS n FROM t GROUP BY MOD(b, 2); CREATE INDEX m_n ON m (n);
+         CREATE TABLE u (k INT); CREATE INDEX u_k ON u (k); DROP TABLE u;
+         CREATE TEMPORARY TABLE passing (k INT); CREATE INDEX passing_k ON passing (k)",
+    );
+    assert_eq!(bench.life("INSERT INTO t VALUES (3, 'x', 7); SELECT k FROM t WHERE a = 'x' AND b > 1"), ["1", "3"]);
+    bench.life("ALTER INDEX t_a RENAME TO t_c; ALTER TABLE t RENAME COLUMN a TO c; COMMENT ON INDEX t_c IS 'by c'");
+    let instance = bench.open();
+    let mut session = instance.session();
+    let shown = |session: &mut Session, sql: &str| {
+        let statement = parse_in(sql, Dialect::Flink).unwrap().remove(0);
+        match session.execute(&statement).map_err(ScriptError::into_error).unwrap() {
+            Outcome::Listing(listing) => listing.text_lines().map(str::to_owned).collect::<Vec<_>>(),
+            _ => panic!("{sql}: no listing"),
+        }
+    };
+    assert_eq!(shown(&mut session, "SHOW INDEXES"), ["m_n", "t_c"]);
+    let made = "CREATE INDEX `t_c` ON `t` (`c`, `b` DESC) COMMENT 'by c'";
+    assert_eq!(shown(&mut session, "SHOW CREATE INDEX t_c"), [made]);
+    for (sql, index, rows) in [
+        ("SELECT k FROM t WHERE c = 'x' AND b < 6", "READS: t through index t_c", ["1"]),
+        ("SELECT odd FROM m WHERE n = 2", "READS: m through index m_n", ["1"]),
+    ] {
+        assert_eq!(shown(&mut session, &format!("EXPLAIN {sql}")).last().unwrap(), index);
+        assert_eq!(run(&mut session, sql).unwrap(), rows);
+    }
+    drop(session);
+    instance.close().unwrap();
+}
+
+#[test]
 fn databases_are_there_again() {
     let bench = Bench::new();
     let statement = |instance: &Instance, sql: &str| run_in(&mut instance.session(), Dialect::Postgres, sql);

@@ -5,7 +5,8 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
 use arrow::util::pretty::pretty_format_batches;
 use eddyline_engine::{
-    Answer, Engine, EngineConfig, JobEvent, Outcome, ResultTable, RunningJob, Scan, ScriptError, Session, parse,
+    Answer, Engine, EngineConfig, JobEvent, Outcome, Parameter, ParameterValue, ResultTable, RunningJob, Scan,
+    ScriptError, Session, parse,
 };
 use std::time::Duration;
 
@@ -164,5 +165,93 @@ fn plans_for_all_values_are_those_of_equalities_alone() {
         let statement = parse(sql).expect("parses").remove(0);
         let prepared = session.prepare(&statement, &types);
         assert_eq!(prepared.is_some(), is_prepared, "{sql}");
+    }
+}
+
+/// With indexes and without, rows are the same, whichever of them is read.
+#[test]
+fn an_index_changes_no_answer() {
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let (mut plain, mut indexed) = (session(&tokio), session(&tokio));
+    execute(
+        &mut indexed,
+        "CREATE INDEX t_name ON t (name, f DESC); CREATE INDEX t_f ON t (f NULLS FIRST, g); CREATE INDEX t_d ON t (d DESC NULLS LAST);
+         CREATE INDEX l_b ON l (b); CREATE INDEX v_n ON v (n DESC, name)",
+    );
+    for session in [&mut plain, &mut indexed] {
+        execute(
+            session,
+            "UPDATE t SET name = 'n3', f = -f WHERE id < 90 AND MOD(id, 3) = 0; DELETE FROM t WHERE name = 'n4' AND g = 3;
+             INSERT INTO l VALUES (7, 'x'), (8, NULL); DELETE FROM l WHERE a = 2",
+        );
+    }
+    for (sql, index) in [
+        ("SELECT id FROM t WHERE name = 'n3'", Some("t_name")),
+        ("SELECT id FROM t WHERE name = 'n3' AND f > -20", Some("t_name")),
+        ("SELECT id FROM t WHERE name = 'n3' AND f <= -20 AND id > 5", Some("t_name")),
+        ("SELECT id FROM t WHERE name > 'n7'", Some("t_name")),
+        ("SELECT id FROM t WHERE f = -50", Some("t_f")),
+        ("SELECT id FROM t WHERE f = 0", None),
+        ("SELECT id FROM t WHERE f >= 10 AND f < 12.5", Some("t_f")),
+        ("SELECT id FROM t WHERE f = -47.75 AND g = 0", Some("t_f")),
+        ("SELECT id FROM t WHERE d < 20", Some("t_d")),
+        ("SELECT id FROM t WHERE d >= 20 AND d < 25", Some("t_d")),
+        ("SELECT id FROM t WHERE g = 1 AND id = 120 AND name = 'n0' AND f = -20", None),
+        ("SELECT id FROM t WHERE g = 1 AND d > 3", None),
+        ("SELECT id FROM t WHERE name IS NULL", None),
+        ("SELECT id FROM t WHERE name = CAST(NULL AS STRING)", None),
+        ("SELECT id FROM t", None),
+        ("SELECT a FROM l WHERE b = 'x'", Some("l_b")),
+        ("SELECT name, s FROM v WHERE n = 40", Some("v_n")),
+        ("SELECT name, s FROM v WHERE n < 40", Some("v_n")),
+        ("SELECT l.a, t.id FROM l JOIN t ON l.a = t.g WHERE l.b = 'x' AND t.name = 'n3'", Some("l_b")),
+    ] {
+        let expected = lines(&answer(&mut plain, sql), false);
+        assert_eq!(lines(&answer(&mut indexed, sql), false), expected, "{sql}");
+        let told = explained(&mut indexed, sql);
+        let read = told.iter().find_map(|line| line.strip_prefix("READS: ")?.rsplit_once(' ')).map(|(_, name)| name);
+        assert_eq!(read, index, "{sql}\n{}", told.join("\n"));
+    }
+}
+
+/// The index is found anew for each value.
+#[test]
+fn a_plan_for_all_values_reads_through_an_index() {
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let mut session = session(&tokio);
+    execute(&mut session, "CREATE INDEX t_name ON t (name)");
+    let statement = parse("SELECT id FROM t WHERE name = $1").expect("parses").remove(0);
+    let prepared = session.prepare(&statement, &[DataType::Utf8]).expect("a plan for all values");
+    for name in ["n3", "changed", "nobody"] {
+        let value = ParameterValue::Text(name.into());
+        let parameter = Parameter { value, data_type: DataType::Utf8 };
+        let Ok(Answer::Rows(scan)) = session.execute_prepared(&prepared, &[parameter]) else { panic!("{name}") };
+        let expected = answer(&mut session, &format!("SELECT id FROM t WHERE name = '{name}'"));
+        assert_eq!(lines(&of_scan(*scan), false), lines(&expected, false), "{name}");
+    }
+    execute(&mut session, "DROP INDEX t_name");
+    assert!(!session.holds(&prepared), "names have changed");
+}
+
+fn execute(session: &mut Session, sql: &str) {
+    for statement in parse(sql).expect("parses") {
+        session.execute(&statement).map_err(ScriptError::into_error).expect(sql);
+    }
+}
+
+fn answer(session: &mut Session, sql: &str) -> Vec<RecordBatch> {
+    let statement = parse(sql).expect("parses").remove(0);
+    match session.answer(&statement).map_err(ScriptError::into_error).expect(sql) {
+        Answer::Rows(scan) => of_scan(*scan),
+        Answer::Outcome(Outcome::Job(job)) => of_job(&job),
+        Answer::Outcome(_) => panic!("{sql}: no rows"),
+    }
+}
+
+fn explained(session: &mut Session, sql: &str) -> Vec<String> {
+    let statement = parse(&format!("EXPLAIN {sql}")).expect("parses").remove(0);
+    match session.execute(&statement).map_err(ScriptError::into_error).expect(sql) {
+        Outcome::Listing(listing) => listing.text_lines().map(str::to_owned).collect(),
+        _ => panic!("{sql}: EXPLAIN is a listing"),
     }
 }

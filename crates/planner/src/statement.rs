@@ -2,7 +2,7 @@
 
 use crate::SqlError;
 use crate::TextPosition;
-use eddyline_catalog::{Column, ColumnSource, Dialect, Reference, Sink, Table, View, sql_type};
+use eddyline_catalog::{Column, ColumnSource, Dialect, IndexColumn, Reference, Sink, Table, View, sql_type};
 pub use eddyline_plan::Conflict;
 use eddyline_users::Secret;
 pub use sqlparser::ast::Query;
@@ -86,7 +86,9 @@ pub enum StatementKind {
         /// `IF NOT EXISTS`.
         if_not_exists: bool,
     },
-    /// `DROP [TEMPORARY] TABLE|SOURCE|SINK|[MATERIALIZED] VIEW [IF EXISTS] name [CASCADE]`.
+    /// `CREATE INDEX …`.
+    CreateIndex(CreateIndex),
+    /// `DROP [TEMPORARY] TABLE|SOURCE|SINK|INDEX|[MATERIALIZED] VIEW [IF EXISTS] name [CASCADE]`.
     Drop {
         /// As [`Object::kind`](eddyline_catalog::Object::kind).
         kind: &'static str,
@@ -154,6 +156,25 @@ pub enum StatementKind {
     ShowSettings,
     /// `RESET 'key'`, or `RESET` for all.
     Reset(Option<String>),
+}
+
+/// `CREATE INDEX [IF NOT EXISTS] [name] ON table (column, …) [INCLUDE (column, …)] [COMMENT 'text']`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateIndex {
+    /// Its name; `None`: it gets one.
+    pub name: Option<Reference>,
+    /// The table or materialized view.
+    pub table: Reference,
+    /// Where the name of the table stands.
+    pub position: TextPosition,
+    /// The columns that order the rows, and where their names stand.
+    pub columns: Vec<(IndexColumn, TextPosition)>,
+    /// `INCLUDE`: columns that are to be read through it. All are.
+    pub included: Vec<(String, TextPosition)>,
+    /// The comment.
+    pub comment: Option<String>,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
 }
 
 /// A statement about a user.
@@ -694,6 +715,8 @@ pub enum Show {
     Sources,
     /// `SHOW SINKS`.
     Sinks,
+    /// `SHOW INDEXES [FROM table]`: of all tables, or of this one.
+    Indexes(Option<Reference>),
     /// `SHOW CREATE TABLE|SOURCE|[MATERIALIZED] VIEW name`.
     Create {
         /// As [`Object::kind`](eddyline_catalog::Object::kind).

@@ -554,3 +554,42 @@ async fn an_insert_that_was_prepared_is_planned_once_and_holds_as_long_as_its_ta
         ["1|9|NULL", "2|9|NULL", "3|9|NULL", "4|9|NULL", "9|9|1.26", "=5"]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_is_read_by_prepared_statements_and_told_by_the_catalogs() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    let made = "CREATE TABLE rides (id INT PRIMARY KEY, city TEXT, km INT);
+        INSERT INTO rides VALUES (1, 'Rome', 3), (2, 'Oslo', 8), (3, 'Rome', 5);
+        CREATE INDEX by_city ON rides (city, km DESC); COMMENT ON INDEX by_city IS 'where they went'";
+    assert_eq!(simple(&client, made).await, ["=0", "=3", "=0", "=0"]);
+    let found = client.prepare("SELECT id FROM rides WHERE city = $1").await.unwrap();
+    let ids = |rows: Vec<tokio_postgres::Row>| {
+        let mut ids: Vec<i32> = rows.iter().map(|row| row.get(0)).collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(ids(client.query(&found, &[&"Rome"]).await.unwrap()), [1, 3]);
+    client.batch_execute("UPDATE rides SET city = 'Rome' WHERE city = 'Oslo' AND km > 7").await.unwrap();
+    assert_eq!(ids(client.query(&found, &[&"Rome"]).await.unwrap()), [1, 2, 3]);
+    assert_eq!(ids(client.query(&found, &[&"Oslo"]).await.unwrap()), [0; 0]);
+    let plan = simple(&client, "EXPLAIN SELECT id FROM rides WHERE city = 'Rome' AND km < 5").await;
+    assert!(plan.contains(&"READS: rides through index by_city".to_owned()), "{plan:?}");
+    // As PostgreSQL 15 answers it.
+    let defined = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE tablename = 'rides' ORDER BY indexname";
+    assert_eq!(
+        simple(&client, defined).await,
+        [
+            "rides|by_city|CREATE INDEX by_city ON public.rides USING btree (city, km DESC)",
+            "rides|rides_pkey|CREATE UNIQUE INDEX rides_pkey ON public.rides USING btree (id)",
+            "=2"
+        ]
+    );
+    let told = "SELECT c.relkind, i.indkey, i.indoption, i.indisunique, i.indisprimary, a.attname, obj_description(c.oid, 'pg_class')
+        FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = 2
+        WHERE i.indrelid = 'rides'::regclass AND c.oid = 'by_city'::regclass";
+    assert_eq!(simple(&client, told).await, ["i|2 3|0 3|f|f|km|where they went", "=1"]);
+    let error = client.batch_execute("CREATE UNIQUE INDEX u ON rides (km)").await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED));
+    assert_eq!(simple(&client, "SHOW INDEXES; DROP INDEX by_city; SHOW INDEXES").await.len(), 4);
+}

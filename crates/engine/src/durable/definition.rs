@@ -112,6 +112,14 @@ pub(crate) enum Definition {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failed: Option<String>,
     },
+    /// A second order of the rows of a table; it is made anew.
+    Index {
+        /// Its name.
+        #[serde(with = "stored_name")]
+        name: Name,
+        /// `CREATE INDEX …`.
+        sql: String,
+    },
 }
 
 impl Definition {
@@ -138,6 +146,7 @@ impl Definition {
                 let (job, is_filling) = (sink.job, sink.into.is_some());
                 Self::Sink { name, sql, dialect, job, settings, is_filling, failed: None }
             }
+            Object::Index(index) => Self::Index { name, sql: index.to_sql() },
         }
     }
 
@@ -147,7 +156,8 @@ impl Definition {
             Self::Table { name, .. }
             | Self::View { name, .. }
             | Self::MaterializedView { name, .. }
-            | Self::Sink { name, .. } => name,
+            | Self::Sink { name, .. }
+            | Self::Index { name, .. } => name,
         }
     }
 }

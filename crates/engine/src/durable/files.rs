@@ -8,7 +8,7 @@
 
 use super::record::corrupt;
 use super::{Definition, StoredJob, io_error};
-use crate::kept::OrderedRows;
+use crate::kept::IndexedRows;
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
@@ -72,7 +72,7 @@ pub(super) fn tables_directory(directory: &Path) -> PathBuf {
 ///
 /// # Errors
 /// It cannot be written.
-pub(super) fn write_rows(directory: &Path, id: u64, written: u64, rows: &OrderedRows) -> Result<TableFile, SqlError> {
+pub(super) fn write_rows(directory: &Path, id: u64, written: u64, rows: &IndexedRows) -> Result<TableFile, SqlError> {
     let file = format!("{id}-{written}");
     let path = tables_directory(directory).join(&file);
     let fault = |e| io_error(&path, &e);
@@ -84,7 +84,7 @@ pub(super) fn write_rows(directory: &Path, id: u64, written: u64, rows: &Ordered
     Ok(TableFile { id, covered: written, written, file, bytes: to.bytes, hash: format!("{:016x}", to.hash.digest()) })
 }
 
-fn write_stream(to: &mut impl Write, rows: &OrderedRows) -> Result<(), ArrowError> {
+fn write_stream(to: &mut impl Write, rows: &IndexedRows) -> Result<(), ArrowError> {
     let mut writer = StreamWriter::try_new(to, rows.schema())?;
     rows.batches().try_for_each(|batch| writer.write(&batch?))?;
     writer.finish()

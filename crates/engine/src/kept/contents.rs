@@ -1,7 +1,7 @@
 //! The rows of a table that the engine keeps.
 
 use super::Alteration;
-use super::ordered::{Missing, OrderedRows};
+use super::ordered::{IndexedRows, Missing, Order, OrderedRows};
 use crate::ddl;
 use crate::error::of_arrow;
 use arrow::array::{BinaryArray, RecordBatch, UInt32Array, make_comparator};
@@ -31,7 +31,8 @@ pub(crate) struct Met {
     pub(crate) unmet: RecordBatch,
 }
 
-/// Rows in the order of their key.
+/// Rows in the order of their key, and in those of indexes.
+#[derive(Clone)]
 pub(crate) struct Contents {
     /// Tells it from others that have or had its name.
     id: u64,
@@ -39,7 +40,7 @@ pub(crate) struct Contents {
     log: Option<InLog>,
     /// It has a PRIMARY KEY, which orders its rows. Without one all columns do.
     is_keyed: bool,
-    rows: OrderedRows,
+    rows: IndexedRows,
 }
 
 /// What the log knows of a table.
@@ -62,7 +63,7 @@ impl Contents {
     pub(crate) fn of_view(id: u64, schema: SchemaRef, key: &[usize]) -> Result<Self, SqlError> {
         let others = (0..schema.fields().len()).filter(|c| !key.contains(c));
         let key = key.iter().copied().chain(others).collect();
-        Ok(Self { id, log: None, is_keyed: false, rows: ordered(schema, key)? })
+        Ok(Self { id, log: None, is_keyed: false, rows: ordered(schema, key)?.into() })
     }
 
     /// No rows of a table.
@@ -72,7 +73,7 @@ impl Contents {
     pub(crate) fn of_table(id: u64, table: &Table) -> Result<Self, SqlError> {
         let schema = table.physical_schema();
         match ddl::key_columns(table, &schema).filter(|key| !key.is_empty()) {
-            Some(key) => Ok(Self { id, log: None, is_keyed: true, rows: ordered(schema, key)? }),
+            Some(key) => Ok(Self { id, log: None, is_keyed: true, rows: ordered(schema, key)?.into() }),
             None => Self::of_view(id, schema, &[]),
         }
     }
@@ -107,8 +108,27 @@ impl Contents {
     }
 
     /// All rows as they are now, whatever becomes of them.
-    pub(crate) fn rows(&self) -> OrderedRows {
+    pub(crate) fn rows(&self) -> IndexedRows {
         self.rows.clone()
+    }
+
+    /// These rows, kept in these orders too, and in no others but that of their key.
+    ///
+    /// # Errors
+    /// Columns whose values have no order.
+    pub(crate) fn in_orders(self, orders: &[Order]) -> Result<Self, SqlError> {
+        let rows = self.rows.in_orders(orders, self.is_keyed).map_err(unordered)?;
+        Ok(Self { rows, ..self })
+    }
+
+    /// Takes over the orders of `built`, which are these rows as they were a moment ago.
+    ///
+    /// # Errors
+    /// None for rows of this table.
+    pub(crate) fn take_orders(&mut self, built: Self) -> Result<(), SqlError> {
+        let caught_up = built.rows.caught_up_with(self.rows.by_key()).map_err(unexpected)?;
+        self.rows = caught_up.map_err(not_there)?;
+        Ok(())
     }
 
     /// These rows as those of the table as it is to be.
@@ -171,7 +191,7 @@ impl Contents {
                     .with_hint("ON CONFLICT DO UPDATE changes a row once: let the query have one row of each key"));
             }
         }
-        let (there, found) = self.rows.rows_of(keys.iter().flatten()).map_err(unexpected)?;
+        let (there, found) = self.rows.by_key().rows_of(keys.iter().flatten()).map_err(unexpected)?;
         let (met, unmet): (Vec<_>, Vec<_>) = (0u32..).zip(found).partition(|(_, is_there)| *is_there);
         let part = |of: Vec<(u32, bool)>| {
             let rows_of = UInt32Array::from_iter_values(of.into_iter().map(|(at, _)| at));
@@ -226,7 +246,7 @@ impl Contents {
         for (at, key) in (0..).zip(keys.iter().flatten()) {
             let is_there = match outcome.get(key) {
                 Some(becomes) => becomes.is_some(),
-                None => conflict.is_some() && self.rows.contains(key),
+                None => conflict.is_some() && self.rows.by_key().contains(key),
             };
             match conflict {
                 Some(Conflict::Nothing) if is_there => {}
@@ -239,7 +259,7 @@ impl Contents {
 
     fn duplicate(&self, rows: &RecordBatch, at: usize) -> SqlError {
         use arrow::util::display::array_value_to_string;
-        let key = self.rows.key();
+        let key = self.rows.by_key().key();
         let name = |c: &usize| self.schema().field(*c).name().clone();
         let names: Vec<String> = key.iter().map(name).collect();
         let value = |c: &usize| array_value_to_string(rows.column(*c), at).unwrap_or_else(|_| "?".into());
@@ -251,7 +271,7 @@ impl Contents {
 
     /// From what is there to what is to be.
     fn changes(&self, outcome: &Outcome<'_>, rows: &RecordBatch) -> Result<ChangeBatch, SqlError> {
-        let (there, found) = self.rows.rows_of(outcome.keys().copied()).map_err(unexpected)?;
+        let (there, found) = self.rows.by_key().rows_of(outcome.keys().copied()).map_err(unexpected)?;
         let columns = there.columns().iter().zip(rows.columns());
         let compare = columns.map(|(one, other)| make_comparator(one, other, SortOptions::default()));
         let compare = compare.collect::<Result<Vec<_>, _>>().map_err(unexpected)?;
@@ -286,28 +306,29 @@ impl Contents {
             Weights::PerRow(_) => Some(changes.consolidate().map_err(internal)?),
         };
         let changes = net.as_ref().unwrap_or(changes);
-        let keys = self.keys(changes.rows())?;
-        match self.rows.change(&keys, changes.rows(), |at| changes.weights().at(at)).map_err(unexpected)? {
-            Ok(()) => Ok(()),
-            Err(Missing(times)) => {
-                let message = format!("a row is taken away {times} times more often than it is there");
-                Err(SqlError::new(SqlError::INTERNAL, message))
-            }
-        }
+        let changed = self.rows.change(changes.rows(), |at| changes.weights().at(at)).map_err(unexpected)?;
+        changed.map_err(not_there)
     }
 
     fn keys(&self, rows: &RecordBatch) -> Result<BinaryArray, SqlError> {
-        self.rows.keys(rows).map_err(unexpected)
+        self.rows.by_key().keys(rows).map_err(unexpected)
     }
 }
 
 /// No rows, in the order of these columns.
 fn ordered(schema: SchemaRef, key: Vec<usize>) -> Result<OrderedRows, SqlError> {
     let comparable = schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
-    RowConverter::new(comparable).and_then(|_| OrderedRows::new(schema, key)).map_err(|e| {
-        SqlError::new(SqlError::UNSUPPORTED, format!("a table that is kept: {e}"))
-            .with_hint("MAP columns cannot be compared; keep keys and values as ARRAYs, or rows")
-    })
+    RowConverter::new(comparable).and_then(|_| OrderedRows::new(schema, key)).map_err(unordered)
+}
+
+fn unordered(error: ArrowError) -> SqlError {
+    SqlError::new(SqlError::UNSUPPORTED, format!("a table that is kept: {error}"))
+        .with_hint("MAP columns cannot be compared; keep keys and values as ARRAYs, or rows")
+}
+
+fn not_there(Missing(times): Missing) -> SqlError {
+    let message = format!("a row is taken away {times} times more often than it is there");
+    SqlError::new(SqlError::INTERNAL, message)
 }
 
 fn unexpected(error: ArrowError) -> SqlError {

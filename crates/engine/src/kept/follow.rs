@@ -4,7 +4,7 @@
 //! changes come whole, and when they are durable. What waits for a slow reader is bounded: the one that lets more wait is told so, and its
 //! subscription ends.
 
-use super::{OrderedRows, lock};
+use super::{IndexedRows, lock};
 use crate::error::of_arrow;
 use crate::reservation::Canceller;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
@@ -159,7 +159,7 @@ impl Subscription {
     /// From here on; with `snapshot`, the rows of this epoch come first.
     pub(super) fn new(
         (queue, epoch): (Arc<Queue>, i64),
-        rows: &OrderedRows,
+        rows: &IndexedRows,
         snapshot: bool,
         durable: Option<Arc<Durable>>,
     ) -> Self {

@@ -24,6 +24,7 @@ mod alteration;
 mod connector;
 mod contents;
 mod follow;
+mod indexes;
 mod ordered;
 mod picture;
 mod sinks;
@@ -48,7 +49,7 @@ use eddyline_planner::statement::Conflict;
 use follow::Followers;
 pub use follow::Subscription;
 pub(crate) use follow::schema_of as subscription_schema;
-pub(crate) use ordered::OrderedRows;
+pub(crate) use ordered::{IndexedRows, Order};
 pub(crate) use picture::Moment;
 use picture::{Changing, Newest, Picture};
 use std::collections::BTreeMap;
@@ -84,7 +85,7 @@ pub(crate) struct Stored {
     /// Its first rows are to come.
     pub(crate) is_filling: bool,
     /// All rows; `None`: those of the last time.
-    pub(crate) rows: Option<OrderedRows>,
+    pub(crate) rows: Option<IndexedRows>,
 }
 
 /// The last record of what a statement has stored, to be [waited for](Database::wait_for) when it holds no lock.
@@ -237,7 +238,7 @@ impl Database {
     ///
     /// # Errors
     /// A view that has failed; a table that is gone.
-    pub(crate) fn snapshots(&self, tables: &[&Name]) -> Result<BTreeMap<Name, OrderedRows>, SqlError> {
+    pub(crate) fn snapshots(&self, tables: &[&Name]) -> Result<BTreeMap<Name, IndexedRows>, SqlError> {
         let pictures = self.pictures(tables)?;
         self.settled(pictures.values())?;
         Moment { parts: pictures }.rows(tables)
@@ -393,15 +394,20 @@ impl Database {
         });
     }
 
-    /// The rows of a table as they are to be when its columns change, and whether there are any. Nobody changes them meanwhile.
+    /// The rows of a table as they are to be when its columns change, with these indexes. Nobody changes them meanwhile.
     ///
     /// # Errors
     /// A NULL in a column that has none.
-    pub(crate) fn altered(&self, table: &Table, alteration: &Alteration) -> Result<Contents, SqlError> {
+    pub(crate) fn altered(
+        &self,
+        table: &Table,
+        alteration: &Alteration,
+        orders: &[Order],
+    ) -> Result<Contents, SqlError> {
         let name = &table.name;
         self.with(&[name], |states| {
             let contents = part_of(states, name)?.contents.get_mut(name).ok_or_else(|| replaced(name))?;
-            contents.altered(table, alteration)
+            contents.altered(table, alteration)?.in_orders(orders)
         })
     }
 
@@ -647,7 +653,7 @@ impl State {
     }
 
     /// All rows of a table or view.
-    fn rows(&self, name: &Name) -> Result<OrderedRows, SqlError> {
+    fn rows(&self, name: &Name) -> Result<IndexedRows, SqlError> {
         match self.views.iter().find(|view| view.name == *name).and_then(|view| view.failed.as_ref()) {
             Some(error) => Err(failed_view(name, error)),
             None => self.table(name).map(Contents::rows),

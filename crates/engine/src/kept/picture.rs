@@ -1,7 +1,7 @@
 //! What readers see of a part: a picture, made when whoever changes the part lets go of it. So readers wait for nobody.
 
 use super::{Part, State, failed_view, replaced};
-use crate::kept::OrderedRows;
+use crate::kept::IndexedRows;
 use crate::lock::lock;
 use eddyline_catalog::Name;
 use eddyline_planner::SqlError;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// The tables and views of a part, of one moment.
 #[derive(Default)]
 pub(super) struct Picture {
-    rows: BTreeMap<Name, OrderedRows>,
+    rows: BTreeMap<Name, IndexedRows>,
     /// Views that have failed.
     failed: BTreeMap<Name, SqlError>,
     /// The last record of the log that has changed a table here; 0 is none.
@@ -40,7 +40,7 @@ impl Picture {
     ///
     /// # Errors
     /// A view that has failed; there is no such table.
-    pub(super) fn rows(&self, name: &Name) -> Result<OrderedRows, SqlError> {
+    pub(super) fn rows(&self, name: &Name) -> Result<IndexedRows, SqlError> {
         match self.failed.get(name) {
             Some(error) => Err(failed_view(name, error)),
             None => self.rows.get(name).cloned().ok_or_else(|| replaced(name)),
@@ -116,7 +116,7 @@ impl Moment {
     ///
     /// # Errors
     /// A view that had failed; a table that was not there.
-    pub(crate) fn rows(&self, tables: &[&Name]) -> Result<BTreeMap<Name, OrderedRows>, SqlError> {
+    pub(crate) fn rows(&self, tables: &[&Name]) -> Result<BTreeMap<Name, IndexedRows>, SqlError> {
         let rows = |name: &&Name| {
             let picture = self.parts.get(*name).ok_or_else(|| replaced(name))?;
             Ok(((*name).clone(), picture.rows(name)?))

@@ -9,7 +9,7 @@ mod prepared;
 
 use crate::error::{from_runtime, of_arrow};
 use crate::job::{ResultShape, result_shape};
-use crate::kept::{OrderedRows, is_kept, name_of, replaced};
+use crate::kept::{IndexedRows, is_kept, name_of, replaced};
 use crate::{Canceller, Limit, ResultTable, Settings};
 use arrow::array::{AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{concat_batches, filter_record_batch};
@@ -169,7 +169,7 @@ impl Scan {
     ///
     /// # Errors
     /// There are none.
-    pub(crate) fn new(plan: ScanPlan, pictures: &BTreeMap<Name, OrderedRows>) -> Result<Self, SqlError> {
+    pub(crate) fn new(plan: ScanPlan, pictures: &BTreeMap<Name, IndexedRows>) -> Result<Self, SqlError> {
         let ScanPlan { input, steps, shape } = plan;
         let batches: Batches = match input {
             Input::Rows(rows) => Box::new(std::iter::once(Ok(rows))),

@@ -107,6 +107,10 @@ impl ContextProvider for Context<'_, '_> {
                 let message = format!("{} is a sink: it is written, and not read", sink.view.name);
                 Err(external(SqlError::new("42809", message).with_hint("read what its query reads")))
             }
+            Ok(Object::Index(index)) => {
+                let message = format!("{} is an index of {}", index.name, index.table);
+                Err(external(SqlError::new("42809", message).with_hint(format!("read {}", index.table))))
+            }
             Err(CatalogError::Missing { nearest, .. }) => {
                 let known: Vec<String> = catalog.objects().map(|(n, _)| n.to_string()).collect();
                 let error = SqlError::new(SqlError::UNDEFINED_TABLE, format!("table or view {written} does not exist"));

@@ -7,19 +7,21 @@ use crate::SqlError;
 use crate::statement::{Alter, ColumnChange, Comment, NameChange, StatementKind};
 use sqlparser::tokenizer::Token;
 
-const KINDS: &str = "ALTER TABLE, ALTER SOURCE, ALTER SINK, ALTER VIEW and ALTER MATERIALIZED VIEW are there";
+const KINDS: &str =
+    "ALTER TABLE, ALTER SOURCE, ALTER SINK, ALTER INDEX, ALTER VIEW and ALTER MATERIALIZED VIEW are there";
 const CHANGES: &str = "there are ADD, DROP, RENAME [COLUMN] a TO b, ALTER COLUMN a {SET DEFAULT x | DROP DEFAULT}, RENAME TO, SET SCHEMA, SWAP WITH";
 
-/// `ALTER {TABLE | SOURCE | SINK | [MATERIALIZED] VIEW} [IF EXISTS] name {RENAME TO other | SWAP WITH other | …}`.
+/// `ALTER INDEX [IF EXISTS] name RENAME TO other`, `ALTER {TABLE | SOURCE | SINK | [MATERIALIZED] VIEW} [IF EXISTS] name {RENAME TO other | SWAP WITH other | …}`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
 pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     cursor.expect_words(&["ALTER"])?;
-    let kinds: [(&[&str], _); 5] = [
+    let kinds: [(&[&str], _); 6] = [
         (&["TABLE"], "table"),
         (&["SOURCE"], "source"),
         (&["SINK"], "sink"),
+        (&["INDEX"], "index"),
         (&["VIEW"], "view"),
         (&["MATERIALIZED", "VIEW"], "materialized view"),
     ];
@@ -32,6 +34,9 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> 
     let name = cursor.object_name("a name")?;
     let change = if cursor.words(&["RENAME", "TO"]) {
         NameChange::To(cursor.object_name("the new name")?)
+    } else if kind == "index" {
+        let hint = "an index is in the schema of its table; DROP INDEX it and create it anew";
+        return Err(cursor.expected("RENAME TO").with_hint(hint));
     } else if cursor.words(&["SWAP", "WITH"]) {
         NameChange::Swap(cursor.object_name("the name of the other one")?)
     } else if cursor.words(&["SET", "SCHEMA"]) {
@@ -45,23 +50,24 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> 
     Ok(StatementKind::Alter(Alter { kind, name, position, if_exists, change }))
 }
 
-/// `COMMENT ON {TABLE t | SOURCE s | SINK k | [MATERIALIZED] VIEW v | COLUMN t.c} IS {'text' | NULL}`.
+/// `COMMENT ON {TABLE t | SOURCE s | SINK k | INDEX i | [MATERIALIZED] VIEW v | COLUMN t.c} IS {'text' | NULL}`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
 pub(super) fn comment(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     cursor.expect_words(&["COMMENT", "ON"])?;
-    let kinds: [(&[&str], _); 6] = [
+    let kinds: [(&[&str], _); 7] = [
         (&["TABLE"], "table"),
         (&["SOURCE"], "source"),
         (&["SINK"], "sink"),
+        (&["INDEX"], "index"),
         (&["VIEW"], "view"),
         (&["MATERIALIZED", "VIEW"], "materialized view"),
         (&["COLUMN"], "column"),
     ];
     let Some((_, kind)) = kinds.into_iter().find(|(words, _)| cursor.words(words)) else {
         let what = format!("COMMENT ON {}", cursor.peek().token.to_string().to_uppercase());
-        let hint = "tables, sources, their columns, sinks, views and materialized views have comments";
+        let hint = "tables, sources, their columns, sinks, indexes, views and materialized views have comments";
         return Err(refuse::unsupported(what.trim_end(), hint).at(cursor.position()));
     };
     let position = cursor.position();

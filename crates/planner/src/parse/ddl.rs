@@ -214,13 +214,14 @@ fn view(cursor: &mut Cursor<'_>, head: &mut Head) -> Result<(Reference, View, Bo
     Ok((name, view, query))
 }
 
-/// `DROP [TEMPORARY] {TABLE | SOURCE | SINK | [MATERIALIZED] VIEW} [IF EXISTS] name [CASCADE | RESTRICT]`.
+/// `DROP [TEMPORARY] {TABLE | SOURCE | SINK | INDEX | [MATERIALIZED] VIEW} [IF EXISTS] name [CASCADE | RESTRICT]`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
 pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
-    let kinds: [(&[&str], _); 7] = [
+    let kinds: [(&[&str], _); 8] = [
         (&["DROP", "TABLE"], "table"),
+        (&["DROP", "INDEX"], "index"),
         (&["DROP", "SINK"], "sink"),
         (&["DROP", "SOURCE"], "source"),
         (&["DROP", "TEMPORARY", "TABLE"], "table"),

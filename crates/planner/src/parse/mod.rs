@@ -33,6 +33,7 @@ mod depth;
 mod dialect;
 mod dml;
 mod hints;
+mod index;
 mod interval;
 mod jobs;
 mod json;

@@ -7,7 +7,7 @@ use crate::statement::{Show, StatementKind, Subscribe};
 use eddyline_catalog::Dialect;
 use sqlparser::tokenizer::Token;
 
-const SHOW_FORMS: &str = "there are SHOW TABLES, SCHEMAS, SOURCES, SINKS, VIEWS, MATERIALIZED VIEWS, CREATE TABLE t, CREATE VIEW v, COLUMNS FROM t, FUNCTIONS, CONNECTORS, CHECKPOINTS, JOBS and LOGS FOR JOB 'j'";
+const SHOW_FORMS: &str = "there are SHOW TABLES, SCHEMAS, SOURCES, SINKS, INDEXES, VIEWS, MATERIALIZED VIEWS, CREATE TABLE t, CREATE VIEW v, COLUMNS FROM t, FUNCTIONS, CONNECTORS, CHECKPOINTS, JOBS and LOGS FOR JOB 'j'";
 /// So many entries of a job's log are shown unless a LIMIT says otherwise.
 const LOG_LINES: usize = 100;
 
@@ -37,6 +37,11 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         Show::Sources
     } else if cursor.word("SINKS") {
         Show::Sinks
+    } else if cursor.word("INDEXES") {
+        let of = cursor.word("FROM") || cursor.word("ON") || cursor.word("IN");
+        Show::Indexes(if of { Some(cursor.object_name("the name of a table or materialized view")?) } else { None })
+    } else if cursor.words(&["CREATE", "INDEX"]) {
+        Show::Create { kind: "index", name: cursor.object_name("the name of an index")? }
     } else if cursor.words(&["CREATE", "SINK"]) {
         Show::Create { kind: "sink", name: cursor.object_name("the name of a sink")? }
     } else if cursor.words(&["CREATE", "SOURCE"]) {

@@ -1,7 +1,7 @@
 //! One statement, by its first words.
 
 use super::cursor::Cursor;
-use super::{alter, ddl, dml, jobs, refuse, schemas, session, users};
+use super::{alter, ddl, dml, index, jobs, refuse, schemas, session, users};
 use crate::SqlError;
 use crate::statement::{ExplainStage, Statement, StatementKind};
 use sqlparser::tokenizer::Token;
@@ -45,6 +45,7 @@ fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         "CREATE" if cursor.peek_words(&["CREATE", "DATABASE"]) => schemas::create_database(cursor),
         "DROP" if cursor.peek_words(&["DROP", "DATABASE"]) => schemas::drop_database(cursor),
         "USE" => schemas::use_schema(cursor),
+        "CREATE" if index::begins(cursor) => index::create(cursor),
         "CREATE" => ddl::create(cursor),
         "DROP" => ddl::drop(cursor),
         "ALTER" => alter::alter(cursor),

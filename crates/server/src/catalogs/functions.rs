@@ -1,6 +1,6 @@
 //! Functions of the database: what clients ask it about itself.
 
-use super::objects::Object;
+use super::objects::{Object, TableIndex};
 use super::{Catalogs, postgres, shape};
 use crate::variables::SERVER_VERSION;
 use eddyline_engine::catalog::Reference;
@@ -144,7 +144,10 @@ impl Catalogs<'_> {
                 let of = self.objects().iter().find(|o| !o.key.is_empty() && Some(o.constraint_oid()) == oid(0));
                 of.map(|o| format!("PRIMARY KEY ({})", names(&o.key))).into()
             }
-            "obj_description" => self.object(oid(0)).and_then(|o| o.comment.clone()).into(),
+            "obj_description" => match self.index(oid(0)) {
+                Some((_, index)) => index.comment.clone().into(),
+                None => self.object(oid(0)).and_then(|o| o.comment.clone()).into(),
+            },
             "col_description" => {
                 let at = number(1).and_then(|at| usize::try_from(at - 1).ok());
                 let column = self.object(oid(0)).and_then(|o| o.columns.get(at?));
@@ -184,19 +187,23 @@ impl Catalogs<'_> {
         self.objects().iter().find(|o| Some(o.oid) == oid)
     }
 
+    fn index(&self, oid: Option<u32>) -> Option<(&Object, &TableIndex)> {
+        self.objects().iter().find_map(|o| Some((o, o.index(oid?)?)))
+    }
+
     /// What would make an index, or one of its columns, and the schema of its table.
     fn index_text(&self, oid: Option<u32>, column: i64) -> Option<(String, String)> {
-        let of = self.objects().iter().find(|o| !o.key.is_empty() && Some(o.index_oid()) == oid)?;
+        let (of, index) = self.index(oid)?;
         let text = match usize::try_from(column) {
-            Ok(0) | Err(_) => Some(index_definition(of)),
-            Ok(at) => of.key.get(at - 1).cloned().map(|name| names(&[name])),
+            Ok(0) | Err(_) => Some(index_definition(of, index)),
+            Ok(at) => index.columns.get(at - 1).map(|column| quoted(&column.name)),
         };
         Some((text?, of.schema.clone()))
     }
 
     /// Is a relation found without its schema?
     fn is_visible(&self, oid: Option<u32>) -> bool {
-        let is_it = |o: &&Object| Some(o.oid) == oid || (!o.key.is_empty() && Some(o.index_oid()) == oid);
+        let is_it = |o: &&Object| Some(o.oid) == oid || oid.is_some_and(|oid| o.index(oid).is_some());
         match self.objects().iter().find(is_it) {
             Some(own) => own.is_visible,
             None => shape::shapes().iter().all(|own| Some(own.oid) != oid || own.schema != "information_schema"),
@@ -211,7 +218,7 @@ impl Catalogs<'_> {
         let is_meant = |o: &&Object| schema.as_ref().map_or(o.is_visible, |schema| o.schema == *schema);
         let all = || self.objects().iter().filter(is_meant);
         let own = || all().find(|o| o.name == name).map(|o| o.oid);
-        let index = || all().find(|o| !o.key.is_empty() && o.key_name() == name).map(Object::index_oid);
+        let index = || all().flat_map(|o| &o.indexes).find(|index| index.name == name).map(|index| index.oid);
         let system = shape::find(schema.as_deref().unwrap_or("pg_catalog"), &name).map(|own| own.oid);
         system.or_else(own).or_else(index)
     }
@@ -225,8 +232,7 @@ impl Catalogs<'_> {
             false => format!("{}.{}", quoted(&o.schema), quoted(name)),
         };
         let own = self.objects().iter().find(|o| o.oid == oid).map(|o| shown(o, &o.name));
-        let keyed = || self.objects().iter().find(|o| !o.key.is_empty() && o.index_oid() == oid);
-        let index = || keyed().map(|o| shown(o, &o.key_name()));
+        let index = || self.index(Some(oid)).map(|(o, index)| shown(o, &index.name));
         let system = || {
             let of = shape::shapes().iter().find(|own| own.oid == oid)?;
             Some(if of.schema == "pg_catalog" { of.name.to_owned() } else { format!("{}.{}", of.schema, of.name) })
@@ -235,10 +241,12 @@ impl Catalogs<'_> {
     }
 }
 
-/// What would make the index of a key.
-pub(super) fn index_definition(o: &Object) -> String {
-    let (index, table, key) = (quoted(&o.key_name()), quoted(&o.name), names(&o.key));
-    format!("CREATE UNIQUE INDEX {index} ON {}.{table} USING btree ({key})", quoted(&o.schema))
+/// What would make an index, that of a key among them.
+pub(super) fn index_definition(o: &Object, index: &TableIndex) -> String {
+    let columns = index.columns.iter().map(|c| format!("{}{}", quoted(&c.name), c.direction()));
+    let (name, table, columns) = (quoted(&index.name), quoted(&o.name), columns.collect::<Vec<_>>().join(", "));
+    let unique = if index.is_primary { "UNIQUE " } else { "" };
+    format!("CREATE {unique}INDEX {name} ON {}.{table} USING btree ({columns})", quoted(&o.schema))
 }
 
 fn names(names: &[String]) -> String {

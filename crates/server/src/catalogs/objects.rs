@@ -3,7 +3,7 @@
 use crate::values;
 use eddyline_engine::Session;
 use eddyline_engine::arrow::datatypes::{DataType, TimeUnit};
-use eddyline_engine::catalog::{Column, ColumnSource, Name, Object as Defined, Table};
+use eddyline_engine::catalog::{Column, ColumnSource, IndexColumn, Name, Object as Defined, Table};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -22,6 +22,8 @@ pub(super) struct Object {
     pub(super) columns: Vec<Described>,
     /// Names of the columns of its PRIMARY KEY.
     pub(super) key: Vec<String>,
+    /// What stands for its PRIMARY KEY, then those that CREATE INDEX has made.
+    pub(super) indexes: Vec<TableIndex>,
     /// The query of a view.
     pub(super) definition: Option<String>,
     pub(super) comment: Option<String>,
@@ -35,6 +37,16 @@ pub(super) enum Kind {
     Source,
     View,
     MaterializedView,
+}
+
+/// An index of a table.
+pub(super) struct TableIndex {
+    pub(super) oid: u32,
+    pub(super) name: String,
+    /// It stands for the PRIMARY KEY.
+    pub(super) is_primary: bool,
+    pub(super) columns: Vec<IndexColumn>,
+    pub(super) comment: Option<String>,
 }
 
 /// A column.
@@ -65,8 +77,21 @@ impl Object {
         format!("{}_pkey", self.name)
     }
 
-    pub(super) fn index_oid(&self) -> u32 {
+    pub(super) fn key_oid(&self) -> u32 {
         oid("index", &self.full_name())
+    }
+
+    /// The index with this number.
+    pub(super) fn index(&self, oid: u32) -> Option<&TableIndex> {
+        self.indexes.iter().find(|index| index.oid == oid)
+    }
+
+    /// What stands for its PRIMARY KEY.
+    fn key_index(&self) -> Option<TableIndex> {
+        let column = |name: &String| IndexColumn { name: name.clone(), descending: false, nulls_first: false };
+        let columns: Vec<IndexColumn> = self.key.iter().map(column).collect();
+        let (oid, name) = (self.key_oid(), self.key_name());
+        (!columns.is_empty()).then_some(TableIndex { oid, name, is_primary: true, columns, comment: None })
     }
 
     pub(super) fn constraint_oid(&self) -> u32 {
@@ -78,10 +103,10 @@ impl Object {
         Name::new(&self.schema, &self.name).to_string()
     }
 
-    /// Numbers of the columns of its key, from 1.
-    pub(super) fn key_numbers(&self) -> Vec<i64> {
+    /// Numbers of columns, from 1.
+    pub(super) fn numbers<'n>(&self, names: impl Iterator<Item = &'n String>) -> Vec<i64> {
         let place = |name: &String| self.columns.iter().position(|column| column.name == *name);
-        self.key.iter().filter_map(place).map(|at| at as i64 + 1).collect()
+        names.filter_map(place).map(|at| at as i64 + 1).collect()
     }
 
     /// What of a column stands in `pg_attrdef`.
@@ -96,7 +121,15 @@ pub(super) fn objects(session: &Session) -> Vec<Object> {
     let visible: HashSet<&Name> = session.visible().map(Defined::name).collect();
     let described = |(name, object)| {
         let found = described(session, name, object)?;
-        Some(Object { is_visible: visible.contains(name), ..found })
+        let own = session.catalog().indexes_of(name).map(|index| TableIndex {
+            oid: oid("relation", &index.name.to_string()),
+            name: index.name.object().to_owned(),
+            is_primary: false,
+            columns: index.columns.clone(),
+            comment: index.comment.clone(),
+        });
+        let indexes = found.key_index().into_iter().chain(own).collect();
+        Some(Object { is_visible: visible.contains(name), indexes, ..found })
     };
     session.catalog().objects().filter_map(described).collect()
 }
@@ -111,12 +144,13 @@ fn described(session: &Session, name: &Name, object: &Defined) -> Option<Object>
         kind,
         columns,
         key: Vec::new(),
+        indexes: Vec::new(),
         definition: None,
         comment: None,
         temporary: false,
     };
     Some(match object {
-        Defined::Sink(_) => return None,
+        Defined::Sink(_) | Defined::Index(_) => return None,
         Defined::Table(table) => Object {
             key: table.primary_key.clone(),
             comment: table.comment.clone(),

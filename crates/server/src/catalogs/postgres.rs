@@ -1,6 +1,6 @@
 //! The rows of `pg_catalog`.
 
-use super::objects::{Described, Kind, Object};
+use super::objects::{Described, Kind, Object, TableIndex};
 use super::shape::{self, Shape, TypeLine};
 use super::{Catalogs, DATABASE_OID, INFORMATION_SCHEMA, OWNER, PG_CATALOG, PUBLIC};
 use eddyline_engine::catalog::FIRST_DATABASE;
@@ -22,6 +22,7 @@ impl Catalogs<'_> {
         let objects = self.objects();
         let tables = || objects.iter().filter(|o| matches!(o.kind, Kind::Table | Kind::Source));
         let keyed = || objects.iter().filter(|o| !o.key.is_empty());
+        let indexes = || objects.iter().flat_map(|o| o.indexes.iter().map(move |index| (o, index)));
         match shape.name {
             "pg_class" => self.classes(shape),
             "pg_attribute" => self.attributes(shape),
@@ -62,7 +63,7 @@ impl Catalogs<'_> {
                         ("schemaname", o.schema.as_str().into()),
                         ("tablename", o.name.as_str().into()),
                         ("tableowner", "root".into()),
-                        ("hasindexes", (!o.key.is_empty()).into()),
+                        ("hasindexes", (!o.indexes.is_empty()).into()),
                         ("hasrules", false.into()),
                         ("hastriggers", false.into()),
                         ("rowsecurity", false.into()),
@@ -73,14 +74,14 @@ impl Catalogs<'_> {
             "pg_matviews" => self.views(shape, Kind::MaterializedView, "matviewname", "matviewowner"),
             "pg_attrdef" => objects.iter().flat_map(|o| defaults(shape, o)).collect(),
             "pg_constraint" => keyed().map(|o| constraint(shape, o)).collect(),
-            "pg_index" => keyed().map(|o| index(shape, o)).collect(),
-            "pg_indexes" => keyed()
-                .map(|o| {
+            "pg_index" => indexes().map(|(o, of)| index(shape, o, of)).collect(),
+            "pg_indexes" => indexes()
+                .map(|(o, of)| {
                     shape.row([
                         ("schemaname", o.schema.as_str().into()),
                         ("tablename", o.name.as_str().into()),
-                        ("indexname", o.key_name().into()),
-                        ("indexdef", super::functions::index_definition(o).into()),
+                        ("indexname", of.name.as_str().into()),
+                        ("indexdef", super::functions::index_definition(o, of).into()),
                     ])
                 })
                 .collect(),
@@ -94,16 +95,16 @@ impl Catalogs<'_> {
         let mut rows = Vec::new();
         for o in self.objects() {
             rows.push(class(shape, o));
-            if !o.key.is_empty() {
+            for of in &o.indexes {
                 rows.push(shape.row([
-                    ("oid", o.index_oid().into()),
-                    ("relname", o.key_name().into()),
+                    ("oid", of.oid.into()),
+                    ("relname", of.name.as_str().into()),
                     ("relnamespace", schema_oid(&o.schema).into()),
                     ("relowner", OWNER.into()),
                     ("relam", BTREE.into()),
                     ("relkind", "i".into()),
-                    ("relpersistence", "p".into()),
-                    ("relnatts", (o.key.len() as i64).into()),
+                    ("relpersistence", if o.temporary { "t" } else { "p" }.into()),
+                    ("relnatts", (of.columns.len() as i64).into()),
                     ("relreplident", "n".into()),
                     ("relispopulated", true.into()),
                     ("reltuples", Value::Float(-1.0)),
@@ -132,18 +133,18 @@ impl Catalogs<'_> {
         let mut rows = Vec::new();
         for o in self.objects() {
             rows.extend((1_i64..).zip(&o.columns).map(|(at, column)| attribute(shape, o.oid, at, column)));
-            for (at, number) in (1_i64..).zip(o.key_numbers()) {
-                if let Some(column) = o.columns.get(number as usize - 1) {
-                    // Columns of an index take no default along.
-                    let column = Described {
-                        name: column.name.clone(),
-                        default: None,
-                        computed: None,
-                        comment: None,
-                        ..*column
-                    };
-                    rows.push(attribute(shape, o.index_oid(), at, &column));
-                }
+            for of in &o.indexes {
+                let columns = of.columns.iter().filter_map(|part| o.columns.iter().find(|c| c.name == part.name));
+                // Columns of an index take no default along.
+                let bare = |column: &Described| Described {
+                    name: column.name.clone(),
+                    default: None,
+                    computed: None,
+                    comment: None,
+                    nullable: column.nullable || !of.is_primary,
+                    ..*column
+                };
+                rows.extend((1_i64..).zip(columns).map(|(at, column)| attribute(shape, of.oid, at, &bare(column))));
             }
         }
         for own in shape::shapes() {
@@ -219,7 +220,7 @@ fn class(shape: &Shape, o: &Object) -> Row {
         ("relkind", o.letter().into()),
         ("relpersistence", if o.temporary { "t" } else { "p" }.into()),
         ("relnatts", (o.columns.len() as i64).into()),
-        ("relhasindex", (!o.key.is_empty()).into()),
+        ("relhasindex", (!o.indexes.is_empty()).into()),
         ("relhasrules", matches!(o.kind, Kind::View | Kind::MaterializedView).into()),
         ("relreplident", if o.kind == Kind::View { "n" } else { "d" }.into()),
         ("relispopulated", true.into()),
@@ -313,33 +314,35 @@ fn constraint(shape: &Shape, o: &Object) -> Row {
         ("contype", "p".into()),
         ("convalidated", true.into()),
         ("conrelid", o.oid.into()),
-        ("conindid", o.index_oid().into()),
+        ("conindid", o.key_oid().into()),
         ("confupdtype", " ".into()),
         ("confdeltype", " ".into()),
         ("confmatchtype", " ".into()),
         ("conislocal", true.into()),
         ("connoinherit", true.into()),
-        ("conkey", Value::list(o.key_numbers().into_iter().map(Value::from))),
+        ("conkey", Value::list(o.numbers(o.key.iter()).into_iter().map(Value::from))),
     ])
 }
 
-fn index(shape: &Shape, o: &Object) -> Row {
-    let numbers = o.key_numbers();
+fn index(shape: &Shape, o: &Object, of: &TableIndex) -> Row {
+    let numbers = o.numbers(of.columns.iter().map(|column| &column.name));
+    // As bits: DESC, NULLS FIRST.
+    let options = of.columns.iter().map(|c| Value::from(i64::from(c.descending) + 2 * i64::from(c.nulls_first)));
     let each = |value: u32| Value::list(numbers.iter().map(|_| value.into()));
     shape.row([
-        ("indexrelid", o.index_oid().into()),
+        ("indexrelid", of.oid.into()),
         ("indrelid", o.oid.into()),
         ("indnatts", (numbers.len() as i64).into()),
         ("indnkeyatts", (numbers.len() as i64).into()),
-        ("indisunique", true.into()),
-        ("indisprimary", true.into()),
+        ("indisunique", of.is_primary.into()),
+        ("indisprimary", of.is_primary.into()),
         ("indimmediate", true.into()),
         ("indisvalid", true.into()),
         ("indisready", true.into()),
         ("indislive", true.into()),
         ("indcollation", each(0)),
         ("indclass", each(OPERATOR_CLASS)),
-        ("indoption", each(0)),
+        ("indoption", Value::list(options)),
         ("indkey", Value::list(numbers.into_iter().map(Value::from))),
     ])
 }
@@ -347,9 +350,11 @@ fn index(shape: &Shape, o: &Object) -> Row {
 fn comments<'o>(shape: &'o Shape, o: &'o Object) -> impl Iterator<Item = Row> + 'o {
     let own = o.comment.as_deref().map(|text| (0, text));
     let columns = (1_i64..).zip(&o.columns).filter_map(|(at, column)| Some((at, column.comment.as_deref()?)));
-    own.into_iter().chain(columns).map(move |(at, text)| {
+    let own = own.into_iter().chain(columns).map(|(at, text)| (o.oid, at, text));
+    let indexes = o.indexes.iter().filter_map(|index| Some((index.oid, 0, index.comment.as_deref()?)));
+    own.chain(indexes).map(move |(oid, at, text)| {
         shape.row([
-            ("objoid", o.oid.into()),
+            ("objoid", oid.into()),
             ("classoid", PG_CLASS.into()),
             ("objsubid", at.into()),
             ("description", text.into()),

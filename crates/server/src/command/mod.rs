@@ -69,7 +69,8 @@ pub(crate) enum Command {
 }
 
 /// What SHOW lists, and is no variable.
-const LISTS: [&str; 14] = [
+const LISTS: [&str; 15] = [
+    "indexes",
     "schemas",
     "databases",
     "tables",

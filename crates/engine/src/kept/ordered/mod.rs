@@ -5,24 +5,27 @@
 //! ```
 //! A chunk never changes. Changes make new chunks in the place of those that hold their keys, all others stay; so a picture of all rows is a
 //! list of chunks that costs nothing to take, and one row more or less costs the copy of one chunk, some hundred kilobytes at most.
-//! Rows are found by their key, or the first columns of it, by binary search.
+//! Rows are found by their key, or the first columns of it, by binary search. An index is the same rows once more, in another order; they
+//! change together ([`IndexedRows`]).
 //!
 //! Not here: which rows may be there (the callers know keys, conflicts and weights).
 
 mod chunk;
 mod edit;
+mod indexed;
 mod range;
 #[cfg(test)]
 mod tests;
 
 use arrow::array::{BinaryArray, RecordBatch};
+use arrow::compute::SortOptions;
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use chunk::Chunk;
-use eddyline_plan::ColumnCondition;
 pub(crate) use edit::Missing;
+pub(crate) use indexed::{IndexedRows, Order};
 use range::KeyRange;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +38,8 @@ use std::sync::Arc;
 pub(crate) struct OrderedRows {
     schema: SchemaRef,
     key: Arc<[usize]>,
+    /// How the values of each column of the key are ordered.
+    options: Arc<[SortOptions]>,
     converter: Arc<RowConverter>,
     /// In order; none is empty.
     chunks: Arc<Vec<Arc<Chunk>>>,
@@ -46,9 +51,20 @@ impl OrderedRows {
     /// # Errors
     /// A column whose values have no order (`MAP`).
     pub(crate) fn new(schema: SchemaRef, key: Vec<usize>) -> Result<Self, ArrowError> {
-        let field = |c: &usize| SortField::new(schema.field(*c).data_type().clone());
-        let converter = RowConverter::new(key.iter().map(field).collect())?;
-        Ok(Self { schema, key: key.into(), converter: Arc::new(converter), chunks: Arc::default() })
+        Self::in_order(schema, &key.into_iter().map(|column| (column, SortOptions::default())).collect::<Vec<_>>())
+    }
+
+    /// No rows, in the order of these columns, the most significant first.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    fn in_order(schema: SchemaRef, order: &[(usize, SortOptions)]) -> Result<Self, ArrowError> {
+        let field = |(c, options): &(usize, SortOptions)| {
+            SortField::new_with_options(schema.field(*c).data_type().clone(), *options)
+        };
+        let converter = Arc::new(RowConverter::new(order.iter().map(field).collect())?);
+        let (key, options): (Vec<usize>, Vec<SortOptions>) = order.iter().copied().unzip();
+        Ok(Self { schema, key: key.into(), options: options.into(), converter, chunks: Arc::default() })
     }
 
     /// The columns.
@@ -113,17 +129,6 @@ impl OrderedRows {
     /// All rows, as often as they are there, in order.
     pub(crate) fn batches(&self) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> + use<> {
         self.batches_in(KeyRange::all())
-    }
-
-    /// Those of the rows that can satisfy conditions, and maybe others, as often as they are there, in order.
-    ///
-    /// # Errors
-    /// None for conditions on columns of this schema.
-    pub(crate) fn batches_where(
-        &self,
-        conditions: &[ColumnCondition],
-    ) -> Result<impl Iterator<Item = Result<RecordBatch, ArrowError>> + use<>, ArrowError> {
-        Ok(self.batches_in(self.range_of(conditions)?))
     }
 
     /// The rows whose keys are in a range, as often as they are there, in order.

@@ -1,11 +1,31 @@
 //! Which part of the order a condition on the first columns of the key leaves.
 
 use super::OrderedRows;
-use arrow::array::{Array, ArrayRef};
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::SortOptions;
+use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use eddyline_plan::{ColumnCondition, Compare};
+
+/// The part of an order in which some rows are.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) range: KeyRange,
+    /// How much of the key that took: more is better.
+    pub(super) by: Narrowed,
+}
+
+/// How much of a key conditions say, from its first column on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Narrowed {
+    /// All of it: there is one such row.
+    is_whole: bool,
+    /// Else so many columns have one value.
+    equal: usize,
+    /// The next one is in a range.
+    is_ranged: bool,
+}
 
 /// Keys from one on up to, and without, another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,23 +62,26 @@ impl OrderedRows {
     ///
     /// # Errors
     /// None for columns of this schema.
-    pub(super) fn range_of(&self, conditions: &[ColumnCondition]) -> Result<KeyRange, ArrowError> {
+    pub(super) fn range_of(&self, conditions: &[ColumnCondition]) -> Result<Found, ArrowError> {
         let mut start = Vec::new();
-        for column in self.key.iter() {
+        for (equal, (column, options)) in self.key.iter().zip(self.options.iter()).enumerate() {
             let data_type = self.schema.field(*column).data_type();
             let fits = |c: &&ColumnCondition| c.column == *column && c.value.data_type() == data_type;
-            let here = conditions.iter().filter(fits).filter(|_| is_exact(data_type));
+            let here = conditions.iter().filter(fits).filter(|c| is_exact(&c.value));
             if let Some(equal) = here.clone().find(|c| c.compare.is_none()) {
-                start.extend(encoded(&equal.value)?);
+                start.extend(encoded(&equal.value, *options)?);
                 continue;
             }
-            let mut range = KeyRange::beginning_with(start.clone());
+            let (mut range, mut is_ranged) = (KeyRange::beginning_with(start.clone()), false);
             for ColumnCondition { compare, value, .. } in here {
-                range.narrow(*compare, [start.as_slice(), &encoded(value)?].concat());
+                let compare = if options.descending { compare.map(Compare::turned) } else { *compare };
+                range.narrow(compare, [start.as_slice(), &encoded(value, *options)?].concat());
+                is_ranged = true;
             }
-            return Ok(range);
+            return Ok(Found { range, by: Narrowed { is_whole: false, equal, is_ranged } });
         }
-        Ok(KeyRange::beginning_with(start))
+        let by = Narrowed { is_whole: true, equal: 0, is_ranged: false };
+        Ok(Found { range: KeyRange::beginning_with(start), by })
     }
 }
 
@@ -92,13 +115,17 @@ impl KeyRange {
     }
 }
 
-/// Are values equal only when their bytes are? Floating point has two zeros, and its NaNs.
-fn is_exact(data_type: &DataType) -> bool {
-    !data_type.is_nested() && !data_type.is_floating()
+/// Does a value compare with others as its bytes do? In floating point, zero is there twice, and NaN in many ways.
+fn is_exact(value: &ArrayRef) -> bool {
+    match value.data_type() {
+        DataType::Float64 => value.as_primitive::<Float64Type>().iter().flatten().all(|v| v != 0.0 && !v.is_nan()),
+        DataType::Float32 => value.as_primitive::<Float32Type>().iter().flatten().all(|v| v != 0.0 && !v.is_nan()),
+        other => !other.is_nested() && !other.is_floating(),
+    }
 }
 
-/// A value as the column of a key. NULL is less than everything, and equal to nothing: what is compared with it finds what satisfies no condition.
-fn encoded(value: &ArrayRef) -> Result<Vec<u8>, ArrowError> {
-    let converter = RowConverter::new(vec![SortField::new(value.data_type().clone())])?;
+/// A value as the column of a key. NULL stands at one end, and is equal to nothing: what is compared with it finds what satisfies no condition.
+fn encoded(value: &ArrayRef, options: SortOptions) -> Result<Vec<u8>, ArrowError> {
+    let converter = RowConverter::new(vec![SortField::new_with_options(value.data_type().clone(), options)])?;
     Ok(converter.convert_columns(std::slice::from_ref(value))?.row(0).data().to_vec())
 }

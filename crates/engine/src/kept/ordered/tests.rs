@@ -1,5 +1,6 @@
-use super::{Missing, OrderedRows};
+use super::{IndexedRows, Missing, Order, OrderedRows};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use eddyline_plan::{ColumnCondition, Compare};
 use rand::rngs::SmallRng;
@@ -141,6 +142,86 @@ fn under_a_key_is_one_row() {
     }
 }
 
+fn change_all(table: &mut IndexedRows, changes: &[(Row, i64)]) -> Result<(), Missing> {
+    let rows = batch(&changes.iter().map(|(row, _)| row.clone()).collect::<Vec<_>>());
+    table.change(&rows, |at| changes[at].1).expect("applies")
+}
+
+/// What an index finds, by the value of `c` and maybe a part of `a`, is what is there; and that it looks at little else.
+fn check_index(table: &IndexedRows, model: &BTreeMap<(Option<i64>, i64, Option<String>), i64>, random: &mut SmallRng) {
+    let (c, a) = (random.random_range(0..3), random.random_range(0..5000));
+    let condition = |column, compare, value: i64| ColumnCondition {
+        column,
+        compare,
+        value: Arc::new(Int64Array::from(vec![value])),
+    };
+    let conditions = [condition(2, None, c), condition(0, Some(Compare::GreaterEqual), a)];
+    let index = table.index_for(&conditions).expect("reads");
+    assert_eq!(index.map(|order| order.iter().map(|(column, _)| *column).collect()), Some(vec![2, 0]));
+    let mut found = rows(table.batches_where(&conditions).expect("reads"));
+    let copies = |((a, c, b), copies): (&(Option<i64>, i64, Option<String>), &i64)| {
+        std::iter::repeat_n((*a, b.clone(), *c), *copies as usize)
+    };
+    let mut expected: Vec<Row> =
+        model.iter().filter(|((x, y, _), _)| *y == c && *x >= Some(a)).flat_map(copies).collect();
+    // NULLs stand before the greatest, and are looked at.
+    found.retain(|row| row.0.is_some());
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+/// Every row counts for itself, in all orders; one that is built late has what was there, and what has changed since it was begun.
+#[test]
+fn an_index_has_the_rows_that_are_there() {
+    let descending = |nulls_first| SortOptions { descending: true, nulls_first };
+    let order: Order = vec![(2, SortOptions::default()), (0, descending(true))];
+    for (seed, has_key) in (0..2).flat_map(|seed| [(seed, false), (seed, true)]) {
+        let random = &mut SmallRng::seed_from_u64(seed);
+        let key = if has_key { vec![0] } else { vec![0, 2, 1] };
+        let mut table = IndexedRows::from(OrderedRows::new(schema(), key).expect("a table"));
+        let mut model: BTreeMap<(Option<i64>, i64, Option<String>), i64> = BTreeMap::new();
+        let mut begun = None;
+        for step in 0..20 {
+            let mut changes: BTreeMap<Row, i64> = BTreeMap::new();
+            for _ in 0..random.random_range(1..if step % 6 == 0 { 6000 } else { 30 }) {
+                let (a, b, c) = any_row(random, 5000);
+                let there: Vec<(Row, i64)> = match has_key {
+                    true => {
+                        let same = model.range((a, i64::MIN, None)..).take_while(|((x, ..), _)| *x == a);
+                        same.map(|((x, z, y), n)| ((*x, y.clone(), *z), *n)).collect()
+                    }
+                    false => Vec::new(),
+                };
+                for ((x, y, z), n) in there {
+                    model.remove(&(x, z, y.clone()));
+                    *changes.entry((x, y, z)).or_default() -= n;
+                }
+                *changes.entry((a, b.clone(), c)).or_default() += 1;
+                *model.entry((a, c, b)).or_default() += 1;
+            }
+            changes.retain(|_, weight| *weight != 0);
+            change_all(&mut table, &changes.into_iter().collect::<Vec<_>>()).expect("rows that are there");
+            match step {
+                4 => begun = Some(table.in_orders(std::slice::from_ref(&order), has_key).expect("an index")),
+                7 => {
+                    let built = begun.take().expect("it was begun");
+                    table = built.caught_up_with(table.by_key()).expect("catches up").expect("the same rows");
+                }
+                8.. => check_index(&table, &model, random),
+                _ => {}
+            }
+        }
+        let all: i64 = model.values().sum();
+        assert_eq!(rows(table.batches()).len() as i64, all);
+        let gone: Vec<(Row, i64)> = model.iter().map(|((a, c, b), n)| ((*a, b.clone(), *c), -n)).collect();
+        assert_eq!(change_all(&mut table, &[((Some(9000), None, 1), -1)]), Err(Missing(1)));
+        change_all(&mut table, &gone).expect("all go");
+        let conditions = [ColumnCondition { column: 2, compare: None, value: Arc::new(Int64Array::from(vec![1])) }];
+        assert!(rows(table.batches_where(&conditions).expect("reads")).is_empty());
+    }
+}
+
 #[test]
 fn what_is_not_there_cannot_go_and_nothing_changes() {
     let row = |a: i64, c: i64| (Some(a), None, c);
@@ -186,7 +267,7 @@ fn conditions_find_what_satisfies_them() {
                 .all(|(column, compare, with)| holds(*compare, if *column == 0 { row.0 } else { Some(row.2) }, *with))
         };
         let conditions: Vec<ColumnCondition> = wanted.iter().map(condition).collect();
-        let found = rows(table.batches_where(&conditions).expect("reads"));
+        let found = rows(IndexedRows::from(table.clone()).batches_where(&conditions).expect("reads"));
         let expected: Vec<&Row> = all.iter().filter(satisfies).collect();
         assert_eq!(found.iter().filter(satisfies).collect::<Vec<_>>(), expected, "{wanted:?}");
         if let [(0, None, _), (0, None, _)] | [(0, None, _)] = wanted {
@@ -203,6 +284,9 @@ fn a_condition_on_floating_point_leaves_out_no_zero() {
     let keys = table.keys(&rows).expect("keys");
     table.change(&keys, &rows, |_| 1).expect("applies").expect("inserts");
     let zero = ColumnCondition { column: 0, compare: None, value: Arc::new(Float64Array::from(vec![0.0])) };
-    let found = table.batches_where(&[zero]).expect("reads").map(|batch| batch.expect("rows").num_rows());
+    let found = IndexedRows::from(table.clone())
+        .batches_where(&[zero])
+        .expect("reads")
+        .map(|batch| batch.expect("rows").num_rows());
     assert_eq!(found.sum::<usize>(), 3);
 }
