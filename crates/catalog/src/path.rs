@@ -71,6 +71,7 @@ impl Catalog {
     pub fn resolve(&self, written: &Reference, path: &SearchPath) -> Result<Name, CatalogError> {
         match self.written_schema(written)? {
             Some(schema) => Ok(Name::new(schema, &written.object)),
+            None if self.is_in_catalogs(&written.object) => Ok(Name::new(SYSTEM_SCHEMAS[0], &written.object)),
             None => {
                 let names = path.schemas().map(|schema| Name::new(schema, &written.object));
                 let mut known = names.filter(|name| self.has_schema(name.schema()));
@@ -98,6 +99,11 @@ impl Catalog {
             true => Err(CatalogError::SystemSchema { name: schema.to_owned() }),
             false => Ok(Name::new(schema, &written.object)),
         }
+    }
+
+    /// Is there such a relation of `pg_catalog`, which is looked into first? A statement that names some has them beside the others.
+    fn is_in_catalogs(&self, object: &str) -> bool {
+        self.object(&Name::new(SYSTEM_SCHEMAS[0], object)).is_ok()
     }
 
     fn written_schema<'w>(&self, written: &'w Reference) -> Result<Option<&'w str>, CatalogError> {

@@ -10,6 +10,7 @@
 //! Not here: sockets, terminals, files of settings. Start at [`Session::run_script`].
 
 mod alter;
+mod attached;
 mod background;
 mod beginning;
 mod changes;
@@ -62,7 +63,7 @@ pub use eddyline_connectors::{self as connectors, Clock, Registry};
 pub use eddyline_planner::{
     Dialect, PlannedJob, Presentation, Split, SqlError, TextPosition, parse, parse_in, split, statement,
 };
-pub use eddyline_planner::{Parameter, ParameterValue, with_constants, with_parameters};
+pub use eddyline_planner::{Parameter, ParameterValue, relations_named, with_constants, with_parameters};
 pub use eddyline_runtime::{
     CheckpointFacts, CheckpointMetrics, JobFailure, JobMetrics, LogEntry, LogLevel, LogSubject, OperatorMetrics,
     SavepointMade, SplitMetrics,

@@ -59,6 +59,18 @@ impl Session {
     /// # Errors
     /// A view that has failed; a table that is not any more, or was not yet, what the session knows under its name.
     pub(crate) fn pictures_of(&self, tables: &[&Name]) -> Result<BTreeMap<Name, IndexedRows>, SqlError> {
+        // Nearly always.
+        if self.attached.is_empty() {
+            return self.kept_of(tables);
+        }
+        let (attached, tables): (Vec<&Name>, Vec<&Name>) =
+            tables.iter().copied().partition(|name| self.attached.rows(name).is_some());
+        let mut found = self.kept_of(&tables)?;
+        found.extend(attached.into_iter().filter_map(|name| Some((name.clone(), self.attached.rows(name)?.clone()))));
+        Ok(found)
+    }
+
+    fn kept_of(&self, tables: &[&Name]) -> Result<BTreeMap<Name, IndexedRows>, SqlError> {
         let is_other = |then: &Catalog, table: &Name| then.object(table) != self.catalog.object(table);
         if let Reading::Held(moment, then) = &self.reading {
             return match tables.iter().find(|table| is_other(then, table)) {

@@ -1,5 +1,6 @@
 //! A session: names, settings, and statements one after the other.
 
+use crate::attached::Attached;
 use crate::beginning::{Beginning, Begins};
 use crate::changes::WrittenView;
 use crate::collect::{CHANNEL, COLLECT};
@@ -70,6 +71,8 @@ pub struct Session {
     /// How its next job is to begin.
     pub(crate) begins: Begins,
     pub(crate) reading: Reading,
+    /// Relations that the statement finds beside what the catalog has.
+    pub(crate) attached: Attached,
     /// Whose it is: a schema of that name is looked into first, where `search_path` says `"$user"`.
     pub(crate) user: String,
 }
@@ -85,6 +88,7 @@ impl Session {
             canceller: Canceller::default(),
             begins: Begins::default(),
             reading: Reading::default(),
+            attached: Attached::default(),
             user: ROOT.to_owned(),
         }
     }
@@ -113,7 +117,7 @@ impl Session {
 
     /// The names that other sessions have made meanwhile are there too.
     pub(crate) fn refresh(&mut self) {
-        self.catalog = self.instance.catalog();
+        self.catalog = self.attached.beside(self.instance.catalog());
     }
 
     /// Has names to itself, and sees what they stand for now.

@@ -38,7 +38,7 @@ pub use cast::cast;
 pub use environment::{Environment, Relation, Signature};
 pub use error::Error;
 pub use plan::Plan;
-pub use read::{Concern, Query};
+pub use read::{Concern, Query, has_a_sign};
 pub use sql_type::Type;
 pub use text::items;
 pub use value::{Row, Value};

@@ -100,7 +100,8 @@ fn begins_a_query(text: &str) -> bool {
         || begin.starts_with("/*")
 }
 
-fn has_a_sign(text: &str) -> bool {
+/// May a text be about the catalogs? Most are not, and need not be looked at closely.
+pub fn has_a_sign(text: &str) -> bool {
     static SIGN: OnceLock<Option<Regex>> = OnceLock::new();
     SIGN.get_or_init(|| Regex::new(SIGNS).ok()).as_ref().is_some_and(|signs| signs.is_match(text))
 }

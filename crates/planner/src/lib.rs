@@ -43,5 +43,5 @@ pub use planner::{
     BoundQuery, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn, StateTables,
     TableGives, TableTakes, Target,
 };
-pub use reads::names_read;
+pub use reads::{names_read, relations_named};
 pub use rename::{renamed, with_schemas};

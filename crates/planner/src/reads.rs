@@ -3,6 +3,7 @@
 use crate::deep::with_room;
 use crate::parse::parse_query;
 use crate::rename::{idents, reference, table_argument};
+use crate::statement::{Statement, StatementKind};
 use eddyline_catalog::{Catalog, Name, Object, Reference, SearchPath, View};
 use sqlparser::ast::{Expr, ObjectName, Visit, Visitor};
 use std::collections::BTreeSet;
@@ -27,6 +28,23 @@ pub fn names_read(view: &View, catalog: &Catalog) -> BTreeSet<Name> {
         }
     }
     found
+}
+
+/// The tables and views that a statement names in what it reads, as they are written; names of its queries of WITH may be among them.
+pub fn relations_named(statement: &Statement) -> Vec<Reference> {
+    let mut names = Names::default();
+    let _ = with_room(|| match &statement.kind {
+        StatementKind::Select(query) | StatementKind::CreateTable { query: Some(query), .. } => query.visit(&mut names),
+        StatementKind::Insert(insert) => insert.query.visit(&mut names),
+        StatementKind::Update(update) => update.expressions().try_for_each(|e| e.visit(&mut names)),
+        StatementKind::Delete(delete) => delete.expressions().try_for_each(|e| e.visit(&mut names)),
+        StatementKind::Explain { statement, .. } => {
+            names.0.extend(relations_named(statement));
+            ControlFlow::Continue(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    names.0
 }
 
 #[derive(Default)]

@@ -395,6 +395,11 @@ impl Update {
     }
 
     /// All its expressions.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        self.assignments.iter().map(|a| &a.value).chain(self.condition.iter())
+    }
+
+    /// All its expressions.
     pub(crate) fn expressions_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
         self.assignments.iter_mut().map(|a| &mut a.value).chain(self.condition.iter_mut())
     }
@@ -435,6 +440,11 @@ impl Delete {
         returning: Option<Box<Query>>,
     ) -> Self {
         Self { table, position, returning, condition }
+    }
+
+    /// All its expressions.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        self.condition.iter()
     }
 
     /// All its expressions.

@@ -593,3 +593,52 @@ async fn an_index_is_read_by_prepared_statements_and_told_by_the_catalogs() {
     assert_eq!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED));
     assert_eq!(simple(&client, "SHOW INDEXES; DROP INDEX by_city; SHOW INDEXES").await.len(), 4);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn catalogs_and_tables_are_read_at_once() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    let made = "CREATE TABLE t (name TEXT PRIMARY KEY, n INT); INSERT INTO t VALUES ('t', 1), ('v', 2), ('nothing', 3);
+        CREATE MATERIALIZED VIEW v AS SELECT n FROM t";
+    assert_eq!(simple(&client, made).await, ["=0", "=3", "=0"]);
+    for (sql, rows) in [
+        (
+            "SELECT relname, (SELECT COUNT(*) FROM t) FROM pg_class WHERE relname IN ('t', 'v') ORDER BY relname",
+            &["t|3", "v|3", "=2"][..],
+        ),
+        (
+            "SELECT n FROM t WHERE name IN (SELECT table_name FROM information_schema.tables) ORDER BY n",
+            &["1", "2", "=2"],
+        ),
+        ("SELECT t.n, p.tableowner FROM t JOIN pg_catalog.pg_tables AS p ON p.tablename = t.name", &["1|root", "=1"]),
+        ("SELECT current_database(), current_schema(), n FROM t WHERE n = 1", &["dev|public|1", "=1"]),
+        (
+            "WITH c AS (SELECT relname FROM pg_class WHERE relkind = 'm') SELECT t.n FROM c, t WHERE t.name = c.relname",
+            &["2", "=1"],
+        ),
+    ] {
+        assert_eq!(simple(&client, sql).await, rows, "{sql}");
+    }
+    let found = client
+        .prepare("SELECT n FROM t JOIN pg_class c ON c.relname = t.name WHERE c.relkind = $1 AND t.n > $2")
+        .await
+        .unwrap();
+    assert_eq!(found.params(), [Type::TEXT, Type::INT4]);
+    let rows = client.query(&found, &[&"m", &0]).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.get::<_, i32>(0)).collect::<Vec<_>>(), [2]);
+    // Rows of the catalogs are those of the moment.
+    client.batch_execute("DROP MATERIALIZED VIEW v").await.unwrap();
+    assert!(client.query(&found, &[&"m", &0]).await.unwrap().is_empty());
+    let written = "CREATE TABLE names (name TEXT); INSERT INTO names SELECT table_name FROM information_schema.tables WHERE table_schema = 'public';
+        DELETE FROM t WHERE name NOT IN (SELECT relname FROM pg_class); UPDATE t SET n = 9 WHERE name IN (SELECT relname FROM pg_class);
+        SELECT name FROM names ORDER BY name; SELECT name, n FROM t";
+    assert_eq!(simple(&client, written).await, ["=0", "=2", "=2", "=1", "names", "t", "=2", "t|9", "=1"]);
+    // What is kept reads no catalogs.
+    for sql in [
+        "CREATE MATERIALIZED VIEW m AS SELECT relname FROM pg_class",
+        "CREATE VIEW m AS SELECT relname FROM pg_catalog.pg_class",
+    ] {
+        let error = client.batch_execute(sql).await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::UNDEFINED_TABLE), "{sql}");
+    }
+}

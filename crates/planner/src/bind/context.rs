@@ -86,7 +86,10 @@ pub(crate) fn external(error: SqlError) -> DataFusionError {
 
 impl ContextProvider for Context<'_, '_> {
     fn get_table_source(&self, name: TableReference) -> datafusion_common::Result<Arc<dyn TableSource>> {
-        if let Some(schema @ ("pg_catalog" | "information_schema")) = name.schema() {
+        let catalog = self.planner.catalog;
+        if let Some(schema @ ("pg_catalog" | "information_schema")) = name.schema()
+            && catalog.object(&Name::new(schema, name.table())).is_err()
+        {
             let message = format!("relation {schema}.{} does not exist here", name.table());
             return Err(external(
                 SqlError::new(SqlError::UNDEFINED_TABLE, message)
@@ -98,7 +101,6 @@ impl ContextProvider for Context<'_, '_> {
             schema: name.schema().map(str::to_owned),
             object: name.table().to_owned(),
         };
-        let catalog = self.planner.catalog;
         match catalog.resolve(&written, self.path()).and_then(|name| catalog.object(&name)) {
             Ok(Object::Table(table)) => Ok(Arc::new(CatalogTable::new(table.clone()))),
             Ok(Object::View(view)) => self.view(view),

@@ -17,18 +17,10 @@ pub(crate) struct Asked {
     values: Vec<Value>,
 }
 
-/// A text as a query over the catalogs; `None`: it is something else.
-///
-/// # Errors
-/// One over the catalogs and tables of the user.
-pub(crate) fn read(text: &str) -> Result<Option<Asked>, SqlError> {
-    let Some(query) = Query::read(text) else { return Ok(None) };
-    match query.concern(&Names) {
-        Concern::Catalogs => Ok(Some(Asked { query, types: Vec::new(), values: Vec::new() })),
-        Concern::Both => Err(SqlError::new(SqlError::UNSUPPORTED, "a query over the catalogs and over tables at once")
-            .with_hint("read the catalogs in a query of its own")),
-        Concern::Else => Ok(None),
-    }
+/// A text as a query over the catalogs alone; `None`: it is something else.
+pub(crate) fn read(text: &str) -> Option<Asked> {
+    let query = Query::read(text)?;
+    (query.concern(&Names) == Concern::Catalogs).then_some(Asked { query, types: Vec::new(), values: Vec::new() })
 }
 
 impl Asked {

@@ -7,10 +7,12 @@
 //! | `postgres`, `standard` | rows of `pg_catalog`, of `information_schema` |
 //! | `functions` | `format_type`, `pg_get_indexdef`, `to_regclass` and the like |
 //! | `asked` | a query of a client, its parameters and its answer |
+//! | `beside` | relations for a statement that reads tables too |
 //!
 //! Relations are made when a query names them. Not here: what queries mean (`eddyline-introspection`).
 
 mod asked;
+mod beside;
 mod functions;
 mod objects;
 mod postgres;
@@ -18,6 +20,7 @@ mod shape;
 mod standard;
 
 pub(crate) use asked::{Asked, read};
+pub(crate) use beside::{are_named, relations};
 
 use crate::variables::Variables;
 use eddyline_engine::catalog::SYSTEM_SCHEMAS;

@@ -137,7 +137,7 @@ pub(crate) fn read(text: &str, dialect: Dialect) -> Result<Command, SqlError> {
         }
         None => {
             if dialect == Dialect::Postgres
-                && let Some(asked) = catalogs::read(text)?
+                && let Some(asked) = catalogs::read(text)
             {
                 return Ok(Command::Catalogs(Box::new(asked)));
             }

@@ -17,7 +17,7 @@ use crate::variables::Variables;
 use crate::wire::Format;
 use crate::wire::backend::{Field, Report, Transaction};
 use crate::wire::frontend::Message;
-use crate::{answer, limits, values::fields};
+use crate::{answer, catalogs, limits, values::fields};
 use answer::{Answer, CopyIn};
 use bytes::{Bytes, BytesMut};
 use eddyline_engine::arrow::array::RecordBatch;
@@ -454,7 +454,9 @@ impl Executor {
             command => command,
         };
         let found = match within {
-            Command::Sql(statement) => self.session.parameter_types(statement, &given).map_err(|e| place(&e, begin))?,
+            Command::Sql(statement) => catalogs::relations(statement, &mut self.session, &mut self.variables)
+                .and_then(|beside| self.session.with_relations(beside, |s| s.parameter_types(statement, &given)))
+                .map_err(|e| place(&e, begin))?,
             _ => Vec::new(),
         };
         let oid = |(at, of): (usize, &DataType)| match types.get(at) {
@@ -567,7 +569,8 @@ impl Executor {
         }
         let constants = answer::Constants { variables: &self.variables };
         // What answers of the session are put into may be another statement the next time.
-        let is_plain = constants.put_into(&self.session, statement).is_same(statement);
+        let is_plain =
+            !catalogs::are_named(statement) && constants.put_into(&self.session, statement).is_same(statement);
         let planned = is_plain.then(|| self.session.prepare(statement, &prepared.types)).flatten().map(Arc::new);
         prepared.plan = planned.clone().map_or(Plan::None, Plan::Once);
         planned
@@ -655,9 +658,12 @@ impl Executor {
         }
         let schema = match command {
             Command::Sql(statement) => {
+                let beside = catalogs::relations(statement, &mut self.session, &mut self.variables);
                 let constants = answer::Constants { variables: &self.variables };
                 let statement = constants.put_into(&self.session, statement);
-                self.session.result_schema(&statement).map_err(|e| source.place(&e))?
+                let schema =
+                    beside.and_then(|beside| self.session.with_relations(beside, |s| s.result_schema(&statement)));
+                schema.map_err(|e| source.place(&e))?
             }
             Command::Show(name) => Some(answer::one_text(name, String::new()).rows.schema()),
             Command::Cursor(Cursor::Fetch(name, _)) if self.subscriptions.contains_key(name) => {
@@ -764,9 +770,10 @@ impl Executor {
             }
             Command::FetchSubscription(fetched) => Answer::Rows(self.fetch_subscription(fetched)?, "FETCH"),
             Command::Sql(statement) => {
-                let session = answer::Constants { variables: &self.variables };
-                let (answer, notes) =
-                    answer::execute(&mut self.session, statement, &session).map_err(|e| timer.reason(e))?;
+                let beside = catalogs::relations(statement, &mut self.session, &mut self.variables)?;
+                let constants = answer::Constants { variables: &self.variables };
+                let answer = self.session.with_relations(beside, |s| answer::execute(s, statement, &constants));
+                let (answer, notes) = answer.map_err(|e| timer.reason(e))?;
                 notes.into_iter().for_each(|note| out.messages.notice(&report::plain(NOTICE, "00000", note)));
                 self.changes += usize::from(matches!(answer, Answer::Done(_)));
                 answer
