@@ -19,8 +19,6 @@ pub(crate) mod state {
     pub(crate) const INVALID_TEXT: &str = "22P02";
     /// A file that is not what its format says.
     pub(crate) const BAD_FORMAT: &str = "22P04";
-    /// Division by zero.
-    pub(crate) const DIVISION_BY_ZERO: &str = "22012";
     /// A number out of range.
     pub(crate) const OUT_OF_RANGE: &str = "22003";
     /// Any other fault of a value.
@@ -132,10 +130,10 @@ fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a
 
 /// The SQLSTATE of an error of an Arrow kernel.
 pub(crate) fn of_arrow(error: &ArrowError) -> &'static str {
+    if let Some(state) = SqlError::of_value(error) {
+        return state;
+    }
     match error {
-        ArrowError::DivideByZero => state::DIVISION_BY_ZERO,
-        ArrowError::ArithmeticOverflow(_) => state::OUT_OF_RANGE,
-        ArrowError::CastError(_) | ArrowError::ParseError(_) => state::INVALID_TEXT,
         ArrowError::ComputeError(_) | ArrowError::InvalidArgumentError(_) => state::DATA,
         ArrowError::IoError(..) => state::IO,
         _ => SqlError::INTERNAL,

@@ -199,6 +199,7 @@ impl Visitor for Found<'_> {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
             Expr::Function(Function { name, .. }) => self.call(name),
+            Expr::Identifier(name) if bind::is_function_alone(name) => self.functions = true,
             Expr::Cast { data_type, .. } => {
                 let of = Type::of_sql(data_type);
                 let object = of.as_ref().is_some_and(|of| of.is_object() || of.item().is_some_and(|of| of.is_object()));

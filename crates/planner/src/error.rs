@@ -1,3 +1,4 @@
+use arrow::error::ArrowError;
 use eddyline_catalog::CatalogError;
 use std::fmt;
 
@@ -54,12 +55,33 @@ impl SqlError {
     pub const NULL_VALUE: &'static str = "23502";
     /// `42000` any other fault of the statement.
     pub const INVALID: &'static str = "42000";
+    /// `22003` a number that its type does not hold.
+    pub const OUT_OF_RANGE: &'static str = "22003";
+    /// `22P02` a text that is no value of a type.
+    pub const INVALID_TEXT: &'static str = "22P02";
     /// `XX000` a fault of the engine.
     pub const INTERNAL: &'static str = "XX000";
 
     /// An error of a class.
     pub fn new(sqlstate: &'static str, message: impl Into<String>) -> Self {
         Self { sqlstate, message: message.into(), detail: None, hint: None, position: None }
+    }
+
+    /// SQLSTATE of what is wrong with a value, where an Arrow kernel says it, as PostgreSQL tells it apart: a number that is too great
+    /// (`22003`), a text that is none of its type (`22P02`), a division by zero (`22012`).
+    pub fn of_value(error: &ArrowError) -> Option<&'static str> {
+        match error {
+            ArrowError::DivideByZero => Some("22012"),
+            ArrowError::ArithmeticOverflow(_) => Some(Self::OUT_OF_RANGE),
+            ArrowError::CastError(message) | ArrowError::ParseError(message) => match is_of_number(message) {
+                true => Some(Self::OUT_OF_RANGE),
+                false => Some(Self::INVALID_TEXT),
+            },
+            ArrowError::InvalidArgumentError(message) if message.contains("to store in a Decimal") => {
+                Some(Self::OUT_OF_RANGE)
+            }
+            _ => None,
+        }
     }
 
     /// Of the catalog: names, schemas.
@@ -155,3 +177,11 @@ impl fmt::Display for SqlError {
 }
 
 impl std::error::Error for SqlError {}
+
+/// Does a cast fail on a number, or on a text that is one?
+fn is_of_number(message: &str) -> bool {
+    match message.strip_prefix("Cannot cast string '").and_then(|rest| rest.rsplit_once("' to value of ")) {
+        Some((text, _)) => text.trim().parse::<i128>().is_ok(),
+        None => message.starts_with("Can't cast value"),
+    }
+}

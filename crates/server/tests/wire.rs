@@ -2,6 +2,7 @@
 
 use eddyline_engine::{Engine, EngineConfig};
 use eddyline_server::{ServerConfig, bind};
+use futures::SinkExt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
@@ -640,5 +641,30 @@ async fn catalogs_and_tables_are_read_at_once() {
     ] {
         let error = client.batch_execute(sql).await.unwrap_err();
         assert_eq!(error.code(), Some(&SqlState::UNDEFINED_TABLE), "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_letters_and_faults_of_values_are_as_in_postgres() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    client.batch_execute("CREATE TABLE Folded (Id INT, \"Name\" TEXT)").await.unwrap();
+    let sink = client.copy_in("COPY Folded (ID, \"Name\") FROM STDIN").await.unwrap();
+    let mut sink = Box::pin(sink);
+    sink.send(bytes::Bytes::from_static(b"1\ta\n")).await.unwrap();
+    assert_eq!(sink.as_mut().finish().await.unwrap(), 1);
+    assert_eq!(simple(&client, "SELECT id, \"Name\" FROM folded").await, ["1|a", "=1"]);
+    let alone = "SELECT current_schema, current_schemas(false), current_schema()";
+    assert_eq!(simple(&client, alone).await, ["public|{public}|public", "=1"]);
+    // SQLSTATEs of PostgreSQL 15.
+    for (sql, state) in [
+        ("INSERT INTO folded (id) VALUES ('five')", SqlState::INVALID_TEXT_REPRESENTATION),
+        ("INSERT INTO folded (id) VALUES (99999999999)", SqlState::NUMERIC_VALUE_OUT_OF_RANGE),
+        ("INSERT INTO folded (id) VALUES ('99999999999')", SqlState::NUMERIC_VALUE_OUT_OF_RANGE),
+        ("SELECT 99999999999::INT", SqlState::NUMERIC_VALUE_OUT_OF_RANGE),
+        ("SELECT 'x'::INT", SqlState::INVALID_TEXT_REPRESENTATION),
+    ] {
+        assert_eq!(client.batch_execute(sql).await.unwrap_err().code(), Some(&state), "{sql}");
+        assert_eq!(client.query(sql, &[]).await.unwrap_err().code(), Some(&state), "{sql}, prepared");
     }
 }

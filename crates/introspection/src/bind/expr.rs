@@ -1,6 +1,6 @@
 //! Expressions: their types, and casts where types differ.
 
-use super::{Binder, Typed, folded};
+use super::{Binder, Typed, folded, is_function_alone};
 use crate::plan::{Comparison, Expr, Matching, Operation};
 use crate::{Error, Type, Value, cast};
 use sqlparser::ast::{
@@ -114,8 +114,8 @@ impl Binder<'_> {
     }
 
     /// A column of this query or of one around it.
-    fn column(&mut self, table: Option<(Option<&str>, &str)>, name: &Ident) -> Result<Typed, Error> {
-        let name = folded(name);
+    fn column(&mut self, table: Option<(Option<&str>, &str)>, written: &Ident) -> Result<Typed, Error> {
+        let name = folded(written);
         for (up, scope) in self.scopes.iter().rev().enumerate() {
             let found = match table {
                 None => scope.column(&name)?,
@@ -128,6 +128,9 @@ impl Binder<'_> {
                 self.reached = self.reached.min(self.scopes.len() - 1 - up);
                 return Ok(Typed { expr: Expr::Column { up, at }, of });
             }
+        }
+        if table.is_none() && is_function_alone(written) {
+            return self.call(&name, Vec::new());
         }
         let whole = table.map_or_else(|| name.clone(), |(_, table)| format!("{table}.{name}"));
         Err(Error::new("42703", format!("column \"{whole}\" does not exist")))

@@ -9,8 +9,8 @@ mod select;
 
 use crate::plan::{Body, Expr, Named, NamedQuery, Order, Plan, Query, SetKind};
 use crate::{Environment, Error, Type};
-pub(crate) use names::folded;
 use names::{Scope, output_name};
+pub(crate) use names::{folded, is_function_alone};
 use sqlparser::ast::{
     Expr as Tree, LimitClause, OrderBy, OrderByExpr, OrderByKind, Query as QueryTree, SetExpr, SetOperator,
     SetQuantifier, Value as Literal,

@@ -81,6 +81,11 @@ impl Scope {
     }
 }
 
+/// Is it a function that stands without brackets, and that the parser takes for a column?
+pub(crate) fn is_function_alone(name: &Ident) -> bool {
+    name.quote_style.is_none() && name.value.eq_ignore_ascii_case("current_schema")
+}
+
 /// What a column is called that has no name of its own.
 pub(super) fn output_name(tree: &Expr) -> String {
     named(tree).map_or_else(|| "?column?".to_owned(), |(name, _)| name)

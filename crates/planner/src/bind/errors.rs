@@ -56,7 +56,9 @@ fn of(error: DataFusionError) -> Found {
         DataFusionError::ArrowError(e, _) if matches!(*e, ArrowError::DivideByZero) => {
             named(SqlError::new("22012", "division by zero"), None)
         }
-        DataFusionError::ArrowError(e, _) => named(SqlError::new("22000", e.to_string()), None),
+        DataFusionError::ArrowError(e, _) => {
+            named(SqlError::new(SqlError::of_value(&e).unwrap_or("22000"), e.to_string()), None)
+        }
         DataFusionError::Execution(message) => named(SqlError::new("22000", first_line(&message)), None),
         other => {
             let message = other.strip_backtrace();

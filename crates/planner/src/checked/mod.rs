@@ -124,7 +124,8 @@ fn fold_expr(expr: Expr, props: &ExecutionProps, now: Option<&Arc<Moments>>) -> 
             Ok(value) => Ok(Transformed::yes(Expr::Literal(value, None))),
             Err(_) if overflows => {
                 let kind = if decimal(&e) { "" } else { "integer " };
-                Err(DataFusionError::Execution(format!("{kind}overflow in {}", text(&e))))
+                let message = format!("{kind}overflow in {}", text(&e));
+                Err(DataFusionError::External(Box::new(SqlError::new(SqlError::OUT_OF_RANGE, message))))
             }
             // It fails when a row needs it, if one does.
             Err(_) => Ok(Transformed::no(e)),

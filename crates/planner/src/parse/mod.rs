@@ -56,6 +56,7 @@ mod syntax_error;
 mod tests;
 mod types;
 mod users;
+mod values;
 mod windows;
 
 pub(crate) use hints::times_to_live;

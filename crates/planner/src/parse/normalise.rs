@@ -2,7 +2,7 @@
 
 use super::dialect::{call, string_of};
 use super::windows::located;
-use super::{clocks, interval, literals, patterns, windows};
+use super::{clocks, interval, literals, patterns, values, windows};
 use crate::SqlError;
 use eddyline_catalog::{PUBLIC, Reference};
 use sqlparser::ast::{
@@ -83,6 +83,11 @@ impl VisitorMut for Normaliser {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
         flow(check_query(query))
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        values::typed_numbers(query);
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {

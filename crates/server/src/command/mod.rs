@@ -106,7 +106,7 @@ pub(crate) fn read(text: &str, dialect: Dialect) -> Result<Command, SqlError> {
     let begins_with = |name: &str| begin.first().is_some_and(|word| !word.quoted && word.name == name);
     if begins_with("copy") {
         let all = words(text, usize::MAX);
-        return match options::copy(text, &all[1..])? {
+        return match options::copy(text, &all[1..], dialect == Dialect::Postgres)? {
             options::Said::In(copy) => Ok(Command::Copy(Box::new(copy))),
             options::Said::Out(query, format) => {
                 let query = read(&query, dialect).map_err(|e| SqlError { position: None, ..e })?;

@@ -13,12 +13,12 @@ pub(super) enum Said {
     Out(String, CopyFormat),
 }
 
-/// Reads the words behind COPY in `text`.
+/// Reads the words behind COPY in `text`; `folds`: names without quotes are in small letters.
 ///
 /// # Errors
 /// What is no COPY from STDIN or to STDOUT, or options that do not go together.
-pub(super) fn copy(text: &str, words: &[Word]) -> Result<Said, SqlError> {
-    let mut words = Words { words, at: 0 };
+pub(super) fn copy(text: &str, words: &[Word], folds: bool) -> Result<Said, SqlError> {
+    let mut words = Words { words, at: 0, folds };
     if words.takes("(") {
         let begin = words.begin(text);
         let end = words.closing(text)?;
@@ -150,6 +150,7 @@ fn unsupported(message: impl Into<String>) -> SqlError {
 struct Words<'a> {
     words: &'a [Word],
     at: usize,
+    folds: bool,
 }
 
 impl Words<'_> {
@@ -193,7 +194,8 @@ impl Words<'_> {
 
     /// A name, which may stand behind that of the schema.
     fn table(&mut self) -> Result<Reference, SqlError> {
-        match reference(&self.words[self.at..], |word| &word.text) {
+        let part: fn(&Word) -> &str = if self.folds { |word| &word.name } else { |word| &word.text };
+        match reference(&self.words[self.at..], part) {
             Some((table, taken)) => {
                 self.at += taken;
                 Ok(table)
@@ -207,13 +209,19 @@ impl Words<'_> {
     fn columns(&mut self) -> Result<Vec<String>, SqlError> {
         let mut columns = Vec::new();
         if self.takes("(") {
-            columns.push(self.next("the name of a column")?.text.clone());
+            columns.push(self.column()?);
             while self.takes(",") {
-                columns.push(self.next("the name of a column")?.text.clone());
+                columns.push(self.column()?);
             }
             self.expect(")")?;
         }
         Ok(columns)
+    }
+
+    fn column(&mut self) -> Result<String, SqlError> {
+        let folds = self.folds;
+        let word = self.next("the name of a column")?;
+        Ok(if folds { word.name.clone() } else { word.text.clone() })
     }
 
     /// Is it csv?

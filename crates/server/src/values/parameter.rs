@@ -29,7 +29,9 @@ pub(crate) fn parameter(
         (None, _) => ParameterValue::Null,
         (Some(bytes), Format::Text) => {
             let text = std::str::from_utf8(bytes).map_err(|_| refuse(INVALID_TEXT))?;
-            of_text(data_type, text).ok_or_else(|| refuse(INVALID_TEXT))?
+            let is_too_great = data_type.is_integer() && text.trim().parse::<i128>().is_ok();
+            let code = if is_too_great { SqlError::OUT_OF_RANGE } else { INVALID_TEXT };
+            of_text(data_type, text).ok_or_else(|| refuse(code))?
         }
         (Some(bytes), Format::Binary) => of_binary(data_type, bytes).ok_or_else(|| refuse(INVALID_BINARY))?,
     };
