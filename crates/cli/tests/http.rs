@@ -438,7 +438,7 @@ fn jobs_in_sql() {
     server.until("c", |job| job["checkpoints"]["complete"].as_u64() > Some(1));
     let shown = text(&server.psql("SHOW JOBS").stdout);
     let columns: Vec<&str> = shown.trim().split('|').collect();
-    assert_eq!((columns.len(), &columns[..3]), (13, ["1", "c", "RUNNING"].as_slice()), "{shown}");
+    assert_eq!((columns.len(), &columns[..3]), (14, ["1", "c", "RUNNING"].as_slice()), "{shown}");
     assert!(text(&server.psql("EXPLAIN JOB 'c'").stdout).contains("GroupAggregate"));
     assert!(text(&server.psql("SHOW LOGS FOR JOB 'c'").stdout).contains("starts afresh, on 2 shards"));
     let checkpoints = text(&server.psql("SHOW CHECKPOINTS FOR JOB 'c'").stdout);

@@ -5,6 +5,7 @@ use crate::collect::{CHANNEL, COLLECT};
 use crate::creations::Creating;
 use crate::ddl;
 use crate::error::{from_catalog, of_arrow};
+use crate::indexes::{check_indexed, kept_table, orders};
 use crate::instance::Moves;
 use crate::job::{self, Epochs, JobEvent, ResultShape, RunningJob};
 use crate::kept::{self, Feed, IndexedRows, NewView, Reads, Registration, options, replaced};
@@ -16,7 +17,7 @@ use crate::{Outcome, ResultTable, ScriptError, Session};
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
-use eddyline_catalog::{Catalog, Column, ColumnSource, MaterializedView, Name, Object, Reference, Table, View};
+use eddyline_catalog::{Catalog, Column, ColumnSource, Index, MaterializedView, Name, Object, Reference, Table, View};
 use eddyline_changes::ChangeBatch;
 use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SourceSpec};
 use eddyline_planner::statement::{Conflict, Delete, Insert, Query, Update, defaults_query};
@@ -499,6 +500,10 @@ impl Session {
                 error.with_hint("make the new one under another name, and ALTER MATERIALIZED VIEW … SWAP WITH it")
             })?;
         }
+        // Of a view that is restored they are there before it.
+        let indexes = self.catalog.indexes_of(&view.name).filter(|_| replaced);
+        let indexes: Vec<Arc<Index>> = indexes.cloned().collect();
+        check_indexed(&indexes, &schema)?;
         let database = self.instance.database().clone();
         let added = NewView { name, tables: &tables, times: &times, into: None, canceller };
         database.add_view(&added, |feeds| {
@@ -515,8 +520,16 @@ impl Session {
                 database.rename(&BTreeMap::from([(beside.clone(), view.name.clone())]));
             }
         };
-        let add = |catalog: &mut Catalog| ddl::add(catalog, object, replaced);
-        let defined = self.instance.define_moving(&self.settings, &Moves::default(), add, publish);
+        let ordered = kept_table(&object).and_then(|of| {
+            let orders = orders(indexes.iter().map(Arc::as_ref), of);
+            if indexes.is_empty() { Ok(()) } else { database.set_orders(name, &orders) }
+        });
+        let add = |catalog: &mut Catalog| {
+            ddl::add(catalog, object.clone(), replaced)?;
+            indexes.iter().try_for_each(|index| ddl::add(catalog, Object::Index(index.clone()), false))
+        };
+        let define = |()| self.instance.define_moving(&self.settings, &Moves::default(), add, publish);
+        let defined = ordered.and_then(define);
         self.refresh();
         if let Err(error) = defined {
             database.remove(name);

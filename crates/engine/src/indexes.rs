@@ -3,7 +3,7 @@
 //! An index is a name of the catalog, and an order of the rows that the engine keeps ([`Database::set_orders`](crate::kept::Database)). Which
 //! orders there are follows from the catalog alone: whatever changes the indexes of a table says anew which they are.
 
-use crate::changes::{kept_sources, physical};
+use crate::changes::{DEPENDENT_OBJECTS, kept_sources, physical};
 use crate::ddl;
 use crate::error::from_catalog;
 use crate::error::state::WRONG_OBJECT;
@@ -12,6 +12,7 @@ use crate::listing::Listing;
 use crate::session::created_message;
 use crate::{Outcome, Session};
 use arrow::compute::SortOptions;
+use arrow::datatypes::Schema;
 use eddyline_catalog::{Catalog, Index, IndexColumn, Name, Object, Reference, Table};
 use eddyline_plan::Dataflow;
 use eddyline_planner::SqlError;
@@ -174,6 +175,19 @@ pub(crate) fn orders<'i>(indexes: impl Iterator<Item = &'i Index>, table: &Table
     all
 }
 
+/// May these indexes be those of a view with other columns?
+pub(crate) fn check_indexed(indexes: &[Arc<Index>], columns: &Schema) -> Result<(), SqlError> {
+    let is_missing = |name: &str| columns.field_with_name(name).is_err();
+    for index in indexes {
+        if let Some(missing) = index.columns.iter().find(|column| is_missing(&column.name)) {
+            let message = format!("index {} needs column {}, which the new view has not", index.name, missing.name);
+            let hint = format!("DROP INDEX {} first", index.name);
+            return Err(SqlError::new(DEPENDENT_OBJECTS, message).with_hint(hint));
+        }
+    }
+    Ok(())
+}
+
 /// `None`: the table has other columns.
 fn order_of(index: &Index, table: &Table) -> Option<Order> {
     let schema = table.physical_schema();
@@ -205,7 +219,7 @@ pub(crate) fn under_columns(indexes: &[Arc<Index>], changes: &[ColumnChange]) ->
 }
 
 /// The table whose rows the engine keeps.
-fn kept_table(object: &Object) -> Result<&Table, SqlError> {
+pub(crate) fn kept_table(object: &Object) -> Result<&Table, SqlError> {
     let name = object.name();
     match object {
         Object::Table(table) if table.is_kept() => Ok(table),
