@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test | slt | check | crash | simulate | fuzz-sql | fuzz-wire | bench-tpch | bench-checkpoints | bench-server`.
+//! The project's chores: `cargo xtask test | slt | check | crash | simulate | fuzz-sql | fuzz-wire | record-postgres | bench-tpch | bench-checkpoints | bench-server`.
 //!
 //! Long random runs are commands of the SQL test crate, started from here, so that there is one place to look.
 
@@ -20,6 +20,7 @@ usage: cargo xtask COMMAND
                    and savepoints, from which others go on
   fuzz-wire --seconds N [--seed S]
                    spoilt messages and bytes of chance for the server, from a seed on
+  record-postgres  records anew what PostgreSQL answers the statements under crates/server/tests/postgres
   bench-tpch [--sf F] [--changes N] [--batches N] [--queries 1,2,…]
                    TPC-H as maintained views: an update beside computing again
   bench-checkpoints [--mib N] [--percent P] [--rounds N] [--cold] [--in DIRECTORY]
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         ["crash", "--rounds", rounds, "--seed", seed] => crash(rounds, seed),
         ["fuzz-wire", "--seconds", seconds] => fuzz_wire(seconds, "0"),
         ["fuzz-wire", "--seconds", seconds, "--seed", seed] => fuzz_wire(seconds, seed),
+        ["record-postgres"] => record_postgres(),
         ["simulate", "--seeds", seeds] => simulate(seeds, "0"),
         ["simulate", "--seeds", seeds, "--from", from] => simulate(seeds, from),
         ["check"] => check(),
@@ -100,6 +102,14 @@ fn fuzz_wire(seconds: &str, seed: &str) -> Result<(), String> {
     command.args(args).env("EDDYLINE_FUZZ_SECONDS", seconds).env("EDDYLINE_FUZZ_SEED", seed);
     let status = command.status().map_err(|e| format!("cargo: {e}"))?;
     if status.success() { Ok(()) } else { Err("some seed does harm".into()) }
+}
+
+/// Answers of a PostgreSQL on this machine, for the tests of the server.
+fn record_postgres() -> Result<(), String> {
+    let mut command = Command::new("cargo");
+    command.args(["test", "--package", "eddyline-server", "--test", "postgres", "--", "what_is_recorded"]);
+    let status = command.env("EDDYLINE_RECORD", "1").status().map_err(|e| format!("cargo: {e}"))?;
+    if status.success() { Ok(()) } else { Err("nothing was recorded".into()) }
 }
 
 /// The random runs of the runtime's simulation.
