@@ -1,8 +1,9 @@
 //! Entries of a table that are set, many at once, with their keys in columns.
 
+use crate::ages::{Ages, put_head_of};
 use crate::journal::PARTS;
 use crate::lead::length_of;
-use crate::{Batch, StateError, Store, TableId};
+use crate::{Batch, Encode, StateError, Store, TableId};
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::filter;
 use arrow::error::ArrowError;
@@ -43,6 +44,18 @@ pub struct Values {
 }
 
 impl Values {
+    /// What a table stores of slots: when they were touched, if that is known, and what `encode` appends.
+    pub(crate) fn of(slots: &[u32], ages: Option<&Ages>, encode: &mut Encode<'_>) -> Self {
+        let mut values = Self::default();
+        for slot in slots {
+            values.push(|out| {
+                put_head_of(ages, *slot, out);
+                encode(*slot, out);
+            });
+        }
+        values
+    }
+
     /// Appends a value.
     pub(crate) fn push(&mut self, value: impl FnOnce(&mut Vec<u8>)) {
         value(&mut self.bytes);

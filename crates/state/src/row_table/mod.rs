@@ -662,14 +662,8 @@ impl RowTable {
             columns.iter().map(|c| c.gather(slots)).collect()
         };
         let (slots, groups) = self.store.dealt_out(slots, &gather(&self.columns[..self.distribution], slots)?)?;
-        let (mut values, mut replaces) = (Values::default(), Vec::with_capacity(slots.len()));
-        for slot in &slots {
-            values.push(|out| {
-                put_head_of(self.ages.as_ref(), *slot, out);
-                encode(*slot, out);
-            });
-            replaces.push(self.flags[*slot as usize] & STORED != 0);
-        }
+        let values = Values::of(&slots, self.ages.as_ref(), encode);
+        let replaces = slots.iter().map(|slot| self.flags[*slot as usize] & STORED != 0).collect();
         let suffixes = (!self.is_distinct).then(|| slots.iter().map(|slot| self.suffix(*slot)).collect());
         let (operator, lead, keys) = (self.store.operator(), Some(self.distribution), gather(&self.columns, &slots)?);
         Ok(Puts { operator, table: self.id, lead, groups, keys, suffixes, values, replaces })

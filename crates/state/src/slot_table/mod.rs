@@ -18,7 +18,7 @@ mod byte_keys;
 mod first;
 pub(crate) mod key_column;
 
-use crate::ages::{Ages, Stored, put_head_of};
+use crate::ages::{Ages, Stored};
 use crate::{BySlot, Piece, Puts, StateError, Store, StoredEntry, TableId, Values, WriteRef};
 use arrow::array::{Array, ArrayRef, BinaryArray};
 use arrow::datatypes::DataType;
@@ -492,14 +492,8 @@ impl SlotTable {
         let dealt_by = &self.columns[home.distribution.clone()];
         let dealt_by: Vec<ArrayRef> = dealt_by.iter().map(|c| c.gather(slots)).collect::<Result<_, _>>()?;
         let (slots, groups) = home.store.dealt_out(slots, &dealt_by)?;
-        let (mut values, mut replaces) = (Values::default(), Vec::with_capacity(slots.len()));
-        for slot in &slots {
-            values.push(|out| {
-                put_head_of(self.ages.as_ref(), *slot, out);
-                encode(*slot, out);
-            });
-            replaces.push(self.flags[*slot as usize] & STORED != 0);
-        }
+        let values = Values::of(&slots, self.ages.as_ref(), encode);
+        let replaces = slots.iter().map(|slot| self.flags[*slot as usize] & STORED != 0).collect();
         let (operator, keys) = (home.store.operator(), self.keys(&slots)?);
         Ok(Puts { operator, table: home.id, lead: None, groups, keys, suffixes: None, values, replaces })
     }
