@@ -5,6 +5,7 @@ use eddyline_catalog::CatalogError;
 use eddyline_checkpoint::CheckpointError;
 use eddyline_connectors::{ConnectorError, OutOfReach};
 use eddyline_functions::aggregate::AggregateError;
+use eddyline_functions::scalar::FunctionError;
 use eddyline_planner::SqlError;
 use eddyline_runtime::{ErrorClass, RuntimeError};
 use std::error::Error;
@@ -88,6 +89,9 @@ pub(crate) fn from_runtime(error: &RuntimeError) -> SqlError {
         let place = place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
         return SqlError { message: format!("{}{place}", own.message), ..own.clone() };
     }
+    if let Some(of_value) = cause::<FunctionError>(error) {
+        return SqlError::new(of_value.sqlstate, of_value.message.clone());
+    }
     let sqlstate = match error {
         RuntimeError::Source { error, .. } | RuntimeError::Sink { error, .. } => from_connector(error).sqlstate,
         RuntimeError::Memory { .. } => state::OUT_OF_MEMORY,
@@ -106,7 +110,7 @@ fn of_class(error: &RuntimeError) -> &'static str {
         ErrorClass::User => match (cause::<AggregateError>(error), cause(error)) {
             (Some(AggregateError::Overflow { .. }), _) => state::OUT_OF_RANGE,
             (_, Some(arrow)) => of_arrow(arrow),
-            _ => state::DATA,
+            _ => SqlError::of_value_text(&error.to_string()).unwrap_or(state::DATA),
         },
         ErrorClass::Unsupported => SqlError::UNSUPPORTED,
         ErrorClass::External => state::IO,

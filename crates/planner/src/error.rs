@@ -84,6 +84,16 @@ impl SqlError {
         }
     }
 
+    /// The same where nothing but the text of a function tells.
+    pub fn of_value_text(message: &str) -> Option<&'static str> {
+        match message {
+            message if message.contains("integer overflow") => Some(Self::OUT_OF_RANGE),
+            message if message.contains("division by zero") => Some("22012"),
+            message if message.contains("regular expression") => Some("2201B"),
+            _ => None,
+        }
+    }
+
     /// Of the catalog: names, schemas.
     pub fn of_catalog(error: &CatalogError) -> Self {
         let (sqlstate, hint) = match error {

@@ -11,6 +11,7 @@
 //! | `rounding`, `type_name` | CEIL and FLOOR of numbers; TYPEOF |
 //! | `series` | a limit to GENERATE_SERIES and RANGE |
 //! | `text_form` | values of types that Arrow writes otherwise as SQL's text: what `CAST(… AS STRING)` gives |
+//! | `postgres` | what has another meaning in Postgres, or is there alone |
 //! | `calendar`, `date_pattern`, `instants`, `zone` | dates, Java's date patterns, time columns, time zones |
 //!
 //! A new function is one `Definition` in the file of its subject; the documentation is made from it.
@@ -34,6 +35,7 @@ mod math;
 mod moment;
 mod page;
 mod parts;
+mod postgres;
 mod printf;
 mod regexp;
 mod rounding;
@@ -50,6 +52,7 @@ mod zone;
 pub use calendar::add_months;
 pub use moment::{Moment, Moments, at, depends_on_moment, is_clock, tells_time};
 pub use page::documentation;
+pub use postgres::{FunctionError, read_text as read_postgres_text, text as postgres_text};
 pub use rounding::{checked_decimal, whole_part};
 pub use syntax::syntax_planner;
 pub use text_form::{text_form, text_of};
@@ -60,15 +63,27 @@ use datafusion_expr::ScalarUDF;
 use std::sync::Arc;
 
 /// What the results of some scalar functions depend on besides their arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ScalarSettings {
     /// Time zone of the session.
     pub time_zone: Zone,
+    /// Whose meaning the functions have that several know by one name.
+    pub meaning: Meaning,
+}
+
+/// Whose functions are meant by a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Meaning {
+    /// Flink's.
+    #[default]
+    Flink,
+    /// PostgreSQL's where there is such a function, else Flink's.
+    Postgres,
 }
 
 impl Default for ScalarSettings {
     fn default() -> Self {
-        Self { time_zone: Zone::utc() }
+        Self { time_zone: Zone::utc(), meaning: Meaning::Flink }
     }
 }
 
@@ -81,9 +96,16 @@ pub fn all(settings: &ScalarSettings) -> Vec<Arc<ScalarUDF>> {
     functions.extend(datafusion_functions_nested::all_default_nested_functions());
     functions.retain(|f| !NOT_HERE.contains(&f.name()));
     functions = functions.into_iter().map(series::limited).collect();
-    let ours = SUBJECTS.iter().flat_map(|(_, definitions)| definitions.iter());
-    functions.extend(ours.map(|d| Arc::new(ScalarUDF::from(call::Function::new(d, settings.time_zone)))));
+    functions.extend(
+        definitions(settings.meaning).map(|d| Arc::new(ScalarUDF::from(call::Function::new(d, settings.time_zone)))),
+    );
     functions
+}
+
+/// Our functions; later ones win over earlier ones.
+fn definitions(meaning: Meaning) -> impl DoubleEndedIterator<Item = &'static call::Definition> {
+    let of_postgres = if meaning == Meaning::Postgres { postgres::SUBJECTS } else { &[] };
+    SUBJECTS.iter().chain(of_postgres).flat_map(|(_, definitions)| definitions.iter())
 }
 
 /// Functions of DataFusion's that only its own file scans can compute, and those that read a clock or make randomness.

@@ -1,6 +1,7 @@
 //! The page `docs/sql/functions.md`, written from the table of functions.
 
-use super::{SUBJECTS, ScalarSettings, all};
+use super::call::Definition;
+use super::{SUBJECTS, ScalarSettings, all, postgres};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -13,24 +14,11 @@ pub fn documentation() -> String {
     );
     let mut described = BTreeSet::new();
     for (subject, definitions) in SUBJECTS {
-        // Writing to a string does not fail.
-        let _ = write!(out, "\n## {subject}\n\n| function | result | meaning | example |\n|---|---|---|---|\n");
         for definition in *definitions {
             described.insert(definition.name.to_owned());
             described.extend(definition.aliases.iter().map(|a| (*a).to_owned()));
-            let page = definition.page;
-            let cell = |text: &str| text.replace('|', "\\|");
-            let also: String = definition.aliases.iter().map(|a| format!(" Also `{}`.", a.to_uppercase())).collect();
-            let _ = writeln!(
-                out,
-                "| `{}` | {} | {}{also} | `{}` → `{}` |",
-                cell(page.signature),
-                cell(page.result),
-                cell(page.text),
-                cell(page.example.0),
-                cell(page.example.1)
-            );
         }
+        table(&mut out, subject, definitions);
     }
     let mut others = BTreeSet::new();
     for function in all(&ScalarSettings::default()) {
@@ -40,6 +28,27 @@ pub fn documentation() -> String {
     out.push_str("\n## From DataFusion\n\nWith DataFusion's meaning (see its documentation of scalar functions):\n\n");
     let names: Vec<String> = others.iter().map(|name| format!("`{name}`")).collect();
     out.push_str(&names.join(", "));
-    out.push_str(".\n");
+    out.push_str(".\n\n# In the dialect of Postgres\n\nThese take the place of those above, or are there alone; they are PostgreSQL's.\n");
+    postgres::SUBJECTS.iter().for_each(|(subject, definitions)| table(&mut out, subject, definitions));
     out
+}
+
+/// The functions of a subject.
+fn table(out: &mut String, subject: &str, definitions: &[Definition]) {
+    // Writing to a string does not fail.
+    let _ = write!(out, "\n## {subject}\n\n| function | result | meaning | example |\n|---|---|---|---|\n");
+    for definition in definitions {
+        let page = definition.page;
+        let cell = |text: &str| text.replace('|', "\\|");
+        let also: String = definition.aliases.iter().map(|a| format!(" Also `{}`.", a.to_uppercase())).collect();
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {}{also} | `{}` → `{}` |",
+            cell(page.signature),
+            cell(page.result),
+            cell(page.text),
+            cell(page.example.0),
+            cell(page.example.1)
+        );
+    }
 }

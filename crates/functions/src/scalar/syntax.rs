@@ -1,6 +1,6 @@
 //! Syntax of its own that stands for a call: `EXTRACT(… FROM …)`, `SUBSTRING(… FROM … FOR …)`, `POSITION(… IN …)`.
 
-use super::{SUBJECTS, ScalarSettings, call};
+use super::{Meaning, ScalarSettings, call, definitions, postgres};
 use arrow::datatypes::{DataType, IntervalUnit};
 use datafusion_common::{DFSchema, Result, plan_datafusion_err};
 use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
@@ -31,10 +31,8 @@ fn is_timestamp(t: &DataType) -> bool {
 }
 
 fn function(name: &str, settings: &ScalarSettings) -> Result<ScalarUDF> {
-    let definition = SUBJECTS
-        .iter()
-        .flat_map(|(_, definitions)| definitions.iter())
-        .find(|definition| definition.name == name)
+    let definition = definitions(settings.meaning)
+        .rfind(|definition| definition.name == name)
         .ok_or_else(|| plan_datafusion_err!("there is no function {name}"))?;
     Ok(ScalarUDF::from(call::Function::new(definition, settings.time_zone)))
 }
@@ -62,6 +60,12 @@ impl ExprPlanner for SyntaxPlanner {
             let function = function(name, &self.settings)?;
             Ok(PlannerResult::Planned(function.call(vec![interval, number])))
         };
+        let is_postgres = self.settings.meaning == Meaning::Postgres;
+        if is_postgres && let Some((name, args)) = postgres::call_of(&expr, &left, &right) {
+            let function = function(name, &self.settings)?;
+            return Ok(PlannerResult::Planned(function.call(args)));
+        }
+        let expr = if is_postgres { postgres::with_clock(expr, &left, &right) } else { expr };
         match expr.op {
             BinaryOperator::Multiply if is_interval(&left) && right.is_numeric() => {
                 scaled("interval_multiply", expr.left, expr.right)

@@ -55,7 +55,7 @@ fn longs(values: &[i64]) -> ScalarValue {
 }
 
 fn function(name: &str, zone: &str) -> Arc<ScalarUDF> {
-    let settings = ScalarSettings { time_zone: Zone::parse(zone).expect("zone") };
+    let settings = ScalarSettings { time_zone: Zone::parse(zone).expect("zone"), ..ScalarSettings::default() };
     let is_it = |f: &Arc<ScalarUDF>| f.name() == name || f.aliases().iter().any(|a| a == name);
     let found = all(&settings).into_iter().rfind(is_it).unwrap_or_else(|| panic!("no function {name}"));
     moment::bound(&found, &Arc::default()).map_or(found, Arc::new)

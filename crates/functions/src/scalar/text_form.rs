@@ -13,7 +13,7 @@
 use super::Zone;
 use super::call::{Call, Definition, Function, Kind, Page, Returns, Type, texts};
 use super::instants::{per_second, timestamp_values};
-use super::{ScalarSettings, type_name::type_name};
+use super::{Meaning, ScalarSettings, type_name::type_name};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, IntervalMonthDayNanoType, TimeUnit};
@@ -22,7 +22,7 @@ use datafusion_common::{Result, exec_err};
 use datafusion_expr::ScalarUDF;
 use std::fmt::Write;
 
-const TEXT_FORM: Definition = Definition {
+static TEXT_FORM: Definition = Definition {
     name: "text_form",
     aliases: &[],
     args: &[&[Kind::Any]],
@@ -34,7 +34,11 @@ const TEXT_FORM: Definition = Definition {
 
 /// The function that `CAST(value AS STRING)` stands for, in the session's time zone.
 pub fn text_form(settings: &ScalarSettings) -> ScalarUDF {
-    ScalarUDF::from(Function::new(&TEXT_FORM, settings.time_zone))
+    let definition = match settings.meaning {
+        Meaning::Flink => &TEXT_FORM,
+        Meaning::Postgres => &super::postgres::TEXT_FORM,
+    };
+    ScalarUDF::from(Function::new(definition, settings.time_zone))
 }
 
 fn text_form_of(call: &Call) -> Result<ArrayRef> {

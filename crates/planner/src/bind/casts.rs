@@ -19,6 +19,7 @@ use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, ScalarUDF};
 use datafusion_optimizer::AnalyzerRule;
 use eddyline_catalog::sql_type;
+use eddyline_functions::scalar::{Zone, read_postgres_text};
 use std::sync::Arc;
 
 /// Refuses casts between numbers and times. Runs before coercion, whose casts are no concern of the user's.
@@ -72,6 +73,8 @@ pub(crate) struct SqlCasts {
     pub(crate) text_form: Arc<ScalarUDF>,
     /// Makes the text of an integer of that of a number.
     pub(crate) whole_part: Arc<ScalarUDF>,
+    /// Texts are read as Postgres reads them, in this time zone.
+    pub(crate) of_postgres: Option<Zone>,
 }
 
 impl AnalyzerRule for SqlCasts {
@@ -100,6 +103,11 @@ impl SqlCasts {
                 _ => return Ok(Transformed::no(e)),
             };
             let from = inner.get_type(schema)?;
+            if let (DataType::Utf8, false, Some(zone)) = (&from, tries, self.of_postgres)
+                && let Some(reader) = read_postgres_text(to, zone)
+            {
+                return Ok(Transformed::yes(reader.call(vec![inner.as_ref().clone()])));
+            }
             Ok(match (&from, to) {
                 (DataType::Utf8, to) if to.is_integer() && !self.is_whole_part(inner) => {
                     let inner = Box::new(self.whole_part.call(vec![inner.as_ref().clone()]));

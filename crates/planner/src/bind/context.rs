@@ -10,14 +10,18 @@ use datafusion_common::config::ConfigOptions;
 use datafusion_common::{DataFusionError, TableReference};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
-use eddyline_catalog::{CatalogError, Name, Object, Reference, SearchPath};
-use std::cell::RefCell;
+use eddyline_catalog::{CatalogError, Dialect, Name, Object, Reference, SearchPath};
+use eddyline_functions::scalar::Zone;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 
 /// What DataFusion's binder asks us: tables and views of the catalog, functions, types.
 pub(crate) struct Context<'p, 'a> {
     planner: &'p Planner<'a>,
-    functions: Arc<Functions>,
+    /// In Flink's dialect, in that of Postgres.
+    functions: [OnceCell<Arc<Functions>>; 2],
+    /// In which the text at hand is written.
+    dialect: Cell<Dialect>,
     config: Arc<ConfigOptions>,
     relation_planners: Vec<Arc<dyn RelationPlanner>>,
     /// Views being bound, outermost first.
@@ -28,9 +32,14 @@ pub(crate) struct Context<'p, 'a> {
 
 impl<'p, 'a> Context<'p, 'a> {
     pub(crate) fn new(planner: &'p Planner<'a>) -> Result<Self, SqlError> {
+        let of_planner = |dialect| planner.functions.meant(&planner.options.time_zone, dialect).map(OnceCell::from);
         Ok(Self {
             planner,
-            functions: planner.functions.in_zone(&planner.options.time_zone)?,
+            functions: match planner.options.dialect {
+                Dialect::Flink => [of_planner(Dialect::Flink)?, OnceCell::new()],
+                Dialect::Postgres => [OnceCell::new(), of_planner(Dialect::Postgres)?],
+            },
+            dialect: Cell::new(planner.options.dialect),
             config: planner.config(),
             relation_planners: vec![
                 Arc::new(StateTtlPlanner),
@@ -45,17 +54,35 @@ impl<'p, 'a> Context<'p, 'a> {
     }
 
     fn functions(&self) -> &Functions {
-        &self.functions
+        let dialect = self.dialect.get();
+        let (Planner { functions, options, .. }, [flink, postgres]) = (self.planner, &self.functions);
+        let known = if dialect == Dialect::Flink { flink } else { postgres };
+        // The time zone is one: it was looked at when the first of them were made.
+        known.get_or_init(|| functions.meant(&options.time_zone, dialect).unwrap_or_else(|_| functions.clone()))
+    }
+
+    /// The session's time zone.
+    pub(crate) fn zone(&self) -> Zone {
+        // It was looked at when the functions were made.
+        Zone::parse(&self.planner.options.time_zone).unwrap_or_else(|_| Zone::utc())
+    }
+
+    /// What is bound inside of this is written in a dialect.
+    pub(crate) fn written_in<T>(&self, dialect: Dialect, bind: impl FnOnce() -> T) -> T {
+        let around = self.dialect.replace(dialect);
+        let bound = bind();
+        self.dialect.set(around);
+        bound
     }
 
     /// What makes the text of a value.
     pub(crate) fn text_form(&self) -> Arc<ScalarUDF> {
-        self.functions.text_form.clone()
+        self.functions().text_form.clone()
     }
 
     /// What makes the text of an integer of that of a number.
     pub(crate) fn whole_part(&self) -> Arc<ScalarUDF> {
-        self.functions.whole_part.clone()
+        self.functions().whole_part.clone()
     }
 
     fn path(&self) -> &SearchPath {

@@ -5,6 +5,7 @@ use crate::{SqlError, TextPosition};
 use arrow::error::ArrowError;
 use datafusion_common::{Column, DataFusionError, SchemaError};
 use eddyline_catalog::edit_distance;
+use eddyline_functions::scalar::FunctionError;
 use sqlparser::ast::{Expr, Ident, ObjectName, Query, Spanned, Visit, Visitor};
 use std::ops::ControlFlow;
 
@@ -43,7 +44,10 @@ fn of(error: DataFusionError) -> Found {
                 let name = word.map(|name| name.rsplit('.').next().unwrap_or(name).to_owned());
                 Found { error: *own, name }
             }
-            Err(other) => named(SqlError::new(SqlError::INVALID, other.to_string()), None),
+            Err(other) => match other.downcast::<FunctionError>() {
+                Ok(of_value) => named(SqlError::new(of_value.sqlstate, of_value.message), None),
+                Err(other) => named(SqlError::new(SqlError::INVALID, other.to_string()), None),
+            },
         },
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => of(*inner),
         DataFusionError::Collection(mut all) if !all.is_empty() => of(all.swap_remove(0)),
@@ -59,7 +63,9 @@ fn of(error: DataFusionError) -> Found {
         DataFusionError::ArrowError(e, _) => {
             named(SqlError::new(SqlError::of_value(&e).unwrap_or("22000"), e.to_string()), None)
         }
-        DataFusionError::Execution(message) => named(SqlError::new("22000", first_line(&message)), None),
+        DataFusionError::Execution(message) => {
+            named(SqlError::new(SqlError::of_value_text(&message).unwrap_or("22000"), first_line(&message)), None)
+        }
         other => {
             let message = other.strip_backtrace();
             let text = message.strip_prefix("Internal error: ").unwrap_or(&message);
@@ -173,7 +179,7 @@ fn plan_error(message: &str) -> Found {
     {
         let candidates = message.split("Candidate functions:").nth(1).map(|c| c.split_whitespace().collect::<Vec<_>>());
         let error =
-            SqlError::new(SqlError::DATATYPE_MISMATCH, format!("function {name} does not take these arguments"))
+            SqlError::new(SqlError::UNDEFINED_FUNCTION, format!("function {name} does not take these arguments"))
                 .with_detail(line.clone());
         let error = match candidates {
             Some(c) => error.with_hint(format!("it can be called as {}", c.join(" "))),

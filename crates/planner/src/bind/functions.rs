@@ -1,9 +1,10 @@
 use crate::SqlError;
 use datafusion_expr::planner::ExprPlanner;
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
-use eddyline_functions::scalar::{ScalarSettings, Zone};
+use eddyline_catalog::Dialect;
+use eddyline_functions::scalar::{Meaning, ScalarSettings, Zone};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// All functions that SQL can call, by lower-case name, and what plans special syntax (`EXTRACT`, `SUBSTRING`,
 /// `POSITION`, array and map literals, …) as calls of them. Made once and shared.
@@ -18,28 +19,42 @@ pub struct Functions {
     pub(crate) text_form: Arc<ScalarUDF>,
     /// Stands before casts of STRING to an integer.
     pub(crate) whole_part: Arc<ScalarUDF>,
+    /// The same in other time zones and dialects, once somebody has asked for them.
+    others: Mutex<HashMap<ScalarSettings, Arc<Functions>>>,
 }
+
+/// So many of them are kept.
+const OTHERS_MAX: usize = 64;
 
 impl Functions {
     /// All built-in functions, in UTC. A planner whose session has another time zone asks for
-    /// [`in_zone`](Self::in_zone).
+    /// [`meant`](Self::meant).
     pub fn new() -> Self {
         Self::with(&ScalarSettings::default())
     }
 
-    /// The functions under a session's time zone.
+    /// The functions under a session's time zone, as they are meant in a dialect.
     ///
     /// # Errors
     /// There is no such time zone.
-    pub(crate) fn in_zone(self: &Arc<Self>, time_zone: &str) -> Result<Arc<Self>, SqlError> {
-        let zone = Zone::parse(time_zone).map_err(|_| {
+    pub(crate) fn meant(self: &Arc<Self>, time_zone: &str, dialect: Dialect) -> Result<Arc<Self>, SqlError> {
+        let time_zone = Zone::parse(time_zone).map_err(|_| {
             SqlError::new(SqlError::INVALID_PARAMETER, format!("there is no time zone '{time_zone}'"))
                 .with_hint("write a name like 'Europe/Berlin' or an offset like '+02:00'")
         })?;
-        if zone == Zone::utc() {
+        let meaning = match dialect {
+            Dialect::Flink => Meaning::Flink,
+            Dialect::Postgres => Meaning::Postgres,
+        };
+        let settings = ScalarSettings { time_zone, meaning };
+        if settings == ScalarSettings::default() {
             return Ok(self.clone());
         }
-        Ok(Arc::new(Self::with(&ScalarSettings { time_zone: zone })))
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if others.len() > OTHERS_MAX {
+            others.clear();
+        }
+        Ok(others.entry(settings).or_insert_with(|| Arc::new(Self::with(&settings))).clone())
     }
 
     fn with(settings: &ScalarSettings) -> Self {
@@ -51,6 +66,7 @@ impl Functions {
             expr_planners: expr_planners(settings),
             text_form: Arc::new(eddyline_functions::scalar::text_form(settings)),
             whole_part: Arc::new(eddyline_functions::scalar::whole_part()),
+            others: Mutex::default(),
         };
         for f in eddyline_functions::scalar::all(settings) {
             let names: Vec<String> = f.aliases().iter().cloned().chain([f.name().to_owned()]).collect();

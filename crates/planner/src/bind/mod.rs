@@ -21,6 +21,7 @@ mod functions;
 mod literals;
 mod order_by;
 mod postgres;
+mod postgres_syntax;
 mod ranks;
 mod result_names;
 pub(crate) mod set_operation;
@@ -31,7 +32,6 @@ mod table;
 mod table_source;
 #[cfg(test)]
 mod tests;
-mod to_char;
 mod types;
 pub(crate) mod unnest;
 mod using;
@@ -99,6 +99,10 @@ fn parser_options(dialect: Dialect) -> ParserOptions {
 }
 
 fn bind_in(context: &Context<'_, '_>, query: &Query, dialect: Dialect) -> Result<LogicalPlan, SqlError> {
+    context.written_in(dialect, || bound_in(context, query, dialect))
+}
+
+fn bound_in(context: &Context<'_, '_>, query: &Query, dialect: Dialect) -> Result<LogicalPlan, SqlError> {
     let mut rewritten = syntax::rewrite(query, dialect)?;
     let plan_of = |rewritten: Query| {
         SqlToRel::new_with_options(context, parser_options(dialect))
@@ -126,7 +130,9 @@ fn bind_in(context: &Context<'_, '_>, query: &Query, dialect: Dialect) -> Result
         rules.push(Arc::new(postgres::PostgresMeanings { round }));
     }
     rules.push(Arc::new(TypeCoercion::new()));
-    rules.push(Arc::new(casts::SqlCasts { text_form: context.text_form(), whole_part: context.whole_part() }));
+    let (text_form, whole_part) = (context.text_form(), context.whole_part());
+    let of_postgres = (dialect == Dialect::Postgres).then(|| context.zone());
+    rules.push(Arc::new(casts::SqlCasts { text_form, whole_part, of_postgres }));
     // Not by DataFusion's `Analyzer`, which refuses subqueries that its own rules do not make joins of.
     let analyze = |plan: LogicalPlan| -> datafusion_common::Result<LogicalPlan> {
         plan.check_invariants(InvariantLevel::Always)?;

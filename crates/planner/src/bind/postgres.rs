@@ -10,7 +10,7 @@ use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, ScalarUDF, WindowFunctio
 use datafusion_optimizer::AnalyzerRule;
 use std::sync::Arc;
 
-/// AVG of integers and SUM of BIGINT are DECIMAL; casts of numbers to integers round. Runs before coercion, whose casts are no concern of
+/// AVG of integers and of DECIMAL has 16 digits behind the point, SUM of BIGINT is DECIMAL; casts of numbers to integers round. Runs before coercion, whose casts are no concern of
 /// the user's, once literals have their types.
 #[derive(Debug)]
 pub(super) struct PostgresMeanings {
@@ -65,6 +65,7 @@ fn widened(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let [argument] = arguments.as_mut_slice() else { return Ok(Transformed::no(expr)) };
     let to = match (function.as_str(), argument.get_type(schema)?) {
         ("avg", from) if from.is_integer() => DataType::Decimal128(38, 16),
+        ("avg", DataType::Decimal128(_, scale)) if scale < 16 => DataType::Decimal128(38, 16),
         ("sum", DataType::Int64) => DataType::Decimal128(38, 0),
         _ => return Ok(Transformed::no(expr)),
     };

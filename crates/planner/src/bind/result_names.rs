@@ -50,6 +50,8 @@ fn figured(expr: &Expr) -> Option<Figured> {
         Expr::Function(call) => match last_part(&call.name) {
             // What stands for `->` and `->>`.
             name if name.starts_with("json_extract_path") => None,
+            // What stands for casts.
+            name if matches!(name.as_str(), "json_in" | "jsonb_in") => weak(name.trim_end_matches("_in")),
             name => strong(name),
         },
         Expr::Nested(inner) => figured(inner),
@@ -137,9 +139,12 @@ pub(super) fn name_function_column(factor: &mut TableFactor) {
         }
         _ => return,
     };
-    if !["generate_series", "unnest"].contains(&function.as_str()) {
-        return;
-    }
+    let column = match function.as_str() {
+        "generate_series" | "unnest" => None,
+        "regexp_split_to_array" | "string_to_array" | "jsonb_keys_array" => None,
+        "jsonb_elements_array" | "jsonb_elements_text_array" => Some("value"),
+        _ => return,
+    };
     let alias = alias.get_or_insert_with(|| TableAlias {
         explicit: true,
         name: Ident::with_quote('`', function),
@@ -147,7 +152,7 @@ pub(super) fn name_function_column(factor: &mut TableFactor) {
         at: None,
     });
     if alias.columns.is_empty() {
-        let name = alias.name.clone();
+        let name = column.map_or_else(|| alias.name.clone(), |column| Ident::with_quote('`', column));
         alias.columns.push(TableAliasColumnDef { name, data_type: None });
     }
 }

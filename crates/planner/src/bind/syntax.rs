@@ -1,6 +1,7 @@
 //! Rewrites of the syntax tree before binding: the older `GROUP BY TUMBLE(…)` windows become window table
 //! functions, and expressions without a name get the names that the dialect gives them.
 
+use super::postgres_syntax;
 use super::result_names::{name_function_column, name_of};
 use super::window_tvf::{DESCRIPTOR, TABLE_ARGUMENT, position_of};
 use crate::SqlError;
@@ -36,6 +37,7 @@ pub(crate) fn rewrite(query: &Query, dialect: Dialect) -> Result<Query, SqlError
             if self.0 == Dialect::Postgres {
                 // By what they are as they are written; a query around may call them by their names.
                 name_items(select, self.0);
+                select.projection.iter_mut().for_each(postgres_syntax::unnest_item);
             }
             ControlFlow::Continue(())
         }
@@ -54,14 +56,11 @@ pub(crate) fn rewrite(query: &Query, dialect: Dialect) -> Result<Query, SqlError
 
         fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
             super::aggregate_syntax::rewrite(expr);
-            if let Expr::Function(call) = expr
-                && self.0 == Dialect::Postgres
-                && let Err(error) = super::to_char::rewrite(call)
-            {
-                return ControlFlow::Break(Box::new(refuse(call, error)));
-            }
             if self.0 == Dialect::Postgres {
                 concat_without_nulls(expr);
+                if let Err(error) = postgres_syntax::rewrite(expr) {
+                    return ControlFlow::Break(Box::new(error));
+                }
             }
             array_as_call(expr);
             ControlFlow::Continue(())
@@ -303,7 +302,7 @@ fn argument_list(arguments: Vec<Expr>) -> FunctionArguments {
     })
 }
 
-fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,

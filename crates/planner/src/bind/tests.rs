@@ -55,7 +55,7 @@ fn types_that_do_not_fit() {
                    ^
     ");
     assert_snapshot!(refused("SELECT lower(channel, 1) FROM bid"), @r"
-    ERROR 42804: function lower does not take these arguments
+    ERROR 42883: function lower does not take these arguments
     LINE 1: SELECT lower(channel, 1) FROM bid
                    ^
     DETAIL: Function 'lower' expects 1 arguments but received 2. No function matches the given name and argument types 'lower(STRING, BIGINT)'. You might need to add explicit type casts

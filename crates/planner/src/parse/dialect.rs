@@ -7,7 +7,7 @@ use sqlparser::ast::{
     Array, BinaryOperator, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, ObjectName, TrimWhereField, UnaryOperator, Value,
 };
-use sqlparser::dialect::Dialect;
+use sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect, Precedence};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Span, Token, Word};
 use std::cell::Cell;
@@ -98,7 +98,26 @@ impl Dialect for SqlDialect {
         if parser.peek_token_ref().token == Token::DoubleColon {
             return Some(double_colon(parser, left, self.family));
         }
+        if self.family == Family::Postgres
+            && let Some(found) = postgres_infix(parser, left, precedence)
+        {
+            return Some(found);
+        }
         infix(parser, left, precedence)
+    }
+
+    /// Operators that other dialects have elsewhere bind in Postgres' as all of its own do.
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        let is_other = self.family == Family::Postgres
+            && (postgres_operator(parser).is_some() || binds_as_others(&parser.peek_token_ref().token));
+        is_other.then(|| Ok(self.prec_value(Precedence::PgOther)))
+    }
+
+    fn prec_value(&self, precedence: Precedence) -> u8 {
+        match self.family {
+            Family::Postgres => PostgreSqlDialect {}.prec_value(precedence),
+            Family::Flink => GenericDialect {}.prec_value(precedence),
+        }
     }
 
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
@@ -108,6 +127,11 @@ impl Dialect for SqlDialect {
             let text = literals::string(text.clone());
             parser.advance_token();
             return Some(Ok(text));
+        }
+        if self.family == Family::Postgres
+            && let Some(found) = postgres_prefix(parser, self.prec_value(Precedence::PgOther))
+        {
+            return Some(found);
         }
         let Token::Word(word) = &parser.peek_token_ref().token else { return None };
         if word.quote_style.is_some() {
@@ -167,6 +191,64 @@ fn infix(parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr
         return Some(distinct_from(parser, left, negated == 1, precedence));
     }
     None
+}
+
+/// An operator of Postgres, and of how many tokens it is.
+fn postgres_operator(parser: &Parser) -> Option<(BinaryOperator, usize)> {
+    let is_question = |token: &Token| matches!(token, Token::Placeholder(text) if text == "?");
+    let token = &parser.peek_token_ref().token;
+    Some(match token {
+        Token::Overlap => (BinaryOperator::PGOverlap, 1),
+        Token::CaretAt => (BinaryOperator::PGStartsWith, 1),
+        Token::Sharp => (BinaryOperator::PGBitwiseXor, 1),
+        Token::ShiftLeft => (BinaryOperator::PGBitwiseShiftLeft, 1),
+        Token::ShiftRight => (BinaryOperator::PGBitwiseShiftRight, 1),
+        Token::Question => (BinaryOperator::Question, 1),
+        Token::QuestionPipe => (BinaryOperator::QuestionPipe, 1),
+        Token::QuestionAnd => (BinaryOperator::QuestionAnd, 1),
+        token if is_question(token) => match &parser.peek_nth_token_ref(1).token {
+            Token::Pipe => (BinaryOperator::QuestionPipe, 2),
+            Token::Ampersand => (BinaryOperator::QuestionAnd, 2),
+            _ => (BinaryOperator::Question, 1),
+        },
+        _ => return None,
+    })
+}
+
+/// Operators that the parser knows in all dialects, and has closer or farther than Postgres has them.
+fn binds_as_others(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::StringConcat
+            | Token::Tilde
+            | Token::TildeAsterisk
+            | Token::ExclamationMarkTilde
+            | Token::ExclamationMarkTildeAsterisk
+            | Token::DoubleTilde
+            | Token::DoubleTildeAsterisk
+            | Token::ExclamationMarkDoubleTilde
+            | Token::ExclamationMarkDoubleTildeAsterisk
+    )
+}
+
+fn postgres_infix(parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+    let (op, tokens) = postgres_operator(parser)?;
+    (0..tokens).for_each(|_| parser.advance_token());
+    let right = parser.parse_subexpr(precedence);
+    Some(right.map(|right| Expr::BinaryOp { left: Box::new(left.clone()), op, right: Box::new(right) }))
+}
+
+/// `@ x`, `|/ x`, `||/ x`.
+fn postgres_prefix(parser: &mut Parser, precedence: u8) -> Option<Result<Expr, ParserError>> {
+    let op = match &parser.peek_token_ref().token {
+        Token::AtSign => UnaryOperator::PGAbs,
+        Token::PGSquareRoot => UnaryOperator::PGSquareRoot,
+        Token::PGCubeRoot => UnaryOperator::PGCubeRoot,
+        _ => return None,
+    };
+    parser.advance_token();
+    let value = parser.parse_subexpr(precedence);
+    Some(value.map(|value| Expr::UnaryOp { op, expr: Box::new(value) }))
 }
 
 /// `x OPERATOR(pg_catalog.~) y`.
@@ -260,6 +342,10 @@ fn cast(parser: &mut Parser, tries: bool, family: Family) -> Result<Expr, Parser
     parser.expect_token(&Token::LParen)?;
     let value = parser.parse_expr()?;
     parser.expect_keyword(sqlparser::keywords::Keyword::AS)?;
+    if let Some(function) = json_type(parser, family) {
+        parser.expect_token(&Token::RParen)?;
+        return Ok(call(Ident::with_span(word.span, function), vec![value]));
+    }
     let target = types::read_type(parser, family)?;
     parser.expect_token(&Token::RParen)?;
     Ok(cast_to(kind, value, &target, word.span))
@@ -268,8 +354,24 @@ fn cast(parser: &mut Parser, tries: bool, family: Family) -> Result<Expr, Parser
 /// `x::type`.
 fn double_colon(parser: &mut Parser, value: &Expr, family: Family) -> Result<Expr, ParserError> {
     let sign = parser.next_token();
+    if let Some(function) = json_type(parser, family) {
+        return Ok(call(Ident::with_span(sign.span, function), vec![value.clone()]));
+    }
     let target = types::read_type(parser, family)?;
     Ok(cast_to(CastKind::Cast, value.clone(), &target, sign.span))
+}
+
+/// The function that a cast to JSON stands for in Postgres: JSON is a text here, and not every text is JSON.
+fn json_type(parser: &mut Parser, family: Family) -> Option<&'static str> {
+    let known = [("JSONB", "jsonb_in"), ("JSON", "json_in")];
+    let word = &parser.peek_token_ref().token;
+    let (_, function) = known.into_iter().find(|(name, _)| is_word(word, name))?;
+    let is_array = parser.peek_nth_token_ref(1).token == Token::LBracket;
+    if family != Family::Postgres || is_array {
+        return None;
+    }
+    parser.advance_token();
+    Some(function)
 }
 
 fn cast_to(kind: CastKind, value: Expr, target: &types::ReadType, span: Span) -> Expr {

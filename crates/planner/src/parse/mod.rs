@@ -63,6 +63,7 @@ pub(crate) use hints::times_to_live;
 pub use split::{Split, split};
 pub(crate) use types::ast_type;
 pub use types::{arrow_type, sql_type};
+pub(crate) use windows::gives_lists;
 
 use crate::SqlError;
 use crate::deep::with_room;

@@ -7,8 +7,8 @@ use crate::SqlError;
 use eddyline_catalog::{PUBLIC, Reference};
 use sqlparser::ast::{
     AccessExpr, BinaryOperator, CeilFloorKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString, Value,
-    VisitMut, VisitorMut,
+    FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString,
+    Value, VisitMut, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -82,6 +82,7 @@ impl VisitorMut for Normaliser {
     type Break = Box<SqlError>;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        limit_of_fetch(query);
         flow(check_query(query))
     }
 
@@ -127,6 +128,22 @@ fn is_system(schema: &str) -> bool {
 
 fn refused(what: &str) -> SqlError {
     SqlError::new(SqlError::UNSUPPORTED, format!("{what} is not supported"))
+}
+
+/// `FETCH FIRST n ROWS ONLY` as `LIMIT n`.
+fn limit_of_fetch(query: &mut Query) {
+    let is_plain = query.fetch.as_ref().is_some_and(|fetch| !fetch.with_ties && !fetch.percent);
+    let offset = match &mut query.limit_clause {
+        None => None,
+        Some(LimitClause::LimitOffset { limit: None, offset, limit_by }) if limit_by.is_empty() => offset.take(),
+        Some(_) => return,
+    };
+    if let Some(fetch) = query.fetch.take_if(|_| is_plain) {
+        let limit = Some(fetch.quantity.unwrap_or_else(|| literals::number(1)));
+        query.limit_clause = Some(LimitClause::LimitOffset { limit, offset, limit_by: Vec::new() });
+    } else if offset.is_some() {
+        query.limit_clause = Some(LimitClause::LimitOffset { limit: None, offset, limit_by: Vec::new() });
+    }
 }
 
 fn check_query(query: &Query) -> Result<(), SqlError> {

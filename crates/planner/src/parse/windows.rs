@@ -69,10 +69,23 @@ pub(super) fn normalise(factor: &mut TableFactor) -> Result<(), SqlError> {
     }
 }
 
-/// The scalar function whose list a function in FROM unnests; UNNEST itself has lists for arguments.
-fn gives_lists(name: &ObjectName) -> Option<&'static str> {
-    let names = ["UNNEST", "GENERATE_SERIES"];
-    names.into_iter().find(|n| name.to_string().eq_ignore_ascii_case(n))
+/// Functions in FROM that unnest lists, with the function that makes the list; UNNEST itself has lists for arguments.
+const LISTS: [(&str, Option<&str>); 9] = [
+    ("UNNEST", None),
+    ("GENERATE_SERIES", Some("generate_series")),
+    ("JSONB_ARRAY_ELEMENTS", Some("jsonb_elements_array")),
+    ("JSON_ARRAY_ELEMENTS", Some("jsonb_elements_array")),
+    ("JSONB_ARRAY_ELEMENTS_TEXT", Some("jsonb_elements_text_array")),
+    ("JSON_ARRAY_ELEMENTS_TEXT", Some("jsonb_elements_text_array")),
+    ("JSONB_OBJECT_KEYS", Some("jsonb_keys_array")),
+    ("REGEXP_SPLIT_TO_TABLE", Some("regexp_split_to_array")),
+    ("STRING_TO_TABLE", Some("string_to_array")),
+];
+
+/// What a function in FROM unnests: a list that another function makes, or (`None` inside) its arguments; `None`: it is another function.
+pub(crate) fn gives_lists(name: &ObjectName) -> Option<Option<&'static str>> {
+    let name = name.to_string();
+    LISTS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, list)| *list)
 }
 
 /// `UNNEST(list, …)`, `GENERATE_SERIES(from, to)` as UNNEST of the series.
@@ -92,10 +105,10 @@ fn unnest(
         let error = SqlError::new(SqlError::INVALID, format!("{name} has no arguments"));
         return Err(located(error, name.span()));
     }
-    if gives_lists(name) == Some("GENERATE_SERIES") {
+    if let Some(Some(list)) = gives_lists(name) {
         let args = arguments.to_vec();
         array_exprs = vec![Expr::Function(Function {
-            name: name.clone(),
+            name: ObjectName::from(vec![Ident::with_span(name.span(), list)]),
             uses_odbc_syntax: false,
             parameters: FunctionArguments::None,
             args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: vec![] }),

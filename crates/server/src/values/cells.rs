@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::{BufMut, BytesMut};
+use chrono::Offset;
 use eddyline_engine::arrow;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -140,11 +141,13 @@ impl Cells {
             Values::Date(a) => text::date(out, a.value(row)),
             Values::Time(a) => text::time(out, a.value(row)),
             Values::Timestamp(a) => text::timestamp(out, a.value(row)),
-            Values::Moment(a, zone) => text::moment(out, a.value(row), zone),
+            Values::Moment(a, zone) => {
+                text::moment(out, a.value(row), |utc| utc.with_timezone(zone).offset().fix().local_minus_utc())
+            }
             Values::Interval(a) => text::interval(out, a.value(row)),
             Values::List(list, items) => {
                 let range = range(list, row);
-                text::list(out, range.map(|at| items.nested(at)))
+                text::list(out, matches!(items.values, Values::List(..)), range.map(|at| items.nested(at)))
             }
             Values::Record(fields) => text::record(out, fields.iter().map(|field| field.nested(row))),
         };

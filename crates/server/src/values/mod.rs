@@ -24,7 +24,6 @@ mod cells;
 mod parameter;
 #[cfg(test)]
 mod tests;
-mod text;
 
 pub(crate) use cells::Cells;
 pub(crate) use parameter::{parameter, unescaped as unescaped_bytes};
@@ -32,6 +31,7 @@ pub(crate) use parameter::{parameter, unescaped as unescaped_bytes};
 use crate::wire::backend::Field;
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 use eddyline_engine::arrow;
+use eddyline_engine::postgres_text as text;
 use eddyline_introspection::Type;
 use std::sync::Arc;
 

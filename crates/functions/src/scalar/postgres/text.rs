@@ -1,14 +1,14 @@
 //! Values as people read them, in the spelling of Postgres (DateStyle ISO, IntervalStyle postgres, bytea_output hex).
+//!
+//! # Errors
+//! Those of who is written to.
 
-use arrow::array::timezone::Tz;
 use arrow::datatypes::IntervalMonthDayNano;
-use bytes::BytesMut;
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, Offset, TimeDelta, Timelike};
-use eddyline_engine::arrow;
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, TimeDelta, Timelike, Utc};
 use std::fmt::{Result, Write};
 
 /// A number in the form `1.5e3`; exponents from -4 to below `exponent_max` are written out.
-pub(super) fn float(out: &mut BytesMut, scientific: &str, exponent_max: i32) -> Result {
+pub fn float(out: &mut impl Write, scientific: &str, exponent_max: i32) -> Result {
     let Some((mantissa, exponent)) = scientific.split_once('e') else {
         return out.write_str(match scientific {
             "inf" => "Infinity",
@@ -31,12 +31,14 @@ pub(super) fn float(out: &mut BytesMut, scientific: &str, exponent_max: i32) -> 
     }
 }
 
-pub(super) fn bytes(out: &mut BytesMut, bytes: &[u8]) -> Result {
+/// `\x00ff`.
+pub fn bytes(out: &mut impl Write, bytes: &[u8]) -> Result {
     out.write_str("\\x")?;
     bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
 }
 
-pub(super) fn date(out: &mut BytesMut, days: i32) -> Result {
+/// A day since 1970; beyond the calendar it is infinity.
+pub fn date(out: &mut impl Write, days: i32) -> Result {
     let epoch = NaiveDate::default();
     let distance = Days::new(u64::from(days.unsigned_abs()));
     let found = if days < 0 { epoch.checked_sub_days(distance) } else { epoch.checked_add_days(distance) };
@@ -46,24 +48,25 @@ pub(super) fn date(out: &mut BytesMut, days: i32) -> Result {
     }
 }
 
-pub(super) fn time(out: &mut BytesMut, micros: i64) -> Result {
+/// Microseconds of a day.
+pub fn time(out: &mut impl Write, micros: i64) -> Result {
     clock(out, micros / 1_000_000, micros % 1_000_000)
 }
 
-pub(super) fn timestamp(out: &mut BytesMut, micros: i64) -> Result {
+/// Microseconds since 1970.
+pub fn timestamp(out: &mut impl Write, micros: i64) -> Result {
     match DateTime::from_timestamp_micros(micros) {
         Some(moment) => date_time(out, moment.naive_utc()).and_then(|()| era(out, moment.naive_utc().date())),
         None => out.write_str(if micros < 0 { "-infinity" } else { "infinity" }),
     }
 }
 
-/// A moment as clocks in `zone` show it, and how far they are from UTC.
-pub(super) fn moment(out: &mut BytesMut, micros: i64, zone: &Tz) -> Result {
+/// A moment as clocks show it, and how far these are from UTC: `ahead` tells it in seconds.
+pub fn moment(out: &mut impl Write, micros: i64, ahead: impl FnOnce(DateTime<Utc>) -> i32) -> Result {
     let Some(utc) = DateTime::from_timestamp_micros(micros) else {
         return out.write_str(if micros < 0 { "-infinity" } else { "infinity" });
     };
-    let local = utc.with_timezone(zone);
-    let seconds = local.offset().fix().local_minus_utc();
+    let seconds = ahead(utc);
     let Some(shown) = utc.naive_utc().checked_add_signed(TimeDelta::seconds(i64::from(seconds))) else {
         return out.write_str("infinity");
     };
@@ -79,23 +82,23 @@ pub(super) fn moment(out: &mut BytesMut, micros: i64, zone: &Tz) -> Result {
     era(out, shown.date())
 }
 
-fn date_time(out: &mut BytesMut, at: NaiveDateTime) -> Result {
+fn date_time(out: &mut impl Write, at: NaiveDateTime) -> Result {
     day(out, at.date())?;
     out.write_char(' ')?;
     clock(out, i64::from(at.num_seconds_from_midnight()), i64::from(at.nanosecond() / 1000))
 }
 
-fn day(out: &mut BytesMut, date: NaiveDate) -> Result {
+fn day(out: &mut impl Write, date: NaiveDate) -> Result {
     let year = if date.year() > 0 { date.year() } else { 1 - date.year() };
     write!(out, "{year:04}-{:02}-{:02}", date.month(), date.day())
 }
 
 /// Years before the first.
-fn era(out: &mut BytesMut, date: NaiveDate) -> Result {
+fn era(out: &mut impl Write, date: NaiveDate) -> Result {
     if date.year() > 0 { Ok(()) } else { out.write_str(" BC") }
 }
 
-fn clock(out: &mut BytesMut, seconds: i64, micros: i64) -> Result {
+fn clock(out: &mut impl Write, seconds: i64, micros: i64) -> Result {
     write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;
     if micros == 0 {
         return Ok(());
@@ -104,7 +107,8 @@ fn clock(out: &mut BytesMut, seconds: i64, micros: i64) -> Result {
     write!(out, ".{}", digits.trim_end_matches('0'))
 }
 
-pub(super) fn interval(out: &mut BytesMut, value: IntervalMonthDayNano) -> Result {
+/// `1 year 2 mons 3 days 04:05:06`.
+pub fn interval(out: &mut impl Write, value: IntervalMonthDayNano) -> Result {
     let parts = [(value.months / 12, "year"), (value.months % 12, "mon"), (value.days, "day")];
     let (mut is_begun, mut is_negative) = (false, false);
     for (count, unit) in parts.into_iter().filter(|(count, _)| *count != 0) {
@@ -129,8 +133,8 @@ pub(super) fn interval(out: &mut BytesMut, value: IntervalMonthDayNano) -> Resul
     clock(out, (micros / 1_000_000) as i64, (micros % 1_000_000) as i64)
 }
 
-/// `{1,NULL,"a b"}`.
-pub(super) fn list(out: &mut BytesMut, items: impl Iterator<Item = Option<String>>) -> Result {
+/// `{1,NULL,"a b"}`; `are_lists`: the items are lists, which have no quotes around them.
+pub fn list(out: &mut impl Write, are_lists: bool, items: impl Iterator<Item = Option<String>>) -> Result {
     out.write_char('{')?;
     for (at, item) in items.enumerate() {
         if at > 0 {
@@ -138,6 +142,7 @@ pub(super) fn list(out: &mut BytesMut, items: impl Iterator<Item = Option<String
         }
         match item {
             None => out.write_str("NULL")?,
+            Some(item) if are_lists => out.write_str(&item)?,
             Some(item) => {
                 let special = |c: char| matches!(c, '{' | '}' | ',' | '"' | '\\') || c.is_ascii_whitespace();
                 let quoted = item.is_empty() || item.contains(special) || item.eq_ignore_ascii_case("null");
@@ -149,7 +154,7 @@ pub(super) fn list(out: &mut BytesMut, items: impl Iterator<Item = Option<String
 }
 
 /// `(1,,"a b")`.
-pub(super) fn record(out: &mut BytesMut, fields: impl Iterator<Item = Option<String>>) -> Result {
+pub fn record(out: &mut impl Write, fields: impl Iterator<Item = Option<String>>) -> Result {
     out.write_char('(')?;
     for (at, field) in fields.enumerate() {
         if at > 0 {
@@ -164,7 +169,7 @@ pub(super) fn record(out: &mut BytesMut, fields: impl Iterator<Item = Option<Str
 }
 
 /// A value inside another; quotes are escaped by `escape`, backslashes by themselves.
-fn element(out: &mut BytesMut, value: &str, quoted: bool, escape: char) -> Result {
+fn element(out: &mut impl Write, value: &str, quoted: bool, escape: char) -> Result {
     if !quoted {
         return out.write_str(value);
     }
