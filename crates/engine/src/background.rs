@@ -10,6 +10,7 @@ use crate::jobs::EndedJob;
 use crate::jobs::{StopOrder, Submission, Submitted};
 use crate::kept::Reads;
 use crate::listing::Listing;
+use crate::sinks::sink_of_job;
 use crate::{Outcome, RunningJob, SavepointPlace, ScriptError, Session, job};
 use arrow::datatypes::SchemaRef;
 use eddyline_planner::statement::{JobStatement, JobVerb, Statement};
@@ -68,9 +69,13 @@ impl Session {
     /// # Errors
     /// What cannot be planned or opened.
     pub(crate) fn begin_again(&mut self, statement: &Statement, id: u64) -> Result<RunningJob, ScriptError> {
-        if let Some(sink) = self.sink_of_job(id) {
+        if let Some(sink) = sink_of_job(&self.catalog, id) {
             let (mut own, outputs) = self.outputs_of_sink(&sink)?;
             own.begins = std::mem::take(&mut self.begins);
+            if own.is_outward(&sink) {
+                return own.begin_outward(&sink, id);
+            }
+            let outputs = outputs.into_iter().map(|output| own.under_first_name(&sink, output)).collect();
             return own.start_stored(outputs, id);
         }
         let outputs = self.explained_outputs(statement)?;
@@ -84,7 +89,7 @@ impl Session {
     }
 
     /// Starts a job whose checkpoints are in the data directory, unless it says otherwise or reads those of others.
-    fn start_stored(&mut self, outputs: Vec<JobOutput>, id: u64) -> Result<RunningJob, ScriptError> {
+    pub(crate) fn start_stored(&mut self, outputs: Vec<JobOutput>, id: u64) -> Result<RunningJob, ScriptError> {
         let said = self.settings.clone();
         let own = match self.instance.durable().filter(|durable| durable.has_jobs()) {
             Some(durable) if said.checkpoints_dir().is_empty() && !self.reads_states(&outputs)? => {

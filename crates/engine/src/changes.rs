@@ -27,6 +27,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What CREATE MATERIALIZED VIEW makes.
+const VIEW: &str = "materialized view";
 /// SQLSTATE of something that cannot go because others are made from it.
 pub(crate) const DEPENDENT_OBJECTS: &str = "2BP01";
 /// How long to wait for the next rows before looking again.
@@ -469,13 +471,12 @@ impl Session {
         if_not_exists: bool,
     ) -> Result<Outcome, ScriptError> {
         let &WrittenView { view, .. } = written;
-        const KIND: &str = "materialized view";
         // The view is planned without waiting for anybody; then its name and those of the tables that it reads are taken,
         // and it is planned anew where they may stand for something else by now.
         let mut names = BTreeSet::from([view.name.clone()]);
         let (reserved, planned) = loop {
             if ddl::is_there(&self.catalog, &view.name, if_not_exists) {
-                return Ok(Outcome::Done(created_message(KIND, &view.name, false)));
+                return Ok(Outcome::Done(created_message(VIEW, &view.name, false)));
             }
             let (version, planned) = (self.catalog.version(), self.planned_view(written)?);
             names.extend(planned.tables.iter().cloned());
@@ -485,7 +486,7 @@ impl Session {
             }
         };
         let PlannedView { object, plan, number, shards, epochs, schema, tables, times } = planned;
-        let beginning = Beginning { is_kept_up: true, ..by_itself(format!("{KIND} {}", view.name), shards) };
+        let beginning = Beginning { is_kept_up: true, ..by_itself(format!("{VIEW} {}", view.name), shards) };
         let (engine, settings) = (self.engine.clone(), self.settings.clone());
         let tables: Vec<&Name> = tables.iter().collect();
         let mut warnings = Vec::new();
@@ -536,7 +537,7 @@ impl Session {
             return Err(error.into());
         }
         drop(reserved);
-        let created = created_message(KIND, &view.name, true);
+        let created = created_message(VIEW, &view.name, true);
         match warnings.is_empty() {
             true => Ok(Outcome::Done(created)),
             false => Ok(Outcome::Noted(format!("{created}; {}", warnings.join("; ")))),
@@ -544,14 +545,21 @@ impl Session {
     }
 
     /// What CREATE MATERIALIZED VIEW will start, under the names as they are now.
-    fn planned_view(&mut self, written: &WrittenView<'_>) -> Result<PlannedView, ScriptError> {
-        let &WrittenView { view, query, is_final, or_replace } = written;
+    fn planned_view(&self, written: &WrittenView<'_>) -> Result<PlannedView, ScriptError> {
+        ddl::check_takes(&self.catalog, &written.view.name, VIEW, written.or_replace)?;
+        self.planned_kept_up(written)
+    }
+
+    /// The job that keeps the answer of a query up to date, and what it is kept as.
+    ///
+    /// # Errors
+    /// A query that cannot be planned, or not be kept up to date.
+    pub(crate) fn planned_kept_up(&self, written: &WrittenView<'_>) -> Result<PlannedView, ScriptError> {
+        let &WrittenView { view, query, is_final, .. } = written;
         let answer = self.with_definer(|definer| definer.answer(view, query))?;
         let made = MaterializedView { view: view.clone(), table: Arc::new(answer.clone()), is_final };
         let object = Object::MaterializedView(Arc::new(made));
         self.check_reads_stored(view)?;
-        // The name must be free, or that of what the view takes the place of.
-        ddl::add(&mut Catalog::clone(&self.catalog), object.clone(), or_replace)?;
         let number = self.engine.next_channel();
         let schema = answer.schema();
         let target = Target::Table { table: Arc::new(collected(answer, number)), columns: Vec::new(), conflict: None };
@@ -724,18 +732,18 @@ pub(crate) struct WrittenView<'w> {
 }
 
 /// A materialized view that is about to be made.
-struct PlannedView {
-    object: Object,
-    plan: Planned,
+pub(crate) struct PlannedView {
+    pub(crate) object: Object,
+    pub(crate) plan: Planned,
     /// Of the channel that brings its changes.
-    number: u64,
-    shards: usize,
-    epochs: Epochs,
-    schema: SchemaRef,
+    pub(crate) number: u64,
+    pub(crate) shards: usize,
+    pub(crate) epochs: Epochs,
+    pub(crate) schema: SchemaRef,
     /// The tables and views that the engine keeps among those that it reads.
-    tables: Vec<Name>,
+    pub(crate) tables: Vec<Name>,
     /// See [`Session::times_of`].
-    times: BTreeMap<Name, usize>,
+    pub(crate) times: BTreeMap<Name, usize>,
 }
 
 /// What an UPDATE sets must be columns that are written.

@@ -5,6 +5,7 @@ use crate::collect::CollectConnector;
 use crate::error::from_reach;
 use crate::kept::KeptConnector;
 use crate::memory::machine_memory_bytes;
+use crate::outward::ToldConnector;
 use crate::state_tables::StateConnector;
 use crate::{Instance, Session, Settings};
 use eddyline_catalog::FIRST_DATABASE;
@@ -86,6 +87,7 @@ struct Shared {
     registry: Registry,
     collect: Arc<CollectConnector>,
     kept: Arc<KeptConnector>,
+    told: Arc<ToldConnector>,
     states: Arc<StateConnector>,
     rim: Rim,
     shards: usize,
@@ -112,12 +114,19 @@ impl Engine {
         let clock = config.clock.unwrap_or_else(|| SystemClock::shared(config.tokio.clone()));
         let collect: Arc<CollectConnector> = Arc::default();
         let kept: Arc<KeptConnector> = Arc::default();
+        let told: Arc<ToldConnector> = Arc::default();
         let states: Arc<StateConnector> = Arc::default();
         Self {
             shared: Arc::new(Shared {
-                registry: config.registry.with(collect.clone()).with(kept.clone()).with(states.clone()),
+                registry: config
+                    .registry
+                    .with(collect.clone())
+                    .with(kept.clone())
+                    .with(told.clone())
+                    .with(states.clone()),
                 collect,
                 kept,
+                told,
                 states,
                 rim: Rim { tokio: config.tokio, clock, stores: Stores::new(config.environment.clone()) },
                 shards: config.shards.max(1),
@@ -166,6 +175,11 @@ impl Engine {
 
     pub(crate) fn collect(&self) -> &Arc<CollectConnector> {
         &self.shared.collect
+    }
+
+    /// What sinks from tables here are to write.
+    pub(crate) fn told(&self) -> &Arc<ToldConnector> {
+        &self.shared.told
     }
 
     pub(crate) fn kept(&self) -> &Arc<KeptConnector> {

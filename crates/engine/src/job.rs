@@ -177,6 +177,7 @@ pub struct RunningJob {
     control: JobControl,
     clock: Arc<dyn Clock>,
     started: Duration,
+    started_ms: i64,
     summary: Arc<OnceLock<JobSummary>>,
     events: Receiver<JobEvent>,
     sender: Sender<JobEvent>,
@@ -261,6 +262,11 @@ impl RunningJob {
     /// The job fails.
     pub(crate) fn cut(&self) -> Result<(), SqlError> {
         self.handle.cut().map(drop).map_err(|e| from_runtime(&e))
+    }
+
+    /// When it was started, in milliseconds since 1970-01-01T00:00:00Z.
+    pub(crate) fn started_ms(&self) -> i64 {
+        self.started_ms
     }
 
     /// For who does its work as a part of something that can be cancelled.
@@ -390,7 +396,7 @@ pub(crate) fn start(
         log: beginning.log,
         ..JobSettings::default()
     };
-    let started = rim.clock.monotonic();
+    let (started, started_ms) = (rim.clock.monotonic(), rim.clock.wall_ms());
     let handle = eddyline_runtime::start(planned.dataflow, engine.registry(), job_settings, rim.clone())
         .map_err(|e| cannot_start(&e))?;
 
@@ -408,6 +414,7 @@ pub(crate) fn start(
         control,
         clock: rim.clock.clone(),
         started,
+        started_ms,
         summary,
         events,
         sender,

@@ -36,6 +36,7 @@ mod lock;
 mod memory;
 mod moment;
 mod names;
+mod outward;
 mod reservation;
 mod restore;
 mod result;

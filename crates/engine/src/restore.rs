@@ -5,6 +5,8 @@ use crate::databases;
 use crate::durable::{self, DataSettings, Definition, StoredJob};
 use crate::error::from_catalog;
 use crate::error::state::CORRUPTED;
+use crate::kept::FailedView;
+use crate::reservation::Canceller;
 use crate::{Engine, Instance, ScriptError, Session};
 use eddyline_catalog::{
     Catalog, FIRST_DATABASE, Index, MaterializedView, Name, Object, PUBLIC, Reference, Sink, Table, View,
@@ -48,6 +50,11 @@ impl Engine {
         }
         let mut definitions: Vec<(u64, Definition)> = found.known.names.into_values().collect();
         definitions.sort_by_key(|(number, _)| *number);
+        let numbers = definitions.iter().filter_map(|(_, definition)| match definition {
+            Definition::Sink { job, .. } => Some(job + 1),
+            _ => None,
+        });
+        instance.jobs().begin_after(numbers.max().unwrap_or_default().max(found.known.next_job));
         let mut objects = Vec::new();
         for (_, definition) in &definitions {
             match definition {
@@ -59,7 +66,9 @@ impl Engine {
                     objects.push(Object::View(Arc::new(stored_view(sql, known_dialect(dialect)?)?.view)));
                 }
                 Definition::Sink { sql, dialect, job, .. } => {
-                    let sink = Sink { job: *job, ..stored_sink(sql, known_dialect(dialect)?)? };
+                    // Once, sinks INTO tables had no number.
+                    let job = if *job == 0 { instance.jobs().next_id() } else { *job };
+                    let sink = Sink { job, ..stored_sink(sql, known_dialect(dialect)?)? };
                     objects.push(Object::Sink(Arc::new(sink)));
                 }
                 Definition::Index { name, sql } => objects.push(Object::Index(Arc::new(stored_index(name, sql)?))),
@@ -107,7 +116,6 @@ impl Engine {
         if let Some(users) = found.known.users {
             instance.restore_users(users);
         }
-        instance.jobs().begin_after(found.known.next_job);
         for job in found.known.jobs.into_values().filter(|_| with_jobs) {
             instance.begin_with(job);
         }
@@ -123,7 +131,7 @@ impl Instance {
             let stopped_ms = rest.time_ms;
             return self.jobs().keep_at_rest(stored, log, stopped_ms);
         }
-        if let Err(error) = self.begin_stored(&stored, log.clone()) {
+        if let Err(error) = self.begin_stored(&stored, log.clone(), &Canceller::default()) {
             tracing::warn!(job = stored.id, error = error.message, "a job cannot begin again");
             log.tell(now, LogLevel::Error, LogSubject::Life, format!("cannot begin again: {}", error.message));
             self.jobs().keep_failed(stored, error, log, now);
@@ -195,7 +203,9 @@ fn fill_on(
         Ok(()) => Ok(()),
         Err(error) => {
             tracing::warn!(sink = %name, error = error.message, "a sink does not go on");
-            instance.database().add_failed(name, Arc::new(arrow::datatypes::Schema::empty()), error)
+            let schema = Arc::new(arrow::datatypes::Schema::empty());
+            let started_ms = instance.engine().rim().clock.wall_ms();
+            instance.database().add_failed(&FailedView { name, into: sink.into.as_ref(), schema, started_ms, error })
         }
     }
 }
@@ -278,7 +288,8 @@ impl Session {
         let dialect = stored_dialect(settings)?;
         let StoredView { view, is_final, .. } = stored_view(sql, dialect)?;
         let table = Arc::new(self.stored_table(answer, dialect.name())?);
-        self.instance.database().add_failed(&view.name, table.schema(), error)?;
+        let (name, schema, started_ms) = (&view.name, table.schema(), self.engine.rim().clock.wall_ms());
+        self.instance.database().add_failed(&FailedView { name, into: None, schema, started_ms, error })?;
         let made = Object::MaterializedView(Arc::new(MaterializedView { view, table, is_final }));
         self.define(|catalog| {
             catalog.put(made);

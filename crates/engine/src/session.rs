@@ -16,8 +16,9 @@ use crate::reservation::{Canceller, Reservation};
 use crate::scan::{Scan, ScanPlan};
 use crate::settings::{self, SettingKind};
 use crate::show::CheckpointPlace;
+use crate::sinks::ExplainedSink;
 use crate::state_tables::StateTables;
-use crate::{Engine, ScriptError, Settings, delivery, show, subscribe};
+use crate::{Engine, ScriptError, Settings, show, subscribe};
 use arrow::datatypes::{DataType, SchemaRef};
 use eddyline_catalog::{Catalog, CatalogError, ColumnSource, Name, Object, Reference, SearchPath, Table};
 use eddyline_connectors::{SinkChanges, SourceChanges};
@@ -661,7 +662,7 @@ impl Session {
         if let (ExplainStage::Dataflow, Some(table)) = (stage, into) {
             text = format!("{text}\nDELIVERY: {table} exactly-once: it changes with what the sink reads");
         } else if stage == ExplainStage::Dataflow && writes {
-            for line in delivery::lines(self.engine.registry(), &self.settings, &planned.dataflow)? {
+            for line in self.explained_delivery(statement, &planned)? {
                 text = format!("{text}\n{line}");
             }
         } else if stage == ExplainStage::Dataflow {
@@ -683,8 +684,8 @@ impl Session {
     }
 
     fn explained(&self, statement: &Statement) -> Result<PlannedJob, SqlError> {
-        if let Some((own, outputs)) = self.of_sink(statement)? {
-            return own.plan(outputs);
+        if let Some(ExplainedSink { sink, own, outputs }) = self.of_sink(statement)? {
+            return own.plan_sink(&sink, outputs);
         }
         self.plan(self.explained_outputs(statement)?)
     }
@@ -717,10 +718,7 @@ impl Session {
             Show::Views => show::views(self.visible()),
             Show::MaterializedViews => show::materialized_views(self.visible()),
             Show::Sources => show::sources(self.visible()),
-            Show::Sinks => {
-                let failure = |name: &Name| self.instance.database().failure(name);
-                show::sinks(self.visible(), &self.instance.job_reports(), failure)
-            }
+            Show::Sinks => show::sinks(self.visible(), &self.instance.job_reports()),
             Show::Indexes(table) => self.show_indexes(table.as_ref())?,
             Show::Create { kind, name } => show::create(kind, self.named(name)?)?,
             Show::Functions => show::names("function name", self.engine.functions().names().into_iter()),

@@ -48,13 +48,7 @@ pub(crate) fn sources<'o>(objects: impl Iterator<Item = &'o Object>) -> Listing 
 }
 
 /// `SHOW SINKS`.
-///
-/// `failure` says why a sink that writes a table here has failed.
-pub(crate) fn sinks<'o>(
-    objects: impl Iterator<Item = &'o Object>,
-    jobs: &[JobReport],
-    failure: impl Fn(&Name) -> Option<SqlError>,
-) -> Listing {
+pub(crate) fn sinks<'o>(objects: impl Iterator<Item = &'o Object>, jobs: &[JobReport]) -> Listing {
     let found: Vec<&Sink> = objects
         .filter_map(|object| match object {
             Object::Sink(sink) => Some(sink.as_ref()),
@@ -62,14 +56,10 @@ pub(crate) fn sinks<'o>(
         })
         .collect();
     let job = |sink: &Sink| jobs.iter().find(|job| job.id == sink.job);
-    let error = |sink: &Sink| match sink.into {
-        Some(_) => failure(&sink.view.name).map(|error| error.message),
-        None => job(sink).and_then(|job| job.failure.as_ref()).map(|failure| failure.message.clone()),
-    };
+    let error = |sink: &Sink| Some(job(sink)?.failure.as_ref()?.message.clone());
     let status = |sink: &Sink| match (&sink.into, job(sink)) {
-        (Some(_), _) if error(sink).is_some() => JobStatus::Failed,
-        (Some(_), _) => JobStatus::Running,
-        (None, Some(job)) => job.status,
+        (_, Some(job)) => job.status,
+        (Some(_), None) => JobStatus::Creating,
         // The job of one whose input was at its end is forgotten at some time.
         (None, None) => JobStatus::Finished,
     };
@@ -77,7 +67,7 @@ pub(crate) fn sinks<'o>(
         ("sink name", found.iter().map(|sink| Some(sink.view.name.object().to_owned())).collect()),
         ("connector", found.iter().map(|sink| sink.options.get("connector").cloned()).collect()),
         ("table", found.iter().map(|sink| sink.into.as_ref().map(Name::to_string)).collect()),
-        ("job", found.iter().map(|sink| sink.into.is_none().then(|| sink.job.to_string())).collect()),
+        ("job", found.iter().map(|sink| Some(sink.job.to_string())).collect()),
         ("status", found.iter().map(|sink| Some(status(sink).name().to_owned())).collect()),
         ("error", found.iter().map(|sink| error(sink)).collect()),
     ])

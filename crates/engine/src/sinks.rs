@@ -4,9 +4,10 @@
 //! catalog's, and where the job stands is that of the job. Both are stored by one record of the log, and go by one.
 //!
 //! The job reads from where the rows come: a materialized view over tables with connectors is computed by the job itself, so that
-//! its input can be read again from a checkpoint, and what is written exactly once stays so.
+//! its input can be read again from a checkpoint, and what is written exactly once stays so. Rows that the engine keeps go out another way
+//! ([`crate::outward`]).
 
-use crate::changes::{by_itself, check_final, check_sources, collected, kept_sources, kept_tables};
+use crate::changes::{WrittenView, by_itself, check_final, check_sources, collected, kept_tables};
 use crate::creations::Creating;
 use crate::ddl;
 use crate::durable::{StoredJob, stored_settings};
@@ -17,7 +18,7 @@ use crate::kept::{IntoTable, NewView, Reads};
 use crate::session::{Planned, created_message};
 use crate::{Outcome, ScriptError, Session, delivery};
 use arrow::datatypes::SchemaRef;
-use eddyline_catalog::{Catalog, Name, Object, Reference, Sink, Table, View};
+use eddyline_catalog::{Catalog, MaterializedView, Name, Object, PUBLIC, Reference, Sink, Table, View};
 use eddyline_connectors::{SinkChanges, SinkRequest};
 use eddyline_plan::{ChangeMode, OperatorSpec};
 use eddyline_planner::parse::parse_query;
@@ -70,7 +71,7 @@ impl Session {
         let moves = Moves { jobs_come: vec![stored.clone()], ..Moves::default() };
         // Stored before it runs: whatever becomes of the process, it goes on.
         self.define_with(&moves, |catalog| ddl::add(catalog, object, false))?;
-        if let Err(error) = self.instance.begin_stored(&stored, JobLog::default()) {
+        if let Err(error) = self.instance.begin_stored(&stored, JobLog::default(), &self.canceller) {
             self.take_away("sink", name, true)?;
             return Err(error.into());
         }
@@ -81,7 +82,7 @@ impl Session {
         // What is written is not written again by the next process.
         self.instance.forget_finished()?;
         let mut told = vec![format!("{}; it is written by job {id} '{name}'", created_message("sink", name, true))];
-        told.extend(self.delivery_of(&own, &planned)?);
+        told.extend(self.delivery_of(&own, written, &planned)?);
         told.extend(planned.warnings);
         Ok(Outcome::Noted(told.join("; ")))
     }
@@ -100,7 +101,10 @@ impl Session {
     }
 
     /// How often a row reaches the sink over a failure, as its job keeps checkpoints.
-    fn delivery_of(&self, own: &Session, planned: &PlannedJob) -> Result<Vec<String>, SqlError> {
+    fn delivery_of(&self, own: &Session, sink: &Sink, planned: &PlannedJob) -> Result<Vec<String>, SqlError> {
+        if own.is_outward(sink) {
+            return self.delivery_of_kept(planned);
+        }
         let mut settings = own.settings.clone();
         if let (Some(durable), "") = (self.instance.durable(), settings.checkpoints_dir()) {
             let directory = durable.job_directory(0);
@@ -122,39 +126,105 @@ impl Session {
             settings.set("pipeline.name", &sink.view.name.to_string())?;
         }
         let mut catalog = Catalog::clone(&self.catalog);
+        let is_outward = self.is_outward(sink);
         for (_, object) in self.catalog.objects() {
             if let Object::MaterializedView(made) = object
+                && !is_outward
                 && !reads_kept(&made.view, &self.catalog)
             {
                 catalog.put(Object::View(Arc::new(made.view.clone())));
             }
         }
-        Ok(Session {
+        let mut own = Session {
             catalog: Arc::new(catalog),
             settings,
             user: self.user.clone(),
             public: self.public.clone(),
             canceller: self.canceller.clone(),
             ..Session::new(self.instance.clone())
-        })
+        };
+        own.know_keys(&sink.view);
+        Ok(own)
+    }
+
+    /// Lets this session know what tells the rows of the materialized views apart that a view reads.
+    fn know_keys(&mut self, view: &View) {
+        for name in names_read(view, &self.catalog) {
+            let Ok(Object::MaterializedView(made)) = self.catalog.object(&name).cloned() else { continue };
+            if !made.table.primary_key.is_empty() {
+                continue;
+            }
+            self.know_keys(&made.view);
+            // What is wrong with its query is told when its rows are read.
+            let Ok(key) = self.key_of(&made) else { continue };
+            let table = Arc::new(Table { primary_key: key, ..made.table.as_ref().clone() });
+            let keyed = MaterializedView { table, ..made.as_ref().clone() };
+            Arc::make_mut(&mut self.catalog).put(Object::MaterializedView(Arc::new(keyed)));
+        }
+    }
+
+    fn key_of(&self, made: &MaterializedView) -> Result<Vec<String>, ScriptError> {
+        let MaterializedView { view, is_final, .. } = made;
+        let query = parse_query(&view.sql, view.dialect)?;
+        let written = WrittenView { view, query: &query, is_final: *is_final, or_replace: false };
+        let plan = self.planned_kept_up(&written)?.plan;
+        let written = plan.job.dataflow.nodes().iter().find_map(|node| match &node.spec {
+            OperatorSpec::Sink(sink) => sink.key.as_ref().map(|key| (key, &sink.schema)),
+            _ => None,
+        });
+        let names = written.map(|(key, schema)| key.iter().map(|at| schema.field(*at).name().clone()).collect());
+        Ok(names.unwrap_or_default())
     }
 
     /// The job of a sink, planned to be looked at.
     fn planned_sink(&self, sink: &Sink, query: &Query) -> Result<PlannedJob, SqlError> {
-        let planned = self.plan(vec![self.sink_output(sink, query)?]).map_err(without_conflict)?;
+        let planned = self.plan_sink(sink, vec![self.sink_output(sink, query)?]).map_err(without_conflict)?;
         if sink.is_final {
             check_final(&planned.dataflow)?;
         }
         self.check_type(sink, &planned)?;
-        if let Some(source) = kept_sources(&planned.dataflow).next() {
-            let message =
-                format!("sink {} from {}, whose rows the engine keeps, to a connector", sink.view.name, source.table);
-            return Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint(format!(
-                "SUBSCRIBE TO {} streams its changes; there are sinks from sources to connectors, and INTO tables here",
-                source.table
-            )));
-        }
+        let kept = kept_tables(&planned.dataflow);
+        check_sources(&planned.dataflow, &kept)?;
         Ok(planned)
+    }
+
+    /// Plans what a sink writes. `self` is the session of the sink.
+    ///
+    /// # Errors
+    /// What cannot be planned.
+    pub(crate) fn plan_sink(&self, sink: &Sink, outputs: Vec<JobOutput>) -> Result<PlannedJob, SqlError> {
+        // As for a view: statements change little at a time.
+        let options = PlannerOptions { shards: 1, ..self.planner_options() };
+        match sink.into.is_some() || self.is_outward(sink) {
+            true => Ok(self.plan_reading(outputs, &options, Reads::Changes, 0)?.job),
+            false => self.plan(outputs),
+        }
+    }
+
+    /// What EXPLAIN says of how often a row reaches what a job writes.
+    ///
+    /// # Errors
+    /// A table that cannot be opened.
+    pub(crate) fn explained_delivery(
+        &self,
+        statement: &Statement,
+        planned: &PlannedJob,
+    ) -> Result<Vec<String>, SqlError> {
+        if let StatementKind::CreateSink { name, into, sink, .. } = &statement.kind
+            && self.is_outward(&self.placed_sink(name, into.as_ref(), sink)?)
+        {
+            return self.delivery_of_kept(planned);
+        }
+        delivery::lines(self.engine.registry(), &self.settings, &planned.dataflow)
+    }
+
+    fn delivery_of_kept(&self, planned: &PlannedJob) -> Result<Vec<String>, SqlError> {
+        let is_stored = self.instance.durable().is_some_and(|durable| durable.has_jobs());
+        delivery::of_kept(self.engine.registry(), &self.settings, &planned.dataflow, is_stored)
+    }
+
+    pub(crate) fn is_outward(&self, sink: &Sink) -> bool {
+        is_outward(sink, &self.catalog)
     }
 
     /// What is written must be what 'type' says.
@@ -212,22 +282,30 @@ impl Session {
         })
     }
 
-    /// The session in which EXPLAIN of CREATE SINK is planned, and what it would write.
+    /// What the job of a sink writes, under the name that the sink was made with, which is that of the job: what the job has prepared and not
+    /// made visible is kept under it.
+    pub(crate) fn under_first_name(&self, sink: &Sink, output: JobOutput) -> JobOutput {
+        let name = sink.view.name.to_string();
+        let first = self.settings.pipeline_name().filter(|first| *first != name);
+        match (output.target, first) {
+            (Target::Table { table, columns, conflict }, Some(first)) => {
+                let (schema, object) = first.split_once('.').unwrap_or((PUBLIC, first));
+                let table = Arc::new(Table { name: Name::new(schema, object), ..table.as_ref().clone() });
+                JobOutput { target: Target::Table { table, columns, conflict }, ..output }
+            }
+            (target, _) => JobOutput { target, ..output },
+        }
+    }
+
+    /// What EXPLAIN of CREATE SINK is about.
     ///
     /// # Errors
     /// What is wrong with the statement.
-    pub(crate) fn of_sink(&self, statement: &Statement) -> Result<Option<(Session, Vec<JobOutput>)>, SqlError> {
+    pub(crate) fn of_sink(&self, statement: &Statement) -> Result<Option<ExplainedSink>, SqlError> {
         let StatementKind::CreateSink { name, into, sink, .. } = &statement.kind else { return Ok(None) };
         let sink = self.placed_sink(name, into.as_ref(), sink)?;
-        self.outputs_of_sink(&sink).map(Some)
-    }
-
-    /// The sink that a job writes.
-    pub(crate) fn sink_of_job(&self, id: u64) -> Option<Arc<Sink>> {
-        self.catalog.objects().find_map(|(_, object)| match object {
-            Object::Sink(sink) if sink.job == id => Some(sink.clone()),
-            _ => None,
-        })
+        let (own, outputs) = self.outputs_of_sink(&sink)?;
+        Ok(Some(ExplainedSink { sink, own, outputs }))
     }
 
     /// The session in which a sink is planned, and what its job writes.
@@ -257,6 +335,15 @@ impl Session {
     }
 }
 
+/// A sink that is looked at.
+pub(crate) struct ExplainedSink {
+    pub(crate) sink: Sink,
+    /// The session in which it is planned.
+    pub(crate) own: Session,
+    /// What it would write.
+    pub(crate) outputs: Vec<JobOutput>,
+}
+
 /// A sink into a table here that is about to be made.
 struct PlannedSink {
     plan: Planned,
@@ -280,7 +367,8 @@ impl Session {
     ) -> Result<Outcome, ScriptError> {
         let name = &sink.view.name;
         let planned = own.planned_into(sink, query, table)?;
-        let object = Object::Sink(Arc::new(sink.clone()));
+        let job = self.instance.jobs().next_id();
+        let object = Object::Sink(Arc::new(Sink { job, ..sink.clone() }));
         // What a crash leaves of it without its first rows is dropped at the next start.
         self.define(|catalog| ddl::add(catalog, object, false))?;
         if let Err(error) = own.attach(sink, table, planned, false) {
@@ -378,7 +466,8 @@ impl Session {
             let job = job::start(&self.engine, &self.settings, 1, beginning, plan, Some(number), Epochs::OnDemand)?;
             creating = Some(Creating::new(&self.instance, canceller, &job, feeds));
             Ok((job, schema))
-        })
+        })?;
+        Ok(())
     }
 
     /// Does a view read a table, itself, or through views and sinks?
@@ -424,6 +513,19 @@ fn without_conflict(error: SqlError) -> SqlError {
         true => error.with_hint("let the PRIMARY KEY hold what tells the rows of the query apart, or GROUP BY it"),
         false => error,
     }
+}
+
+/// Does a sink to a connector read what the engine keeps?
+pub(crate) fn is_outward(sink: &Sink, catalog: &Catalog) -> bool {
+    sink.into.is_none() && reads_kept(&sink.view, catalog)
+}
+
+/// The sink that a job writes.
+pub(crate) fn sink_of_job(catalog: &Catalog, id: u64) -> Option<Arc<Sink>> {
+    catalog.objects().find_map(|(_, object)| match object {
+        Object::Sink(sink) if sink.into.is_none() && sink.job == id => Some(sink.clone()),
+        _ => None,
+    })
 }
 
 /// Does a view read rows that the engine keeps, itself or through others?

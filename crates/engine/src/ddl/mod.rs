@@ -9,7 +9,7 @@ mod tests;
 
 use crate::error::{from_catalog, from_connector};
 use arrow::datatypes::{Field, SchemaRef};
-use eddyline_catalog::{Catalog, Column, ColumnSource, Name, Object, Table, View};
+use eddyline_catalog::{Catalog, CatalogError, Column, ColumnSource, Name, Object, Table, View};
 use eddyline_connectors::{ConnectorError, Registry, SinkRequest, SourceRequest};
 use eddyline_planner::statement::{Like, Query};
 use eddyline_planner::{Planner, SqlError};
@@ -184,6 +184,20 @@ fn check_kept(table: &Table) -> Result<(), SqlError> {
 /// The name is taken.
 pub(crate) fn add(catalog: &mut Catalog, object: Object, replace: bool) -> Result<(), SqlError> {
     catalog.create(object, replace).map_err(from_catalog)
+}
+
+/// Can an object of a kind have this name, that of one that it `replaces` included?
+///
+/// # Errors
+/// Something has it.
+pub(crate) fn check_takes(catalog: &Catalog, name: &Name, kind: &'static str, replaces: bool) -> Result<(), SqlError> {
+    let error = match catalog.object(name) {
+        Err(_) => return Ok(()),
+        Ok(old) if !replaces => CatalogError::Exists { kind: old.kind(), name: name.to_string() },
+        Ok(old) if old.kind() != kind => CatalogError::Kind { name: name.to_string(), is: old.kind(), wanted: kind },
+        Ok(_) => return Ok(()),
+    };
+    Err(from_catalog(error))
 }
 
 /// Is the name taken, and IF NOT EXISTS says that is fine?

@@ -100,7 +100,7 @@ pub(crate) enum Definition {
         /// The name of the dialect of its query.
         #[serde(default = "flink", skip_serializing_if = "is_flink")]
         dialect: String,
-        /// The number of its job; 0: it writes a table here.
+        /// The number of its job; 0 in what earlier versions have stored of one that writes a table here.
         job: u64,
         /// The settings that it was made with, where they are not the defaults.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -31,6 +31,7 @@ mod snapshot;
 mod stored_name;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use crate::error::state::{CORRUPTED, IO};
 use crate::lock::lock;
@@ -50,6 +51,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
+pub(crate) use told::{Entry, Next, Told};
 
 /// Where what is to outlive the process is kept, and how.
 #[derive(Debug, Clone)]

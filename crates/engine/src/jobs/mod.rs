@@ -6,6 +6,7 @@
 //! | `report.rs` | what is told of a job, SHOW JOBS |
 //! | `script.rs` | a text of definitions and INSERTs that is a job |
 //! | `submit.rs` | such a text is submitted: a new job, the same again, an upgrade |
+//! | `sinks.rs` | sinks into tables here, which are in the list and have no job of their own |
 //! | `orders.rs` | what is asked of a job: stop, resume, savepoint, drop, logs, plan |
 //!
 //! A job runs, or is over: at its end, because it failed, or because somebody stopped it. Where jobs are stored, one that was stopped stays
@@ -16,6 +17,7 @@
 mod orders;
 mod report;
 mod script;
+mod sinks;
 mod submit;
 
 use crate::durable::StoredJob;

@@ -67,6 +67,7 @@ impl Instance {
         }
         let mut all = self.jobs().reports(&self.name());
         all.extend(self.creations().reports(&self.name()));
+        all.extend(self.sinks_into_tables().iter().filter_map(|sink| self.report_of_sink(sink)));
         all.sort_by_key(|report| report.id);
         all
     }
@@ -81,7 +82,8 @@ impl Instance {
     /// # Errors
     /// There is none, or several of the name run.
     pub fn job_report(&self, job: &str) -> Result<JobReport, SqlError> {
-        self.jobs().report(&self.name(), job)
+        let known = self.jobs().report(&self.name(), job);
+        known.or_else(|error| self.sink_into_table(job).and_then(|sink| self.report_of_sink(&sink)).ok_or(error))
     }
 
     /// The last `max` entries of a job's log behind the one of number `after`, oldest first.
@@ -103,6 +105,7 @@ impl Instance {
             Some(control) => {
                 let made = control.stop(order.savepoint.as_ref(), order.drain)?;
                 self.await_end(found.id);
+                self.forget_answer(found.id);
                 made
             }
             None if found.status == JobStatus::Failed => None,
@@ -124,7 +127,8 @@ impl Instance {
     /// # Errors
     /// There is no such job that runs; the savepoint cannot be made.
     pub fn savepoint_job(&self, job: &str, place: &SavepointPlace) -> Result<SavepointMade, SqlError> {
-        let control = self.jobs().find(job).map(|found| found.job.control())?;
+        let control = self.jobs().find(job).map(|found| found.job.control());
+        let control = control.map_err(|error| self.without_job(job).unwrap_or(error))?;
         control.savepoint(place)
     }
 
@@ -148,7 +152,7 @@ impl Instance {
         }
         let savepoint = definition.rest.as_ref().and_then(|rest| rest.savepoint.clone());
         let mut resumed = StoredJob { rest: None, ..definition.clone() };
-        if !self.keeps_checkpoints(&resumed)? {
+        if self.outward_sink(id).is_none() && !self.keeps_checkpoints(&resumed)? {
             let Some(savepoint) = savepoint else {
                 let message = format!("job '{name}' keeps no checkpoints, and was stopped without a savepoint");
                 return Err(SqlError::new(NOT_RUNNING, message)
@@ -159,7 +163,7 @@ impl Instance {
         // Stored before it runs: whatever happens to the process, it goes on.
         self.define_job(resumed.clone())?;
         self.tell_of(&log, "resumed");
-        if let Err(error) = self.begin_stored(&resumed, log) {
+        if let Err(error) = self.begin_stored(&resumed, log, canceller) {
             self.define_job(definition)?;
             return Err(error);
         }
@@ -227,6 +231,12 @@ impl Instance {
     /// # Errors
     /// There is no such job; what it reads is no more.
     pub fn explain_job(&self, job: &str, stage: ExplainStage) -> Result<Listing, SqlError> {
+        if let Some(sink) = self.sink_into_table(job) {
+            let session = self.session();
+            let statement = session.parse(&sink.to_sql())?.pop();
+            let statement = statement.ok_or_else(|| SqlError::new(SqlError::INTERNAL, "a sink is no statement"))?;
+            return session.explain(stage, &statement);
+        }
         let found = self.found(job)?;
         let Some(stored) = found.definition else {
             return Err(SqlError::new(SqlError::UNSUPPORTED, format!("the statement of job '{job}' is not known"))
@@ -269,7 +279,8 @@ impl Instance {
     }
 
     pub(super) fn found(&self, job: &str) -> Result<Found, SqlError> {
-        self.jobs().known(job).map(Found::of)
+        let found = self.jobs().known(job).map(Found::of);
+        found.map_err(|error| self.without_job(job).unwrap_or(error))
     }
 
     /// Has the name or number of a job to itself, so that one thing at a time is done to it.
@@ -301,12 +312,12 @@ impl Instance {
     /// Starts a job as it was started before, from its last checkpoint, and takes it in.
     ///
     /// # Errors
-    /// It cannot begin.
-    pub(crate) fn begin_stored(&self, stored: &StoredJob, log: JobLog) -> Result<(), SqlError> {
+    /// It cannot begin; cancelled.
+    pub(crate) fn begin_stored(&self, stored: &StoredJob, log: JobLog, canceller: &Canceller) -> Result<(), SqlError> {
         let begins = Begins { from: stored.from.clone(), log, ..Begins::default() };
         let job = match &stored.submitted {
             Some(_) => self.script_of(stored)?.start(begins)?,
-            None => self.begin_statement(stored, begins)?,
+            None => self.begin_statement(stored, begins, canceller)?,
         };
         self.take_in(stored.clone(), job);
         Ok(())
@@ -331,8 +342,14 @@ impl Instance {
         script.name(name, own.as_ref().map(|directory| directory.to_string_lossy()).as_deref())
     }
 
-    fn begin_statement(&self, stored: &StoredJob, begins: Begins) -> Result<RunningJob, SqlError> {
+    fn begin_statement(
+        &self,
+        stored: &StoredJob,
+        begins: Begins,
+        canceller: &Canceller,
+    ) -> Result<RunningJob, SqlError> {
         let (mut session, statement) = self.statement_of(stored)?;
+        session.canceller = canceller.clone();
         session.begins = begins;
         session.begin_again(&statement, stored.id).map_err(ScriptError::into_error)
     }

@@ -196,7 +196,9 @@ impl Instance {
                 self.define_job(before.clone())?;
                 self.tell_of(log, format!("the upgrade failed: {}; the text before goes on", error.message));
                 let goes_on = match control {
-                    Some(_) => self.begin_stored(&before, log.clone()).map(|()| "the job goes on as it was"),
+                    Some(_) => self
+                        .begin_stored(&before, log.clone(), &Canceller::default())
+                        .map(|()| "the job goes on as it was"),
                     None => Ok("the job is as it was"),
                 };
                 let detail =

@@ -4,14 +4,14 @@
 //! changes come whole, and when they are durable. What waits for a slow reader is bounded: the one that lets more wait is told so, and its
 //! subscription ends.
 
-use super::{IndexedRows, lock};
+use super::{Database, IndexedRows, Unsettled, lock};
 use crate::error::of_arrow;
 use crate::reservation::Canceller;
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use eddyline_catalog::Name;
-use eddyline_changes::ChangeBatch;
+use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_planner::SqlError;
 use std::collections::VecDeque;
 use std::iter::Peekable;
@@ -23,7 +23,7 @@ use crate::durable::Durable;
 /// What may wait for a reader, in bytes of memory.
 const WAITING_BYTES_MAX: usize = 64 << 20;
 /// SQLSTATE of a reader that lets more wait.
-const TOO_SLOW: &str = "53400";
+pub(crate) const TOO_SLOW: &str = "53400";
 /// How often a reader that waits looks whether it was cancelled.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -141,7 +141,8 @@ impl Followers {
 pub struct Subscription {
     schema: SchemaRef,
     queue: Arc<Queue>,
-    durable: Option<Arc<Durable>>,
+    /// Who follows keeps nobody from closing it.
+    durable: Option<Weak<Durable>>,
     /// The rows that come first, and their epoch, as long as some are left.
     snapshot: Option<(i64, Snapshot)>,
     ready: VecDeque<RecordBatch>,
@@ -149,10 +150,37 @@ pub struct Subscription {
 
 type Snapshot = Peekable<Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>>;
 
+fn closed() -> SqlError {
+    SqlError::new("57P01", "the database was closed while it was followed")
+}
+
 /// The columns of a subscription.
 pub(crate) fn schema_of(rows: &Schema) -> SchemaRef {
     let own = ["epoch", "weight"].map(|name| Arc::new(Field::new(name, DataType::Int64, false)));
     Arc::new(Schema::new(own.into_iter().chain(rows.fields().iter().cloned()).collect::<Vec<_>>()))
+}
+
+impl Database {
+    /// All rows of the view of this number, whatever its name is by now, and what changes in it from then on. `None`: it is gone.
+    ///
+    /// # Errors
+    /// It has failed.
+    pub(crate) fn followed(&self, number: u64) -> Result<Option<(IndexedRows, Subscription)>, SqlError> {
+        for part in self.all_parts() {
+            let mut state = part.change();
+            let Some(name) = state.views.iter().find(|view| view.number == number).map(|view| view.name.clone()) else {
+                continue;
+            };
+            state.look();
+            let last = Unsettled(state.last_record);
+            let rows = state.rows(&name)?;
+            let followed = Subscription::new(state.followers.add(&name), &rows, false, self.durable.get().cloned());
+            drop(state);
+            self.wait_for(&last)?;
+            return Ok(Some((rows, followed)));
+        }
+        Ok(None)
+    }
 }
 
 impl Subscription {
@@ -167,6 +195,7 @@ impl Subscription {
         let mut batches = batches.peekable();
         let is_there = snapshot && batches.peek().is_some();
         let snapshot = is_there.then_some((epoch, batches));
+        let durable = durable.as_ref().map(Arc::downgrade);
         Self { schema: schema_of(rows.schema()), queue, durable, snapshot, ready: VecDeque::new() }
     }
 
@@ -211,7 +240,7 @@ impl Subscription {
             match self.take(left)? {
                 Some(Changed { epoch, record, changes }) => {
                     if let (Some(durable), 1..) = (&self.durable, record) {
-                        durable.wait(record)?;
+                        durable.upgrade().ok_or_else(closed)?.wait(record)?;
                     }
                     for changes in &changes {
                         let batch = self.batch(epoch, changes)?;
@@ -222,6 +251,24 @@ impl Subscription {
                 None => {}
             }
         }
+    }
+
+    /// The next changes, as such.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub(crate) fn next_changes(
+        &mut self,
+        wait: Option<Duration>,
+        canceller: &Canceller,
+    ) -> Result<Option<ChangeBatch>, SqlError> {
+        let Some(batch) = self.next(wait, canceller)? else { return Ok(None) };
+        let weights = batch.column(1).as_primitive::<Int64Type>().values().to_vec();
+        let rows = batch.project(&(2..batch.num_columns()).collect::<Vec<_>>());
+        let rows = rows.map_err(|e| SqlError::new(of_arrow(&e), format!("a subscription: {e}")))?;
+        ChangeBatch::new(rows, Weights::from_vec(weights))
+            .map(Some)
+            .map_err(|e| SqlError::new(SqlError::INTERNAL, e.to_string()))
     }
 
     /// What was read and is to be read again.

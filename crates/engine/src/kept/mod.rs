@@ -23,6 +23,7 @@
 mod alteration;
 mod connector;
 mod contents;
+mod failed;
 mod follow;
 mod indexes;
 mod ordered;
@@ -46,12 +47,14 @@ use eddyline_changes::ChangeBatch;
 use eddyline_plan::SourceSpec;
 use eddyline_planner::SqlError;
 use eddyline_planner::statement::Conflict;
+pub(crate) use failed::FailedView;
 use follow::Followers;
 pub use follow::Subscription;
+pub(crate) use follow::TOO_SLOW;
 pub(crate) use follow::schema_of as subscription_schema;
 pub(crate) use ordered::{IndexedRows, Order};
-pub(crate) use picture::Moment;
 use picture::{Changing, Newest, Picture};
+pub(crate) use picture::{Moment, SinkState};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -149,6 +152,8 @@ struct View {
     is_fed: bool,
     /// `None`: its input was at its end.
     job: Option<RunningJob>,
+    /// In milliseconds since 1970-01-01T00:00:00Z.
+    started_ms: i64,
     failed: Option<SqlError>,
 }
 
@@ -313,7 +318,8 @@ impl Database {
     }
 
     /// Adds a view and computes it for the first time. `start` begins its job, which reads these tables through the feeds that it is
-    /// given: all rows of one moment, and what changes from then on; it returns the job and the columns of its answer.
+    /// given: all rows of one moment, and what changes from then on; it returns the job and the columns of its answer. Returns the number of
+    /// the view.
     ///
     /// # Errors
     /// One of the tables is a view that has failed; what `start` says; the job fails.
@@ -321,7 +327,7 @@ impl Database {
         self: &Arc<Self>,
         view: &NewView<'_>,
         start: impl FnOnce(&BTreeMap<Name, Arc<Feed>>) -> Result<(RunningJob, SchemaRef), crate::ScriptError>,
-    ) -> Result<(), crate::ScriptError> {
+    ) -> Result<u64, crate::ScriptError> {
         let &NewView { name, tables, into, .. } = view;
         let (number, durable) = (self.made.fetch_add(1, Ordering::Relaxed), self.durable.get().map(Arc::as_ref));
         let connected: Vec<&Name> = tables.iter().copied().chain(into.map(|into| into.table)).collect();
@@ -333,7 +339,8 @@ impl Database {
                 _ => Err(replaced(name).into()),
             })?;
             self.settle(name, connected.first());
-            return Ok(self.wait_for(&stored)?);
+            self.wait_for(&stored)?;
+            return Ok(number);
         }
         let part = self.part(State::default());
         part.change().add_view(view, number, start, durable).map(drop)?;
@@ -342,31 +349,7 @@ impl Database {
         if is_endless && !self.is_watched.swap(true, Ordering::Relaxed) {
             watch(Arc::downgrade(self)).map_err(crate::ScriptError::Job)?;
         }
-        Ok(())
-    }
-
-    /// Adds a view that cannot be computed.
-    ///
-    /// # Errors
-    /// Columns whose values cannot be compared.
-    pub(crate) fn add_failed(&self, name: &Name, schema: SchemaRef, error: SqlError) -> Result<(), SqlError> {
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let contents = BTreeMap::from([(name.clone(), Contents::of_view(number, schema, &[])?)]);
-        let (name, feeds) = (name.clone(), BTreeMap::new());
-        let (is_fed, job, failed, into) = (false, None, Some(error), None);
-        let view = View { name: name.clone(), into, number, feeds, is_fed, job, failed };
-        let part = self.part(State { contents, views: vec![view], ..State::default() });
-        lock(&self.parts).insert(name, part);
-        Ok(())
-    }
-
-    /// Why a view or sink has failed.
-    pub(crate) fn failure(&self, name: &Name) -> Option<SqlError> {
-        let found = self.with(&[name], |states| -> Result<_, SqlError> {
-            let state = part_of(states, name)?;
-            Ok(state.views.iter().find(|view| view.name == *name).and_then(|view| view.failed.clone()))
-        });
-        found.ok().flatten()
+        Ok(number)
     }
 
     /// Forgets a table or view, which nobody reads.
@@ -628,8 +611,8 @@ impl State {
         self.contents.insert(name.clone(), Contents::of_view(number, schema, key)?);
         let (by_itself, is_bounded) = (feeds.is_empty(), job.facts().bounded);
         let (name_of_view, target) = (name.clone(), into.map(|into| into.table.clone()));
-        let (is_fed, job, failed) = (true, Some(job), None);
-        self.views.push(View { name: name_of_view, into: target, number, feeds, is_fed, job, failed });
+        let (is_fed, started_ms, job, failed) = (true, job.started_ms(), Some(job), None);
+        self.views.push(View { name: name_of_view, into: target, number, feeds, is_fed, job, started_ms, failed });
         let at = self.views.len() - 1;
         let begun = match by_itself {
             false => self.step(at, Some(canceller)),

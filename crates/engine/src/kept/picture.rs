@@ -1,10 +1,11 @@
 //! What readers see of a part: a picture, made when whoever changes the part lets go of it. So readers wait for nobody.
 
-use super::{Part, State, failed_view, replaced};
+use super::{Part, State, View, failed_view, replaced};
 use crate::kept::IndexedRows;
 use crate::lock::lock;
 use eddyline_catalog::Name;
 use eddyline_planner::SqlError;
+use eddyline_runtime::JobHandle;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,6 +16,8 @@ pub(super) struct Picture {
     rows: BTreeMap<Name, IndexedRows>,
     /// Views that have failed.
     failed: BTreeMap<Name, SqlError>,
+    /// Sinks that write tables here: when they were begun, and their jobs.
+    sinks: BTreeMap<Name, (i64, Option<JobHandle>)>,
     /// The last record of the log that has changed a table here; 0 is none.
     pub(super) last_record: u64,
     /// Some of its views run by themselves: they may have brought what nobody has taken in.
@@ -24,9 +27,13 @@ pub(super) struct Picture {
 impl Picture {
     pub(super) fn of(state: &State) -> Self {
         let failed = state.views.iter().filter_map(|view| Some((view.name.clone(), view.failed.clone()?)));
+        let sinks = state.views.iter().filter(|view| view.into.is_some());
+        let job = |view: &View| view.job.as_ref().map(|job| job.handle().clone());
+        let sinks = sinks.map(|view| (view.name.clone(), (view.started_ms, job(view))));
         Self {
             rows: state.contents.iter().map(|(name, of)| (name.clone(), of.rows())).collect(),
             failed: failed.collect(),
+            sinks: sinks.collect(),
             last_record: state.last_record,
             runs_by_itself: state.views.iter().any(|view| view.feeds.is_empty() && view.job.is_some()),
         }
@@ -34,6 +41,12 @@ impl Picture {
 
     pub(super) fn has(&self, name: &Name) -> bool {
         self.rows.contains_key(name)
+    }
+
+    /// How a sink does that writes a table here.
+    pub(super) fn sink(&self, name: &Name) -> SinkState {
+        let (started_ms, job) = self.sinks.get(name).cloned().unwrap_or_default();
+        SinkState { job, started_ms, failed: self.failed.get(name).cloned() }
     }
 
     /// All rows of a table or view.
@@ -46,6 +59,16 @@ impl Picture {
             None => self.rows.get(name).cloned().ok_or_else(|| replaced(name)),
         }
     }
+}
+
+/// A sink that writes a table here, as of a moment.
+#[derive(Default)]
+pub(crate) struct SinkState {
+    /// The job that computes what it writes; `None`: it has failed.
+    pub(crate) job: Option<JobHandle>,
+    /// When it was begun in this process, in milliseconds since 1970-01-01T00:00:00Z.
+    pub(crate) started_ms: i64,
+    pub(crate) failed: Option<SqlError>,
 }
 
 /// The newest picture of a part.

@@ -189,11 +189,16 @@ impl Settings {
             interval: Some(self.duration("execution.checkpointing.interval")).filter(|i| !i.is_zero()),
             min_pause: self.duration("execution.checkpointing.min-pause"),
             timeout: self.duration("execution.checkpointing.timeout"),
-            retained: self.of("state.checkpoints.num-retained").parse().unwrap_or(2),
+            retained: self.checkpoints_retained(),
             checked_first_bytes: parse_size(self.of("state.checkpoints.checked-first")).unwrap_or(64 << 20) as u64,
             local: Some(self.of("state.local-dir")).filter(|dir| !dir.is_empty()).map(PathBuf::from),
             allow_fresh: false,
         })
+    }
+
+    /// `state.checkpoints.num-retained`.
+    pub fn checkpoints_retained(&self) -> usize {
+        self.of("state.checkpoints.num-retained").parse().unwrap_or(2)
     }
 
     /// `execution.checkpointing.aligned-checkpoint-timeout`: what a barrier may take.
