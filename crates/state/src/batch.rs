@@ -116,6 +116,22 @@ impl Batch {
         }
     }
 
+    /// The writes of which `is_first` is true, and the others, each in order.
+    pub(crate) fn split(&self, is_first: impl Fn(&WriteRef<'_>) -> bool) -> (Self, Self) {
+        let (mut first, mut second) = (Self::new(), Self::new());
+        for (write, waste) in self.iter_with_waste() {
+            let to = if is_first(&write) { &mut first } else { &mut second };
+            match write {
+                // One of a put: what is there is replaced.
+                WriteRef::Put(key, value) => {
+                    to.put(waste > 0, |out| out.extend_from_slice(key), |out| out.extend_from_slice(value));
+                }
+                other => to.push(other),
+            }
+        }
+        (first, second)
+    }
+
     /// Number of writes.
     pub fn len(&self) -> usize {
         self.writes.len()

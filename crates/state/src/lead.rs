@@ -30,6 +30,11 @@ pub(crate) fn up_to_lead(key: &[u8]) -> Option<&[u8]> {
     key.get(..LEAD_AT + usize::from(length))
 }
 
+/// What a filter knows of a key: all up to the end of its lead, or the key.
+pub(crate) fn lead_or_key(key: &[u8]) -> &[u8] {
+    up_to_lead(key).unwrap_or(key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

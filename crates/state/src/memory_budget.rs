@@ -18,11 +18,14 @@ pub const MEMORY_BUDGET_MIN: usize = 16 << 20;
 const REMAINS_PERCENT: usize = 90;
 /// Up to this part of what they may take (in percent), hot sets take in what is not asked for.
 const TAKES_IN_PERCENT: usize = 75;
+/// Filters may take one part in so many.
+const FILTERS_SHARE: usize = 16;
 
 /// The memory for the state of a process. See the module's page.
 pub struct MemoryBudget {
     size_bytes: AtomicUsize,
     hot_bytes: AtomicUsize,
+    filters_bytes: AtomicUsize,
     is_told: AtomicBool,
     pub(crate) cache: Cache,
     pub(crate) write_buffers: WriteBufferManager,
@@ -39,6 +42,7 @@ impl MemoryBudget {
         Arc::new(Self {
             size_bytes: AtomicUsize::new(size_bytes),
             hot_bytes: AtomicUsize::new(0),
+            filters_bytes: AtomicUsize::new(0),
             folding: Mutex::new(()),
             is_told: AtomicBool::new(false),
             // What the write buffers take is taken off the cache.
@@ -87,6 +91,18 @@ impl MemoryBudget {
     /// people instead.
     pub fn is_newly_exceeded(&self) -> bool {
         self.hot_bytes() > self.size_bytes() && !self.is_told.swap(true, Ordering::Relaxed)
+    }
+
+    /// Filters of what stands below the hot sets, which count among these, take so many bytes more. False: that is more than they may.
+    pub(crate) fn filters_grow(&self, bytes: usize) -> bool {
+        self.hot_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.filters_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.size_bytes() / FILTERS_SHARE
+    }
+
+    /// Filters take so many bytes less.
+    pub(crate) fn filters_shrink(&self, bytes: usize) {
+        self.hot_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.filters_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// What RocksDB's block cache and write buffers take.

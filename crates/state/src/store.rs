@@ -1,4 +1,4 @@
-use crate::lead::{BY_LEAD, LEAD_AT, LENGTH_AT, NOTES, length_of, up_to_lead};
+use crate::lead::{BY_LEAD, LEAD_AT, LENGTH_AT, NOTES, lead_or_key, length_of};
 use crate::puts::dealt_out;
 use crate::{Backend, Batch, Each, Puts, StateError, Write, WriteRef};
 use arrow::array::ArrayRef;
@@ -196,7 +196,7 @@ impl Store {
     /// # Errors
     /// The backend cannot be read.
     pub fn piece(&self, table: TableId, from: &[u8], entries_max: usize) -> Result<Piece, StateError> {
-        self.cut(table, from, entries_max, |last, full| lead_of(last) != lead_of(full))
+        self.cut(table, from, entries_max, |last, full| lead_or_key(last) != lead_or_key(full))
     }
 
     /// As [`piece`](Self::piece), of at most `entries_max` entries, whatever their leads.
@@ -365,11 +365,6 @@ impl Store {
     pub fn apply(&self, batch: &Batch) -> Result<(), StateError> {
         if batch.is_empty() { Ok(()) } else { self.backend.apply(batch) }
     }
-}
-
-/// A full key up to the end of its lead; all of one without.
-fn lead_of(full_key: &[u8]) -> &[u8] {
-    up_to_lead(full_key).unwrap_or(full_key)
 }
 
 /// Ends a scan, as any error does.

@@ -139,11 +139,11 @@ fn files_that_did_not_change_keep_their_names() {
     assert_eq!(shared(backend.freeze().unwrap().as_ref()), second);
 }
 
-/// A store that was read from: what is written goes into the database, and not to the journal.
+/// A store all of which was read: what is written goes into the database, and not to the journal.
 fn settled(directory: &Path) -> RocksBackend {
     let backend = rocks(directory);
     backend.write(vec![put("a", "1"), Write::Delete("a".into())]).unwrap();
-    assert_eq!(backend.multi_get(&[b"a"]).unwrap(), [None]);
+    assert_eq!(all(&backend), Entries::new());
     backend
 }
 
@@ -383,16 +383,19 @@ enum Call {
 
 fn key() -> impl Strategy<Value = Vec<u8>> {
     let led = (lead(), vec(0..3u8, 0..3)).prop_map(|(lead, rest)| [lead, rest].concat());
-    prop_oneof![vec(0..3u8, 0..4), vec(any::<u8>(), 12..20), led]
+    let grouped = (prop_oneof![Just(3), Just(100)], 0..4u16, vec(0..3u8, 0..3));
+    let grouped = grouped.prop_map(|(table, group, rest)| corner().full_key(table, group, &rest));
+    prop_oneof![vec(0..3u8, 0..4), vec(any::<u8>(), 12..20), led, grouped]
 }
 
 /// A full key up to the end of its lead.
 fn lead() -> impl Strategy<Value = Vec<u8>> {
-    vec(0..3u8, 0..3).prop_map(|lead| {
-        let groups = eddyline_changes::KeyGroups::new(4, 1);
-        let store = Store::new(Arc::new(MemoryBackend::new()), 1, groups, 0..4);
-        store.led_key(Store::by_lead(1), 2, lead.len(), &lead)
-    })
+    vec(0..3u8, 0..3).prop_map(|lead| corner().led_key(Store::by_lead(1), 2, lead.len(), &lead))
+}
+
+/// Where keys belong to.
+fn corner() -> Store {
+    Store::new(Arc::new(MemoryBackend::new()), 1, KeyGroups::new(4, 1), 0..4)
 }
 
 fn write() -> impl Strategy<Value = Write> {
@@ -494,6 +497,53 @@ proptest! {
         }
         assert_eq!(all(&both.memory), all(&both.rocks));
     }
+}
+
+#[test]
+fn a_store_that_is_opened_reads_no_more_of_its_journal_than_is_asked_for() {
+    const GROUPS: u16 = 64;
+    let (home, copy) = (directory(), directory());
+    let backend = rocks(home.path());
+    let key = |group: u16, number: u32| corner().full_key(3, group, &number.to_be_bytes());
+    for group in 0..GROUPS {
+        backend.write((0..200).map(|number| Write::Put(key(group, number), vec![7; 50])).collect()).unwrap();
+    }
+    let journals = |path: &Path| -> Vec<_> {
+        let paths = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("journal-")).collect()
+    };
+    files(backend.freeze().unwrap().as_ref(), copy.path());
+    drop(backend);
+    // A byte in the middle is of some part, and only who asks for that finds it.
+    let [journal] = journals(copy.path()).try_into().expect("one file");
+    let mut bytes = fs::read(&journal).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::remove_file(&journal).unwrap();
+    fs::write(&journal, bytes).unwrap();
+    let backend = rocks(copy.path());
+    let found = |group| match backend.multi_get(&[&key(group, 5)]) {
+        Ok(found) => Some(found == vec![Some(vec![7; 50])]),
+        Err(StateError::CorruptFile { .. }) => None,
+        Err(other) => panic!("{other}"),
+    };
+    let found: Vec<_> = (0..GROUPS).map(found).collect();
+    assert_eq!(found.iter().filter(|found| **found == Some(true)).count(), usize::from(GROUPS) - 1);
+    assert_eq!(found.iter().filter(|found| found.is_none()).count(), 1);
+    // What was not asked for yet is still there when the store is closed in between.
+    drop(backend);
+    assert_eq!(journals(copy.path()).len(), 1);
+    let backend = rocks(home.path());
+    backend.write(vec![Write::Put(key(1, 5), vec![8]), Write::Delete(key(2, 5))]).unwrap();
+    assert_eq!(backend.multi_get(&[&key(1, 5)]).unwrap(), vec![Some(vec![8])]);
+    backend.write(vec![Write::Put(key(1, 5), vec![9]), Write::Put(key(3, 5), vec![9])]).unwrap();
+    drop(backend);
+    let backend = rocks(home.path());
+    let keys: Vec<Vec<u8>> = (0..5).map(|group| key(group, 5)).collect();
+    let found = backend.multi_get(&keys.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+    assert_eq!(found, vec![Some(vec![7; 50]), Some(vec![9]), None, Some(vec![9]), Some(vec![7; 50])]);
+    assert_eq!(all(&backend).len(), usize::from(GROUPS) * 200 - 1);
+    assert!(journals(home.path()).is_empty());
 }
 
 /// Tables of keys and of rows that change in rounds, with a picture after each. Returns what the last picture holds.

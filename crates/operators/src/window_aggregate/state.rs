@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 const SLICES: TableId = 0;
 /// Where the watermark is stored.
-pub(crate) const WATERMARK: TableId = 100;
+pub(crate) const WATERMARK: TableId = eddyline_state::NOTES_FROM;
 
 /// Hash of (key, slice). Either part can be taken out again, see [`key_hash`].
 #[inline]

@@ -38,7 +38,7 @@ impl Link {
         Self { segment: Arc::new(segment), parts }
     }
 
-    pub(super) fn has(&self, part: usize) -> bool {
+    pub(crate) fn has(&self, part: usize) -> bool {
         self.parts & (1 << part) != 0
     }
 
@@ -111,22 +111,26 @@ pub(crate) fn found(directory: &Path) -> Result<(Vec<(PathBuf, Parts)>, u64), St
 /// A file cannot be removed.
 pub(crate) fn remove(files: &[(PathBuf, Parts)], directory: &Path) -> Result<(), StateError> {
     for path in std::iter::once(&directory.join(CHAIN)).chain(files.iter().map(|(path, _)| path)) {
-        match fs::remove_file(path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => return Err(StateError::io(path, e)),
-            _ => {}
-        }
+        remove_file(path)?;
     }
     Ok(())
 }
 
+fn remove_file(path: &Path) -> Result<(), StateError> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(StateError::io(path, e)),
+        _ => Ok(()),
+    }
+}
+
 /// Says of keys, whether what a journal is written on may hold them.
-pub(crate) type Base = Box<dyn Fn(&[&[u8]]) -> Vec<bool> + Send + Sync>;
+pub(crate) type Base = Arc<dyn Fn(&[&[u8]]) -> Vec<bool> + Send + Sync>;
 
 /// What one backend writes. See the module's page.
 pub(crate) struct Journal {
     directory: PathBuf,
     /// What it is written on; `None`: on nothing.
-    base: Option<Base>,
+    base: Mutex<Option<Base>>,
     state: Mutex<State>,
     /// Held by who cleans up.
     cleaning: Mutex<()>,
@@ -147,12 +151,52 @@ impl Journal {
     /// An empty journal whose files are in `directory`, numbered from `next`.
     pub(crate) fn new(directory: &Path, next: u64) -> Self {
         let state = State { open: None, chain: Chain::new(), next, credit_bytes: 0, part: 0 };
-        Self { directory: directory.into(), base: None, state: Mutex::new(state), cleaning: Mutex::new(()) }
+        let (base, state) = (Mutex::new(None), Mutex::new(state));
+        Self { directory: directory.into(), base, state, cleaning: Mutex::new(()) }
     }
 
     /// The same, of what is written on top of a store that does not change meanwhile.
     pub(crate) fn on(base: Base, directory: &Path, next: u64) -> Self {
-        Self { base: Some(base), ..Self::new(directory, next) }
+        let journal = Self::new(directory, next);
+        journal.rebase(base);
+        journal
+    }
+
+    /// Goes on with the files that were [found](found) in its directory. `None`: one of them is of a version that is read whole.
+    ///
+    /// # Errors
+    /// A file cannot be read; [`StateError::CorruptFile`]: it is damaged, as far as its footer tells.
+    pub(crate) fn resume(
+        base: Option<Base>,
+        directory: &Path,
+        (files, next): (&[(PathBuf, Parts)], u64),
+    ) -> Result<Option<Self>, StateError> {
+        let mut chain = Chain::new();
+        for (path, parts) in files {
+            let Some(segment) = Segment::open(path)? else { return Ok(None) };
+            let link = Link::new(segment);
+            chain.push(Link { parts: link.parts & parts, ..link });
+        }
+        // Who closes it writes the names again.
+        remove_file(&directory.join(CHAIN))?;
+        chain.iter().for_each(|link| link.segment.take());
+        chain.retain(|link| link.parts != 0);
+        let journal = Self::new(directory, next);
+        *journal.base.lock() = base;
+        journal.state.lock().chain = chain;
+        Ok(Some(journal))
+    }
+
+    /// From now on it is written on top of this.
+    pub(crate) fn rebase(&self, base: Base) {
+        *self.base.lock() = Some(base);
+    }
+
+    /// What it says of parts is kept elsewhere now.
+    pub(crate) fn forget(&self, parts: Parts) {
+        let mut state = self.state.lock();
+        state.chain.iter_mut().for_each(|link| link.parts &= !parts);
+        state.chain.retain(|link| link.parts != 0);
     }
 
     /// The first number that was not given to a file.
@@ -211,8 +255,10 @@ impl Journal {
             return Ok(chain);
         }
         let mut merged = chain.clone();
-        self.merge_neighbours(&mut merged)?;
-        self.clean(&mut merged)?;
+        let base = self.base.lock().clone();
+        let beginning = base.as_ref().map_or(Before::Nothing, Before::Base);
+        self.merge_neighbours(&mut merged, beginning)?;
+        self.clean(&mut merged, beginning)?;
         let mut state = self.state.lock();
         if state.begins_with(&chain) {
             state.chain.splice(..chain.len(), merged.iter().cloned());
@@ -225,14 +271,9 @@ impl Journal {
         Writer::create(&path)
     }
 
-    /// What is there before everything.
-    fn beginning(&self) -> Before<'_> {
-        self.base.as_ref().map_or(Before::Nothing, Before::Base)
-    }
-
-    fn merge_neighbours(&self, chain: &mut Chain) -> Result<(), StateError> {
+    fn merge_neighbours(&self, chain: &mut Chain, beginning: Before<'_>) -> Result<(), StateError> {
         let Some(run) = worth_merging(chain) else { return Ok(()) };
-        let before = if run.start == 0 { self.beginning() } else { Before::Files };
+        let before = if run.start == 0 { beginning } else { Before::Files };
         let mut writer = self.create()?;
         merge(&chain[run.clone()], before, &mut writer)?;
         chain.splice(run, [Link::new(Segment::ended(writer)?)]);
@@ -242,7 +283,7 @@ impl Journal {
 
     /// Writes what holds of parts anew, the next ones, while more than half of all records hold nothing, and no more was written for that than
     /// for what has changed.
-    fn clean(&self, chain: &mut Chain) -> Result<(), StateError> {
+    fn clean(&self, chain: &mut Chain, beginning: Before<'_>) -> Result<(), StateError> {
         let mut part = self.state.lock().part;
         let mut writer: Option<Writer> = None;
         let (mut cleaned, mut cleaned_records): (Parts, u64) = (0, 0);
@@ -254,7 +295,7 @@ impl Journal {
                 break;
             }
             let mut open = writer.map_or_else(|| self.create(), Ok)?;
-            merge_part(chain, part, self.beginning(), &mut open)?;
+            merge_part(chain, part, beginning, &mut open)?;
             cleaned_records += open.parts[part].records;
             cleaned |= 1 << part;
             chain.iter_mut().for_each(|link| link.parts &= !(1 << part));

@@ -1,6 +1,6 @@
 use super::{
     ALL, BLOCK, BLOCK_HEAD_BYTES, CHECKSUM_BYTES, COLUMNS, DELETE, DELETE_RANGE, FOOTER, FOOTER_BYTES, HEADER_BYTES,
-    MAGIC, PARTS, PUT, Parts, SHARED_MAX, UNPARTED, VERSION, columns,
+    INDEXED, MAGIC, PARTS, PUT, Parts, SHARED_MAX, UNPARTED, VERSION, columns,
 };
 use crate::batch::WriteRef;
 use crate::blocks::varint;
@@ -20,36 +20,21 @@ pub(crate) fn read(
     each: &mut dyn FnMut(WriteRef<'_>) -> Result<(), StateError>,
 ) -> Result<(), StateError> {
     let corrupt = |message: &str| StateError::corrupt_file(path, message);
-    let file = File::open(path).map_err(|e| StateError::io(path, e))?;
-    let mut left = file.metadata().map_err(|e| StateError::io(path, e))?.len();
-    let mut input = BufReader::with_capacity(1 << 20, file);
+    let mut input = Input::open(path)?;
     let mut bytes = Vec::new();
-    let mut take = |bytes: &mut Vec<u8>, count: usize| -> Result<(), StateError> {
-        // A length that is damaged asks for no memory.
-        left = left.checked_sub(count as u64).ok_or_else(|| corrupt("the file is cut"))?;
-        let start = bytes.len();
-        bytes.resize(start + count, 0);
-        input.read_exact(&mut bytes[start..]).map_err(|e| StateError::io(path, e))
-    };
-    take(&mut bytes, HEADER_BYTES)?;
-    if &bytes[..MAGIC.len()] != MAGIC {
-        return Err(corrupt("it is no journal"));
-    }
-    let version = u16::from_le_bytes([bytes[8], bytes[9]]);
-    if !(UNPARTED..=VERSION).contains(&version) {
-        return Err(corrupt(&format!("it has version {version}, known is {VERSION}")));
-    }
+    input.take(&mut bytes, HEADER_BYTES)?;
+    let version = version_of(path, &bytes)?;
     let head_bytes = if version == UNPARTED { BLOCK_HEAD_BYTES - 1 } else { BLOCK_HEAD_BYTES };
     let (mut blocks, mut records) = (0, 0);
     loop {
         bytes.clear();
-        take(&mut bytes, 1)?;
+        input.take(&mut bytes, 1)?;
         match bytes[0] {
             kind @ (BLOCK | COLUMNS) => {
-                take(&mut bytes, head_bytes - 1)?;
+                input.take(&mut bytes, head_bytes - 1)?;
                 let length = &bytes[head_bytes - 4..];
                 let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
-                take(&mut bytes, length + CHECKSUM_BYTES)?;
+                input.take(&mut bytes, length + CHECKSUM_BYTES)?;
                 let block = checked(&bytes, blocks).ok_or_else(|| corrupt("a checksum does not fit"))?;
                 let part = if version == UNPARTED { None } else { Some(usize::from(block[1])) };
                 if part.is_some_and(|part| part >= PARTS) {
@@ -67,16 +52,58 @@ pub(crate) fn read(
                 blocks += 1;
             }
             FOOTER => {
-                take(&mut bytes, FOOTER_BYTES - 1 + CHECKSUM_BYTES)?;
+                let least = FOOTER_BYTES - 1 + CHECKSUM_BYTES;
+                let rest = usize::try_from(input.left_bytes).unwrap_or(usize::MAX);
+                input.take(&mut bytes, if version < INDEXED { least } else { rest.max(least) })?;
                 let footer = checked(&bytes, blocks).ok_or_else(|| corrupt("the footer's checksum does not fit"))?;
                 let told = footer[1..9].try_into().map(u64::from_le_bytes).unwrap_or(0);
-                return match told == records && left == 0 {
+                return match told == records && input.left_bytes == 0 {
                     true => Ok(()),
                     false => Err(corrupt("it has other records than its footer says")),
                 };
             }
             _ => return Err(corrupt("a block of unknown kind")),
         }
+    }
+}
+
+/// The version that a file's header tells.
+///
+/// # Errors
+/// [`StateError::CorruptFile`]: it is no journal, or of a version that is not known.
+pub(super) fn version_of(path: &Path, header: &[u8]) -> Result<u16, StateError> {
+    let corrupt = |message: &str| StateError::corrupt_file(path, message);
+    let Some(version) = header.strip_prefix(MAGIC) else { return Err(corrupt("it is no journal")) };
+    let version = version.try_into().map_or(0, u16::from_le_bytes);
+    match (UNPARTED..=VERSION).contains(&version) {
+        true => Ok(version),
+        false => Err(corrupt(&format!("it has version {version}, known is {VERSION}"))),
+    }
+}
+
+/// A file, read from its beginning to its end.
+struct Input<'a> {
+    path: &'a Path,
+    file: BufReader<File>,
+    left_bytes: u64,
+}
+
+impl<'a> Input<'a> {
+    fn open(path: &'a Path) -> Result<Self, StateError> {
+        let failed = |e| StateError::io(path, e);
+        let file = File::open(path).map_err(failed)?;
+        let left_bytes = file.metadata().map_err(failed)?.len();
+        Ok(Self { path, file: BufReader::with_capacity(1 << 20, file), left_bytes })
+    }
+
+    /// Appends the next `count` bytes.
+    fn take(&mut self, bytes: &mut Vec<u8>, count: usize) -> Result<(), StateError> {
+        // A length that is damaged asks for no memory.
+        let cut = || StateError::corrupt_file(self.path, "the file is cut");
+        self.left_bytes = self.left_bytes.checked_sub(count as u64).ok_or_else(cut)?;
+        let start = bytes.len();
+        bytes.resize(start + count, 0);
+        self.file.read_exact(&mut bytes[start..]).map_err(|e| StateError::io(self.path, e))
     }
 }
 
@@ -130,7 +157,7 @@ fn each_record(
 }
 
 /// The bytes before the checksum at the end, if it is theirs.
-fn checked(bytes: &[u8], blocks: u64) -> Option<&[u8]> {
+pub(super) fn checked(bytes: &[u8], blocks: u64) -> Option<&[u8]> {
     let (content, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
     (xxh3_64_with_seed(content, blocks) == u64::from_le_bytes(*checksum)).then_some(content)
 }

@@ -1,9 +1,11 @@
+use super::segment::Segment;
 use super::*;
 use crate::batch::WriteRef;
 use crate::{Batch, StateError};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -161,7 +163,14 @@ fn any_changed_or_missing_byte_is_found() {
     let path = home.path().join("damaged");
     let damaged = |bytes: &[u8]| {
         fs::write(&path, bytes).expect("written");
-        matches!(read(&path, ALL, &mut |_| Ok(())), Err(StateError::CorruptFile { .. }))
+        let is_found = |read: Result<(), StateError>| matches!(read, Err(StateError::CorruptFile { .. }));
+        let by_parts = || {
+            let segment = Segment::open(&path)?.expect("it has an index");
+            (0..PARTS).try_for_each(|part| segment.read(part, &mut |_| Ok(())))
+        };
+        let found = (is_found(read(&path, ALL, &mut |_| Ok(()))), is_found(by_parts()));
+        assert_eq!(found.0, found.1, "whole and part by part");
+        found.0
     };
     for at in 0..whole.len() {
         let mut bytes = whole.clone();
@@ -171,6 +180,73 @@ fn any_changed_or_missing_byte_is_found() {
     }
     assert!(damaged(&[&whole[..], &[0]].concat()));
     assert!(!damaged(&whole));
+}
+
+#[test]
+fn a_journal_goes_on_with_the_files_that_it_was_closed_with() {
+    let home = tempfile::tempdir().expect("a directory");
+    let key = |group: u16, rest: &str| [&[0; 10], group.to_be_bytes().as_slice(), rest.as_bytes()].concat();
+    let mut batch = Batch::new();
+    for group in 0..8 {
+        (0..5_000).for_each(|n| batch.put(false, |out| out.extend(key(group, &n.to_string())), |out| out.push(1)));
+    }
+    let first = Journal::new(home.path(), 1);
+    first.append(&batch).expect("written");
+    let expected = told(&first.cut().expect("cut"));
+    first.close().expect("closed");
+    drop(first);
+    let (files_found, next) = found(home.path()).expect("the files are there");
+    let journal = Journal::resume(None, home.path(), (&files_found, next)).expect("whole").expect("it has indexes");
+    let chain = journal.cut().expect("nothing to cut");
+    assert_eq!(told(&chain), expected);
+    // A part is read without the others, and then said elsewhere.
+    let part = part_of(&key(3, ""));
+    let mut read = 0;
+    let mut each = |write: WriteRef<'_>| {
+        assert_eq!(part_of(write.key()), part);
+        read += 1;
+        Ok(())
+    };
+    chain.iter().try_for_each(|link| link.segment.read(part, &mut each)).expect("it can be read");
+    assert_eq!(read, 5_000);
+    drop(chain);
+    journal.forget(1 << part);
+    // What is written over the rest is cleaned up as ever.
+    let mut batch = Batch::new();
+    for group in (0..8).filter(|group| *group != 3) {
+        let is_gone = |n: &u32| n % 5 > 0;
+        (0..5_000).filter(is_gone).for_each(|n| batch.delete(&key(group, &n.to_string())));
+    }
+    journal.append(&batch).expect("written");
+    let mut chain = journal.cut().expect("cut");
+    for _ in 0..PARTS {
+        chain = journal.merged(chain).expect("merged");
+    }
+    let of_group = |key: &[u8]| u16::from_be_bytes([key[10], key[11]]);
+    let is_left = |key: &[u8]| {
+        let number = str::from_utf8(&key[12..]).expect("digits").parse::<u32>().expect("a number");
+        of_group(key) != 3 && number % 5 == 0
+    };
+    let left: Entries = expected.into_iter().filter(|(key, _)| is_left(key)).collect();
+    assert_eq!(told(&chain), left);
+    assert_eq!(files(home.path()), chain.len());
+}
+
+#[test]
+fn notes_have_a_part_to_themselves() {
+    let part = |table: TableId, group| part_of_group(7, table, group);
+    for group in 0..200 {
+        assert_eq!((part(NOTES | 3, group), part(NOTES_FROM, group)), (PARTS - 1, PARTS - 1));
+        assert!(part(3, group) < PARTS - 1 && part(BY_LEAD | 3, group) < PARTS - 1);
+    }
+    let of = |table, from: u16, to: u16| {
+        let bound = |group: u16| [[0; 7].as_slice(), &[7], &TableId::to_be_bytes(table), &group.to_be_bytes()].concat();
+        parts_between(&bound(from), &bound(to))
+    };
+    assert_eq!(of(NOTES | 3, 0, 100), 1 << (PARTS - 1));
+    assert_eq!(of(3, 4, 5), 1 << part(3, 4));
+    assert_eq!(of(3, 4, 6), 1 << part(3, 4) | 1 << part(3, 5));
+    assert_eq!(parts_between(b"a", b"b"), ALL);
 }
 
 fn number(n: u64) -> Vec<u8> {
@@ -221,8 +297,11 @@ fn what_is_replaced_is_cleaned_up_a_little_at_a_time() {
 #[test]
 fn what_comes_and_goes_leaves_nothing() {
     let home = tempfile::tempdir().expect("a directory");
-    let journal =
-        Journal::on(Box::new(|keys| keys.iter().map(|key| key.starts_with(b"base")).collect()), home.path(), 1);
+    let journal = Journal::on(
+        Arc::new(|keys: &[&[u8]]| keys.iter().map(|key| key.starts_with(b"base")).collect()),
+        home.path(),
+        1,
+    );
     let mut batch = Batch::new();
     (0..50).for_each(|n| batch.delete(format!("base {n}").as_bytes()));
     journal.append(&batch).expect("written");

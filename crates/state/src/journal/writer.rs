@@ -1,8 +1,8 @@
 use super::columns::{are_packable, pack};
-use super::segment::{BlockPlace, Part};
+use super::segment::{BlockPlace, Part, put_index};
 use super::{
-    BLOCK, BLOCK_BYTES, BLOCK_HEAD_BYTES, CHECKSUM_BYTES, COLUMNS, DELETE, FOOTER, FOOTER_BYTES, MAGIC, PARTS, PUT,
-    SHARED_MAX, VERSION, part_of, part_of_group,
+    BLOCK, BLOCK_BYTES, BLOCK_HEAD_BYTES, COLUMNS, DELETE, FOOTER, FOOTER_BYTES, MAGIC, PARTS, PUT, SHARED_MAX,
+    VERSION, part_of, part_of_group,
 };
 use crate::batch::WriteRef;
 use crate::blocks::{BlockWriter, put_varint};
@@ -205,10 +205,13 @@ impl Writer {
     pub(super) fn finish(mut self) -> Result<Ended, StateError> {
         (0..PARTS).try_for_each(|part| self.end_block(part))?;
         let sum = |of: fn(&Part) -> u64| self.parts.iter().map(of).sum::<u64>();
-        let mut footer = Vec::with_capacity(FOOTER_BYTES + CHECKSUM_BYTES);
+        let mut footer = Vec::with_capacity(FOOTER_BYTES);
         footer.push(FOOTER);
         footer.extend_from_slice(&sum(|part| part.records).to_le_bytes());
         footer.extend_from_slice(&sum(|part| part.waste).to_le_bytes());
+        put_index(&self.parts, &mut footer);
+        let length = u32::try_from(footer.len()).map_err(|_| StateError::TooLarge)?;
+        footer.extend_from_slice(&length.to_le_bytes());
         self.file.put_checked(&mut footer)?;
         self.file.flush()?;
         Ok(Ended { size_bytes: self.file.size_bytes, xxh3: self.file.xxh3(), parts: self.parts })

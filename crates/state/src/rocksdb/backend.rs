@@ -1,9 +1,10 @@
-use super::fold::fold;
+use super::fold::Fold;
+use super::known::Known;
 use super::options::{BUFFERS_WAITING_MAX, RUNS_WAITING_MAX, database, scanning, searching, writing};
 use super::picture::{PICTURES, Picture};
 use crate::backend::{Each, EachOf};
 use crate::batch::WriteRef;
-use crate::journal::{self, Journal};
+use crate::journal::{self, ALL, Journal, Parts, part_of, part_of_group, parts_between};
 use crate::{Backend, Batch, Frozen, MemoryBudget, Puts, StateError};
 use parking_lot::{Condvar, Mutex};
 use rocksdb::properties::{BACKGROUND_ERRORS, NUM_IMMUTABLE_MEM_TABLE, PropName, num_files_at_level};
@@ -26,6 +27,8 @@ pub struct RocksBackend {
     db: Arc<DB>,
     directory: PathBuf,
     is_empty: AtomicBool,
+    /// What the database may hold; not what stands in the journal alone.
+    known: Known,
     pictures: AtomicU64,
     gate: Arc<Gate>,
     journal: Mutex<Journaling>,
@@ -35,12 +38,26 @@ pub struct RocksBackend {
 
 /// Where writes go.
 struct Journaling {
-    /// Here while nobody reads; `None`: into the database.
+    /// Here, but for the parts that are settled, while not all are; `None`: into the database.
     open: Option<Arc<Journal>>,
+    /// The parts that somebody has read: all that is there of them is in the database.
+    settled: Parts,
     /// The database that it is written on, if that holds anything.
     base: Arc<Base>,
     /// The first number that no file of a journal had.
     next: u64,
+}
+
+impl Journaling {
+    /// Those of `parts` that stand in the journal.
+    fn journaled(&self, parts: Parts) -> Parts {
+        if self.open.is_some() { parts & !self.settled } else { 0 }
+    }
+
+    /// Does everything go there?
+    fn takes_all(&self) -> Option<&Journal> {
+        self.open.as_deref().filter(|_| self.settled == 0)
+    }
 }
 
 /// The database as long as it is what a journal is written on.
@@ -48,6 +65,16 @@ struct Journaling {
 struct Base(Mutex<Option<Arc<DB>>>);
 
 impl Base {
+    fn new(db: &Arc<DB>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Some(db.clone()))))
+    }
+
+    /// As a journal asks it.
+    fn asked(self: &Arc<Self>) -> journal::Base {
+        let base = self.clone();
+        Arc::new(move |keys| base.may_have(keys))
+    }
+
     /// Which of `keys` the database may hold: all, when it has begun to change.
     fn may_have(&self, keys: &[&[u8]]) -> Vec<bool> {
         let db = self.0.lock();
@@ -74,46 +101,90 @@ impl RocksBackend {
         let db = DB::open_cf_with_opts(&options, directory, [(DEFAULT_COLUMN_FAMILY_NAME, options.clone())])
             .map_err(|e| error(directory, &e))?;
         let (files, next) = journal::found(directory)?;
-        fold(&db, directory, budget, files.iter().map(|(path, parts)| (path.as_path(), *parts)))?;
-        journal::remove(&files, directory)?;
-        let is_empty = match db.iterator(IteratorMode::Start).next() {
-            None => true,
-            Some(first) => first.map(|_| false).map_err(|e| error(directory, &e))?,
+        let holds_nothing = is_empty(&db, directory)?;
+        let db = Arc::new(db);
+        let base = if holds_nothing { Arc::default() } else { Base::new(&db) };
+        let resumed = match files.is_empty() {
+            true => None,
+            false => Journal::resume((!holds_nothing).then(|| base.asked()), directory, (&files, next))?,
         };
-        Ok(Self {
-            db: Arc::new(db),
+        let this = Self {
+            db,
             directory: directory.into(),
-            is_empty: AtomicBool::new(is_empty),
+            is_empty: AtomicBool::new(holds_nothing && resumed.is_none()),
+            known: Known::new(holds_nothing, budget),
             pictures: AtomicU64::new(0),
             gate: Arc::default(),
-            journal: Mutex::new(Journaling {
-                open: is_empty.then(|| Arc::new(Journal::new(directory, next))),
-                base: Arc::default(),
-                next,
-            }),
+            journal: Mutex::new(Journaling { open: resumed.map(Arc::new), settled: 0, base, next }),
             budget: budget.clone(),
-        })
+        };
+        if this.journal.lock().open.is_some() {
+            this.compacts(false)?;
+            return Ok(this);
+        }
+        this.fold().files(&files)?;
+        journal::remove(&files, directory)?;
+        this.is_empty.store(is_empty(&this.db, directory)?, Ordering::Relaxed);
+        if this.is_empty() {
+            this.journal.lock().open = Some(Arc::new(Journal::new(directory, next)));
+        }
+        Ok(this)
     }
 
-    /// Brings the journal into the database: somebody wants to read.
-    fn settle(&self) -> Result<(), StateError> {
+    fn fold(&self) -> Fold<'_> {
+        Fold { db: &self.db, known: &self.known, directory: &self.directory, budget: &self.budget }
+    }
+
+    /// Brings what the journal says of parts into the database: somebody wants to read it.
+    fn settle(&self, parts: Parts) -> Result<(), StateError> {
         let mut journal = self.journal.lock();
-        let Some(settled) = journal.open.as_ref() else { return Ok(()) };
-        let chain = settled.cut()?;
+        let parts = journal.journaled(parts);
+        let Some(open) = journal.open.as_ref().filter(|_| parts != 0) else { return Ok(()) };
+        let chain = open.cut()?;
         journal.base.release();
         {
             let _open = self.gate.enter();
-            self.compacts(true)?;
-            fold(
-                &self.db,
-                &self.directory,
-                &self.budget,
-                chain.iter().map(|link| (link.segment.path.as_path(), link.parts)),
-            )?;
+            if journal.settled == 0 {
+                self.compacts(true)?;
+            }
+            self.fold().parts(&chain, parts)?;
         }
-        journal.next = settled.next();
-        journal.open = None;
+        open.forget(parts);
+        let next = open.next();
+        journal.settled |= parts;
+        if journal.settled == ALL {
+            (journal.open, journal.next) = (None, next);
+        }
         Ok(())
+    }
+
+    /// As [`settle`](Self::settle), of the parts that keys belong to.
+    fn settle_of<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) -> Result<(), StateError> {
+        if self.journal.lock().open.is_none() {
+            return Ok(());
+        }
+        self.settle(keys.fold(0, |parts, key| parts | 1 << part_of(key)))
+    }
+
+    /// Writes into the database.
+    fn apply_there(&self, batch: &Batch) -> Result<(), StateError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let puts = |write| if let WriteRef::Put(key, _) = write { Some(key) } else { None };
+        self.known.add(batch.iter().filter_map(puts));
+        let mut writes = WriteBatch::default();
+        for write in batch.iter() {
+            match write {
+                WriteRef::Put(key, value) => writes.put(key, value),
+                WriteRef::Delete(key) => writes.delete(key),
+                WriteRef::DeleteRange(from, to) if from < to => writes.delete_range(from, to),
+                WriteRef::DeleteRange(..) => {}
+            }
+        }
+        self.wait_for_room()?;
+        let _open = self.gate.enter();
+        self.db.write_opt(writes, &writing()).map_err(|e| self.error(&e))
     }
 
     /// Waits while RocksDB is behind with making files and merging them. It would do so itself, but a writer that it holds back
@@ -168,6 +239,13 @@ impl Drop for RocksBackend {
     }
 }
 
+fn is_empty(db: &DB, directory: &Path) -> Result<bool, StateError> {
+    match db.iterator(IteratorMode::Start).next() {
+        None => Ok(true),
+        Some(first) => first.map(|_| false).map_err(|e| error(directory, &e)),
+    }
+}
+
 /// Makes the directory, removes what pictures left in it, and refuses one in which a store has lost its beginning.
 fn prepare(directory: &Path) -> Result<(), StateError> {
     let failed = |e| StateError::io(directory, e);
@@ -188,9 +266,9 @@ impl Backend for RocksBackend {
         if self.is_empty() {
             return Ok(vec![None; keys.len()]);
         }
-        self.settle()?;
+        self.settle_of(keys.iter().copied())?;
         let family = self.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).expect("it is opened with the database");
-        let mut order: Vec<usize> = (0..keys.len()).collect();
+        let mut order = self.known.of(keys.iter().copied());
         order.sort_unstable_by_key(|at| keys[*at]);
         let mut values = vec![None; keys.len()];
         for order in order.chunks(GET_BATCH) {
@@ -206,17 +284,24 @@ impl Backend for RocksBackend {
         if self.is_empty() {
             return Ok(());
         }
-        self.settle()?;
-        scan(&self.db, from, to, each).map_err(|e| e.at(&self.directory))
+        // Who has enough soon reads little more than that.
+        let is_settled = self.journal.lock().open.is_none();
+        let pieces = if is_settled { vec![(from.to_vec(), to.to_vec())] } else { pieces(from, to) };
+        for (from, to) in pieces {
+            self.settle(parts_between(&from, &to))?;
+            scan(&self.db, &from, &to, each).map_err(|e| e.at(&self.directory))?;
+        }
+        Ok(())
     }
 
     fn scan_prefixes(&self, prefixes: &[Vec<u8>], each: &mut EachOf<'_>) -> Result<(), StateError> {
         if self.is_empty() {
             return Ok(());
         }
-        self.settle()?;
+        self.settle_of(prefixes.iter().map(Vec::as_slice))?;
         let mut entries = self.db.raw_iterator_opt(searching());
-        for (at, prefix) in prefixes.iter().enumerate() {
+        for at in self.known.of(prefixes.iter().map(Vec::as_slice)) {
+            let prefix = &prefixes[at];
             entries.seek(prefix);
             while let Some((key, value)) = entries.item().filter(|(key, _)| key.starts_with(prefix)) {
                 each(at, key, value)?;
@@ -231,42 +316,48 @@ impl Backend for RocksBackend {
         if batch.is_empty() {
             return Ok(());
         }
+        self.is_empty.store(false, Ordering::Relaxed);
         if batch.removes_ranges() {
             // A journal knows keys alone.
-            self.settle()?;
-        }
-        let journal = self.journal.lock();
-        if let Some(journal) = journal.open.as_ref() {
-            journal.append(batch)?;
-            self.is_empty.store(false, Ordering::Relaxed);
-            return Ok(());
-        }
-        drop(journal);
-        let mut writes = WriteBatch::default();
-        for write in batch.iter() {
-            match write {
-                WriteRef::Put(key, value) => writes.put(key, value),
-                WriteRef::Delete(key) => writes.delete(key),
-                WriteRef::DeleteRange(from, to) if from < to => writes.delete_range(from, to),
-                WriteRef::DeleteRange(..) => {}
+            for write in batch.iter() {
+                if let WriteRef::DeleteRange(from, to) = write {
+                    self.settle(parts_between(from, to))?;
+                }
             }
         }
-        self.wait_for_room()?;
-        let _open = self.gate.enter();
-        self.db.write_opt(writes, &writing()).map_err(|e| self.error(&e))?;
-        self.is_empty.store(false, Ordering::Relaxed);
-        Ok(())
+        let journal = self.journal.lock();
+        let Some(open) = journal.open.as_ref() else {
+            drop(journal);
+            return self.apply_there(batch);
+        };
+        if journal.settled == 0 && !batch.removes_ranges() {
+            return open.append(batch);
+        }
+        let is_journaled = |key: &[u8]| journal.journaled(1 << part_of(key)) != 0;
+        let (here, there) =
+            batch.split(|write| !matches!(write, WriteRef::DeleteRange(..)) && is_journaled(write.key()));
+        open.append(&here)?;
+        drop(journal);
+        self.apply_there(&there)
     }
 
     fn put(&self, puts: &Puts) -> Result<(), StateError> {
+        self.is_empty.store(false, Ordering::Relaxed);
         let journal = self.journal.lock();
-        if let Some(journal) = journal.open.as_ref() {
-            journal.put(puts)?;
-            self.is_empty.store(false, Ordering::Relaxed);
-            return Ok(());
+        if let Some(all) = journal.takes_all() {
+            return all.put(puts);
         }
+        let Some(open) = journal.open.as_ref() else {
+            drop(journal);
+            return puts.expand(&mut |batch| self.apply_there(batch));
+        };
+        let part = |group| part_of_group(puts.operator, puts.table, group);
+        let mut is_wanted: Vec<bool> =
+            puts.groups.iter().map(|group| journal.journaled(1 << part(*group)) != 0).collect();
+        open.put(&puts.filtered(&is_wanted)?)?;
         drop(journal);
-        puts.expand(&mut |batch| self.apply(batch))
+        is_wanted.iter_mut().for_each(|is_wanted| *is_wanted = !*is_wanted);
+        puts.filtered(&is_wanted)?.expand(&mut |batch| self.apply_there(batch))
     }
 
     fn is_empty(&self) -> bool {
@@ -275,24 +366,46 @@ impl Backend for RocksBackend {
 
     fn rest(&self) -> Result<(), StateError> {
         let mut journal = self.journal.lock();
-        if journal.open.is_some() {
+        if journal.takes_all().is_some() {
             return Ok(());
         }
         self.compacts(false)?;
-        let base = Arc::new(Base(Mutex::new(Some(self.db.clone()))));
-        journal.base = base.clone();
-        let may_have = move |keys: &[&[u8]]| base.may_have(keys);
-        journal.open = Some(Arc::new(Journal::on(Box::new(may_have), &self.directory, journal.next)));
+        journal.base = Base::new(&self.db);
+        journal.settled = 0;
+        match &journal.open {
+            Some(open) => open.rebase(journal.base.asked()),
+            None => {
+                let on_base = Journal::on(journal.base.asked(), &self.directory, journal.next);
+                journal.open = Some(Arc::new(on_base));
+            }
+        }
         Ok(())
     }
 
     fn freeze(&self) -> Result<Box<dyn Frozen>, StateError> {
         let number = self.pictures.fetch_add(1, Ordering::Relaxed);
-        let journal = self.journal.lock().open.clone();
-        let chain = journal.as_ref().map(|j| j.cut()).transpose()?.unwrap_or_default();
-        let written = journal.map(|journal| (journal, chain));
+        let journal = self.journal.lock();
+        let chain = journal.open.as_ref().map(|j| j.cut()).transpose()?.unwrap_or_default();
+        let written = journal.open.clone().map(|journal| (journal, chain));
         Ok(Box::new(Picture::begin(&self.db, &self.directory, number, self.gate.close(), written, &self.budget)?))
     }
+}
+
+/// A range of full keys, cut where another key group begins if it is within one table.
+fn pieces(from: &[u8], to: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let whole = || vec![(from.to_vec(), to.to_vec())];
+    let (Some(first), Some(last)) = (from.first_chunk::<12>(), to.first_chunk::<12>()) else { return whole() };
+    let (first_group, last_group) =
+        (u16::from_be_bytes([first[10], first[11]]), u16::from_be_bytes([last[10], last[11]]));
+    if first[..10] != last[..10] || first_group >= last_group {
+        return whole();
+    }
+    let begin = |group: u16| [&first[..10], &group.to_be_bytes()].concat();
+    let mut bounds = vec![from.to_vec()];
+    bounds.extend((first_group + 1..=last_group).map(begin));
+    bounds.push(to.to_vec());
+    bounds.dedup();
+    bounds.windows(2).map(|ends| (ends[0].clone(), ends[1].clone())).collect()
 }
 
 /// What goes wrong in a scan: reading, or what is done with what is read.

@@ -1,89 +1,144 @@
 //! The journal brought into the database: sorted files, taken in as they are.
 
 use super::backend::error;
+use super::known::Known;
 use super::options::{database, writing};
 use crate::batch::WriteRef;
-use crate::journal::{Parts, read};
+use crate::journal::{Chain, PARTS, Parts, read};
 use crate::{Batch, MemoryBudget, StateError};
 use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, IngestExternalFileOptions, SstFileWriter};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes that are sorted at a time: of a budget one part in so many, between these.
 const CHUNK_SHARE: usize = 16;
 const CHUNK_BYTES_MIN: usize = 4 << 20;
 const CHUNK_BYTES_MAX: usize = 64 << 20;
-/// The file on its way; it is not the database's yet.
-const FILE: &str = "folded.sst.tmp";
+/// Operator and table in a full key.
+const TABLE_BYTES: usize = 10;
 
-/// Brings what the files of a journal say, in their order, into the database in `directory`. What was brought is safe to be brought again.
-/// One backend of a budget does so at a time: what is sorted stands beside hot sets, which are full as a rule when this begins.
-///
-/// # Errors
-/// A file cannot be read or written, or is damaged.
-pub(super) fn fold<'a>(
-    db: &DB,
-    directory: &Path,
-    budget: &MemoryBudget,
-    files: impl Iterator<Item = (&'a Path, Parts)>,
-) -> Result<(), StateError> {
-    let _alone = budget.folding.lock();
-    let chunk_bytes = (budget.size_bytes() / CHUNK_SHARE).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
-    let mut chunk = Batch::new();
-    for (file, parts) in files {
-        read(file, parts, &mut |write| {
-            if let WriteRef::DeleteRange(from, to) = write {
-                // What came before goes in before it.
-                take_in(db, directory, budget, &chunk)?;
-                chunk.clear();
-                if from < to {
-                    let family = db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).expect("it is opened with the database");
-                    db.delete_range_cf_opt(family, from, to, &writing()).map_err(|e| error(directory, &e))?;
-                }
-                return Ok(());
-            }
-            chunk.push(write);
-            if chunk.size_bytes() >= chunk_bytes {
-                take_in(db, directory, budget, &chunk)?;
-                chunk.clear();
-            }
-            Ok(())
-        })?;
-    }
-    take_in(db, directory, budget, &chunk)
+/// What a journal says on its way into the database in `directory`. What was brought is safe to be brought again.
+pub(super) struct Fold<'a> {
+    pub(super) db: &'a DB,
+    pub(super) known: &'a Known,
+    pub(super) directory: &'a Path,
+    pub(super) budget: &'a MemoryBudget,
 }
 
-fn take_in(db: &DB, directory: &Path, budget: &MemoryBudget, chunk: &Batch) -> Result<(), StateError> {
-    if chunk.is_empty() {
-        return Ok(());
+impl Fold<'_> {
+    /// Brings what the files of a journal say, in their order.
+    ///
+    /// # Errors
+    /// A file cannot be read or written, or is damaged.
+    pub(super) fn files(&self, files: &[(PathBuf, Parts)]) -> Result<(), StateError> {
+        let mut chunk = Chunk::new(self);
+        for (file, parts) in files {
+            read(file, *parts, &mut |write| chunk.push(write))?;
+        }
+        chunk.end()
     }
-    let key = |at: u32| chunk.get(at as usize).key();
-    let mut order: Vec<u32> = (0..chunk.len() as u32).collect();
-    // Of equal keys the last is what holds.
-    order.sort_unstable_by(|a, b| key(*a).cmp(key(*b)).then(a.cmp(b)));
-    let path = directory.join(FILE);
-    let failed = |e| error(directory, &e);
+
+    /// Brings what the files of `chain` say of `parts`, part by part: so what is taken in at a time is little of the space of keys, and
+    /// meets little of what is there.
+    ///
+    /// # Errors
+    /// As [`files`](Self::files).
+    pub(super) fn parts(&self, chain: &Chain, parts: Parts) -> Result<(), StateError> {
+        let mut chunk = Chunk::new(self);
+        for part in (0..PARTS).filter(|part| parts & (1 << part) != 0) {
+            for link in chain.iter().filter(|link| link.has(part)) {
+                link.segment.read(part, &mut |write| chunk.push(write))?;
+            }
+        }
+        chunk.end()
+    }
+}
+
+/// Writes that are sorted together.
+struct Chunk<'a> {
+    to: &'a Fold<'a>,
+    writes: Batch,
+    bytes_max: usize,
+    /// One backend of a budget folds at a time: what is sorted stands beside hot sets, which are full as a rule when this begins.
+    _alone: parking_lot::MutexGuard<'a, ()>,
+}
+
+impl<'a> Chunk<'a> {
+    fn new(to: &'a Fold<'a>) -> Self {
+        let bytes_max = (to.budget.size_bytes() / CHUNK_SHARE).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
+        Self { to, writes: Batch::new(), bytes_max, _alone: to.budget.folding.lock() }
+    }
+
+    fn push(&mut self, write: WriteRef<'_>) -> Result<(), StateError> {
+        let Fold { db, directory, .. } = self.to;
+        if let WriteRef::DeleteRange(from, to) = write {
+            // What came before goes in before it.
+            self.take_in()?;
+            if from < to {
+                let family = db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).expect("it is opened with the database");
+                db.delete_range_cf_opt(family, from, to, &writing()).map_err(|e| error(directory, &e))?;
+            }
+            return Ok(());
+        }
+        self.writes.push(write);
+        if self.writes.size_bytes() >= self.bytes_max { self.take_in() } else { Ok(()) }
+    }
+
+    fn end(mut self) -> Result<(), StateError> {
+        self.take_in()
+    }
+
+    fn take_in(&mut self) -> Result<(), StateError> {
+        let Fold { db, known, directory, budget } = self.to;
+        let writes = &self.writes;
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let key = |at: u32| writes.get(at as usize).key();
+        let mut order: Vec<u32> = (0..writes.len() as u32).collect();
+        // Of equal keys the last is what holds.
+        order.sort_unstable_by(|a, b| key(*a).cmp(key(*b)).then(a.cmp(b)));
+        known.add(order.iter().map(|at| key(*at)));
+        let failed = |e| error(directory, &e);
+        // A file for each table: it reaches over nothing that stands between two.
+        let table = |at: u32| key(at).get(..TABLE_BYTES);
+        let mut paths = Vec::new();
+        for order in order.chunk_by(|a, b| table(*a) == table(*b)) {
+            // It is not the database's yet.
+            let path = directory.join(format!("folded-{}.sst.tmp", paths.len()));
+            write_sorted(writes, order, &path, budget).map_err(failed)?;
+            paths.push(path);
+        }
+        let mut ingest = IngestExternalFileOptions::default();
+        ingest.set_move_files(true);
+        db.ingest_external_file_opts(&ingest, paths.iter().collect()).map_err(failed)?;
+        for path in paths {
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(StateError::io(&path, e)),
+                _ => {}
+            }
+        }
+        self.writes.clear();
+        Ok(())
+    }
+}
+
+/// Writes a sorted file of the writes at `order`, of equal keys the last.
+fn write_sorted(writes: &Batch, order: &[u32], path: &Path, budget: &MemoryBudget) -> Result<(), rocksdb::Error> {
+    let key = |at: u32| writes.get(at as usize).key();
     let options = database(budget);
     let mut file = SstFileWriter::create(&options);
-    file.open(&path).map_err(failed)?;
+    file.open(path)?;
     for (place, at) in order.iter().enumerate() {
         if order.get(place + 1).is_some_and(|next| key(*next) == key(*at)) {
             continue;
         }
-        match chunk.get(*at as usize) {
-            WriteRef::Put(key, value) => file.put(key, value),
-            WriteRef::Delete(key) => file.delete(key),
+        match writes.get(*at as usize) {
+            WriteRef::Put(key, value) => file.put(key, value)?,
+            WriteRef::Delete(key) => file.delete(key)?,
             // None is left in a chunk.
-            WriteRef::DeleteRange(..) => Ok(()),
+            WriteRef::DeleteRange(..) => {}
         }
-        .map_err(failed)?;
     }
-    file.finish().map_err(failed)?;
-    let mut ingest = IngestExternalFileOptions::default();
-    ingest.set_move_files(true);
-    db.ingest_external_file_opts(&ingest, vec![&path]).map_err(failed)?;
-    match fs::remove_file(&path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(StateError::io(&path, e)),
-        _ => Ok(()),
-    }
+    file.finish()
 }

@@ -1,7 +1,7 @@
 //! How the databases are set up. What is not said here is RocksDB's default.
 
 use crate::MemoryBudget;
-use crate::lead::up_to_lead;
+use crate::lead::lead_or_key;
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, DBCompactionStyle, DBCompressionType, Options, ReadOptions, SliceTransform,
     UniversalCompactOptions, WriteOptions,
@@ -14,21 +14,21 @@ const READAHEAD_BYTES: usize = 256 << 10;
 const FILTER_BITS_PER_KEY: f64 = 10.0;
 /// Files are what checkpoints share: smaller ones are shared more.
 const FILE_BYTES: u64 = 32 << 20;
-/// Runs of files that are there before they are merged. A look-up may ask the filter of each.
-const RUNS_MAX: i32 = 8;
+/// Runs of files that are there before they are merged. A look-up of what is there may ask the filter of each.
+const RUNS_MAX: i32 = 12;
 /// Runs that make writers wait until some are merged.
 pub(super) const RUNS_WAITING_MAX: u64 = 8 * RUNS_MAX as u64;
 /// Write buffers that wait to become files and make writers wait.
 pub(super) const BUFFERS_WAITING_MAX: u64 = 2;
-/// Newer entries may take as much disk as the oldest run, until all are merged.
-const AMPLIFICATION_PERCENT: i32 = 100;
+/// Newer entries may take twice as much disk as the oldest run, until all are merged.
+const AMPLIFICATION_PERCENT: i32 = 200;
 
 pub(super) fn database(budget: &MemoryBudget) -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.set_block_based_table_factory(&tables(budget));
-    // What is looked for by its lead has filters of leads.
-    options.set_prefix_extractor(SliceTransform::create("lead", lead, Some(has_lead)));
+    // What is looked for by its lead has filters of leads, the rest of whole keys.
+    options.set_prefix_extractor(SliceTransform::create("lead or key", lead_or_key, None));
     memory(&mut options, budget);
     compaction(&mut options);
     // Files are opened when they are needed: a shard with gigabytes of state begins at once.
@@ -44,20 +44,13 @@ pub(super) fn database(budget: &MemoryBudget) -> Options {
     options
 }
 
-fn lead(key: &[u8]) -> &[u8] {
-    up_to_lead(key).unwrap_or(key)
-}
-
-fn has_lead(key: &[u8]) -> bool {
-    up_to_lead(key).is_some()
-}
-
 fn tables(budget: &MemoryBudget) -> BlockBasedOptions {
     let mut tables = BlockBasedOptions::default();
     tables.set_block_cache(&budget.cache);
     tables.set_block_size(BLOCK_BYTES);
     tables.set_format_version(6);
     tables.set_bloom_filter(FILTER_BITS_PER_KEY, false);
+    tables.set_whole_key_filtering(false);
     // Filters and indexes live in the cache, in pieces: so the budget holds whatever the state's size.
     tables.set_cache_index_and_filter_blocks(true);
     tables.set_cache_index_and_filter_blocks_with_high_priority(true);
@@ -74,7 +67,6 @@ fn memory(options: &mut Options, budget: &MemoryBudget) {
     // More than ever wait: see `RocksBackend::wait_for_room`.
     options.set_max_write_buffer_number(4 * BUFFERS_WAITING_MAX as i32);
     options.set_memtable_prefix_bloom_ratio(0.05);
-    options.set_memtable_whole_key_filtering(true);
     // One thread writes.
     options.set_allow_concurrent_memtable_write(false);
 }

@@ -117,7 +117,7 @@ impl Frozen for Picture {
             let name = segment.name();
             let to = into.join(&name);
             link(&segment.path, &to).map_err(|e| StateError::io(&to, e))?;
-            files.push(StateFile { name, size_bytes: segment.size_bytes, xxh3: Some(segment.xxh3), is_shared: true });
+            files.push(StateFile { name, size_bytes: segment.size_bytes, xxh3: segment.xxh3, is_shared: true });
         }
         if !chain.is_empty() {
             let (name, size_bytes) = write_names(&chain, into)?;
