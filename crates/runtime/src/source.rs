@@ -17,14 +17,16 @@ use eddyline_connectors::{ConnectorError, Decoded, Decoder, Rim, Source, SplitRe
 use eddyline_functions::scalar::{self, Moments};
 use eddyline_operators::OperatorError;
 use eddyline_plan::{Expression, WatermarkSpec};
-use eddyline_state::{StateError, Store, Write};
+use eddyline_state::{NOTES_FROM, StateError, Store, TableId, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 /// Number of the state table that holds the positions of a source's splits.
-pub(crate) const POSITIONS: u16 = 0;
+pub(crate) const POSITIONS: TableId = NOTES_FROM;
+/// Its number in checkpoints and savepoints of former versions. What stands there is never ahead.
+const FORMER_POSITIONS: TableId = 0;
 
 /// What a source head did in one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -397,13 +399,15 @@ impl SourceHead {
 /// # Errors
 /// The store cannot be read, or holds something else.
 pub(crate) fn stored_positions(store: &Store, mut each: impl FnMut(String, Progress)) -> Result<(), StateError> {
-    store.scan(POSITIONS, &mut |_, key, value| {
+    let mut read = |_, key: &[u8], value: &[u8]| {
         let corrupt = |message: &str| StateError::Corrupt { table: "positions".into(), message: message.into() };
         let id = std::str::from_utf8(key).map_err(|_| corrupt("split id is not UTF-8"))?;
         let progress = Progress::decode(value).ok_or_else(|| corrupt("not a position of a known version"))?;
         each(id.to_owned(), progress);
         Ok(())
-    })
+    };
+    store.scan(FORMER_POSITIONS, &mut read)?;
+    store.scan(POSITIONS, &mut read)
 }
 
 /// The largest watermark that the rows added by a batch give; `None` when all are NULL. Rows that are taken back say nothing
@@ -437,4 +441,36 @@ fn reached(expression: &Expression, changes: &ChangeBatch) -> Result<Option<Wate
     };
     // The end of time is told by the end of the input alone.
     Ok(ms.map(|ms| Watermark(ms.min(Watermark::END.0 - 1))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eddyline_changes::KeyGroups;
+    use eddyline_connectors::Position;
+    use eddyline_state::MemoryBackend;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn positions_of_former_versions_are_found_and_the_further_one_counts() {
+        let store = Store::new(Arc::new(MemoryBackend::new()), 7, KeyGroups::new(4, 1), 0..4);
+        let at = |position| Progress { position: Position(position), watermark: Watermark::NONE, finished: false };
+        let put = |table, group, id: &str, position| {
+            Write::Put(store.full_key(table, group, id.as_bytes()), at(position).encode())
+        };
+        let written = vec![
+            put(FORMER_POSITIONS, 0, "only there", 5),
+            put(FORMER_POSITIONS, 1, "in both", 5),
+            put(POSITIONS, 1, "in both", 9),
+            put(POSITIONS, 2, "only here", 3),
+        ];
+        store.write(written).expect("memory can be written");
+        let mut found: BTreeMap<String, Progress> = BTreeMap::new();
+        stored_positions(&store, |id, progress| {
+            found.entry(id).and_modify(|p| *p = p.further(progress)).or_insert(progress);
+        })
+        .expect("memory can be read");
+        let found: Vec<(&str, u64)> = found.iter().map(|(id, progress)| (id.as_str(), progress.position.0)).collect();
+        assert_eq!(found, [("in both", 9), ("only here", 3), ("only there", 5)]);
+    }
 }

@@ -10,12 +10,14 @@ use arrow::error::ArrowError;
 use eddyline_changes::Weights;
 use eddyline_changes::hash::hash_columns;
 use eddyline_plan::TemporalFilterSpec;
-use eddyline_state::{SlotTable, StateError, Store, Table, TableId, Write};
+use eddyline_state::{NOTES_FROM, SlotTable, StateError, Store, Table, TableId, Write};
 use std::sync::Arc;
 
 /// The rows as they were stored once, without a span.
 pub(crate) const ROWS: TableId = 0;
-const TIME: TableId = 1;
+const TIME: TableId = NOTES_FROM;
+/// Its number in checkpoints and savepoints of former versions.
+const FORMER_TIME: TableId = 1;
 /// The rows.
 pub(crate) const ROWS_BY_SPAN: TableId = 2;
 /// Up to so many rows are brought into memory when they are opened; of more, each when it is asked for or due.
@@ -442,8 +444,12 @@ impl LastTime {
     /// As it was stored.
     pub(super) fn open(store: &Store) -> Result<Self, OperatorError> {
         let mut found = Vec::new();
-        if !store.is_fresh() {
-            store.scan(TIME, &mut |_, _, value| {
+        for table in [TIME, FORMER_TIME] {
+            if store.is_fresh() || found.len() == store.owned().len() {
+                break;
+            }
+            found.clear();
+            store.scan(table, &mut |_, _, value| {
                 let damaged = |_| StateError::Corrupt { table: "time".into(), message: "an entry is no time".into() };
                 found.push(i64::from_le_bytes(value.try_into().map_err(damaged)?));
                 Ok(())
@@ -474,5 +480,24 @@ impl Table for LastTime {
 
     fn size_bytes(&self) -> usize {
         size_of::<Self>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eddyline_changes::KeyGroups;
+    use eddyline_state::MemoryBackend;
+
+    #[test]
+    fn a_time_of_a_former_version_is_found_until_there_is_one_of_this() {
+        let store = Store::new(Arc::new(MemoryBackend::new()), 7, KeyGroups::new(4, 1), 0..2);
+        let put = |group, ms: i64| Write::Put(store.full_key(FORMER_TIME, group, &[]), ms.to_le_bytes().to_vec());
+        store.write(vec![put(0, 20), put(1, 10)]).expect("memory can be written");
+        let mut last = LastTime::open(&store).expect("memory can be read");
+        assert_eq!(last.ms, 10);
+        last.ms = 30;
+        last.persist().expect("memory can be written");
+        assert_eq!(LastTime::open(&store).expect("memory can be read").ms, 30);
     }
 }

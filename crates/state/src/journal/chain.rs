@@ -1,7 +1,7 @@
 use super::merge::{Before, merge, merge_part};
 use super::reader::parse_parts;
 use super::segment::{Part, Segment};
-use super::{ALL, PARTS, Parts, Writer};
+use super::{ALL, PARTS, Parts, TABLE_BYTES, Writer};
 use crate::{Batch, Puts, StateError};
 use parking_lot::Mutex;
 use std::fs;
@@ -190,6 +190,13 @@ impl Journal {
     /// From now on it is written on top of this.
     pub(crate) fn rebase(&self, base: Base) {
         *self.base.lock() = Some(base);
+    }
+
+    /// Does it say anything of a table?
+    pub(crate) fn has_table(&self, table: &[u8; TABLE_BYTES]) -> bool {
+        let state = self.state.lock();
+        let mut files = state.chain.iter().map(|link| &link.segment.tables);
+        state.open.as_ref().is_some_and(|open| open.tables.has(table)) || files.any(|tables| tables.has(table))
     }
 
     /// What it says of parts is kept elsewhere now.

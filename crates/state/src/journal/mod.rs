@@ -21,7 +21,7 @@
 //! | footer | `2` (`u8`), number of records `u64`, how many of these and of those before say nothing any more `u64`, index, length of the footer so far `u32`, checksum `u64` |
 //!
 //! The index: number of blocks `u32`, of each its part `u8` and the length of its payload `u32`, in their order; then of each part that has blocks, ascending, its records `u64`, and how many of these and of
-//! those before say nothing any more `u64`.
+//! those before say nothing any more `u64`; then the tables that keys are of: their number `u32`, of each operator and table as in keys, ascending.
 //!
 //! A payload is its records one after another: `1` put or `2` removal (`u8`), how many leading bytes the key shares with the key before it
 //! in the block (`u8`), length of the rest (varint), length of the value (varint, not in removals), rest of the key, value. A checksum is
@@ -70,6 +70,8 @@ const DELETE: u8 = 2;
 const DELETE_RANGE: u8 = 3;
 /// Operator, table and key group: more of a key is seldom shared with the one before.
 const SHARED_MAX: usize = 12;
+/// Operator and table in a full key.
+pub(crate) const TABLE_BYTES: usize = 10;
 /// How many parts there are: the bits of a [`Parts`].
 pub(crate) const PARTS: usize = 128;
 
@@ -94,10 +96,17 @@ pub(crate) fn part_of(key: &[u8]) -> usize {
 /// The part that the keys of a key group of a table belong to.
 pub(crate) fn part_of_group(operator: u64, table: TableId, group: KeyGroup) -> usize {
     let mut prefix = [0; 12];
-    prefix[..8].copy_from_slice(&operator.to_be_bytes());
-    prefix[8..10].copy_from_slice(&table.to_be_bytes());
-    prefix[10..].copy_from_slice(&group.to_be_bytes());
+    prefix[..TABLE_BYTES].copy_from_slice(&table_prefix(operator, table));
+    prefix[TABLE_BYTES..].copy_from_slice(&group.to_be_bytes());
     part_of_prefix(prefix)
+}
+
+/// What all full keys of a table begin with.
+fn table_prefix(operator: u64, table: TableId) -> [u8; TABLE_BYTES] {
+    let mut prefix = [0; TABLE_BYTES];
+    prefix[..8].copy_from_slice(&operator.to_be_bytes());
+    prefix[8..].copy_from_slice(&table.to_be_bytes());
+    prefix
 }
 
 /// Key groups next to each other are in different parts, and so are the tables of a job that have few. What is noted for each

@@ -1,7 +1,8 @@
 use super::reader::{Block, checked, parse_block, version_of};
 use super::writer::Ended;
-use super::{BLOCK_HEAD_BYTES, CHECKSUM_BYTES, FOOTER_BYTES, HEADER_BYTES, INDEXED, PARTS, Writer};
+use super::{BLOCK_HEAD_BYTES, CHECKSUM_BYTES, FOOTER_BYTES, HEADER_BYTES, INDEXED, PARTS, TABLE_BYTES, Writer};
 use crate::{StateError, WriteRef};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
@@ -23,6 +24,29 @@ impl Part {
     }
 }
 
+/// The tables that the keys of a file belong to.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    all: BTreeSet<[u8; TABLE_BYTES]>,
+    last: [u8; TABLE_BYTES],
+}
+
+impl Tables {
+    /// There is this full key, or what all of its table begin with.
+    pub(super) fn add(&mut self, key: &[u8]) {
+        if let Some(table) = key.first_chunk()
+            && (*table != self.last || self.all.is_empty())
+        {
+            self.last = *table;
+            self.all.insert(*table);
+        }
+    }
+
+    pub(super) fn has(&self, table: &[u8; TABLE_BYTES]) -> bool {
+        self.all.contains(table)
+    }
+}
+
 /// Where a block is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BlockPlace {
@@ -36,7 +60,7 @@ pub(super) struct BlockPlace {
 const LENGTH_BYTES: usize = 4;
 
 /// Appends the index of a file's parts. See the module's page.
-pub(super) fn put_index(parts: &[Part], out: &mut Vec<u8>) {
+pub(super) fn put_index(parts: &[Part], tables: &Tables, out: &mut Vec<u8>) {
     let of_part = |(at, part): (usize, &Part)| -> Vec<(u64, u8, u32)> {
         part.blocks.iter().map(|block| (block.number, at as u8, block.length)).collect()
     };
@@ -51,10 +75,12 @@ pub(super) fn put_index(parts: &[Part], out: &mut Vec<u8>) {
         out.extend_from_slice(&part.records.to_le_bytes());
         out.extend_from_slice(&part.waste.to_le_bytes());
     }
+    out.extend_from_slice(&(tables.all.len() as u32).to_le_bytes());
+    tables.all.iter().for_each(|table| out.extend_from_slice(table));
 }
 
-/// The parts that an index tells, and where the last block ends; `None`: it is none.
-fn parse_index(mut index: &[u8]) -> Option<(Vec<Part>, u64)> {
+/// The parts and tables that an index tells, and where the last block ends; `None`: it is none.
+fn parse_index(mut index: &[u8]) -> Option<(Vec<Part>, Tables, u64)> {
     let mut parts: Vec<Part> = (0..PARTS).map(|_| Part::default()).collect();
     let blocks = u32::from_le_bytes(*take(&mut index)?);
     let mut offset = HEADER_BYTES as u64;
@@ -68,7 +94,11 @@ fn parse_index(mut index: &[u8]) -> Option<(Vec<Part>, u64)> {
         part.records = u64::from_le_bytes(*take(&mut index)?);
         part.waste = u64::from_le_bytes(*take(&mut index)?);
     }
-    index.is_empty().then_some((parts, offset))
+    let mut tables = Tables::default();
+    for _ in 0..u32::from_le_bytes(*take(&mut index)?) {
+        tables.add(take::<TABLE_BYTES>(&mut index)?);
+    }
+    index.is_empty().then_some((parts, tables, offset))
 }
 
 fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
@@ -83,6 +113,7 @@ pub(crate) struct Segment {
     /// XXH3-64 of its content, if it was written by this backend.
     pub(crate) xxh3: Option<u64>,
     pub(super) parts: Vec<Part>,
+    pub(super) tables: Tables,
     stays: AtomicBool,
 }
 
@@ -90,8 +121,8 @@ impl Segment {
     /// Ends a file.
     pub(super) fn ended(writer: Writer) -> Result<Self, StateError> {
         let path = writer.path().to_owned();
-        let Ended { size_bytes, xxh3, parts } = writer.finish()?;
-        Ok(Self { path, size_bytes, xxh3: Some(xxh3), parts, stays: AtomicBool::new(false) })
+        let Ended { size_bytes, xxh3, parts, tables } = writer.finish()?;
+        Ok(Self { path, size_bytes, xxh3: Some(xxh3), parts, tables, stays: AtomicBool::new(false) })
     }
 
     /// A file that was there, of which only what its footer says is read. It stays, unless it is [taken](Self::take). `None`: it has no index.
@@ -129,8 +160,9 @@ impl Segment {
             return Err(corrupt("the footer's checksum does not fit"));
         }
         match index.and_then(parse_index) {
-            Some((parts, end)) if end == start => {
-                Ok(Some(Self { path: path.into(), size_bytes, xxh3: None, parts, stays: AtomicBool::new(true) }))
+            Some((parts, tables, end)) if end == start => {
+                let stays = AtomicBool::new(true);
+                Ok(Some(Self { path: path.into(), size_bytes, xxh3: None, parts, tables, stays }))
             }
             _ => Err(corrupt("the index does not fit")),
         }

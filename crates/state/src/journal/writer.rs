@@ -1,8 +1,8 @@
 use super::columns::{are_packable, pack};
-use super::segment::{BlockPlace, Part, put_index};
+use super::segment::{BlockPlace, Part, Tables, put_index};
 use super::{
     BLOCK, BLOCK_BYTES, BLOCK_HEAD_BYTES, COLUMNS, DELETE, FOOTER, FOOTER_BYTES, MAGIC, PARTS, PUT, SHARED_MAX,
-    VERSION, part_of, part_of_group,
+    VERSION, part_of, part_of_group, table_prefix,
 };
 use crate::batch::WriteRef;
 use crate::blocks::{BlockWriter, put_varint};
@@ -26,6 +26,7 @@ pub(super) struct Writer {
     /// Memory for a block of columns.
     columns: Vec<u8>,
     pub(super) parts: Vec<Part>,
+    pub(super) tables: Tables,
 }
 
 /// A file that was written.
@@ -35,6 +36,7 @@ pub(super) struct Ended {
     pub(super) xxh3: u64,
     /// What it holds of each part.
     pub(super) parts: Vec<Part>,
+    pub(super) tables: Tables,
 }
 
 /// The block of a part that is not written yet.
@@ -57,6 +59,7 @@ impl Writer {
             open: (0..PARTS).map(|_| OpenBlock::default()).collect(),
             columns: Vec::new(),
             parts: (0..PARTS).map(|_| Part::default()).collect(),
+            tables: Tables::default(),
         };
         let mut header = MAGIC.to_vec();
         header.extend_from_slice(&VERSION.to_le_bytes());
@@ -121,6 +124,7 @@ impl Writer {
         block.clear();
         block.resize(BLOCK_HEAD_BYTES, 0);
         pack(puts, at.clone(), &mut block);
+        self.tables.add(&table_prefix(puts.operator, puts.table));
         self.write_block(COLUMNS, part, &mut block)?;
         self.columns = block;
         self.parts[part].records += at.len() as u64;
@@ -143,6 +147,7 @@ impl Writer {
             }
         };
         let part = part_of(key);
+        self.tables.add(key);
         let OpenBlock { bytes, last_key } = &mut self.open[part];
         if bytes.is_empty() {
             bytes.resize(BLOCK_HEAD_BYTES, 0);
@@ -209,11 +214,12 @@ impl Writer {
         footer.push(FOOTER);
         footer.extend_from_slice(&sum(|part| part.records).to_le_bytes());
         footer.extend_from_slice(&sum(|part| part.waste).to_le_bytes());
-        put_index(&self.parts, &mut footer);
+        put_index(&self.parts, &self.tables, &mut footer);
         let length = u32::try_from(footer.len()).map_err(|_| StateError::TooLarge)?;
         footer.extend_from_slice(&length.to_le_bytes());
         self.file.put_checked(&mut footer)?;
         self.file.flush()?;
-        Ok(Ended { size_bytes: self.file.size_bytes, xxh3: self.file.xxh3(), parts: self.parts })
+        let (size_bytes, xxh3) = (self.file.size_bytes, self.file.xxh3());
+        Ok(Ended { size_bytes, xxh3, parts: self.parts, tables: self.tables })
     }
 }

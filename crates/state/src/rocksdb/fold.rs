@@ -4,7 +4,7 @@ use super::backend::error;
 use super::known::Known;
 use super::options::{database, writing};
 use crate::batch::WriteRef;
-use crate::journal::{Chain, PARTS, Parts, read};
+use crate::journal::{Chain, PARTS, Parts, TABLE_BYTES, read};
 use crate::{Batch, MemoryBudget, StateError};
 use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, IngestExternalFileOptions, SstFileWriter};
 use std::fs;
@@ -14,8 +14,6 @@ use std::path::{Path, PathBuf};
 const CHUNK_SHARE: usize = 16;
 const CHUNK_BYTES_MIN: usize = 4 << 20;
 const CHUNK_BYTES_MAX: usize = 64 << 20;
-/// Operator and table in a full key.
-const TABLE_BYTES: usize = 10;
 
 /// What a journal says on its way into the database in `directory`. What was brought is safe to be brought again.
 pub(super) struct Fold<'a> {
