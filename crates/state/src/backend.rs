@@ -85,6 +85,11 @@ pub trait Backend: Send + Sync {
     /// True while the store holds nothing at all: then look-ups of missing keys can be spared.
     fn is_empty(&self) -> bool;
 
+    /// Is there so much that a table should not be read before it is asked for, whatever is in it?
+    fn is_vast(&self) -> bool {
+        false
+    }
+
     /// Everything that it holds is in memory: as far as anybody knows nothing will be read any more, and what is written need be in no
     /// order. Reading ends that.
     ///

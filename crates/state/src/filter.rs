@@ -61,7 +61,7 @@ impl Layer {
 
     /// The block of a hash: its upper half, brought to the number of blocks.
     fn block(&self, hash: u64) -> usize {
-        ((hash >> 32) * self.blocks.len() as u64 >> 32) as usize
+        (((hash >> 32) * self.blocks.len() as u64) >> 32) as usize
     }
 
     fn add(&mut self, hash: u64) {

@@ -190,6 +190,14 @@ impl Store {
         if is_more { Ok(None) } else { scanned.map(|()| Some(entries)) }
     }
 
+    /// As [`entries`](Self::entries); `None` also where the backend holds so much that it would take long to find out.
+    ///
+    /// # Errors
+    /// The backend cannot be read.
+    pub fn few_entries(&self, table: TableId, entries_max: usize) -> Result<Option<Vec<StoredEntry>>, StateError> {
+        if self.backend.is_vast() && entries_max < usize::MAX { Ok(None) } else { self.entries(table, entries_max) }
+    }
+
     /// The entries of `table` in the owned key groups that stand at the full key `from` or behind it (empty: all), about `entries_max` of
     /// them: entries with the same lead are not torn apart.
     ///

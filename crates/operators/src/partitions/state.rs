@@ -127,7 +127,7 @@ impl Partitions {
     /// Brings all rows into memory, if they are no more than `rows_max`.
     fn load(&mut self, rows_max: usize) -> Result<(), OperatorError> {
         let Some(store) = self.store.clone().filter(|s| !s.is_fresh()) else { return Ok(()) };
-        let Some(stored) = store.entries(rows_table(), rows_max)? else {
+        let Some(stored) = store.few_entries(rows_table(), rows_max)? else {
             self.is_complete = false;
             return Ok(());
         };

@@ -199,6 +199,13 @@ impl Journal {
         state.open.as_ref().is_some_and(|open| open.tables.has(table)) || files.any(|tables| tables.has(table))
     }
 
+    /// Records that say something.
+    pub(crate) fn records(&self) -> u64 {
+        let state = self.state.lock();
+        let sum = |of: fn(&Part) -> u64| state.chain.iter().map(|link| link.sum(of)).sum::<u64>();
+        sum(|part| part.records).saturating_sub(sum(|part| part.waste))
+    }
+
     /// What it says of parts is kept elsewhere now.
     pub(crate) fn forget(&self, parts: Parts) {
         let mut state = self.state.lock();

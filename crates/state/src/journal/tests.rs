@@ -214,7 +214,7 @@ fn a_journal_goes_on_with_the_files_that_it_was_closed_with() {
     // What is written over the rest is cleaned up as ever.
     let mut batch = Batch::new();
     for group in (0..8).filter(|group| *group != 3) {
-        let is_gone = |n: &u32| n % 5 > 0;
+        let is_gone = |n: &u32| !n.is_multiple_of(5);
         (0..5_000).filter(is_gone).for_each(|n| batch.delete(&key(group, &n.to_string())));
     }
     journal.append(&batch).expect("written");
@@ -225,7 +225,7 @@ fn a_journal_goes_on_with_the_files_that_it_was_closed_with() {
     let of_group = |key: &[u8]| u16::from_be_bytes([key[10], key[11]]);
     let is_left = |key: &[u8]| {
         let number = str::from_utf8(&key[12..]).expect("digits").parse::<u32>().expect("a number");
-        of_group(key) != 3 && number % 5 == 0
+        of_group(key) != 3 && number.is_multiple_of(5)
     };
     let left: Entries = expected.into_iter().filter(|(key, _)| is_left(key)).collect();
     assert_eq!(told(&chain), left);

@@ -17,6 +17,8 @@ use std::{fs, io};
 
 /// Keys that are looked up at a time: their blocks stay in memory until all are found.
 const GET_BATCH: usize = 128;
+/// More records in a journal than this are not read because one of them might be asked for.
+const VAST: u64 = 1 << 20;
 /// How long to wait before asking again whether a write may go on.
 const WAIT: Duration = Duration::from_millis(1);
 /// The file by which RocksDB finds all others.
@@ -371,6 +373,10 @@ impl Backend for RocksBackend {
 
     fn is_empty(&self) -> bool {
         self.is_empty.load(Ordering::Relaxed)
+    }
+
+    fn is_vast(&self) -> bool {
+        self.journal.lock().open.as_ref().is_some_and(|open| open.records() > VAST)
     }
 
     fn rest(&self) -> Result<(), StateError> {

@@ -164,7 +164,7 @@ impl RowTable {
 
     /// Brings all rows into memory, if they are no more than `rows_max`.
     fn load_some(&mut self, rows_max: usize, load: &mut Load<'_>) -> Result<(), StateError> {
-        let Some(stored) = self.store.entries(self.id, rows_max)? else {
+        let Some(stored) = self.store.few_entries(self.id, rows_max)? else {
             self.is_complete = false;
             self.generation = self.next_generation()?;
             self.next_suffix = Some(suffix_of(self.generation, 0));

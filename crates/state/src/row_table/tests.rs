@@ -1,4 +1,4 @@
-use crate::{Backend, MemoryBackend, RowTable, RowTableSpec, Store};
+use crate::{Backend, Batch, Each, EachOf, Frozen, MemoryBackend, RowTable, RowTableSpec, StateError, Store};
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Int64Type};
 use eddyline_changes::KeyGroups;
@@ -177,4 +177,57 @@ fn damage_is_told() {
     };
     let opened = RowTable::open(spec, &store(&backend), &mut |_, _| Ok(()));
     assert!(opened.err().is_some_and(|e| e.to_string().contains("too short")));
+}
+
+/// Memory of which it is said that much is in it.
+struct Vast(Arc<MemoryBackend>);
+
+impl Backend for Vast {
+    fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StateError> {
+        self.0.multi_get(keys)
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), StateError> {
+        self.0.scan(from, to, each)
+    }
+
+    fn scan_prefixes(&self, prefixes: &[Vec<u8>], each: &mut EachOf<'_>) -> Result<(), StateError> {
+        self.0.scan_prefixes(prefixes, each)
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<(), StateError> {
+        self.0.apply(batch)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn is_vast(&self) -> bool {
+        true
+    }
+
+    fn freeze(&self) -> Result<Box<dyn Frozen>, StateError> {
+        self.0.freeze()
+    }
+}
+
+#[test]
+fn where_much_is_stored_a_table_brings_in_what_is_asked_for_alone() {
+    let backend = Arc::new(MemoryBackend::new());
+    let (mut table, _) = open(&backend);
+    add(&mut table, &[(1, "a"), (2, "b"), (2, "c")]);
+    persist(&mut table);
+    let vast: Arc<dyn Backend> = Arc::new(Vast(backend.clone()));
+    let store = Store::new(vast, 7, KeyGroups::new(GROUPS, 1), 0..GROUPS);
+    let open = |lazily| {
+        let (name, types) = ("rows", &[DataType::Int64, DataType::Utf8]);
+        let spec = RowTableSpec { name, types, id: 3, distribution: 1, is_distinct: false, lazily, ttl_ms: None };
+        RowTable::open(spec, &store, &mut |_, _| Ok(())).expect("opens")
+    };
+    let mut table = open(Some(1_000));
+    assert_eq!((table.len(), table.is_complete(), load(&mut table, 2)), (0, false, 2));
+    assert_eq!(rows(&table), texts(&[(2, "b"), (2, "c")]));
+    // But for who needs all of it.
+    assert_eq!((open(None).len(), open(None).is_complete()), (3, true));
 }
