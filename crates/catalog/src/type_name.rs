@@ -14,7 +14,9 @@ pub fn sql_type(data_type: &DataType) -> String {
         DataType::Float32 => "FLOAT".into(),
         DataType::Float64 => "DOUBLE".into(),
         DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "STRING".into(),
+        DataType::Utf8 | DataType::Utf8View => "STRING".into(),
+        // Texts that are known to be JSON in its one form are of this type, and no other texts are.
+        DataType::LargeUtf8 => "JSONB".into(),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BYTES".into(),
         DataType::Date32 => "DATE".into(),
         DataType::Time32(unit) | DataType::Time64(unit) => format!("TIME({})", digits(*unit)),

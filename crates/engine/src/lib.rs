@@ -61,7 +61,7 @@ pub use eddyline_catalog::{self as catalog, sql_type};
 pub use eddyline_changes::{ChangeBatch, Epoch, RowKind, Watermark};
 pub use eddyline_connectors::changelog::row_kinds;
 pub use eddyline_connectors::{self as connectors, Clock, Registry};
-pub use eddyline_functions::scalar::postgres_text;
+pub use eddyline_functions::scalar::{postgres_text, read_jsonb};
 pub use eddyline_planner::{
     Dialect, PlannedJob, Presentation, Split, SqlError, TextPosition, parse, parse_in, split, statement,
 };

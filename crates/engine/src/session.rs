@@ -720,7 +720,7 @@ impl Session {
             Show::Sources => show::sources(self.visible()),
             Show::Sinks => show::sinks(self.visible(), &self.instance.job_reports()),
             Show::Indexes(table) => self.show_indexes(table.as_ref())?,
-            Show::Create { kind, name } => show::create(kind, self.named(name)?)?,
+            Show::Create { kind, name } => show::create(kind, self.named(name)?, self.settings.dialect())?,
             Show::Functions => show::names("function name", self.engine.functions().names().into_iter()),
             Show::Columns(name) => self.describe(name)?,
             Show::Connectors => {

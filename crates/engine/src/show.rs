@@ -7,9 +7,9 @@ use crate::listing::{Listing, flags, text};
 use crate::settings::{SETTINGS, Settings};
 use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
 use arrow::datatypes::{Field, SchemaRef};
-use eddyline_catalog::{ColumnSource, Index, Name, Object, Sink, Table, sql_type};
+use eddyline_catalog::{ColumnSource, Dialect, Index, Name, Object, Sink, Table, sql_type};
 use eddyline_checkpoint::{Attempt, CheckpointError, CheckpointStore, Listed, Outcome, Place};
-use eddyline_planner::SqlError;
+use eddyline_planner::{SqlError, in_double_quotes};
 use eddyline_runtime::LogEntry;
 use std::sync::Arc;
 
@@ -232,11 +232,11 @@ pub(crate) fn describe_index(index: &Index) -> Listing {
     ])
 }
 
-/// `SHOW CREATE TABLE|SOURCE|SINK|INDEX|[MATERIALIZED] VIEW name`: a statement that makes the same object.
+/// `SHOW CREATE TABLE|SOURCE|SINK|INDEX|[MATERIALIZED] VIEW name`: a statement that makes the same object, with the quotes of the dialect.
 ///
 /// # Errors
 /// The object is of the other kind.
-pub(crate) fn create(kind: &str, object: &Object) -> Result<Listing, SqlError> {
+pub(crate) fn create(kind: &str, object: &Object, dialect: Dialect) -> Result<Listing, SqlError> {
     let (name, sql) = match object {
         Object::Table(table) => (&table.name, table.to_sql()),
         Object::View(view) => (&view.name, view.to_sql()),
@@ -248,7 +248,10 @@ pub(crate) fn create(kind: &str, object: &Object) -> Result<Listing, SqlError> {
         return Err(SqlError::new("42809", format!("{name} is a {}, not a {kind}", object.kind()))
             .with_hint(format!("write SHOW CREATE {} {name}", object.kind().to_uppercase())));
     }
-    Ok(Listing::lines("result", &sql))
+    Ok(match dialect {
+        Dialect::Flink => Listing::lines("result", &sql),
+        Dialect::Postgres => Listing::lines("result", &in_double_quotes(&sql)),
+    })
 }
 
 fn quoted(text: &str) -> String {

@@ -38,7 +38,7 @@ pub use parameters::{
     Parameter, ParameterValue, StandIns, parameter_column, parameter_type, parameter_types, rows_over_parameters,
     with_constants, with_parameters, with_stand_ins,
 };
-pub use parse::{Split, parse, parse_in, split};
+pub use parse::{Split, in_double_quotes, parse, parse_in, split};
 pub use planner::{
     BoundQuery, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn, StateTables,
     TableGives, TableTakes, Target,

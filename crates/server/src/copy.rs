@@ -10,7 +10,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::display::FormatOptions;
 use eddyline_engine::catalog::Reference;
-use eddyline_engine::{SqlError, arrow, sql_type};
+use eddyline_engine::{SqlError, arrow, read_jsonb, sql_type};
 use std::sync::Arc;
 
 /// SQLSTATE of data that is no row.
@@ -272,6 +272,10 @@ impl Reader {
                 bytes.push(value.transpose()?);
             }
             return Ok(Arc::new(bytes.iter().map(Option::as_deref).collect::<BinaryArray>()));
+        }
+        if *data_type == DataType::LargeUtf8 {
+            let is_wrong = |row: &usize| read_jsonb(&text.slice(*row, 1)).is_err();
+            return read_jsonb(&text).map_err(|_| wrong((0..text.len()).find(is_wrong).unwrap_or_default()));
         }
         let options = CastOptions { safe: true, format_options: FormatOptions::default() };
         let cast = cast_with_options(&text, data_type, &options).map_err(|_| {

@@ -10,6 +10,7 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, BooleanBuilder, PrimitiveArray, PrimitiveBuilder,
     StringArray, StringBuilder,
 };
+use arrow::compute::cast;
 use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef, Int64Type, IntervalUnit, TimeUnit};
 use datafusion_common::{Result, ScalarValue, internal_err, plan_datafusion_err, plan_err};
 use datafusion_expr::expr::Case;
@@ -49,6 +50,8 @@ pub(super) enum Kind {
     List,
     /// Something like the elements of the arrays.
     Item,
+    /// A string, or JSONB, as it is.
+    Json,
     /// Anything, as it is.
     Any,
     /// Anything; all such arguments of a call arrive as their common type.
@@ -70,6 +73,11 @@ impl Kind {
         match self {
             Kind::Text => (is_text || is_null).then_some(DataType::Utf8),
             Kind::AsText => (!from.is_nested()).then_some(DataType::Utf8),
+            Kind::Json if is_text => Some(match from {
+                DataType::LargeUtf8 => DataType::LargeUtf8,
+                _ => DataType::Utf8,
+            }),
+            Kind::Json => is_null.then_some(DataType::Utf8),
             Kind::Bytes if is_text => Some(DataType::Utf8),
             Kind::Bytes => keep(matches!(from, DataType::Binary), DataType::Utf8),
             Kind::Int => (from.is_integer() || is_null).then_some(DataType::Int64),
@@ -98,6 +106,7 @@ impl Kind {
         match self {
             Kind::Text => "STRING",
             Kind::AsText => "a value with a text",
+            Kind::Json => "JSON",
             Kind::Bytes => "STRING or BYTES",
             Kind::Int => "an integer",
             Kind::Double | Kind::Number | Kind::SameNumber => "a number",
@@ -134,6 +143,8 @@ pub(super) enum Type {
     TimestampLtz3,
     Time0,
     Bytes,
+    /// Texts that are known to be JSON in its one form.
+    Jsonb,
 }
 
 impl Type {
@@ -149,6 +160,7 @@ impl Type {
             Type::TimestampLtz3 => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
             Type::Time0 => DataType::Time32(TimeUnit::Second),
             Type::Bytes => DataType::Binary,
+            Type::Jsonb => DataType::LargeUtf8,
         }
     }
 }
@@ -343,7 +355,11 @@ impl ScalarUDFImpl for Function {
         let nullable = args.arg_fields.iter().map(|f| f.is_nullable()).collect();
         let (zone, moments) = (self.zone, self.moments.clone());
         let call = Call { name: self.name, args: values, nullable, rows, zone, return_type, moments };
-        let result = (self.definition.body)(&call)?;
+        let mut result = (self.definition.body)(&call)?;
+        if call.return_type == DataType::LargeUtf8 && *result.data_type() == DataType::Utf8 {
+            // JSONB is written as any text is.
+            result = cast(&result, &DataType::LargeUtf8)?;
+        }
         if result.data_type() != &call.return_type || result.len() != rows {
             return internal_err!("{} made {} rows of {}", self.name, result.len(), result.data_type());
         }
@@ -378,7 +394,7 @@ fn unify_elements(mut types: Vec<DataType>, kind: impl Fn(usize) -> Kind) -> Opt
         _ => type_union_resolution(&known)?,
     };
     let common = match common {
-        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        DataType::Utf8View => DataType::Utf8,
         other => other,
     };
     for (at, t) in types.iter_mut().enumerate() {
@@ -399,7 +415,7 @@ fn unify_same(mut types: Vec<DataType>, kind: impl Fn(usize) -> Kind) -> Option<
     }
     let all: Vec<DataType> = same.iter().map(|at| types[*at].clone()).collect();
     let common = match type_union_resolution(&all)? {
-        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        DataType::Utf8View => DataType::Utf8,
         other => other,
     };
     same.iter().for_each(|at| types[*at] = common.clone());
@@ -449,6 +465,14 @@ impl Call {
             return ScalarValue::try_from_array(array, 0)?.to_array_of_size(self.rows);
         }
         Ok(array.clone())
+    }
+
+    /// The same call with an argument that is JSONB as a string.
+    pub(super) fn with_text(&self, at: usize) -> Result<Self> {
+        let mut args = self.args.clone();
+        args[at].0 = cast(&args[at].0, &DataType::Utf8)?;
+        let (nullable, return_type, moments) = (self.nullable.clone(), self.return_type.clone(), self.moments.clone());
+        Ok(Self { args, nullable, return_type, moments, ..*self })
     }
 
     /// A string argument.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | BOOLEAN, FLOAT, DOUBLE, BYTES, TIME, TIMESTAMP, INTERVAL, ARRAY, MAP, ROW to STRING | the text that SQL has for the value |
 //! | STRING to an integer | blanks around and digits behind the point do not count: `' 4.7'` is 4 |
+//! | STRING to JSONB, JSONB to numbers and BOOLEAN | an error where it is no JSON, or JSON of another type |
 //! | ROW to ROW | field by field, in their order, whatever their names |
 //! | numbers to times and back | refused, as Flink refuses them |
 
@@ -19,7 +20,7 @@ use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, ScalarUDF};
 use datafusion_optimizer::AnalyzerRule;
 use eddyline_catalog::sql_type;
-use eddyline_functions::scalar::{Zone, read_postgres_text};
+use eddyline_functions::scalar::{Zone, jsonb_as, read_postgres_text};
 use std::sync::Arc;
 
 /// Refuses casts between numbers and times. Runs before coercion, whose casts are no concern of the user's.
@@ -95,6 +96,25 @@ impl SqlCasts {
         matches!(expr, Expr::ScalarFunction(f) if f.func == self.whole_part)
     }
 
+    /// What reads texts and JSONB as values of a type, where that is another meaning than Arrow's.
+    fn reader(&self, from: &DataType, to: &DataType, tries: bool) -> Result<Option<ScalarUDF>> {
+        let zone = self.of_postgres.unwrap_or_else(Zone::utc);
+        let is_to_jsonb = *to == DataType::LargeUtf8;
+        match from {
+            DataType::Utf8 if is_to_jsonb && tries => Err(external(
+                SqlError::new(SqlError::UNSUPPORTED, "TRY_CAST to JSONB")
+                    .with_hint("write CASE WHEN text IS JSON THEN CAST(text AS JSONB) END"),
+            )),
+            DataType::Utf8 if is_to_jsonb || self.of_postgres.is_some() && !tries => Ok(read_postgres_text(to, zone)),
+            DataType::LargeUtf8 if *to != DataType::Utf8 && !is_to_jsonb => Ok(jsonb_as(to)),
+            DataType::List(item) if *item.data_type() == DataType::Utf8 && is_list_of_jsonb(to) => Err(external(
+                SqlError::new(SqlError::UNSUPPORTED, "CAST of an ARRAY of STRING to one of JSONB")
+                    .with_hint("cast the elements: ARRAY[a::jsonb, b::jsonb]"),
+            )),
+            _ => Ok(None),
+        }
+    }
+
     fn rewritten(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         expr.transform_up(|e| {
             let (inner, to, tries) = match &e {
@@ -103,9 +123,7 @@ impl SqlCasts {
                 _ => return Ok(Transformed::no(e)),
             };
             let from = inner.get_type(schema)?;
-            if let (DataType::Utf8, false, Some(zone)) = (&from, tries, self.of_postgres)
-                && let Some(reader) = read_postgres_text(to, zone)
-            {
+            if let Some(reader) = self.reader(&from, to, tries)? {
                 return Ok(Transformed::yes(reader.call(vec![inner.as_ref().clone()])));
             }
             Ok(match (&from, to) {
@@ -128,6 +146,10 @@ impl SqlCasts {
             })
         })
     }
+}
+
+fn is_list_of_jsonb(to: &DataType) -> bool {
+    matches!(to, DataType::List(item) if *item.data_type() == DataType::LargeUtf8)
 }
 
 fn has_text_of_its_own(from: &DataType) -> bool {

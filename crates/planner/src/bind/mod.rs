@@ -18,6 +18,7 @@ pub(crate) mod errors;
 mod expressions;
 mod frames;
 mod functions;
+mod jsonb;
 mod literals;
 mod order_by;
 mod postgres;
@@ -129,6 +130,7 @@ fn bound_in(context: &Context<'_, '_>, query: &Query, dialect: Dialect) -> Resul
         let round = round.ok_or_else(|| SqlError::new(SqlError::INTERNAL, "there is no function ROUND"))?;
         rules.push(Arc::new(postgres::PostgresMeanings { round }));
     }
+    rules.push(Arc::new(jsonb::JsonbAsText));
     rules.push(Arc::new(TypeCoercion::new()));
     let (text_form, whole_part) = (context.text_form(), context.whole_part());
     let of_postgres = (dialect == Dialect::Postgres).then(|| context.zone());

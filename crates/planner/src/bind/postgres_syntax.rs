@@ -11,6 +11,7 @@
 //! | `t AT TIME ZONE z` | `timezone(z, t)` |
 //! | `~x` | `-1 - x` |
 //! | `array_prepend(x, list)`, `array_replace(…)` | `array_prepend(list, x)`, `array_replace_all(…)` |
+//! | `jsonb_agg(x)`, `jsonb_object_agg(k, v)` | `jsonb_of_list(array_agg(to_jsonb(x)))`, `jsonb_of_objects(array_agg(jsonb_build_object(k, v)))` |
 //! | `percentile_cont(p) WITHIN GROUP (ORDER BY x)` | `percentile_cont(x, p)` |
 //! | `age(x)` | `age(CURRENT_DATE, x)` |
 //! | `clock_timestamp()` and the like | `now()` |
@@ -58,9 +59,8 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<(), SqlError> {
             call(name, vec![take(value)])
         }
         // The binder does not know them in another place than a cast.
-        Expr::TypedString(literal) if matches!(literal.data_type, DataType::JSON | DataType::JSONB) => {
-            let name = if literal.data_type == DataType::JSON { "json_in" } else { "jsonb_in" };
-            call(name, vec![Expr::Value(literal.value.clone())])
+        Expr::TypedString(literal) if literal.data_type == DataType::JSON => {
+            call("json_in", vec![Expr::Value(literal.value.clone())])
         }
         // Of as many digits as it has.
         Expr::TypedString(literal) if matches!(literal.data_type, DataType::Numeric(ExactNumberInfo::None)) => {
@@ -71,13 +71,13 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<(), SqlError> {
                 _ => return Ok(()),
             }
         }
-        Expr::TypedString(literal) if is_timestamptz(&literal.data_type) => Expr::Cast {
-            kind: CastKind::Cast,
-            expr: Box::new(Expr::Value(literal.value.clone())),
-            data_type: ast_type(&arrow::datatypes::DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
-            array: false,
-            format: None,
-        },
+        Expr::TypedString(literal) if literal.data_type == DataType::JSONB => {
+            cast(Expr::Value(literal.value.clone()), &arrow::datatypes::DataType::LargeUtf8)
+        }
+        Expr::TypedString(literal) if is_timestamptz(&literal.data_type) => {
+            let micros = arrow::datatypes::DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+            cast(Expr::Value(literal.value.clone()), &micros)
+        }
         Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } if !is_subquery(right) => {
             call("equals_any", vec![take(left), take(right)])
         }
@@ -94,7 +94,7 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<(), SqlError> {
             access_chain.iter_mut().for_each(bounded);
             return Ok(());
         }
-        Expr::Function(function) => match array_of(function) {
+        Expr::Function(function) => match array_of(function).or_else(|| json_aggregate(function)) {
             Some(made) => made,
             None => return rewrite_call(function),
         },
@@ -120,6 +120,10 @@ pub(super) fn unnest_item(item: &mut SelectItem) {
 
 fn take(expr: &mut Expr) -> Expr {
     std::mem::replace(expr, Expr::Value(Value::Null.into()))
+}
+
+fn cast(value: Expr, to: &arrow::datatypes::DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(value), data_type: ast_type(to), array: false, format: None }
 }
 
 fn literal(number: &str) -> Expr {
@@ -260,6 +264,25 @@ fn array_of(function: &Function) -> Option<Expr> {
     let expr = call("coalesce", vec![all, none]);
     select.projection = vec![SelectItem::ExprWithAlias { expr, alias: Ident::new("array") }];
     Some(Expr::Subquery(query))
+}
+
+/// `jsonb_agg(x ORDER BY y)` as `jsonb_of_list(array_agg(to_jsonb(x) ORDER BY y))`, and so on; of `json_agg` the text.
+fn json_aggregate(function: &mut Function) -> Option<Expr> {
+    let name = function.name.to_string().to_ascii_lowercase();
+    let (each, all) = match name.as_str() {
+        "jsonb_agg" | "json_agg" => ("to_jsonb", "jsonb_of_list"),
+        "jsonb_object_agg" | "json_object_agg" => ("jsonb_build_object", "jsonb_of_objects"),
+        _ => return None,
+    };
+    let FunctionArguments::List(list) = &mut function.args else { return None };
+    let given = std::mem::take(&mut list.args).into_iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => Some(value),
+        _ => None,
+    });
+    list.args = vec![unnamed(call(each, given.collect::<Option<_>>()?))];
+    function.name = ObjectName::from(vec![Ident::with_span(function.name.span(), "array_agg")]);
+    let made = call(all, vec![Expr::Function(function.clone())]);
+    Some(if name.starts_with("json_") { cast(made, &arrow::datatypes::DataType::Utf8) } else { made })
 }
 
 /// Arguments of MAKE_INTERVAL by their names.

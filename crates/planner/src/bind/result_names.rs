@@ -51,7 +51,7 @@ fn figured(expr: &Expr) -> Option<Figured> {
             // What stands for `->` and `->>`.
             name if name.starts_with("json_extract_path") => None,
             // What stands for casts.
-            name if matches!(name.as_str(), "json_in" | "jsonb_in") => weak(name.trim_end_matches("_in")),
+            name if name == "json_in" => weak("json"),
             name => strong(name),
         },
         Expr::Nested(inner) => figured(inner),
@@ -118,13 +118,14 @@ fn type_name(data_type: &DataType) -> String {
         DataType::Custom(..) => "timestamptz",
         DataType::Interval { .. } => "interval",
         DataType::Array(_) => "array",
+        DataType::JSONB => "jsonb",
         DataType::Struct(..) => "row",
         _ => "text",
     }
     .to_owned()
 }
 
-/// In Postgres, the one column of `generate_series(1, 3) AS g` and `unnest(ARRAY[1]) AS g` is called `g`, and without the alias as the function is.
+/// In Postgres, the columns of functions in FROM have names: the one of `generate_series(1, 3) AS g` and `unnest(ARRAY[1]) AS g` is called `g`, and without the alias as the function is.
 pub(super) fn name_function_column(factor: &mut TableFactor) {
     let (function, alias) = match factor {
         TableFactor::Table { name, alias, args: Some(_), .. } | TableFactor::Function { name, alias, .. } => {
@@ -139,10 +140,11 @@ pub(super) fn name_function_column(factor: &mut TableFactor) {
         }
         _ => return,
     };
-    let column = match function.as_str() {
-        "generate_series" | "unnest" => None,
-        "regexp_split_to_array" | "string_to_array" | "jsonb_keys_array" => None,
-        "jsonb_elements_array" | "jsonb_elements_text_array" => Some("value"),
+    let columns: &[&str] = match function.as_str() {
+        "generate_series" | "unnest" => &[],
+        "regexp_split_to_array" | "string_to_array" | "jsonb_keys_array" => &[],
+        "jsonb_elements_array" | "jsonb_elements_text_array" => &["value"],
+        "jsonb_each_map" | "jsonb_each_text_map" => &["key", "value"],
         _ => return,
     };
     let alias = alias.get_or_insert_with(|| TableAlias {
@@ -152,8 +154,11 @@ pub(super) fn name_function_column(factor: &mut TableFactor) {
         at: None,
     });
     if alias.columns.is_empty() {
-        let name = column.map_or_else(|| alias.name.clone(), |column| Ident::with_quote('`', column));
-        alias.columns.push(TableAliasColumnDef { name, data_type: None });
+        let names = match columns {
+            [] => vec![alias.name.clone()],
+            columns => columns.iter().map(|column| Ident::with_quote('`', *column)).collect(),
+        };
+        alias.columns.extend(names.into_iter().map(|name| TableAliasColumnDef { name, data_type: None }));
     }
 }
 

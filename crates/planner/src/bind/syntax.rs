@@ -9,8 +9,8 @@ use arrow::datatypes::DataType;
 use eddyline_catalog::Dialect;
 use sqlparser::ast::{
     CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr,
-    Ident, ObjectName, Query, Select, SelectItem, SetExpr, Spanned, TableFactor, Value, Visit, VisitMut, Visitor,
-    VisitorMut,
+    Ident, ObjectName, Query, Select, SelectItem, SetExpr, Spanned, TableFactor, TableWithJoins, Value, Visit,
+    VisitMut, Visitor, VisitorMut,
 };
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -121,14 +121,56 @@ fn name_expressions(body: &mut SetExpr, dialect: Dialect) {
 
 /// In Flink, `SELECT a + 1` gives a column named `EXPR$0`: the position counts from 0.
 fn name_items(select: &mut Select, dialect: Dialect) {
+    let relations = relation_names(&select.from);
     for (at, item) in select.projection.iter_mut().enumerate() {
-        if let SelectItem::UnnamedExpr(e) = item
-            && !matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
-        {
-            let alias = Ident::with_quote('`', name_of(dialect, at, e));
-            *item = SelectItem::ExprWithAlias { expr: e.clone(), alias };
-        }
+        let SelectItem::UnnamedExpr(e) = item else { continue };
+        let name = match e {
+            Expr::Identifier(_) => continue,
+            Expr::CompoundIdentifier(parts) => match field_of_column(parts, &relations) {
+                Some(field) => field.to_owned(),
+                None => continue,
+            },
+            _ => name_of(dialect, at, e),
+        };
+        *item = SelectItem::ExprWithAlias { expr: e.clone(), alias: Ident::with_quote('`', name) };
     }
+}
+
+/// The field that `column.field` and `table.column.field` mean, which are no columns of their own.
+fn field_of_column<'p>(parts: &'p [Ident], relations: &HashSet<String>) -> Option<&'p str> {
+    let [first, .., last] = parts else { return None };
+    let is_relation = |part: &Ident| relations.contains(&part.value);
+    let columns_from = match parts {
+        [schema, table, _, ..] if is_relation(schema) && is_relation(table) => 2,
+        _ => usize::from(is_relation(first)),
+    };
+    (parts.len() > columns_from + 1).then_some(last.value.as_str())
+}
+
+/// The names that relations of a FROM have.
+fn relation_names(from: &[TableWithJoins]) -> HashSet<String> {
+    fn add(factor: &TableFactor, names: &mut HashSet<String>) {
+        let (alias, name) = match factor {
+            TableFactor::Table { name, alias, .. } | TableFactor::Function { name, alias, .. } => (alias, Some(name)),
+            TableFactor::Derived { alias, .. }
+            | TableFactor::TableFunction { alias, .. }
+            | TableFactor::UNNEST { alias, .. } => (alias, None),
+            TableFactor::NestedJoin { table_with_joins, alias } => {
+                add_all(table_with_joins, names);
+                (alias, None)
+            }
+            _ => return,
+        };
+        let parts = name.iter().flat_map(|name| &name.0).filter_map(|part| part.as_ident());
+        names.extend(alias.iter().map(|alias| &alias.name).chain(parts).map(|name| name.value.clone()));
+    }
+    fn add_all(from: &TableWithJoins, names: &mut HashSet<String>) {
+        add(&from.relation, names);
+        from.joins.iter().for_each(|join| add(&join.relation, names));
+    }
+    let mut names = HashSet::new();
+    from.iter().for_each(|from| add_all(from, &mut names));
+    names
 }
 
 /// Names what has no name on the right of UNION, INTERSECT and EXCEPT. The binder would give it the name that the left side has at its

@@ -361,17 +361,14 @@ fn double_colon(parser: &mut Parser, value: &Expr, family: Family) -> Result<Exp
     Ok(cast_to(CastKind::Cast, value.clone(), &target, sign.span))
 }
 
-/// The function that a cast to JSON stands for in Postgres: JSON is a text here, and not every text is JSON.
+/// The function that a cast to JSON stands for in Postgres: it is a text here, and not every text is JSON.
 fn json_type(parser: &mut Parser, family: Family) -> Option<&'static str> {
-    let known = [("JSONB", "jsonb_in"), ("JSON", "json_in")];
-    let word = &parser.peek_token_ref().token;
-    let (_, function) = known.into_iter().find(|(name, _)| is_word(word, name))?;
-    let is_array = parser.peek_nth_token_ref(1).token == Token::LBracket;
-    if family != Family::Postgres || is_array {
+    let is_json = is_word(&parser.peek_token_ref().token, "JSON");
+    if family != Family::Postgres || !is_json || parser.peek_nth_token_ref(1).token == Token::LBracket {
         return None;
     }
     parser.advance_token();
-    Some(function)
+    Some("json_in")
 }
 
 fn cast_to(kind: CastKind, value: Expr, target: &types::ReadType, span: Span) -> Expr {

@@ -45,6 +45,7 @@ mod nesting_tests;
 mod normalise;
 mod outside;
 mod patterns;
+mod quotes;
 mod refuse;
 mod schemas;
 mod script;
@@ -60,6 +61,7 @@ mod values;
 mod windows;
 
 pub(crate) use hints::times_to_live;
+pub use quotes::in_double_quotes;
 pub use split::{Split, split};
 pub(crate) use types::ast_type;
 pub use types::{arrow_type, sql_type};

@@ -9,7 +9,8 @@
 //! | TIMESTAMP(p); TIMESTAMP_LTZ(p) | Timestamp of the unit that holds p digits, 6 where nothing is said; with zone UTC |
 //! | INTERVAL … | Interval(MonthDayNano) |
 //! | INT2, INT4, INT8, FLOAT4, FLOAT8, TEXT, BYTEA, TIMESTAMPTZ(p) | as SMALLINT, INT, BIGINT, FLOAT, DOUBLE, STRING, BYTES, TIMESTAMP_LTZ(p): the names of Postgres |
-//! | with [`Dialect::Postgres`]: FLOAT, DECIMAL without digits, TIME, JSON, JSONB, UUID, NAME, TIMESTAMP WITH TIME ZONE | Float64, Decimal128(38, 10), of 6 digits, Utf8, with zone UTC |
+//! | JSONB | LargeUtf8, which nothing else is: a text that is JSON in its one form |
+//! | with [`Dialect::Postgres`]: FLOAT, DECIMAL without digits, TIME, JSON, UUID, NAME, TIMESTAMP WITH TIME ZONE | Float64, Decimal128(38, 10), of 6 digits, Utf8, with zone UTC |
 //! | ARRAY<T> and T[], MAP<K, V>, ROW<a T, …> | List, Map, Struct |
 
 use super::script::is_word;
@@ -67,6 +68,7 @@ pub fn arrow_type(sql_type: &SqlType) -> Result<DataType, SqlError> {
         | SqlType::Character(_)
         | SqlType::CharacterVarying(_)
         | SqlType::CharVarying(_) => DataType::Utf8,
+        SqlType::JSONB => DataType::LargeUtf8,
         SqlType::Bytes(_) | SqlType::Binary(_) | SqlType::Varbinary(_) => DataType::Binary,
         SqlType::Date => DataType::Date32,
         SqlType::Time(p, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => time(p.unwrap_or(0))?,
@@ -106,6 +108,7 @@ pub(crate) fn ast_type(data_type: &DataType) -> SqlType {
         DataType::Decimal128(p, s) => {
             SqlType::Decimal(ExactNumberInfo::PrecisionAndScale(u64::from(*p), i64::from(*s)))
         }
+        DataType::LargeUtf8 => SqlType::JSONB,
         DataType::Binary => SqlType::Bytes(None),
         DataType::Date32 => SqlType::Date,
         DataType::Time32(unit) | DataType::Time64(unit) => SqlType::Time(Some(digits(unit)), TimezoneInfo::None),
@@ -222,7 +225,8 @@ impl Reader<'_, '_> {
                 .map_err(|e| pack(e, at))?
             }
             "STRING" | "TEXT" => DataType::Utf8,
-            "JSON" | "JSONB" | "UUID" | "NAME" | "REGTYPE" | "REGCLASS" | "REGNAMESPACE" | "REGPROC" | "REGROLE"
+            "JSONB" => DataType::LargeUtf8,
+            "JSON" | "UUID" | "NAME" | "REGTYPE" | "REGCLASS" | "REGNAMESPACE" | "REGPROC" | "REGROLE"
                 if self.dialect == Dialect::Postgres =>
             {
                 DataType::Utf8

@@ -70,13 +70,17 @@ pub(super) fn normalise(factor: &mut TableFactor) -> Result<(), SqlError> {
 }
 
 /// Functions in FROM that unnest lists, with the function that makes the list; UNNEST itself has lists for arguments.
-const LISTS: [(&str, Option<&str>); 9] = [
+const LISTS: [(&str, Option<&str>); 13] = [
     ("UNNEST", None),
     ("GENERATE_SERIES", Some("generate_series")),
     ("JSONB_ARRAY_ELEMENTS", Some("jsonb_elements_array")),
     ("JSON_ARRAY_ELEMENTS", Some("jsonb_elements_array")),
     ("JSONB_ARRAY_ELEMENTS_TEXT", Some("jsonb_elements_text_array")),
     ("JSON_ARRAY_ELEMENTS_TEXT", Some("jsonb_elements_text_array")),
+    ("JSONB_EACH", Some("jsonb_each_map")),
+    ("JSON_EACH", Some("jsonb_each_map")),
+    ("JSONB_EACH_TEXT", Some("jsonb_each_text_map")),
+    ("JSON_EACH_TEXT", Some("jsonb_each_text_map")),
     ("JSONB_OBJECT_KEYS", Some("jsonb_keys_array")),
     ("REGEXP_SPLIT_TO_TABLE", Some("regexp_split_to_array")),
     ("STRING_TO_TABLE", Some("string_to_array")),

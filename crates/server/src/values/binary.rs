@@ -2,6 +2,9 @@
 
 use bytes::{Buf, BufMut, BytesMut};
 
+/// What JSONB begins with.
+pub(super) const JSONB_VERSION: u8 = 1;
+
 /// 2000-01-01, where Postgres begins to count.
 pub(super) const EPOCH_DAYS: i32 = 10_957;
 pub(super) const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;

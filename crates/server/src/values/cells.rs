@@ -5,8 +5,8 @@ use crate::wire::{Format, backend};
 use arrow::array::timezone::Tz;
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array,
-    Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, StringArray, Time64MicrosecondArray,
-    TimestampMicrosecondArray,
+    Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, LargeStringArray, ListArray, StringArray,
+    Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use arrow::error::ArrowError;
@@ -33,6 +33,7 @@ enum Values {
     Float8(Float64Array),
     Numeric(Decimal128Array),
     Text(StringArray),
+    Jsonb(LargeStringArray),
     Bytes(BinaryArray),
     Date(Date32Array),
     Time(Time64MicrosecondArray),
@@ -64,6 +65,7 @@ impl Cells {
             DataType::Float64 => Values::Float8(array.as_primitive().clone()),
             DataType::Decimal128(..) => Values::Numeric(array.as_primitive().clone()),
             DataType::Utf8 => Values::Text(array.as_string().clone()),
+            DataType::LargeUtf8 => Values::Jsonb(array.as_string().clone()),
             DataType::Binary => Values::Bytes(array.as_binary().clone()),
             DataType::Date32 => Values::Date(array.as_primitive().clone()),
             DataType::Time32(_) | DataType::Time64(_) => {
@@ -137,6 +139,7 @@ impl Cells {
             Values::Float8(a) => text::float(out, &format!("{:e}", a.value(row)), 15),
             Values::Numeric(a) => out.write_str(&a.value_as_string(row)),
             Values::Text(a) => out.write_str(a.value(row)),
+            Values::Jsonb(a) => out.write_str(a.value(row)),
             Values::Bytes(a) => text::bytes(out, a.value(row)),
             Values::Date(a) => text::date(out, a.value(row)),
             Values::Time(a) => text::time(out, a.value(row)),
@@ -170,6 +173,10 @@ impl Cells {
             Values::Float8(a) => out.put_f64(a.value(row)),
             Values::Numeric(a) => binary::numeric(out, a.value(row), a.scale()),
             Values::Text(a) => out.put_slice(a.value(row).as_bytes()),
+            Values::Jsonb(a) => {
+                out.put_u8(binary::JSONB_VERSION);
+                out.put_slice(a.value(row).as_bytes());
+            }
             Values::Bytes(a) => out.put_slice(a.value(row)),
             Values::Date(a) => out.put_i32(a.value(row).saturating_sub(binary::EPOCH_DAYS)),
             Values::Time(a) => out.put_i64(a.value(row)),

@@ -12,6 +12,7 @@
 //! | DATE, TIME | `date`, `time` |
 //! | TIMESTAMP, TIMESTAMP_LTZ | `timestamp`, `timestamptz`, to the microsecond |
 //! | INTERVAL | `interval`, to the microsecond |
+//! | JSONB | `jsonb` |
 //! | ARRAY of those | arrays of those |
 //! | ROW | `record` |
 //! | MAP and what has no type of Postgres | `text` |
@@ -50,11 +51,12 @@ pub(crate) const TIMESTAMPTZ: u32 = 1184;
 pub(crate) const INTERVAL: u32 = 1186;
 pub(crate) const NUMERIC: u32 = 1700;
 pub(crate) const RECORD: u32 = 2249;
+pub(crate) const JSONB: u32 = 3802;
 /// Types that are texts here.
-const OTHER_TEXTS: [u32; 8] = [18, 19, 114, 705, 1042, 1043, 2950, 3802];
+const OTHER_TEXTS: [u32; 7] = [18, 19, 114, 705, 1042, 1043, 2950];
 
 /// Types of items, and of their arrays.
-const ARRAYS: [(u32, u32); 15] = [
+const ARRAYS: [(u32, u32); 16] = [
     (BOOL, 1000),
     (BYTEA, 1001),
     (INT2, 1005),
@@ -70,10 +72,11 @@ const ARRAYS: [(u32, u32); 15] = [
     (INTERVAL, 1187),
     (NUMERIC, 1231),
     (RECORD, 2287),
+    (JSONB, 3807),
 ];
 
 /// Arrays of what are texts here.
-const TEXT_ARRAYS: [(u32, u32); 6] = [(19, 1003), (114, 199), (1042, 1014), (1043, 1015), (2950, 2951), (3802, 3807)];
+const TEXT_ARRAYS: [(u32, u32); 5] = [(19, 1003), (114, 199), (1042, 1014), (1043, 1015), (2950, 2951)];
 
 /// The type that a client is told.
 pub(crate) fn oid(data_type: &DataType) -> u32 {
@@ -86,6 +89,7 @@ pub(crate) fn oid(data_type: &DataType) -> u32 {
         DataType::Float64 => FLOAT8,
         DataType::Decimal128(..) => NUMERIC,
         DataType::Binary => BYTEA,
+        DataType::LargeUtf8 => JSONB,
         DataType::Date32 => DATE,
         DataType::Time32(_) | DataType::Time64(_) => TIME,
         DataType::Timestamp(_, None) => TIMESTAMP,
@@ -110,7 +114,8 @@ pub(crate) fn data_type(oid: u32) -> Option<DataType> {
         FLOAT4 => DataType::Float32,
         FLOAT8 => DataType::Float64,
         NUMERIC => DataType::Decimal128(38, 10),
-        TEXT | 18 | 19 | 114 | 1042 | 1043 | 2950 | 3802 => DataType::Utf8,
+        TEXT | 18 | 19 | 114 | 1042 | 1043 | 2950 => DataType::Utf8,
+        JSONB => DataType::LargeUtf8,
         BYTEA => DataType::Binary,
         DATE => DataType::Date32,
         TIME => DataType::Time64(TimeUnit::Microsecond),

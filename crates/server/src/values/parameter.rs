@@ -62,7 +62,7 @@ fn of_text(data_type: &DataType, text: &str) -> Option<ParameterValue> {
             ParameterValue::Text(trimmed.to_owned())
         }
         DataType::Binary => ParameterValue::Bytes(unescaped(text)?),
-        DataType::Utf8 => ParameterValue::Text(text.to_owned()),
+        DataType::Utf8 | DataType::LargeUtf8 => ParameterValue::Text(text.to_owned()),
         DataType::Interval(_) => ParameterValue::Text(spoken_clock(trimmed)?),
         DataType::List(item) => {
             let items = eddyline_introspection::items(trimmed).ok()?;
@@ -116,6 +116,10 @@ fn of_binary(data_type: &DataType, bytes: &[u8]) -> Option<ParameterValue> {
         DataType::Float64 => text(f64::from_be_bytes(array(bytes)?).to_string()),
         DataType::Decimal128(..) => text(binary::numeric_text(bytes)?),
         DataType::Utf8 => text(std::str::from_utf8(bytes).ok()?.to_owned()),
+        DataType::LargeUtf8 => match bytes.split_first()? {
+            (&binary::JSONB_VERSION, json) => text(std::str::from_utf8(json).ok()?.to_owned()),
+            _ => None,
+        },
         DataType::Binary => Some(ParameterValue::Bytes(bytes.to_vec())),
         DataType::Date32 => {
             let days = i32::from_be_bytes(array(bytes)?).checked_add(binary::EPOCH_DAYS)?;

@@ -55,6 +55,7 @@ pub(super) fn of_binary(of: &Type, raw: &[u8]) -> String {
         (_, &Type::FLOAT8) => raw.try_into().ok().map(|b| f64::from_be_bytes(b).to_string()),
         (_, &Type::NUMERIC) => numeric(raw),
         (_, &Type::TEXT) => String::from_utf8(raw.to_vec()).ok(),
+        (_, &Type::JSONB) => raw.strip_prefix(&[1]).and_then(|json| String::from_utf8(json.to_vec()).ok()),
         (_, &Type::DATE) => date(raw),
         (_, &Type::TIME) => long(raw).and_then(clock),
         (_, &Type::TIMESTAMP) => long(raw).and_then(since_2000).map(|t| format!("{:?}", t.naive_utc())),

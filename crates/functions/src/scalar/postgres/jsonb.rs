@@ -1,17 +1,35 @@
-//! JSON, as texts: `jsonb` is a text in the form that Postgres gives it.
+//! JSON: `jsonb` is a text in the form that Postgres gives it, so that equal values are equal texts (but for zeros behind the point of
+//! numbers, which PostgreSQL shows and does not compare). Its type in Arrow is `LargeUtf8`, and nothing else is; `json` is a text.
 
 use super::super::call::{Arg, Call, Definition, Kind, Returns, Type, booleans, numbers, texts};
 use super::json_value::{Json, place, quoted};
 use super::{INVALID_PARAMETER, INVALID_TEXT, fail, function, texts_type};
-use arrow::array::{Array, ArrayRef, AsArray, ListBuilder, StringArray, StringBuilder};
-use arrow::datatypes::{DataType, Int32Type};
+use arrow::array::{
+    Array, ArrayRef, AsArray, LargeStringArray, LargeStringBuilder, ListArray, ListBuilder, MapArray, StringArray,
+    StringBuilder, StructArray,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Int32Type};
 use datafusion_common::Result;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use Kind::{Any, Bool, List, Text};
 
-/// A function from texts to a text.
+/// A function to JSONB.
+const fn jsonb(
+    name: &'static str,
+    args: &'static [&'static [Kind]],
+    body: fn(&Call) -> Result<ArrayRef>,
+    signature: &'static str,
+    text: &'static str,
+    example: (&'static str, &'static str),
+) -> Definition {
+    function(name, args, Type::Jsonb, body, (signature, "JSONB", text), example)
+}
+
+/// A function to a text, or to JSON as the text that it is.
 const fn json(
     name: &'static str,
     args: &'static [&'static [Kind]],
@@ -21,6 +39,19 @@ const fn json(
     example: (&'static str, &'static str),
 ) -> Definition {
     function(name, args, Type::Text, body, (signature, "STRING", text), example)
+}
+
+/// A part of JSON, which is JSONB if that is.
+const fn part(
+    name: &'static str,
+    args: &'static [&'static [Kind]],
+    body: fn(&Call) -> Result<ArrayRef>,
+    signature: &'static str,
+    text: &'static str,
+    example: (&'static str, &'static str),
+) -> Definition {
+    let returns = Returns::From(|signed| Ok(signed.types[0].clone()));
+    Definition { returns, ..function(name, args, Type::Jsonb, body, (signature, "as json", text), example) }
 }
 
 const fn truth(
@@ -35,7 +66,7 @@ const fn truth(
 }
 
 pub(super) const FUNCTIONS: &[Definition] = &[
-    json(
+    jsonb(
         "jsonb_in",
         &[&[Text]],
         |call| each(call, |value, out| value.write(out)),
@@ -60,10 +91,10 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     Definition {
         variadic: true,
         aliases: &["jsonb_extract_path"],
-        ..json(
+        ..part(
             "json_extract_path",
-            &[&[Text, Text]],
-            |call| extracted(call, false),
+            &[&[Kind::Json, Text]],
+            |call| extracted(&call.with_text(0)?, false),
             "json -> key, JSONB_EXTRACT_PATH(json, key, …)",
             "The value at a key of an object or at a number of an array (from 0; from the end if it is negative), and so on.",
             ("'{\"a\": [1, {\"b\": 2}]}'::jsonb -> 'a' -> 1", "{\"b\": 2}"),
@@ -81,10 +112,10 @@ pub(super) const FUNCTIONS: &[Definition] = &[
             ("'{\"a\": \"x\"}'::jsonb ->> 'a'", "x"),
         )
     },
-    json(
+    part(
         "json_at_path",
-        &[&[Text, List], &[Text, Text]],
-        |call| at_path(call, false),
+        &[&[Kind::Json, List], &[Kind::Json, Text]],
+        |call| at_path(&call.with_text(0)?, false),
         "json #> path",
         "The value at a path of keys.",
         ("'{\"a\": {\"b\": [1, 2]}}'::jsonb #> '{a,b,0}'", "1"),
@@ -167,8 +198,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     },
     Definition {
         variadic: true,
-        aliases: &["json_build_object"],
-        ..json(
+        ..jsonb(
             "jsonb_build_object",
             &[&[], &[Any, Any]],
             build_object,
@@ -179,8 +209,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     },
     Definition {
         variadic: true,
-        aliases: &["json_build_array"],
-        ..json(
+        ..jsonb(
             "jsonb_build_array",
             &[&[], &[Any]],
             build_array,
@@ -189,26 +218,79 @@ pub(super) const FUNCTIONS: &[Definition] = &[
             ("JSONB_BUILD_ARRAY(1, 'a', NULL)", "[1, \"a\", null]"),
         )
     },
+    jsonb(
+        "to_jsonb",
+        &[&[Any]],
+        to_json,
+        "TO_JSONB(value)",
+        "The value as JSON; of texts a string.",
+        ("TO_JSONB(ARRAY[1, 2])", "[1, 2]"),
+    ),
     Definition {
-        aliases: &["to_json"],
+        aliases: &["array_to_json"],
+        ..json("to_json", &[&[Any]], to_json, "TO_JSON(value)", "The same as a text.", ("TO_JSON('a'::text)", "\"a\""))
+    },
+    Definition {
+        variadic: true,
         ..json(
-            "to_jsonb",
-            &[&[Any]],
-            |call| {
-                let values = values(call, 0)?;
-                texts(call.rows, |row, out| {
-                    Ok(match values[row] {
-                        Json::Null => false,
-                        ref value => value.write(out).is_ok(),
-                    })
-                })
-            },
-            "TO_JSONB(value)",
-            "The value as JSON; of texts a string.",
-            ("TO_JSONB(ARRAY[1, 2])", "[1, 2]"),
+            "json_build_object",
+            &[&[], &[Any, Any]],
+            build_object,
+            "JSON_BUILD_OBJECT(key, value, …)",
+            "An object of keys and values as a text, in the form of JSONB.",
+            ("JSON_BUILD_OBJECT('a', 1)", "{\"a\": 1}"),
         )
     },
-    json(
+    Definition {
+        variadic: true,
+        ..json(
+            "json_build_array",
+            &[&[], &[Any]],
+            build_array,
+            "JSON_BUILD_ARRAY(value, …)",
+            "An array of values as a text.",
+            ("JSON_BUILD_ARRAY(1, 'a', NULL)", "[1, \"a\", null]"),
+        )
+    },
+    jsonb(
+        "jsonb_of_list",
+        &[&[List]],
+        of_list,
+        "JSONB_AGG(value [ORDER BY …])",
+        "Of the values of all rows an array; JSON_AGG is the same as a text.",
+        ("JSONB_AGG(n ORDER BY n)", "[1, 2]"),
+    ),
+    jsonb(
+        "jsonb_of_objects",
+        &[&[List]],
+        of_objects,
+        "JSONB_OBJECT_AGG(key, value)",
+        "Of the keys and values of all rows an object; JSON_OBJECT_AGG is the same as a text.",
+        ("JSONB_OBJECT_AGG(name, n)", "{\"a\": 1}"),
+    ),
+    Definition {
+        returns: Returns::From(|_| Ok(pairs_type(DataType::LargeUtf8))),
+        ..json(
+            "jsonb_each_map",
+            &[&[Text]],
+            |call| pairs(call, false),
+            "JSONB_EACH(json)",
+            "The keys and values of an object, as rows of two columns.",
+            ("JSONB_EACH_MAP('{\"a\": 1}')", "{a=1}"),
+        )
+    },
+    Definition {
+        returns: Returns::From(|_| Ok(pairs_type(DataType::Utf8))),
+        ..json(
+            "jsonb_each_text_map",
+            &[&[Text]],
+            |call| pairs(call, true),
+            "JSONB_EACH_TEXT(json)",
+            "The same, strings without their quotes.",
+            ("JSONB_EACH_TEXT_MAP('{\"a\": \"x\"}')", "{a=x}"),
+        )
+    },
+    jsonb(
         "jsonb_set",
         &[&[Text, List, Text], &[Text, List, Text, Bool], &[Text, Text, Text], &[Text, Text, Text, Bool]],
         |call| changed(call, set),
@@ -216,7 +298,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         "The JSON with a value at a path, in the place of another or as a new one.",
         ("JSONB_SET('{\"a\": 1}', '{a}', '2')", "{\"a\": 2}"),
     ),
-    json(
+    jsonb(
         "jsonb_insert",
         &[&[Text, List, Text], &[Text, List, Text, Bool], &[Text, Text, Text], &[Text, Text, Text, Bool]],
         |call| changed(call, insert),
@@ -224,7 +306,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         "The JSON with a value more: before, or after, an element of an array; at a new key of an object.",
         ("JSONB_INSERT('[1, 2]', '{0}', '5')", "[5, 1, 2]"),
     ),
-    json(
+    jsonb(
         "jsonb_delete_path",
         &[&[Text, List], &[Text, Text]],
         |call| changed(call, |json, path, _, _| Ok(delete(json, path))),
@@ -232,7 +314,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         "The JSON without what is at a path.",
         ("'{\"a\": {\"b\": 1}}'::jsonb #- '{a,b}'", "{\"a\": {}}"),
     ),
-    json(
+    jsonb(
         "jsonb_delete",
         &[&[Text, Text], &[Text, Kind::Int], &[Text, List]],
         delete_keys,
@@ -240,7 +322,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         "The JSON without a key, a string or the element of a number.",
         ("JSONB_DELETE('{\"a\": 1, \"b\": 2}', 'a')", "{\"b\": 2}"),
     ),
-    json(
+    jsonb(
         "jsonb_concat",
         &[&[Text, Text]],
         |call| {
@@ -254,17 +336,14 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         "Both objects or arrays as one.",
         ("JSONB_CONCAT('{\"a\": 1}', '{\"b\": 2}')", "{\"a\": 1, \"b\": 2}"),
     ),
-    Definition {
-        aliases: &["json_strip_nulls"],
-        ..json(
-            "jsonb_strip_nulls",
-            &[&[Text]],
-            |call| each(call, |value, out| without_nulls(value).write(out)),
-            "JSONB_STRIP_NULLS(json)",
-            "The JSON without keys whose value is null.",
-            ("JSONB_STRIP_NULLS('{\"a\": 1, \"b\": null}')", "{\"a\": 1}"),
-        )
-    },
+    jsonb(
+        "jsonb_strip_nulls",
+        &[&[Text]],
+        |call| each(call, |value, out| without_nulls(value).write(out)),
+        "JSONB_STRIP_NULLS(json)",
+        "The JSON without keys whose value is null.",
+        ("JSONB_STRIP_NULLS('{\"a\": 1, \"b\": null}')", "{\"a\": 1}"),
+    ),
     json(
         "jsonb_pretty",
         &[&[Text]],
@@ -274,7 +353,7 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         ("JSONB_PRETTY('[]')", "[]"),
     ),
     Definition {
-        returns: Returns::From(|_| Ok(texts_type())),
+        returns: Returns::From(|_| Ok(DataType::new_list(DataType::LargeUtf8, true))),
         ..json(
             "jsonb_elements_array",
             &[&[Text]],
@@ -342,7 +421,7 @@ fn has(json: &Json, key: &str) -> bool {
 
 /// Paths of keys: arrays of texts, or texts that say such an array (`{a,b,0}`).
 enum Paths {
-    Lists(arrow::array::ListArray, StringArray),
+    Lists(ListArray, StringArray),
     Texts(StringArray),
 }
 
@@ -448,6 +527,10 @@ fn of_column(column: &ArrayRef, call: &Call) -> Result<Vec<Json>> {
         };
         return Ok(rows.map(of).collect());
     }
+    if *column.data_type() == DataType::LargeUtf8 {
+        let of = |json: Option<&str>| json.map_or(Ok(Json::Null), read);
+        return column.as_string::<i64>().iter().map(of).collect();
+    }
     let shown = super::text_form::text_of(column, call.zone)?;
     let shown = shown.as_string::<i32>();
     let data_type = column.data_type();
@@ -464,6 +547,116 @@ fn of_column(column: &ArrayRef, call: &Call) -> Result<Vec<Json>> {
         }
     };
     Ok(rows.map(of).collect())
+}
+
+fn to_json(call: &Call) -> Result<ArrayRef> {
+    let (column, values) = (call.column(0)?, values(call, 0)?);
+    texts(call.rows, |row, out| Ok(column.is_valid(row) && values[row].write(out).is_ok()))
+}
+
+/// Texts as JSON in its one form.
+///
+/// # Errors
+/// A text that is none.
+pub fn read_jsonb(texts: &StringArray) -> Result<ArrayRef> {
+    let mut out = LargeStringBuilder::with_capacity(texts.len(), texts.values().len());
+    for text in texts {
+        match text {
+            Some(text) => {
+                let written = read(text)?.write(&mut out);
+                debug_assert!(written.is_ok(), "writing into memory cannot fail");
+                out.append_value("");
+            }
+            None => out.append_null(),
+        }
+    }
+    Ok(Arc::new(out.finish()))
+}
+
+/// The lists of a call as lists of JSON in its one form.
+fn json_lists(call: &Call) -> Result<(ListArray, LargeStringArray)> {
+    let lists = cast(&call.column(0)?, &DataType::new_list(DataType::LargeUtf8, true))?;
+    let lists = lists.as_list::<i32>().clone();
+    let items = lists.values().as_string::<i64>().clone();
+    Ok((lists, items))
+}
+
+fn range(lists: &ListArray, row: usize) -> std::ops::Range<usize> {
+    lists.value_offsets()[row] as usize..lists.value_offsets()[row + 1] as usize
+}
+
+fn of_list(call: &Call) -> Result<ArrayRef> {
+    let (lists, items) = json_lists(call)?;
+    texts(call.rows, |row, out| {
+        if lists.is_null(row) {
+            return Ok(false);
+        }
+        let mut written = out.write_char('[');
+        for (nth, at) in range(&lists, row).enumerate() {
+            written = written.and_then(|()| out.write_str(if nth > 0 { ", " } else { "" }));
+            written = written.and_then(|()| out.write_str(if items.is_null(at) { "null" } else { items.value(at) }));
+        }
+        Ok(written.and_then(|()| out.write_char(']')).is_ok())
+    })
+}
+
+fn of_objects(call: &Call) -> Result<ArrayRef> {
+    let (lists, items) = json_lists(call)?;
+    texts(call.rows, |row, out| {
+        if lists.is_null(row) {
+            return Ok(false);
+        }
+        let mut all = Vec::new();
+        for at in range(&lists, row).filter(|at| items.is_valid(*at)) {
+            if let Json::Object(pairs) = read(items.value(at))? {
+                all.extend(pairs);
+            }
+        }
+        Ok(Json::object(all).write(out).is_ok())
+    })
+}
+
+fn pairs_type(value: DataType) -> DataType {
+    let entry = vec![Field::new("key", DataType::Utf8, false), Field::new("value", value, true)];
+    DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entry.into()), false)), false)
+}
+
+fn pairs(call: &Call, as_text: bool) -> Result<ArrayRef> {
+    let json = call.text(0);
+    let (mut keys, mut values) = (StringBuilder::new(), StringBuilder::new());
+    let (mut lengths, mut nulls) = (Vec::with_capacity(call.rows), Vec::with_capacity(call.rows));
+    for row in 0..call.rows {
+        let found = json.at(row).map(read).transpose()?;
+        nulls.push(found.is_some());
+        let pairs = match found {
+            None => Vec::new(),
+            Some(Json::Object(pairs)) => pairs,
+            Some(_) => return fail(INVALID_PARAMETER, "cannot call jsonb_each on a non-object"),
+        };
+        lengths.push(pairs.len());
+        for (key, value) in &pairs {
+            keys.append_value(key);
+            values.append_option(element_text(value, as_text));
+        }
+    }
+    let DataType::Map(entries, _) = &call.return_type else { return fail("XX000", "JSONB_EACH gives pairs") };
+    let DataType::Struct(fields) = entries.data_type() else { return fail("XX000", "JSONB_EACH gives pairs") };
+    let values = cast(&values.finish(), fields[1].data_type())?;
+    let rows = StructArray::try_new(fields.clone(), vec![Arc::new(keys.finish()), values], None)?;
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    Ok(Arc::new(MapArray::try_new(entries.clone(), offsets, rows, Some(nulls.into()), false)?))
+}
+
+/// A value inside of another; `as_text`: strings without their quotes, and `None` for null.
+fn element_text(value: &Json, as_text: bool) -> Option<String> {
+    let mut text = String::new();
+    let written = match value {
+        Json::Null if as_text => return None,
+        Json::Text(value) if as_text => text.write_str(value),
+        other => other.write(&mut text),
+    };
+    debug_assert!(written.is_ok(), "writing into memory cannot fail");
+    Some(text)
 }
 
 fn build_object(call: &Call) -> Result<ArrayRef> {
@@ -668,18 +861,12 @@ fn elements(call: &Call, as_text: bool) -> Result<ArrayRef> {
         let Json::Array(items) = read(json)? else {
             return fail(INVALID_PARAMETER, "cannot extract elements from what is no array");
         };
-        for item in items {
-            let mut text = String::new();
-            let written = match &item {
-                Json::Null if as_text => None,
-                Json::Text(value) if as_text => Some(text.write_str(value)),
-                other => Some(other.write(&mut text)),
-            };
-            out.values().append_option(written.map(|_| text.as_str()));
+        for item in &items {
+            out.values().append_option(element_text(item, as_text));
         }
         out.append(true);
     }
-    Ok(Arc::new(out.finish()))
+    Ok(cast(&out.finish(), &call.return_type)?)
 }
 
 fn object_keys(call: &Call) -> Result<ArrayRef> {

@@ -23,8 +23,9 @@ mod text_form;
 mod times;
 mod truncate;
 
+pub use jsonb::read_jsonb;
 pub(super) use operators::{call_of, with_clock};
-pub use read_text::read_text;
+pub use read_text::{jsonb_as, read_text};
 pub(super) use text_form::TEXT_FORM;
 
 use super::call::{Call, Definition, Kind, Page, Returns, Type};

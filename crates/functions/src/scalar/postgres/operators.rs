@@ -56,6 +56,11 @@ fn of_times(expr: &RawBinaryExpr, left: &DataType, right: &DataType) -> Option<&
 fn json(expr: &RawBinaryExpr, left: &DataType, right: &DataType) -> Option<(&'static str, Vec<Expr>)> {
     let is_text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     let is_path = |t: &DataType| is_text(t) || matches!(t, DataType::List(_));
+    let is_jsonb = |t: &DataType| *t == DataType::LargeUtf8;
+    // A text beside JSONB is JSON only where it is written out; else both are texts.
+    let is_with = |one: &DataType, other: &Expr, of_other: &DataType| {
+        is_jsonb(one) && (is_jsonb(of_other) || matches!(other, Expr::Literal(..)))
+    };
     if !is_text(left) || !is_path(right) && !right.is_integer() {
         return None;
     }
@@ -67,8 +72,10 @@ fn json(expr: &RawBinaryExpr, left: &DataType, right: &DataType) -> Option<(&'st
         BinaryOperator::Question if is_text(right) => "jsonb_exists",
         BinaryOperator::QuestionPipe if is_path(right) => "jsonb_exists_any",
         BinaryOperator::QuestionAnd if is_path(right) => "jsonb_exists_all",
-        BinaryOperator::Minus if is_json(&expr.left) => "jsonb_delete",
-        BinaryOperator::StringConcat if is_json(&expr.left) || is_json(&expr.right) => "jsonb_concat",
+        BinaryOperator::Minus if is_jsonb(left) => "jsonb_delete",
+        BinaryOperator::StringConcat if is_with(left, &expr.right, right) || is_with(right, &expr.left, left) => {
+            "jsonb_concat"
+        }
         _ => return None,
     };
     let args = match expr.op {
@@ -76,28 +83,4 @@ fn json(expr: &RawBinaryExpr, left: &DataType, right: &DataType) -> Option<(&'st
         _ => vec![expr.left.clone(), expr.right.clone()],
     };
     Some((name, args))
-}
-
-/// Is it the result of a function that makes JSON? (Of a column nobody knows.)
-fn is_json(expr: &Expr) -> bool {
-    const MAKERS: [&str; 13] = [
-        "jsonb_in",
-        "json_in",
-        "json_extract_path",
-        "json_at_path",
-        "jsonb_set",
-        "jsonb_insert",
-        "jsonb_delete",
-        "jsonb_delete_path",
-        "jsonb_concat",
-        "jsonb_build_object",
-        "jsonb_build_array",
-        "to_jsonb",
-        "jsonb_strip_nulls",
-    ];
-    match expr {
-        Expr::ScalarFunction(call) => MAKERS.contains(&call.func.name()),
-        Expr::Alias(alias) => is_json(&alias.expr),
-        _ => false,
-    }
 }

@@ -1,12 +1,13 @@
-//! Texts as values: what `'…'::type` reads, as PostgreSQL reads it, with its codes where a text is none.
+//! Texts, and JSONB, as values: what `'…'::type` reads, as PostgreSQL reads it, with its codes where a text is none.
 
 use super::super::Zone;
 use super::super::calendar::{DAY_SECONDS, Date, checked_days_of};
 use super::clock_text::{DAYS, MONTHS};
-use super::{INVALID_TEXT, INVALID_TIME, OUT_OF_RANGE, TIME_OUT_OF_RANGE, fail, read_interval};
+use super::{INVALID_PARAMETER, INVALID_TEXT, INVALID_TIME, OUT_OF_RANGE, TIME_OUT_OF_RANGE, fail, read_interval};
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array,
-    IntervalMonthDayNanoArray, ListArray, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray,
+    IntervalMonthDayNanoArray, LargeStringArray, ListArray, StringArray, Time64MicrosecondArray,
+    TimestampMicrosecondArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 /// The function that reads texts as values of a type, in the session's time zone; `None`: there is nothing of its own about it.
 pub fn read_text(to: &DataType, zone: Zone) -> Option<ScalarUDF> {
     let is_read = match to {
+        DataType::LargeUtf8 => true,
         DataType::List(item) => *item.data_type() == DataType::Utf8 || read_text(item.data_type(), zone).is_some(),
         DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Float32 | DataType::Float64 => true,
         DataType::Boolean | DataType::Decimal128(..) | DataType::Binary | DataType::Date32 => true,
@@ -25,8 +27,46 @@ pub fn read_text(to: &DataType, zone: Zone) -> Option<ScalarUDF> {
         DataType::Interval(unit) => *unit == IntervalUnit::MonthDayNano,
         _ => false,
     };
-    let signature = Signature::exact(vec![DataType::Utf8], Volatility::Immutable);
-    is_read.then(|| ScalarUDF::from(ReadText { to: to.clone(), zone, signature }))
+    is_read.then(|| reader(to, zone, &DataType::Utf8))
+}
+
+/// The function that makes numbers and booleans of JSONB; `None`: other types are not made of it.
+pub fn jsonb_as(to: &DataType) -> Option<ScalarUDF> {
+    let is_made = to.is_numeric() || *to == DataType::Boolean;
+    is_made.then(|| reader(to, Zone::utc(), &DataType::LargeUtf8))
+}
+
+fn reader(to: &DataType, zone: Zone, from: &DataType) -> ScalarUDF {
+    let signature = Signature::exact(vec![from.clone()], Volatility::Immutable);
+    ScalarUDF::from(ReadText { to: to.clone(), zone, signature })
+}
+
+/// The texts of JSON values of one type, those of whole numbers as such: `2.5` is 3.
+fn of_jsonb(values: &LargeStringArray, to: &DataType) -> Result<StringArray> {
+    let (wanted, name) = match to {
+        DataType::Boolean => ("boolean", "boolean"),
+        DataType::Int16 => ("numeric", "smallint"),
+        DataType::Int32 => ("numeric", "integer"),
+        DataType::Int64 => ("numeric", "bigint"),
+        DataType::Decimal128(..) => ("numeric", "numeric"),
+        _ => ("numeric", "double precision"),
+    };
+    let text = |json: &str| {
+        let kind = match json.as_bytes().first() {
+            Some(b'"') => "string",
+            Some(b'{') => "object",
+            Some(b'[') => "array",
+            Some(b't' | b'f') => "boolean",
+            Some(b'n') => "null",
+            _ => "numeric",
+        };
+        match kind == wanted {
+            false => fail(INVALID_PARAMETER, format!("cannot cast jsonb {kind} to type {name}")),
+            true if to.is_integer() => decimal(json, 38, 0).map(|whole| whole.to_string()),
+            true => Ok(json.to_owned()),
+        }
+    };
+    values.iter().map(|json| json.map(text).transpose()).collect()
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -52,7 +92,10 @@ impl ScalarUDFImpl for ReadText {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let is_constant = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
         let column = args.args[0].to_array(if is_constant { 1 } else { args.number_rows })?;
-        let read = read(column.as_string::<i32>(), &self.to, self.zone)?;
+        let read = match column.data_type() {
+            DataType::LargeUtf8 => read(&of_jsonb(column.as_string::<i64>(), &self.to)?, &self.to, self.zone)?,
+            _ => read(column.as_string::<i32>(), &self.to, self.zone)?,
+        };
         Ok(if is_constant {
             ColumnarValue::Scalar(ScalarValue::try_from_array(&read, 0)?)
         } else {
@@ -66,6 +109,7 @@ pub(super) fn read(texts: &StringArray, to: &DataType, zone: Zone) -> Result<Arr
     let micros = TimeUnit::Microsecond;
     Ok(match to {
         DataType::Utf8 => Arc::new(texts.clone()),
+        DataType::LargeUtf8 => super::jsonb::read_jsonb(texts)?,
         DataType::Int16 | DataType::Int32 | DataType::Int64 => {
             cast(&(Arc::new(each::<Int64Array, i64>(texts, |text| integer(text, to))?) as ArrayRef), to)?
         }
