@@ -1,21 +1,26 @@
 //! SQL text under other quotes.
 
 use super::dialect::SqlDialect;
+use super::replaced;
 use eddyline_catalog::Dialect;
-use sqlparser::tokenizer::{Token, Tokenizer};
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
 
 /// A text whose names stand in double quotes, as Postgres has them, where they stood in back-ticks. What is no SQL stays as it is.
 pub fn in_double_quotes(sql: &str) -> String {
     let dialect = SqlDialect::new(Dialect::Postgres);
-    // As written, so that literals are put out as they were.
-    let Ok(tokens) = Tokenizer::new(&dialect, sql).with_unescape(false).tokenize() else { return sql.to_owned() };
-    let shown = tokens.into_iter().map(|token| match token {
+    let Ok(tokens) = Tokenizer::new(&dialect, sql).tokenize_with_location() else { return sql.to_owned() };
+    let places: Vec<(Span, String)> = tokens.into_iter().filter_map(quoted).collect();
+    replaced(sql, Dialect::Postgres, &places).unwrap_or_else(|_| sql.to_owned())
+}
+
+/// A name in back-ticks: its place, and the name in double quotes.
+fn quoted(TokenWithSpan { token, span }: TokenWithSpan) -> Option<(Span, String)> {
+    match token {
         Token::Word(word) if word.quote_style == Some('`') => {
-            format!("\"{}\"", word.value.replace("``", "`").replace('"', "\"\""))
+            Some((span, format!("\"{}\"", word.value.replace('"', "\"\""))))
         }
-        other => other.to_string(),
-    });
-    shown.collect()
+        _ => None,
+    }
 }
 
 #[cfg(test)]
