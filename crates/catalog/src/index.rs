@@ -9,10 +9,21 @@ pub struct Index {
     pub table: Name,
     /// The columns that order the rows, the most significant first.
     pub columns: Vec<IndexColumn>,
+    /// No two rows have the same values in its columns.
+    pub unique: Option<Unique>,
     /// The comment.
     pub comment: Option<String>,
     /// Its table is temporary.
     pub temporary: bool,
+}
+
+/// What is said of an index in whose columns no two rows are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unique {
+    /// Rows with a NULL are like no other.
+    pub nulls_distinct: bool,
+    /// `UNIQUE` of CREATE TABLE has made it.
+    pub is_constraint: bool,
 }
 
 /// A column of an index.

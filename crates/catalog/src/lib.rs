@@ -23,7 +23,7 @@ mod view;
 
 pub use dialect::Dialect;
 pub use error::CatalogError;
-pub use index::{Index, IndexColumn};
+pub use index::{Index, IndexColumn, Unique};
 pub use name::{Name, PUBLIC, Reference};
 pub use names::{Catalog, FIRST_DATABASE, Object, edit_distance};
 pub use path::{SYSTEM_SCHEMAS, SearchPath};

@@ -88,8 +88,16 @@ impl Index {
     /// `CREATE INDEX …`, without a semicolon: parsing it gives the same definition.
     pub fn to_sql(&self) -> String {
         let columns: Vec<String> = self.columns.iter().map(|c| format!("{}{}", name(&c.name), c.direction())).collect();
-        let mut out =
-            format!("CREATE INDEX {} ON {} ({})", name(self.name.object()), self.table.to_sql(), columns.join(", "));
+        let unique = if self.unique.is_some() { "UNIQUE " } else { "" };
+        let mut out = format!(
+            "CREATE {unique}INDEX {} ON {} ({})",
+            name(self.name.object()),
+            self.table.to_sql(),
+            columns.join(", ")
+        );
+        if self.unique.is_some_and(|unique| !unique.nulls_distinct) {
+            out.push_str(" NULLS NOT DISTINCT");
+        }
         if let Some(comment) = &self.comment {
             let _ = write!(out, " COMMENT {}", string(comment));
         }

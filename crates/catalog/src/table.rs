@@ -72,6 +72,11 @@ pub struct Table {
 }
 
 impl Table {
+    /// The name of what its PRIMARY KEY says.
+    pub fn key_name(&self) -> String {
+        format!("{}_pkey", self.name.object())
+    }
+
     /// Its rows are not elsewhere, behind a connector: the engine keeps them, and statements change them.
     pub fn is_kept(&self) -> bool {
         !self.options.contains_key("connector")

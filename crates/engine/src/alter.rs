@@ -136,6 +136,9 @@ impl Session {
         let _between = durable.as_ref().map(|durable| durable.between_snapshots());
         self.instance.define_moving(&self.settings, &moves, change, |_| database.rename(&names))?;
         self.refresh();
+        // Rows that are kept out by a unique index are told its name.
+        let tables: BTreeSet<Name> = names.values().filter_map(|name| self.table_of_index(name)).collect();
+        tables.iter().try_for_each(|table| self.keep_orders(&self.catalog, table))?;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::error::{from_catalog, of_arrow};
 use crate::indexes::{check_indexed, kept_table, orders};
 use crate::instance::Moves;
 use crate::job::{self, Epochs, JobEvent, ResultShape, RunningJob};
-use crate::kept::{self, Feed, IndexedRows, NewView, Reads, Registration, options, replaced};
+use crate::kept::{self, Feed, IndexedRows, NewView, Order, Reads, Registration, replaced};
 use crate::listing::Listing;
 use crate::reservation::Reservation;
 use crate::scan::{Scan, ScanPlan};
@@ -22,7 +22,6 @@ use eddyline_changes::ChangeBatch;
 use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SourceSpec};
 use eddyline_planner::statement::{Conflict, Delete, Insert, Query, Update, defaults_query};
 use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition, names_read};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,21 +42,6 @@ impl Session {
     /// Does the engine keep the rows of the table that is meant?
     pub(crate) fn keeps(&self, written: &Reference) -> bool {
         self.resolve(written).is_ok_and(|name| self.is_kept(&name))
-    }
-
-    /// The catalog as the planner of a job is to see it: what the engine keeps is read through a connector of its own.
-    pub(crate) fn catalog_of_job(&self, reads: Reads, number: u64) -> Cow<'_, Catalog> {
-        let mut catalog = Cow::Borrowed(self.catalog.as_ref());
-        for (_, object) in self.catalog.objects() {
-            let table = match object {
-                Object::Table(table) if table.is_kept() => table,
-                Object::MaterializedView(view) => &view.table,
-                _ => continue,
-            };
-            let table = Table { options: options(reads, number, &table.name), ..table.as_ref().clone() };
-            catalog.to_mut().put(Object::Table(Arc::new(table)));
-        }
-        catalog
     }
 
     /// The rows that a planned job is to read of what the engine keeps, for as long as it starts.
@@ -118,9 +102,9 @@ impl Session {
     /// A query that cannot be planned or computed, or does not end; a key that is there already.
     pub(crate) fn insert(&mut self, insert: &Insert) -> Result<Outcome, ScriptError> {
         let Alone { table, target, reserved } = self.alone(&self.resolve(&insert.table)?)?;
-        insert.check_key(&table)?;
+        let by = self.conflict_order(insert, &table)?;
         if let Some(update) = &insert.update {
-            return self.insert_or_update(insert, update, Alone { table, target, reserved });
+            return self.insert_or_update(insert, update, by.as_ref(), Alone { table, target, reserved });
         }
         let insert = &insert.with_defaults(&table)?;
         let rows = self.computed(&insert.query, table.as_ref().clone(), insert.columns.clone(), insert.position)?;
@@ -128,13 +112,13 @@ impl Session {
         match &insert.returning {
             Some(query) => {
                 let returned = |taken| self.returned(query, &table, taken);
-                self.put_in(alone, &rows, insert.conflict, Some(&returned))
+                self.put_in(alone, &rows, insert.conflict, by.as_ref(), Some(&returned))
             }
-            None => self.put_in(alone, &rows, insert.conflict, None),
+            None => self.put_in(alone, &rows, insert.conflict, by.as_ref(), None),
         }
     }
 
-    /// Inserts rows that were computed; `returned` is asked what RETURNING answers of those of them that are inserted.
+    /// Inserts rows that were computed; `by` is a unique index that ON CONFLICT names, `returned` is asked what RETURNING answers of those of them that are inserted.
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
@@ -143,9 +127,18 @@ impl Session {
         Alone { table, target, reserved }: Alone,
         rows: &RecordBatch,
         conflict: Option<Conflict>,
+        by: Option<&Order>,
         returned: Option<&dyn Fn(RecordBatch) -> Result<Listing, ScriptError>>,
     ) -> Result<Outcome, ScriptError> {
         let database = self.instance.database();
+        let rows = match conflict {
+            Some(Conflict::Nothing) if by.is_some() || self.has_unique(&table.name) => {
+                &database.unlike(&target, rows, by)?
+            }
+            _ => rows,
+        };
+        // Of another key than the one that is named, no two rows may have the same.
+        let conflict = if by.is_some() { Some(Conflict::Error) } else { conflict };
         let returned = match returned {
             Some(returned) => Some(returned(database.taken(&target, rows, conflict)?)?),
             None => None,
@@ -261,21 +254,15 @@ impl Session {
     /// As [`insert`](Self::insert); a table that is not kept, a column that is not there.
     pub(crate) fn update(&mut self, update: &Update) -> Result<Outcome, ScriptError> {
         self.changed(&update.table, update.position)?;
-        let Alone { table, target, reserved } = self.alone(&self.resolve(&update.table)?)?;
-        let table = table.as_ref();
+        let alone = self.alone(&self.resolve(&update.table)?)?;
+        let table = &alone.table.clone();
         let update = &update.with_defaults(table)?;
         check_assigned(table, update)?;
         let names: Vec<&str> = physical(table).map(|c| c.name.as_str()).collect();
         let rows = self.computed(&update.query(&names)?, pairs(table), Vec::new(), update.position)?;
-        let (before, after) = halves(&rows)?;
-        let returned = match &update.returning {
-            Some(query) => Some(self.returned(query, table, after.clone())?),
-            None => None,
-        };
-        let stored = self.instance.database().replace(&target, &before, &after)?;
-        drop(reserved);
-        self.instance.database().wait_for(&stored)?;
-        Ok(changed(&rows, "updated in", &table.name, returned))
+        let session = &*self;
+        let returned = update.returning.as_ref().map(|query| move |rows| session.returned(query, table, rows));
+        session.put_updated(alone, &rows, returned)
     }
 
     /// DELETE, TRUNCATE.
@@ -284,17 +271,13 @@ impl Session {
     /// As [`insert`](Self::insert); a table that is not kept.
     pub(crate) fn delete(&mut self, delete: &Delete) -> Result<Outcome, ScriptError> {
         self.changed(&delete.table, delete.position)?;
-        let Alone { table, target, reserved } = self.alone(&self.resolve(&delete.table)?)?;
-        let names: Vec<&str> = physical(&table).map(|c| c.name.as_str()).collect();
+        let alone = self.alone(&self.resolve(&delete.table)?)?;
+        let table = &alone.table.clone();
+        let names: Vec<&str> = physical(table).map(|c| c.name.as_str()).collect();
         let rows = self.computed(&delete.query(&names)?, table.as_ref().clone(), Vec::new(), delete.position)?;
-        let returned = match &delete.returning {
-            Some(query) => Some(self.returned(query, &table, rows.clone())?),
-            None => None,
-        };
-        let stored = self.instance.database().replace(&target, &rows, &rows.slice(0, 0))?;
-        drop(reserved);
-        self.instance.database().wait_for(&stored)?;
-        Ok(changed(&rows, "deleted from", &table.name, returned))
+        let session = &*self;
+        let returned = delete.returning.as_ref().map(|query| move |rows| session.returned(query, table, rows));
+        session.put_away(alone, &rows, returned)
     }
 
     /// The table that UPDATE or DELETE changes.

@@ -13,10 +13,10 @@ use crate::session::created_message;
 use crate::{Outcome, Session};
 use arrow::compute::SortOptions;
 use arrow::datatypes::Schema;
-use eddyline_catalog::{Catalog, Index, IndexColumn, Name, Object, Reference, Table};
-use eddyline_plan::Dataflow;
+use eddyline_catalog::{Catalog, Index, IndexColumn, Name, Object, Reference, Table, Unique};
+use eddyline_plan::{Dataflow, SourceSpec};
 use eddyline_planner::SqlError;
-use eddyline_planner::statement::{ColumnChange, CreateIndex};
+use eddyline_planner::statement::{ColumnChange, CreateIndex, Insert, UniqueColumns};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -53,7 +53,14 @@ impl Session {
 
     /// The index that is about to be made.
     fn index_of(&self, said: &CreateIndex, table: &Name) -> Result<Index, SqlError> {
-        let kept = kept_table(self.catalog.object(table).map_err(from_catalog)?)?;
+        let object = self.catalog.object(table).map_err(from_catalog)?;
+        let kept = kept_table(object)?;
+        if let (Some(_), Object::MaterializedView(_)) = (said.unique, object) {
+            let message = format!("a unique index on materialized view {table}, whose rows its query says");
+            return Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint(
+                "CREATE INDEX without UNIQUE finds its rows; a unique index on the table that it reads keeps rows out",
+            ));
+        }
         for (name, position) in
             said.columns.iter().map(|(c, at)| (&c.name, at)).chain(said.included.iter().map(|(c, at)| (c, at)))
         {
@@ -67,10 +74,13 @@ impl Session {
         }
         let name = match &said.name {
             Some(written) => self.index_name(written, table)?,
-            None => self.free_name(table, &columns),
+            None => free_name(table, columns.iter().map(|c| c.name.as_str()), "idx", |name| {
+                self.catalog.object(name).is_ok()
+            }),
         };
-        let (table, comment, temporary) = (table.clone(), said.comment.clone(), kept.temporary);
-        Ok(Index { name, table, columns, comment, temporary })
+        let (table, unique) = (table.clone(), said.unique);
+        let (comment, temporary) = (said.comment.clone(), kept.temporary);
+        Ok(Index { name, table, columns, unique, comment, temporary })
     }
 
     /// An index is in the schema of its table.
@@ -85,17 +95,69 @@ impl Session {
         }
     }
 
-    /// The name of an index that is given none.
-    fn free_name(&self, table: &Name, columns: &[IndexColumn]) -> Name {
-        let columns: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-        let first = format!("{}_{}_idx", table.object(), columns.join("_"));
-        let mut name = Name::new(table.schema(), &first);
-        let mut number = 0;
-        while self.catalog.object(&name).is_ok() {
-            number += 1;
-            name = Name::new(table.schema(), &format!("{first}{number}"));
+    /// The indexes of what CREATE TABLE says to be unique.
+    ///
+    /// # Errors
+    /// An unknown column, or a table whose rows nobody keeps here; a name is taken.
+    pub(crate) fn indexes_of_constraints(
+        &self,
+        table: &Table,
+        unique: &[UniqueColumns],
+    ) -> Result<Vec<Arc<Index>>, SqlError> {
+        let mut made: Vec<Arc<Index>> = Vec::with_capacity(unique.len());
+        for UniqueColumns { name, columns, nulls_distinct, position } in unique {
+            let placed = |error: SqlError| error.at(*position);
+            if !table.is_kept() {
+                let message = format!("UNIQUE of table {}, whose rows are behind a connector", table.name);
+                return Err(placed(SqlError::new(SqlError::UNSUPPORTED, message))
+                    .with_hint("nobody checks rows that are elsewhere: leave it out"));
+            }
+            columns.iter().try_for_each(|column| check_column(table, column)).map_err(placed)?;
+            let mut seen = BTreeSet::new();
+            if let Some(twice) = columns.iter().find(|column| !seen.insert(*column)) {
+                return Err(placed(SqlError::new(
+                    SqlError::DUPLICATE_COLUMN,
+                    format!("column {twice} is there twice"),
+                )));
+            }
+            // The indexes of a table that this one takes the place of go with it.
+            let is_taken = |name: &Name| {
+                let there = self.catalog.object(name);
+                made.iter().any(|index| index.name == *name)
+                    || there.is_ok_and(|object| !matches!(object, Object::Index(index) if index.table == table.name))
+            };
+            let name = match name {
+                Some(name) => Name::new(table.name.schema(), name),
+                None => free_name(&table.name, columns.iter().map(String::as_str), "key", is_taken),
+            };
+            let column = |name: &String| IndexColumn { name: name.clone(), descending: false, nulls_first: false };
+            made.push(Arc::new(Index {
+                name,
+                table: table.name.clone(),
+                columns: columns.iter().map(column).collect(),
+                unique: Some(Unique { nulls_distinct: *nulls_distinct, is_constraint: true }),
+                comment: None,
+                temporary: table.temporary,
+            }));
         }
-        name
+        Ok(made)
+    }
+
+    /// The unique index that ON CONFLICT of an INSERT is about; `None`: the PRIMARY KEY, or it says nothing.
+    ///
+    /// # Errors
+    /// There is none like that.
+    pub(crate) fn conflict_order(&self, insert: &Insert, table: &Table) -> Result<Option<Order>, SqlError> {
+        if insert.key.is_none() {
+            return Ok(None);
+        }
+        let index = insert.conflict_index(table, self.catalog.indexes_of(&table.name))?;
+        Ok(index.and_then(|index| order_of(index, table)))
+    }
+
+    /// Are there columns of a table, beside its PRIMARY KEY, that no two rows have alike?
+    pub(crate) fn has_unique(&self, table: &Name) -> bool {
+        self.catalog.indexes_of(table).any(|index| index.unique.is_some())
     }
 
     /// Keeps the rows of a table in the orders of the indexes that a catalog has of it.
@@ -120,20 +182,34 @@ impl Session {
     /// # Errors
     /// A view that has failed; a table that is gone.
     pub(crate) fn indexes_read(&self, dataflow: &Dataflow) -> Result<Vec<String>, SqlError> {
-        let mut lines = Vec::new();
-        for source in kept_sources(dataflow) {
-            let Some(name) = kept::name_of(source) else { continue };
-            if self.catalog.indexes_of(&name).next().is_none() {
-                continue;
-            }
-            let rows = self.pictures(&[source])?;
-            let found = rows.get(&name).map(|rows| rows.index_for(&source.column_conditions())).transpose();
-            let Some(Some(order)) = found.map_err(|e| kept::of_rows(&name, &e))? else { continue };
-            let table = kept_table(self.catalog.object(&name).map_err(from_catalog)?)?;
-            let index = self.catalog.indexes_of(&name).find(|index| order_of(index, table).as_ref() == Some(order));
-            lines.extend(index.map(|index| format!("READS: {name} through index {}", index.name)));
+        let lines = kept_sources(dataflow).map(|source| self.read_through(source, &[]));
+        Ok(lines.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
+    /// How a source reads a table that is kept, in the order of these columns if it can, where there is something to say of that.
+    ///
+    /// # Errors
+    /// As [`indexes_read`](Self::indexes_read).
+    pub(crate) fn read_through(
+        &self,
+        source: &SourceSpec,
+        sort: &[(usize, SortOptions)],
+    ) -> Result<Option<String>, SqlError> {
+        let Some(name) = kept::name_of(source) else { return Ok(None) };
+        if sort.is_empty() && self.catalog.indexes_of(&name).next().is_none() {
+            return Ok(None);
         }
-        Ok(lines)
+        let rows = self.pictures(&[source])?;
+        let Some(rows) = rows.get(&name) else { return Ok(None) };
+        let reading = rows.reading(&source.column_conditions(), sort).map_err(|e| kept::of_rows(&name, &e))?;
+        let order = if reading.is_sorted() { ", in the order that is asked for" } else { "" };
+        let table = kept_table(self.catalog.object(&name).map_err(from_catalog)?)?;
+        let is_it = |index: &&Arc<Index>| order_of(index, table).as_ref() == reading.index;
+        Ok(match (reading.index, self.catalog.indexes_of(&name).find(is_it)) {
+            (Some(_), Some(index)) => Some(format!("READS: {name} through index {}{order}", index.name)),
+            (None, _) if reading.is_sorted() => Some(format!("READS: {name} by its key{order}")),
+            _ => None,
+        })
     }
 
     /// `SHOW INDEXES [FROM table]`.
@@ -161,6 +237,23 @@ impl Session {
             ("columns", found.iter().map(|index| Some(columns(index))).collect()),
         ]))
     }
+}
+
+/// The name of an index that is given none.
+fn free_name<'c>(
+    table: &Name,
+    columns: impl Iterator<Item = &'c str>,
+    kind: &str,
+    is_taken: impl Fn(&Name) -> bool,
+) -> Name {
+    let first = format!("{}_{}_{kind}", table.object(), columns.collect::<Vec<_>>().join("_"));
+    let mut name = Name::new(table.schema(), &first);
+    let mut number = 0;
+    while is_taken(&name) {
+        number += 1;
+        name = Name::new(table.schema(), &format!("{first}{number}"));
+    }
+    name
 }
 
 /// The orders of indexes of a table.
@@ -195,7 +288,9 @@ fn order_of(index: &Index, table: &Table) -> Option<Order> {
         let options = SortOptions { descending: c.descending, nulls_first: c.nulls_first };
         Some((schema.index_of(&c.name).ok()?, options))
     };
-    index.columns.iter().map(column).collect()
+    let unique =
+        index.unique.map(|of| kept::Unique { name: index.name.object().to_owned(), nulls_distinct: of.nulls_distinct });
+    Some(Order { columns: index.columns.iter().map(column).collect::<Option<_>>()?, unique })
 }
 
 /// What becomes of the indexes of a table when its columns change: those without one of their columns go.

@@ -9,7 +9,7 @@ use crate::kept::FailedView;
 use crate::reservation::Canceller;
 use crate::{Engine, Instance, ScriptError, Session};
 use eddyline_catalog::{
-    Catalog, FIRST_DATABASE, Index, MaterializedView, Name, Object, PUBLIC, Reference, Sink, Table, View,
+    Catalog, FIRST_DATABASE, Index, MaterializedView, Name, Object, PUBLIC, Reference, Sink, Table, Unique, View,
 };
 use eddyline_planner::statement::{Query, StatementKind};
 use eddyline_planner::{Dialect, SqlError, names_read, parse, parse_in};
@@ -71,7 +71,9 @@ impl Engine {
                     let sink = Sink { job, ..stored_sink(sql, known_dialect(dialect)?)? };
                     objects.push(Object::Sink(Arc::new(sink)));
                 }
-                Definition::Index { name, sql } => objects.push(Object::Index(Arc::new(stored_index(name, sql)?))),
+                Definition::Index { name, sql, is_constraint } => {
+                    objects.push(Object::Index(Arc::new(stored_index(name, sql, *is_constraint)?)));
+                }
                 Definition::MaterializedView { .. } => {}
             }
         }
@@ -240,12 +242,13 @@ fn stored_name(written: &Reference) -> Name {
 }
 
 /// What `CREATE INDEX …` says, of an index with this name.
-fn stored_index(name: &Name, sql: &str) -> Result<Index, SqlError> {
+fn stored_index(name: &Name, sql: &str, is_constraint: bool) -> Result<Index, SqlError> {
     match parse(sql)?.pop().map(|statement| statement.kind) {
         Some(StatementKind::CreateIndex(said)) => Ok(Index {
             name: name.clone(),
             table: stored_name(&said.table),
             columns: said.columns.into_iter().map(|(column, _)| column).collect(),
+            unique: said.unique.map(|unique| Unique { is_constraint, ..unique }),
             comment: said.comment,
             temporary: false,
         }),

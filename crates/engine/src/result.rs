@@ -204,6 +204,11 @@ impl Limit {
         Self { offset: presentation.offset, left: presentation.limit.unwrap_or(usize::MAX) }
     }
 
+    /// So many rows are asked for, those that are left out included.
+    pub(crate) fn rows(&self) -> usize {
+        self.offset.saturating_add(self.left)
+    }
+
     /// True when no row that follows is handed out.
     pub fn is_over(&self) -> bool {
         self.left == 0

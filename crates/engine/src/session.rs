@@ -7,9 +7,10 @@ use crate::collect::{CHANNEL, COLLECT};
 use crate::ddl::{self, Definer};
 use crate::error::state::WRONG_OBJECT;
 use crate::error::{from_catalog, from_connector, from_runtime};
+use crate::indexes::orders;
 use crate::instance::{Instance, Moves};
 use crate::job::{self, Epochs, RunningJob};
-use crate::kept::Reads;
+use crate::kept::{self, Reads};
 use crate::listing::Listing;
 use crate::moment::{Reading, is_change};
 use crate::reservation::{Canceller, Reservation};
@@ -300,7 +301,9 @@ impl Session {
     /// Does what CREATE TABLE says, but for the rows of AS SELECT. False where the table is there already and that
     /// is fine.
     pub(crate) fn create_table(&mut self, statement: &Statement) -> Result<bool, SqlError> {
-        let StatementKind::CreateTable { name, table, if_not_exists, or_replace, like, query } = &statement.kind else {
+        let StatementKind::CreateTable { name, table, if_not_exists, or_replace, unique, like, query } =
+            &statement.kind
+        else {
             return Err(SqlError::new(SqlError::INTERNAL, "not CREATE TABLE"));
         };
         let table = &Table { name: self.place(name)?, ..table.clone() };
@@ -314,13 +317,21 @@ impl Session {
             self.check_readers(&table.name, false)?;
         }
         self.check_stored(&made)?;
+        let indexes = self.indexes_of_constraints(&made, unique)?;
         let database = self.instance.database().clone();
         self.define(|catalog| {
             ddl::add(catalog, Object::Table(made.clone()), *or_replace)?;
+            for index in &indexes {
+                ddl::add(catalog, Object::Index(index.clone()), false)?;
+            }
             database.remove(&made.name);
-            match made.is_kept() {
-                true => database.create(&made, query.is_some()),
-                false => Ok(()),
+            if !made.is_kept() {
+                return Ok(());
+            }
+            database.create(&made, query.is_some())?;
+            match indexes.is_empty() {
+                true => Ok(()),
+                false => database.set_orders(&made.name, &orders(indexes.iter().map(Arc::as_ref), &made)),
             }
         })?;
         Ok(true)
@@ -405,9 +416,14 @@ impl Session {
             let connector = registry.connector(&table.name.to_string(), &table.options);
             connector.map_or(SourceChanges::Inserts, |connector| connector.changes(&table.options))
         };
-        let catalog = self.catalog_of_job(reads, number);
+        // What the engine keeps is read through a connector of its own.
+        let read_as = |table: &Arc<Table>| match table.is_kept() {
+            true => Arc::new(Table { options: kept::options(reads, number, &table.name), ..table.as_ref().clone() }),
+            false => table.clone(),
+        };
         let states = self.new_states();
-        let planner = self.planner_with(&catalog, options, &states).with_sinks(&takes).with_sources(&gives);
+        let planner = self.planner_with(&self.catalog, options, &states);
+        let planner = planner.with_sinks(&takes).with_sources(&gives).with_tables(&read_as);
         let job = planner.plan(outputs)?;
         Ok(Planned { job, states: Some(states).filter(|states| states.are_read()) })
     }
@@ -456,7 +472,7 @@ impl Session {
                 .at(insert.position));
         }
         if let Ok(table) = self.catalog.table(&name) {
-            insert.check_key(table)?;
+            self.conflict_order(insert, table)?;
         }
         self.table_output(&name, insert.columns.clone(), &insert.query, insert.conflict)
             .map_err(|e| e.at(insert.position))
@@ -666,11 +682,27 @@ impl Session {
                 text = format!("{text}\n{line}");
             }
         } else if stage == ExplainStage::Dataflow {
+            if let Some(in_order) = self.explained_in_order(statement)? {
+                return Ok(Listing::lines("plan", &in_order));
+            }
             for line in self.indexes_read(&planned.dataflow)? {
                 text = format!("{text}\n{line}");
             }
         }
         Ok(Listing::lines("plan", &text))
+    }
+
+    /// What EXPLAIN shows of a SELECT that reads rows in the order that it asks for, so that they are not sorted, and no job keeps the first ones.
+    fn explained_in_order(&self, statement: &Statement) -> Result<Option<String>, SqlError> {
+        let StatementKind::Select(query) = &statement.kind else { return Ok(None) };
+        if query.order_by.is_none() {
+            return Ok(None);
+        }
+        let select = self.planned_select_with(query, true).map_err(ScriptError::into_error)?;
+        let Some(plan) = ScanPlan::of(&select.planned.job, &self.settings)? else { return Ok(None) };
+        let Some(source) = plan.source() else { return Ok(None) };
+        let line = self.read_through(source, &plan.sort())?.filter(|line| line.contains(", in the order"));
+        Ok(line.map(|line| format!("{}\n{line}", select.planned.job.explain(ExplainStage::Dataflow))))
     }
 
     /// What EXPLAIN STATE shows of a statement.

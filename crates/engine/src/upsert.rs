@@ -5,7 +5,7 @@
 
 use crate::changes::{Alone, changed, check_assigned, halves, pairs, physical};
 use crate::error::of_arrow;
-use crate::kept::Met;
+use crate::kept::{Met, Order};
 use crate::{Outcome, ScriptError, Session};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -22,13 +22,14 @@ impl Session {
         &mut self,
         insert: &Insert,
         update: &Update,
+        by: Option<&Order>,
         Alone { table, target, reserved }: Alone,
     ) -> Result<Outcome, ScriptError> {
         check_assigned(&table, update)?;
         let (insert, update) = (&insert.with_defaults(&table)?, &update.with_defaults(&table)?);
         let rows = self.computed(&insert.query, table.as_ref().clone(), insert.columns.clone(), insert.position)?;
         let database = self.instance.database().clone();
-        let Met { there, met, unmet } = database.met(&target, &rows)?;
+        let Met { there, met, unmet } = database.met(&target, &rows, by)?;
         // Where no row is met, the assignments are planned all the same.
         let (before, after) = self.updated(&table, update, &there, &met)?;
         let schema = table.physical_schema();

@@ -198,7 +198,7 @@ fn an_index_changes_no_answer() {
         ("SELECT id FROM t WHERE d >= 20 AND d < 25", Some("t_d")),
         ("SELECT id FROM t WHERE g = 1 AND id = 120 AND name = 'n0' AND f = -20", None),
         ("SELECT id FROM t WHERE g = 1 AND d > 3", None),
-        ("SELECT id FROM t WHERE name IS NULL", None),
+        ("SELECT id FROM t WHERE name IS NULL", Some("t_name")),
         ("SELECT id FROM t WHERE name = CAST(NULL AS STRING)", None),
         ("SELECT id FROM t", None),
         ("SELECT a FROM l WHERE b = 'x'", Some("l_b")),

@@ -41,7 +41,7 @@ pub use parameters::{
 pub use parse::{Split, in_double_quotes, parse, parse_in, split};
 pub use planner::{
     BoundQuery, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn, StateTables,
-    TableGives, TableTakes, Target,
+    TableGives, TableReads, TableTakes, Target,
 };
 pub use reads::{names_read, relations_named};
 pub use rename::{renamed, with_schemas};

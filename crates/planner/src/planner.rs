@@ -171,6 +171,9 @@ pub type TableTakes<'a> = dyn Fn(&Table) -> Result<SinkChanges, SqlError> + 'a;
 /// Says what changes a table hands out.
 pub type TableGives<'a> = dyn Fn(&Table) -> SourceChanges + 'a;
 
+/// Says as what a table of the catalog is read.
+pub type TableReads<'a> = dyn Fn(&Arc<Table>) -> Arc<Table> + 'a;
+
 /// Says what the table `STATE(job, operator)` is.
 pub type StateTables = dyn Fn(&str, &str) -> Result<Arc<Table>, SqlError> + Send + Sync;
 
@@ -181,13 +184,14 @@ pub struct Planner<'a> {
     pub(crate) functions: Arc<Functions>,
     pub(crate) takes: Option<&'a TableTakes<'a>>,
     pub(crate) gives: Option<&'a TableGives<'a>>,
+    pub(crate) reads: Option<&'a TableReads<'a>>,
     pub(crate) states: Option<Arc<StateTables>>,
 }
 
 impl<'a> Planner<'a> {
     /// A planner; `functions` is made once per session ([`Functions::new`]) and shared.
     pub fn new(catalog: &'a Catalog, options: &'a PlannerOptions, functions: Arc<Functions>) -> Self {
-        Self { catalog, options, functions, takes: None, gives: None, states: None }
+        Self { catalog, options, functions, takes: None, gives: None, reads: None, states: None }
     }
 
     /// With somebody who knows what changes tables can be given. Without, all of them take any.
@@ -206,6 +210,17 @@ impl<'a> Planner<'a> {
     pub fn with_sources(mut self, gives: &'a TableGives<'a>) -> Self {
         self.gives = Some(gives);
         self
+    }
+
+    /// With somebody who knows as what tables are read. Without, they are read as what they are.
+    pub fn with_tables(mut self, reads: &'a TableReads<'a>) -> Self {
+        self.reads = Some(reads);
+        self
+    }
+
+    /// As what a table of the catalog is read.
+    pub(crate) fn read_as(&self, table: &Arc<Table>) -> Arc<Table> {
+        self.reads.map_or_else(|| table.clone(), |reads| reads(table))
     }
 
     /// The name of the object that a reference means; where none is there, the name that it would have.

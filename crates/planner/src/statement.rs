@@ -2,11 +2,14 @@
 
 use crate::SqlError;
 use crate::TextPosition;
-use eddyline_catalog::{Column, ColumnSource, Dialect, IndexColumn, Reference, Sink, Table, View, sql_type};
+use eddyline_catalog::{
+    Column, ColumnSource, Dialect, Index, IndexColumn, Reference, Sink, Table, Unique, View, sql_type,
+};
 pub use eddyline_plan::Conflict;
 use eddyline_users::Secret;
 pub use sqlparser::ast::Query;
 use sqlparser::ast::{Expr, Ident, SelectItem, SetExpr};
+use std::sync::Arc;
 
 /// One statement of a script.
 #[derive(Debug, Clone)]
@@ -40,6 +43,8 @@ pub enum StatementKind {
         if_not_exists: bool,
         /// `OR REPLACE`.
         or_replace: bool,
+        /// `UNIQUE (…)`.
+        unique: Vec<UniqueColumns>,
         /// `LIKE other [(INCLUDING …)]`.
         like: Option<Like>,
         /// `AS SELECT …`: create, then insert.
@@ -158,7 +163,20 @@ pub enum StatementKind {
     Reset(Option<String>),
 }
 
-/// `CREATE INDEX [IF NOT EXISTS] [name] ON table (column, …) [INCLUDE (column, …)] [COMMENT 'text']`.
+/// `[CONSTRAINT name] UNIQUE [NULLS [NOT] DISTINCT] (column, …)` in CREATE TABLE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UniqueColumns {
+    /// The name; `None`: it gets one.
+    pub name: Option<String>,
+    /// Its columns.
+    pub columns: Vec<String>,
+    /// Rows with a NULL are like no other.
+    pub nulls_distinct: bool,
+    /// Where it stands.
+    pub position: TextPosition,
+}
+
+/// `CREATE [UNIQUE] INDEX [IF NOT EXISTS] [name] ON table (column, …) [INCLUDE (column, …)] [COMMENT 'text']`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateIndex {
     /// Its name; `None`: it gets one.
@@ -171,6 +189,8 @@ pub struct CreateIndex {
     pub columns: Vec<(IndexColumn, TextPosition)>,
     /// `INCLUDE`: columns that are to be read through it. All are.
     pub included: Vec<(String, TextPosition)>,
+    /// `UNIQUE`.
+    pub unique: Option<Unique>,
     /// The comment.
     pub comment: Option<String>,
     /// `IF NOT EXISTS`.
@@ -224,23 +244,52 @@ impl StatementKind {
     }
 }
 
+/// Are these the same names, in any order?
+fn is_same<'n>(one: &[String], other: impl ExactSizeIterator<Item = &'n String> + Clone) -> bool {
+    one.len() == other.len() && one.iter().all(|name| other.clone().any(|n| n == name))
+}
+
 impl Insert {
-    /// The key that ON CONFLICT names must be that of the table.
+    /// The key that ON CONFLICT means, among the PRIMARY KEY of the table and its indexes; `None`: it names none, or the PRIMARY KEY.
     ///
     /// # Errors
-    /// It is not.
-    pub fn check_key(&self, table: &Table) -> Result<(), SqlError> {
-        let Some((named, position)) = &self.key else { return Ok(()) };
-        let is_same = named.len() == table.primary_key.len() && named.iter().all(|n| table.primary_key.contains(n));
-        if is_same {
-            return Ok(());
-        }
-        let message = format!("({}) is not the primary key of table {}", named.join(", "), table.name);
-        let hint = match table.primary_key.as_slice() {
-            [] => "it has none: rows do not take each other's place".to_owned(),
-            key => format!("write ON CONFLICT ({})", key.join(", ")),
+    /// There is none.
+    pub fn conflict_index<'i>(
+        &self,
+        table: &Table,
+        indexes: impl Iterator<Item = &'i Arc<Index>>,
+    ) -> Result<Option<&'i Arc<Index>>, SqlError> {
+        let Some((key, position)) = &self.key else { return Ok(None) };
+        let unique: Vec<&Arc<Index>> = indexes.filter(|index| index.unique.is_some()).collect();
+        let (found, message) = match key {
+            ConflictKey::Columns(named) => {
+                if is_same(named, table.primary_key.iter()) {
+                    return Ok(None);
+                }
+                let is_it = |index: &&Arc<Index>| is_same(named, index.columns.iter().map(|column| &column.name));
+                let message = format!("({}) is not the primary key of table {}", named.join(", "), table.name);
+                (unique.iter().copied().find(is_it), format!("{message}, nor unique"))
+            }
+            ConflictKey::Constraint(name) => {
+                if *name == table.key_name() {
+                    return Ok(None);
+                }
+                let is_it = |index: &&Arc<Index>| index.name.object() == name;
+                (unique.iter().copied().find(is_it), format!("table {} has no constraint {name}", table.name))
+            }
         };
-        Err(SqlError::new(NO_SUCH_KEY, message).with_hint(hint).at(*position))
+        let columns = |index: &&Arc<Index>| {
+            let names: Vec<&str> = index.columns.iter().map(|column| column.name.as_str()).collect();
+            format!("ON CONFLICT ({})", names.join(", "))
+        };
+        let keys = Some(&table.primary_key).filter(|key| !key.is_empty()).into_iter();
+        let keys = keys.map(|key| format!("ON CONFLICT ({})", key.join(", ")));
+        let keys: Vec<String> = keys.chain(unique.iter().map(columns)).collect();
+        let hint = match keys.as_slice() {
+            [] => "it has no key: rows do not take each other's place".to_owned(),
+            keys => format!("write {}", keys.join(" or ")),
+        };
+        found.map(Some).ok_or_else(|| SqlError::new(NO_SUCH_KEY, message).with_hint(hint).at(*position))
     }
 
     /// With the DEFAULTs of the table where VALUES says DEFAULT.
@@ -330,13 +379,22 @@ pub struct Insert {
     pub query: Box<Query>,
     /// `ON CONFLICT DO …`.
     pub conflict: Option<Conflict>,
-    /// `ON CONFLICT (columns) DO …`: the key that is meant, and where it stands.
-    pub key: Option<(Vec<String>, TextPosition)>,
+    /// `ON CONFLICT (columns) DO …`, `ON CONFLICT ON CONSTRAINT name DO …`: the key that is meant, and where it stands.
+    pub key: Option<(ConflictKey, TextPosition)>,
     /// `ON CONFLICT … DO UPDATE SET …`: what becomes of the row that is there, beside whose columns stand those of the row that is not
     /// inserted, under their [names](excluded).
     pub update: Option<Update>,
     /// `RETURNING …`: a SELECT from the table that is answered from the rows of the statement.
     pub returning: Option<Box<Query>>,
+}
+
+/// Which key ON CONFLICT is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConflictKey {
+    /// That of these columns, in any order.
+    Columns(Vec<String>),
+    /// That of this name.
+    Constraint(String),
 }
 
 /// What `EXCLUDED.column` is called within the statement.
@@ -369,6 +427,11 @@ pub struct Assignment {
 }
 
 impl Update {
+    /// Which rows are changed; `None`: all.
+    pub(crate) fn condition(&self) -> Option<&Expr> {
+        self.condition.as_ref()
+    }
+
     pub(crate) fn new(
         (table, position): (Reference, TextPosition),
         assignments: Vec<(String, TextPosition, Expr)>,
@@ -434,6 +497,11 @@ pub struct Delete {
 }
 
 impl Delete {
+    /// Which rows go; `None`: all.
+    pub(crate) fn condition(&self) -> Option<&Expr> {
+        self.condition.as_ref()
+    }
+
     pub(crate) fn new(
         (table, position): (Reference, TextPosition),
         condition: Option<Expr>,

@@ -100,6 +100,7 @@ pub(crate) fn execute_prepared(
     let verb = match prepared {
         Prepared::Scan(_) => "SELECT",
         Prepared::Insert(_) => "INSERT",
+        Prepared::Change(change) => change.verb(),
     };
     let answer = session.execute_prepared(prepared, values).map_err(ScriptError::into_error)?;
     of_answer(session, answer, verb).map(|(answer, _)| answer)

@@ -645,8 +645,28 @@ async fn an_index_is_read_by_prepared_statements_and_told_by_the_catalogs() {
         FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = 2
         WHERE i.indrelid = 'rides'::regclass AND c.oid = 'by_city'::regclass";
     assert_eq!(simple(&client, told).await, ["i|2 3|0 3|f|f|km|where they went", "=1"]);
-    let error = client.batch_execute("CREATE UNIQUE INDEX u ON rides (km)").await.unwrap_err();
-    assert_eq!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED));
+    client.batch_execute("CREATE TABLE codes (a INT PRIMARY KEY, b INT UNIQUE)").await.expect("a table");
+    client.batch_execute("CREATE UNIQUE INDEX u ON codes (a, b) NULLS NOT DISTINCT").await.expect("an index");
+    client.batch_execute("INSERT INTO codes VALUES (1, 2)").await.expect("a row");
+    let error = client.batch_execute("INSERT INTO codes VALUES (2, 2)").await.unwrap_err();
+    let error = error.as_db_error().expect("an error of the server");
+    assert_eq!(error.code(), &SqlState::UNIQUE_VIOLATION);
+    assert_eq!(error.detail(), Some("Key (b)=(2) already exists."));
+    let told = "SELECT c.relname, i.indisunique, i.indnullsnotdistinct, k.contype, pg_get_constraintdef(k.oid), pg_get_indexdef(c.oid)
+        FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_constraint k ON k.conindid = c.oid
+        WHERE i.indrelid = 'codes'::regclass ORDER BY 1";
+    assert_eq!(
+        simple(&client, told).await,
+        [
+            "codes_b_key|t|f|u|UNIQUE (b)|CREATE UNIQUE INDEX codes_b_key ON public.codes USING btree (b)",
+            "codes_pkey|t|f|p|PRIMARY KEY (a)|CREATE UNIQUE INDEX codes_pkey ON public.codes USING btree (a)",
+            "u|t|t|NULL|NULL|CREATE UNIQUE INDEX u ON public.codes USING btree (a, b) NULLS NOT DISTINCT",
+            "=3"
+        ]
+    );
+    let told = "SELECT constraint_name, constraint_type FROM information_schema.table_constraints WHERE table_name = 'codes' ORDER BY 1";
+    assert_eq!(simple(&client, told).await, ["codes_b_key|UNIQUE", "codes_pkey|PRIMARY KEY", "=2"]);
+    client.batch_execute("DROP TABLE codes").await.expect("dropped");
     assert_eq!(simple(&client, "SHOW INDEXES; DROP INDEX by_city; SHOW INDEXES").await.len(), 4);
 }
 

@@ -147,7 +147,15 @@ mod definitions {
 
     fn create(session: &mut Session, table: Table, if_not_exists: bool, or_replace: bool) -> Result<String, SqlError> {
         let name = eddyline_catalog::Reference::from(&table.name);
-        let kind = StatementKind::CreateTable { name, table, if_not_exists, or_replace, like: None, query: None };
+        let kind = StatementKind::CreateTable {
+            name,
+            table,
+            if_not_exists,
+            or_replace,
+            unique: Vec::new(),
+            like: None,
+            query: None,
+        };
         done(session, kind)
     }
 

@@ -119,6 +119,9 @@ pub(crate) enum Definition {
         name: Name,
         /// `CREATE INDEX …`.
         sql: String,
+        /// UNIQUE of CREATE TABLE has made it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_constraint: bool,
     },
 }
 
@@ -146,7 +149,10 @@ impl Definition {
                 let (job, is_filling) = (sink.job, sink.into.is_some());
                 Self::Sink { name, sql, dialect, job, settings, is_filling, failed: None }
             }
-            Object::Index(index) => Self::Index { name, sql: index.to_sql() },
+            Object::Index(index) => {
+                let is_constraint = index.unique.is_some_and(|unique| unique.is_constraint);
+                Self::Index { name, sql: index.to_sql(), is_constraint }
+            }
         }
     }
 

@@ -1,14 +1,15 @@
 //! The rows of a table that the engine keeps.
 
 use super::Alteration;
-use super::ordered::{IndexedRows, Missing, Order, OrderedRows};
+use super::ordered::{IndexedRows, Missing, Order, OrderedRows, Unique, Violation};
 use crate::ddl;
 use crate::error::of_arrow;
-use arrow::array::{BinaryArray, RecordBatch, UInt32Array, make_comparator};
-use arrow::compute::{SortOptions, interleave_record_batch, take_record_batch};
+use arrow::array::{Array, BinaryArray, BooleanArray, RecordBatch, UInt32Array, make_comparator};
+use arrow::compute::{SortOptions, filter_record_batch, interleave_record_batch, not, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
+use arrow::util::display::array_value_to_string;
 use eddyline_catalog::Table;
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_planner::SqlError;
@@ -29,6 +30,16 @@ pub(crate) struct Met {
     pub(crate) met: RecordBatch,
     /// The rows whose keys are not there.
     pub(crate) unmet: RecordBatch,
+}
+
+impl Met {
+    /// Of rows, each of which has `found` one that is there, or not.
+    fn of(there: RecordBatch, rows: &RecordBatch, found: Vec<bool>) -> Result<Self, SqlError> {
+        let met = BooleanArray::from(found);
+        let unmet = not(&met).map_err(unexpected)?;
+        let part = |of: &BooleanArray| filter_record_batch(rows, of).map_err(unexpected);
+        Ok(Self { there, met: part(&met)?, unmet: part(&unmet)? })
+    }
 }
 
 /// Rows in the order of their key, and in those of indexes.
@@ -131,6 +142,57 @@ impl Contents {
         Ok(())
     }
 
+    /// Are the rows as indexes say that `before` does not have?
+    ///
+    /// # Errors
+    /// Two rows are alike that must not be.
+    pub(crate) fn check_since(&self, before: &Self) -> Result<(), SqlError> {
+        let Some(Violation { order, row }) = self.rows.violated_since(&before.rows).map_err(unexpected)? else {
+            return Ok(());
+        };
+        let name = order.unique.as_ref().map_or("", |unique| unique.name.as_str());
+        Err(SqlError::new(DUPLICATE_KEY, format!("could not create unique index \"{name}\""))
+            .with_detail(format!("Key {} is duplicated.", key_of(order, &row)))
+            .with_hint("DELETE or UPDATE the rows that are alike first"))
+    }
+
+    /// Are the rows as unique indexes say when these changes are applied?
+    ///
+    /// # Errors
+    /// Two rows would be alike.
+    pub(crate) fn check_unique(&self, changes: &ChangeBatch) -> Result<(), SqlError> {
+        match self.rows.violated(changes).map_err(unexpected)? {
+            Some(violation) => Err(violated(&violation)),
+            None => Ok(()),
+        }
+    }
+
+    /// Those of rows that no row that is there, nor one before them, is like: in the columns of a unique index, or of any.
+    ///
+    /// # Errors
+    /// Rows of another table; the index is gone.
+    pub(crate) fn unlike(&self, rows: &RecordBatch, by: Option<&Order>) -> Result<RecordBatch, SqlError> {
+        let mut stays = vec![true; rows.num_rows()];
+        let orders: Vec<&Order> = by.map_or_else(|| self.rows.unique_orders().collect(), |order| vec![order]);
+        let mut keys = Vec::with_capacity(orders.len());
+        for order in orders {
+            let (_, found) = self.rows.rows_like(order, rows).map_err(unexpected)?;
+            found.into_iter().zip(&mut stays).for_each(|(found, stays)| *stays &= !found);
+            keys.push(self.rows.keys_in(order, rows).map_err(unexpected)?);
+        }
+        let mut seen: BTreeSet<(usize, &[u8])> = BTreeSet::new();
+        for (at, stays) in stays.iter_mut().enumerate().filter(|(_, stays)| **stays) {
+            let own: Vec<_> =
+                (0..).zip(&keys).filter_map(|(order, keys)| Some((order, keys[at].as_deref()?))).collect();
+            // The first of several stays.
+            *stays = own.iter().all(|key| !seen.contains(key));
+            if *stays {
+                seen.extend(own);
+            }
+        }
+        filter_record_batch(rows, &BooleanArray::from(stays)).map_err(unexpected)
+    }
+
     /// These rows as those of the table as it is to be.
     ///
     /// # Errors
@@ -177,11 +239,14 @@ impl Contents {
         take_record_batch(rows, &UInt32Array::from(taken)).map_err(unexpected)
     }
 
-    /// Which of these rows have keys that are there, and which have not.
+    /// Which of these rows have keys that are there, and which have not; `by`: the values of a unique index take the place of the key.
     ///
     /// # Errors
     /// Two of them have one key.
-    pub(crate) fn met(&self, rows: &RecordBatch) -> Result<Met, SqlError> {
+    pub(crate) fn met(&self, rows: &RecordBatch, by: Option<&Order>) -> Result<Met, SqlError> {
+        if let Some(order) = by {
+            return self.met_by(order, rows);
+        }
         let keys = self.keys(rows)?;
         let mut seen = BTreeSet::new();
         for (at, key) in keys.iter().flatten().enumerate() {
@@ -192,12 +257,19 @@ impl Contents {
             }
         }
         let (there, found) = self.rows.by_key().rows_of(keys.iter().flatten()).map_err(unexpected)?;
-        let (met, unmet): (Vec<_>, Vec<_>) = (0u32..).zip(found).partition(|(_, is_there)| *is_there);
-        let part = |of: Vec<(u32, bool)>| {
-            let rows_of = UInt32Array::from_iter_values(of.into_iter().map(|(at, _)| at));
-            take_record_batch(rows, &rows_of).map_err(unexpected)
-        };
-        Ok(Met { there, met: part(met)?, unmet: part(unmet)? })
+        Met::of(there, rows, found)
+    }
+
+    fn met_by(&self, order: &Order, rows: &RecordBatch) -> Result<Met, SqlError> {
+        let keys = self.rows.keys_in(order, rows).map_err(unexpected)?;
+        let mut seen = BTreeSet::new();
+        if let Some(at) = keys.iter().position(|key| key.as_ref().is_some_and(|key| !seen.insert(key))) {
+            let message = format!("two rows of one statement with {}", key_of(order, &rows.slice(at, 1)));
+            return Err(SqlError::new(CARDINALITY, message)
+                .with_hint("ON CONFLICT DO UPDATE changes a row once: let the query have one row of each key"));
+        }
+        let (there, found) = self.rows.rows_like(order, rows).map_err(unexpected)?;
+        Met::of(there, rows, found)
     }
 
     /// What putting `after` in the place of `before`, rows that are there, would change.
@@ -258,7 +330,6 @@ impl Contents {
     }
 
     fn duplicate(&self, rows: &RecordBatch, at: usize) -> SqlError {
-        use arrow::util::display::array_value_to_string;
         let key = self.rows.by_key().key();
         let name = |c: &usize| self.schema().field(*c).name().clone();
         let names: Vec<String> = key.iter().map(name).collect();
@@ -313,6 +384,24 @@ impl Contents {
     fn keys(&self, rows: &RecordBatch) -> Result<BinaryArray, SqlError> {
         self.rows.by_key().keys(rows).map_err(unexpected)
     }
+}
+
+/// `(a, b)=(1, x)`.
+fn key_of(order: &Order, row: &RecordBatch) -> String {
+    let schema = row.schema();
+    let names: Vec<&str> = order.columns.iter().map(|(c, _)| schema.field(*c).name().as_str()).collect();
+    let value = |c: usize| match row.column(c).is_null(0) {
+        true => "null".to_owned(),
+        false => array_value_to_string(row.column(c), 0).unwrap_or_else(|_| "?".into()),
+    };
+    let values: Vec<String> = order.columns.iter().map(|(c, _)| value(*c)).collect();
+    format!("({})=({})", names.join(", "), values.join(", "))
+}
+
+fn violated(Violation { order, row }: &Violation<'_>) -> SqlError {
+    let name = order.unique.as_ref().map_or("", |Unique { name, .. }| name.as_str());
+    SqlError::new(DUPLICATE_KEY, format!("duplicate key value violates unique constraint \"{name}\""))
+        .with_detail(format!("Key {} already exists.", key_of(order, row)))
 }
 
 /// No rows, in the order of these columns.

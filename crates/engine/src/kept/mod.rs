@@ -52,7 +52,7 @@ use follow::Followers;
 pub use follow::Subscription;
 pub(crate) use follow::TOO_SLOW;
 pub(crate) use follow::schema_of as subscription_schema;
-pub(crate) use ordered::{IndexedRows, Order};
+pub(crate) use ordered::{IndexedRows, Order, Unique};
 use picture::{Changing, Newest, Picture};
 pub(crate) use picture::{Moment, SinkState};
 use std::collections::BTreeMap;
@@ -450,14 +450,14 @@ impl Database {
         })
     }
 
-    /// Which of these rows have keys that are there, and which have not.
+    /// Which of these rows have keys that are there, and which have not; `by`: the values of a unique index take the place of the key.
     ///
     /// # Errors
     /// Two of them have one key; the table was replaced.
-    pub(crate) fn met(&self, target: &Target, rows: &RecordBatch) -> Result<Met, SqlError> {
+    pub(crate) fn met(&self, target: &Target, rows: &RecordBatch, by: Option<&Order>) -> Result<Met, SqlError> {
         self.with(&[&target.name], |states| {
             let table = part_of(states, &target.name)?.table(&target.name)?;
-            table.met(&table.own(rows)?)
+            table.met(&table.own(rows)?, by)
         })
     }
 
@@ -487,6 +487,7 @@ impl Database {
                 return Err(replaced(name));
             }
             let changes = changes(table)?;
+            table.check_unique(&changes)?;
             state.publish(name, changes, self.durable.get().map(Arc::as_ref))
         })
     }

@@ -49,7 +49,9 @@ impl State {
         let Some(first) = changes.first() else { return Ok(ChangeBatch::empty(contents.schema().clone())) };
         let all = ChangeBatch::concat(&first.schema(), changes).and_then(|all| all.consolidate()).map_err(fault)?;
         let rows = contents.own(all.rows())?;
-        contents.written(&all.with_rows(rows).map_err(fault)?)
+        let net = contents.written(&all.with_rows(rows).map_err(fault)?)?;
+        contents.check_unique(&net)?;
+        Ok(net)
     }
 
     /// Puts one record into the log of all that a statement has changed: what it wrote itself, what sinks have written by it, and which sinks

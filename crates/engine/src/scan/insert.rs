@@ -59,7 +59,7 @@ impl Session {
     /// A plan of an INSERT for all values of its parameters, which have these types. `None`: it has to be planned with them.
     pub(super) fn prepare_insert(&mut self, insert: &Insert, types: &[DataType]) -> Option<PreparedInsert> {
         let table = self.catalog.table(&self.resolve(&insert.table).ok()?).ok()?.clone();
-        if !table.is_kept() || insert.update.is_some() || insert.check_key(&table).is_err() {
+        if !table.is_kept() || insert.update.is_some() || !matches!(self.conflict_order(insert, &table), Ok(None)) {
             return None;
         }
         let over = rows_over_parameters(&insert.with_defaults(&table).ok()?, types, &PARAMETERS.into())?;
@@ -105,14 +105,14 @@ impl Session {
         if alone.table != insert.table {
             return Err(replaced(&insert.table.name).into());
         }
-        let Some(returning) = &insert.returning else { return self.put_in(alone, &rows, insert.conflict, None) };
+        let Some(returning) = &insert.returning else { return self.put_in(alone, &rows, insert.conflict, None, None) };
         let returned = |taken: RecordBatch| -> Result<Listing, ScriptError> {
             let taken = RecordBatch::try_new(insert.table.physical_schema(), taken.columns().to_vec())
                 .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("RETURNING: {e}")))?;
             let rows = Scan::of_rows(returning.clone(), &taken)?.all(&self.canceller)?;
             Ok(Listing { rows, plain: false })
         };
-        self.put_in(alone, &rows, insert.conflict, Some(&returned))
+        self.put_in(alone, &rows, insert.conflict, None, Some(&returned))
     }
 }
 

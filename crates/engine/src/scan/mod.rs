@@ -4,6 +4,7 @@
 //! they are asked for, so that a large table is never held twice. Not here: whatever needs several rows at once, but for ORDER BY; where a LIMIT
 //! follows, no more rows are held than it lets through, and some.
 
+mod change;
 mod insert;
 mod prepared;
 
@@ -12,19 +13,23 @@ use crate::job::{ResultShape, result_shape};
 use crate::kept::{IndexedRows, is_kept, name_of, replaced};
 use crate::{Canceller, Limit, ResultTable, Settings};
 use arrow::array::{AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::compute::{SortOptions, concat_batches, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use datafusion_physical_expr::expressions::Column;
 use eddyline_catalog::Name;
 use eddyline_changes::ChangeBatch;
 use eddyline_functions::scalar::depends_on_moment;
 use eddyline_operators::OperatorError;
 use eddyline_plan::{Dataflow, Expression, NamedExpression, Node, OperatorSpec, SourceSpec};
-use eddyline_planner::{PlannedJob, SqlError};
+use eddyline_planner::{PlannedJob, SortColumn, SqlError};
 use eddyline_runtime::RuntimeError;
 pub use prepared::Prepared;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+/// Rows in order are looked at in pieces of so many at most.
+const PIECE_ROWS: usize = 8192;
 
 /// What is done with rows, each by itself.
 #[derive(Debug, Clone)]
@@ -74,6 +79,20 @@ impl ScanPlan {
         }
         let shape = result_shape(settings, &planned.dataflow, planned.presentation.clone().unwrap_or_default());
         Ok(shape.map(|shape| Self { input, steps, shape }))
+    }
+
+    /// The columns of the table that order what is handed out, the most significant first; none where that is computed, or not asked for.
+    pub(crate) fn sort(&self) -> Vec<(usize, SortOptions)> {
+        let Input::Table(source) = &self.input else { return Vec::new() };
+        let column = |by: &SortColumn| {
+            let named = |at: usize, step: &Step| {
+                Some(step.project.get(at)?.expression.physical().downcast_ref::<Column>()?.index())
+            };
+            let decoded = self.steps.iter().rev().try_fold(by.column, named)?;
+            let options = SortOptions { descending: !by.ascending, nulls_first: by.nulls_first };
+            Some((*source.projection.get(decoded)?, options))
+        };
+        self.shape.presentation.sort.iter().map(column).collect::<Option<_>>().unwrap_or_default()
     }
 
     /// What is read, if it is a table.
@@ -170,22 +189,26 @@ impl Scan {
     /// # Errors
     /// There are none.
     pub(crate) fn new(plan: ScanPlan, pictures: &BTreeMap<Name, IndexedRows>) -> Result<Self, SqlError> {
+        let sort = plan.sort();
         let ScanPlan { input, steps, shape } = plan;
-        let batches: Batches = match input {
-            Input::Rows(rows) => Box::new(std::iter::once(Ok(rows))),
-            Input::Table(source) => {
-                let rows = name_of(&source).and_then(|name| pictures.get(&name));
-                let rows = rows.ok_or_else(|| replaced(&source.table))?;
-                let found = rows.batches_where(&source.column_conditions()).map_err(|e| unexpected(&e))?;
-                Box::new(found.map(move |rows| rows?.project(&source.projection)))
-            }
+        let source = match input {
+            Input::Rows(rows) => return Ok(Self::over(Box::new(std::iter::once(Ok(rows))), steps, shape, false)),
+            Input::Table(source) => source,
         };
-        Ok(Self::over(batches, steps, shape))
+        let rows = name_of(&source).and_then(|name| pictures.get(&name));
+        let rows = rows.ok_or_else(|| replaced(&source.table))?;
+        let found = rows.reading(&source.column_conditions(), &sort).map_err(|e| unexpected(&e))?;
+        let is_sorted = found.is_sorted();
+        let found = found.batches();
+        let first = Limit::of(&shape.presentation).rows();
+        let pieces: Batches = if is_sorted { Box::new(in_pieces(found, first)) } else { found };
+        let batches = Box::new(pieces.map(move |rows| rows?.project(&source.projection)));
+        Ok(Self::over(batches, steps, shape, is_sorted))
     }
 
     /// The answer of a plan that finds no row.
     fn nothing(plan: ScanPlan) -> Self {
-        Self::over(Box::new(std::iter::empty()), plan.steps, plan.shape)
+        Self::over(Box::new(std::iter::empty()), plan.steps, plan.shape, false)
     }
 
     /// The answer of a plan where these are the rows of the table that it reads.
@@ -198,11 +221,11 @@ impl Scan {
             Input::Rows(rows) => rows,
             Input::Table(source) => rows.project(&source.projection).map_err(|e| unexpected(&e))?,
         };
-        Ok(Self::over(Box::new(std::iter::once(Ok(rows))), steps, shape))
+        Ok(Self::over(Box::new(std::iter::once(Ok(rows))), steps, shape, false))
     }
 
-    fn over(batches: Batches, steps: Vec<Step>, shape: ResultShape) -> Self {
-        let whole = (!shape.presentation.sort.is_empty()).then(|| ResultTable::new(&shape));
+    fn over(batches: Batches, steps: Vec<Step>, shape: ResultShape, is_sorted: bool) -> Self {
+        let whole = (!is_sorted && !shape.presentation.sort.is_empty()).then(|| ResultTable::new(&shape));
         let limit = Limit::of(&shape.presentation);
         Self { steps, shape, batches, whole, ready: VecDeque::new(), limit, is_over: false }
     }
@@ -260,6 +283,27 @@ impl Scan {
         self.is_over = true;
         Ok(self.ready.pop_front())
     }
+}
+
+/// Rows in pieces, at first so many as a LIMIT lets through, then more and more: where a predicate leaves most of them, few are looked at.
+fn in_pieces(
+    batches: impl Iterator<Item = Result<RecordBatch, ArrowError>> + Send + 'static,
+    first: usize,
+) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> + Send {
+    let (mut batches, mut left, mut rows_max) = (batches, None::<RecordBatch>, first.clamp(1, PIECE_ROWS));
+    std::iter::from_fn(move || {
+        let batch = match left.take() {
+            Some(batch) => batch,
+            None => match batches.next()? {
+                Ok(batch) => batch,
+                Err(error) => return Some(Err(error)),
+            },
+        };
+        let rows = rows_max.min(batch.num_rows());
+        rows_max = (2 * rows_max).min(PIECE_ROWS);
+        left = (rows < batch.num_rows()).then(|| batch.slice(rows, batch.num_rows() - rows));
+        Some(Ok(batch.slice(0, rows)))
+    })
 }
 
 fn failed(step: &Step, error: OperatorError) -> SqlError {

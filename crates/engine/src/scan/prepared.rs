@@ -1,5 +1,6 @@
 //! Statements that are planned once, for all values of their parameters.
 
+use super::change::PreparedChange;
 use super::insert::PreparedInsert;
 use super::{Input, Scan, ScanPlan};
 use crate::kept::{name_of, replaced};
@@ -23,6 +24,8 @@ pub enum Prepared {
     Scan(PreparedScan),
     /// An INSERT of VALUES.
     Insert(PreparedInsert),
+    /// An UPDATE or DELETE of rows by the values of columns.
+    Change(PreparedChange),
 }
 
 impl Prepared {
@@ -31,6 +34,7 @@ impl Prepared {
         match self {
             Prepared::Scan(scan) => Some(scan.plan.shape.shown_schema()),
             Prepared::Insert(insert) => insert.schema(),
+            Prepared::Change(change) => change.schema(),
         }
     }
 
@@ -39,6 +43,7 @@ impl Prepared {
         match self {
             Prepared::Scan(scan) => (scan.version, &scan.settings),
             Prepared::Insert(insert) => (insert.version, &insert.settings),
+            Prepared::Change(change) => (change.version, &change.settings),
         }
     }
 }
@@ -88,6 +93,9 @@ impl Session {
         self.refresh();
         match &statement.kind {
             StatementKind::Insert(insert) => self.prepare_insert(insert, types).map(Prepared::Insert),
+            StatementKind::Update(_) | StatementKind::Delete(_) => {
+                self.prepare_change(statement, types).map(Prepared::Change)
+            }
             _ => self.prepare_scan(statement, types).map(Prepared::Scan),
         }
     }
@@ -122,6 +130,7 @@ impl Session {
         match prepared {
             Prepared::Scan(scan) => Ok(Answer::Rows(Box::new(self.scan_with(scan, values)?))),
             Prepared::Insert(insert) => self.insert_with(insert, values).map(Answer::Outcome),
+            Prepared::Change(change) => self.change_with(change, values).map(Answer::Outcome),
         }
     }
 
@@ -164,7 +173,7 @@ fn compared(plan: &ScanPlan, predicate: &Expression, stand_ins: &[ScalarValue]) 
 }
 
 /// How many literals of an expression are stand-ins.
-fn occurrences(expression: &Arc<dyn PhysicalExpr>, stand_ins: &[ScalarValue]) -> usize {
+pub(super) fn occurrences(expression: &Arc<dyn PhysicalExpr>, stand_ins: &[ScalarValue]) -> usize {
     let mut count = 0;
     let counted = expression.apply(|e| {
         let is_one = |literal: &Literal| stand_ins.contains(literal.value());

@@ -129,9 +129,9 @@ impl ContextProvider for Context<'_, '_> {
             object: name.table().to_owned(),
         };
         match catalog.resolve(&written, self.path()).and_then(|name| catalog.object(&name)) {
-            Ok(Object::Table(table)) => Ok(Arc::new(CatalogTable::new(table.clone()))),
+            Ok(Object::Table(table)) => Ok(Arc::new(CatalogTable::new(self.planner.read_as(table)))),
             Ok(Object::View(view)) => self.view(view),
-            Ok(Object::MaterializedView(view)) => Ok(Arc::new(CatalogTable::new(view.table.clone()))),
+            Ok(Object::MaterializedView(view)) => Ok(Arc::new(CatalogTable::new(self.planner.read_as(&view.table)))),
             Ok(Object::Sink(sink)) => {
                 let message = format!("{} is a sink: it is written, and not read", sink.view.name);
                 Err(external(SqlError::new("42809", message).with_hint("read what its query reads")))

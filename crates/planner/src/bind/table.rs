@@ -90,6 +90,7 @@ impl Planner<'_> {
             functions: self.functions.clone(),
             takes: None,
             gives: None,
+            reads: None,
             states: None,
         };
         let query = parsed_query(&text, table.dialect)?;

@@ -7,14 +7,14 @@ use datafusion_common::ScalarValue;
 use sqlparser::ast::{BinaryOperator, Expr, SetExpr};
 use std::ops::ControlFlow;
 
-/// A SELECT with values of its parameters' types in their places that nobody will ever mean.
+/// A SELECT, UPDATE or DELETE with values of its parameters' types in their places that nobody will ever mean.
 ///
 /// # Contract
-/// Its parameters stand in its WHERE alone, which is nothing but `column = parameter` joined by AND, each parameter once: so a plan of it is a plan
-/// for all values, if every stand-in is found in it once, where a column is compared with it.
+/// Its parameters stand in its WHERE, which is nothing but `column = parameter` joined by AND, and in what an UPDATE sets, as `parameter` or
+/// `column {+ | - | *} parameter`, each parameter once: so a plan of it is a plan for all values, if every stand-in is found in it once.
 #[derive(Debug, Clone)]
 pub struct StandIns {
-    /// The SELECT.
+    /// The statement.
     pub statement: Statement,
     /// What stands for each parameter.
     pub values: Vec<ScalarValue>,
@@ -22,11 +22,24 @@ pub struct StandIns {
 
 /// The statement with stand-ins for its parameters, of these types; `None`: it is of another kind.
 pub fn with_stand_ins(statement: &Statement, types: &[DataType]) -> Option<StandIns> {
-    let StatementKind::Select(query) = &statement.kind else { return None };
+    let mut found = Vec::new();
+    let condition = match &statement.kind {
+        StatementKind::Select(query) => match query.body.as_ref() {
+            SetExpr::Select(select) => select.selection.as_ref(),
+            _ if types.is_empty() => None,
+            _ => return None,
+        },
+        StatementKind::Update(update) => {
+            update.values().try_for_each(|(_, value)| assigned(value, &mut found))?;
+            update.condition()
+        }
+        StatementKind::Delete(delete) => delete.condition(),
+        _ => return None,
+    };
     if !types.is_empty() {
-        let SetExpr::Select(select) = query.body.as_ref() else { return None };
-        let mut found = Vec::new();
-        equalities(select.selection.as_ref()?, &mut found)?;
+        if let Some(condition) = condition {
+            equalities(condition, &mut found)?;
+        }
         found.sort_unstable();
         // There are no others.
         if !found.iter().copied().eq(1..=types.len()) || occurrences(statement)? != types.len() {
@@ -63,6 +76,27 @@ fn equalities(condition: &Expr, found: &mut Vec<usize>) -> Option<()> {
         }
         _ => None,
     }
+}
+
+/// The number of the parameter in what an UPDATE gives a column; `None`: it is there in a way that a plan may not keep.
+fn assigned(value: &Expr, found: &mut Vec<usize>) -> Option<()> {
+    let is_column = |e: &Expr| matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+    let text = match value {
+        Expr::Nested(inner) => return assigned(inner, found),
+        Expr::BinaryOp { left, op: BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply, right } => {
+            match (number(left), number(right)) {
+                (None, Some(text)) if is_column(left) => Some(text),
+                (Some(text), None) if is_column(right) => Some(text),
+                // Those that are hidden deeper are counted, and not found here.
+                _ => None,
+            }
+        }
+        other => number(other),
+    };
+    if let Some(text) = text {
+        found.push(super::checked_number(text).ok()?);
+    }
+    Some(())
 }
 
 /// How many parameters stand in a statement, each as often as it does.

@@ -1,7 +1,8 @@
-//! What stands between the brackets of CREATE TABLE: columns, primary key, watermark.
+//! What stands between the brackets of CREATE TABLE: columns, primary key, what else is unique, watermark.
 
 use super::cursor::Cursor;
-use super::{ddl, refuse};
+use super::{ddl, index, refuse};
+use crate::statement::UniqueColumns;
 use crate::{SqlError, TextPosition};
 use arrow::datatypes::DataType;
 use eddyline_catalog::{Column, ColumnSource, WatermarkDefinition};
@@ -18,6 +19,8 @@ pub(super) struct Elements {
     places: Vec<TextPosition>,
     primary_key: Option<Vec<(String, TextPosition)>>,
     watermark: Option<(WatermarkDefinition, TextPosition)>,
+    /// What no two rows may have alike.
+    pub(super) unique: Vec<UniqueColumns>,
     /// What is wrong with a key that is to be enforced, if the table has a connector.
     enforced: Option<SqlError>,
 }
@@ -81,6 +84,10 @@ impl Elements {
         let (position, mut elements) = (cursor.position(), Self::default());
         elements.element(cursor)?;
         match elements {
+            Self { unique, .. } if !unique.is_empty() => {
+                let hint = "ALTER TABLE … ADD the column without it, then CREATE UNIQUE INDEX";
+                Err(refuse::unsupported("UNIQUE of a column that is added", hint).at(position))
+            }
             Self { mut columns, primary_key: None, watermark: None, .. } if columns.len() == 1 => Ok(columns.remove(0)),
             _ => {
                 let hint = "CREATE TABLE another one with it, INSERT INTO it what this one holds, and ALTER TABLE … SWAP WITH it";
@@ -109,18 +116,36 @@ impl Elements {
         let constraint = cursor.peek_word("CONSTRAINT") && !super::script::is_word(&cursor.peek_nth(1).token, "AS");
         if constraint {
             cursor.word("CONSTRAINT");
-            cursor.identifier("the name of the constraint")?;
+            let name = cursor.identifier("the name of the constraint")?;
             if !cursor.peek_words(&["PRIMARY", "KEY"]) && !cursor.peek_word("UNIQUE") {
-                return Err(cursor.expected("PRIMARY KEY"));
+                return Err(cursor.expected("PRIMARY KEY or UNIQUE"));
+            }
+            if cursor.peek_word("UNIQUE") {
+                return self.table_unique(cursor, Some(name.value));
             }
         }
         if cursor.peek_words(&["PRIMARY", "KEY"]) {
             return self.table_key(cursor);
         }
-        if cursor.peek_word("UNIQUE") && (constraint || cursor.peek_nth(1).token == Token::LParen) {
-            return Err(refuse::unsupported("UNIQUE", "PRIMARY KEY (…) NOT ENFORCED is").at(cursor.position()));
+        let begins_unique = |next: &Token| *next == Token::LParen || super::script::is_word(next, "NULLS");
+        if cursor.peek_word("UNIQUE") && begins_unique(&cursor.peek_nth(1).token) {
+            return self.table_unique(cursor, None);
         }
         self.column(cursor)
+    }
+
+    /// `UNIQUE [NULLS [NOT] DISTINCT] (a, b)`.
+    fn table_unique(&mut self, cursor: &mut Cursor<'_>, name: Option<String>) -> Result<(), SqlError> {
+        let position = cursor.position();
+        cursor.expect_words(&["UNIQUE"])?;
+        let nulls_distinct = index::nulls_distinct(cursor);
+        cursor.expect_symbol(&Token::LParen)?;
+        let columns = cursor.list(|c| Ok(c.identifier("the name of a column")?.value))?;
+        if !cursor.symbol(&Token::RParen) {
+            return Err(cursor.expected("`,` or `)`"));
+        }
+        self.unique.push(UniqueColumns { name, columns, nulls_distinct, position });
+        Ok(())
     }
 
     fn watermark(&mut self, cursor: &mut Cursor<'_>) -> Result<(), SqlError> {
@@ -230,8 +255,9 @@ impl Elements {
                 if column.default.replace(cursor.text_since(from).to_owned()).is_some() {
                     return Err(twice(&format!("DEFAULT of column {}", column.name)).at(begin));
                 }
-            } else if cursor.peek_word("UNIQUE") {
-                return Err(refuse::unsupported("UNIQUE", "PRIMARY KEY NOT ENFORCED is").at(begin));
+            } else if cursor.word("UNIQUE") {
+                let (nulls_distinct, columns) = (index::nulls_distinct(cursor), vec![column.name.clone()]);
+                self.unique.push(UniqueColumns { name: None, columns, nulls_distinct, position: begin });
             } else if cursor.peek_words(&["GENERATED"]) {
                 return Err(refuse::unsupported("GENERATED", "write the column as: name AS expression").at(begin));
             } else if cursor.peek_word("AS") {

@@ -70,7 +70,7 @@ impl Head {
 
 fn create_table(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind, SqlError> {
     let name = head.name(cursor, "the name of the table")?;
-    let (elements, listed) = match cursor.symbol(&Token::LParen) {
+    let (mut elements, listed) = match cursor.symbol(&Token::LParen) {
         true => (Elements::read(cursor)?, true),
         false => (Elements::default(), false),
     };
@@ -104,13 +104,14 @@ fn create_table(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind
     }
     let complete = like.is_none() && query.is_none();
     let is_kept = like.is_none() && !options.contains_key("connector");
+    let unique = std::mem::take(&mut elements.unique);
     let (columns, primary_key, watermark) = elements.finish(complete, is_kept)?;
     let dialect = cursor.text.dialect.family;
     let (temporary, is_source) = (head.temporary, false);
     let made = Name::from(name.object.as_str());
     let table = Table { name: made, columns, primary_key, watermark, options, comment, temporary, is_source, dialect };
     let Head { or_replace, if_not_exists, .. } = head;
-    Ok(StatementKind::CreateTable { name, table, if_not_exists, or_replace, like, query })
+    Ok(StatementKind::CreateTable { name, table, if_not_exists, or_replace, unique, like, query })
 }
 
 /// `name (columns) [COMMENT 'text'] WITH (options) [FORMAT … ENCODE …]`.
@@ -118,6 +119,10 @@ fn create_source(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKin
     let name = head.name(cursor, "the name of the source")?;
     cursor.expect_symbol(&Token::LParen)?;
     let elements = Elements::read(cursor)?;
+    if let Some(unique) = elements.unique.first() {
+        let hint = "nobody checks rows that are elsewhere: leave it out";
+        return Err(refuse::unsupported("UNIQUE of a source", hint).at(unique.position));
+    }
     if cursor.peek_word("INCLUDE") {
         let hint = "what a connector knows of a row is a column: name type METADATA FROM 'key' VIRTUAL";
         return Err(refuse::unsupported("INCLUDE", hint).at(cursor.position()));
@@ -139,7 +144,8 @@ fn create_source(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKin
     let made = Name::from(name.object.as_str());
     let table = Table { name: made, columns, primary_key, watermark, options, comment, temporary, is_source, dialect };
     let Head { or_replace, if_not_exists, .. } = head;
-    Ok(StatementKind::CreateTable { name, table, if_not_exists, or_replace, like: None, query: None })
+    let (unique, like, query) = (Vec::new(), None, None);
+    Ok(StatementKind::CreateTable { name, table, if_not_exists, or_replace, unique, like, query })
 }
 
 fn create_view(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind, SqlError> {

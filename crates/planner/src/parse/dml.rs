@@ -4,7 +4,7 @@ use super::cursor::Cursor;
 use super::{refuse, statements};
 use crate::SqlError;
 use crate::TextPosition;
-use crate::statement::{Conflict, Delete, Insert, StatementKind, Update, excluded};
+use crate::statement::{Conflict, ConflictKey, Delete, Insert, StatementKind, Update, excluded};
 use eddyline_catalog::Reference;
 use sqlparser::ast::{Expr, Ident, Query, Visit, Visitor, visit_expressions_mut};
 use sqlparser::tokenizer::Token;
@@ -71,23 +71,23 @@ fn has_subquery(query: &Query) -> bool {
 #[derive(Default)]
 struct OnConflict {
     conflict: Option<Conflict>,
-    key: Option<(Vec<String>, TextPosition)>,
+    key: Option<(ConflictKey, TextPosition)>,
     update: Option<Update>,
 }
 
-/// `[ON CONFLICT [(columns)] DO {ERROR | NOTHING | DEDUPLICATE | UPDATE SET … [WHERE condition]}]`.
+/// `[ON CONFLICT [(columns) | ON CONSTRAINT name] DO {ERROR | NOTHING | DEDUPLICATE | UPDATE SET … [WHERE condition]}]`.
 fn conflict(cursor: &mut Cursor<'_>, table: (&Reference, TextPosition)) -> Result<OnConflict, SqlError> {
     if !cursor.words(&["ON", "CONFLICT"]) {
         return Ok(OnConflict::default());
     }
     let position = cursor.position();
-    if cursor.peek_words(&["ON", "CONSTRAINT"]) {
-        return Err(refuse::unsupported("ON CONSTRAINT", "name the columns of the key: ON CONFLICT (k)").at(position));
-    }
-    let names = columns(cursor)?;
-    let key = (!names.is_empty()).then_some((names, position));
+    let key = match cursor.words(&["ON", "CONSTRAINT"]) {
+        true => Some(ConflictKey::Constraint(cursor.identifier("the name of a constraint")?.value)),
+        false => Some(columns(cursor)?).filter(|names| !names.is_empty()).map(ConflictKey::Columns),
+    };
+    let key = key.map(|key| (key, position));
     if key.is_some() && cursor.peek_word("WHERE") {
-        let hint = "the primary key holds for all rows: leave the condition out";
+        let hint = "keys hold for all rows: leave the condition out";
         return Err(refuse::unsupported("WHERE behind the key of ON CONFLICT", hint).at(cursor.position()));
     }
     cursor.expect_words(&["DO"])?;

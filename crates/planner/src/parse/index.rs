@@ -4,20 +4,23 @@ use super::cursor::Cursor;
 use super::{ddl, refuse};
 use crate::statement::{CreateIndex, StatementKind};
 use crate::{SqlError, TextPosition};
-use eddyline_catalog::IndexColumn;
+use eddyline_catalog::{IndexColumn, Unique};
 use sqlparser::tokenizer::Token;
 
-/// Does `CREATE INDEX` come next?
+/// Does `CREATE [UNIQUE] INDEX` come next?
 pub(super) fn begins(cursor: &Cursor<'_>) -> bool {
-    cursor.peek_words(&["CREATE", "INDEX"])
+    cursor.peek_words(&["CREATE", "INDEX"]) || cursor.peek_words(&["CREATE", "UNIQUE", "INDEX"])
 }
 
-/// `CREATE INDEX [[IF NOT EXISTS] name] ON table [USING btree] (column [ASC | DESC] [NULLS {FIRST | LAST}], …) [INCLUDE (column, …)] [COMMENT 'text']`.
+/// `CREATE [UNIQUE] INDEX [[IF NOT EXISTS] name] ON table [USING btree] (column [ASC | DESC] [NULLS {FIRST | LAST}], …) [INCLUDE (column, …)]
+/// [NULLS [NOT] DISTINCT] [COMMENT 'text']`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
 pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
-    cursor.expect_words(&["CREATE", "INDEX"])?;
+    cursor.expect_words(&["CREATE"])?;
+    let is_unique = cursor.word("UNIQUE");
+    cursor.expect_words(&["INDEX"])?;
     if cursor.peek_word("CONCURRENTLY") {
         let hint = "leave it out: readers wait for no CREATE INDEX, and writers only for its last step";
         return Err(refuse::unsupported("CREATE INDEX CONCURRENTLY", hint).at(cursor.position()));
@@ -41,6 +44,8 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
     }
     let columns = in_brackets(cursor, ordered_column)?;
     let included = if cursor.word("INCLUDE") { in_brackets(cursor, plain_column)? } else { Vec::new() };
+    let unique =
+        if is_unique { Some(Unique { nulls_distinct: nulls_distinct(cursor), is_constraint: false }) } else { None };
     let comment = ddl::comment(cursor)?;
     for (word, hint) in [
         (
@@ -50,7 +55,7 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
         ("DISTRIBUTED", "leave it out: an index is on the machine of its table"),
         ("WITH", "leave it out: there are no parameters of storage"),
         ("TABLESPACE", "leave it out"),
-        ("NULLS", "it belongs to UNIQUE, which there is not: rows of one key are those of a PRIMARY KEY"),
+        ("NULLS", "it belongs to CREATE UNIQUE INDEX"),
     ] {
         if cursor.peek_word(word) {
             return Err(refuse::unsupported(&format!("{word} of an index"), hint).at(cursor.position()));
@@ -59,7 +64,24 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
     if !cursor.at_end() {
         return Err(cursor.expected("INCLUDE, COMMENT or end of statement"));
     }
-    Ok(StatementKind::CreateIndex(CreateIndex { name, table, position, columns, included, comment, if_not_exists }))
+    Ok(StatementKind::CreateIndex(CreateIndex {
+        name,
+        table,
+        position,
+        columns,
+        included,
+        unique,
+        comment,
+        if_not_exists,
+    }))
+}
+
+/// `[NULLS [NOT] DISTINCT]`: are rows with a NULL like no other?
+pub(super) fn nulls_distinct(cursor: &mut Cursor<'_>) -> bool {
+    !cursor.words(&["NULLS", "NOT", "DISTINCT"]) && {
+        cursor.words(&["NULLS", "DISTINCT"]);
+        true
+    }
 }
 
 fn in_brackets<T>(

@@ -6,7 +6,7 @@ use crate::SqlError;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// How statements begin that other engines have: words, hint.
-const STATEMENTS: [(&[&str], &str); 30] = [
+const STATEMENTS: [(&[&str], &str); 29] = [
     (&["CREATE", "CATALOG"], "CREATE SCHEMA makes a place for tables and views"),
     (&["CREATE", "TEMPORARY", "SYSTEM", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
     (&["CREATE", "TEMPORARY", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
@@ -14,10 +14,6 @@ const STATEMENTS: [(&[&str], &str); 30] = [
     (&["CREATE", "AGGREGATE"], "SHOW FUNCTIONS lists what there is"),
     (&["CREATE", "CONNECTION"], "give the options in CREATE TABLE … WITH (…)"),
     (&["CREATE", "MODEL"], "tables and views can be created"),
-    (
-        &["CREATE", "UNIQUE"],
-        "PRIMARY KEY (…) in CREATE TABLE lets a table have one row of a key; CREATE INDEX without UNIQUE finds rows by other columns",
-    ),
     (&["DROP", "CATALOG"], "DROP TABLE and DROP VIEW are there"),
     (&["DROP", "FUNCTION"], "DROP TABLE and DROP VIEW are there"),
     (&["DROP", "TEMPORARY", "FUNCTION"], "DROP TABLE and DROP VIEW are there"),

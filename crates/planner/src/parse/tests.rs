@@ -9,7 +9,7 @@ use eddyline_catalog::{Column, ColumnSource, Dialect, Reference, Table, View, sq
 fn said(statement: &Statement) -> String {
     let flag = |on: bool, text: &str| if on { format!("{text} ") } else { String::new() };
     let text = match &statement.kind {
-        StatementKind::CreateTable { name, table, if_not_exists, or_replace, like, query } => {
+        StatementKind::CreateTable { name, table, if_not_exists, or_replace, like, query, .. } => {
             let (missing, replace) = (flag(*if_not_exists, "unless there,"), flag(*or_replace, "replacing,"));
             let like = like.as_ref().map(|l| format!(" like {} {:?}", l.source, l.clauses)).unwrap_or_default();
             let query = query.as_ref().map(|q| format!(" as {q}")).unwrap_or_default();

@@ -141,8 +141,9 @@ impl Catalogs<'_> {
                 .into()
             }
             "pg_get_constraintdef" => {
-                let of = self.objects().iter().find(|o| !o.key.is_empty() && Some(o.constraint_oid()) == oid(0));
-                of.map(|o| format!("PRIMARY KEY ({})", names(&o.key))).into()
+                let all = self.objects().iter().flat_map(|o| o.constraints().map(move |index| (o, index)));
+                let of = all.into_iter().find(|(o, index)| Some(o.constraint_oid(index)) == oid(0));
+                of.map(|(_, index)| constraint_definition(index)).into()
             }
             "obj_description" => match self.index(oid(0)) {
                 Some((_, index)) => index.comment.clone().into(),
@@ -241,12 +242,24 @@ impl Catalogs<'_> {
     }
 }
 
+/// What would make the constraint that an index stands for.
+fn constraint_definition(index: &TableIndex) -> String {
+    let kind = if index.is_primary { "PRIMARY KEY" } else { "UNIQUE" };
+    let columns: Vec<String> = index.columns.iter().map(|column| column.name.clone()).collect();
+    format!("{kind}{} ({})", nulls(index), names(&columns))
+}
+
+fn nulls(index: &TableIndex) -> &'static str {
+    if index.unique.is_some_and(|unique| !unique.nulls_distinct) { " NULLS NOT DISTINCT" } else { "" }
+}
+
 /// What would make an index, that of a key among them.
 pub(super) fn index_definition(o: &Object, index: &TableIndex) -> String {
     let columns = index.columns.iter().map(|c| format!("{}{}", quoted(&c.name), c.direction()));
     let (name, table, columns) = (quoted(&index.name), quoted(&o.name), columns.collect::<Vec<_>>().join(", "));
-    let unique = if index.is_primary { "UNIQUE " } else { "" };
-    format!("CREATE {unique}INDEX {name} ON {}.{table} USING btree ({columns})", quoted(&o.schema))
+    let unique = if index.unique.is_some() { "UNIQUE " } else { "" };
+    let nulls = nulls(index);
+    format!("CREATE {unique}INDEX {name} ON {}.{table} USING btree ({columns}){nulls}", quoted(&o.schema))
 }
 
 fn names(names: &[String]) -> String {

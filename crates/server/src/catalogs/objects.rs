@@ -3,7 +3,7 @@
 use crate::values;
 use eddyline_engine::Session;
 use eddyline_engine::arrow::datatypes::{DataType, TimeUnit};
-use eddyline_engine::catalog::{Column, ColumnSource, IndexColumn, Name, Object as Defined, Table};
+use eddyline_engine::catalog::{Column, ColumnSource, IndexColumn, Name, Object as Defined, Table, Unique};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -39,12 +39,17 @@ pub(super) enum Kind {
     MaterializedView,
 }
 
+/// What a PRIMARY KEY says.
+const KEY: Unique = Unique { nulls_distinct: true, is_constraint: true };
+
 /// An index of a table.
 pub(super) struct TableIndex {
     pub(super) oid: u32,
     pub(super) name: String,
     /// It stands for the PRIMARY KEY.
     pub(super) is_primary: bool,
+    /// No two rows have the same values in its columns.
+    pub(super) unique: Option<Unique>,
     pub(super) columns: Vec<IndexColumn>,
     pub(super) comment: Option<String>,
 }
@@ -91,11 +96,27 @@ impl Object {
         let column = |name: &String| IndexColumn { name: name.clone(), descending: false, nulls_first: false };
         let columns: Vec<IndexColumn> = self.key.iter().map(column).collect();
         let (oid, name) = (self.key_oid(), self.key_name());
-        (!columns.is_empty()).then_some(TableIndex { oid, name, is_primary: true, columns, comment: None })
+        (!columns.is_empty()).then_some(TableIndex {
+            oid,
+            name,
+            is_primary: true,
+            unique: Some(KEY),
+            columns,
+            comment: None,
+        })
     }
 
-    pub(super) fn constraint_oid(&self) -> u32 {
-        oid("constraint", &self.full_name())
+    /// The number of the constraint that an index stands for.
+    pub(super) fn constraint_oid(&self, index: &TableIndex) -> u32 {
+        match index.is_primary {
+            true => oid("constraint", &self.full_name()),
+            false => oid("constraint", &Name::new(&self.schema, &index.name).to_string()),
+        }
+    }
+
+    /// The indexes that stand for constraints.
+    pub(super) fn constraints(&self) -> impl Iterator<Item = &TableIndex> {
+        self.indexes.iter().filter(|index| index.unique.is_some_and(|unique| unique.is_constraint))
     }
 
     /// What no other object is called.
@@ -125,6 +146,7 @@ pub(super) fn objects(session: &Session) -> Vec<Object> {
             oid: oid("relation", &index.name.to_string()),
             name: index.name.object().to_owned(),
             is_primary: false,
+            unique: index.unique,
             columns: index.columns.clone(),
             comment: index.comment.clone(),
         });

@@ -21,7 +21,6 @@ impl Catalogs<'_> {
     pub(super) fn of_postgres(&self, shape: &Shape) -> Vec<Row> {
         let objects = self.objects();
         let tables = || objects.iter().filter(|o| matches!(o.kind, Kind::Table | Kind::Source));
-        let keyed = || objects.iter().filter(|o| !o.key.is_empty());
         let indexes = || objects.iter().flat_map(|o| o.indexes.iter().map(move |index| (o, index)));
         match shape.name {
             "pg_class" => self.classes(shape),
@@ -73,7 +72,9 @@ impl Catalogs<'_> {
             "pg_views" => self.views(shape, Kind::View, "viewname", "viewowner"),
             "pg_matviews" => self.views(shape, Kind::MaterializedView, "matviewname", "matviewowner"),
             "pg_attrdef" => objects.iter().flat_map(|o| defaults(shape, o)).collect(),
-            "pg_constraint" => keyed().map(|o| constraint(shape, o)).collect(),
+            "pg_constraint" => {
+                objects.iter().flat_map(|o| o.constraints().map(move |of| constraint(shape, o, of))).collect()
+            }
             "pg_index" => indexes().map(|(o, of)| index(shape, o, of)).collect(),
             "pg_indexes" => indexes()
                 .map(|(o, of)| {
@@ -306,21 +307,22 @@ fn defaults<'o>(shape: &'o Shape, o: &'o Object) -> impl Iterator<Item = Row> + 
     })
 }
 
-fn constraint(shape: &Shape, o: &Object) -> Row {
+fn constraint(shape: &Shape, o: &Object, of: &TableIndex) -> Row {
+    let columns = o.numbers(of.columns.iter().map(|column| &column.name));
     shape.row([
-        ("oid", o.constraint_oid().into()),
-        ("conname", o.key_name().into()),
+        ("oid", o.constraint_oid(of).into()),
+        ("conname", of.name.as_str().into()),
         ("connamespace", schema_oid(&o.schema).into()),
-        ("contype", "p".into()),
+        ("contype", if of.is_primary { "p" } else { "u" }.into()),
         ("convalidated", true.into()),
         ("conrelid", o.oid.into()),
-        ("conindid", o.key_oid().into()),
+        ("conindid", of.oid.into()),
         ("confupdtype", " ".into()),
         ("confdeltype", " ".into()),
         ("confmatchtype", " ".into()),
         ("conislocal", true.into()),
         ("connoinherit", true.into()),
-        ("conkey", Value::list(o.numbers(o.key.iter()).into_iter().map(Value::from))),
+        ("conkey", Value::list(columns.into_iter().map(Value::from))),
     ])
 }
 
@@ -334,7 +336,8 @@ fn index(shape: &Shape, o: &Object, of: &TableIndex) -> Row {
         ("indrelid", o.oid.into()),
         ("indnatts", (numbers.len() as i64).into()),
         ("indnkeyatts", (numbers.len() as i64).into()),
-        ("indisunique", of.is_primary.into()),
+        ("indisunique", of.unique.is_some().into()),
+        ("indnullsnotdistinct", of.unique.is_some_and(|unique| !unique.nulls_distinct).into()),
         ("indisprimary", of.is_primary.into()),
         ("indimmediate", true.into()),
         ("indisvalid", true.into()),

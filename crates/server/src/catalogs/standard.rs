@@ -1,7 +1,7 @@
 //! The rows of `information_schema`.
 
 use super::Catalogs;
-use super::objects::{Described, Kind, Object};
+use super::objects::{Described, Kind, Object, TableIndex};
 use super::shape::{self, Shape};
 use eddyline_introspection::{Row, Value};
 
@@ -11,7 +11,7 @@ impl Catalogs<'_> {
         let objects = self.objects();
         let database = self.database();
         let database = database.as_str();
-        let keyed = || objects.iter().filter(|o| !o.key.is_empty());
+        let constrained = || objects.iter().flat_map(|o| o.constraints().map(move |of| (o, of)));
         match shape.name {
             "information_schema_catalog_name" => vec![shape.row([("catalog_name", database.into())])],
             "schemata" => self
@@ -35,13 +35,19 @@ impl Catalogs<'_> {
                 .flat_map(|o| (1_i64..).zip(&o.columns).map(|(at, column)| column_row(shape, database, o, at, column)))
                 .collect(),
             "views" => objects.iter().filter(|o| o.kind == Kind::View).map(|o| view(shape, database, o)).collect(),
-            "table_constraints" => keyed().map(|o| constraint(shape, database, o)).collect(),
-            "key_column_usage" => keyed()
-                .flat_map(|o| (1_i64..).zip(&o.key).map(|(at, column)| key_column(shape, database, o, at, column)))
+            "table_constraints" => constrained().map(|(o, of)| constraint(shape, database, o, of)).collect(),
+            "key_column_usage" => constrained()
+                .flat_map(|(o, of)| {
+                    (1_i64..)
+                        .zip(&of.columns)
+                        .map(move |(at, column)| key_column(shape, database, (o, of), at, &column.name))
+                })
                 .collect(),
-            "constraint_column_usage" => {
-                keyed().flat_map(|o| o.key.iter().map(|column| used_column(shape, database, o, column))).collect()
-            }
+            "constraint_column_usage" => constrained()
+                .flat_map(|(o, of)| {
+                    of.columns.iter().map(move |column| used_column(shape, database, (o, of), &column.name))
+                })
+                .collect(),
             "table_privileges" | "role_table_grants" => {
                 objects.iter().flat_map(|o| PRIVILEGES.map(|privilege| grant(shape, database, o, privilege))).collect()
             }
@@ -153,26 +159,26 @@ fn view(shape: &Shape, database: &str, o: &Object) -> Row {
     ])
 }
 
-fn constraint(shape: &Shape, database: &str, o: &Object) -> Row {
+fn constraint(shape: &Shape, database: &str, o: &Object, of: &TableIndex) -> Row {
     shape.row([
         ("constraint_catalog", database.into()),
         ("constraint_schema", o.schema.as_str().into()),
-        ("constraint_name", o.key_name().into()),
+        ("constraint_name", of.name.as_str().into()),
         ("table_catalog", database.into()),
         ("table_schema", o.schema.as_str().into()),
         ("table_name", o.name.as_str().into()),
-        ("constraint_type", "PRIMARY KEY".into()),
+        ("constraint_type", if of.is_primary { "PRIMARY KEY" } else { "UNIQUE" }.into()),
         ("is_deferrable", "NO".into()),
         ("initially_deferred", "NO".into()),
         ("enforced", "YES".into()),
     ])
 }
 
-fn key_column(shape: &Shape, database: &str, o: &Object, at: i64, column: &str) -> Row {
+fn key_column(shape: &Shape, database: &str, (o, of): (&Object, &TableIndex), at: i64, column: &str) -> Row {
     shape.row([
         ("constraint_catalog", database.into()),
         ("constraint_schema", o.schema.as_str().into()),
-        ("constraint_name", o.key_name().into()),
+        ("constraint_name", of.name.as_str().into()),
         ("table_catalog", database.into()),
         ("table_schema", o.schema.as_str().into()),
         ("table_name", o.name.as_str().into()),
@@ -181,7 +187,7 @@ fn key_column(shape: &Shape, database: &str, o: &Object, at: i64, column: &str) 
     ])
 }
 
-fn used_column(shape: &Shape, database: &str, o: &Object, column: &str) -> Row {
+fn used_column(shape: &Shape, database: &str, (o, of): (&Object, &TableIndex), column: &str) -> Row {
     shape.row([
         ("table_catalog", database.into()),
         ("table_schema", o.schema.as_str().into()),
@@ -189,7 +195,7 @@ fn used_column(shape: &Shape, database: &str, o: &Object, column: &str) -> Row {
         ("column_name", column.into()),
         ("constraint_catalog", database.into()),
         ("constraint_schema", o.schema.as_str().into()),
-        ("constraint_name", o.key_name().into()),
+        ("constraint_name", of.name.as_str().into()),
     ])
 }
 

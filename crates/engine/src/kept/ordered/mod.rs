@@ -17,15 +17,14 @@ mod range;
 #[cfg(test)]
 mod tests;
 
-use arrow::array::{BinaryArray, RecordBatch};
-use arrow::compute::SortOptions;
-use arrow::compute::interleave_record_batch;
+use arrow::array::{BinaryArray, RecordBatch, UInt32Array};
+use arrow::compute::{SortOptions, interleave_record_batch, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use chunk::Chunk;
 pub(crate) use edit::Missing;
-pub(crate) use indexed::{IndexedRows, Order};
+pub(crate) use indexed::{IndexedRows, Order, Unique, Violation};
 use range::KeyRange;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -129,6 +128,35 @@ impl OrderedRows {
     /// All rows, as often as they are there, in order.
     pub(crate) fn batches(&self) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> + use<> {
         self.batches_in(KeyRange::all())
+    }
+
+    /// How many rows have keys in a range.
+    fn count_in(&self, range: &KeyRange) -> i64 {
+        let first = self.chunk_of(&range.from).unwrap_or(0);
+        let chunks = self.chunks[first..].iter();
+        let within = chunks.take_while(|chunk| range.to.as_deref().is_none_or(|to| chunk.first_key() < to));
+        let count = |chunk: &Arc<Chunk>| {
+            let end = range.to.as_deref().map_or(chunk.len(), |to| chunk.first_from(to));
+            (chunk.first_from(&range.from)..end).map(|at| chunk.copies(at)).sum::<i64>()
+        };
+        within.map(count).sum()
+    }
+
+    /// The rows whose keys are in a range, as often as they are there, from the last to the first.
+    fn batches_back(&self, range: KeyRange) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> + use<> {
+        let chunks = self.chunks.clone();
+        let first = self.chunk_of(&range.from).unwrap_or(0);
+        let last = range.to.as_deref().map_or(chunks.len(), |to| chunks.partition_point(|c| c.first_key() < to));
+        (first..last).rev().filter_map(move |at| {
+            let chunk = &chunks[at];
+            let end = range.to.as_deref().map_or(chunk.len(), |to| chunk.first_from(to));
+            let rows = chunk.first_from(&range.from)..end;
+            let turned = |rows: RecordBatch| {
+                let places = UInt32Array::from_iter_values((0..rows.num_rows() as u32).rev());
+                take_record_batch(&rows, &places)
+            };
+            (!rows.is_empty()).then(|| chunk.copies_of(rows).and_then(turned))
+        })
     }
 
     /// The rows whose keys are in a range, as often as they are there, in order.

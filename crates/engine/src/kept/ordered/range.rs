@@ -7,11 +7,18 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use eddyline_plan::{ColumnCondition, Compare};
+use std::collections::BTreeSet;
 
-/// The part of an order in which some rows are.
+/// With more parts of an order than these it is not looked for more of them.
+const RANGES_MAX: usize = 4096;
+
+/// The parts of an order in which some rows are.
 #[derive(Debug)]
 pub(super) struct Found {
-    pub(super) range: KeyRange,
+    /// In that order; no two of them have a key in common.
+    pub(super) ranges: Vec<KeyRange>,
+    /// So many of the first columns have one value in all of them.
+    pub(super) fixed: usize,
     /// How much of the key that took: more is better.
     pub(super) by: Narrowed,
 }
@@ -21,7 +28,7 @@ pub(super) struct Found {
 pub(super) struct Narrowed {
     /// All of it: there is one such row.
     is_whole: bool,
-    /// Else so many columns have one value.
+    /// Else so many columns have one value, or one of several.
     equal: usize,
     /// The next one is in a range.
     is_ranged: bool,
@@ -42,7 +49,7 @@ impl KeyRange {
     }
 
     /// Keys that begin so.
-    fn beginning_with(start: Vec<u8>) -> Self {
+    pub(super) fn beginning_with(start: Vec<u8>) -> Self {
         let to = behind(&start);
         Self { from: start, to }
     }
@@ -57,31 +64,62 @@ fn behind(start: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl OrderedRows {
-    /// The part of the order in which rows can be that satisfy all conditions; a value that is not of its column's type says nothing here.
+    /// The parts of the order in which rows can be that satisfy all conditions; a value that is not of its column's type says nothing here.
     /// Rows that do not satisfy them may be there too.
     ///
     /// # Errors
     /// None for columns of this schema.
     pub(super) fn range_of(&self, conditions: &[ColumnCondition]) -> Result<Found, ArrowError> {
-        let mut start = Vec::new();
+        let (mut starts, mut fixed) = (vec![Vec::new()], 0);
         for (equal, (column, options)) in self.key.iter().zip(self.options.iter()).enumerate() {
             let data_type = self.schema.field(*column).data_type();
             let fits = |c: &&ColumnCondition| c.column == *column && c.value.data_type() == data_type;
             let here = conditions.iter().filter(fits).filter(|c| is_exact(&c.value));
-            if let Some(equal) = here.clone().find(|c| c.compare.is_none()) {
-                start.extend(encoded(&equal.value, *options)?);
+            let one_of = here.clone().filter(|c| c.compare.is_none()).min_by_key(|c| c.value.len());
+            if let Some(one_of) = one_of.filter(|c| starts.len().saturating_mul(c.value.len()) <= RANGES_MAX) {
+                let values = encoded(&one_of.value, *options)?;
+                starts = continued(&starts, &values);
+                fixed += usize::from(values.len() == 1 && fixed == equal);
                 continue;
             }
-            let (mut range, mut is_ranged) = (KeyRange::beginning_with(start.clone()), false);
-            for ColumnCondition { compare, value, .. } in here {
-                let compare = if options.descending { compare.map(Compare::turned) } else { *compare };
-                range.narrow(compare, [start.as_slice(), &encoded(value, *options)?].concat());
-                is_ranged = true;
-            }
-            return Ok(Found { range, by: Narrowed { is_whole: false, equal, is_ranged } });
+            let compared: Vec<&ColumnCondition> = here.filter(|c| c.compare.is_some()).collect();
+            let range = |start: &Vec<u8>| -> Result<KeyRange, ArrowError> {
+                let mut range = KeyRange::beginning_with(start.clone());
+                for ColumnCondition { compare, value, .. } in &compared {
+                    let compare = if options.descending { compare.map(Compare::turned) } else { *compare };
+                    for value in encoded(value, *options)? {
+                        range.narrow(compare, [start.as_slice(), &value].concat());
+                    }
+                }
+                Ok(range)
+            };
+            let ranges = starts.iter().map(range).collect::<Result<_, _>>()?;
+            let by = Narrowed { is_whole: false, equal, is_ranged: !compared.is_empty() };
+            return Ok(Found { ranges, fixed, by });
         }
         let by = Narrowed { is_whole: true, equal: 0, is_ranged: false };
-        Ok(Found { range: KeyRange::beginning_with(start), by })
+        Ok(Found { ranges: starts.into_iter().map(KeyRange::beginning_with).collect(), fixed, by })
+    }
+
+    /// Do rows in these parts of the order, one behind the other, stand in the order of other columns? `Some(true)`: from the last to the first.
+    pub(super) fn is_sorted_by(&self, found: &Found, sort: &[(usize, SortOptions)]) -> Option<bool> {
+        let fixed = &self.key[..found.fixed];
+        // What has one value orders nothing.
+        let sort = || sort.iter().filter(|(column, _)| !fixed.contains(column));
+        let key: Vec<(usize, SortOptions)> = self.key.iter().copied().zip(self.options.iter().copied()).collect();
+        let key = &key[found.fixed..];
+        let is_so = |turned: bool| {
+            let as_said = |(said, is): (&(usize, SortOptions), &(usize, SortOptions))| {
+                let options =
+                    SortOptions { descending: is.1.descending != turned, nulls_first: is.1.nulls_first != turned };
+                // What cannot be NULL stands nowhere among NULLs.
+                let nulls = |of: SortOptions| self.schema.field(is.0).is_nullable().then_some(of.nulls_first);
+                said.0 == is.0 && said.1.descending == options.descending && nulls(said.1) == nulls(options)
+            };
+            // Behind a whole key there is one row at most.
+            sort().zip(key).all(as_said)
+        };
+        [false, true].into_iter().find(|turned| is_so(*turned))
     }
 }
 
@@ -124,8 +162,14 @@ fn is_exact(value: &ArrayRef) -> bool {
     }
 }
 
-/// A value as the column of a key. NULL stands at one end, and is equal to nothing: what is compared with it finds what satisfies no condition.
-fn encoded(value: &ArrayRef, options: SortOptions) -> Result<Vec<u8>, ArrowError> {
-    let converter = RowConverter::new(vec![SortField::new_with_options(value.data_type().clone(), options)])?;
-    Ok(converter.convert_columns(std::slice::from_ref(value))?.row(0).data().to_vec())
+/// Values as the column of a key, in its order, each once. NULL stands at one end, and is equal to nothing: what is compared with it finds what
+/// satisfies no condition.
+fn encoded(values: &ArrayRef, options: SortOptions) -> Result<BTreeSet<Vec<u8>>, ArrowError> {
+    let converter = RowConverter::new(vec![SortField::new_with_options(values.data_type().clone(), options)])?;
+    Ok(converter.convert_columns(std::slice::from_ref(values))?.iter().map(|row| row.data().to_vec()).collect())
+}
+
+/// Each of these starts of keys with each of these columns behind it.
+fn continued(starts: &[Vec<u8>], values: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
+    starts.iter().flat_map(|start| values.iter().map(|value| [start.as_slice(), value].concat())).collect()
 }

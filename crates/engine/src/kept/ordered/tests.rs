@@ -156,8 +156,8 @@ fn check_index(table: &IndexedRows, model: &BTreeMap<(Option<i64>, i64, Option<S
         value: Arc::new(Int64Array::from(vec![value])),
     };
     let conditions = [condition(2, None, c), condition(0, Some(Compare::GreaterEqual), a)];
-    let index = table.index_for(&conditions).expect("reads");
-    assert_eq!(index.map(|order| order.iter().map(|(column, _)| *column).collect()), Some(vec![2, 0]));
+    let index = table.reading(&conditions, &[]).expect("reads").index;
+    assert_eq!(index.map(|order| order.columns.iter().map(|(column, _)| *column).collect()), Some(vec![2, 0]));
     let mut found = rows(table.batches_where(&conditions).expect("reads"));
     let copies = |((a, c, b), copies): (&(Option<i64>, i64, Option<String>), &i64)| {
         std::iter::repeat_n((*a, b.clone(), *c), *copies as usize)
@@ -175,7 +175,8 @@ fn check_index(table: &IndexedRows, model: &BTreeMap<(Option<i64>, i64, Option<S
 #[test]
 fn an_index_has_the_rows_that_are_there() {
     let descending = |nulls_first| SortOptions { descending: true, nulls_first };
-    let order: Order = vec![(2, SortOptions::default()), (0, descending(true))];
+    let columns = vec![(2, SortOptions::default()), (0, descending(true))];
+    let order = Order { columns, unique: None };
     for (seed, has_key) in (0..2).flat_map(|seed| [(seed, false), (seed, true)]) {
         let random = &mut SmallRng::seed_from_u64(seed);
         let key = if has_key { vec![0] } else { vec![0, 2, 1] };
