@@ -73,6 +73,8 @@ const MEASURE_SHARE: u32 = 20;
 
 /// State that is in the backend alone is brought back into memory, where there is room for it, in at most one part in so many of the time.
 const WARM_SHARE: u32 = 8;
+/// A job that starts again does its work alone for so long.
+const WARM_AFTER: Duration = Duration::from_secs(2);
 /// However long ago that was done last, at most for so long at the end of an epoch, and a piece of every table at least.
 const WARM_MAX: Duration = Duration::from_millis(20);
 /// Entries in a piece.
@@ -126,6 +128,8 @@ pub(crate) struct Pipeline {
     can_leave: bool,
     /// When state was brought back into memory last.
     warmed_at: Duration,
+    /// Not before.
+    warm_due: Duration,
     /// When the backend may be looked through again: see [`TIDY_SHARE`].
     tidy_at: Duration,
     /// See [`hold`](Self::hold).
@@ -154,6 +158,7 @@ impl Pipeline {
             limit: None,
             can_leave,
             warmed_at,
+            warm_due: warmed_at + WARM_AFTER,
             tidy_at: warmed_at,
             holds,
             place: None,
@@ -508,6 +513,9 @@ impl Pipeline {
             return Ok(());
         }
         let begin = self.now();
+        if begin < self.warm_due {
+            return Ok(());
+        }
         let until = begin + (begin.saturating_sub(self.warmed_at) / WARM_SHARE).min(WARM_MAX);
         for at in 0..self.stages.len() {
             let Work::Operator(operator) = &mut self.stages[at].work else { continue };
@@ -524,6 +532,8 @@ impl Pipeline {
             warmed.map_err(|e: StateError| self.fault(at, e.into()))?;
         }
         self.warmed_at = self.now();
+        // A piece may have taken long: a part of a journal is brought into a database as a whole.
+        self.warm_due = self.warmed_at + (self.warmed_at - begin) * WARM_SHARE;
         Ok(())
     }
 
