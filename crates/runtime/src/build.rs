@@ -303,7 +303,8 @@ impl Builder<'_> {
         if let Some(budget) = backend.budget().or(memory.as_ref()) {
             // Without checkpoints state is in memory, whatever the backend.
             let can_leave = self.shared.keeps && backend.budget().is_some();
-            pipeline.keep_within(HotShare::new(budget), can_leave);
+            let below = can_leave.then(|| self.build.backends[shard].clone());
+            pipeline.keep_within(HotShare::new(budget), below);
             if let Some(limit) = memory_limit.as_ref().filter(|_| !can_leave) {
                 pipeline.limit(LimitShare::new(limit));
             }

@@ -17,7 +17,7 @@ use eddyline_connectors::{ConnectorError, Position, SinkWriter};
 use eddyline_functions::scalar::Moment;
 use eddyline_operators::{Context, Operator, OperatorError, Rejected};
 use eddyline_plan::NodeId;
-use eddyline_state::{HotShare, MemoryBudget, StateError};
+use eddyline_state::{Backend, HotShare, MemoryBudget, StateError};
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::sync::Arc;
@@ -124,8 +124,8 @@ pub(crate) struct Pipeline {
     hot: Option<HotShare>,
     /// What it may take, where it cannot be left to the backend.
     limit: Option<LimitShare>,
-    /// State can be left to the backend.
-    can_leave: bool,
+    /// The backend that state can be left to.
+    below: Option<Arc<dyn Backend>>,
     /// When state was brought back into memory last.
     warmed_at: Duration,
     /// Not before.
@@ -143,7 +143,7 @@ impl Pipeline {
         let wall_ms = shared.clock.wall_ms();
         let (buffers, measure_at) = (Vec::new(), Duration::ZERO);
         let due_ms = None;
-        let (hot, can_leave, holds) = (None, false, false);
+        let (hot, below, holds) = (None, None, false);
         let warmed_at = shared.clock.monotonic();
         Self {
             stages,
@@ -156,7 +156,7 @@ impl Pipeline {
             measure_at,
             hot,
             limit: None,
-            can_leave,
+            below,
             warmed_at,
             warm_due: warmed_at + WARM_AFTER,
             tidy_at: warmed_at,
@@ -167,8 +167,8 @@ impl Pipeline {
 
     /// From now on the state in memory is counted as a share of the memory for all, and, if it can be left to the backend, kept
     /// within it.
-    pub(crate) fn keep_within(&mut self, share: HotShare, can_leave: bool) {
-        (self.hot, self.can_leave) = (Some(share), can_leave);
+    pub(crate) fn keep_within(&mut self, share: HotShare, below: Option<Arc<dyn Backend>>) {
+        (self.hot, self.below) = (Some(share), below);
     }
 
     /// The job has no more memory for its state than this.
@@ -477,7 +477,7 @@ impl Pipeline {
         self.limit.as_mut().map_or(Ok(()), |limit| limit.tell(taken_bytes))?;
         let Some(share) = &mut self.hot else { return Ok(()) };
         let excess_bytes = share.tell(taken_bytes);
-        if !self.can_leave {
+        if self.below.is_none() {
             if share.budget().is_newly_exceeded() {
                 warn_of_excess(share.budget());
             }
@@ -508,8 +508,10 @@ impl Pipeline {
 
     /// Brings state back into memory that the backend alone has, a bounded piece of it, while there is room.
     fn warm(&mut self) -> Result<(), RuntimeError> {
-        let has_room = self.can_leave && self.hot.as_ref().is_some_and(|share| share.budget().has_room());
-        if !has_room || self.is_whole() {
+        let has_room = self.hot.as_ref().is_some_and(|share| share.budget().has_room());
+        // Much in a journal is brought in with what is asked for: some key groups of a table take long.
+        let can_bring = self.below.as_ref().is_some_and(|below| !below.is_vast());
+        if !has_room || !can_bring || self.is_whole() {
             return Ok(());
         }
         let begin = self.now();
@@ -540,7 +542,7 @@ impl Pipeline {
     /// Removes what has had its time from the backend, of a piece of what it has.
     fn tidy(&mut self) -> Result<(), RuntimeError> {
         let begin = self.now();
-        if !self.can_leave || self.holds || begin < self.tidy_at {
+        if self.below.is_none() || self.holds || begin < self.tidy_at {
             return Ok(());
         }
         for at in 0..self.stages.len() {
