@@ -1,43 +1,12 @@
 //! An INSERT that is planned once, for all values of its parameters, does what it does when it is planned with them.
 
+use super::{rows, said, session};
 use arrow::datatypes::{DataType, TimeUnit};
-use arrow::util::pretty::pretty_format_batches;
-use eddyline_engine::{
-    Answer, Engine, EngineConfig, Outcome, Parameter, ParameterValue, ScriptError, Session, parse, with_parameters,
-};
+use eddyline_engine::{Parameter, ParameterValue, with_parameters};
 
 const TABLE: &str = "
     CREATE TABLE t (id BIGINT NOT NULL, g INT DEFAULT 7, name STRING, f DOUBLE, d DECIMAL(8, 2), at TIMESTAMP(3), b BYTES, is_so BOOLEAN,
         twice AS id * 2, PRIMARY KEY (id) NOT ENFORCED);";
-
-fn session(tokio: &tokio::runtime::Runtime) -> Session {
-    let engine = Engine::new(EngineConfig { shards: 1, ..EngineConfig::new(tokio.handle().clone()) });
-    let mut session = engine.instance().session();
-    for statement in parse(TABLE).expect("parses") {
-        session.execute(&statement).map_err(ScriptError::into_error).expect("the table");
-    }
-    session
-}
-
-/// What a statement came to, as text.
-fn said(answer: Result<Answer, ScriptError>) -> String {
-    match answer.map_err(ScriptError::into_error) {
-        Ok(Answer::Outcome(Outcome::Changed { message, .. })) => message,
-        Ok(Answer::Outcome(Outcome::Returned(listing))) => {
-            pretty_format_batches(&[listing.rows]).expect("prints").to_string()
-        }
-        Ok(_) => "something else".to_owned(),
-        // A literal is cast when the statement is planned, which says it in other words.
-        Err(error) => format!("error of class {}", &error.sqlstate[..2]),
-    }
-}
-
-fn rows(session: &mut Session) -> String {
-    let select = parse("SELECT * FROM t ORDER BY id").expect("parses").remove(0);
-    let Ok(Answer::Rows(mut scan)) = session.answer(&select) else { panic!("a scan") };
-    let all: Vec<_> = std::iter::from_fn(|| scan.next_rows().expect("rows")).collect();
-    pretty_format_batches(&all).expect("prints").to_string()
-}
 
 fn text(of: DataType, value: &str) -> Parameter {
     Parameter { data_type: of, value: ParameterValue::Text(value.to_owned()) }
@@ -103,7 +72,7 @@ fn it_does_what_it_does_when_it_is_planned_with_its_values() {
         ("INSERT INTO t (id, name) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name", false, vec![]),
     ];
     for dialect in ["flink", "postgres"] {
-        let (mut once, mut anew) = (session(&tokio), session(&tokio));
+        let (mut once, mut anew) = (session(&tokio, TABLE), session(&tokio, TABLE));
         for session in [&mut once, &mut anew] {
             session.settings_mut().set("sql.dialect", dialect).expect("a dialect");
         }

@@ -1,44 +1,13 @@
 //! An UPDATE or DELETE that is planned once, for all values of its parameters, does what it does when it is planned with them.
 
+use super::{rows, said, session};
 use arrow::datatypes::DataType;
-use arrow::util::pretty::pretty_format_batches;
-use eddyline_engine::{
-    Answer, Engine, EngineConfig, Outcome, Parameter, ParameterValue, ScriptError, Session, parse, with_parameters,
-};
+use eddyline_engine::{Parameter, ParameterValue, parse, with_parameters};
 
 const TABLE: &str = "
     CREATE TABLE t (id BIGINT NOT NULL, n INT, name STRING, must STRING NOT NULL, PRIMARY KEY (id) NOT ENFORCED);
     INSERT INTO t VALUES (1, 10, 'a', 'x'), (2, 20, 'b', 'x'), (3, NULL, 'a', 'y'), (4, 2147483647, NULL, 'y');
     CREATE INDEX by_name ON t (name);";
-
-fn session(tokio: &tokio::runtime::Runtime) -> Session {
-    let engine = Engine::new(EngineConfig { shards: 1, ..EngineConfig::new(tokio.handle().clone()) });
-    let mut session = engine.instance().session();
-    for statement in parse(TABLE).expect("parses") {
-        session.execute(&statement).map_err(ScriptError::into_error).expect("the table");
-    }
-    session
-}
-
-/// What a statement came to, as text.
-fn said(answer: Result<Answer, ScriptError>) -> String {
-    match answer.map_err(ScriptError::into_error) {
-        Ok(Answer::Outcome(Outcome::Changed { message, .. })) => message,
-        Ok(Answer::Outcome(Outcome::Returned(listing))) => {
-            pretty_format_batches(&[listing.rows]).expect("prints").to_string()
-        }
-        Ok(_) => "something else".to_owned(),
-        // A literal is cast when the statement is planned, which says it in other words.
-        Err(error) => format!("error of class {}", &error.sqlstate[..2]),
-    }
-}
-
-fn rows(session: &mut Session) -> String {
-    let select = parse("SELECT * FROM t ORDER BY id").expect("parses").remove(0);
-    let Ok(Answer::Rows(mut scan)) = session.answer(&select) else { panic!("a scan") };
-    let all: Vec<_> = std::iter::from_fn(|| scan.next_rows().expect("rows")).collect();
-    pretty_format_batches(&all).expect("prints").to_string()
-}
 
 fn text(of: &DataType, value: &str) -> Parameter {
     Parameter { data_type: of.clone(), value: ParameterValue::Text(value.to_owned()) }
@@ -97,7 +66,7 @@ fn it_does_what_it_does_when_it_is_planned_with_its_values() {
     ];
     for (sql, is_prepared, values) in cases {
         let statement = parse(sql).expect("parses").remove(0);
-        let (mut one, mut other) = (session(&tokio), session(&tokio));
+        let (mut one, mut other) = (session(&tokio, TABLE), session(&tokio, TABLE));
         let types: Vec<DataType> = values[0].iter().map(|value| value.data_type.clone()).collect();
         let prepared = one.prepare(&statement, &types);
         assert_eq!(prepared.is_some(), is_prepared, "{sql}");
