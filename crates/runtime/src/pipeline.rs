@@ -509,13 +509,12 @@ impl Pipeline {
     /// Brings state back into memory that the backend alone has, a bounded piece of it, while there is room.
     fn warm(&mut self) -> Result<(), RuntimeError> {
         let has_room = self.hot.as_ref().is_some_and(|share| share.budget().has_room());
-        // Much in a journal is brought in with what is asked for: some key groups of a table take long.
-        let can_bring = self.below.as_ref().is_some_and(|below| !below.is_vast());
-        if !has_room || !can_bring || self.is_whole() {
+        if !has_room || self.below.is_none() || self.is_whole() {
             return Ok(());
         }
         let begin = self.now();
-        if begin < self.warm_due {
+        // Much in a journal is brought in with what is asked for: some key groups of a table take long.
+        if begin < self.warm_due || self.below.as_ref().is_some_and(|below| below.is_vast()) {
             return Ok(());
         }
         let until = begin + (begin.saturating_sub(self.warmed_at) / WARM_SHARE).min(WARM_MAX);
