@@ -192,11 +192,7 @@ impl Session {
             found.cloned().unwrap_or_else(|| new_null_array(field.data_type(), rows.num_rows()))
         };
         let columns: Vec<ArrayRef> = schema.fields().iter().map(column).collect();
-        let mut both = schema.fields().iter().zip(&columns);
-        if let Some((field, _)) = both.find(|(field, column)| !field.is_nullable() && column.null_count() > 0) {
-            let message = format!("column {} of table {} is NOT NULL and got a NULL", field.name(), table.name);
-            return Err(SqlError::new(SqlError::NULL_VALUE, message));
-        }
+        check_not_null(&table, &columns)?;
         let whole = RecordBatch::try_new(schema.clone(), columns);
         let whole = whole.map_err(|e| SqlError::new(of_arrow(&e), format!("rows of another table: {e}")))?;
         let stored = self.instance.database().insert(&target, &whole, None)?;
@@ -861,4 +857,17 @@ fn listing_of(rows: RecordBatch) -> Result<Listing, ScriptError> {
 
 fn shape_of(job: &RunningJob) -> Result<&ResultShape, SqlError> {
     job.facts().result.as_ref().ok_or_else(|| SqlError::new(SqlError::INTERNAL, "a statement has no result"))
+}
+
+/// Is there no NULL where the table has none? Its columns come once or, with what becomes of them, twice.
+pub(crate) fn check_not_null(table: &Table, columns: &[ArrayRef]) -> Result<(), SqlError> {
+    let schema = table.physical_schema();
+    let mut both = schema.fields().iter().cycle().zip(columns);
+    match both.find(|(field, column)| !field.is_nullable() && column.null_count() > 0) {
+        None => Ok(()),
+        Some((field, _)) => {
+            let message = format!("column {} of table {} is NOT NULL and got a NULL", field.name(), table.name);
+            Err(SqlError::new(SqlError::NULL_VALUE, message))
+        }
+    }
 }

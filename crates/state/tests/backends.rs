@@ -105,6 +105,20 @@ fn a_range_that_ends_before_it_begins_is_empty() {
 }
 
 #[test]
+fn what_stands_behind_a_range_that_was_removed_is_there_when_the_store_is_opened() {
+    let home = directory();
+    let backend = rocks(home.path());
+    let led = corner().led_key(Store::by_lead(1), 2, 0, &[]);
+    backend.write(vec![Write::Put(vec![2; 12], vec![1]), Write::Put(led.clone(), vec![2])]).unwrap();
+    assert_eq!(all(&backend).len(), 2);
+    backend.write(vec![Write::DeleteRange(led, vec![2])]).unwrap();
+    drop(backend);
+    let backend = rocks(home.path());
+    assert!(!backend.is_empty());
+    assert_eq!(all(&backend), vec![(vec![2; 12], vec![1])]);
+}
+
+#[test]
 fn a_picture_lives_when_its_store_is_closed_and_goes_when_it_is_dropped() {
     let home = directory();
     let backend = rocks(home.path());

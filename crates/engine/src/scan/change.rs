@@ -4,10 +4,10 @@
 //! place. Where that is allowed: [`with_stand_ins`].
 
 use super::{Input, Scan, ScanPlan};
-use crate::changes::{Alone, changed, check_assigned, halves, pairs, physical};
+use crate::changes::{Alone, changed, check_assigned, check_not_null, halves, pairs, physical};
 use crate::kept::replaced;
 use crate::{Listing, Outcome, ScriptError, Session, Settings};
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use datafusion_common::ScalarValue;
 use datafusion_common::tree_node::{Transformed, TreeNode};
@@ -149,7 +149,7 @@ impl Session {
             return Err(replaced(&change.table.name).into());
         }
         let rows = self.scan(plan)?.all(&self.canceller).map_err(ScriptError::Job)?;
-        check_not_null(&change.table, &rows)?;
+        check_not_null(&change.table, rows.columns())?;
         let canceller = &self.canceller;
         let returned = change.returning.as_ref().map(|plan| {
             move |rows: RecordBatch| -> Result<Listing, ScriptError> {
@@ -203,19 +203,6 @@ impl Session {
         self.instance.database().wait_for(&stored)?;
         Ok(changed(rows, "deleted from", &table.name, returned))
     }
-}
-
-/// Columns of the table come once or, with what becomes of them, twice.
-fn check_not_null(table: &Table, rows: &RecordBatch) -> Result<(), SqlError> {
-    let schema = table.physical_schema();
-    let fields = schema.fields().iter().cycle().zip(rows.columns());
-    for (field, column) in fields {
-        if !field.is_nullable() && column.null_count() > 0 {
-            let message = format!("column {} of table {} is NOT NULL and got a NULL", field.name(), table.name);
-            return Err(SqlError::new(SqlError::NULL_VALUE, message));
-        }
-    }
-    Ok(())
 }
 
 fn with_nulls(schema: &SchemaRef) -> SchemaRef {

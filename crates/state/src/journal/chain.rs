@@ -116,7 +116,11 @@ pub(crate) fn remove(files: &[(PathBuf, Parts)], directory: &Path) -> Result<(),
     Ok(())
 }
 
-fn remove_file(path: &Path) -> Result<(), StateError> {
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// It cannot be removed.
+pub(crate) fn remove_file(path: &Path) -> Result<(), StateError> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(StateError::io(path, e)),
         _ => Ok(()),

@@ -39,7 +39,7 @@ mod reader;
 mod segment;
 mod writer;
 
-pub(crate) use chain::{Base, Chain, Journal, Link, found, remove, write_names};
+pub(crate) use chain::{Base, Chain, Journal, Link, found, remove, remove_file, write_names};
 pub(crate) use reader::read;
 use writer::Writer;
 
@@ -126,24 +126,33 @@ fn is_noted(table: TableId) -> bool {
     table & NOTES != 0 || (NOTES_FROM..BY_LEAD).contains(&table)
 }
 
+/// Full keys in a range, and the parts that they may belong to.
+pub(crate) struct Piece {
+    pub(crate) from: Vec<u8>,
+    pub(crate) to: Vec<u8>,
+    pub(crate) parts: Parts,
+}
+
+/// The full keys in `from..to`, cut where another key group begins if they are all of one table.
+pub(crate) fn by_group(from: &[u8], to: &[u8]) -> Vec<Piece> {
+    let group_of = |key: &[u8]| Some(KeyGroup::from_be_bytes(*key.get(TABLE_BYTES..)?.first_chunk()?));
+    let (Some(first), Some(last), true) =
+        (group_of(from), group_of(to), from.get(..TABLE_BYTES) == to.get(..TABLE_BYTES))
+    else {
+        return vec![Piece { from: from.to_vec(), to: to.to_vec(), parts: ALL }];
+    };
+    let begin = |group: KeyGroup| [&from[..TABLE_BYTES], &group.to_be_bytes()].concat();
+    let piece = |group: KeyGroup| {
+        let from = if group == first { from.to_vec() } else { begin(group) };
+        let to = if group == last { to.to_vec() } else { begin(group + 1) };
+        Piece { parts: 1 << part_of(&from), from, to }
+    };
+    (first..=last).map(piece).filter(|piece| piece.from < piece.to).collect()
+}
+
 /// The parts that the keys in `from..to` may belong to.
 pub(crate) fn parts_between(from: &[u8], to: &[u8]) -> Parts {
-    let (Some(first), Some(last)) = (from.first_chunk::<12>(), to.first_chunk::<12>()) else { return ALL };
-    let group = |prefix: &[u8; 12]| KeyGroup::from_be_bytes([prefix[10], prefix[11]]);
-    let (first_group, mut last_group) = (group(first), group(last));
-    if first[..10] != last[..10] || usize::from(last_group.saturating_sub(first_group)) > PARTS {
-        return ALL;
-    }
-    if to.len() == last.len() && last_group > first_group {
-        // It ends before that group begins.
-        last_group -= 1;
-    }
-    let part = |group: KeyGroup| {
-        let mut prefix = *first;
-        prefix[10..].copy_from_slice(&group.to_be_bytes());
-        part_of_prefix(prefix)
-    };
-    (first_group..=last_group).map(part).fold(0, |parts, part| parts | 1 << part)
+    by_group(from, to).iter().fold(0, |parts, piece| parts | piece.parts)
 }
 
 #[cfg(test)]

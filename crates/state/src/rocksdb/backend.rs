@@ -1,10 +1,10 @@
 use super::fold::Fold;
 use super::known::Known;
-use super::options::{BUFFERS_WAITING_MAX, RUNS_WAITING_MAX, database, scanning, searching, writing};
+use super::options::{BUFFERS_WAITING_MAX, RUNS_WAITING_MAX, database, everything, scanning, searching, writing};
 use super::picture::{PICTURES, Picture};
 use crate::backend::{Each, EachOf};
 use crate::batch::WriteRef;
-use crate::journal::{self, ALL, Journal, Parts, part_of, part_of_group, parts_between};
+use crate::journal::{self, ALL, Journal, Parts, Piece, by_group, part_of, part_of_group, parts_between};
 use crate::{Backend, Batch, Frozen, MemoryBudget, Puts, StateError};
 use parking_lot::{Condvar, Mutex};
 use rocksdb::properties::{BACKGROUND_ERRORS, NUM_IMMUTABLE_MEM_TABLE, PropName, num_files_at_level};
@@ -252,7 +252,8 @@ impl Drop for RocksBackend {
 }
 
 fn is_empty(db: &DB, directory: &Path) -> Result<bool, StateError> {
-    match db.iterator(IteratorMode::Start).next() {
+    // By its leads alone it would pass over keys behind a range that was removed.
+    match db.iterator_opt(IteratorMode::Start, everything()).next() {
         None => Ok(true),
         Some(first) => first.map(|_| false).map_err(|e| error(directory, &e)),
     }
@@ -297,12 +298,14 @@ impl Backend for RocksBackend {
             return Ok(());
         }
         // Who has enough soon reads little more than that.
-        let pieces = if self.may_be_journaled(from, to) { pieces(from, to) } else { Vec::new() };
-        for (from, to) in &pieces {
-            self.settle(parts_between(from, to))?;
-            scan(&self.db, from, to, each).map_err(|e| e.at(&self.directory))?;
+        if !self.may_be_journaled(from, to) {
+            return scan(&self.db, from, to, each).map_err(|e| e.at(&self.directory));
         }
-        if pieces.is_empty() { scan(&self.db, from, to, each).map_err(|e| e.at(&self.directory)) } else { Ok(()) }
+        for Piece { from, to, parts } in by_group(from, to) {
+            self.settle(parts)?;
+            scan(&self.db, &from, &to, each).map_err(|e| e.at(&self.directory))?;
+        }
+        Ok(())
     }
 
     fn scan_prefixes(&self, prefixes: &[Vec<u8>], each: &mut EachOf<'_>) -> Result<(), StateError> {
@@ -404,23 +407,6 @@ impl Backend for RocksBackend {
         let written = journal.open.clone().map(|journal| (journal, chain));
         Ok(Box::new(Picture::begin(&self.db, &self.directory, number, self.gate.close(), written, &self.budget)?))
     }
-}
-
-/// A range of full keys, cut where another key group begins if it is within one table.
-fn pieces(from: &[u8], to: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let whole = || vec![(from.to_vec(), to.to_vec())];
-    let (Some(first), Some(last)) = (from.first_chunk::<12>(), to.first_chunk::<12>()) else { return whole() };
-    let (first_group, last_group) =
-        (u16::from_be_bytes([first[10], first[11]]), u16::from_be_bytes([last[10], last[11]]));
-    if first[..10] != last[..10] || first_group >= last_group {
-        return whole();
-    }
-    let begin = |group: u16| [&first[..10], &group.to_be_bytes()].concat();
-    let mut bounds = vec![from.to_vec()];
-    bounds.extend((first_group + 1..=last_group).map(begin));
-    bounds.push(to.to_vec());
-    bounds.dedup();
-    bounds.windows(2).map(|ends| (ends[0].clone(), ends[1].clone())).collect()
 }
 
 /// What goes wrong in a scan: reading, or what is done with what is read.

@@ -4,10 +4,9 @@ use super::backend::error;
 use super::known::Known;
 use super::options::{database, writing};
 use crate::batch::WriteRef;
-use crate::journal::{Chain, PARTS, Parts, TABLE_BYTES, read};
+use crate::journal::{Chain, PARTS, Parts, TABLE_BYTES, read, remove_file};
 use crate::{Batch, MemoryBudget, StateError};
 use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, IngestExternalFileOptions, SstFileWriter};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bytes that are sorted at a time: of a budget one part in so many, between these.
@@ -110,12 +109,7 @@ impl<'a> Chunk<'a> {
         let mut ingest = IngestExternalFileOptions::default();
         ingest.set_move_files(true);
         db.ingest_external_file_opts(&ingest, paths.iter().collect()).map_err(failed)?;
-        for path in paths {
-            match fs::remove_file(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(StateError::io(&path, e)),
-                _ => {}
-            }
-        }
+        paths.iter().try_for_each(|path| remove_file(path))?;
         self.writes.clear();
         Ok(())
     }

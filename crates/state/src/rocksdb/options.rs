@@ -104,6 +104,13 @@ pub(super) fn searching() -> ReadOptions {
     options
 }
 
+/// Reading in the order of all keys, whatever their leads.
+pub(super) fn everything() -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_total_order_seek(true);
+    options
+}
+
 /// Reading a range once, from its beginning to its end.
 pub(super) fn scanning(from: &[u8], to: &[u8]) -> ReadOptions {
     let mut options = ReadOptions::default();
