@@ -98,6 +98,9 @@ pub(crate) struct ServeArgs {
     /// How much memory a query may take for its state and its result (default: a quarter of the machine's)
     #[arg(long, value_name = "SIZE", value_parser = size_bytes)]
     pub(crate) query_memory: Option<usize>,
+    /// Have traces tell the texts of statements and of errors too. Passwords and rows may stand in them
+    #[arg(long)]
+    pub(crate) trace_text: bool,
     /// How many clients may be connected at once
     #[arg(long, value_name = "N", default_value_t = 4000)]
     pub(crate) max_connections: usize,

@@ -11,6 +11,7 @@
 //! | [`output`] | results as table, changelog, CSV, JSON |
 //! | [`bench`] | `eddyline bench nexmark` |
 //! | [`control`] | `eddyline savepoint`, `eddyline stop`, and the other end of them |
+//! | [`telling`] | logs to standard error, traces to a collector |
 //! | [`state`] | `eddyline state`: checkpoints, looked at from outside |
 //!
 //! Exit codes: 0, 1 a job failed, 2 bad SQL or usage. Not here: anything that a library user would want.
@@ -26,9 +27,12 @@ mod run;
 mod serve;
 mod shell;
 mod state;
+mod telling;
 mod terminal;
 
-use args::{Args, Command, LogFormat};
+use args::{Args, Command};
+use exit::Exit;
+use std::io::Write;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -36,7 +40,14 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> std::process::ExitCode {
     std::panic::set_hook(Box::new(exit::report_panic));
     let Args { command, log_format } = Args::read();
-    log_to_stderr(log_format);
+    let does_work = matches!(command, Command::Run(_) | Command::Serve(_));
+    let traces = match telling::begin(log_format, does_work) {
+        Ok(traces) => traces,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error}");
+            return Exit::Usage.into();
+        }
+    };
     let exit = match command {
         Command::Run(args) => run::run(&args),
         Command::Sql(args) => shell::sql(&args),
@@ -52,16 +63,8 @@ fn main() -> std::process::ExitCode {
         Command::Stop(args) => control::stop(&args),
         Command::State(args) => state::state(&args),
     };
-    exit.unwrap_or_else(|e| e).into()
-}
-
-/// Warnings and errors, or what `EDDYLINE_LOG` asks for.
-fn log_to_stderr(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("EDDYLINE_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().flatten_event(true).init(),
+    if let Some(traces) = traces {
+        traces.end();
     }
+    exit.unwrap_or_else(|e| e).into()
 }

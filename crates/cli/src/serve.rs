@@ -63,6 +63,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Exit, Exit> {
             connections_max: args.max_connections,
             entrance,
             tls: sql_tls,
+            traces_text: args.trace_text,
             ..ServerConfig::new(args.listen)
         };
         let bound = bind(shared.clone(), &config).await?;

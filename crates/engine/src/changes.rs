@@ -143,6 +143,7 @@ impl Session {
             Some(returned) => Some(returned(database.taken(&target, rows, conflict)?)?),
             None => None,
         };
+        let _storing = tracing::info_span!("store").entered();
         let stored = database.insert(&target, rows, conflict)?;
         drop(reserved);
         database.wait_for(&stored)?;
@@ -195,6 +196,7 @@ impl Session {
         check_not_null(&table, &columns)?;
         let whole = RecordBatch::try_new(schema.clone(), columns);
         let whole = whole.map_err(|e| SqlError::new(of_arrow(&e), format!("rows of another table: {e}")))?;
+        let _storing = tracing::info_span!("store").entered();
         let stored = self.instance.database().insert(&target, &whole, None)?;
         drop(reserved);
         self.instance.database().wait_for(&stored)?;
@@ -226,6 +228,7 @@ impl Session {
             let rows = self.computed(query, table.as_ref().clone(), Vec::new(), position);
             let database = self.instance.database();
             rows.and_then(|rows| {
+                let _storing = tracing::info_span!("store").entered();
                 let stored = database.insert(&target, &rows, None)?;
                 database.wait_for(&stored)?;
                 Ok(rows)
@@ -313,6 +316,7 @@ impl Session {
         let number = self.engine.next_channel();
         let (name, columns_of_rows) = (format!("statement on {}", table.name), table.physical_schema());
         let planned = self.planned_rows(query, table, columns, position, number)?;
+        let _executing = tracing::info_span!("execute").entered();
         if let Some(plan) = ScanPlan::of(&planned.job, &self.settings)? {
             let scan = match given {
                 Some((_, rows)) => Scan::of_rows(plan, rows)?,

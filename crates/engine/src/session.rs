@@ -402,6 +402,7 @@ impl Session {
         reads: Reads,
         number: u64,
     ) -> Result<Planned, SqlError> {
+        let _planning = tracing::info_span!("plan").entered();
         let takes = |table: &Table| -> Result<SinkChanges, SqlError> {
             // Its channel is opened when the job starts. A sink into a table keeps one row of a key.
             if table.options.get("connector").is_some_and(|connector| connector == COLLECT) {

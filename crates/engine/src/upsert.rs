@@ -39,6 +39,7 @@ impl Session {
             Some(query) => Some(self.returned(query, &table, come.clone())?),
             None => None,
         };
+        let _storing = tracing::info_span!("store").entered();
         let stored = database.replace(&target, &before, &come)?;
         drop(reserved);
         database.wait_for(&stored)?;

@@ -11,6 +11,7 @@
 //! | `routes` | what can be asked, by subject; the OpenAPI document is made of it |
 //! | `api` | the JSON of requests and answers |
 //! | `metrics` | what Prometheus reads |
+//! | `spans` | what traces tell of requests |
 //! | `failure` | errors as answers |
 //! | `client` | the other end, for the command line |
 //!
@@ -24,6 +25,7 @@ mod identity;
 mod metrics;
 mod routes;
 mod server;
+mod spans;
 
 pub use client::{Client, ClientError};
 pub use metrics::Connections;

@@ -8,6 +8,7 @@ use crate::job_log::{LogLevel, LogSubject};
 use crate::keeper::{Keeper, Task};
 use crate::life::Ready;
 use crate::savepoint::Saver;
+use crate::spans::CheckpointSpan;
 use eddyline_changes::{Barrier, BarrierKind, Epoch};
 use eddyline_connectors::{Commit, Committer};
 use eddyline_plan::NodeId;
@@ -113,16 +114,21 @@ pub(crate) struct Driver {
     coordinator: Coordinator,
     committers: BTreeMap<NodeId, NamedCommitter>,
     pub(crate) keeping: Option<Keeping>,
+    /// The job, as traces name it.
+    job: String,
+    /// Checkpoints whose barrier is cut, and that are not kept yet.
+    cut: BTreeMap<Epoch, CheckpointSpan>,
 }
 
 impl Driver {
     pub(crate) fn new(
+        job: String,
         shared: Arc<JobShared>,
         coordinator: Coordinator,
         committers: BTreeMap<NodeId, NamedCommitter>,
         keeping: Option<Keeping>,
     ) -> Self {
-        Self { shared, coordinator, committers, keeping }
+        Self { shared, coordinator, committers, keeping, job, cut: BTreeMap::new() }
     }
 
     /// Takes all events that wait, and does what follows from them.
@@ -147,7 +153,9 @@ impl Driver {
                         let snapshots = self.shared.take_snapshots(barrier.epoch);
                         let finished = barrier.kind == BarrierKind::Stop && self.coordinator.is_at_end();
                         let saves = self.coordinator.saves(barrier.epoch);
-                        self.keep(Task::Keep { id, barrier, held, snapshots, finished, saves });
+                        let cut = self.cut.remove(&barrier.epoch);
+                        let span = cut.unwrap_or_else(|| CheckpointSpan::begin(&self.job, barrier));
+                        self.keep(Task::Keep { id, barrier, held, snapshots, finished, saves, span });
                     }
                     Action::Save { barrier, orders } => {
                         let snapshots = (!self.shared.keeps).then(|| self.shared.take_snapshots(barrier.epoch));
@@ -211,7 +219,10 @@ impl Driver {
         Now { monotonic: self.shared.clock.monotonic(), wall_ms: self.shared.clock.wall_ms() }
     }
 
-    fn inject(&self, barrier: Barrier) {
+    fn inject(&mut self, barrier: Barrier) {
+        if self.shared.keeps && barrier.kind != BarrierKind::Flush {
+            self.cut.insert(barrier.epoch, CheckpointSpan::begin(&self.job, barrier));
+        }
         if barrier.kind == BarrierKind::Stop {
             self.shared.counters.set_state(JobState::Finishing);
         }

@@ -8,6 +8,7 @@ use crate::error::RuntimeError;
 use crate::job::{JobShared, Snapshot};
 use crate::job_log::{LogLevel, LogSubject};
 use crate::metrics::{CheckpointFacts, JobFailure};
+use crate::spans::CheckpointSpan;
 use eddyline_changes::{Barrier, BarrierKind};
 use eddyline_checkpoint::{
     Attempt, CheckpointError, CheckpointId, CheckpointStore, Draft, HeldCommit, Kind, Manifest, OperatorFact, Outcome,
@@ -34,7 +35,15 @@ pub(crate) struct HeldSink {
 /// What there is to do.
 pub(crate) enum Task {
     /// Make this durable, and tell the coordinator.
-    Keep { id: CheckpointId, barrier: Barrier, held: Vec<Held>, snapshots: Vec<Snapshot>, finished: bool, saves: bool },
+    Keep {
+        id: CheckpointId,
+        barrier: Barrier,
+        held: Vec<Held>,
+        snapshots: Vec<Snapshot>,
+        finished: bool,
+        saves: bool,
+        span: CheckpointSpan,
+    },
     /// Make savepoints of the state that was frozen at the barrier: of the checkpoint that was kept last, if no snapshots are
     /// given.
     Save { barrier: Barrier, orders: Vec<OrderId>, snapshots: Option<Vec<Snapshot>>, finished: bool },
@@ -101,8 +110,12 @@ impl Keeper {
     /// Does one task.
     pub(crate) fn work(&mut self, task: Task) {
         match task {
-            Task::Keep { id, barrier, held, snapshots, finished, saves } => {
-                let is_kept = self.keep(id, barrier, &held, &snapshots, finished);
+            Task::Keep { id, barrier, held, snapshots, finished, saves, span } => {
+                let (is_kept, attempt) = span.store(|| self.keep(id, barrier, &held, &snapshots, finished));
+                span.end(&attempt);
+                if let Err(error) = self.store.remember(attempt) {
+                    tracing::warn!(%error, "the history of checkpoints cannot be written");
+                }
                 self.pictures = (is_kept && saves).then_some(snapshots);
                 self.shared.tell(if is_kept { Event::Kept(id) } else { Event::KeepFailed(id) });
             }
@@ -118,6 +131,7 @@ impl Keeper {
         }
     }
 
+    /// Whether it is durable, and what there is to say of it.
     fn keep(
         &mut self,
         id: CheckpointId,
@@ -125,7 +139,7 @@ impl Keeper {
         held: &[Held],
         snapshots: &[Snapshot],
         finished: bool,
-    ) -> bool {
+    ) -> (bool, Attempt) {
         let begin = self.shared.clock.monotonic();
         let mut attempt = attempt(id, barrier, snapshots);
         let tries = if barrier.kind == BarrierKind::Stop { LAST_TRIES } else { 1 };
@@ -158,10 +172,7 @@ impl Keeper {
                 }
             }
         }
-        if let Err(error) = self.store.remember(attempt) {
-            tracing::warn!(%error, "the history of checkpoints cannot be written");
-        }
-        is_kept
+        (is_kept, attempt)
     }
 
     /// Measures a checkpoint that is durable, and puts it into the job's log.

@@ -15,6 +15,7 @@
 //! | `shard.rs`, `task.rs`, `pipeline.rs` | the loop, barrier alignment, the operators of a task |
 //! | `exchange.rs`, `channel.rs`, `wake.rs` | dealing rows out, bounded queues, waking; why it cannot deadlock |
 //! | `source.rs`, `splits.rs`, `event_time.rs` | reading splits, watermarks over splits and over inputs |
+//! | `spans.rs` | what traces tell of it |
 //! | `coordinator.rs`, `driver.rs` | when epochs are cut and complete; the hands of that |
 //! | `simulation.rs` | the same shards in one thread under a seed |
 //!
@@ -52,6 +53,7 @@ mod settings;
 mod shard;
 pub mod simulation;
 mod source;
+mod spans;
 mod splits;
 mod task;
 #[cfg(any(test, feature = "testing"))]

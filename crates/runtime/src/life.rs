@@ -17,6 +17,7 @@ use crate::recovery::{Beginning, OpenSavepoint, Recovered, Start, check, fresh, 
 use crate::restart::Restarts;
 use crate::savepoint::{Order, SavepointMade, Saver};
 use crate::settings::{CheckpointSettings, JobSettings};
+use crate::spans::{self, StartSpan};
 use eddyline_changes::Epoch;
 use eddyline_checkpoint::{CheckpointStore, Place};
 use eddyline_connectors::{Clock, Commit, Registry, Rim};
@@ -267,8 +268,9 @@ pub(crate) fn begin(definition: Definition) -> Result<Arc<Life>, RuntimeError> {
         asked: Condvar::new(),
         ended: Condvar::new(),
     });
+    let started = StartSpan::begin(&tracing::Span::current(), &definition.settings.name, definition.settings.shards);
     if definition.settings.in_place {
-        let ready = definition.prepare(&life.counters, None, true)?;
+        let ready = started.start(|| definition.prepare(&life.counters, None, true))?;
         life.begin(&ready.built.shared);
         *life.in_place.lock() = Some(InPlace::new(ready));
         return Ok(life);
@@ -278,7 +280,7 @@ pub(crate) fn begin(definition: Definition) -> Result<Arc<Life>, RuntimeError> {
     crate::driver::thread("coordinator".into(), move || {
         let prepared = definition.durable().and_then(|durable| {
             let lock = durable.as_ref().map(|d| lock(&definition.settings.name, &d.live)).transpose()?;
-            let ready = definition.prepare(&told.counters, durable.as_ref(), true)?;
+            let ready = started.start(|| definition.prepare(&told.counters, durable.as_ref(), true))?;
             Ok((durable, lock, ready))
         });
         match prepared {
@@ -323,7 +325,9 @@ fn live(life: &Arc<Life>, definition: &Definition, durable: Option<&Durable>, fi
         if !life.pause(pause) {
             return life.end(Some(error), None);
         }
-        next = definition.prepare(&life.counters, durable, false).inspect(|ready| life.begin(&ready.built.shared));
+        let again = StartSpan::again(&definition.settings.name, definition.settings.shards, &error);
+        let prepared = again.start(|| definition.prepare(&life.counters, durable, false));
+        next = prepared.inspect(|ready| life.begin(&ready.built.shared));
     }
 }
 
@@ -430,6 +434,7 @@ impl Definition {
             (Some(manifest), _) => format!("from checkpoint {}", manifest.id),
             (None, _) => "afresh".to_owned(),
         };
+        spans::starts_from(recovered.manifest.as_ref().map(|manifest| manifest.id.0));
         let started = format!("starts {whence}, on {} shards", self.settings.shards);
         counters.log.tell(self.rim.clock.wall_ms(), LogLevel::Info, LogSubject::Life, started);
         tracing::info!(
@@ -449,7 +454,8 @@ impl Definition {
         store: &CheckpointStore,
         start: Start,
     ) -> Result<(Recovered, String), RuntimeError> {
-        let recovered = recover(store, &durable.live, &self.dataflow, &self.settings, start)?;
+        let recovered =
+            spans::recovery().in_scope(|| recover(store, &durable.live, &self.dataflow, &self.settings, start))?;
         let lineage = self.lineage(store, &recovered)?;
         // Before anything that came after the state is made void.
         recovered.passed_over.iter().try_for_each(|id| store.abandon(*id)).map_err(Fault::Store)?;
@@ -515,7 +521,13 @@ impl Definition {
             exactly_once: built.exactly_once.clone(),
         });
         let coordinator = built.coordinator(&self.settings, idle_interval, recovered.after_ms(), times);
-        Driver::new(built.shared.clone(), coordinator, std::mem::take(&mut built.committers), keeping)
+        Driver::new(
+            self.settings.name.clone(),
+            built.shared.clone(),
+            coordinator,
+            std::mem::take(&mut built.committers),
+            keeping,
+        )
     }
 
     pub(crate) fn keeper(

@@ -9,6 +9,7 @@ use crate::error::RuntimeError;
 use crate::job::{JobShared, Snapshot};
 use crate::job_log::{LogLevel, LogSubject};
 use crate::keeper::{Fault, Header};
+use crate::spans;
 use eddyline_changes::{Barrier, BarrierKind};
 use eddyline_checkpoint::{CheckpointId, Kind, Manifest, Place, Savepoint};
 use eddyline_state::{EntriesWriter, Frozen};
@@ -130,7 +131,9 @@ impl Saver {
         let is_last = barrier.kind == BarrierKind::Stop;
         for order in orders {
             let Some(place) = self.shared.orders.place(*order) else { continue };
-            let made = self.save(&place, barrier, snapshots, finished).map_err(RuntimeError::from);
+            let span = spans::savepoint(&self.job, barrier, &place.name());
+            let made = span.in_scope(|| self.save(&place, barrier, snapshots, finished)).map_err(RuntimeError::from);
+            spans::savepoint_ended(&span, made.as_ref().map(|made| made.size_bytes));
             let (log, now) = (&self.shared.counters.log, self.shared.clock.wall_ms());
             match &made {
                 Ok(made) => {

@@ -97,11 +97,7 @@ pub(crate) fn execute_prepared(
     prepared: &Prepared,
     values: &[Parameter],
 ) -> Result<Answer, SqlError> {
-    let verb = match prepared {
-        Prepared::Scan(_) => "SELECT",
-        Prepared::Insert(_) => "INSERT",
-        Prepared::Change(change) => change.verb(),
-    };
+    let verb = verb_of_prepared(prepared);
     let answer = session.execute_prepared(prepared, values).map_err(ScriptError::into_error)?;
     of_answer(session, answer, verb).map(|(answer, _)| answer)
 }
@@ -161,7 +157,17 @@ pub(crate) fn tag(verb: &str, rows: usize) -> String {
     }
 }
 
-fn verb(statement: &Statement) -> &'static str {
+/// What a statement that was planned before is, as its command tag says.
+pub(crate) fn verb_of_prepared(prepared: &Prepared) -> &'static str {
+    match prepared {
+        Prepared::Scan(_) => "SELECT",
+        Prepared::Insert(_) => "INSERT",
+        Prepared::Change(change) => change.verb(),
+    }
+}
+
+/// What a statement is, as its command tag says.
+pub(crate) fn verb(statement: &Statement) -> &'static str {
     match &statement.kind {
         StatementKind::CreateTable { query: Some(_), .. } | StatementKind::Select(_) => "SELECT",
         StatementKind::CreateTable { table, .. } if table.is_source => "CREATE SOURCE",

@@ -65,7 +65,7 @@ fn greet(
     let (session, connected) = server.session(&user, database).map_err(told)?;
     let canceller = session.canceller();
     server.admit(place, canceller.clone());
-    let mut executor = Executor::new(session, connected, server.tokio().clone());
+    let mut executor = Executor::new(session, connected, server.tokio().clone(), server.traces_text);
     let options = value("options").map(options).unwrap_or_default();
     let ours =
         |name: &str| matches!(name, "user" | "database" | "options" | "replication") || name.starts_with("_pq_.");

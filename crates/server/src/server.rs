@@ -28,6 +28,8 @@ pub struct ServerConfig {
     pub connections_max: usize,
     /// How often a client that waits is told how far its statement is, and it is asked whether one is still there whose messages nobody reads for the time.
     pub attention: Duration,
+    /// Traces tell the texts of statements, and messages of errors, which may hold secrets.
+    pub traces_text: bool,
 }
 
 impl ServerConfig {
@@ -35,7 +37,7 @@ impl ServerConfig {
     pub fn new(listen: SocketAddr) -> Self {
         let (entrance, tls) = (Entrance::default(), None);
         let (connections_max, attention) = (crate::limits::CONNECTIONS, crate::limits::ATTENTION);
-        Self { listen, entrance, tls, connections_max, attention }
+        Self { listen, entrance, tls, connections_max, attention, traces_text: false }
     }
 }
 
@@ -53,6 +55,7 @@ pub(crate) struct Server {
     tokio: Handle,
     connections_max: usize,
     pub(crate) attention: Duration,
+    pub(crate) traces_text: bool,
     strangers: Arc<Semaphore>,
     processes: AtomicU32,
     chance: RandomState,
@@ -112,6 +115,7 @@ pub async fn bind(instance: Instance, config: &ServerConfig) -> io::Result<Bound
         tokio: Handle::current(),
         connections_max: config.connections_max,
         attention: config.attention,
+        traces_text: config.traces_text,
         strangers: Arc::new(Semaphore::new(crate::limits::STRANGERS)),
         processes: AtomicU32::new(1),
         chance: RandomState::new(),

@@ -32,7 +32,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Exit> {
     let interrupts = Interrupts::listen(tokio.handle(), Before::now());
     let manner = manner(args);
     let mut follower = Follower::new(&manner, &reporter, &interrupts);
-    let ended = session.run_script(&sql, &mut follower);
+    let span = tracing::info_span!("run", eddyline.script = %args.file.display());
+    let ended = span.in_scope(|| session.run_script(&sql, &mut follower));
+    // Its end is told before the process ends.
+    drop(span);
     let exit = match ended {
         Ok(()) if engine.is_savepoint_left() => {
             let message = "the script starts no job that could begin at the savepoint";

@@ -180,6 +180,7 @@ impl Session {
         let (before, after) = halves(rows)?;
         let returned = returned.map(|returned| returned(after.clone())).transpose()?;
         let Alone { table, target, reserved } = alone;
+        let _storing = tracing::info_span!("store").entered();
         let stored = self.instance.database().replace(&target, &before, &after)?;
         drop(reserved);
         self.instance.database().wait_for(&stored)?;
@@ -198,6 +199,7 @@ impl Session {
     ) -> Result<Outcome, ScriptError> {
         let returned = returned.map(|returned| returned(rows.clone())).transpose()?;
         let Alone { table, target, reserved } = alone;
+        let _storing = tracing::info_span!("store").entered();
         let stored = self.instance.database().replace(&target, rows, &rows.slice(0, 0))?;
         drop(reserved);
         self.instance.database().wait_for(&stored)?;

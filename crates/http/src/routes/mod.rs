@@ -6,11 +6,12 @@ mod watch;
 use crate::api::{DatabaseQuery, Problem, ProblemFacts};
 use crate::failure::Failure;
 use crate::metrics::{Connections, Requests};
+use crate::spans::trace;
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use eddyline_engine::{Canceller, Instance, SqlError};
@@ -70,9 +71,10 @@ impl Shared {
         let place = self.at_work.clone().try_acquire_owned().map_err(|_| Failure::busy())?;
         let (instance, asked) = (self.instance.clone(), Asked(Canceller::default()));
         let canceller = asked.0.clone();
+        let span = tracing::Span::current();
         let worked = tokio::task::spawn_blocking(move || {
             let _place = place;
-            work(&instance, &canceller)
+            span.in_scope(|| work(&instance, &canceller))
         });
         match worked.await {
             Ok(result) => Ok(result?),
@@ -143,6 +145,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(from_fn(trace))
         .layer(from_fn_with_state(shared.requests.clone(), count))
         .with_state(shared)
 }

@@ -4,27 +4,30 @@
 //! waits for a client that reads slowly.
 
 mod cursors;
+mod extended;
+mod spans;
 
-use crate::command::{self, Command, Cursor};
+use self::spans::{StatementSpan, execute_span};
+use crate::command::{self, Command};
 use crate::copy_out::{self, CopyOut};
 use crate::cursors::Cursors;
 use crate::out::{Gone, Out};
 use crate::report::{self, ERROR, FATAL, NOTICE, WARNING};
 use crate::rows::Rows;
 use crate::timer::Timer;
-use crate::values::{self, Cells};
+use crate::values::Cells;
 use crate::variables::Variables;
 use crate::wire::Format;
-use crate::wire::backend::{Field, Report, Transaction};
+use crate::wire::backend::{Report, Transaction};
 use crate::wire::frontend::Message;
 use crate::{answer, catalogs, limits, values::fields};
 use answer::{Answer, CopyIn};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use eddyline_engine::arrow::array::RecordBatch;
 use eddyline_engine::arrow::array::timezone::Tz;
 use eddyline_engine::arrow::datatypes::DataType;
 use eddyline_engine::arrow::error::ArrowError;
-use eddyline_engine::{Connected, Parameter, Prepared, Session, SqlError, Subscription, split, with_parameters};
+use eddyline_engine::{Connected, Parameter, Prepared, Session, SqlError, Subscription, split};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -103,6 +106,7 @@ struct Copying {
     of: Box<CopyIn>,
     /// A simple query began it: who is done with it is ready for another.
     is_simple: bool,
+    span: StatementSpan,
 }
 
 /// See the module's page.
@@ -126,6 +130,8 @@ pub(crate) struct Executor {
     /// After an error, messages are left out until the client knows of it.
     is_skipping: bool,
     tokio: tokio::runtime::Handle,
+    /// Traces have the texts of statements.
+    tells_text: bool,
 }
 
 /// Why a message is not done.
@@ -150,7 +156,7 @@ impl From<Report> for Failure {
 
 impl Executor {
     /// Over a session, which says whose it is.
-    pub(crate) fn new(session: Session, connected: Connected, tokio: tokio::runtime::Handle) -> Self {
+    pub(crate) fn new(session: Session, connected: Connected, tokio: tokio::runtime::Handle, tells_text: bool) -> Self {
         Self {
             session,
             _connected: connected,
@@ -165,6 +171,7 @@ impl Executor {
             copying: None,
             is_skipping: false,
             tokio,
+            tells_text,
         }
     }
 
@@ -243,7 +250,7 @@ impl Executor {
 
     /// A message while rows of COPY come.
     fn copied(&mut self, message: Message, out: &mut Out) -> Result<Next, Gone> {
-        let Some(Copying { mut of, is_simple }) = self.copying.take() else { return Ok(Next::More) };
+        let Some(Copying { mut of, is_simple, span }) = self.copying.take() else { return Ok(Next::More) };
         let done = match message {
             Message::CopyData(bytes) => of.reader.push(&bytes).map(|()| Some(of)),
             // They say nothing while rows come, as in Postgres.
@@ -252,6 +259,7 @@ impl Executor {
                 let CopyIn { table, reader } = *of;
                 let inserted = reader.finish().and_then(|rows| self.session.copy_into(&table, &rows));
                 inserted.map(|rows| {
+                    span.rows(rows);
                     self.changes += 1;
                     out.messages.complete(&answer::tag("COPY", rows));
                     None
@@ -265,13 +273,15 @@ impl Executor {
         };
         match done {
             Ok(Some(of)) => {
-                self.copying = Some(Copying { of, is_simple });
+                self.copying = Some(Copying { of, is_simple, span });
                 return Ok(Next::More);
             }
             Ok(None) => {}
             Err(error) => {
                 self.is_skipping = !is_simple;
-                self.told(Err(report::error(&error, "", 0).into()), out)?;
+                let done = Err(report::error(&error, "", 0).into());
+                span.note(&done);
+                self.told(done, out)?;
             }
         }
         if is_simple {
@@ -307,282 +317,60 @@ impl Executor {
             let sql = &text[piece.clone()];
             let command = command::read(sql, dialect).map_err(|e| report::error(&e, text, piece.start))?;
             dialect = command.dialect_behind(dialect);
-            commands.push((command, piece.start));
+            commands.push((command, piece));
         }
         if commands.iter().all(|(command, _)| matches!(command, Command::Empty)) {
             out.messages.empty_query();
             return Ok(());
         }
         let last = commands.len().saturating_sub(1);
-        if let Some((_, begin)) = commands.iter().take(last).find(|(command, _)| matches!(command, Command::Copy(_))) {
+        if let Some((_, piece)) = commands.iter().take(last).find(|(command, _)| matches!(command, Command::Copy(_))) {
             let error = SqlError::new(SqlError::UNSUPPORTED, "COPY before another statement of one query");
-            return Err(report::error(&error.with_hint("send it as a query of its own"), text, *begin).into());
+            return Err(report::error(&error.with_hint("send it as a query of its own"), text, piece.start).into());
         }
-        for (command, begin) in commands {
-            let place = |e: SqlError| report::error(&e, text, begin);
-            let timer = self.timer();
-            match self.execute(&command, &timer, out).map_err(place)? {
-                Answer::Nothing => {}
-                Answer::Done(tag) => out.messages.complete(&tag),
-                Answer::CopyIn(of) => self.begin_copy(of, true, out),
-                Answer::CopyOut(of) => self.send_copy(*of, &timer, out, &place)?,
-                Answer::Rows(mut rows, verb) => {
-                    out.messages.row_description(&fields(rows.schema()), &[]);
-                    let (sent, _) = self.send(&mut rows, &[], usize::MAX, &timer, out, &place)?;
-                    out.messages.complete(&answer::tag(verb, sent));
-                }
-            }
+        for (command, piece) in commands {
+            let span = self.statement_span(|| spans::kind(&command), &text[piece.clone()]);
+            span.work(|| self.answer_query(&command, &|e| report::error(&e, text, piece.start), &span, out))?;
             out.flush_large()?;
         }
         Ok(())
     }
 
-    fn begin_copy(&mut self, of: Box<CopyIn>, is_simple: bool, out: &mut Out) {
+    /// Executes a statement of a query, and sends what it comes to.
+    fn answer_query(
+        &mut self,
+        command: &Command,
+        place: &impl Fn(SqlError) -> Report,
+        span: &StatementSpan,
+        out: &mut Out,
+    ) -> Result<(), Failure> {
+        let timer = self.timer();
+        match self.execute(command, &timer, out).map_err(place)? {
+            Answer::Nothing => {}
+            Answer::Done(tag) => {
+                span.tag(&tag);
+                out.messages.complete(&tag);
+            }
+            Answer::CopyIn(of) => self.begin_copy(of, true, span, out),
+            Answer::CopyOut(of) => span.rows(self.send_copy(*of, &timer, out, place)?),
+            Answer::Rows(mut rows, verb) => {
+                out.messages.row_description(&fields(rows.schema()), &[]);
+                let (sent, _) = self.send(&mut rows, &[], usize::MAX, &timer, out, place)?;
+                span.rows(sent);
+                out.messages.complete(&answer::tag(verb, sent));
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_copy(&mut self, of: Box<CopyIn>, is_simple: bool, span: &StatementSpan, out: &mut Out) {
         out.messages.copy_in(of.reader.width());
-        self.copying = Some(Copying { of, is_simple });
+        self.copying = Some(Copying { of, is_simple, span: span.clone() });
     }
 
     /// What ends a statement that takes longer than it may, with the sending of its rows.
     fn timer(&self) -> Timer {
         Timer::start(&self.tokio, self.variables.statement_timeout(), &self.session.canceller())
-    }
-
-    /// A message of the extended protocol.
-    fn extended(&mut self, message: Message, out: &mut Out) -> Result<(), Failure> {
-        match message {
-            Message::Parse { name, sql, types } => {
-                self.parse(name, sql, &types)?;
-                out.messages.parse_complete();
-            }
-            Message::Bind { portal, statement, formats, values, result_formats } => {
-                self.bind(portal, &statement, &formats, &values, result_formats)?;
-                out.messages.bind_complete();
-            }
-            Message::DescribeStatement(name) => {
-                let planned = self.planned(&name);
-                let prepared = self.statements.get(&name).ok_or_else(|| no_statement(&name))?;
-                let (source, oids) = (prepared.source.clone(), prepared.oids.clone());
-                let fields = match planned {
-                    Some(planned) => planned.schema().map(|schema| fields(&schema)),
-                    None => {
-                        let nulls: Vec<Parameter> = prepared.types.iter().cloned().map(Parameter::null).collect();
-                        let command = bound(&prepared.command, &nulls).map_err(|e| source.place(&e))?;
-                        self.fields_of(&command, &source)?
-                    }
-                };
-                out.messages.parameters(&oids);
-                described(fields, &[], out);
-            }
-            Message::DescribePortal(name) => {
-                let Some(portal) = self.portals.get(&name) else {
-                    // A cursor is a portal, which a statement has made.
-                    let rows = self.cursors.rows(&name).map_err(|_| no_portal(&name))?;
-                    out.messages.row_description(&fields(rows.schema()), &[]);
-                    return Ok(());
-                };
-                let (command, source, formats) =
-                    (portal.command.clone(), portal.source.clone(), portal.formats.clone());
-                let fields = match &command {
-                    Bound::Planned(planned, _) => planned.schema().map(|schema| fields(&schema)),
-                    Bound::Command(command) => self.fields_of(command, &source)?,
-                };
-                described(fields, &formats, out);
-            }
-            Message::Execute { portal, rows_max } => {
-                let mut found = self.portals.remove(&portal).ok_or_else(|| no_portal(&portal))?;
-                let done = self.execute_portal(&mut found, rows_max, out);
-                // A transaction that has ended takes its portals along.
-                self.portals.insert(portal, found);
-                done?;
-            }
-            Message::CloseStatement(name) => {
-                self.statements.remove(&name);
-                out.messages.close_complete();
-            }
-            Message::ClosePortal(name) => {
-                if self.portals.remove(&name).is_none() {
-                    // Where there is nothing to close, nothing is done.
-                    let _ = self.cursors.close(&name);
-                }
-                out.messages.close_complete();
-            }
-            _ => return Err(report::plain(ERROR, "08P01", "a message that does not belong here").into()),
-        }
-        Ok(())
-    }
-
-    fn parse(&mut self, name: String, sql: String, types: &[u32]) -> Result<(), Failure> {
-        check_length(&sql)?;
-        if !name.is_empty() && self.statements.contains_key(&name) {
-            let message = format!("prepared statement \"{name}\" exists already");
-            return Err(report::plain(ERROR, "42P05", message).into());
-        }
-        if self.statements.len() >= PREPARED_MAX {
-            let message = format!("a connection has at most {PREPARED_MAX} prepared statements");
-            return Err(Report { hint: Some("close some".into()), ..report::plain(ERROR, "53000", message) }.into());
-        }
-        let held: usize = self.statements.values().map(|prepared| prepared.source.sql.len()).sum();
-        if held + sql.len() > limits::PREPARED_BYTES {
-            return Err(too_much("prepared statements"));
-        }
-        let place = |e: &SqlError, begin: usize| Failure::from(report::error(e, &sql, begin));
-        if let Some(unknown) = types.iter().find(|oid| !values::is_known(**oid)) {
-            let message = format!("a parameter of the type with OID {unknown}, which is not supported");
-            return Err(report::plain(ERROR, SqlError::UNSUPPORTED, message).into());
-        }
-        let pieces = split(&sql);
-        let mut ranges = pieces.statements;
-        ranges.extend(pieces.begun.map(|begin| begin..sql.len()));
-        let (range, begin) = match ranges.as_slice() {
-            [] => (0..0, 0),
-            [one] => (one.clone(), one.start),
-            _ => return Err(place(&command::several(), 0)),
-        };
-        let dialect = self.session.settings().dialect();
-        let mut command = command::read(&sql[range], dialect).map_err(|e| place(&e, begin))?;
-        let given: Vec<Option<DataType>> = types.iter().map(|oid| values::data_type(*oid)).collect();
-        if let Command::Catalogs(asked) = &mut command {
-            let oids = asked.prepare(&mut self.session, &mut self.variables, types);
-            let oids = oids.map_err(|e| place(&e, begin))?;
-            let source = Source { sql, begin };
-            let prepared = Parsed { command, source, types: Vec::new(), oids, plan: Plan::None };
-            self.statements.insert(name, prepared);
-            return Ok(());
-        }
-        let within = match &command {
-            Command::Declare(_, _, query) | Command::CopyOut(query, _) => query.as_ref(),
-            command => command,
-        };
-        let found = match within {
-            Command::Sql(statement) => catalogs::relations(statement, &mut self.session, &mut self.variables)
-                .and_then(|beside| self.session.with_relations(beside, |s| s.parameter_types(statement, &given)))
-                .map_err(|e| place(&e, begin))?,
-            _ => Vec::new(),
-        };
-        let oid = |(at, of): (usize, &DataType)| match types.get(at) {
-            Some(oid) if *oid != 0 => *oid,
-            _ => values::oid(of),
-        };
-        let oids = found.iter().enumerate().map(oid).collect();
-        let source = Source { sql, begin };
-        self.statements.insert(name, Parsed { command, source, types: found, oids, plan: Plan::Unknown });
-        Ok(())
-    }
-
-    fn bind(
-        &mut self,
-        portal: String,
-        statement: &str,
-        formats: &[Format],
-        given: &[Option<Bytes>],
-        result_formats: Vec<Format>,
-    ) -> Result<(), Failure> {
-        let planned = self.planned(statement);
-        let prepared = self.statements.get(statement).ok_or_else(|| no_statement(statement))?;
-        let needs = match &prepared.command {
-            Command::Catalogs(asked) => asked.parameters(),
-            _ => prepared.types.len(),
-        };
-        if given.len() != needs {
-            let has = given.len();
-            let message = format!(
-                "bind message supplies {has} parameters, but prepared statement \"{statement}\" requires {needs}"
-            );
-            return Err(report::plain(ERROR, "08P01", message).into());
-        }
-        if !portal.is_empty() && self.portals.contains_key(&portal) {
-            return Err(report::plain(ERROR, "42P03", format!("portal \"{portal}\" exists already")).into());
-        }
-        if self.portals.len() >= PREPARED_MAX {
-            let message = format!("a connection has at most {PREPARED_MAX} portals");
-            return Err(report::plain(ERROR, "53000", message).into());
-        }
-        let given_bytes = given.iter().flatten().map(Bytes::len).sum::<usize>();
-        let held: usize = self.portals.values().map(|portal| portal.given_bytes).sum();
-        if held + given_bytes > limits::PREPARED_BYTES {
-            return Err(too_much("values of portals"));
-        }
-        let place = |e: SqlError| prepared.source.place(&e);
-        let values = given
-            .iter()
-            .zip(&prepared.types)
-            .enumerate()
-            .map(|(at, (value, of))| values::parameter(at + 1, of, Format::of(formats, at), value.as_deref()));
-        let values = values.collect::<Result<Vec<_>, _>>().map_err(place)?;
-        let command = match (planned, &prepared.command) {
-            (Some(planned), _) => Bound::Planned(planned, values),
-            (None, Command::Catalogs(asked)) => {
-                let asked = asked.with_values(given, formats).map_err(place)?;
-                Bound::Command(Command::Catalogs(Box::new(asked)))
-            }
-            (None, command) => Bound::Command(bound(command, &values).map_err(place)?),
-        };
-        let source = prepared.source.clone();
-        self.portals.insert(portal, Portal { command, source, formats: result_formats, rows: None, given_bytes });
-        Ok(())
-    }
-
-    fn execute_portal(&mut self, portal: &mut Portal, rows_max: usize, out: &mut Out) -> Result<(), Failure> {
-        let source = portal.source.clone();
-        let place = |e: SqlError| source.place(&e);
-        let timer = self.timer();
-        if portal.rows.is_none() {
-            let answer = match &portal.command {
-                Bound::Command(command) => self.execute(command, &timer, out),
-                Bound::Planned(planned, values) => self.execute_planned(planned, values, &timer),
-            };
-            match answer.map_err(place)? {
-                Answer::Nothing => {
-                    out.messages.empty_query();
-                    return Ok(());
-                }
-                Answer::Done(tag) => {
-                    out.messages.complete(&tag);
-                    return Ok(());
-                }
-                Answer::CopyIn(of) => {
-                    self.begin_copy(of, false, out);
-                    return Ok(());
-                }
-                Answer::CopyOut(of) => return self.send_copy(*of, &timer, out, &place),
-                Answer::Rows(rows, verb) => portal.rows = Some(Started { rows, verb }),
-            }
-        }
-        let Some(started) = &mut portal.rows else { return Ok(()) };
-        let rows_max = if rows_max == 0 { usize::MAX } else { rows_max };
-        let (sent, is_over) = self.send(&mut started.rows, &portal.formats, rows_max, &timer, out, &place)?;
-        match is_over {
-            true => out.messages.complete(&answer::tag(started.verb, sent)),
-            false => out.messages.suspended(),
-        }
-        Ok(())
-    }
-
-    /// The plan of a prepared statement for all values of its parameters, if it has one.
-    fn planned(&mut self, name: &str) -> Option<Arc<Prepared>> {
-        let prepared = self.statements.get_mut(name)?;
-        let Command::Sql(statement) = &prepared.command else { return None };
-        match &prepared.plan {
-            Plan::None => return None,
-            Plan::Once(planned) if self.session.holds(planned) => return Some(planned.clone()),
-            Plan::Once(_) | Plan::Unknown => {}
-        }
-        let constants = answer::Constants { variables: &self.variables };
-        // What answers of the session are put into may be another statement the next time.
-        let is_plain =
-            !catalogs::are_named(statement) && constants.put_into(&self.session, statement).is_same(statement);
-        let planned = is_plain.then(|| self.session.prepare(statement, &prepared.types)).flatten().map(Arc::new);
-        prepared.plan = planned.clone().map_or(Plan::None, Plan::Once);
-        planned
-    }
-
-    /// Executes a statement that was planned before.
-    fn execute_planned(&mut self, planned: &Prepared, values: &[Parameter], timer: &Timer) -> Result<Answer, SqlError> {
-        self.check_transaction()?;
-        self.session.canceller().check()?;
-        let answer = answer::execute_prepared(&mut self.session, planned, values).map_err(|e| timer.reason(e))?;
-        self.changes += usize::from(matches!(answer, Answer::Done(_)));
-        Ok(answer)
     }
 
     /// Sends rows. Returns how many, and whether those were all.
@@ -595,6 +383,7 @@ impl Executor {
         out: &mut Out,
         place: &impl Fn(SqlError) -> Report,
     ) -> Result<(usize, bool), Failure> {
+        let _executing = execute_span().entered();
         let zone: Tz = self.session.settings().time_zone().parse().map_err(|e: ArrowError| internal(&e))?;
         let canceller = self.session.canceller();
         let mut sent = 0;
@@ -615,14 +404,15 @@ impl Executor {
         Ok((sent, false))
     }
 
-    /// Sends rows as COPY does.
+    /// Sends rows as COPY does. Returns how many.
     fn send_copy(
         &self,
         CopyOut { mut rows, format }: CopyOut,
         timer: &Timer,
         out: &mut Out,
         place: &impl Fn(SqlError) -> Report,
-    ) -> Result<(), Failure> {
+    ) -> Result<usize, Failure> {
+        let _executing = execute_span().entered();
         let zone: Tz = self.session.settings().time_zone().parse().map_err(|e: ArrowError| internal(&e))?;
         let canceller = self.session.canceller();
         let names: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
@@ -648,38 +438,7 @@ impl Executor {
         }
         out.messages.copy_done();
         out.messages.complete(&answer::tag("COPY", sent));
-        Ok(())
-    }
-
-    fn fields_of(&mut self, command: &Command, source: &Source) -> Result<Option<Vec<Field>>, Failure> {
-        if let Command::Catalogs(asked) = command {
-            let fields = asked.fields(&mut self.session, &mut self.variables);
-            return fields.map(Some).map_err(|e| source.place(&e).into());
-        }
-        let schema = match command {
-            Command::Sql(statement) => {
-                let beside = catalogs::relations(statement, &mut self.session, &mut self.variables);
-                let constants = answer::Constants { variables: &self.variables };
-                let statement = constants.put_into(&self.session, statement);
-                let schema =
-                    beside.and_then(|beside| self.session.with_relations(beside, |s| s.result_schema(&statement)));
-                schema.map_err(|e| source.place(&e))?
-            }
-            Command::Show(name) => Some(answer::one_text(name, String::new()).rows.schema()),
-            Command::Cursor(Cursor::Fetch(name, _)) if self.subscriptions.contains_key(name) => {
-                self.subscriptions.get(name).map(|cursor| cursor.schema().clone())
-            }
-            Command::Cursor(Cursor::Fetch(name, _)) => {
-                Some(self.cursors.rows(name).map_err(|e| source.place(&e))?.schema().clone())
-            }
-            Command::ShowAll => Some(answer::settings(Vec::new()).rows.schema()),
-            Command::FetchSubscription(fetched) => match self.subscriptions.get(&fetched.cursor) {
-                Some(cursor) => Some(cursor.schema().clone()),
-                None => return Err(source.place(&cursors::no_cursor(&fetched.cursor)).into()),
-            },
-            _ => None,
-        };
-        Ok(schema.map(|schema| fields(&schema)))
+        Ok(sent)
     }
 
     /// Executes a statement, but for sending its rows.
@@ -823,34 +582,10 @@ fn check_length(text: &str) -> Result<(), Failure> {
     Err(Report { hint, ..report::plain(ERROR, "54000", message) }.into())
 }
 
-fn too_much(what: &str) -> Failure {
-    let message = format!("the {what} of a connection have at most {} bytes", limits::PREPARED_BYTES);
-    Report { hint: Some("close some".into()), ..report::plain(ERROR, "53200", message) }.into()
-}
-
 fn not_taken_back(out: &mut Out) {
     let message = "what the transaction has changed is not taken back";
     let hint = Some("every statement takes effect by itself".to_owned());
     out.messages.notice(&Report { hint, ..report::plain(WARNING, "01000", message) });
-}
-
-/// The statement with values.
-fn bound(command: &Command, values: &[Parameter]) -> Result<Command, SqlError> {
-    match command {
-        Command::Sql(statement) => Ok(Command::Sql(Box::new(with_parameters(statement, values)?))),
-        Command::Declare(name, holds, query) => {
-            Ok(Command::Declare(name.clone(), *holds, Box::new(bound(query, values)?)))
-        }
-        Command::CopyOut(query, format) => Ok(Command::CopyOut(Box::new(bound(query, values)?), format.clone())),
-        other => Ok(other.clone()),
-    }
-}
-
-fn described(fields: Option<Vec<Field>>, formats: &[Format], out: &mut Out) {
-    match fields {
-        Some(fields) => out.messages.row_description(&fields, formats),
-        None => out.messages.no_data(),
-    }
 }
 
 fn send_rows(
@@ -887,13 +622,4 @@ fn internal(error: &ArrowError) -> Failure {
 
 fn unknown_statement(name: &str) -> SqlError {
     SqlError::new("26000", format!("prepared statement \"{name}\" does not exist"))
-}
-
-fn no_statement(name: &str) -> Failure {
-    let error = unknown_statement(name);
-    report::plain(ERROR, error.sqlstate, error.message).into()
-}
-
-fn no_portal(name: &str) -> Failure {
-    report::plain(ERROR, "34000", format!("portal \"{name}\" does not exist")).into()
 }
