@@ -1,5 +1,6 @@
 //! `eddyline serve --data-dir`: a process that is killed, and one that is ended.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -65,6 +66,18 @@ async fn rows(client: &Client, sql: &str) -> Vec<Vec<String>> {
         _ => None,
     };
     messages.into_iter().filter_map(cells).collect()
+}
+
+/// Files of a sink that are visible, in no order.
+fn visible(directory: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_hidden = entry.file_name().to_string_lossy().starts_with(['.', '_']);
+        if !is_hidden && entry.file_type().is_ok_and(|of| of.is_file()) {
+            found.push(std::fs::read_to_string(entry.path()).unwrap_or_default());
+        }
+    }
+    found
 }
 
 async fn number(client: &Client, sql: &str) -> i64 {
@@ -168,14 +181,9 @@ async fn a_server_that_is_ended_leaves_a_whole_log() {
 
 /// The rows of a sink's files, in order.
 fn written(directory: &Path) -> Vec<i64> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let is_hidden = entry.file_name().to_string_lossy().starts_with(['.', '_']);
-        if !is_hidden && entry.file_type().is_ok_and(|of| of.is_file()) {
-            let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
-            found.extend(text.lines().map(|line| line.trim_matches('"').parse::<i64>().expect("a number")));
-        }
-    }
+    let files = visible(directory);
+    let lines = files.iter().flat_map(|text| text.lines());
+    let mut found: Vec<i64> = lines.map(|line| line.trim_matches('"').parse().expect("a number")).collect();
     found.sort_unstable();
     found
 }
@@ -260,5 +268,118 @@ async fn a_job_that_cannot_begin_again_says_why() {
     server.kill();
     let server = Server::start(home.path());
     assert!(status(&server.client().await).await.is_empty());
+    server.kill();
+}
+
+/// Rows of a change in debezium-json: the columns named, as numbers.
+type Key = Vec<i64>;
+
+/// How often each row has come, less how often it has gone, by the changes that the files of a sink tell of.
+fn told(directory: &Path, columns: &[&str]) -> BTreeMap<Key, i64> {
+    let mut rows: BTreeMap<Key, i64> = BTreeMap::new();
+    for line in visible(directory).iter().flat_map(|text| text.lines()) {
+        let change: serde_json::Value = serde_json::from_str(line).expect("a change");
+        for (image, weight) in [("before", -1), ("after", 1)] {
+            if change[image].is_object() {
+                let key = columns.iter().map(|column| change[image][*column].as_i64().expect("a number")).collect();
+                *rows.entry(key).or_default() += weight;
+            }
+        }
+    }
+    rows.retain(|_, count| *count != 0);
+    rows
+}
+
+/// Inserts rows of its own, changes each, and takes every third away, until the server is gone.
+async fn change(client: Client, w: usize, round: usize, done: Arc<AtomicI64>) {
+    for k in 0.. {
+        let key = format!("w = {w} AND k = {}", round * 100_000 + k);
+        let mut statements = vec![
+            format!("INSERT INTO t VALUES ({w}, {}, 0)", round * 100_000 + k),
+            format!("UPDATE t SET v = v + 1 WHERE {key}"),
+        ];
+        statements.extend((k % 3 == 0).then(|| format!("DELETE FROM t WHERE {key}")));
+        for statement in statements {
+            if client.batch_execute(&statement).await.is_err() {
+                return;
+            }
+            done.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Whatever moment the process is killed at: the files of a sink from tables have each change once, and what one statement has changed
+/// wholly or not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn sinks_from_tables_hold_each_change_once_over_kill_9() {
+    const MANY: i64 = 20_000;
+    let home = tempfile::tempdir().expect("a directory");
+    let (directory, rows_out, many_out) = (home.path().join("data"), home.path().join("t"), home.path().join("many"));
+    let mut server = Server::start(&directory);
+    let client = server.client().await;
+    let made = format!(
+        "SET 'execution.checkpointing.interval' = '50 ms';
+         CREATE TABLE t (w INT, k INT, v INT, PRIMARY KEY (w, k)); CREATE TABLE many (round INT, n INT);
+         CREATE SINK t_out FROM t WITH (connector = 'filesystem', path = '{}') FORMAT DEBEZIUM ENCODE JSON;
+         CREATE SINK many_out FROM many WITH (connector = 'filesystem', path = '{}') FORMAT DEBEZIUM ENCODE JSON",
+        rows_out.display(),
+        many_out.display(),
+    );
+    client.batch_execute(&made).await.expect("tables and sinks");
+    let done = Arc::<AtomicI64>::default();
+    let whole = |round: usize| {
+        let rows = told(&many_out, &["round"]).get(&vec![round as i64]).copied().unwrap_or_default();
+        assert!(rows == 0 || rows == MANY, "{rows} rows of the statement of round {round}");
+        rows == MANY
+    };
+    for (round, before_death) in [60, 4, 25].into_iter().enumerate() {
+        let until = done.load(Ordering::SeqCst) + before_death;
+        let mut writers = Vec::new();
+        for w in 0..2 {
+            writers.push(tokio::spawn(change(server.client().await, w, round, done.clone())));
+        }
+        let client = server.client().await;
+        let many = format!("INSERT INTO many SELECT {round}, n FROM generate_series(1, {MANY}) AS g(n)");
+        // It may be cut off by the end of the server.
+        writers.push(tokio::spawn(async move { drop(client.batch_execute(&many).await) }));
+        while done.load(Ordering::SeqCst) < until {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        server.kill();
+        for writer in writers {
+            writer.await.expect("a writer");
+        }
+        // Each is there wholly or not at all.
+        (0..=round).for_each(|round| {
+            whole(round);
+        });
+        server = Server::start(&directory);
+    }
+    let client = server.client().await;
+    client
+        .batch_execute(&format!("INSERT INTO many SELECT 9, n FROM generate_series(1, {MANY}) AS g(n)"))
+        .await
+        .expect("more");
+    let counted = |row: Vec<String>| (row.iter().map(|cell| cell.parse().expect("a number")).collect::<Key>(), 1);
+    let kept: BTreeMap<Key, i64> = rows(&client, "SELECT w, k, v FROM t").await.into_iter().map(counted).collect();
+    let many: BTreeMap<Key, i64> = rows(&client, "SELECT round, n FROM many").await.into_iter().map(counted).collect();
+    assert!(kept.len() > 10 && many.len() as i64 >= MANY);
+    while told(&rows_out, &["w", "k", "v"]) != kept || !whole(9) {
+        assert_eq!(status(&client).await, ["RUNNING", "RUNNING"]);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(told(&many_out, &["round", "n"]), many);
+    // Nothing is told once more by a server that starts anew.
+    server.kill();
+    let server = Server::start(&directory);
+    let client = server.client().await;
+    client.batch_execute("INSERT INTO t VALUES (7, 0, 0)").await.expect("one more");
+    let mut kept = kept;
+    kept.insert(vec![7, 0, 0], 1);
+    while told(&rows_out, &["w", "k", "v"]) != kept {
+        assert_eq!(status(&client).await, ["RUNNING", "RUNNING"]);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(told(&many_out, &["round", "n"]), many);
     server.kill();
 }

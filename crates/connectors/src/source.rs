@@ -186,4 +186,10 @@ pub trait Decoder: Send {
     /// # Errors
     /// [`ConnectorError::Row`] for a row that cannot be decoded.
     fn next(&mut self, rows_max: usize) -> Result<Option<Decoded>, ConnectorError>;
+
+    /// Do the rows that were handed out last belong with those that come next? Then no epoch ends between them, however many they are: only
+    /// what is in memory whole may say so.
+    fn is_within(&self) -> bool {
+        false
+    }
 }

@@ -94,6 +94,12 @@ struct OpenSplit {
     idle: bool,
 }
 
+impl OpenSplit {
+    fn is_within(&self) -> bool {
+        self.fed && self.decoder.is_within()
+    }
+}
+
 /// Wakes the shard and says for which split.
 struct Ready {
     flag: AtomicBool,
@@ -135,6 +141,11 @@ impl SourceHead {
         self.parts.splits.is_bounded()
     }
 
+    /// Rows that were handed out last belong with those that come next.
+    pub(crate) fn is_within(&self) -> bool {
+        self.open.iter().any(OpenSplit::is_within)
+    }
+
     /// Does one bounded piece of work.
     pub(crate) fn step(
         &mut self,
@@ -145,6 +156,11 @@ impl SourceHead {
         self.rows_max = usize::try_from(rows_max).map_or(self.parts.batch_rows, |rows| rows.min(self.parts.batch_rows));
         if self.finished {
             return Ok(Read::Nothing);
+        }
+        if let Some(at) = self.open.iter().position(OpenSplit::is_within) {
+            let read = self.read(at, pipeline, counters)?;
+            self.pass_on(pipeline)?;
+            return Ok(read);
         }
         self.open_splits()?;
         for _ in 0..self.open.len() {

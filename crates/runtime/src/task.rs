@@ -171,9 +171,13 @@ fn pass_time(inputs: &[ChannelInput], at: usize, pipeline: &mut Pipeline) -> Res
 }
 
 impl SourceFeed {
-    /// A barrier that waits, or rows; a full epoch takes no more rows until it is cut; after a barrier rows have their turn, so that however many epochs are cut the
+    /// What is left of rows that belong together; a barrier that waits, or rows; a full epoch takes no more rows until it is cut; after a barrier rows have their turn, so that however many epochs are cut the
     /// input moves on.
     fn step(&mut self, pipeline: &mut Pipeline) -> Result<Step, RuntimeError> {
+        if let Some(at) = self.heads.iter().position(|(_, head)| head.is_within()) {
+            self.read_of(at, u64::MAX, pipeline)?;
+            return Ok(Step::Worked);
+        }
         if self.told.full {
             return self.barriers.pop_front().map_or(Ok(Step::Idle), |barrier| self.pass(barrier, pipeline));
         }
@@ -197,18 +201,22 @@ impl SourceFeed {
             let at = self.next;
             self.next = if at + 1 < self.heads.len() { at + 1 } else { 0 };
             let rows_max = self.rows_full().saturating_sub(self.rows).max(1);
-            let (node, head) = &mut self.heads[at];
-            let counters = self.shared.counters.clone();
-            match head.step(rows_max, pipeline, counters.node(self.shard, *node))? {
-                Read::Nothing => {}
-                Read::Moved => return Ok(true),
-                Read::Rows(rows) => {
-                    self.took(rows as u64);
-                    return Ok(true);
-                }
+            if self.read_of(at, rows_max, pipeline)? {
+                return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Reads at most so many rows of one source. False: it has nothing.
+    fn read_of(&mut self, at: usize, rows_max: u64, pipeline: &mut Pipeline) -> Result<bool, RuntimeError> {
+        let (node, head) = &mut self.heads[at];
+        let counters = self.shared.counters.clone();
+        let read = head.step(rows_max, pipeline, counters.node(self.shard, *node))?;
+        if let Read::Rows(rows) = read {
+            self.took(rows as u64);
+        }
+        Ok(read != Read::Nothing)
     }
 
     fn pass(&mut self, barrier: Barrier, pipeline: &mut Pipeline) -> Result<Step, RuntimeError> {

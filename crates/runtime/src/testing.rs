@@ -14,6 +14,7 @@ use eddyline_connectors::{
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub struct Script {
     boundedness: Boundedness,
     discovery: Option<Duration>,
     splits: Mutex<Vec<ScriptedSplit>>,
+    keeps_together: AtomicBool,
 }
 
 struct ScriptedSplit {
@@ -34,18 +36,25 @@ struct ScriptedSplit {
 impl Script {
     /// A table of these splits, which end when they are told to.
     pub fn new(boundedness: Boundedness, splits: &[&str]) -> Arc<Self> {
-        Arc::new(Self { boundedness, discovery: None, splits: Mutex::new(splits.iter().map(|s| fresh(s)).collect()) })
+        let splits = Mutex::new(splits.iter().map(|s| fresh(s)).collect());
+        Arc::new(Self { boundedness, discovery: None, splits, keeps_together: AtomicBool::default() })
     }
 
     /// A table that is looked through for new splits from time to time.
     pub fn discovered(interval: Duration, splits: &[&str]) -> Arc<Self> {
         let splits = Mutex::new(splits.iter().map(|s| fresh(s)).collect());
-        Arc::new(Self { boundedness: Boundedness::Unbounded, discovery: Some(interval), splits })
+        let keeps_together = AtomicBool::default();
+        Arc::new(Self { boundedness: Boundedness::Unbounded, discovery: Some(interval), splits, keeps_together })
     }
 
     /// One more split, for the next discovery.
     pub fn add_split(&self, id: &str) {
         self.splits.lock().push(fresh(id));
+    }
+
+    /// The rows of a block belong together: no epoch ends between them.
+    pub fn keep_together(&self) {
+        self.keeps_together.store(true, Ordering::Relaxed);
     }
 
     /// Hands out a block.
@@ -134,7 +143,8 @@ impl Source for ScriptSource {
     }
 
     fn decoder(&self, _split: &Split) -> Result<Box<dyn Decoder>, ConnectorError> {
-        Ok(Box::new(ScriptDecoder { schema: self.request.decoded(), request: self.request.clone(), block: None }))
+        let (schema, request, script) = (self.request.decoded(), self.request.clone(), self.script.clone());
+        Ok(Box::new(ScriptDecoder { script, schema, request, block: None, is_within: false }))
     }
 }
 
@@ -174,9 +184,11 @@ impl SplitReader for ScriptReader {
 }
 
 struct ScriptDecoder {
+    script: Arc<Script>,
     schema: SchemaRef,
     request: SourceRequest,
     block: Option<(ChangeBatch, u64)>,
+    is_within: bool,
 }
 
 impl Decoder for ScriptDecoder {
@@ -191,6 +203,7 @@ impl Decoder for ScriptDecoder {
         let Some((changes, start)) = self.block.take() else { return Ok(None) };
         let count = changes.num_rows().min(rows_max);
         let position = start + count as u64;
+        self.is_within = count < changes.num_rows() && self.script.keeps_together.load(Ordering::Relaxed);
         if count < changes.num_rows() {
             self.block = Some((changes.slice(count, changes.num_rows() - count), position));
         }
@@ -198,6 +211,10 @@ impl Decoder for ScriptDecoder {
         let columns: Vec<ArrayRef> = self.request.projection.iter().map(|c| rows.column(*c).clone()).collect();
         let rows = RecordBatch::try_new(self.schema.clone(), columns)?;
         Ok(Some(Decoded { changes: ChangeBatch::new(rows, weights)?, skipped: 0, position: Position(position) }))
+    }
+
+    fn is_within(&self) -> bool {
+        self.is_within
     }
 }
 

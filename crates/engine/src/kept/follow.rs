@@ -7,11 +7,11 @@
 use super::{Database, IndexedRows, Unsettled, lock};
 use crate::error::of_arrow;
 use crate::reservation::Canceller;
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use eddyline_catalog::Name;
-use eddyline_changes::{ChangeBatch, Weights};
+use eddyline_changes::ChangeBatch;
 use eddyline_planner::SqlError;
 use std::collections::VecDeque;
 use std::iter::Peekable;
@@ -239,9 +239,7 @@ impl Subscription {
             let left = until.map_or(LOOK, |until| until.saturating_duration_since(Instant::now()).min(LOOK));
             match self.take(left)? {
                 Some(Changed { epoch, record, changes }) => {
-                    if let (Some(durable), 1..) = (&self.durable, record) {
-                        durable.upgrade().ok_or_else(closed)?.wait(record)?;
-                    }
+                    self.settle(record)?;
                     for changes in &changes {
                         let batch = self.batch(epoch, changes)?;
                         self.ready.push_back(batch);
@@ -253,22 +251,28 @@ impl Subscription {
         }
     }
 
-    /// The next changes, as such.
+    /// All changes of the next epoch as one batch, for who does not ask for the rows that come first; waits so long for it.
     ///
     /// # Errors
     /// As [`next`](Self::next).
-    pub(crate) fn next_changes(
-        &mut self,
-        wait: Option<Duration>,
-        canceller: &Canceller,
-    ) -> Result<Option<ChangeBatch>, SqlError> {
-        let Some(batch) = self.next(wait, canceller)? else { return Ok(None) };
-        let weights = batch.column(1).as_primitive::<Int64Type>().values().to_vec();
-        let rows = batch.project(&(2..batch.num_columns()).collect::<Vec<_>>());
-        let rows = rows.map_err(|e| SqlError::new(of_arrow(&e), format!("a subscription: {e}")))?;
-        ChangeBatch::new(rows, Weights::from_vec(weights))
-            .map(Some)
-            .map_err(|e| SqlError::new(SqlError::INTERNAL, e.to_string()))
+    pub(crate) fn next_epoch(&self, wait: Duration, canceller: &Canceller) -> Result<Option<ChangeBatch>, SqlError> {
+        canceller.check()?;
+        let Some(Changed { record, changes, .. }) = self.take(wait)? else { return Ok(None) };
+        self.settle(record)?;
+        let Some(first) = changes.first() else { return Ok(None) };
+        let all = match changes.as_slice() {
+            [one] => one.consolidate(),
+            several => ChangeBatch::concat(&first.schema(), several).and_then(|all| all.consolidate()),
+        };
+        all.map(Some).map_err(|e| SqlError::new(SqlError::INTERNAL, format!("a subscription: {e}")))
+    }
+
+    /// Waits until a record of the log is durable.
+    fn settle(&self, record: u64) -> Result<(), SqlError> {
+        match (&self.durable, record) {
+            (Some(durable), 1..) => durable.upgrade().ok_or_else(closed)?.wait(record).map(drop),
+            _ => Ok(()),
+        }
     }
 
     /// What was read and is to be read again.

@@ -232,4 +232,9 @@ impl Decoder for Rows {
         let position = if rows == left { block.end } else { Position(block.start | self.at as u64) };
         Ok(Some(Decoded { changes: part, skipped: 0, position }))
     }
+
+    /// A record is what one statement changes.
+    fn is_within(&self) -> bool {
+        self.block.as_ref().is_some_and(|block| self.at > 0 && self.at < block.changes.num_rows())
+    }
 }

@@ -56,10 +56,10 @@ impl Writer {
             let Some(found) = self.database.upgrade().map(|database| database.followed(self.answer)) else {
                 return Ok(());
             };
-            let Some((rows, mut answer)) = found? else { return Ok(()) };
+            let Some((rows, answer)) = found? else { return Ok(()) };
             self.told.catch_up(&rows, self.grows)?;
             drop(rows);
-            match self.follow(&mut answer) {
+            match self.follow(&answer) {
                 // What has changed meanwhile is found by what was told.
                 Err(error) if error.sqlstate == TOO_SLOW => {}
                 followed => return followed,
@@ -68,15 +68,15 @@ impl Writer {
         Ok(())
     }
 
-    fn follow(&self, answer: &mut Subscription) -> Result<(), SqlError> {
+    fn follow(&self, answer: &Subscription) -> Result<(), SqlError> {
         let canceller = Canceller::default();
         let mut renewed = None;
         while !self.is_over() {
             renewed = self.tidy(renewed)?;
-            let Some(first) = answer.next_changes(Some(LOOK), &canceller)? else { continue };
+            let Some(first) = answer.next_epoch(LOOK, &canceller)? else { continue };
             let (mut rows, mut changes) = (first.num_rows(), vec![first]);
             while rows < TOGETHER_ROWS
-                && let Some(next) = answer.next_changes(Some(Duration::ZERO), &canceller)?
+                && let Some(next) = answer.next_epoch(Duration::ZERO, &canceller)?
             {
                 rows += next.num_rows();
                 changes.push(next);

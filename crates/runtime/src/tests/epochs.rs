@@ -141,3 +141,35 @@ fn the_same_seed_gives_the_same_run() {
     assert_eq!(run(7), run(7));
     assert_ne!(run(7), run(8));
 }
+
+/// How many rows each epoch of a job shows whose input comes in blocks of seven, with epochs that are cut at any moment and hold few rows.
+fn rows_of_epochs(keeps_together: bool) -> Vec<usize> {
+    let mut found = Vec::new();
+    for seed in 0..20 {
+        let script = Script::new(Bounded, &["a", "b"]);
+        if keeps_together {
+            script.keep_together();
+        }
+        for n in 0..20 {
+            let block: String = (0..7).map(|row| format!("+ k{n} 00 {row}\n")).collect();
+            script.push(n % 2, rows(block.trim()));
+        }
+        script.end_all();
+        let (out, all) = (Collection::new(), Collection::new());
+        let settings = JobSettings { batch_rows: 2, epoch_rows: 3, ..settings(1 + seed as usize % 2) };
+        let mut job = simulate(&two_sinks(), &tables(&script, &out, &all), settings, seed).with_random_cuts(0.2);
+        assert!(job.run_to_end().unwrap(), "seed {seed}");
+        let rows_at = |epoch| all.accumulated_at(Epoch(epoch)).lines().count();
+        found.extend((1..=job.completed_epochs().0).map(rows_at));
+        assert_eq!(found.last(), Some(&140), "seed {seed}");
+    }
+    found
+}
+
+#[test]
+fn what_belongs_together_comes_in_one_epoch() {
+    let together = rows_of_epochs(true);
+    assert!(together.iter().all(|rows| rows % 7 == 0), "{together:?}");
+    // Else epochs end within blocks.
+    assert!(rows_of_epochs(false).iter().any(|rows| rows % 7 != 0));
+}
