@@ -7,6 +7,11 @@ use std::fmt::Write;
 impl Table {
     /// `CREATE TABLE …` or `CREATE SOURCE …`, without a semicolon: parsing it gives the same definition.
     pub fn to_sql(&self) -> String {
+        self.to_sql_with([])
+    }
+
+    /// As [`to_sql`](Self::to_sql), with what `UNIQUE` says where it has made these indexes of the table.
+    pub fn to_sql_with<'i>(&self, unique: impl IntoIterator<Item = &'i Index>) -> String {
         let mut parts: Vec<String> = self.columns.iter().map(column).collect();
         if let Some(w) = &self.watermark {
             parts.push(format!("WATERMARK FOR {} AS {}", name(&w.column), w.sql));
@@ -16,6 +21,7 @@ impl Table {
             let enforced = if self.is_kept() { "" } else { " NOT ENFORCED" };
             parts.push(format!("PRIMARY KEY ({}){enforced}", key.join(", ")));
         }
+        parts.extend(unique.into_iter().filter_map(Index::to_constraint_sql));
         let kind = if self.is_source { "SOURCE" } else { "TABLE" };
         let mut out = format!("CREATE {}{kind} {}", temporary(self.temporary), self.name.to_sql());
         let _ = write!(out, " (\n  {}\n)", parts.join(",\n  "));
@@ -102,6 +108,16 @@ impl Index {
             let _ = write!(out, " COMMENT {}", string(comment));
         }
         out
+    }
+}
+
+impl Index {
+    /// `CONSTRAINT … UNIQUE (…)`, where that has made it.
+    fn to_constraint_sql(&self) -> Option<String> {
+        let unique = self.unique.filter(|unique| unique.is_constraint)?;
+        let columns: Vec<String> = self.columns.iter().map(|c| name(&c.name)).collect();
+        let nulls = if unique.nulls_distinct { "" } else { " NULLS NOT DISTINCT" };
+        Some(format!("CONSTRAINT {} UNIQUE{nulls} ({})", name(self.name.object()), columns.join(", ")))
     }
 }
 

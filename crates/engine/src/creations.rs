@@ -104,13 +104,25 @@ impl<'c> Creating<'c> {
         feeds: &BTreeMap<Name, Arc<Feed>>,
     ) -> Self {
         let rows_all = (!feeds.is_empty()).then(|| feeds.values().map(|feed| feed.waiting_rows()).sum());
-        let creation = Arc::new(Creation {
-            facts: job.facts().clone(),
-            handle: job.handle().clone(),
-            started_ms: instance.engine().rim().clock.wall_ms(),
-            rows_all,
-        });
-        lock(&instance.creations().0).push(creation.clone());
+        let creating = Self::begin(instance, canceller, job, job.facts().clone(), rows_all);
+        lock(&instance.creations().0).push(creating.creation.clone());
+        creating
+    }
+
+    /// Of a job that is listed by itself; `what` is made by it.
+    pub(crate) fn of_listed(instance: &Instance, canceller: &'c Canceller, job: &RunningJob, what: String) -> Self {
+        Self::begin(instance, canceller, job, JobFacts { name: what, ..job.facts().clone() }, None)
+    }
+
+    fn begin(
+        instance: &Instance,
+        canceller: &'c Canceller,
+        job: &RunningJob,
+        facts: JobFacts,
+        rows_all: Option<u64>,
+    ) -> Self {
+        let (handle, started_ms) = (job.handle().clone(), instance.engine().rim().clock.wall_ms());
+        let creation = Arc::new(Creation { facts, handle, started_ms, rows_all });
         canceller.bind(&creation);
         Self { instance: instance.clone(), creation, canceller }
     }

@@ -14,13 +14,17 @@ impl Session {
     /// # Errors
     /// An unknown name.
     pub fn definition(&self, name: &Reference) -> Result<String, SqlError> {
-        Ok(match self.named(name)? {
-            Object::Table(table) => table.to_sql(),
+        Ok(self.definition_of(self.named(name)?))
+    }
+
+    pub(crate) fn definition_of(&self, object: &Object) -> String {
+        match object {
+            Object::Table(table) => table.to_sql_with(self.catalog.indexes_of(&table.name).map(Arc::as_ref)),
             Object::View(view) => view.to_sql(),
             Object::MaterializedView(view) => view.to_sql(),
             Object::Sink(sink) => sink.to_sql(),
             Object::Index(index) => index.to_sql(),
-        })
+        }
     }
 
     /// The columns of a view.

@@ -16,7 +16,7 @@ use arrow::datatypes::Schema;
 use eddyline_catalog::{Catalog, Index, IndexColumn, Name, Object, Reference, Table, Unique};
 use eddyline_plan::{Dataflow, SourceSpec};
 use eddyline_planner::SqlError;
-use eddyline_planner::statement::{ColumnChange, CreateIndex, Insert, UniqueColumns};
+use eddyline_planner::statement::{ColumnChange, CreateIndex, Insert, Like, UniqueColumns};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -95,15 +95,31 @@ impl Session {
         }
     }
 
-    /// The indexes of what CREATE TABLE says to be unique.
+    /// The indexes of a table that is about to be made: of what CREATE TABLE says to be unique, and those that LIKE copies.
     ///
     /// # Errors
-    /// An unknown column, or a table whose rows nobody keeps here; a name is taken.
-    pub(crate) fn indexes_of_constraints(
+    /// An unknown column, or a table whose rows nobody keeps here.
+    pub(crate) fn indexes_of_new_table(
         &self,
         table: &Table,
         unique: &[UniqueColumns],
+        like: Option<&Like>,
     ) -> Result<Vec<Arc<Index>>, SqlError> {
+        let mut made = self.indexes_of_constraints(table, unique)?;
+        let Some(like) = like.filter(|_| table.is_kept()) else { return Ok(made) };
+        for index in
+            self.catalog.indexes_of(&self.resolve(&like.source)?).filter(|index| ddl::copies_index(like, index))
+        {
+            let kind = if index.unique.is_some_and(|unique| unique.is_constraint) { "key" } else { "idx" };
+            let name = self.free_index_name(table, index.columns.iter().map(|c| c.name.as_str()), kind, &made);
+            let comment = index.comment.clone().filter(|_| ddl::copies_comments(like));
+            let (table, temporary) = (table.name.clone(), table.temporary);
+            made.push(Arc::new(Index { name, table, comment, temporary, ..index.as_ref().clone() }));
+        }
+        Ok(made)
+    }
+
+    fn indexes_of_constraints(&self, table: &Table, unique: &[UniqueColumns]) -> Result<Vec<Arc<Index>>, SqlError> {
         let mut made: Vec<Arc<Index>> = Vec::with_capacity(unique.len());
         for UniqueColumns { name, columns, nulls_distinct, position } in unique {
             let placed = |error: SqlError| error.at(*position);
@@ -120,15 +136,9 @@ impl Session {
                     format!("column {twice} is there twice"),
                 )));
             }
-            // The indexes of a table that this one takes the place of go with it.
-            let is_taken = |name: &Name| {
-                let there = self.catalog.object(name);
-                made.iter().any(|index| index.name == *name)
-                    || there.is_ok_and(|object| !matches!(object, Object::Index(index) if index.table == table.name))
-            };
             let name = match name {
                 Some(name) => Name::new(table.name.schema(), name),
-                None => free_name(&table.name, columns.iter().map(String::as_str), "key", is_taken),
+                None => self.free_index_name(table, columns.iter().map(String::as_str), "key", &made),
             };
             let column = |name: &String| IndexColumn { name: name.clone(), descending: false, nulls_first: false };
             made.push(Arc::new(Index {
@@ -141,6 +151,22 @@ impl Session {
             }));
         }
         Ok(made)
+    }
+
+    /// A name for an index of a table that is about to be made, beside those that it has already.
+    fn free_index_name<'c>(
+        &self,
+        table: &Table,
+        columns: impl Iterator<Item = &'c str>,
+        kind: &str,
+        made: &[Arc<Index>],
+    ) -> Name {
+        free_name(&table.name, columns, kind, |name| {
+            // The indexes of a table that this one takes the place of go with it.
+            let there = self.catalog.object(name);
+            made.iter().any(|index| index.name == *name)
+                || there.is_ok_and(|object| !matches!(object, Object::Index(index) if index.table == table.name))
+        })
     }
 
     /// The unique index that ON CONFLICT of an INSERT is about; `None`: the PRIMARY KEY, or it says nothing.

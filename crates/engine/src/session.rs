@@ -317,7 +317,7 @@ impl Session {
             self.check_readers(&table.name, false)?;
         }
         self.check_stored(&made)?;
-        let indexes = self.indexes_of_constraints(&made, unique)?;
+        let indexes = self.indexes_of_new_table(&made, unique, like.as_ref())?;
         let database = self.instance.database().clone();
         self.define(|catalog| {
             ddl::add(catalog, Object::Table(made.clone()), *or_replace)?;
@@ -753,7 +753,10 @@ impl Session {
             Show::Sources => show::sources(self.visible()),
             Show::Sinks => show::sinks(self.visible(), &self.instance.job_reports()),
             Show::Indexes(table) => self.show_indexes(table.as_ref())?,
-            Show::Create { kind, name } => show::create(kind, self.named(name)?, self.settings.dialect())?,
+            Show::Create { kind, name } => {
+                let object = self.named(name)?;
+                show::create(kind, object, &self.definition_of(object), self.settings.dialect())?
+            }
             Show::Functions => show::names("function name", self.engine.functions().names().into_iter()),
             Show::Columns(name) => self.describe(name)?,
             Show::Connectors => {

@@ -236,21 +236,15 @@ pub(crate) fn describe_index(index: &Index) -> Listing {
 ///
 /// # Errors
 /// The object is of the other kind.
-pub(crate) fn create(kind: &str, object: &Object, dialect: Dialect) -> Result<Listing, SqlError> {
-    let (name, sql) = match object {
-        Object::Table(table) => (&table.name, table.to_sql()),
-        Object::View(view) => (&view.name, view.to_sql()),
-        Object::MaterializedView(view) => (&view.view.name, view.to_sql()),
-        Object::Sink(sink) => (&sink.view.name, sink.to_sql()),
-        Object::Index(index) => (&index.name, index.to_sql()),
-    };
+pub(crate) fn create(kind: &str, object: &Object, sql: &str, dialect: Dialect) -> Result<Listing, SqlError> {
+    let name = object.name();
     if object.kind() != kind {
         return Err(SqlError::new("42809", format!("{name} is a {}, not a {kind}", object.kind()))
             .with_hint(format!("write SHOW CREATE {} {name}", object.kind().to_uppercase())));
     }
     Ok(match dialect {
-        Dialect::Flink => Listing::lines("result", &sql),
-        Dialect::Postgres => Listing::lines("result", &in_double_quotes(&sql)),
+        Dialect::Flink => Listing::lines("result", sql),
+        Dialect::Postgres => Listing::lines("result", &in_double_quotes(sql)),
     })
 }
 

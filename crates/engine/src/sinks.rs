@@ -75,7 +75,7 @@ impl Session {
             self.take_away("sink", name, true)?;
             return Err(error.into());
         }
-        if let Err(error) = self.instance.await_bounded(id, &self.canceller) {
+        if let Err(error) = self.instance.await_bounded(id, format!("sink {name}"), &self.canceller) {
             self.take_away("sink", name, true)?;
             return Err(ScriptError::Job(error));
         }

@@ -570,11 +570,14 @@ pub fn defaults_query<'c>(table: &Table, columns: impl Iterator<Item = &'c Colum
     Ok(Some(query))
 }
 
-/// `LIKE source [({INCLUDING|EXCLUDING|OVERWRITING} {ALL|CONSTRAINTS|GENERATED|METADATA|OPTIONS|PARTITIONS|WATERMARKS} …)]`.
+/// `LIKE source [({INCLUDING|EXCLUDING|OVERWRITING} {ALL|CONSTRAINTS|GENERATED|METADATA|OPTIONS|PARTITIONS|WATERMARKS} …)]` behind the columns, or
+/// among them, as PostgreSQL has it, `LIKE source [{INCLUDING|EXCLUDING} {ALL|COMMENTS|DEFAULTS|GENERATED|INDEXES|…} …]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Like {
     /// The table that is copied.
     pub source: Reference,
+    /// It stands among the columns: nothing but columns is copied unless a clause says so, and a later clause goes before an earlier one.
+    pub among_columns: bool,
     /// What is said of its parts, in order.
     pub clauses: Vec<(LikeMode, LikePart)>,
 }
@@ -595,8 +598,16 @@ pub enum LikeMode {
 pub enum LikePart {
     /// Everything.
     All,
-    /// The primary key.
+    /// The primary key, and what else is unique; among columns what PostgreSQL checks of single rows, which there is not.
     Constraints,
+    /// Comments of columns.
+    Comments,
+    /// DEFAULT.
+    Defaults,
+    /// The primary key, what else is unique, and indexes.
+    Indexes,
+    /// How values are stored, and what is known of them: nothing here.
+    Storage,
     /// Computed columns.
     Generated,
     /// Metadata columns.

@@ -155,7 +155,10 @@ async fn a_sink_that_is_waited_for_is_a_job_and_holds_nobody_up() {
     let bench = Bench::new().await;
     rows(&bench.client().await.0, MADE).await;
     let sql = "CREATE SINK out AS SELECT n FROM numbers WITH ('connector' = 'blackhole')";
-    during(&bench, sql, "RUNNING", "out").await;
+    let (percent, told) = during(&bench, sql, "RUNNING", "out").await;
+    assert_eq!(percent, None);
+    let last = told.last().expect("a notice");
+    assert!(last.starts_with("sink out: ") && last.ends_with(" rows read"), "{last}");
     let (client, _) = bench.client().await;
     let into = "CREATE TABLE answer (n BIGINT, PRIMARY KEY (n));
         CREATE SINK out INTO answer AS SELECT MAX(a.n + b.n * c.n - d.n * e.n) AS n FROM few a, few b, few c, few d, few e";

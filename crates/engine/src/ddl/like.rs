@@ -2,8 +2,11 @@
 //!
 //! Without clauses everything is copied, and options of the new table win. A clause for ALL replaces these defaults;
 //! a clause for a part wins over ALL. Physical columns are always copied and come first.
+//!
+//! Among the columns LIKE is PostgreSQL's: names, types and NOT NULL are copied, anything else where a clause asks for it, and the last clause
+//! counts.
 
-use eddyline_catalog::{Column, ColumnSource, Table};
+use eddyline_catalog::{Column, ColumnSource, Index, Table};
 use eddyline_planner::SqlError;
 use eddyline_planner::statement::{Like, LikeMode, LikePart};
 
@@ -12,6 +15,9 @@ use eddyline_planner::statement::{Like, LikeMode, LikePart};
 /// # Errors
 /// Both have what may be there only once, or a clause that says nothing.
 pub(crate) fn merge(base: &Table, table: Table, like: &Like) -> Result<Table, SqlError> {
+    if like.among_columns {
+        return merge_among(base, table, like);
+    }
     check(like)?;
     let mut merged = table.clone();
     merged.columns = merge_columns(base, &table, like)?;
@@ -43,6 +49,58 @@ pub(crate) fn merge(base: &Table, table: Table, like: &Like) -> Result<Table, Sq
         }
     }
     Ok(merged)
+}
+
+/// Is an index copied?
+pub(crate) fn copies_index(like: &Like, index: &Index) -> bool {
+    match like.among_columns {
+        true => is_asked_for(like, LikePart::Indexes),
+        false => {
+            mode(like, LikePart::Constraints) != LikeMode::Excluding
+                && index.unique.is_some_and(|unique| unique.is_constraint)
+        }
+    }
+}
+
+/// Are comments copied?
+pub(crate) fn copies_comments(like: &Like) -> bool {
+    !like.among_columns || is_asked_for(like, LikePart::Comments)
+}
+
+fn merge_among(base: &Table, mut table: Table, like: &Like) -> Result<Table, SqlError> {
+    let mut columns: Vec<Column> = base.columns.iter().map(|column| copied(column, like)).collect();
+    for own in table.columns {
+        if columns.iter().any(|column| column.name == own.name) {
+            let message = format!("column {} is there twice: table {} has one", own.name, base.name);
+            return Err(SqlError::new(SqlError::DUPLICATE_COLUMN, message));
+        }
+        columns.push(own);
+    }
+    table.columns = columns;
+    if is_asked_for(like, LikePart::Indexes) && !base.primary_key.is_empty() {
+        if !table.primary_key.is_empty() {
+            return Err(twice(base, "a primary key", "EXCLUDING INDEXES"));
+        }
+        table.primary_key.clone_from(&base.primary_key);
+    }
+    Ok(table)
+}
+
+/// A column with what is asked for of it. One that is computed, or told by a connector, is written by statements unless it is to stay so.
+fn copied(column: &Column, like: &Like) -> Column {
+    let mut copy = column.clone();
+    if !is_asked_for(like, LikePart::Generated) {
+        copy.source = ColumnSource::Physical;
+    }
+    copy.default.take_if(|_| !is_asked_for(like, LikePart::Defaults));
+    copy.comment.take_if(|_| !copies_comments(like));
+    copy
+}
+
+/// What the last clause about a part says.
+fn is_asked_for(like: &Like, part: LikePart) -> bool {
+    let clause = like.clauses.iter().rev().find(|(_, of)| *of == part || *of == LikePart::All);
+    clause.is_some_and(|(mode, _)| *mode == LikeMode::Including)
 }
 
 fn merge_columns(base: &Table, table: &Table, like: &Like) -> Result<Vec<Column>, SqlError> {
@@ -102,11 +160,15 @@ fn check(like: &Like) -> Result<(), SqlError> {
 fn part_name(part: LikePart) -> &'static str {
     match part {
         LikePart::All => "ALL",
+        LikePart::Comments => "COMMENTS",
         LikePart::Constraints => "CONSTRAINTS",
+        LikePart::Defaults => "DEFAULTS",
         LikePart::Generated => "GENERATED",
+        LikePart::Indexes => "INDEXES",
         LikePart::Metadata => "METADATA",
         LikePart::Options => "OPTIONS",
         LikePart::Partitions => "PARTITIONS",
+        LikePart::Storage => "STORAGE",
         LikePart::Watermarks => "WATERMARKS",
     }
 }

@@ -7,6 +7,8 @@ mod like;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use like::{copies_comments, copies_index};
+
 use crate::error::{from_catalog, from_connector};
 use arrow::datatypes::{Field, SchemaRef};
 use eddyline_catalog::{Catalog, CatalogError, Column, ColumnSource, Name, Object, Table, View};

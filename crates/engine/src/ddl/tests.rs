@@ -46,7 +46,7 @@ fn base() -> Table {
 }
 
 fn like(clauses: &[(LikeMode, LikePart)]) -> Like {
-    Like { source: "base".into(), clauses: clauses.to_vec() }
+    Like { source: "base".into(), among_columns: false, clauses: clauses.to_vec() }
 }
 
 fn merged(own: Table, clauses: &[(LikeMode, LikePart)]) -> Table {

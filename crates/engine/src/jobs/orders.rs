@@ -1,10 +1,11 @@
 //! What is asked of a job: its end, a savepoint, to go on, to be forgotten; what it tells of itself.
 
 use super::script::Script;
-use super::{Job, JobReport, JobStatus, NOT_RUNNING, Phase};
+use super::{BackgroundJob, Job, JobReport, JobStatus, NOT_RUNNING, Phase};
 use crate::beginning::Begins;
 use crate::changes::DEPENDENT_OBJECTS;
 use crate::control::{JobControl, SavepointPlace};
+use crate::creations::Creating;
 use crate::durable::{Rest, StoredJob};
 use crate::reservation::{Canceller, Reservation};
 use crate::show::CheckpointPlace;
@@ -198,15 +199,22 @@ impl Instance {
     ///
     /// # Errors
     /// It fails; cancelled.
-    pub(crate) fn await_bounded(&self, id: u64, canceller: &Canceller) -> Result<(), SqlError> {
+    pub(crate) fn await_bounded(&self, id: u64, what: String, canceller: &Canceller) -> Result<(), SqlError> {
+        let is_it = |job: &BackgroundJob<'_>| job.id == id && job.job.facts().bounded;
+        let creating = |job: BackgroundJob<'_>| Creating::of_listed(self, canceller, job.job, what);
+        let _creating = self.jobs().running().find(is_it).map(creating);
         loop {
+            // Who cancels ends the job: then how it has ended says nothing.
+            canceller.check()?;
             let ended = self.jobs().end_of(id);
             match ended {
-                Some(result) => return result,
-                None if self.jobs().running().any(|job| job.id == id && job.job.facts().bounded) => {}
+                Some(result) => {
+                    canceller.check()?;
+                    return result;
+                }
+                None if self.jobs().running().any(|job| is_it(&job)) => {}
                 None => return Ok(()),
             }
-            canceller.check()?;
             std::thread::sleep(LOOK);
         }
     }

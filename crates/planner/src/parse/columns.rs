@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::{ddl, index, refuse};
-use crate::statement::UniqueColumns;
+use crate::statement::{Like, UniqueColumns};
 use crate::{SqlError, TextPosition};
 use arrow::datatypes::DataType;
 use eddyline_catalog::{Column, ColumnSource, WatermarkDefinition};
@@ -21,6 +21,8 @@ pub(super) struct Elements {
     watermark: Option<(WatermarkDefinition, TextPosition)>,
     /// What no two rows may have alike.
     pub(super) unique: Vec<UniqueColumns>,
+    /// The table that is copied, in PostgreSQL's spelling.
+    pub(super) like: Option<Like>,
     /// What is wrong with a key that is to be enforced, if the table has a connector.
     enforced: Option<SqlError>,
 }
@@ -84,6 +86,9 @@ impl Elements {
         let (position, mut elements) = (cursor.position(), Self::default());
         elements.element(cursor)?;
         match elements {
+            Self { like: Some(_), .. } => {
+                Err(refuse::unsupported("LIKE in ALTER TABLE", "ADD the columns by their names").at(position))
+            }
             Self { unique, .. } if !unique.is_empty() => {
                 let hint = "ALTER TABLE … ADD the column without it, then CREATE UNIQUE INDEX";
                 Err(refuse::unsupported("UNIQUE of a column that is added", hint).at(position))
@@ -113,6 +118,9 @@ impl Elements {
         if cursor.peek_words(&["WATERMARK", "FOR"]) {
             return self.watermark(cursor);
         }
+        if cursor.peek_word("LIKE") {
+            return self.table_like(cursor);
+        }
         let constraint = cursor.peek_word("CONSTRAINT") && !super::script::is_word(&cursor.peek_nth(1).token, "AS");
         if constraint {
             cursor.word("CONSTRAINT");
@@ -132,6 +140,18 @@ impl Elements {
             return self.table_unique(cursor, None);
         }
         self.column(cursor)
+    }
+
+    /// `LIKE t [INCLUDING …]`: the columns of another table.
+    fn table_like(&mut self, cursor: &mut Cursor<'_>) -> Result<(), SqlError> {
+        let position = cursor.position();
+        cursor.expect_words(&["LIKE"])?;
+        if self.like.is_some() || !self.columns.is_empty() {
+            let hint = "write one LIKE, before the columns that are added";
+            return Err(refuse::unsupported("LIKE behind columns or another LIKE", hint).at(position));
+        }
+        self.like = Some(ddl::like_among_columns(cursor)?);
+        Ok(())
     }
 
     /// `UNIQUE [NULLS [NOT] DISTINCT] (a, b)`.

@@ -86,7 +86,14 @@ fn create_table(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind
         }
     }
     let options = if cursor.word("WITH") { options(cursor, Spelled::InQuotes)? } else { BTreeMap::new() };
-    let like = if cursor.word("LIKE") { Some(like(cursor)?) } else { None };
+    let position = cursor.position();
+    let like = match (cursor.word("LIKE"), elements.like.take()) {
+        (true, Some(_)) => {
+            return Err(refuse::unsupported("LIKE among the columns and behind them", "leave one out").at(position));
+        }
+        (true, None) => Some(like(cursor)?),
+        (false, among) => among,
+    };
     let query = if cursor.word("AS") {
         if !statements::begins_query(cursor) {
             return Err(cursor.expected("SELECT"));
@@ -103,7 +110,7 @@ fn create_table(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind
         return Err(error.with_hint("write CREATE TABLE t (column type, …) WITH (…)").at(cursor.end()));
     }
     let complete = like.is_none() && query.is_none();
-    let is_kept = like.is_none() && !options.contains_key("connector");
+    let is_kept = like.as_ref().is_none_or(|like| like.among_columns) && !options.contains_key("connector");
     let unique = std::mem::take(&mut elements.unique);
     let (columns, primary_key, watermark) = elements.finish(complete, is_kept)?;
     let dialect = cursor.text.dialect.family;
@@ -118,7 +125,11 @@ fn create_table(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind
 fn create_source(cursor: &mut Cursor<'_>, mut head: Head) -> Result<StatementKind, SqlError> {
     let name = head.name(cursor, "the name of the source")?;
     cursor.expect_symbol(&Token::LParen)?;
-    let elements = Elements::read(cursor)?;
+    let mut elements = Elements::read(cursor)?;
+    if elements.like.take().is_some() {
+        let hint = "CREATE TABLE … WITH (…) LIKE copies a table that a connector reads";
+        return Err(refuse::unsupported("LIKE of a source", hint));
+    }
     if let Some(unique) = elements.unique.first() {
         let hint = "nobody checks rows that are elsewhere: leave it out";
         return Err(refuse::unsupported("UNIQUE of a source", hint).at(unique.position));
@@ -314,33 +325,55 @@ fn like(cursor: &mut Cursor<'_>) -> Result<Like, SqlError> {
     let source = cursor.object_name("the name of a table")?;
     let mut clauses = Vec::new();
     if cursor.symbol(&Token::LParen) {
+        let modes = [
+            ("INCLUDING", LikeMode::Including),
+            ("EXCLUDING", LikeMode::Excluding),
+            ("OVERWRITING", LikeMode::Overwriting),
+        ];
+        let parts = [
+            ("ALL", LikePart::All),
+            ("CONSTRAINTS", LikePart::Constraints),
+            ("GENERATED", LikePart::Generated),
+            ("METADATA", LikePart::Metadata),
+            ("OPTIONS", LikePart::Options),
+            ("PARTITIONS", LikePart::Partitions),
+            ("WATERMARKS", LikePart::Watermarks),
+        ];
         while !cursor.symbol(&Token::RParen) {
-            clauses.push(like_clause(cursor)?);
+            let mode = one_of(cursor, &modes, "INCLUDING, EXCLUDING, OVERWRITING or `)`")?;
+            let expected = "ALL, CONSTRAINTS, GENERATED, METADATA, OPTIONS, PARTITIONS or WATERMARKS";
+            clauses.push((mode, one_of(cursor, &parts, expected)?));
         }
     }
-    Ok(Like { source, clauses })
+    Ok(Like { source, among_columns: false, clauses })
 }
 
-fn like_clause(cursor: &mut Cursor<'_>) -> Result<(LikeMode, LikePart), SqlError> {
-    let modes = [
-        ("INCLUDING", LikeMode::Including),
-        ("EXCLUDING", LikeMode::Excluding),
-        ("OVERWRITING", LikeMode::Overwriting),
-    ];
-    let Some((_, mode)) = modes.into_iter().find(|(w, _)| cursor.word(w)) else {
-        return Err(cursor.expected("INCLUDING, EXCLUDING, OVERWRITING or `)`"));
-    };
+/// After LIKE among columns: `name [{INCLUDING | EXCLUDING} part …]`.
+pub(super) fn like_among_columns(cursor: &mut Cursor<'_>) -> Result<Like, SqlError> {
+    let source = cursor.object_name("the name of a table")?;
+    let modes = [("INCLUDING", LikeMode::Including), ("EXCLUDING", LikeMode::Excluding)];
     let parts = [
         ("ALL", LikePart::All),
+        ("COMMENTS", LikePart::Comments),
+        ("COMPRESSION", LikePart::Storage),
         ("CONSTRAINTS", LikePart::Constraints),
+        ("DEFAULTS", LikePart::Defaults),
         ("GENERATED", LikePart::Generated),
-        ("METADATA", LikePart::Metadata),
-        ("OPTIONS", LikePart::Options),
-        ("PARTITIONS", LikePart::Partitions),
-        ("WATERMARKS", LikePart::Watermarks),
+        ("IDENTITY", LikePart::Storage),
+        ("INDEXES", LikePart::Indexes),
+        ("STATISTICS", LikePart::Storage),
+        ("STORAGE", LikePart::Storage),
     ];
-    match parts.into_iter().find(|(w, _)| cursor.word(w)) {
-        Some((_, part)) => Ok((mode, part)),
-        None => Err(cursor.expected("ALL, CONSTRAINTS, GENERATED, METADATA, OPTIONS, PARTITIONS or WATERMARKS")),
+    let mut clauses = Vec::new();
+    while let Some((_, mode)) = modes.into_iter().find(|(word, _)| cursor.word(word)) {
+        let expected =
+            "ALL, COMMENTS, COMPRESSION, CONSTRAINTS, DEFAULTS, GENERATED, IDENTITY, INDEXES, STATISTICS or STORAGE";
+        clauses.push((mode, one_of(cursor, &parts, expected)?));
     }
+    Ok(Like { source, among_columns: true, clauses })
+}
+
+fn one_of<T: Copy>(cursor: &mut Cursor<'_>, words: &[(&str, T)], expected: &str) -> Result<T, SqlError> {
+    let found = words.iter().find(|(word, _)| cursor.word(word));
+    found.map(|(_, meant)| *meant).ok_or_else(|| cursor.expected(expected))
 }

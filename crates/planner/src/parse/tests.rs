@@ -11,7 +11,11 @@ fn said(statement: &Statement) -> String {
     let text = match &statement.kind {
         StatementKind::CreateTable { name, table, if_not_exists, or_replace, like, query, .. } => {
             let (missing, replace) = (flag(*if_not_exists, "unless there,"), flag(*or_replace, "replacing,"));
-            let like = like.as_ref().map(|l| format!(" like {} {:?}", l.source, l.clauses)).unwrap_or_default();
+            let like = like.as_ref().map(|l| {
+                let place = if l.among_columns { " (like" } else { " like" };
+                format!("{place} {} {:?}", l.source, l.clauses)
+            });
+            let like = like.unwrap_or_default();
             let query = query.as_ref().map(|q| format!(" as {q}")).unwrap_or_default();
             format!("{missing}{replace}{}{like}{query}", table_text(name, table))
         }
@@ -116,6 +120,11 @@ fn tables() {
             "table t (a INT?) with {\"e\": \"\", \"k.1\": \"it's\"}",
         ),
         ("CREATE TABLE t LIKE u", "table t () like u []"),
+        ("CREATE TABLE t (LIKE u)", "table t () (like u []"),
+        (
+            "CREATE TABLE t (LIKE a.u INCLUDING ALL EXCLUDING INDEXES, b INT)",
+            "table t (b INT?) (like a.u [(Including, All), (Excluding, Indexes)]",
+        ),
         (
             "CREATE TABLE t (b INT) LIKE u (INCLUDING ALL EXCLUDING OPTIONS OVERWRITING WATERMARKS)",
             "table t (b INT?) like u [(Including, All), (Excluding, Options), (Overwriting, Watermarks)]",
