@@ -368,9 +368,15 @@ fn the_last_spans_are_sent_when_the_server_ends() {
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "3600000")];
     let server = Server::start(home.path(), &variables, &[]);
     let client = server.connect();
-    server.tokio.block_on(client.batch_execute("SHOW TABLES")).expect("answered");
+    let made = "CREATE TABLE t (k INT); CREATE MATERIALIZED VIEW v AS SELECT COUNT(*) AS n FROM t; SHOW TABLES";
+    server.tokio.block_on(client.batch_execute(made)).expect("answered");
     server.stop();
     collector.until(|span| span.name == "SHOW");
+    // The next one waits for the view.
+    Server::start(home.path(), &variables, &[]).stop();
+    let recovery = collector.until(|span| span.name == "view recovery");
+    assert_eq!(text(&recovery, "eddyline.view"), "v");
+    collector.child(&recovery, "plan");
 }
 
 fn selects(variables: &[(&str, &str)]) -> Output {

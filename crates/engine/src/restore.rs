@@ -85,12 +85,7 @@ impl Engine {
             Ok(())
         })?;
         for definition in by_dependence(&definitions, &session.catalog)? {
-            if let Definition::MaterializedView { name, sql, answer, settings } = definition
-                && let Err(error) = compute(&instance, sql, settings)
-            {
-                tracing::warn!(view = %name, error = error.message, "a materialized view cannot be computed anew");
-                session.keep_failed(sql, answer, settings, error)?;
-            }
+            session.restore_view(definition)?;
         }
         session.refresh();
         let indexed: BTreeSet<&Name> = session
@@ -168,6 +163,23 @@ fn by_dependence<'d>(definitions: &'d [(u64, Definition)], catalog: &Catalog) ->
 
 fn stored_dialect(settings: &BTreeMap<String, String>) -> Result<Dialect, SqlError> {
     settings.get("sql.dialect").map_or(Ok(Dialect::Flink), |name| known_dialect(name))
+}
+
+impl Session {
+    /// Computes a materialized view anew, which whoever starts waits for. One that cannot be is there, and says so.
+    fn restore_view(&mut self, definition: &Definition) -> Result<(), SqlError> {
+        let Definition::MaterializedView { name, sql, answer, settings } = definition else { return Ok(()) };
+        tracing::info!(view = %name, "a materialized view is being computed anew, before anything is answered");
+        let computing = tracing::info_span!("view recovery", eddyline.view = %name);
+        let begin = self.engine.rim().clock.monotonic();
+        if let Err(error) = computing.in_scope(|| compute(&self.instance, sql, settings)) {
+            tracing::warn!(view = %name, error = error.message, "a materialized view cannot be computed anew");
+            return self.keep_failed(sql, answer, settings, error);
+        }
+        let elapsed = self.engine.rim().clock.monotonic().saturating_sub(begin);
+        tracing::info!(view = %name, ?elapsed, "a materialized view was computed anew");
+        Ok(())
+    }
 }
 
 /// Makes a materialized view as it was made.
