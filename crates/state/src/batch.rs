@@ -50,6 +50,11 @@ impl Batch {
         Self::default()
     }
 
+    /// No writes, with room for so many of so many bytes together.
+    pub(crate) fn with_room(writes: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), writes: Vec::with_capacity(writes), removes_ranges: false }
+    }
+
     /// Sets a value. `key` and `value` append their bytes. `replaces`: there is a value already.
     pub fn put(&mut self, replaces: bool, key: impl FnOnce(&mut Vec<u8>), value: impl FnOnce(&mut Vec<u8>)) {
         key(&mut self.bytes);

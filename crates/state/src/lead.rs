@@ -10,6 +10,8 @@ use crate::TableId;
 pub(crate) const BY_LEAD: TableId = 1 << 14;
 /// Set in the numbers of what a table notes beside its entries.
 pub(crate) const NOTES: TableId = 1 << 15;
+/// Set in the numbers of tables with leads where the rows of each lead are one entry: within a database alone, no table has it.
+pub(crate) const PACKED: TableId = 1 << 13;
 /// Where the length of the lead stands.
 pub(crate) const LENGTH_AT: usize = 12;
 /// Where the lead begins.

@@ -15,6 +15,9 @@ const ON_THE_WAY_BYTES: usize = 2 << 20;
 /// Entries that are set at once, at most.
 pub(crate) const ENTRIES_MAX: usize = 1 << 16;
 
+/// What stands in a full key beside its columns.
+const KEY_BYTES: usize = 8 + 2 + 2 + 2 + 8;
+
 /// Key groups of a table for which this is the same are in one part of a journal.
 pub(crate) fn deal(group: KeyGroup) -> usize {
     usize::from(group) % PARTS
@@ -135,17 +138,31 @@ impl Puts {
     /// # Errors
     /// A key that cannot be encoded, or `each` failed.
     pub fn expand(&self, each: &mut dyn FnMut(&Batch) -> Result<(), StateError>) -> Result<(), StateError> {
+        self.expand_by(Store::BATCH, each)
+    }
+
+    /// As [`expand`](Self::expand), with so many writes at a time.
+    pub(crate) fn expand_by(
+        &self,
+        writes_max: usize,
+        each: &mut dyn FnMut(&Batch) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
         let whole = converter(&self.keys)?;
         let lead = self.lead.map_or(Ok(None), |columns| converter(&self.keys[..columns]))?;
         let mut batch = Batch::new();
         let mut from = 0;
         while from < self.len() {
-            let length = Store::BATCH.min(self.len() - from);
+            let length = writes_max.min(self.len() - from);
             let keys: Vec<ArrayRef> = self.keys.iter().map(|column| column.slice(from, length)).collect();
             let rows = |converter: &Option<RowConverter>, columns| -> Result<Option<Rows>, StateError> {
                 converter.as_ref().map(|c| Ok(c.convert_columns(&keys[..columns])?)).transpose()
             };
             let (rows, leads) = (rows(&whole, keys.len())?, rows(&lead, self.lead.unwrap_or_default())?);
+            if batch.is_empty() {
+                let row_bytes = rows.as_ref().map_or(0, |rows| rows.size() / length);
+                let value_bytes = self.values.bytes.len() / self.len();
+                batch = Batch::with_room(length, length * (KEY_BYTES + row_bytes + value_bytes));
+            }
             batch.clear();
             for at in 0..length {
                 let key = |out: &mut Vec<u8>| self.put_key(from + at, at, rows.as_ref(), leads.as_ref(), out);

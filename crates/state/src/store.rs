@@ -1,4 +1,4 @@
-use crate::lead::{BY_LEAD, LEAD_AT, LENGTH_AT, NOTES, lead_or_key, length_of};
+use crate::lead::{BY_LEAD, LEAD_AT, LENGTH_AT, NOTES, PACKED, lead_or_key, length_of};
 use crate::puts::dealt_out;
 use crate::{Backend, Batch, Each, Puts, StateError, Write, WriteRef};
 use arrow::array::ArrayRef;
@@ -280,6 +280,7 @@ impl Store {
 
     /// The number of a table whose keys have a lead: number `table`, marked as such.
     pub fn by_lead(table: TableId) -> TableId {
+        debug_assert!(table < PACKED, "table {table}");
         table | BY_LEAD
     }
 

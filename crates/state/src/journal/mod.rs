@@ -121,6 +121,12 @@ fn part_of_prefix(prefix: [u8; 12]) -> usize {
     deal(group).wrapping_add(xxhash_rust::xxh3::xxh3_64(&table) as usize) % (PARTS - 1)
 }
 
+/// The parts that the keys of a table may belong to.
+pub(crate) fn parts_of_table(table: TableId) -> Parts {
+    let notes = 1 << (PARTS - 1);
+    if is_noted(table) { notes } else { ALL & !notes }
+}
+
 /// Has a table few entries for each key group, which are read at once?
 fn is_noted(table: TableId) -> bool {
     table & NOTES != 0 || (NOTES_FROM..BY_LEAD).contains(&table)

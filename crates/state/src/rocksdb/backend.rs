@@ -1,22 +1,23 @@
+use super::entries;
 use super::fold::Fold;
 use super::known::Known;
-use super::options::{BUFFERS_WAITING_MAX, RUNS_WAITING_MAX, database, everything, scanning, searching, writing};
+use super::options::{BUFFERS_WAITING_MAX, RUNS_WAITING_MAX, database, everything, writing};
 use super::picture::{PICTURES, Picture};
 use crate::backend::{Each, EachOf};
 use crate::batch::WriteRef;
-use crate::journal::{self, ALL, Journal, Parts, Piece, by_group, part_of, part_of_group, parts_between};
-use crate::{Backend, Batch, Frozen, MemoryBudget, Puts, StateError};
+use crate::journal::{
+    self, ALL, Journal, Parts, Piece, by_group, part_of, part_of_group, parts_between, parts_of_table,
+};
+use crate::{Backend, Batch, Frozen, MemoryBudget, Puts, StateError, Store};
 use parking_lot::{Condvar, Mutex};
 use rocksdb::properties::{BACKGROUND_ERRORS, NUM_IMMUTABLE_MEM_TABLE, PropName, num_files_at_level};
-use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, ErrorKind, IteratorMode, WriteBatch};
+use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, ErrorKind, IteratorMode};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use std::{fs, io};
 
-/// Keys that are looked up at a time: their blocks stay in memory until all are found.
-const GET_BATCH: usize = 128;
 /// More records in a journal than this are not read because one of them might be asked for.
 const VAST: u64 = 1 << 20;
 /// How long to wait before asking again whether a write may go on.
@@ -81,8 +82,11 @@ impl Base {
     fn may_have(&self, keys: &[&[u8]]) -> Vec<bool> {
         let db = self.0.lock();
         let Some(db) = db.as_ref() else { return vec![true; keys.len()] };
-        // What cannot be read may be there.
-        db.multi_get(keys).into_iter().map(|found| !matches!(found, Ok(None))).collect()
+        match entries::find(db, keys, (0..keys.len()).collect()) {
+            Ok(found) => found.iter().map(Option::is_some).collect(),
+            // What cannot be read may be there.
+            Err(_) => vec![true; keys.len()],
+        }
     }
 
     /// The database begins to change, or is closed.
@@ -104,6 +108,8 @@ impl RocksBackend {
             .map_err(|e| error(directory, &e))?;
         let (files, next) = journal::found(directory)?;
         let holds_nothing = is_empty(&db, directory)?;
+        let write = &mut |writes| db.write_opt(writes, &writing()).map_err(|e| error(directory, &e));
+        entries::pack_rows(&db, write).map_err(|e| e.at(directory))?;
         let db = Arc::new(db);
         let base = if holds_nothing { Arc::default() } else { Base::new(&db) };
         let resumed = match files.is_empty() {
@@ -185,18 +191,16 @@ impl RocksBackend {
         }
         let puts = |write| if let WriteRef::Put(key, _) = write { Some(key) } else { None };
         self.known.add(batch.iter().filter_map(puts));
-        let mut writes = WriteBatch::default();
-        for write in batch.iter() {
-            match write {
-                WriteRef::Put(key, value) => writes.put(key, value),
-                WriteRef::Delete(key) => writes.delete(key),
-                WriteRef::DeleteRange(from, to) if from < to => writes.delete_range(from, to),
-                WriteRef::DeleteRange(..) => {}
-            }
-        }
+        let writes = entries::writes_of(batch);
         self.wait_for_room()?;
         let _open = self.gate.enter();
         self.db.write_opt(writes, &writing()).map_err(|e| self.error(&e))
+    }
+
+    /// Writes entries of a table into the database: all at once where rows with one lead may be among them.
+    fn put_there(&self, puts: &Puts) -> Result<(), StateError> {
+        let writes_max = if puts.lead.is_some() { puts.len().max(1) } else { Store::BATCH };
+        puts.expand_by(writes_max, &mut |batch| self.apply_there(batch))
     }
 
     /// Waits while RocksDB is behind with making files and merging them. It would do so itself, but a writer that it holds back
@@ -280,17 +284,8 @@ impl Backend for RocksBackend {
             return Ok(vec![None; keys.len()]);
         }
         self.settle_of(keys.iter().copied())?;
-        let family = self.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).expect("it is opened with the database");
-        let mut order = self.known.of(keys.iter().copied());
-        order.sort_unstable_by_key(|at| keys[*at]);
-        let mut values = vec![None; keys.len()];
-        for order in order.chunks(GET_BATCH) {
-            let found = self.db.batched_multi_get_cf(family, order.iter().map(|at| keys[*at]), true);
-            for (at, value) in order.iter().zip(found) {
-                values[*at] = value.map_err(|e| self.error(&e))?.map(|value| value.to_vec());
-            }
-        }
-        Ok(values)
+        let known = self.known.of(keys.iter().copied());
+        entries::find(&self.db, keys, known).map_err(|e| e.at(&self.directory))
     }
 
     fn scan(&self, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), StateError> {
@@ -299,11 +294,11 @@ impl Backend for RocksBackend {
         }
         // Who has enough soon reads little more than that.
         if !self.may_be_journaled(from, to) {
-            return scan(&self.db, from, to, each).map_err(|e| e.at(&self.directory));
+            return entries::scan(&self.db, from, to, each).map_err(|e| e.at(&self.directory));
         }
         for Piece { from, to, parts } in by_group(from, to) {
             self.settle(parts)?;
-            scan(&self.db, &from, &to, each).map_err(|e| e.at(&self.directory))?;
+            entries::scan(&self.db, &from, &to, each).map_err(|e| e.at(&self.directory))?;
         }
         Ok(())
     }
@@ -313,17 +308,8 @@ impl Backend for RocksBackend {
             return Ok(());
         }
         self.settle_of(prefixes.iter().map(Vec::as_slice))?;
-        let mut entries = self.db.raw_iterator_opt(searching());
-        for at in self.known.of(prefixes.iter().map(Vec::as_slice)) {
-            let prefix = &prefixes[at];
-            entries.seek(prefix);
-            while let Some((key, value)) = entries.item().filter(|(key, _)| key.starts_with(prefix)) {
-                each(at, key, value)?;
-                entries.next();
-            }
-            entries.status().map_err(|e| self.error(&e))?;
-        }
-        Ok(())
+        let known = self.known.of(prefixes.iter().map(Vec::as_slice));
+        entries::rows_of(&self.db, prefixes, &known, each).map_err(|e| e.at(&self.directory))
     }
 
     fn apply(&self, batch: &Batch) -> Result<(), StateError> {
@@ -361,9 +347,9 @@ impl Backend for RocksBackend {
         if let Some(all) = journal.takes_all() {
             return all.put(puts);
         }
-        let Some(open) = journal.open.as_ref() else {
+        let Some(open) = journal.open.as_ref().filter(|_| journal.journaled(parts_of_table(puts.table)) != 0) else {
             drop(journal);
-            return puts.expand(&mut |batch| self.apply_there(batch));
+            return self.put_there(puts);
         };
         let part = |group| part_of_group(puts.operator, puts.table, group);
         let mut is_wanted: Vec<bool> =
@@ -371,7 +357,7 @@ impl Backend for RocksBackend {
         open.put(&puts.filtered(&is_wanted)?)?;
         drop(journal);
         is_wanted.iter_mut().for_each(|is_wanted| *is_wanted = !*is_wanted);
-        puts.filtered(&is_wanted)?.expand(&mut |batch| self.apply_there(batch))
+        self.put_there(&puts.filtered(&is_wanted)?)
     }
 
     fn is_empty(&self) -> bool {
@@ -409,9 +395,10 @@ impl Backend for RocksBackend {
     }
 }
 
-/// What goes wrong in a scan: reading, or what is done with what is read.
+/// What goes wrong in a scan: reading, what is read, or what is done with it.
 pub(super) enum ScanError {
     Read(rocksdb::Error),
+    Damaged,
     Each(StateError),
 }
 
@@ -419,22 +406,10 @@ impl ScanError {
     pub(super) fn at(self, directory: &Path) -> StateError {
         match self {
             Self::Read(e) => error(directory, &e),
+            Self::Damaged => StateError::corrupt_file(directory, "rows with one lead do not parse"),
             Self::Each(e) => e,
         }
     }
-}
-
-pub(super) fn scan(db: &DB, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), ScanError> {
-    if from >= to {
-        return Ok(());
-    }
-    let mut entries = db.raw_iterator_opt(scanning(from, to));
-    entries.seek_to_first();
-    while let Some((key, value)) = entries.item() {
-        each(key, value).map_err(ScanError::Each)?;
-        entries.next();
-    }
-    entries.status().map_err(ScanError::Read)
 }
 
 /// What RocksDB says, by who must act. It says it in words.

@@ -1,12 +1,13 @@
 //! The journal brought into the database: sorted files, taken in as they are.
 
 use super::backend::error;
+use super::entries::{remove_range, write_sorted};
 use super::known::Known;
 use super::options::{database, writing};
 use crate::batch::WriteRef;
 use crate::journal::{Chain, PARTS, Parts, TABLE_BYTES, read, remove_file};
 use crate::{Batch, MemoryBudget, StateError};
-use rocksdb::{DB, DEFAULT_COLUMN_FAMILY_NAME, IngestExternalFileOptions, SstFileWriter};
+use rocksdb::{DB, IngestExternalFileOptions, SstFileWriter, WriteBatch};
 use std::path::{Path, PathBuf};
 
 /// Bytes that are sorted at a time: of a budget one part in so many, between these.
@@ -71,11 +72,9 @@ impl<'a> Chunk<'a> {
         if let WriteRef::DeleteRange(from, to) = write {
             // What came before goes in before it.
             self.take_in()?;
-            if from < to {
-                let family = db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).expect("it is opened with the database");
-                db.delete_range_cf_opt(family, from, to, &writing()).map_err(|e| error(directory, &e))?;
-            }
-            return Ok(());
+            let mut removal = WriteBatch::default();
+            remove_range(from, to, &mut removal);
+            return db.write_opt(removal, &writing()).map_err(|e| error(directory, &e));
         }
         self.writes.push(write);
         if self.writes.size_bytes() >= self.bytes_max { self.take_in() } else { Ok(()) }
@@ -103,7 +102,10 @@ impl<'a> Chunk<'a> {
         for order in order.chunk_by(|a, b| table(*a) == table(*b)) {
             // It is not the database's yet.
             let path = directory.join(format!("folded-{}.sst.tmp", paths.len()));
-            write_sorted(writes, order, &path, budget).map_err(failed)?;
+            let options = database(budget);
+            let mut file = SstFileWriter::create(&options);
+            let written = file.open(&path).and_then(|()| write_sorted(writes, order, &mut file));
+            written.and_then(|()| file.finish()).map_err(failed)?;
             paths.push(path);
         }
         let mut ingest = IngestExternalFileOptions::default();
@@ -113,24 +115,4 @@ impl<'a> Chunk<'a> {
         self.writes.clear();
         Ok(())
     }
-}
-
-/// Writes a sorted file of the writes at `order`, of equal keys the last.
-fn write_sorted(writes: &Batch, order: &[u32], path: &Path, budget: &MemoryBudget) -> Result<(), rocksdb::Error> {
-    let key = |at: u32| writes.get(at as usize).key();
-    let options = database(budget);
-    let mut file = SstFileWriter::create(&options);
-    file.open(path)?;
-    for (place, at) in order.iter().enumerate() {
-        if order.get(place + 1).is_some_and(|next| key(*next) == key(*at)) {
-            continue;
-        }
-        match writes.get(*at as usize) {
-            WriteRef::Put(key, value) => file.put(key, value)?,
-            WriteRef::Delete(key) => file.delete(key)?,
-            // None is left in a chunk.
-            WriteRef::DeleteRange(..) => {}
-        }
-    }
-    file.finish()
 }

@@ -16,6 +16,10 @@
 //! only as far as somebody asks. When everything is in memory again, the backend is told to *rest*: the
 //! database stays as it is, and writes go to a journal on top of it. Until the next read.
 //!
+//! **Packs.** All rows with one lead are one entry of the database ([packs]): what is written of a lead is merged with what is there when it is read, or
+//! when files are. So a row costs RocksDB a fraction of an entry. Who uses a backend does not see it: he writes, finds and goes through rows
+//! ([entries]).
+//!
 //! **Filters.** A filter in memory knows the leads and keys of a database that was empty when it was opened: most of what is asked for is not
 //! there. It may take a 16th of the budget; after that, and for a database that held something, RocksDB's filters in files answer, at some microseconds each.
 //!
@@ -25,9 +29,11 @@
 //! that the disk gets smaller when windows close.
 
 mod backend;
+mod entries;
 mod fold;
 mod known;
 mod options;
+mod packs;
 mod picture;
 
 pub use backend::RocksBackend;

@@ -1,7 +1,9 @@
 //! How the databases are set up. What is not said here is RocksDB's default.
 
+use super::entries::{is_empty_pack, merge_part, merge_whole};
 use crate::MemoryBudget;
 use crate::lead::lead_or_key;
+use rocksdb::compaction_filter::Decision;
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, DBCompactionStyle, DBCompressionType, Options, ReadOptions, SliceTransform,
     UniversalCompactOptions, WriteOptions,
@@ -29,6 +31,11 @@ pub(super) fn database(budget: &MemoryBudget) -> Options {
     options.set_block_based_table_factory(&tables(budget));
     // What is looked for by its lead has filters of leads, the rest of whole keys.
     options.set_prefix_extractor(SliceTransform::create("lead or key", lead_or_key, None));
+    options.set_merge_operator("packs", merge_whole, merge_part);
+    options.set_compaction_filter("empty packs", |_, key, value| match is_empty_pack(key, value) {
+        true => Decision::Remove,
+        false => Decision::Keep,
+    });
     memory(&mut options, budget);
     compaction(&mut options);
     // Files are opened when they are needed: a shard with gigabytes of state begins at once.
@@ -94,13 +101,6 @@ fn compaction(options: &mut Options) {
 pub(super) fn writing() -> WriteOptions {
     let mut options = WriteOptions::default();
     options.disable_wal(true);
-    options
-}
-
-/// Reading what begins with a lead.
-pub(super) fn searching() -> ReadOptions {
-    let mut options = ReadOptions::default();
-    options.set_prefix_same_as_start(true);
     options
 }
 

@@ -1,10 +1,12 @@
-use super::backend::{Closed, RocksBackend, error, scan};
+use super::backend::{Closed, RocksBackend, error};
+use super::entries::scan;
+use super::options::database;
 use crate::backend::Each;
 use crate::journal::{Chain, Journal, Link, write_names};
 use crate::{Backend, Frozen, MemoryBudget, StateError, StateFile};
 use parking_lot::Mutex;
+use rocksdb::DB;
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{DB, Options};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -95,7 +97,8 @@ impl Frozen for Picture {
             self.files(&scratch.0)?;
             return RocksBackend::open(&scratch.0, &self.budget)?.scan(from, to, each);
         }
-        let db = DB::open_for_read_only(&Options::default(), directory, false).map_err(|e| error(directory, &e))?;
+        let options = database(&self.budget);
+        let db = DB::open_for_read_only(&options, directory, false).map_err(|e| error(directory, &e))?;
         scan(&db, from, to, each).map_err(|e| e.at(directory))
     }
 

@@ -155,7 +155,7 @@ impl RowTable {
         let wanted = loose.entries.into_iter().zip(is_wanted).filter(|(_, is_wanted)| **is_wanted);
         let wanted: Vec<StoredEntry> =
             wanted.map(|((full_key, value), _)| (Store::key_of(self.id, &full_key).to_vec(), value)).collect();
-        if wanted.is_empty() { Ok(Vec::new()) } else { self.take_in(&wanted, load) }
+        if wanted.is_empty() { Ok(Vec::new()) } else { self.take_in(&super::borrowed(&wanted), load) }
     }
 
     /// Takes the [first](Self::loose_from) of the rows that the store alone has. Returns their slots.

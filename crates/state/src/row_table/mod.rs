@@ -11,7 +11,9 @@ mod loose;
 use crate::ages::{Ages, Stored, put_head_of};
 use crate::lead::{NOTES, length_of};
 use crate::slot_table::key_column::{Created, KeyColumn, canonical_column, key_column};
-use crate::{BySlot, Encode, Load, Piece, Puts, StateError, Store, StoredEntry, TableId, Values, Write, WriteRef};
+use crate::{
+    Batch, BySlot, Encode, Load, Piece, Puts, StateError, Store, StoredEntry, TableId, Values, Write, WriteRef,
+};
 use arrow::array::{Array, ArrayRef, BinaryArray, UInt32Array, new_null_array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
@@ -27,6 +29,9 @@ pub use loose::LooseRows;
 /// Entries that are read from the store at a time.
 const SCAN_BATCH: usize = 4096;
 const SUFFIX_BYTES: usize = 8;
+
+/// A key of the store and its value.
+type EntryRef<'a> = (&'a [u8], &'a [u8]);
 
 const LIVE: u8 = 1;
 const DIRTY: u8 = 2;
@@ -172,7 +177,7 @@ impl RowTable {
         };
         let noted = self.noted_generation()?;
         for batch in stored.chunks(SCAN_BATCH) {
-            self.take_in(batch, load)?;
+            self.take_in(&borrowed(batch), load)?;
         }
         self.generation = self.generation.max(noted.map_or(0, |noted| noted + 1));
         if !self.is_lazy && noted.is_some() {
@@ -184,12 +189,12 @@ impl RowTable {
     }
 
     /// The columns of rows of the store, and what tells them apart.
-    fn parsed(&self, stored: &[StoredEntry]) -> Result<(Vec<ArrayRef>, Vec<u64>), StateError> {
+    fn parsed(&self, stored: &[EntryRef<'_>]) -> Result<(Vec<ArrayRef>, Vec<u64>), StateError> {
         let mut rows = Vec::with_capacity(stored.len());
         let mut suffixes = Vec::new();
         for (key, _) in stored {
             if self.is_distinct {
-                rows.push(key.as_slice());
+                rows.push(*key);
                 continue;
             }
             let (row, suffix) = key.split_last_chunk::<SUFFIX_BYTES>().ok_or_else(|| self.damaged())?;
@@ -209,7 +214,7 @@ impl RowTable {
     }
 
     /// Takes in rows of the store. Returns their slots.
-    fn take_in(&mut self, stored: &[StoredEntry], load: &mut Load<'_>) -> Result<Vec<u32>, StateError> {
+    fn take_in(&mut self, stored: &[EntryRef<'_>], load: &mut Load<'_>) -> Result<Vec<u32>, StateError> {
         let values: Vec<Stored<'_>> =
             stored.iter().map(|(_, value)| Stored::parse(&self.name, value)).collect::<Result<_, _>>()?;
         if let Some(ages) = &self.ages
@@ -217,7 +222,7 @@ impl RowTable {
         {
             // What is over is not there; it is removed when the store is tidied.
             let there = stored.iter().zip(&values).filter(|(_, value)| !ages.is_over(value));
-            let there: Vec<StoredEntry> = there.map(|(entry, _)| entry.clone()).collect();
+            let there: Vec<EntryRef<'_>> = there.map(|(entry, _)| *entry).collect();
             return if there.is_empty() { Ok(Vec::new()) } else { self.take_in(&there, load) };
         }
         let (columns, suffixes) = self.parsed(stored)?;
@@ -300,14 +305,19 @@ impl RowTable {
         leads.dedup();
         let mut slots = Vec::new();
         for leads in leads.chunks(Store::BATCH) {
-            let mut stored: Vec<StoredEntry> = Vec::new();
+            // One piece of memory for all.
+            let mut stored = Batch::new();
             self.store.scan_leads(self.id, leads, &mut |_, entry| {
                 if self.gone.is_empty() || !self.gone.contains(entry.full_key) {
-                    stored.push((entry.key.to_vec(), entry.value.to_vec()));
+                    stored.push(WriteRef::Put(entry.key, entry.value));
                 }
                 Ok(())
             })?;
-            for batch in stored.chunks(SCAN_BATCH) {
+            let entries = stored.iter().filter_map(|entry| match entry {
+                WriteRef::Put(key, value) => Some((key, value)),
+                WriteRef::Delete(_) | WriteRef::DeleteRange(..) => None,
+            });
+            for batch in entries.collect::<Vec<_>>().chunks(SCAN_BATCH) {
                 slots.extend(self.take_in(batch, load)?);
             }
         }
@@ -326,7 +336,7 @@ impl RowTable {
         }
         let entries: Vec<StoredEntry> =
             entries.into_iter().map(|(full_key, value)| (Store::key_of(self.id, &full_key).to_vec(), value)).collect();
-        let mut keys = self.parsed(&entries)?.0;
+        let mut keys = self.parsed(&borrowed(&entries))?.0;
         keys.truncate(self.distribution);
         Ok(StoredRows { entries, keys, next })
     }
@@ -351,7 +361,7 @@ impl RowTable {
     ) -> Result<Vec<u32>, StateError> {
         let mut wanted = is_wanted.iter();
         stored.entries.retain(|_| wanted.next().is_some_and(|wanted| *wanted));
-        if stored.entries.is_empty() { Ok(Vec::new()) } else { self.take_in(&stored.entries, load) }
+        if stored.entries.is_empty() { Ok(Vec::new()) } else { self.take_in(&borrowed(&stored.entries), load) }
     }
 
     /// As [`take_stored`](Self::take_stored), of the [next](Self::next_stored) rows; those that are not missing are here already.
@@ -738,6 +748,10 @@ struct EncodedRows {
     rows: Option<Rows>,
     /// Their leads, where these differ in length.
     leads: Option<Rows>,
+}
+
+fn borrowed(entries: &[StoredEntry]) -> Vec<EntryRef<'_>> {
+    entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice())).collect()
 }
 
 fn fields_of(types: &[DataType]) -> Vec<SortField> {
