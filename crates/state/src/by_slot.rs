@@ -122,6 +122,26 @@ impl<T: Copy + Default> BySlot<T> {
     }
 }
 
+/// Values that are looked at together where most have no mark.
+const BLOCK: usize = 64;
+
+impl BySlot<u8> {
+    /// The slots whose values have any of the bits in `marks`, ascending. It is fastest where they are few, or next to each other.
+    pub fn marked(&self, marks: u8) -> Vec<u32> {
+        let mut found = Vec::new();
+        for (chunk, begin) in self.chunks.iter().zip((0..self.len).step_by(CHUNK)) {
+            let chunk = &chunk[..chunk.len().min(self.len - begin)];
+            for (block, begin) in chunk.chunks(BLOCK).zip((begin..).step_by(BLOCK)) {
+                if block.iter().fold(0, |all, value| all | value) & marks != 0 {
+                    let marked = block.iter().zip(begin as u32..).filter(|(value, _)| **value & marks != 0);
+                    found.extend(marked.map(|(_, slot)| slot));
+                }
+            }
+        }
+        found
+    }
+}
+
 fn lengthen<T: Copy + Default>(chunk: &mut Box<[T]>, length: usize) {
     if chunk.len() < length {
         let mut values = std::mem::take(chunk).into_vec();
@@ -150,6 +170,19 @@ impl<T> IndexMut<usize> for BySlot<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_are_found() {
+        for length in [0, 1, 63, 64, 65, 4095, 4096, 4097, 9000] {
+            let mut slots: BySlot<u8> = BySlot::new();
+            slots.grow(length, 4);
+            let marked: Vec<u32> = (0..length as u32).filter(|slot| slot % 67 == 0 || slot / 200 == 3).collect();
+            marked.iter().for_each(|slot| slots[*slot as usize] |= 1 << (slot % 2));
+            assert_eq!(slots.marked(3), marked, "{length}");
+            assert_eq!(slots.marked(4).len(), length);
+            assert_eq!(slots.marked(1), marked.into_iter().filter(|slot| slot % 2 == 0).collect::<Vec<_>>());
+        }
+    }
 
     #[test]
     fn it_is_a_vector() {

@@ -15,6 +15,8 @@ const ON_THE_WAY_BYTES: usize = 2 << 20;
 /// Entries that are set at once, at most.
 pub(crate) const ENTRIES_MAX: usize = 1 << 16;
 
+/// Many values take no more.
+const VALUE_BYTES: usize = 16;
 /// What stands in a full key beside its columns.
 const KEY_BYTES: usize = 8 + 2 + 2 + 2 + 8;
 
@@ -49,7 +51,8 @@ pub struct Values {
 impl Values {
     /// What a table stores of slots: when they were touched, if that is known, and what `encode` appends.
     pub(crate) fn of(slots: &[u32], ages: Option<&Ages>, encode: &mut Encode<'_>) -> Self {
-        let mut values = Self::default();
+        let (bytes, ends) = (Vec::with_capacity(slots.len() * VALUE_BYTES), Vec::with_capacity(slots.len()));
+        let mut values = Self { bytes, ends };
         for slot in slots {
             values.push(|out| {
                 put_head_of(ages, *slot, out);

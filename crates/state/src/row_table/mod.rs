@@ -622,7 +622,7 @@ impl RowTable {
 
     /// All slots in use, ascending.
     pub fn slots(&self) -> Vec<u32> {
-        (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & LIVE != 0).collect()
+        self.flags.marked(LIVE)
     }
 
     /// Removes the rows of `slots`, which are all in use and different.
@@ -648,7 +648,7 @@ impl RowTable {
         // A slot may have been given to another row of the same content: what is new comes after what is gone.
         self.store.write_all(self.gone.iter().map(|key| WriteRef::Delete(key)))?;
         self.gone.clear();
-        let dirty: Vec<u32> = (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & DIRTY != 0).collect();
+        let dirty = self.flags.marked(DIRTY);
         if !dirty.is_empty() {
             self.note_generation()?;
         }

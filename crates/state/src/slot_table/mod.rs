@@ -347,7 +347,7 @@ impl SlotTable {
 
     /// All slots in use, ascending.
     pub fn slots(&self) -> Vec<u32> {
-        (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & LIVE != 0).collect()
+        self.flags.marked(LIVE)
     }
 
     /// Says that what belongs to `slots` changed and is to be written when the table is persisted.
@@ -461,7 +461,7 @@ impl SlotTable {
     /// # Errors
     /// The store cannot be written; then a part was, and it can be tried again.
     pub fn persist(&mut self, encode: &mut Encode<'_>) -> Result<(), StateError> {
-        let dirty: Vec<u32> = (0..self.flags.len() as u32).filter(|s| self.flags[*s as usize] & DIRTY != 0).collect();
+        let dirty = self.flags.marked(DIRTY);
         self.write(&dirty, encode)
     }
 
