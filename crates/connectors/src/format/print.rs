@@ -3,7 +3,8 @@
 use super::text::{civil_from_days, units_per_second};
 use crate::ConnectorError;
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, ListArray, MapArray, StringArray, StructArray,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, LargeStringArray, ListArray, MapArray, StringArray,
+    StructArray,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
@@ -31,6 +32,7 @@ pub(super) enum CellValues<'a> {
     Float64(&'a [f64]),
     Decimal(&'a [i128], i8),
     Text(&'a StringArray),
+    Json(&'a LargeStringArray),
     Bytes(&'a BinaryArray),
     Date(&'a [i32]),
     Time32(&'a [i32], TimeUnit),
@@ -57,6 +59,7 @@ impl<'a> Cells<'a> {
                 CellValues::Decimal(array.as_primitive::<Decimal128Type>().values(), *scale)
             }
             DataType::Utf8 => CellValues::Text(array.as_string()),
+            DataType::LargeUtf8 => CellValues::Json(array.as_string()),
             DataType::Binary => CellValues::Bytes(array.as_binary()),
             DataType::Date32 => CellValues::Date(array.as_primitive::<Date32Type>().values()),
             DataType::Time32(unit) => CellValues::Time32(
@@ -126,6 +129,7 @@ impl<'a> Cells<'a> {
             CellValues::Float64(v) => not_finite(v[row], out),
             CellValues::Decimal(v, scale) => plain_decimal(v[row], *scale, out),
             CellValues::Text(v) => out.extend_from_slice(v.value(row).as_bytes()),
+            CellValues::Json(v) => out.extend_from_slice(v.value(row).as_bytes()),
             CellValues::Bytes(v) => out.extend_from_slice(BASE64.encode(v.value(row)).as_bytes()),
             CellValues::Date(v) => date(i64::from(v[row]), out),
             CellValues::Time32(v, unit) => time(i64::from(v[row]), *unit, out),

@@ -1,6 +1,6 @@
 //! Raw: the bytes are the value of the table's one column.
 //!
-//! STRING and BYTES: a record is a line, without its newline. Numbers and BOOLEAN: a record is as many bytes as the
+//! STRING, BYTES and JSONB: a record is a line, without its newline. Numbers and BOOLEAN: a record is as many bytes as the
 //! type has, in `raw.endianness`, with nothing between records. NULL cannot be written.
 
 use super::column::{Column, Values};
@@ -46,7 +46,7 @@ impl Shape {
         };
         let fixed = |width| Ok(Shape::Fixed { width, is_little });
         match field.data_type() {
-            DataType::Utf8 | DataType::Binary => Ok(Shape::Line),
+            DataType::Utf8 | DataType::Binary | DataType::LargeUtf8 => Ok(Shape::Line),
             DataType::Boolean | DataType::Int8 => fixed(1),
             DataType::Int16 => fixed(2),
             DataType::Int32 | DataType::Float32 => fixed(4),
@@ -57,7 +57,7 @@ impl Shape {
                     options.table(),
                     field.name()
                 ),
-                hint: "raw holds STRING, BYTES, BOOLEAN, whole numbers, FLOAT and DOUBLE".into(),
+                hint: "raw holds STRING, BYTES, JSONB, BOOLEAN, whole numbers, FLOAT and DOUBLE".into(),
             }),
         }
     }
@@ -82,7 +82,7 @@ struct Raw {
 
 impl BytesFormat for Raw {
     fn decoder(&self, place: Place) -> Result<Box<dyn Decoder>, ConnectorError> {
-        let is_string = matches!(self.request.physical.field(0).data_type(), DataType::Utf8);
+        let is_string = matches!(self.request.physical.field(0).data_type(), DataType::Utf8 | DataType::LargeUtf8);
         let shape = self.shape;
         Ok(match is_string {
             true => Box::new(RowDecoder::new(RawRecords::<true> { shape }, &self.request, place, false)?),
@@ -131,10 +131,7 @@ impl<const IS_STRING: bool> Records for RawRecords<IS_STRING> {
         let record = &bytes[at..next];
         let Some(column) = columns.first_mut() else { return Ok(Step::Row(next)) };
         match self.shape {
-            Shape::Line => match &mut column.values {
-                Values::Text(v) | Values::Bytes(v) => v.push(record.strip_suffix(b"\n").unwrap_or(record)),
-                _ => return Err(Fault::record("the column is no string")),
-            },
+            Shape::Line => append_record(column, record.strip_suffix(b"\n").unwrap_or(record))?,
             Shape::Fixed { width, is_little } => {
                 if record.len() < width {
                     return Err(Fault::record(format!("{} bytes are left where a value has {width}", record.len())));
@@ -148,6 +145,15 @@ impl<const IS_STRING: bool> Records for RawRecords<IS_STRING> {
     fn skip(&self, bytes: &[u8], at: usize) -> usize {
         self.shape.first_end(&bytes[at..]).map_or(bytes.len(), |n| at + n)
     }
+}
+
+fn append_record(column: &mut Column, line: &[u8]) -> Result<(), Fault> {
+    match &mut column.values {
+        Values::Text(v) | Values::Bytes(v) => v.push(line),
+        Values::Json { .. } => column.append_text(line).map_err(|refusal| Fault::value(column, line, refusal))?,
+        _ => return Err(Fault::record("the column is no string")),
+    }
+    Ok(())
 }
 
 fn append_fixed(column: &mut Column, record: &[u8], is_little: bool) {
@@ -196,6 +202,7 @@ impl EncodingFormat for Writer {
 fn append_line(cells: &Cells<'_>, row: usize, out: &mut Vec<u8>) -> Result<(), ConnectorError> {
     let bytes = match &cells.values {
         CellValues::Text(v) => v.value(row).as_bytes(),
+        CellValues::Json(v) => v.value(row).as_bytes(),
         CellValues::Bytes(v) => v.value(row),
         _ => &[],
     };

@@ -1,6 +1,7 @@
 //! Row groups into rows of the table's types.
 
 use super::fetch::{RowGroup, broken};
+use super::jsonb;
 use crate::{ConnectorError, Decoded, Decoder, Payload, Position, RawBlock};
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{CastOptions, cast_with_options, take};
@@ -135,10 +136,17 @@ fn fit_column(path: &str, column: &ArrayRef, field: &FieldRef) -> Result<ArrayRe
         return Err(fail("declare the column with the type that the file has".into()));
     }
     let options = CastOptions { safe: false, ..Default::default() };
-    cast_with_options(column, field.data_type(), &options).map_err(|e| fail(e.to_string()))
+    let column = cast_with_options(column, field.data_type(), &options).map_err(|e| fail(e.to_string()))?;
+    let wrong = |value| ConnectorError::Row {
+        place: path.to_owned(),
+        column: Some(field.name().clone()),
+        value,
+        message: "is not JSON".into(),
+    };
+    jsonb::in_one_form(&column).map_err(wrong)
 }
 
-/// Conversions that keep the meaning; text is never parsed and numbers are never printed.
+/// Conversions that keep the meaning; text is never parsed, but for JSONB, and numbers are never printed.
 fn converts(from: &DataType, to: &DataType) -> bool {
     use DataType as T;
     let text = |t: &DataType| matches!(t, T::Utf8 | T::LargeUtf8 | T::Utf8View);

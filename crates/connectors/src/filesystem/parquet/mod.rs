@@ -2,6 +2,7 @@
 
 mod decode;
 mod fetch;
+mod jsonb;
 mod write;
 
 pub(super) use decode::ParquetDecoder;

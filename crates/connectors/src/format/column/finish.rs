@@ -3,7 +3,8 @@
 use super::{Column, Values, unsupported};
 use crate::ConnectorError;
 use arrow::array::{
-    ArrayData, ArrayRef, BinaryArray, BooleanArray, ListArray, MapArray, StringArray, StructArray, make_array,
+    ArrayData, ArrayRef, BinaryArray, BooleanArray, LargeStringArray, ListArray, MapArray, StringArray, StructArray,
+    make_array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::{ArrowNativeType, DataType, Fields};
@@ -32,6 +33,11 @@ impl Column {
             Values::Text(v) => {
                 let (offsets, bytes) = v.take();
                 Arc::new(StringArray::try_new(offsets, bytes, nulls)?)
+            }
+            Values::Json { texts, .. } => {
+                let (offsets, bytes) = texts.take();
+                let offsets = offsets.iter().map(|end| i64::from(*end)).collect::<Vec<_>>();
+                Arc::new(LargeStringArray::try_new(OffsetBuffer::new(offsets.into()), bytes, nulls)?)
             }
             Values::Bytes(v) => {
                 let (offsets, bytes) = v.take();

@@ -35,16 +35,44 @@ pub(in crate::format) enum Values {
     Int64(Vec<i64>),
     Float32(Vec<f32>),
     Float64(Vec<f64>),
-    Decimal { values: Vec<i128>, precision: u8, scale: i8 },
+    Decimal {
+        values: Vec<i128>,
+        precision: u8,
+        scale: i8,
+    },
     Text(Slices),
+    /// JSONB, in its one form.
+    Json {
+        texts: Slices,
+        strings: JsonStrings,
+    },
     Bytes(Slices),
     Date(Vec<i32>),
     Time32(Vec<i32>, TimeUnit),
     Time64(Vec<i64>, TimeUnit),
     Timestamp(Vec<i64>, Timestamps),
-    List { offsets: Vec<i32>, items: Box<Column> },
-    Map { offsets: Vec<i32>, keys: Box<Column>, values: Box<Column> },
-    Row { rows: usize, columns: Vec<Column> },
+    List {
+        offsets: Vec<i32>,
+        items: Box<Column>,
+    },
+    Map {
+        offsets: Vec<i32>,
+        keys: Box<Column>,
+        values: Box<Column>,
+    },
+    Row {
+        rows: usize,
+        columns: Vec<Column>,
+    },
+}
+
+/// What a string of a JSON file is in a column of JSONB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::format) enum JsonStrings {
+    /// JSON as it stands, as all other values are.
+    Values,
+    /// A text that holds JSON.
+    Texts,
 }
 
 /// Byte strings one behind the other. Blocks are below 2 GiB, and so is what is decoded from one.
@@ -120,6 +148,7 @@ impl Column {
                 Values::Decimal { values: Vec::new(), precision: *precision, scale: *scale }
             }
             DataType::Utf8 => Values::Text(Slices::new()),
+            DataType::LargeUtf8 => Values::Json { texts: Slices::new(), strings: JsonStrings::Values },
             DataType::Binary => Values::Bytes(Slices::new()),
             DataType::Date32 => Values::Date(Vec::new()),
             DataType::Time32(unit) => Values::Time32(Vec::new(), *unit),
@@ -152,6 +181,21 @@ impl Column {
         self
     }
 
+    /// The same column with strings of JSON files taken for JSONB as told, also in what it holds.
+    pub(in crate::format) fn with_json_strings(mut self, wanted: JsonStrings) -> Self {
+        let same = |column: Box<Column>| Box::new(column.with_json_strings(wanted));
+        self.values = match self.values {
+            Values::Json { texts, .. } => Values::Json { texts, strings: wanted },
+            Values::List { offsets, items } => Values::List { offsets, items: same(items) },
+            Values::Map { offsets, keys, values } => Values::Map { offsets, keys: same(keys), values: same(values) },
+            Values::Row { rows, columns } => {
+                Values::Row { rows, columns: columns.into_iter().map(|c| c.with_json_strings(wanted)).collect() }
+            }
+            scalar => scalar,
+        };
+        self
+    }
+
     /// Is the last row NULL?
     pub(in crate::format) fn is_last_null(&self) -> bool {
         self.nulls.last().is_some_and(|n| *n as usize + 1 == self.rows())
@@ -175,7 +219,7 @@ impl Column {
             Values::Float32(v) => v.len(),
             Values::Float64(v) => v.len(),
             Values::Decimal { values, .. } => values.len(),
-            Values::Text(v) | Values::Bytes(v) => v.ends.len() - 1,
+            Values::Text(v) | Values::Bytes(v) | Values::Json { texts: v, .. } => v.ends.len() - 1,
             Values::List { offsets, .. } | Values::Map { offsets, .. } => offsets.len() - 1,
             Values::Row { rows, .. } => *rows,
         }
@@ -195,7 +239,7 @@ impl Column {
             Values::Float32(v) => v.truncate(rows),
             Values::Float64(v) => v.truncate(rows),
             Values::Decimal { values, .. } => values.truncate(rows),
-            Values::Text(v) | Values::Bytes(v) => {
+            Values::Text(v) | Values::Bytes(v) | Values::Json { texts: v, .. } => {
                 if v.ends.len() > rows {
                     v.truncate(rows);
                 }
@@ -237,7 +281,7 @@ impl Column {
             Values::Float32(v) => v.push(0.0),
             Values::Float64(v) => v.push(0.0),
             Values::Decimal { values, .. } => values.push(0),
-            Values::Text(v) | Values::Bytes(v) => v.push(b""),
+            Values::Text(v) | Values::Bytes(v) | Values::Json { texts: v, .. } => v.push(b""),
             Values::List { offsets, .. } | Values::Map { offsets, .. } => offsets.push(last(offsets) as i32),
             Values::Row { rows, columns } => {
                 *rows += 1;

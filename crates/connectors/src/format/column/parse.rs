@@ -4,6 +4,7 @@ use super::super::text;
 use super::{BASE64, Column, Refusal, Values};
 use arrow::datatypes::DataType;
 use base64::Engine;
+use eddyline_json::Json;
 
 impl Column {
     /// Reads a value at the start of `bytes`, appends it and tells its length; `None`, with nothing appended, when
@@ -40,6 +41,7 @@ impl Column {
                 v.push(text);
                 Some(())
             }
+            Values::Json { texts, .. } => json(text).map(|json| texts.push(json.as_bytes())),
             Values::Boolean(v) => text::boolean(text).map(|x| v.push(x)),
             Values::Int8(v) => push_integer(v, text),
             Values::Int16(v) => push_integer(v, text),
@@ -74,6 +76,7 @@ impl Column {
                 return format!("is not a DECIMAL({precision}, {scale})");
             }
             DataType::Utf8 => "a string",
+            DataType::LargeUtf8 => "JSON",
             DataType::Binary => "bytes in base64",
             DataType::Date32 => "a DATE like 2024-01-31",
             DataType::Time32(_) | DataType::Time64(_) => "a TIME like 23:45:00.123",
@@ -94,6 +97,13 @@ impl Column {
 fn number_length(bytes: &[u8]) -> Option<usize> {
     let n = bytes.iter().take_while(|b| matches!(b, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E')).count();
     (n > 0).then_some(n)
+}
+
+/// JSON in its one form.
+fn json(text: &[u8]) -> Option<String> {
+    let mut written = String::with_capacity(text.len());
+    Json::read(std::str::from_utf8(text).ok()?)?.write(&mut written).ok()?;
+    Some(written)
 }
 
 fn push_integer<I: TryFrom<i64>>(values: &mut Vec<I>, text: &[u8]) -> Option<()> {

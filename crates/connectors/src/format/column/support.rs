@@ -24,7 +24,7 @@ fn is_supported(data_type: &DataType, support: Support) -> bool {
         }
         DataType::Boolean | DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => true,
         DataType::Float32 | DataType::Float64 | DataType::Decimal128(..) => true,
-        DataType::Utf8 | DataType::Binary | DataType::Date32 => true,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::Date32 => true,
         DataType::Time32(_) | DataType::Time64(_) | DataType::Timestamp(..) => true,
         _ => false,
     }

@@ -73,7 +73,7 @@ impl Syntax {
                 let range = offsets[row] as usize..offsets[row + 1] as usize;
                 self.append_items(items, range, out) && self.protect(out, start, is_first, empty_is_null)
             }
-            CellValues::Text(_) | CellValues::Bytes(_) => {
+            CellValues::Text(_) | CellValues::Bytes(_) | CellValues::Json(_) => {
                 cells.append(row, b' ', out);
                 self.protect(out, start, is_first, empty_is_null)
             }

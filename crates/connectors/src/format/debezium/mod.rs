@@ -3,7 +3,7 @@
 //! *Meaning.* A record is a line with an event, `{"before":…,"after":…,"op":…}`; other fields are passed over. `op` is
 //! `c` (created), `r` (read by a snapshot): `after` is added; `d` (deleted): `before` is taken back; `u` (updated):
 //! both, together. With `debezium-json.schema-include` the event stands in the field `payload` beside its `schema`.
-//! Rows read as those of `json`, whose options are there under the format's name. Empty lines are passed over.
+//! Rows read as those of `json`, whose options are there under the format's name; JSONB stands in strings unless an option says otherwise. Empty lines are passed over.
 //!
 //! With `debezium-json.upsert`, rows are told by the PRIMARY KEY and `before` only names the key of what was deleted:
 //! for databases that do not send whole rows from before a change (Postgres without `REPLICA IDENTITY FULL`).
@@ -17,6 +17,7 @@ mod encode;
 #[cfg(test)]
 mod tests;
 
+use super::column::JsonStrings;
 use super::framing::{Framing, Newlines, record_starts};
 use super::rows::{RowDecoder, columns};
 use super::{BytesFormat, EncodingFormat, Place, json};
@@ -43,9 +44,9 @@ pub(super) fn decoding(options: &mut Options, request: &SourceRequest) -> Result
         return Err(super::key_is_missing(options, UPSERT));
     }
     let reading = options.renamed("json.", "debezium-json.", |options| {
-        json::read_style(options)?;
+        json::read_style(options, JsonStrings::Texts)?;
         json::check_columns(options, &request.physical)?;
-        json::Reading::read(options)
+        json::Reading::read(options, JsonStrings::Texts)
     })?;
     Ok(Arc::new(Debezium { has_schema, is_upsert, reading, request: request.clone() }))
 }
@@ -64,9 +65,9 @@ pub(super) fn encoding(
         return Err(options.bad(SCHEMA_INCLUDE, "true", why));
     }
     let style = options.renamed("json.", "debezium-json.", |options| {
-        json::Reading::read(options)?;
+        json::Reading::read(options, JsonStrings::Texts)?;
         json::check_columns(options, schema)?;
-        json::read_style(options)
+        json::read_style(options, JsonStrings::Texts)
     })?;
     Ok(Arc::new(encode::Writer::new(style, schema)))
 }
@@ -80,10 +81,8 @@ struct Debezium {
 
 impl BytesFormat for Debezium {
     fn decoder(&self, place: Place) -> Result<Box<dyn Decoder>, ConnectorError> {
-        let mut columns = columns(&self.request)?;
-        if self.is_upsert {
-            columns = columns.into_iter().map(|c| c.lenient()).collect();
-        }
+        let columns = columns(&self.request)?.into_iter().map(|c| c.with_json_strings(self.reading.json_strings));
+        let columns = columns.map(|c| if self.is_upsert { c.lenient() } else { c }).collect();
         let events = Events::new(&self.request, &self.reading, self.has_schema, self.is_upsert);
         Ok(Box::new(RowDecoder::with_columns(events, columns, &self.request, place, self.reading.skips_faults)?))
     }

@@ -1,7 +1,7 @@
 //! Objects to columns. A row is read in one pass: link, value, link, value; see `template.rs` for how links are
 //! found, `syntax.rs` for the slow ways of everything.
 
-use super::super::column::{Column, Values};
+use super::super::column::{Column, JsonStrings, Values};
 use super::super::rows::{Fault, Records, Step};
 use super::syntax::{self, DEPTH_MAX, Items, Key, skip_space};
 use super::template::{START, Target, Template};
@@ -225,7 +225,7 @@ fn any_value(
     let at = skip_space(bytes, at);
     let refuse = |column: &Column, value: &[u8], refusal| Err(Fault::value(column, value, refusal));
     match bytes.get(at) {
-        Some(b'"') => {
+        Some(b'"') if !takes_strings_as_json(column) => {
             let (end, is_escaped) = syntax::string(bytes, at + 1)?;
             let mut text = &bytes[at + 1..end];
             if is_escaped {
@@ -250,7 +250,7 @@ fn any_value(
             let end = syntax::value_end(bytes, at, depth)?;
             let text = &bytes[at..end];
             let takes = match (&column.values, first) {
-                (Values::Text(_), _) => true,
+                (Values::Text(_) | Values::Json { .. }, _) => true,
                 (Values::Boolean(_), b't' | b'f') => true,
                 (Values::Boolean(_) | Values::Bytes(_), _) => false,
                 (_, b'-' | b'0'..=b'9') => true,
@@ -262,6 +262,10 @@ fn any_value(
         }
         None => Err(Fault::record("a value is missing")),
     }
+}
+
+fn takes_strings_as_json(column: &Column) -> bool {
+    matches!(column.values, Values::Json { strings: JsonStrings::Values, .. })
 }
 
 fn is_nested(column: &Column) -> bool {

@@ -1,6 +1,7 @@
 //! Rows to objects, one per line.
 
 use super::super::EncodingFormat;
+use super::super::column::JsonStrings;
 use super::super::print::{CellValues, Cells, plain_decimal, scientific_decimal};
 use super::super::scan::string_end;
 use crate::ConnectorError;
@@ -14,6 +15,7 @@ pub(in crate::format) struct Style {
     pub(super) null_keys: NullKeys,
     pub(super) has_plain_decimals: bool,
     pub(super) leaves_nulls_out: bool,
+    pub(super) json_strings: JsonStrings,
 }
 
 /// What to do with a NULL as key of a map.
@@ -79,6 +81,9 @@ impl Style {
         }
         match &cells.values {
             CellValues::Text(text) => append_string(text.value(row).as_bytes(), out),
+            CellValues::Json(json) if self.json_strings == JsonStrings::Texts => {
+                append_string(json.value(row).as_bytes(), out);
+            }
             CellValues::Decimal(v, scale) if self.has_plain_decimals => plain_decimal(v[row], *scale, out),
             CellValues::Decimal(v, scale) => scientific_decimal(v[row], *scale, out),
             CellValues::List(list, items) => {

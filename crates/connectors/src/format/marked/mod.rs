@@ -19,6 +19,7 @@ mod encode;
 #[cfg(test)]
 mod tests;
 
+use super::column::{Column, JsonStrings};
 use super::framing::{Framing, Newlines, record_starts};
 use super::rows::{RowDecoder, columns};
 use super::{BytesFormat, EncodingFormat, Place, csv, json};
@@ -122,9 +123,9 @@ pub(super) fn decoding(
     let (prefix, written) = variant.prefixes();
     let base = options.renamed(prefix, written, |options| match variant.is_json {
         true => {
-            json::read_style(options)?;
+            json::read_style(options, JsonStrings::Values)?;
             json::check_columns(options, &request.physical)?;
-            json::Reading::read(options).map(Base::Json)
+            json::Reading::read(options, JsonStrings::Values).map(Base::Json)
         }
         false => csv::reading(options, &layout.fields).map(|(syntax, skips)| Base::Csv(syntax, skips)),
     })?;
@@ -186,10 +187,11 @@ impl BytesFormat for MarkedFormat {
         if layout.variant.mark == Mark::Deleted {
             columns = columns.into_iter().map(|c| c.lenient()).collect();
         }
-        columns.push(super::column::Column::new(&layout.fields.fields()[layout.mark], &request.time_zone)?);
+        columns.push(Column::new(&layout.fields.fields()[layout.mark], &request.time_zone)?);
         let fields: Vec<usize> = request.projection.iter().map(|c| layout.place(*c)).chain([layout.mark]).collect();
         Ok(match &self.base {
             Base::Json(reading) => {
+                let columns = columns.into_iter().map(|c| c.with_json_strings(reading.json_strings)).collect();
                 let objects = json::Objects::new(&layout.fields, &fields, reading.fails_on_missing);
                 let records = Marked::new(objects, layout, request);
                 Box::new(RowDecoder::with_columns(records, columns, request, place, reading.skips_faults)?)

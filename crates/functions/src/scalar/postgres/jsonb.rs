@@ -1,17 +1,16 @@
-//! JSON: `jsonb` is a text in the form that Postgres gives it, so that equal values are equal texts (but for zeros behind the point of
-//! numbers, which PostgreSQL shows and does not compare). Its type in Arrow is `LargeUtf8`, and nothing else is; `json` is a text.
+//! JSON: `jsonb` is a text in one form (the crate `json`), whose type in Arrow is `LargeUtf8`; `json` is a text.
 
 use super::super::call::{Arg, Call, Definition, Kind, Returns, Type, booleans, numbers, texts};
-use super::json_value::{Json, place, quoted};
 use super::{INVALID_PARAMETER, INVALID_TEXT, fail, function, texts_type};
 use arrow::array::{
-    Array, ArrayRef, AsArray, LargeStringArray, LargeStringBuilder, ListArray, ListBuilder, MapArray, StringArray,
-    StringBuilder, StructArray,
+    Array, ArrayRef, AsArray, LargeStringArray, ListArray, ListBuilder, MapArray, StringArray, StringBuilder,
+    StructArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type};
 use datafusion_common::Result;
+use eddyline_json::{Json, jsonb_column, place, quoted};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -387,10 +386,12 @@ pub(super) const FUNCTIONS: &[Definition] = &[
     },
 ];
 
+const INVALID_JSON: &str = "invalid input syntax for type json";
+
 fn read(text: &str) -> Result<Json> {
     match Json::read(text) {
         Some(json) => Ok(json),
-        None => fail(INVALID_TEXT, "invalid input syntax for type json"),
+        None => fail(INVALID_TEXT, INVALID_JSON),
     }
 }
 
@@ -559,18 +560,10 @@ fn to_json(call: &Call) -> Result<ArrayRef> {
 /// # Errors
 /// A text that is none.
 pub fn read_jsonb(texts: &StringArray) -> Result<ArrayRef> {
-    let mut out = LargeStringBuilder::with_capacity(texts.len(), texts.values().len());
-    for text in texts {
-        match text {
-            Some(text) => {
-                let written = read(text)?.write(&mut out);
-                debug_assert!(written.is_ok(), "writing into memory cannot fail");
-                out.append_value("");
-            }
-            None => out.append_null(),
-        }
+    match jsonb_column(texts) {
+        Ok(column) => Ok(Arc::new(column)),
+        Err(_) => fail(INVALID_TEXT, INVALID_JSON),
     }
-    Ok(Arc::new(out.finish()))
 }
 
 /// The lists of a call as lists of JSON in its one form.

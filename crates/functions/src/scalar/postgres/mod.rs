@@ -7,7 +7,6 @@
 mod arrays;
 mod clock_text;
 mod intervals;
-mod json_value;
 mod jsonb;
 mod number_text;
 mod numbers;

@@ -4,12 +4,16 @@ use std::fmt::{Result as Written, Write};
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Json {
+pub enum Json {
+    /// `null`, which is no NULL.
     Null,
+    /// `true` or `false`.
     Bool(bool),
     /// As `jsonb` shows it: without an exponent.
     Number(String),
+    /// A string, without quotes and escapes.
     Text(String),
+    /// Values in their order.
     Array(Vec<Json>),
     /// In the order of `jsonb`: shorter keys first, then by their bytes; each key once.
     Object(Vec<(String, Json)>),
@@ -20,7 +24,7 @@ const DEPTH_MAX: usize = 128;
 
 impl Json {
     /// Reads a text; `None`: it is no JSON, or nested too deep.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub fn read(text: &str) -> Option<Self> {
         let mut reader = Reader { text, at: 0, depth: 0 };
         let value = reader.value()?;
         reader.blanks();
@@ -28,7 +32,7 @@ impl Json {
     }
 
     /// An object of these, of which the last of a key counts.
-    pub(super) fn object(mut pairs: Vec<(String, Json)>) -> Self {
+    pub fn object(mut pairs: Vec<(String, Json)>) -> Self {
         // Stable: what came later is behind.
         pairs.sort_by(|(a, _), (b, _)| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
         let mut kept: Vec<(String, Json)> = Vec::with_capacity(pairs.len());
@@ -42,7 +46,7 @@ impl Json {
     }
 
     /// What `jsonb_typeof` says.
-    pub(super) fn type_name(&self) -> &'static str {
+    pub fn type_name(&self) -> &'static str {
         match self {
             Json::Null => "null",
             Json::Bool(_) => "boolean",
@@ -54,7 +58,7 @@ impl Json {
     }
 
     /// Does it contain the other, as `@>` has it?
-    pub(super) fn contains(&self, other: &Json) -> bool {
+    pub fn contains(&self, other: &Json) -> bool {
         match (self, other) {
             (Json::Object(own), Json::Object(others)) => {
                 others.iter().all(|(key, value)| own.iter().any(|(name, of)| name == key && of.contains(value)))
@@ -77,7 +81,7 @@ impl Json {
     }
 
     /// As `jsonb` writes it.
-    pub(super) fn write(&self, out: &mut dyn Write) -> Written {
+    pub fn write(&self, out: &mut dyn Write) -> Written {
         match self {
             Json::Null => out.write_str("null"),
             Json::Bool(value) => write!(out, "{value}"),
@@ -105,7 +109,7 @@ impl Json {
     }
 
     /// In lines, as `jsonb_pretty` has it.
-    pub(super) fn write_pretty(&self, depth: usize, out: &mut dyn Write) -> Written {
+    pub fn write_pretty(&self, depth: usize, out: &mut dyn Write) -> Written {
         let line = |out: &mut dyn Write, depth: usize| write!(out, "\n{}", "    ".repeat(depth));
         match self {
             Json::Array(items) if !items.is_empty() => {
@@ -136,7 +140,7 @@ impl Json {
 }
 
 /// The place in an array that a key means, from the end if it is negative.
-pub(super) fn place(length: usize, key: &str) -> Option<usize> {
+pub fn place(length: usize, key: &str) -> Option<usize> {
     let at: i64 = key.trim().parse().ok()?;
     if at < 0 { length.checked_sub(usize::try_from(at.unsigned_abs()).ok()?) } else { usize::try_from(at).ok() }
 }
@@ -147,7 +151,7 @@ fn bare(number: &str) -> &str {
 }
 
 /// A text with its quotes.
-pub(super) fn quoted(text: &str, out: &mut dyn Write) -> Written {
+pub fn quoted(text: &str, out: &mut dyn Write) -> Written {
     out.write_char('"')?;
     for c in text.chars() {
         match c {
