@@ -90,7 +90,7 @@ pub(crate) fn is_known(name: &str) -> bool {
 }
 
 pub(crate) use json::spelled as json_spelled;
-pub(crate) use texts::KEYWORDS;
+pub(crate) use texts::OWN_KEYWORDS;
 
 /// A function with the arguments that most have.
 const fn function(

@@ -3,6 +3,7 @@
 use super::{Function, Returns, Takes, function, int, text};
 use crate::{Error, Value};
 use Takes::{Any, Int, Text};
+use eddyline_keywords::quoted_name;
 use regex::Regex;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -28,7 +29,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { least: 1, most: usize::MAX, strict: false, ..function("concat", &[Text], Returns::Text, concat) },
     Function { least: 2, most: usize::MAX, strict: false, ..function("concat_ws", &[Text], Returns::Text, concat_ws) },
     Function { least: 1, most: usize::MAX, strict: false, ..function("format", &[Text], Returns::Text, format) },
-    function("quote_ident", &[Text], Returns::Text, |a| Ok(quoted_name(text(a, 0)).into())),
+    function("quote_ident", &[Text], Returns::Text, |a| Ok(quoted_name(text(a, 0)).into_owned().into())),
     function("quote_literal", &[Text], Returns::Text, |a| Ok(quoted(text(a, 0)).into())),
     Function { least: 1, ..function("parse_ident", &[Text, Any], Returns::Texts, parse_ident) },
     Function { least: 3, ..function("regexp_replace", &[Text, Text, Text, Text], Returns::Text, regexp_replace) },
@@ -138,14 +139,6 @@ fn format(a: &[Value]) -> Result<Value, Error> {
     Ok(out.into())
 }
 
-/// A name, in quotes where it needs some.
-pub(crate) fn quoted_name(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    let is_plain = begins && name.chars().all(plain) && !RESERVED.contains(&name);
-    if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
-}
-
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -212,100 +205,6 @@ fn capitals(text: &str) -> String {
     text.chars().map(letter).collect()
 }
 
-/// Words that are no names without quotes.
-const RESERVED: &[&str] = &[
-    "all",
-    "analyse",
-    "analyze",
-    "and",
-    "any",
-    "array",
-    "as",
-    "asc",
-    "asymmetric",
-    "both",
-    "case",
-    "cast",
-    "check",
-    "collate",
-    "column",
-    "constraint",
-    "create",
-    "current_catalog",
-    "current_date",
-    "current_role",
-    "current_time",
-    "current_timestamp",
-    "current_user",
-    "default",
-    "deferrable",
-    "desc",
-    "distinct",
-    "do",
-    "else",
-    "end",
-    "except",
-    "false",
-    "fetch",
-    "for",
-    "foreign",
-    "from",
-    "grant",
-    "group",
-    "having",
-    "in",
-    "initially",
-    "intersect",
-    "into",
-    "lateral",
-    "leading",
-    "limit",
-    "localtime",
-    "localtimestamp",
-    "not",
-    "null",
-    "offset",
-    "on",
-    "only",
-    "or",
-    "order",
-    "placing",
-    "primary",
-    "references",
-    "returning",
-    "select",
-    "session_user",
-    "some",
-    "symmetric",
-    "table",
-    "then",
-    "to",
-    "trailing",
-    "true",
-    "union",
-    "unique",
-    "user",
-    "using",
-    "variadic",
-    "when",
-    "where",
-    "window",
-    "with",
-];
-
-/// What `pg_get_keywords` lists: reserved words, and those of this engine that Postgres does not have.
-pub(crate) const KEYWORDS: (&[&str], &[&str]) = (
-    RESERVED,
-    &[
-        "changelog",
-        "checkpoint",
-        "checkpoints",
-        "connectors",
-        "descriptor",
-        "hop",
-        "jobs",
-        "savepoints",
-        "tumble",
-        "watermark",
-    ],
-);
+/// Words of this engine that Postgres does not have.
+pub(crate) const OWN_KEYWORDS: &[&str] =
+    &["changelog", "checkpoints", "connectors", "descriptor", "hop", "jobs", "savepoints", "tumble", "watermark"];

@@ -1,9 +1,10 @@
 //! Functions that return rows.
 
 use super::{Frame, Run};
-use crate::functions::KEYWORDS;
+use crate::functions::OWN_KEYWORDS;
 use crate::plan::{SetCall, SetFunction};
 use crate::{Error, Row, Value};
+use eddyline_keywords::{KEYWORDS, Kind};
 
 /// Numbers of one series.
 const SERIES_MAX: usize = 1_000_000;
@@ -64,8 +65,15 @@ fn series(arguments: &[Value]) -> Result<Vec<Row>, Error> {
 }
 
 fn keywords() -> Vec<Row> {
-    let (reserved, own) = KEYWORDS;
-    let of = |word: &str, code: &str, what: &str| -> Row { [word.into(), code.into(), what.into()].into() };
-    let reserved = reserved.iter().map(|word| of(word, "R", "reserved"));
-    reserved.chain(own.iter().map(|word| of(word, "U", "unreserved"))).collect()
+    let own = OWN_KEYWORDS.iter().map(|word| (*word, Kind::Unreserved));
+    let row = |(word, kind): (&str, Kind)| -> Row {
+        let (code, what) = match kind {
+            Kind::Unreserved => ("U", "unreserved"),
+            Kind::ColumnName => ("C", "unreserved (cannot be function or type name)"),
+            Kind::TypeOrFunctionName => ("T", "reserved (can be function or type name)"),
+            Kind::Reserved => ("R", "reserved"),
+        };
+        [word.into(), code.into(), what.into()].into()
+    };
+    KEYWORDS.iter().copied().chain(own).map(row).collect()
 }

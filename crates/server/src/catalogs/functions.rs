@@ -5,6 +5,7 @@ use super::{Catalogs, postgres, shape};
 use crate::variables::SERVER_VERSION;
 use eddyline_engine::catalog::Reference;
 use eddyline_introspection::{Error, Signature, Type, Value};
+use eddyline_keywords::quoted_name;
 
 /// Names, what they take, what they return.
 const FUNCTIONS: &[(&str, &[&str], &str)] = &[
@@ -135,7 +136,7 @@ impl Catalogs<'_> {
                 let is_pretty = matches!(arguments.get(2), Some(Value::Bool(true)));
                 let text = self.index_text(oid(0), number(1).unwrap_or(0));
                 text.map(|(text, schema)| match is_pretty {
-                    true => text.replacen(&format!(" ON {}.", quoted(&schema)), " ON ", 1),
+                    true => text.replacen(&format!(" ON {}.", quoted_name(&schema)), " ON ", 1),
                     false => text,
                 })
                 .into()
@@ -197,7 +198,7 @@ impl Catalogs<'_> {
         let (of, index) = self.index(oid)?;
         let text = match usize::try_from(column) {
             Ok(0) | Err(_) => Some(index_definition(of, index)),
-            Ok(at) => index.columns.get(at - 1).map(|column| quoted(&column.name)),
+            Ok(at) => index.columns.get(at - 1).map(|column| quoted_name(&column.name).into_owned()),
         };
         Some((text?, of.schema.clone()))
     }
@@ -229,8 +230,8 @@ impl Catalogs<'_> {
             return Some("-".to_owned());
         }
         let shown = |o: &Object, name: &str| match o.is_visible {
-            true => quoted(name),
-            false => format!("{}.{}", quoted(&o.schema), quoted(name)),
+            true => quoted_name(name).into_owned(),
+            false => format!("{}.{}", quoted_name(&o.schema), quoted_name(name)),
         };
         let own = self.objects().iter().find(|o| o.oid == oid).map(|o| shown(o, &o.name));
         let index = || self.index(Some(oid)).map(|(o, index)| shown(o, &index.name));
@@ -255,24 +256,16 @@ fn nulls(index: &TableIndex) -> &'static str {
 
 /// What would make an index, that of a key among them.
 pub(super) fn index_definition(o: &Object, index: &TableIndex) -> String {
-    let columns = index.columns.iter().map(|c| format!("{}{}", quoted(&c.name), c.direction()));
-    let (name, table, columns) = (quoted(&index.name), quoted(&o.name), columns.collect::<Vec<_>>().join(", "));
+    let columns = index.columns.iter().map(|c| format!("{}{}", quoted_name(&c.name), c.direction()));
+    let (name, table, columns) =
+        (quoted_name(&index.name), quoted_name(&o.name), columns.collect::<Vec<_>>().join(", "));
     let unique = if index.unique.is_some() { "UNIQUE " } else { "" };
     let nulls = nulls(index);
-    format!("CREATE {unique}INDEX {name} ON {}.{table} USING btree ({columns}){nulls}", quoted(&o.schema))
+    format!("CREATE {unique}INDEX {name} ON {}.{table} USING btree ({columns}){nulls}", quoted_name(&o.schema))
 }
 
 fn names(names: &[String]) -> String {
-    names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
-}
-
-/// A name, in quotes where Postgres would fold it.
-fn quoted(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    match name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && name.chars().all(plain) {
-        true => name.to_owned(),
-        false => format!("\"{}\"", name.replace('"', "\"\"")),
-    }
+    names.iter().map(|name| quoted_name(name)).collect::<Vec<_>>().join(", ")
 }
 
 /// A name without its quotes, as Postgres folds it.
