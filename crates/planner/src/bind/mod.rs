@@ -21,6 +21,7 @@ mod functions;
 mod jsonb;
 mod literals;
 mod order_by;
+mod outer_types;
 mod postgres;
 mod postgres_syntax;
 mod ranks;
@@ -123,6 +124,7 @@ fn bound_in(context: &Context<'_, '_>, query: &Query, dialect: Dialect) -> Resul
         Arc::new(dates::DatesWithHours),
         Arc::new(set_operation::SetOperationsAll),
         Arc::new(common_type::CommonTypes),
+        Arc::new(outer_types::OuterTypes),
         Arc::new(frames::FrameDistances),
     ];
     if dialect == Dialect::Postgres {
