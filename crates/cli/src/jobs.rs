@@ -100,7 +100,14 @@ pub(crate) fn told(error: ClientError, sql: &str) -> Exit {
             let position = facts.line.zip(facts.column).map(|(line, column)| TextPosition { line, column });
             // The process ends with it.
             let sqlstate: &'static str = facts.sqlstate.leak();
-            let error = SqlError { sqlstate, message: facts.message, detail: facts.detail, hint: facts.hint, position };
+            let error = SqlError {
+                sqlstate,
+                message: facts.message,
+                detail: facts.detail,
+                hint: facts.hint,
+                position,
+                constraint: None,
+            };
             let _ = writeln!(io::stderr(), "{}", error.render(sql));
         }
         ClientError::Unreachable { .. } => {

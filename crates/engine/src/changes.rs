@@ -869,9 +869,6 @@ pub(crate) fn check_not_null(table: &Table, columns: &[ArrayRef]) -> Result<(), 
     let mut both = schema.fields().iter().cycle().zip(columns);
     match both.find(|(field, column)| !field.is_nullable() && column.null_count() > 0) {
         None => Ok(()),
-        Some((field, _)) => {
-            let message = format!("column {} of table {} is NOT NULL and got a NULL", field.name(), table.name);
-            Err(SqlError::new(SqlError::NULL_VALUE, message))
-        }
+        Some((field, _)) => Err(SqlError::null_in(&table.name, field.name())),
     }
 }

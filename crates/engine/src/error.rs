@@ -86,7 +86,9 @@ pub(crate) fn from_connector(error: &ConnectorError) -> SqlError {
 /// An error of a job.
 pub(crate) fn from_runtime(error: &RuntimeError) -> SqlError {
     if let (Some(own), RuntimeError::Operator { place, .. }) = (cause::<SqlError>(error), error) {
-        let place = place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+        // A row that breaks a constraint does so wherever it was computed.
+        let place = place.as_ref().filter(|_| own.constraint.is_none());
+        let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
         return SqlError { message: format!("{}{place}", own.message), ..own.clone() };
     }
     if let Some(of_value) = cause::<FunctionError>(error) {

@@ -1,5 +1,5 @@
 use arrow::error::ArrowError;
-use eddyline_catalog::CatalogError;
+use eddyline_catalog::{CatalogError, Name};
 use std::fmt;
 
 /// A place in SQL text, from 1.
@@ -24,6 +24,19 @@ pub struct SqlError {
     pub hint: Option<String>,
     /// Where in the text that was given to `parse`.
     pub position: Option<TextPosition>,
+    /// Which constraint rows break.
+    pub constraint: Option<Box<Constraint>>,
+}
+
+/// What says which rows a table may hold: NOT NULL of a column, a PRIMARY KEY, UNIQUE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Constraint {
+    /// Of which table.
+    pub table: Name,
+    /// Of which column, where it is NOT NULL.
+    pub column: Option<String>,
+    /// By which name, where it has one.
+    pub name: Option<String>,
 }
 
 impl SqlError {
@@ -53,6 +66,8 @@ impl SqlError {
     pub const INVALID_PARAMETER: &'static str = "22023";
     /// `23502` a NULL where there must be none.
     pub const NULL_VALUE: &'static str = "23502";
+    /// `23505` two rows that are alike where there must be none.
+    pub const DUPLICATE_KEY: &'static str = "23505";
     /// `42000` any other fault of the statement.
     pub const INVALID: &'static str = "42000";
     /// `22003` a number that its type does not hold.
@@ -64,7 +79,7 @@ impl SqlError {
 
     /// An error of a class.
     pub fn new(sqlstate: &'static str, message: impl Into<String>) -> Self {
-        Self { sqlstate, message: message.into(), detail: None, hint: None, position: None }
+        Self { sqlstate, message: message.into(), detail: None, hint: None, position: None, constraint: None }
     }
 
     /// SQLSTATE of what is wrong with a value, where an Arrow kernel says it, as PostgreSQL tells it apart: a number that is too great
@@ -137,9 +152,24 @@ impl SqlError {
         self
     }
 
-    /// With the place, unless there is one already.
+    /// A NULL in a column that is NOT NULL.
+    pub fn null_in(table: &Name, column: &str) -> Self {
+        let constraint = Constraint { table: table.clone(), column: Some(column.to_owned()), name: None };
+        Self::new(Self::NULL_VALUE, format!("column {column} of table {table} is NOT NULL and got a NULL"))
+            .with_constraint(constraint)
+    }
+
+    /// With the constraint that rows break.
+    pub fn with_constraint(mut self, constraint: Constraint) -> Self {
+        self.constraint = Some(Box::new(constraint));
+        self
+    }
+
+    /// With the place, unless there is one already. Rows that break a constraint have no place in a statement.
     pub fn at(mut self, position: TextPosition) -> Self {
-        self.position.get_or_insert(position);
+        if self.constraint.is_none() {
+            self.position.get_or_insert(position);
+        }
         self
     }
 

@@ -32,7 +32,7 @@ pub use bind::set_operation::SetOperationAll;
 pub use bind::unnest::Unnest;
 pub use bind::window_assign::WindowAssign;
 pub use eddyline_catalog::Dialect;
-pub use error::{SqlError, TextPosition};
+pub use error::{Constraint, SqlError, TextPosition};
 pub use optimize::with_marks as subqueries_with_marks;
 pub use parameters::{
     Parameter, ParameterValue, StandIns, parameter_column, parameter_type, parameter_types, rows_over_parameters,

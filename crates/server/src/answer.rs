@@ -9,6 +9,8 @@ use eddyline_engine::statement::{DatabaseStatement, JobVerb, SchemaStatement, St
 use eddyline_engine::{
     JobEvent, Listing, Outcome, Parameter, Prepared, RunningJob, ScriptError, Session, SqlError, with_constants,
 };
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// How long to wait for an event before looking again.
@@ -69,6 +71,25 @@ impl Constants<'_> {
     }
 }
 
+/// Does something that a statement asks for. Where it panics, the statement fails and the connection goes on: what the session held is
+/// let go of on the way, and nothing of it is used again.
+///
+/// # Errors
+/// Those of `act`, and that it panicked.
+pub(crate) fn caught<T>(act: impl FnOnce() -> Result<T, SqlError>) -> Result<T, SqlError> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
+        let message = message_of(panic.as_ref());
+        tracing::error!(message, "a statement panicked");
+        Err(SqlError::new(SqlError::INTERNAL, format!("a fault of the server: {message}"))
+            .with_hint("please report it with the statement"))
+    })
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
 /// Executes a statement. Returns what it comes to, and what the user should know.
 ///
 /// # Errors
@@ -84,7 +105,7 @@ pub(crate) fn execute(
         let followed = session.subscription(&said.name, said.snapshot).map_err(|e| e.at(said.position))?;
         return Ok((Answer::Rows(Rows::of_changes(followed), verb), Vec::new()));
     }
-    let answer = session.answer(&statement).map_err(ScriptError::into_error)?;
+    let answer = caught(|| session.answer(&statement).map_err(ScriptError::into_error))?;
     of_answer(session, answer, verb)
 }
 
@@ -98,7 +119,7 @@ pub(crate) fn execute_prepared(
     values: &[Parameter],
 ) -> Result<Answer, SqlError> {
     let verb = verb_of_prepared(prepared);
-    let answer = session.execute_prepared(prepared, values).map_err(ScriptError::into_error)?;
+    let answer = caught(|| session.execute_prepared(prepared, values).map_err(ScriptError::into_error))?;
     of_answer(session, answer, verb).map(|(answer, _)| answer)
 }
 
@@ -237,4 +258,16 @@ pub(crate) fn one_text(name: &str, value: String) -> Listing {
 pub(crate) fn settings(all: Vec<(String, String)>) -> Listing {
     let (names, values) = all.into_iter().map(|(name, value)| (Some(name), Some(value))).unzip();
     Listing::texts(vec![("name", names), ("setting", values)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_panics_is_an_error() {
+        let error = caught::<u8>(|| panic!("no number")).unwrap_err();
+        assert_eq!((error.sqlstate, error.message.as_str()), ("XX000", "a fault of the server: no number"));
+        assert_eq!(caught(|| Ok(1)), Ok(1));
+    }
 }

@@ -17,6 +17,7 @@ pub(crate) fn error(error: &SqlError, text: &str, begin: usize) -> Report {
         detail: error.detail.clone(),
         hint: error.hint.clone(),
         position: error.position.and_then(|at| character(text, begin, at)),
+        constraint: error.constraint.as_deref().cloned(),
     }
 }
 

@@ -267,14 +267,37 @@ async fn an_error_says_what_and_where_and_the_connection_goes_on() {
         .unwrap();
     let twice = client.execute("INSERT INTO t VALUES (1) ON CONFLICT DO ERROR", &[]).await.unwrap_err();
     assert_eq!(twice.code(), Some(&SqlState::UNIQUE_VIOLATION));
+    let twice = twice.as_db_error().unwrap();
+    assert_eq!(twice.message(), "duplicate key value violates unique constraint \"t_pkey\"");
+    assert_eq!(twice.detail(), Some("Key (k)=(1) already exists."));
+    assert_eq!(broken(twice), [Some("public"), Some("t"), None, Some("t_pkey")]);
     assert_eq!(client.query_one("SELECT k FROM t", &[]).await.unwrap().get::<_, i64>(0), 1);
     client.batch_execute("CREATE TABLE strict (k BIGINT NOT NULL, n BIGINT)").await.unwrap();
     for sql in ["INSERT INTO strict VALUES (NULL, 1)", "INSERT INTO strict SELECT NULLIF(k, 1), 1 FROM t"] {
         let null = client.simple_query(sql).await.unwrap_err();
         assert_eq!(null.code(), Some(&SqlState::NOT_NULL_VIOLATION), "{sql}");
         let message = null.as_db_error().unwrap().message();
-        assert!(message.starts_with("column k of table strict is NOT NULL and got a NULL"), "{message}");
+        assert_eq!(message, "column k of table strict is NOT NULL and got a NULL");
+        assert_eq!(broken(null.as_db_error().unwrap()), [Some("public"), Some("strict"), Some("k"), None], "{sql}");
     }
+    client
+        .batch_execute("CREATE TABLE codes (a INT PRIMARY KEY, b INT UNIQUE); INSERT INTO codes VALUES (1, 1)")
+        .await
+        .unwrap();
+    client.batch_execute("CREATE SCHEMA s; ALTER TABLE codes RENAME TO words").await.unwrap();
+    let twice = client.batch_execute("INSERT INTO words VALUES (2, 1)").await.unwrap_err();
+    assert_eq!(broken(twice.as_db_error().unwrap()), [Some("public"), Some("words"), None, Some("codes_b_key")]);
+    let alike =
+        client.batch_execute("INSERT INTO words VALUES (2, 2); UPDATE words SET b = 2 WHERE a = 1").await.unwrap_err();
+    assert_eq!(broken(alike.as_db_error().unwrap()), [Some("public"), Some("words"), None, Some("codes_b_key")]);
+    let left_out = client.batch_execute("INSERT INTO strict (n) VALUES (1)").await.unwrap_err();
+    assert_eq!(broken(left_out.as_db_error().unwrap()), [Some("public"), Some("strict"), Some("k"), None]);
+}
+
+/// Schema, table, column and name of the constraint that rows break; these errors have no place in their statement.
+fn broken(error: &tokio_postgres::error::DbError) -> [Option<&str>; 4] {
+    assert_eq!(error.position(), None);
+    [error.schema(), error.table(), error.column(), error.constraint()]
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,14 +10,11 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use arrow::util::display::array_value_to_string;
-use eddyline_catalog::Table;
+use eddyline_catalog::{Name, Table};
 use eddyline_changes::{ChangeBatch, Weights};
-use eddyline_planner::SqlError;
 use eddyline_planner::statement::Conflict;
+use eddyline_planner::{Constraint, SqlError};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// SQLSTATE of a second row under a key.
-const DUPLICATE_KEY: &str = "23505";
 
 /// SQLSTATE of a row that one statement would change twice.
 const CARDINALITY: &str = "21000";
@@ -47,6 +44,8 @@ impl Met {
 pub(crate) struct Contents {
     /// Tells it from others that have or had its name.
     id: u64,
+    /// Its name, if it is a table, which may break constraints.
+    table: Option<Name>,
     /// What the log knows of it; `None`: its rows end with the process.
     log: Option<InLog>,
     /// It has a PRIMARY KEY, which orders its rows. Without one all columns do.
@@ -74,7 +73,7 @@ impl Contents {
     pub(crate) fn of_view(id: u64, schema: SchemaRef, key: &[usize]) -> Result<Self, SqlError> {
         let others = (0..schema.fields().len()).filter(|c| !key.contains(c));
         let key = key.iter().copied().chain(others).collect();
-        Ok(Self { id, log: None, is_keyed: false, rows: ordered(schema, key)?.into() })
+        Ok(Self::of_rows(id, ordered(schema, key)?))
     }
 
     /// No rows of a table.
@@ -83,10 +82,20 @@ impl Contents {
     /// As [`of_view`](Self::of_view).
     pub(crate) fn of_table(id: u64, table: &Table) -> Result<Self, SqlError> {
         let schema = table.physical_schema();
-        match ddl::key_columns(table, &schema).filter(|key| !key.is_empty()) {
-            Some(key) => Ok(Self { id, log: None, is_keyed: true, rows: ordered(schema, key)?.into() }),
-            None => Self::of_view(id, schema, &[]),
-        }
+        let rows = match ddl::key_columns(table, &schema).filter(|key| !key.is_empty()) {
+            Some(key) => Self { is_keyed: true, ..Self::of_rows(id, ordered(schema, key)?) },
+            None => Self::of_view(id, schema, &[])?,
+        };
+        Ok(Self { table: Some(table.name.clone()), ..rows })
+    }
+
+    fn of_rows(id: u64, rows: OrderedRows) -> Self {
+        Self { id, table: None, log: None, is_keyed: false, rows: rows.into() }
+    }
+
+    /// It is called so from now on.
+    pub(crate) fn rename(&mut self, name: &Name) {
+        self.table = self.table.take().map(|_| name.clone());
     }
 
     /// What the log knows of it, if that is to know of it.
@@ -150,8 +159,9 @@ impl Contents {
         let Some(Violation { order, row }) = self.rows.violated_since(&before.rows).map_err(unexpected)? else {
             return Ok(());
         };
-        let name = order.unique.as_ref().map_or("", |unique| unique.name.as_str());
-        Err(SqlError::new(DUPLICATE_KEY, format!("could not create unique index \"{name}\""))
+        let name = unique_name(order);
+        Err(self
+            .broken(name, format!("could not create unique index \"{name}\""))
             .with_detail(format!("Key {} is duplicated.", key_of(order, &row)))
             .with_hint("DELETE or UPDATE the rows that are alike first"))
     }
@@ -162,7 +172,9 @@ impl Contents {
     /// Two rows would be alike.
     pub(crate) fn check_unique(&self, changes: &ChangeBatch) -> Result<(), SqlError> {
         match self.rows.violated(changes).map_err(unexpected)? {
-            Some(violation) => Err(violated(&violation)),
+            Some(Violation { order, row }) => {
+                Err(self.already_there(unique_name(order), format!("Key {} already exists.", key_of(order, &row))))
+            }
             None => Ok(()),
         }
     }
@@ -251,9 +263,13 @@ impl Contents {
         let mut seen = BTreeSet::new();
         for (at, key) in keys.iter().flatten().enumerate() {
             if !seen.insert(key) {
-                let error = self.duplicate(rows, at);
-                return Err(SqlError { sqlstate: CARDINALITY, ..error }
-                    .with_hint("ON CONFLICT DO UPDATE changes a row once: let the query have one row of each key"));
+                let key = key_text(self.rows.by_key().key(), rows, at);
+                return Err(SqlError::new(
+                    CARDINALITY,
+                    "a row would be changed twice by one INSERT … ON CONFLICT DO UPDATE",
+                )
+                .with_detail(format!("Two rows have the key {key}."))
+                .with_hint("ON CONFLICT DO UPDATE changes a row once: let the query have one row of each key"));
             }
         }
         let (there, found) = self.rows.by_key().rows_of(keys.iter().flatten()).map_err(unexpected)?;
@@ -329,15 +345,23 @@ impl Contents {
         Ok(())
     }
 
+    /// Rows break a constraint of this name.
+    fn broken(&self, name: &str, message: String) -> SqlError {
+        let constraint = |table: &Name| Constraint { table: table.clone(), column: None, name: Some(name.to_owned()) };
+        let error = SqlError::new(SqlError::DUPLICATE_KEY, message);
+        match &self.table {
+            Some(table) => error.with_constraint(constraint(table)),
+            None => error,
+        }
+    }
+
+    fn already_there(&self, name: &str, detail: String) -> SqlError {
+        self.broken(name, format!("duplicate key value violates unique constraint \"{name}\"")).with_detail(detail)
+    }
+
     fn duplicate(&self, rows: &RecordBatch, at: usize) -> SqlError {
-        let key = self.rows.by_key().key();
-        let name = |c: &usize| self.schema().field(*c).name().clone();
-        let names: Vec<String> = key.iter().map(name).collect();
-        let value = |c: &usize| array_value_to_string(rows.column(*c), at).unwrap_or_else(|_| "?".into());
-        let values: Vec<String> = key.iter().map(value).collect();
-        let message =
-            format!("two rows with ({}) = ({}), which is the primary key", names.join(", "), values.join(", "));
-        SqlError::new(DUPLICATE_KEY, message)
+        let name = self.table.as_ref().map_or_else(String::new, |table| format!("{}_pkey", table.object()));
+        self.already_there(&name, format!("Key {} already exists.", key_text(self.rows.by_key().key(), rows, at)))
     }
 
     /// From what is there to what is to be.
@@ -388,20 +412,24 @@ impl Contents {
 
 /// `(a, b)=(1, x)`.
 fn key_of(order: &Order, row: &RecordBatch) -> String {
-    let schema = row.schema();
-    let names: Vec<&str> = order.columns.iter().map(|(c, _)| schema.field(*c).name().as_str()).collect();
-    let value = |c: usize| match row.column(c).is_null(0) {
+    let columns: Vec<usize> = order.columns.iter().map(|(c, _)| *c).collect();
+    key_text(&columns, row, 0)
+}
+
+/// The values of some columns in a row, and their names.
+fn key_text(columns: &[usize], rows: &RecordBatch, at: usize) -> String {
+    let schema = rows.schema();
+    let names: Vec<&str> = columns.iter().map(|c| schema.field(*c).name().as_str()).collect();
+    let value = |c: usize| match rows.column(c).is_null(at) {
         true => "null".to_owned(),
-        false => array_value_to_string(row.column(c), 0).unwrap_or_else(|_| "?".into()),
+        false => array_value_to_string(rows.column(c), at).unwrap_or_else(|_| "?".into()),
     };
-    let values: Vec<String> = order.columns.iter().map(|(c, _)| value(*c)).collect();
+    let values: Vec<String> = columns.iter().map(|c| value(*c)).collect();
     format!("({})=({})", names.join(", "), values.join(", "))
 }
 
-fn violated(Violation { order, row }: &Violation<'_>) -> SqlError {
-    let name = order.unique.as_ref().map_or("", |Unique { name, .. }| name.as_str());
-    SqlError::new(DUPLICATE_KEY, format!("duplicate key value violates unique constraint \"{name}\""))
-        .with_detail(format!("Key {} already exists.", key_of(order, row)))
+fn unique_name(order: &Order) -> &str {
+    order.unique.as_ref().map_or("", |Unique { name, .. }| name)
 }
 
 /// No rows, in the order of these columns.

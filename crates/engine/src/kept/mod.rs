@@ -786,7 +786,12 @@ impl State {
     /// Calls tables and views by other names: by the old name the new one.
     fn rename(&mut self, names: &BTreeMap<Name, Name>) {
         let new = |old: &Name| names.get(old).unwrap_or(old).clone();
-        self.contents = std::mem::take(&mut self.contents).into_iter().map(|(name, of)| (new(&name), of)).collect();
+        let renamed = std::mem::take(&mut self.contents).into_iter().map(|(name, mut of)| {
+            let name = new(&name);
+            of.rename(&name);
+            (name, of)
+        });
+        self.contents = renamed.collect();
         self.followers.rename(new);
         for view in &mut self.views {
             view.name = new(&view.name);

@@ -4,6 +4,7 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion_common::{DataFusionError, Result};
 use datafusion_expr::ColumnarValue;
 use datafusion_physical_expr::PhysicalExpr;
+use eddyline_catalog::Name;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -12,13 +13,14 @@ use std::sync::Arc;
 #[derive(Debug, Eq)]
 pub(crate) struct NotNull {
     value: Arc<dyn PhysicalExpr>,
-    /// `column c of table t`, for the error.
-    place: Arc<str>,
+    table: Name,
+    column: Arc<str>,
 }
 
 impl NotNull {
-    pub(crate) fn new(value: Arc<dyn PhysicalExpr>, place: impl Into<Arc<str>>) -> Self {
-        Self { value, place: place.into() }
+    /// The value for a column of a table.
+    pub(crate) fn new(value: Arc<dyn PhysicalExpr>, table: &Name, column: &str) -> Self {
+        Self { value, table: table.clone(), column: column.into() }
     }
 
     /// The value that is checked.
@@ -29,14 +31,15 @@ impl NotNull {
 
 impl PartialEq for NotNull {
     fn eq(&self, other: &Self) -> bool {
-        self.value.eq(&other.value) && self.place == other.place
+        self.value.eq(&other.value) && self.table == other.table && self.column == other.column
     }
 }
 
 impl Hash for NotNull {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.value.hash(state);
-        self.place.hash(state);
+        self.table.hash(state);
+        self.column.hash(state);
     }
 }
 
@@ -62,8 +65,7 @@ impl PhysicalExpr for NotNull {
             ColumnarValue::Scalar(scalar) => scalar.is_null() && batch.num_rows() > 0,
         };
         if has_null {
-            let error = SqlError::new(SqlError::NULL_VALUE, format!("{} is NOT NULL and got a NULL", self.place));
-            return Err(DataFusionError::External(Box::new(error)));
+            return Err(DataFusionError::External(Box::new(SqlError::null_in(&self.table, &self.column))));
         }
         Ok(value)
     }
@@ -73,7 +75,7 @@ impl PhysicalExpr for NotNull {
     }
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
-        Ok(Arc::new(Self { value: children.swap_remove(0), place: self.place.clone() }))
+        Ok(Arc::new(Self { value: children.swap_remove(0), table: self.table.clone(), column: self.column.clone() }))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -140,7 +140,8 @@ impl Builder<'_, '_> {
             None if wanted.is_nullable() => null(wanted.data_type()),
             None => {
                 let message = format!("table {}: column {} is NOT NULL and gets no value", table.name, wanted.name());
-                Err(SqlError::new("23502", message).with_hint("name it in the column list and give it a value"))
+                Err(SqlError { message, ..SqlError::null_in(&table.name, wanted.name()) }
+                    .with_hint("name it in the column list and give it a value"))
             }
         }
     }
@@ -241,8 +242,7 @@ fn cast(expression: &Expression, given: &Field, wanted: &Field) -> Result<Expres
 }
 
 fn not_null(value: Expression, table: &Table, wanted: &Field) -> Expression {
-    let place = format!("column {} of table {}", wanted.name(), table.name);
-    Expression::new(Arc::new(NotNull::new(value.physical().clone(), place)))
+    Expression::new(Arc::new(NotNull::new(value.physical().clone(), &table.name, wanted.name())))
 }
 
 fn null(data_type: &DataType) -> Result<Expression, SqlError> {

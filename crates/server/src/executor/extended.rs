@@ -5,7 +5,7 @@ use super::{
     Bound, Executor, Failure, PREPARED_MAX, Parsed, Plan, Portal, Source, Started, check_length, cursors,
     unknown_statement,
 };
-use crate::answer::{self, Answer};
+use crate::answer::{self, Answer, caught};
 use crate::command::{self, Command, Cursor};
 use crate::out::Out;
 use crate::report::{self, ERROR};
@@ -17,7 +17,7 @@ use crate::wire::frontend::Message;
 use crate::{catalogs, limits};
 use bytes::Bytes;
 use eddyline_engine::arrow::datatypes::DataType;
-use eddyline_engine::{Parameter, Prepared, SqlError, split, with_parameters};
+use eddyline_engine::{Parameter, Prepared, Session, SqlError, split, with_parameters};
 use std::sync::Arc;
 
 impl Executor {
@@ -129,7 +129,7 @@ impl Executor {
         };
         let found = match within {
             Command::Sql(statement) => catalogs::relations(statement, &mut self.session, &mut self.variables)
-                .and_then(|beside| self.session.with_relations(beside, |s| s.parameter_types(statement, &given)))
+                .and_then(|b| self.session.with_relations(b, |s| caught(|| s.parameter_types(statement, &given))))
                 .map_err(|e| place(&e, begin))?,
             _ => Vec::new(),
         };
@@ -262,7 +262,8 @@ impl Executor {
         // What answers of the session are put into may be another statement the next time.
         let is_plain =
             !catalogs::are_named(statement) && constants.put_into(&self.session, statement).is_same(statement);
-        let planned = is_plain.then(|| self.session.prepare(statement, &prepared.types)).flatten().map(Arc::new);
+        let planned = is_plain.then(|| caught(|| Ok(self.session.prepare(statement, &prepared.types))).ok());
+        let planned = planned.flatten().flatten().map(Arc::new);
         prepared.plan = planned.clone().map_or(Plan::None, Plan::Once);
         planned
     }
@@ -287,9 +288,8 @@ impl Executor {
                 let beside = catalogs::relations(statement, &mut self.session, &mut self.variables);
                 let constants = answer::Constants { variables: &self.variables };
                 let statement = constants.put_into(&self.session, statement);
-                let schema =
-                    beside.and_then(|beside| self.session.with_relations(beside, |s| s.result_schema(&statement)));
-                schema.map_err(|e| source.place(&e))?
+                let types = |s: &mut Session| caught(|| s.result_schema(&statement));
+                beside.and_then(|b| self.session.with_relations(b, types)).map_err(|e| source.place(&e))?
             }
             Command::Show(name) => Some(answer::one_text(name, String::new()).rows.schema()),
             Command::Cursor(Cursor::Fetch(name, _)) if self.subscriptions.contains_key(name) => {

@@ -21,7 +21,7 @@ use crate::wire::Format;
 use crate::wire::backend::{Report, Transaction};
 use crate::wire::frontend::Message;
 use crate::{answer, catalogs, limits, values::fields};
-use answer::{Answer, CopyIn};
+use answer::{Answer, CopyIn, caught};
 use bytes::BytesMut;
 use eddyline_engine::arrow::array::RecordBatch;
 use eddyline_engine::arrow::array::timezone::Tz;
@@ -257,7 +257,7 @@ impl Executor {
             Message::Sync | Message::Flush => Ok(Some(of)),
             Message::CopyDone => {
                 let CopyIn { table, reader } = *of;
-                let inserted = reader.finish().and_then(|rows| self.session.copy_into(&table, &rows));
+                let inserted = reader.finish().and_then(|rows| caught(|| self.session.copy_into(&table, &rows)));
                 inserted.map(|rows| {
                     span.rows(rows);
                     self.changes += 1;

@@ -2,6 +2,7 @@
 
 use super::Format;
 use bytes::{BufMut, BytesMut};
+use eddyline_engine::Constraint;
 
 /// Where a session is between statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +44,8 @@ pub(crate) struct Report {
     pub(crate) hint: Option<String>,
     /// At which character of the statement, from 1.
     pub(crate) position: Option<usize>,
+    /// What rows break.
+    pub(crate) constraint: Option<Constraint>,
 }
 
 /// Messages, one behind the other.
@@ -217,6 +220,7 @@ impl Messages {
     fn report(&mut self, letter: u8, report: &Report) {
         let position = report.position.map(|at| at.to_string());
         let severity = Some(report.severity);
+        let constraint = report.constraint.as_ref();
         let parts = [
             (b'S', severity),
             (b'V', severity),
@@ -225,6 +229,10 @@ impl Messages {
             (b'D', report.detail.as_deref()),
             (b'H', report.hint.as_deref()),
             (b'P', position.as_deref()),
+            (b's', constraint.map(|of| of.table.schema())),
+            (b't', constraint.map(|of| of.table.object())),
+            (b'c', constraint.and_then(|of| of.column.as_deref())),
+            (b'n', constraint.and_then(|of| of.name.as_deref())),
         ];
         self.message(letter, |b| {
             for (letter, part) in parts.into_iter().filter_map(|(letter, part)| Some((letter, part?))) {

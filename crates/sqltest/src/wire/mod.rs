@@ -135,6 +135,7 @@ fn failed(error: &tokio_postgres::Error, sql: &str) -> Failed {
         detail: told.detail().map(str::to_owned),
         hint: told.hint().map(str::to_owned),
         position: position(told, sql),
+        constraint: None,
     };
     Failed::new(error.render(sql))
 }
