@@ -217,10 +217,7 @@ impl Life {
         self.counters.log.tell(now, level, LogSubject::Life, format!("failed: {error}{then}"));
     }
 
-    fn tell_end(&self, error: Option<&RuntimeError>, state: JobState, metrics: &JobMetrics) {
-        if let Some(error) = error {
-            return self.tell_failure(LogLevel::Error, error, "");
-        }
+    fn tell_end(&self, state: JobState, metrics: &JobMetrics) {
         let how = if state == JobState::Finished { "finished" } else { "stopped" };
         let message = format!("{how}: {} rows in, {} rows out", metrics.rows_in, metrics.rows_out);
         self.counters.log.tell(self.clock.wall_ms(), LogLevel::Info, LogSubject::Life, message);
@@ -229,10 +226,14 @@ impl Life {
     /// The job is over. `finished`: the last epoch is complete, with the input at its end or not.
     fn end(&self, error: Option<RuntimeError>, finished: Option<bool>) {
         let job_state = final_state(error.as_ref(), finished);
+        // Who sees that it has failed finds out why.
+        error.iter().for_each(|error| self.tell_failure(LogLevel::Error, error, ""));
         self.counters.set_state(job_state);
         let elapsed = self.clock.monotonic().saturating_sub(self.started);
         let metrics = self.counters.snapshot(self.clock.wall_ms(), self.clock.monotonic());
-        self.tell_end(error.as_ref(), job_state, &metrics);
+        if error.is_none() {
+            self.tell_end(job_state, &metrics);
+        }
         tracing::info!(state = ?job_state, ?elapsed, rows_in = metrics.rows_in, rows_out = metrics.rows_out, "job ended");
         let mut state = self.state.lock();
         state.result = Some(error.map_or(Ok(JobSummary { state: job_state, elapsed, metrics }), Err));
