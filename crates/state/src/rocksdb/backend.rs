@@ -20,6 +20,8 @@ use std::{fs, io};
 
 /// More records in a journal than this are not read because one of them might be asked for.
 const VAST: u64 = 1 << 20;
+/// Rows that are put into packs at a time.
+const ROWS_AT_ONCE: usize = 1 << 13;
 /// How long to wait before asking again whether a write may go on.
 const WAIT: Duration = Duration::from_millis(1);
 /// The file by which RocksDB finds all others.
@@ -197,9 +199,9 @@ impl RocksBackend {
         self.db.write_opt(writes, &writing()).map_err(|e| self.error(&e))
     }
 
-    /// Writes entries of a table into the database: all at once where rows with one lead may be among them.
+    /// Writes entries of a table into the database: many at once where rows with one lead, which are near each other, may be among them.
     fn put_there(&self, puts: &Puts) -> Result<(), StateError> {
-        let writes_max = if puts.lead.is_some() { puts.len().max(1) } else { Store::BATCH };
+        let writes_max = if puts.lead.is_some() { ROWS_AT_ONCE } else { Store::BATCH };
         puts.expand_by(writes_max, &mut |batch| self.apply_there(batch))
     }
 
