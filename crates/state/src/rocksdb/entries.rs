@@ -335,7 +335,12 @@ pub(super) fn pack_rows(db: &DB, write: &mut dyn FnMut(WriteBatch) -> Result<(),
 
 /// RocksDB's merge of operands with what they are written on.
 pub(super) fn merge_whole(_: &[u8], existing: Option<&[u8]>, operands: &MergeOperands) -> Option<Vec<u8>> {
-    packs::merged(existing.into_iter().chain(operands), true)
+    let merged = packs::merged(existing.into_iter().chain(operands), true);
+    if merged.is_none() {
+        // RocksDB itself says no more than that it could not merge them.
+        tracing::error!("rows with one key take more than 2 GiB on the disk, or are damaged: they cannot be merged");
+    }
+    merged
 }
 
 /// RocksDB's merge of operands alone.
