@@ -19,7 +19,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use eddyline_catalog::{Catalog, Column, ColumnSource, Index, MaterializedView, Name, Object, Reference, Table, View};
 use eddyline_changes::ChangeBatch;
-use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SourceSpec};
+use eddyline_plan::{ChangeMode, Clock, Dataflow, Node, OperatorSpec, SourceSpec};
 use eddyline_planner::statement::{Conflict, Delete, Insert, Query, Update, defaults_query};
 use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition, names_read};
 use std::collections::{BTreeMap, BTreeSet};
@@ -548,7 +548,7 @@ impl Session {
         let target = Target::Table { table: Arc::new(collected(answer, number)), columns: Vec::new(), conflict: None };
         let outputs = vec![JobOutput { query: query.clone(), target, position: None }];
         // Who reads a view is told what is known so far, unless it is to hold final rows.
-        let emit = if is_final { Emit::OnClose } else { Emit::OnUpdate };
+        let emit = if is_final { Emit::Final } else { Emit::OnUpdate };
         let planned = |shards| {
             let options = PlannerOptions { shards, emit, ..self.planner_options() };
             self.plan_reading(outputs.clone(), &options, Reads::Changes, number)
@@ -804,7 +804,11 @@ pub(crate) fn check_sources(dataflow: &Dataflow, kept: &[Name]) -> Result<(), Sq
             "CREATE MATERIALIZED VIEW over {other} alone, and read that one here: both then change together"
         )));
     }
-    if dataflow.nodes().iter().any(|node| matches!(node.spec, OperatorSpec::TemporalFilter(_))) {
+    if dataflow
+        .nodes()
+        .iter()
+        .any(|node| matches!(&node.spec, OperatorSpec::TemporalFilter(spec) if spec.clock == Clock::Wall))
+    {
         let message = format!("a materialized view over table {table} whose rows come and go as time passes (NOW())");
         return Err(SqlError::new(SqlError::UNSUPPORTED, message)
             .with_hint("compare with NOW() in the SELECT that reads the view"));
@@ -821,14 +825,15 @@ pub(crate) fn check_final(dataflow: &Dataflow) -> Result<(), SqlError> {
     let refused = |why: String| {
         let error = SqlError::new(SqlError::UNSUPPORTED, "EMIT ON WINDOW CLOSE of a query whose rows are not final");
         error.with_detail(why).with_hint(
-            "GROUP BY window_start, window_end of a TUMBLE or HOP over a column with WATERMARK FOR; without EMIT the view \
-             is up to date at any moment",
+            "GROUP BY window_start, window_end of a TUMBLE or HOP over a column with WATERMARK FOR, or OVER in its order; without \
+             EMIT the view is up to date at any moment",
         )
     };
     let waits = |node: &Node| match &node.spec {
         OperatorSpec::WindowAggregate(_) => true,
         OperatorSpec::TopN(spec) => spec.closes.is_some(),
         OperatorSpec::Join(spec) => spec.on_close,
+        OperatorSpec::TemporalFilter(spec) => spec.clock == Clock::Watermark,
         _ => false,
     };
     let result = nodes.iter().find(|node| matches!(node.spec, OperatorSpec::Sink(_)));

@@ -25,7 +25,7 @@ use eddyline_catalog::{Catalog, CatalogError, ColumnSource, Name, Object, Refere
 use eddyline_connectors::{SinkChanges, SourceChanges};
 use eddyline_functions::scalar::Moment;
 use eddyline_planner::statement::{Conflict, ExplainStage, Insert, Query, Show, Statement, StatementKind};
-use eddyline_planner::{Emit, JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target, parse_in};
+use eddyline_planner::{JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target, parse_in};
 use eddyline_runtime::Alteration;
 use eddyline_users::{ROOT, Users};
 use std::collections::{BTreeMap, BTreeSet};
@@ -369,7 +369,7 @@ impl Session {
         PlannerOptions {
             time_zone: self.settings.time_zone().to_owned(),
             shards: self.shards(),
-            emit: if self.settings.emit_on_update() { Emit::OnUpdate } else { Emit::OnClose },
+            emit: self.settings.emit(),
             dialect: self.settings.dialect(),
             search_path: self.search_path(),
             require_on_conflict: self.settings.requires_on_conflict(),

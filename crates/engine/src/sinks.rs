@@ -121,7 +121,7 @@ impl Session {
         let mut settings = self.settings.clone();
         // Its text says in which schemas its names are.
         settings.reset("search_path")?;
-        settings.set("execution.emit", if sink.is_final { "on-close" } else { "on-update" })?;
+        settings.set("execution.emit", if sink.is_final { "final" } else { "on-update" })?;
         if settings.pipeline_name().is_none() {
             settings.set("pipeline.name", &sink.view.name.to_string())?;
         }

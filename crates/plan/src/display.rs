@@ -134,7 +134,7 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
             let _ = write!(out, " [{}]", calls.join(", "));
         }
         OperatorSpec::TemporalFilter(t) => {
-            let bounds: Vec<String> = t.bounds.iter().map(|b| time_bound(b, input)).collect();
+            let bounds: Vec<String> = t.bounds.iter().map(|b| time_bound(t.now(), b, input)).collect();
             let _ = write!(out, "[{}] while {}", names(input, &t.output), bounds.join(" and "));
         }
         OperatorSpec::ChangelogNormalize(n) => {
@@ -154,7 +154,7 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
 }
 
 /// `now < ts + 3600000ms`, `now - 1 months < ts`.
-fn time_bound(bound: &TimeBound, input: &Schema) -> String {
+fn time_bound(now: &str, bound: &TimeBound, input: &Schema) -> String {
     let shift = match bound.shift_ms {
         0 => String::new(),
         ms if ms < 0 => format!(" + {}ms", ms.unsigned_abs()),
@@ -165,7 +165,7 @@ fn time_bound(bound: &TimeBound, input: &Schema) -> String {
         Some(m) => format!(" + {} months", m.count),
         None => String::new(),
     };
-    format!("now{months} {} {}{shift}", bound.test.sign(), input.field(bound.column).name())
+    format!("{now}{months} {} {}{shift}", bound.test.sign(), input.field(bound.column).name())
 }
 
 /// Direction and NULLs where they are not the usual ones of the dialect (NULLs are smallest).

@@ -170,6 +170,18 @@ impl OverFunction {
         }
     }
 
+    /// Does the result of a row depend on no row of a greater order?
+    pub fn looks_back(&self) -> bool {
+        match self {
+            OverFunction::RowNumber | OverFunction::Rank | OverFunction::DenseRank => true,
+            OverFunction::PercentRank | OverFunction::CumeDist | OverFunction::Ntile(_) => false,
+            OverFunction::Shift { offset, .. } => *offset >= 0,
+            other => other
+                .frame()
+                .is_some_and(|frame| !matches!(frame.end, FrameBound::Following(_) | FrameBound::UnboundedFollowing)),
+        }
+    }
+
     /// Must copies of a row be looked at one by one?
     pub fn tells_copies_apart(&self) -> bool {
         match self {

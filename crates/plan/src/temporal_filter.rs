@@ -66,13 +66,22 @@ impl TimeBound {
     }
 }
 
+/// What tells the time now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Clock {
+    /// The epoch's barrier, in whole milliseconds, the same for all instances.
+    Wall,
+    /// The watermark of the input. A row that is there already when it comes is late, and left out.
+    Watermark,
+}
+
 /// The rows for which all of `bounds` hold at the time of the epoch, maintained: rows appear and are taken back as
 /// time passes, without input.
-///
-/// The time now is that of the epoch's barrier, in whole milliseconds, the same for all instances.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TemporalFilterSpec {
-    /// What the time is compared with; not empty.
+    /// Which time.
+    pub clock: Clock,
+    /// What the time is compared with; not empty. By the watermark: one, from which on a row is there.
     pub bounds: Vec<TimeBound>,
     /// The session's time zone, an IANA name or `+hh:mm`, for months of its calendar.
     pub zone: String,
@@ -101,6 +110,9 @@ impl fmt::Debug for TimeBound {
 impl fmt::Debug for TemporalFilterSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("TemporalFilterSpec");
+        if self.clock != Clock::Wall {
+            out.field("clock", &self.clock);
+        }
         out.field("bounds", &self.bounds);
         if self.bounds.iter().any(|bound| bound.months.is_some_and(|months| months.local)) {
             out.field("zone", &self.zone);
@@ -110,6 +122,14 @@ impl fmt::Debug for TemporalFilterSpec {
 }
 
 impl TemporalFilterSpec {
+    /// What the time now is called.
+    pub fn now(&self) -> &'static str {
+        match self.clock {
+            Clock::Wall => "now",
+            Clock::Watermark => "watermark",
+        }
+    }
+
     /// The columns that are kept of a row, in their order: those by which rows are dealt out, then the others that are put out.
     pub fn stored(&self) -> Vec<usize> {
         let by = self.by.as_deref().unwrap_or_default();

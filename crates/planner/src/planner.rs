@@ -15,14 +15,23 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// When a window aggregate hands out its results.
+/// When results are handed out that may change while time goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Emit {
-    /// Once, when the watermark has passed the window's end; append-only.
+    /// Those of window aggregates once, when the watermark has passed the window's end; append-only.
     #[default]
     OnClose,
+    /// As `OnClose`, and those of OVER when the watermark has passed the row's time.
+    Final,
     /// As soon as anything is known, corrected by retraction.
     OnUpdate,
+}
+
+impl Emit {
+    /// Do windows wait until they close?
+    pub(crate) fn waits(self) -> bool {
+        self != Emit::OnUpdate
+    }
 }
 
 /// What the session says about planning.
@@ -32,7 +41,7 @@ pub struct PlannerOptions {
     pub time_zone: String,
     /// How many shards the job will run on: with one, nothing is aggregated before an exchange.
     pub shards: usize,
-    /// When window aggregates emit.
+    /// When window aggregates and OVER hand out.
     pub emit: Emit,
     /// The dialect.
     pub dialect: Dialect,

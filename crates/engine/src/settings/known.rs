@@ -85,9 +85,9 @@ pub const SETTINGS: &[SettingSpec] = &[
     ),
     setting(
         "execution.emit",
-        SettingKind::Choice(&["on-close", "on-update"]),
+        SettingKind::Choice(&["on-close", "on-update", "final"]),
         "on-close",
-        "When a window aggregate tells its result: once, when the watermark closes the window, or early, with corrections",
+        "When a window aggregate tells its result: once, when the watermark closes the window, or early, with corrections; `final`: OVER waits for its rows' time too",
     ),
     setting(
         "execution.epoch-interval",

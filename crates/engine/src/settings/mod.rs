@@ -14,7 +14,7 @@ pub use known::{SETTINGS, SettingKind, SettingSpec};
 use arrow::array::timezone::Tz;
 use eddyline_catalog::edit_distance;
 use eddyline_connectors::parse_duration;
-use eddyline_planner::{Dialect, SqlError};
+use eddyline_planner::{Dialect, Emit, SqlError};
 use eddyline_runtime::{CheckpointSettings, RestartStrategy};
 use eddyline_state::MEMORY_BUDGET_MIN;
 use std::collections::BTreeMap;
@@ -155,9 +155,13 @@ impl Settings {
         self.of("execution.epoch-rows").parse().unwrap_or(10_000_000)
     }
 
-    /// `execution.emit` = `on-update`.
-    pub fn emit_on_update(&self) -> bool {
-        self.of("execution.emit") == "on-update"
+    /// `execution.emit`.
+    pub fn emit(&self) -> Emit {
+        match self.of("execution.emit") {
+            "on-update" => Emit::OnUpdate,
+            "final" => Emit::Final,
+            _ => Emit::OnClose,
+        }
     }
 
     /// `table.exec.sink.require-on-conflict`.

@@ -50,7 +50,7 @@ fn values_are_checked() {
         ("execution.shards", "two", "give a whole number from 1 to 1024"),
         ("execution.epoch-interval", "soon", "give a duration like '100 ms' or '1 s'"),
         ("execution.epoch-interval", "0 s", "give a duration above 0, like '100 ms'"),
-        ("execution.emit", "never", "give 'on-close' or 'on-update'"),
+        ("execution.emit", "never", "give 'on-close' or 'on-update' or 'final'"),
         ("table.local-time-zone", "Mars/Olympus", "give a zone like 'UTC', 'Europe/Berlin' or '+02:00'"),
         ("table.exec.mini-batch.enabled", "yes", "give 'true' or 'false'"),
         ("state.memory-budget", "1 MiB", "give at least '16 MiB'"),
@@ -72,7 +72,7 @@ fn words_are_read_in_any_case_and_by_flinks_names() {
     settings.set("execution.runtime-mode", "BATCH").expect("fits");
     settings.set("state.backend.type", "hashmap").expect("fits");
     settings.set("execution.emit", "on-update").expect("fits");
-    assert!(settings.is_batch() && settings.emit_on_update());
+    assert!(settings.is_batch() && settings.emit() == Emit::OnUpdate);
     assert_eq!(settings.of("state.backend"), "memory");
 }
 

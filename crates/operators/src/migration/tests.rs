@@ -133,6 +133,7 @@ fn rows_of_set_operations() {
 fn rows_by_their_time() {
     for by in [None, Some(vec![0, 4])] {
         let spec = TemporalFilterSpec {
+            clock: eddyline_plan::Clock::Wall,
             bounds: vec![TimeBound { column: 4, shift_ms: -10_000, test: TimeTest::Before, months: None }],
             zone: "UTC".into(),
             append_only: by.is_none(),

@@ -5,6 +5,9 @@
 //! `[from, until)` in milliseconds, both computed from its columns alone. A bound with months may give a row several such times, none of
 //! which touches another (`calendar.rs`): then it is kept as that many rows. At the flush the output is that of the epoch's time.
 //!
+//! By the watermark ([`eddyline_plan::Clock::Watermark`]) it is a gate: rows come out once the watermark has passed their time, and stay; one whose time it
+//! has passed before is late. What is above it sees rows in the order of their time, as far as epochs show it.
+//!
 //! # Input
 //! Rows in any change mode; if they may be taken back, dealt out by columns, so that a row and its retraction meet.
 //!
@@ -26,12 +29,12 @@
 //! Rows that are not dealt out are kept under a key group of this shard: only their time and place matter to them.
 //!
 //! # Time
-//! Watermarks pass; but a row may come out long after the watermark has passed it, and go. The time now is that of the
+//! Watermarks pass; but a row, of the gate too, may come out long after the watermark has passed it, and go. The time now is that of the
 //! epoch. It says when it has something to do next ([`Context::is_due_at`](crate::Context::is_due_at)), so that an epoch ends then.
 //!
 //! # Errors
 //! More rows taken back than there were, when the epoch ends; of rows whose time is over that is not known any more, and
-//! their changes are let go.
+//! their changes are let go. Late rows and rows without a time are left out by the gate, and counted.
 //!
 //! # Cost
 //! Per row: its two times, one look-up; when something is due: per row one gather. Per epoch at most a second's worth of rows is
@@ -53,7 +56,7 @@ mod times;
 use crate::layout::{Below, Bound, Layout, SLOT_BYTES, TableLayout, columns_bytes};
 use crate::{Operator, OperatorError};
 use arrow::datatypes::SchemaRef;
-use eddyline_plan::TemporalFilterSpec;
+use eddyline_plan::{Clock, TemporalFilterSpec};
 use eddyline_state::Store;
 
 pub(crate) use state::{ROWS, ROWS_BY_SPAN, read_rows};
@@ -78,7 +81,7 @@ pub(crate) fn layout(spec: &TemporalFilterSpec, input: &Below<'_>) -> Layout {
     let rows = TableLayout {
         name: "rows".into(),
         key: Vec::new(),
-        bound: Bound::Clock,
+        bound: if spec.clock == Clock::Watermark { Bound::Watermark } else { Bound::Clock },
         entry_bytes: columns_bytes(input.schema, spec.stored()) + SLOT_BYTES + ROW_BYTES,
     };
     let time =

@@ -19,7 +19,14 @@ fn input(local: bool) -> SchemaRef {
 fn filter(bounds: Vec<TimeBound>, zone: &str, append_only: bool) -> Harness {
     let local = bounds.iter().any(|b| b.months.is_some_and(|m| m.local));
     let by = if append_only { None } else { Some(vec![0]) };
-    let spec = TemporalFilterSpec { bounds, zone: zone.into(), append_only, by, output: vec![0] };
+    let spec = TemporalFilterSpec {
+        clock: eddyline_plan::Clock::Wall,
+        bounds,
+        zone: zone.into(),
+        append_only,
+        by,
+        output: vec![0],
+    };
     Harness::new(OperatorSpec::TemporalFilter(spec), &[input(local)]).expect("builds")
 }
 

@@ -3,11 +3,11 @@ use super::calendar::Calendar;
 use super::state::{LastTime, Rows};
 use super::times::{FOREVER, Times};
 use crate::aggregation::BATCH_ROWS_MAX;
-use crate::{Context, Operator, OperatorError};
+use crate::{Context, Operator, OperatorError, Rejected};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::datatypes::SchemaRef;
 use eddyline_changes::{ChangeBatch, Weights};
-use eddyline_plan::TemporalFilterSpec;
+use eddyline_plan::{Clock, TemporalFilterSpec};
 use eddyline_state::{Store, Table};
 
 /// See the room's front page.
@@ -45,6 +45,32 @@ impl TemporalFilter {
             is_touched: Vec::new(),
             slots: Vec::new(),
         })
+    }
+
+    /// The time now; never the last moment, at which rows that stay would go.
+    fn now_ms(&self, ctx: &Context<'_>) -> i64 {
+        let now = match self.spec.clock {
+            Clock::Wall => ctx.moment().wall_ms,
+            Clock::Watermark => ctx.watermark().0.min(FOREVER - 1),
+        };
+        now.max(self.last.ms)
+    }
+
+    /// Keeps the rows that the watermark has not passed, and counts the others.
+    fn hold(&mut self, changes: &ChangeBatch, times: &Times, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
+        let now_ms = self.now_ms(ctx);
+        let (mut kept, mut late, mut null) = (Vec::new(), 0, 0);
+        for (at, (from, until)) in (0_u32..).zip(times.from.iter().zip(&times.until)) {
+            let copies = changes.weights().at(at as usize).unsigned_abs();
+            match (from >= until, *from <= now_ms) {
+                (true, _) => null += copies,
+                (_, true) => late += copies,
+                (_, false) => kept.push(at),
+            }
+        }
+        ctx.reject(Rejected::NullTime, null);
+        ctx.reject(Rejected::Late, late);
+        if kept.is_empty() { Ok(()) } else { self.keep(changes, times, &kept) }
     }
 
     /// Keeps rows for the flush.
@@ -111,6 +137,9 @@ impl TemporalFilter {
 impl Operator for TemporalFilter {
     fn process(&mut self, _input: usize, changes: ChangeBatch, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
         let times = Times::of(&self.spec.bounds, &self.calendars, &changes)?;
+        if self.spec.clock == Clock::Watermark {
+            return self.hold(&changes, &times, ctx);
+        }
         let (mut passed, mut kept) = (Vec::new(), Vec::new());
         for (at, (from, until)) in times.from.iter().zip(&times.until).enumerate() {
             // A row whose time is over was put out and taken back, if it was ever there.
@@ -130,7 +159,7 @@ impl Operator for TemporalFilter {
     }
 
     fn flush(&mut self, ctx: &mut Context<'_>) -> Result<(), OperatorError> {
-        let now_ms = ctx.moment().wall_ms.max(self.last.ms);
+        let now_ms = self.now_ms(ctx);
         let mut touched = std::mem::take(&mut self.touched);
         touched.iter().for_each(|slot| self.is_touched[*slot as usize] = false);
         self.settle(&touched, now_ms, ctx)?;
@@ -145,7 +174,9 @@ impl Operator for TemporalFilter {
         }
         self.last.ms = now_ms;
         self.rows.settled(now_ms);
-        if let Some(next) = self.rows.next_due() {
+        if self.spec.clock == Clock::Wall
+            && let Some(next) = self.rows.next_due()
+        {
             ctx.is_due_at(next);
         }
         Ok(())

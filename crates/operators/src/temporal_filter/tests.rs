@@ -2,11 +2,11 @@ use crate::OperatorError;
 use crate::harness::{Harness, content_text};
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use eddyline_changes::KeyGroups;
 use eddyline_changes::hash::hash_columns;
+use eddyline_changes::{KeyGroups, Watermark};
 use eddyline_functions::scalar::Moment;
 use eddyline_plan::TimeTest::{After, Before, From, Until};
-use eddyline_plan::{OperatorSpec, TemporalFilterSpec, TimeBound, TimeTest};
+use eddyline_plan::{Clock, OperatorSpec, TemporalFilterSpec, TimeBound, TimeTest};
 use eddyline_state::SlotTable;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -25,6 +25,7 @@ fn bound(column: usize, test: TimeTest, shift_ms: i64) -> TimeBound {
 /// Over rows that may be taken back; puts out `k` alone.
 fn spec(bounds: &[TimeBound]) -> TemporalFilterSpec {
     TemporalFilterSpec {
+        clock: Clock::Wall,
         bounds: bounds.to_vec(),
         zone: "UTC".into(),
         append_only: false,
@@ -134,6 +135,32 @@ fn both_ends_and_null() {
     // Over before anybody looked.
     h.process(&format!("+ {}", line(&("y", Some(30_000), Some(40_000))))).expect("processes");
     assert_eq!(at(&mut h, 50), "");
+    assert_eq!(h.state(), [("time".to_owned(), 1)]);
+}
+
+#[test]
+fn a_gate_opens_for_a_row_when_the_watermark_has_passed_its_time() {
+    let spec = TemporalFilterSpec { clock: Clock::Watermark, ..spec(&[bound(1, From, 0)]) };
+    let mut h = filter(&spec);
+    let next = |h: &mut Harness, ms: i64| {
+        h.advance(Watermark(ms)).expect("advances");
+        h.flush().expect("flushes")
+    };
+    h.process(&format!("+ {}\n+2 {}\n+ {}", row("x", 100), row("y", 105), row("gone", 103))).expect("processes");
+    assert_eq!(next(&mut h, 99), "");
+    h.process(&format!("- {}\n- {}\n+ {}", row("gone", 103), row("y", 105), row("y", 104))).expect("processes");
+    assert_eq!(next(&mut h, 100), "+ x\n");
+    h.restart().expect("restarts");
+    h.advance(Watermark(104)).expect("advances");
+    // Behind the watermark already, though the epoch has not ended: late, also what would take a row back.
+    h.process(&format!("+2 {}\n- {}\n+ {}", row("late", 104), row("x", 100), line(&("timeless", None, None))))
+        .expect("processes");
+    assert_eq!((h.rejected("late"), h.rejected("null time")), (3, 1));
+    assert_eq!(h.flush().expect("flushes"), "+ y\n");
+    assert_eq!(h.due_ms(), None);
+    h.process(&format!("+ {}", row("last", 9_000))).expect("processes");
+    assert_eq!(h.state(), [("rows".to_owned(), 2), ("time".to_owned(), 1)]);
+    assert_eq!(next(&mut h, Watermark::END.0), "+ last\n+ y\n");
     assert_eq!(h.state(), [("time".to_owned(), 1)]);
 }
 

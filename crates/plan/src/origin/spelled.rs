@@ -73,7 +73,13 @@ pub(super) fn bounds(spec: &TemporalFilterSpec, columns: &[String]) -> String {
             let zone = if months.local { spec.zone.as_str() } else { "UTC" };
             format!(" and {} months in {zone}", months.count)
         });
-        format!("now{} {test} {} - {}", months.unwrap_or_default(), at(columns, bound.column), bound.shift_ms)
+        format!(
+            "{}{} {test} {} - {}",
+            spec.now(),
+            months.unwrap_or_default(),
+            at(columns, bound.column),
+            bound.shift_ms
+        )
     };
     spec.bounds.iter().map(bound).collect::<Vec<_>>().join(" and ")
 }

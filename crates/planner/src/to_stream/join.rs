@@ -10,9 +10,9 @@ use super::Builder;
 use super::comparison::comparison;
 use super::graph::{NewNode, meaning};
 use super::stream::{Base, Facts, Stream, WindowColumns, column, column_at, is_volatile, rewrite_columns};
+use crate::SqlError;
 use crate::bind::errors;
 use crate::optimize::value_of;
-use crate::{Emit, SqlError};
 use arrow::datatypes::{DataType, Schema};
 use datafusion_common::{DFSchema, JoinType, NullEquality};
 use datafusion_expr::{Expr, Join, Operator};
@@ -171,7 +171,7 @@ impl Builder<'_, '_> {
             range,
             append_only,
             time,
-            on_close: time.is_some() && waits && self.planner.options.emit == Emit::OnClose,
+            on_close: time.is_some() && waits && self.planner.options.emit.waits(),
             output: vec![],
         };
         check_types(&schemas, &spec)?;

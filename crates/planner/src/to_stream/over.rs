@@ -7,12 +7,12 @@
 use super::Builder;
 use super::aggregate::{Call, Columns, Grouping, check_calls};
 use super::graph::{NewNode, meaning};
-use super::join::{arrival, has_map};
+use super::join::{Side, arrival, has_map};
 use super::refuse::unsupported;
 use super::stream::{Base, Facts, Stream, column_at};
 use super::top_n::{integer, order_column};
-use crate::SqlError;
 use crate::bind::errors;
+use crate::{Emit, SqlError};
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::expr::{AggregateFunction, NullTreatment, Sort, WindowFunction, WindowFunctionParams};
@@ -22,8 +22,8 @@ use datafusion_expr::{
 };
 use eddyline_catalog::sql_type;
 use eddyline_plan::{
-    AggregateCall, ChangeMode, Expression, Frame, FrameBound, FrameOffset, FrameUnits, Input, NamedExpression, NodeId,
-    OperatorSpec, OverCall, OverFunction, OverSpec,
+    AggregateCall, ChangeMode, Clock, Expression, Frame, FrameBound, FrameOffset, FrameUnits, Input, NamedExpression,
+    NodeId, OperatorSpec, OrderColumn, OverCall, OverFunction, OverSpec, TemporalFilterSpec, TimeBound, TimeTest,
 };
 
 /// A [`Base::Over`]: everything but which columns are put out.
@@ -125,9 +125,11 @@ impl Builder<'_, '_> {
         let schema = self.graph.node(side.node).schema.clone();
         check_types(&schema, calls)?;
         let place = |slot: usize| side.keys[slot];
+        let order: Vec<OrderColumn> =
+            order.iter().map(|o| place(*o)).zip(&order_by).map(|(c, s)| order_column((&c, s))).collect();
         let spec = OverSpec {
             partition: columns.key_at.iter().map(|at| place(columns.keys[*at])).collect(),
-            order: order.iter().map(|o| place(*o)).zip(&order_by).map(|(c, s)| order_column((&c, s))).collect(),
+            order,
             calls: planned
                 .into_iter()
                 .zip(calls)
@@ -136,7 +138,9 @@ impl Builder<'_, '_> {
             output: vec![],
         };
         let width = schema.fields().len();
-        let facts = facts(&spec, &side.facts, width);
+        let is_final = self.planner.options.emit == Emit::Final;
+        let side = if is_final { self.in_time(side, &spec)? } else { side };
+        let facts = facts(&spec, &side.facts, width, is_final);
         let all = OverSpec { output: (0..width + spec.calls.len()).collect(), ..spec.clone() }.output_schema(&schema);
         let visible = (0..side.width).chain(width..all.fields().len());
         let input = Input::new(side.node, arrival(&side.facts, &spec.partition));
@@ -146,6 +150,48 @@ impl Builder<'_, '_> {
         stream.project =
             visible.map(|at| NamedExpression::new(column_at(all.field(at), at), all.field(at).name())).collect();
         Ok(stream)
+    }
+
+    /// The rows of `side` once the watermark has passed their time: what functions that look back tell of them changes no more.
+    fn in_time(&mut self, side: Side, spec: &OverSpec) -> Result<Side, SqlError> {
+        let time = spec.order.first().filter(|o| !o.descending && side.facts.event_time.contains(&o.column));
+        let ahead = spec.calls.iter().find(|call| !call.function.looks_back());
+        let time = match (time, ahead) {
+            (None, _) => Err("it is not in the order of a column whose watermark says what is complete".to_owned()),
+            (_, Some(call)) => Err(format!("{} waits for rows that come later", call.name.to_uppercase())),
+            (Some(time), None) => Ok(time.column),
+        };
+        let time = time.map_err(|why| {
+            unsupported("EMIT ON WINDOW CLOSE of OVER whose results change").with_detail(why).with_hint(
+                "ORDER BY a column with WATERMARK FOR, ascending, in frames that end at CURRENT ROW or before it; without EMIT results are \
+                 up to date at any moment",
+            )
+        })?;
+        let schema = self.graph.node(side.node).schema.clone();
+        let append_only = side.facts.mode == ChangeMode::AppendOnly;
+        let mut facts = Facts::append_only("rows whose time the watermark has passed change no more");
+        // A row that is taken back when it has passed stays, beside one that takes its place.
+        facts.keys = if append_only { side.facts.keys.clone() } else { vec![] };
+        facts.hashed_by = Some(spec.partition.clone());
+        facts.ttl.clone_from(&side.facts.ttl);
+        let gate = TemporalFilterSpec {
+            clock: Clock::Watermark,
+            bounds: vec![TimeBound { column: time, shift_ms: 0, test: TimeTest::From, months: None }],
+            zone: self.planner.options.time_zone.clone(),
+            append_only,
+            // Behind the exchange, where the watermark is that of all of the input.
+            by: Some(spec.partition.clone()),
+            output: (0..schema.fields().len()).collect(),
+        };
+        let node = self.graph.add(NewNode {
+            meaning: format!("once the watermark has passed {}", meaning(schema.field(time).name())),
+            spec: OperatorSpec::TemporalFilter(gate),
+            inputs: vec![Input::new(side.node, arrival(&side.facts, &spec.partition))],
+            schema,
+            traits: facts.traits(),
+            of: vec![side.node],
+        });
+        Ok(Side { node, facts, ..side })
     }
 
     /// The node that puts out what `stream` reads, and the stream over it.
@@ -423,9 +469,11 @@ fn check_types(schema: &Schema, calls: &[(&WindowFunction, &FieldRef)]) -> Resul
 }
 
 /// What is known of the rows; results stand from column `width` on.
-fn facts(spec: &OverSpec, below: &Facts, width: usize) -> Facts {
+fn facts(spec: &OverSpec, below: &Facts, width: usize, is_final: bool) -> Facts {
     let mut facts = Facts::append_only("what OVER tells of a row changes when rows around it come or go");
-    facts.mode = ChangeMode::Retract;
+    if !is_final {
+        facts.mode = ChangeMode::Retract;
+    }
     facts.keys.extend(below.keys.clone());
     let number = spec.calls.iter().position(|c| c.function == OverFunction::RowNumber);
     facts.keys.extend(number.map(|at| spec.partition.iter().copied().chain([width + at]).collect()));

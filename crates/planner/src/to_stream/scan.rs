@@ -35,7 +35,8 @@ pub(crate) struct Scans {
 }
 
 impl Scans {
-    /// Looks through a plan. A watermark is needed where a window aggregate, or the first rows of windows, wait for windows to close.
+    /// Looks through a plan. A watermark is needed where a window aggregate, or the first rows of windows, wait for windows to
+    /// close, and where OVER waits for the time of its rows.
     pub(crate) fn look_at(&mut self, plan: &LogicalPlan, emit: Emit) {
         self.look(plan, emit, false, false);
     }
@@ -52,9 +53,13 @@ impl Scans {
                     need.watermark |= watermark;
                 }
             }
-            LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) | LogicalPlan::Window(_) => aggregated = true,
+            LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => aggregated = true,
+            LogicalPlan::Window(_) => {
+                aggregated = true;
+                watermark |= emit == Emit::Final;
+            }
             LogicalPlan::Extension(e) if e.node.as_any().is::<WindowAssign>() => {
-                watermark |= aggregated && emit == Emit::OnClose;
+                watermark |= aggregated && emit.waits();
             }
             _ => {}
         }

@@ -66,7 +66,8 @@ impl Builder<'_, '_> {
         let (distribution, by) = meeting(&side.facts, append_only, side.width);
         let bounds = ends.iter().zip(&side.keys).map(bound).collect();
         let zone = self.planner.options.time_zone.clone();
-        let spec = TemporalFilterSpec { bounds, zone, append_only, by, output: vec![] };
+        let spec =
+            TemporalFilterSpec { clock: eddyline_plan::Clock::Wall, bounds, zone, append_only, by, output: vec![] };
         let facts = facts(&spec, side.facts, &schema);
         let filtering = Filtering { below: side.node, distribution, spec };
         let mut stream = Stream::over(Base::TemporalFilter(Box::new(filtering)), schema.clone(), facts);
@@ -91,7 +92,7 @@ impl Builder<'_, '_> {
         };
         let bounds: Vec<String> = spec.bounds.iter().map(bound).collect();
         let node = self.graph.add(NewNode {
-            meaning: format!("while now {}", bounds.join(" and ")),
+            meaning: format!("while {} {}", spec.now(), bounds.join(" and ")),
             spec: OperatorSpec::TemporalFilter(spec),
             inputs: vec![Input::new(*below, distribution.clone())],
             schema: schema.clone(),

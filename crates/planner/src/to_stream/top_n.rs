@@ -10,8 +10,8 @@ use super::graph::{NewNode, meaning};
 use super::join::has_map;
 use super::refuse;
 use super::stream::{Base, Facts, Stream, WindowColumns, column, column_at};
+use crate::SqlError;
 use crate::bind::ranking;
-use crate::{Emit, SqlError};
 use arrow::datatypes::Schema;
 use datafusion_common::ScalarValue;
 use datafusion_common::tree_node::{Transformed, TreeNode};
@@ -223,7 +223,7 @@ impl Builder<'_, '_> {
     /// The windows of a stream's rows, where they close and every row is in one.
     fn closing_windows(&self, input: &Stream) -> Option<WindowColumns> {
         let facts = input.output_facts();
-        if self.planner.options.emit != Emit::OnClose || facts.mode != ChangeMode::AppendOnly {
+        if !self.planner.options.emit.waits() || facts.mode != ChangeMode::AppendOnly {
             return None;
         }
         let Base::Window(windowing) = &input.base else { return facts.windows };

@@ -13,9 +13,9 @@ use super::Builder;
 use super::aggregate::{Columns, Grouping, check_calls, group_meaning};
 use super::graph::NewNode;
 use super::stream::{Base, Facts, Stream, WindowColumns, Windowing, column, column_at, columns_of, substitute};
+use crate::SqlError;
 use crate::bind::errors;
 use crate::bind::window_assign::WindowAssign;
-use crate::{Emit, SqlError};
 use arrow::datatypes::{IntervalMonthDayNano, Schema};
 use datafusion_common::ScalarValue;
 use datafusion_expr::Operator;
@@ -95,7 +95,7 @@ impl Builder<'_, '_> {
 
     /// The window aggregate of a grouping; `None` where it is an ordinary one.
     pub(super) fn window_aggregate(&mut self, input: &Stream, grouping: &Grouping) -> Result<Option<Stream>, SqlError> {
-        if self.planner.options.emit != Emit::OnClose {
+        if !self.planner.options.emit.waits() {
             return Ok(None);
         }
         let rows = match &input.base {
