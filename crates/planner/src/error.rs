@@ -95,6 +95,7 @@ impl SqlError {
             ArrowError::InvalidArgumentError(message) if message.contains("to store in a Decimal") => {
                 Some(Self::OUT_OF_RANGE)
             }
+            ArrowError::ComputeError(message) => Self::of_value_text(message),
             _ => None,
         }
     }
@@ -102,7 +103,10 @@ impl SqlError {
     /// The same where nothing but the text of a function tells.
     pub fn of_value_text(message: &str) -> Option<&'static str> {
         match message {
-            message if message.contains("integer overflow") => Some(Self::OUT_OF_RANGE),
+            message if message.contains("integer overflow") || message.contains("overflow on ") => {
+                Some(Self::OUT_OF_RANGE)
+            }
+            message if message.contains("Timestamp out of range") => Some("22008"),
             message if message.contains("division by zero") => Some("22012"),
             message if message.contains("regular expression") => Some("2201B"),
             _ => None,

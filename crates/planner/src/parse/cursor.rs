@@ -208,7 +208,7 @@ impl<'a> Cursor<'a> {
         let parsed = self.parser.parse_query();
         let mut query = parsed.map_err(|e| self.syntax_error(&e))?;
         super::hints::locate(&mut query, self.tokens);
-        normalise::query(&mut query)?;
+        normalise::query(&mut query, self.text.dialect.family)?;
         Ok(query)
     }
 
@@ -245,7 +245,7 @@ impl<'a> Cursor<'a> {
         if let SetExpr::Select(select) = query.body.as_mut() {
             select.projection = items;
         }
-        normalise::query(&mut query)?;
+        normalise::query(&mut query, self.text.dialect.family)?;
         Ok(query)
     }
 
@@ -253,7 +253,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn expression(&mut self) -> Result<Expr, SqlError> {
         let parsed = self.parser.parse_expr();
         let mut expression = parsed.map_err(|e| self.syntax_error(&e))?;
-        normalise::expression(&mut expression)?;
+        normalise::expression(&mut expression, self.text.dialect.family)?;
         Ok(expression)
     }
 

@@ -4,7 +4,7 @@ use super::dialect::{call, string_of};
 use super::windows::located;
 use super::{clocks, interval, literals, patterns, values, windows};
 use crate::SqlError;
-use eddyline_catalog::{PUBLIC, Reference};
+use eddyline_catalog::{Dialect, PUBLIC, Reference};
 use sqlparser::ast::{
     AccessExpr, BinaryOperator, CeilFloorKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString,
@@ -20,16 +20,16 @@ const UNITS: [&str; 11] =
 ///
 /// # Errors
 /// What is not supported.
-pub(super) fn query(query: &mut Query) -> Result<(), SqlError> {
-    finish(VisitMut::visit(query, &mut Normaliser))
+pub(super) fn query(query: &mut Query, dialect: Dialect) -> Result<(), SqlError> {
+    finish(VisitMut::visit(query, &mut Normaliser { dialect }))
 }
 
 /// Brings an expression into one form.
 ///
 /// # Errors
 /// What is not supported.
-pub(super) fn expression(expression: &mut Expr) -> Result<(), SqlError> {
-    finish(VisitMut::visit(expression, &mut Normaliser))
+pub(super) fn expression(expression: &mut Expr, dialect: Dialect) -> Result<(), SqlError> {
+    finish(VisitMut::visit(expression, &mut Normaliser { dialect }))
 }
 
 /// A name of one to three parts. Flink's `default_catalog` is the database that is connected to, its `default_database` the schema `public`.
@@ -76,7 +76,9 @@ fn flow(result: Result<(), SqlError>) -> ControlFlow<Box<SqlError>> {
     }
 }
 
-struct Normaliser;
+struct Normaliser {
+    dialect: Dialect,
+}
 
 impl VisitorMut for Normaliser {
     type Break = Box<SqlError>;
@@ -107,7 +109,7 @@ impl VisitorMut for Normaliser {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
-        flow(one_form(expr))
+        flow(one_form(expr, self.dialect))
     }
 }
 
@@ -209,7 +211,7 @@ fn field_by_name(access: &mut AccessExpr) {
     }
 }
 
-fn one_form(expr: &mut Expr) -> Result<(), SqlError> {
+fn one_form(expr: &mut Expr, dialect: Dialect) -> Result<(), SqlError> {
     match expr {
         Expr::Interval(literal) => {
             let span = literal.value.span();
@@ -265,7 +267,7 @@ fn one_form(expr: &mut Expr) -> Result<(), SqlError> {
             access_chain.iter_mut().for_each(field_by_name);
             Ok(())
         }
-        Expr::Like { pattern, escape_char, .. } => patterns::like(pattern, escape_char),
+        Expr::Like { pattern, escape_char, .. } => patterns::like(pattern, escape_char, dialect),
         Expr::SimilarTo { .. } => patterns::similar(expr),
         _ => Ok(()),
     }

@@ -5,15 +5,20 @@ use super::dialect::{call, string_of};
 use super::literals::string;
 use super::windows::located;
 use crate::SqlError;
+use eddyline_catalog::Dialect;
 use sqlparser::ast::{Expr, Ident, Spanned, UnaryOperator, Value, ValueWithSpan};
 
-/// `x LIKE pattern [ESCAPE c]`.
+/// `x LIKE pattern [ESCAPE c]`. In Postgres the backslash escapes where nothing is said, and what is escaped may be any character.
 ///
 /// # Errors
 /// An escape character for a pattern that is no literal, or one that stands before nothing special.
-pub(super) fn like(pattern: &mut Expr, escape: &mut Option<ValueWithSpan>) -> Result<(), SqlError> {
+pub(super) fn like(pattern: &mut Expr, escape: &mut Option<ValueWithSpan>, dialect: Dialect) -> Result<(), SqlError> {
     let span = pattern.span();
-    let escape_char = escape.as_ref().map(|e| one_character(e, "LIKE")).transpose()?;
+    let is_postgres = dialect == Dialect::Postgres;
+    let escape_char = match escape {
+        Some(escape) => Some(one_character(escape, "LIKE")?),
+        None => is_postgres.then_some('\\'),
+    };
     let Some(text) = string_of(pattern) else {
         return match escape_char {
             None | Some('\\') => Ok(()),
@@ -30,6 +35,12 @@ pub(super) fn like(pattern: &mut Expr, escape: &mut Option<ValueWithSpan>) -> Re
                         made.push('\\');
                     }
                     made.push(next);
+                }
+                Some('\\') if is_postgres => made.push_str("\\\\"),
+                Some(next) if is_postgres => made.push(next),
+                None if is_postgres => {
+                    let message = "LIKE pattern must not end with escape character";
+                    return Err(located(SqlError::new("22025", message), span));
                 }
                 _ => return Err(located(wrong_escape(text, c), span)),
             },

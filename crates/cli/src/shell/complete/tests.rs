@@ -78,7 +78,8 @@ fn settings_and_their_values() {
     gives("RESET sql.d|", &[]);
     gives("RESET pipeline|", &["RESET 'pipeline.max-parallelism'", "RESET 'pipeline.name'"]);
     gives("SET 'table.dml-sync' = 'f|", &["SET 'table.dml-sync' = 'false'"]);
-    gives("SET 'execution.emit' = |", &["SET 'execution.emit' = 'on-close'", "SET 'execution.emit' = 'on-update'"]);
+    let emit = ["final", "on-close", "on-update"].map(|value| format!("SET 'execution.emit' = '{value}'"));
+    gives("SET 'execution.emit' = |", &emit.each_ref().map(String::as_str));
 }
 
 #[test]
