@@ -4,7 +4,8 @@
 //! change, each view is planned before and after: when it would not do what it did, the statement is refused and names it. So what a
 //! restart computes from texts is what runs now.
 
-use crate::changes::{DEPENDENT_OBJECTS, physical};
+use crate::changes::physical;
+use crate::drops::DEPENDENT_OBJECTS;
 use crate::durable::StoredAlteration;
 use crate::error::from_catalog;
 use crate::indexes::{orders, under_columns};
@@ -19,7 +20,7 @@ use eddyline_catalog::{
 };
 use eddyline_planner::parse::parse_query;
 use eddyline_planner::statement::{Alter, ColumnChange, Comment, NameChange, defaults_query};
-use eddyline_planner::{Emit, PlannerOptions, SqlError, names_read, renamed};
+use eddyline_planner::{Emit, PlannerOptions, SqlError, names_read, renamed, with_columns_named};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -304,7 +305,12 @@ impl Session {
             bound.map_err(|error| if is_growing { error } else { depends(&format!("table {name}"), &error) })?,
         );
         self.check_stored(&bound)?;
-        let broken = self.broken_views(&before, &bound)?;
+        let mut broken = self.broken_views(&before, &bound, &[])?;
+        let mut renewed = Vec::new();
+        if is_growing && !broken.is_empty() {
+            renewed = self.with_columns_named(&before, &broken)?;
+            broken = self.broken_views(&before, &bound, &renewed)?;
+        }
         if !cascade && !broken.is_empty() {
             return Err(not_without(&before.name, &broken, is_growing));
         }
@@ -325,7 +331,21 @@ impl Session {
                 self.take_away(kind, &view, false)?;
             }
         }
-        self.publish_columns(bound, indexes, alteration.zip(altered))
+        self.publish_columns(bound, indexes, renewed, alteration.zip(altered))
+    }
+
+    /// Those of views and sinks that read a table by `*`, with texts that name the columns which the table has.
+    fn with_columns_named(&self, table: &Table, views: &[BrokenView]) -> Result<Vec<Object>, SqlError> {
+        let columns: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+        let mut renewed = Vec::new();
+        for (_, name, _) in views {
+            let object = self.catalog.object(name).map_err(from_catalog)?;
+            let Some(view) = view_of(object) else { continue };
+            if let Some(sql) = with_columns_named(&view.sql, view.dialect, &table.name, &columns)? {
+                renewed.push(with_text(object, sql));
+            }
+        }
+        Ok(renewed)
     }
 
     /// No sink may write a table whose columns change: its rows would not fit any more.
@@ -345,10 +365,12 @@ impl Session {
         &mut self,
         table: Arc<Table>,
         indexes: Vec<(Name, Option<Index>)>,
+        renewed: Vec<Object>,
         rows: Option<(Alteration, crate::kept::Contents)>,
     ) -> Result<(), SqlError> {
         let name = table.name.clone();
-        let mut moves = Moves { names: BTreeMap::from([(name.clone(), name.clone())]), ..Moves::default() };
+        let stay = renewed.iter().map(Object::name).chain([&name]).map(|name| (name.clone(), name.clone()));
+        let mut moves = Moves { names: stay.collect(), ..Moves::default() };
         if let (Some((alteration, altered)), false) = (&rows, table.temporary) {
             moves.altered.push(StoredAlteration::new(altered.id(), alteration)?);
         }
@@ -356,6 +378,7 @@ impl Session {
         let _between = durable.as_ref().map(|durable| durable.between_snapshots());
         let change = |catalog: &mut Catalog| {
             catalog.put(Object::Table(table));
+            renewed.into_iter().for_each(|object| catalog.put(object));
             for (name, index) in indexes {
                 match index.map(|index| Object::Index(Arc::new(index))) {
                     Some(index) if catalog.object(&name) == Ok(&index) => {}
@@ -424,8 +447,14 @@ impl Session {
         Ok(Some(values))
     }
 
-    /// The views that read a table and would not be what they are when it has other columns: kinds, names, what is wrong.
-    fn broken_views(&mut self, before: &Table, after: &Arc<Table>) -> Result<Vec<BrokenView>, SqlError> {
+    /// The views that read a table and would not be what they are when it has other columns, and some of them other texts: kinds, names,
+    /// what is wrong.
+    fn broken_views(
+        &mut self,
+        before: &Table,
+        after: &Arc<Table>,
+        renewed: &[Object],
+    ) -> Result<Vec<BrokenView>, SqlError> {
         let reads = |object: &Object| {
             view_of(object).filter(|view| names_read(view, &self.catalog).contains(&before.name)).cloned()
         };
@@ -433,11 +462,13 @@ impl Session {
             self.catalog.objects().filter_map(|(_, object)| Some((object.kind(), reads(object)?))).collect();
         let mut next = Catalog::clone(&self.catalog);
         next.put(Object::Table(after.clone()));
+        renewed.iter().for_each(|object| next.put(object.clone()));
         let (next, options) = (Arc::new(next), self.planner_options());
         let mut broken = Vec::new();
         for (kind, view) in readers {
             // What is broken already stays so.
             let Ok(was) = self.meaning(&view, &options) else { continue };
+            let view = next.object(&view.name).ok().and_then(view_of).cloned().unwrap_or(view);
             let now = std::mem::replace(&mut self.catalog, next.clone());
             let is = self.meaning(&view, &options);
             self.catalog = now;
@@ -469,6 +500,22 @@ fn view_of(object: &Object) -> Option<&View> {
         Object::View(view) => Some(view),
         Object::MaterializedView(view) => Some(&view.view),
         Object::Sink(sink) => Some(&sink.view),
+    }
+}
+
+/// A view or sink with another text.
+fn with_text(object: &Object, sql: String) -> Object {
+    match object {
+        Object::Table(_) | Object::Index(_) => object.clone(),
+        Object::View(view) => Object::View(Arc::new(View { sql, ..view.as_ref().clone() })),
+        Object::MaterializedView(made) => {
+            let view = View { sql, ..made.view.clone() };
+            Object::MaterializedView(Arc::new(MaterializedView { view, ..made.as_ref().clone() }))
+        }
+        Object::Sink(sink) => {
+            let view = View { sql, ..sink.view.clone() };
+            Object::Sink(Arc::new(Sink { view, ..sink.as_ref().clone() }))
+        }
     }
 }
 
@@ -512,7 +559,7 @@ fn not_without(table: &Name, broken: &[BrokenView], is_growing: bool) -> SqlErro
         None => error,
     };
     match is_growing {
-        true => error.with_hint("a view of `*` would have another column: let it name its columns"),
+        true => error.with_hint("a view of `*` over USING, NATURAL or a function of tables would have another column: let it name its columns"),
         false => {
             error.with_hint("DROP COLUMN … CASCADE takes such views away; else DROP them first, and CREATE them anew")
         }

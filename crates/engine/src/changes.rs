@@ -12,7 +12,7 @@ use crate::kept::{self, Feed, IndexedRows, NewView, Order, Reads, Registration, 
 use crate::listing::Listing;
 use crate::reservation::Reservation;
 use crate::scan::{Scan, ScanPlan};
-use crate::session::{Planned, created_message, result_output};
+use crate::session::{Planned, created, created_message, result_output};
 use crate::{Outcome, ResultTable, ScriptError, Session};
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::concat_batches;
@@ -21,15 +21,13 @@ use eddyline_catalog::{Catalog, Column, ColumnSource, Index, MaterializedView, N
 use eddyline_changes::ChangeBatch;
 use eddyline_plan::{ChangeMode, Clock, Dataflow, Node, OperatorSpec, SourceSpec};
 use eddyline_planner::statement::{Conflict, Delete, Insert, Query, Update, defaults_query};
-use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition, names_read};
+use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What CREATE MATERIALIZED VIEW makes.
 const VIEW: &str = "materialized view";
-/// SQLSTATE of something that cannot go because others are made from it.
-pub(crate) const DEPENDENT_OBJECTS: &str = "2BP01";
 /// How long to wait for the next rows before looking again.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -139,10 +137,16 @@ impl Session {
         };
         // Of another key than the one that is named, no two rows may have the same.
         let conflict = if by.is_some() { Some(Conflict::Error) } else { conflict };
-        let returned = match returned {
-            Some(returned) => Some(returned(database.taken(&target, rows, conflict)?)?),
-            None => None,
+        // Who leaves rows out says how many came.
+        let taken = match returned.is_some() || conflict == Some(Conflict::Nothing) {
+            true => Some(database.taken(&target, rows, conflict)?),
+            false => None,
         };
+        let returned = match (returned, &taken) {
+            (Some(returned), Some(taken)) => Some(returned(taken.clone())?),
+            _ => None,
+        };
+        let rows = taken.as_ref().filter(|_| conflict == Some(Conflict::Nothing)).unwrap_or(rows);
         let _storing = tracing::info_span!("store").entered();
         let stored = database.insert(&target, rows, conflict)?;
         drop(reserved);
@@ -280,7 +284,10 @@ impl Session {
     }
 
     /// The table that UPDATE or DELETE changes.
-    fn changed(&self, written: &Reference, position: TextPosition) -> Result<&Table, SqlError> {
+    ///
+    /// # Errors
+    /// It is not there, or behind a connector.
+    pub(crate) fn changed(&self, written: &Reference, position: TextPosition) -> Result<&Table, SqlError> {
         let name = &self.resolve(written).map_err(|e| e.at(position))?;
         let table = self.catalog.table(name).map_err(|e| from_catalog(e).at(position))?;
         if !table.is_kept() {
@@ -459,7 +466,7 @@ impl Session {
         let mut names = BTreeSet::from([view.name.clone()]);
         let (reserved, planned) = loop {
             if ddl::is_there(&self.catalog, &view.name, if_not_exists) {
-                return Ok(Outcome::Done(created_message(VIEW, &view.name, false)));
+                return Ok(created(VIEW, &view.name, false));
             }
             let (version, planned) = (self.catalog.version(), self.planned_view(written)?);
             names.extend(planned.tables.iter().cloned());
@@ -592,108 +599,6 @@ impl Session {
             Ok((name, at))
         };
         waited.map(time).collect()
-    }
-
-    /// Takes a name away, and with `cascade` the views that read it. The message tells what was done.
-    ///
-    /// # Errors
-    /// It is not there, or of another kind; views read it.
-    pub(crate) fn drop_object(
-        &mut self,
-        kind: &'static str,
-        name: &Name,
-        if_exists: bool,
-        cascade: bool,
-    ) -> Result<String, SqlError> {
-        // Until all names that go are taken, another session may make a view that reads one of them.
-        let _reserved = loop {
-            let reserved = self.reserve(self.going(name, cascade))?;
-            if reserved.holds(&self.going(name, cascade)) {
-                break reserved;
-            }
-        };
-        if self.catalog.object(name).is_ok_and(|object| object.kind() == kind) {
-            self.check_readers(name, cascade)?;
-        }
-        self.take_away(kind, name, if_exists)
-    }
-
-    /// A name goes, and its rows before it: nothing changes them any more when the log says that it went.
-    pub(crate) fn take_away(&mut self, kind: &'static str, name: &Name, if_exists: bool) -> Result<String, SqlError> {
-        let job = match self.catalog.object(name) {
-            Ok(Object::Sink(sink)) if kind == "sink" && sink.into.is_none() => Some(sink.job),
-            _ => None,
-        };
-        let table = self.table_of_index(name).filter(|_| kind == "index");
-        job.into_iter().for_each(|id| self.instance.end_job(id));
-        let moves = Moves { jobs_gone: job.into_iter().collect(), ..Moves::default() };
-        let database = self.instance.database().clone();
-        let done = self.define_with(&moves, |catalog| {
-            let done = ddl::drop(catalog, kind, name, if_exists)?;
-            database.remove(name);
-            Ok(done)
-        })?;
-        job.into_iter().for_each(|id| self.instance.jobs().forget(id));
-        if let Some(table) = table {
-            self.keep_orders(&self.catalog, &table)?;
-        }
-        Ok(done)
-    }
-
-    /// A name with its indexes, or the table that it is one of, and with `cascade` the views that go with it.
-    fn going(&self, name: &Name, cascade: bool) -> BTreeSet<Name> {
-        let mut found = BTreeSet::from([name.clone()]);
-        found.extend(self.catalog.indexes_of(name).map(|index| index.name.clone()));
-        found.extend(self.table_of_index(name));
-        let mut rest = vec![name.clone()];
-        while let (true, Some(name)) = (cascade, rest.pop()) {
-            rest.extend(self.readers(&name).into_iter().filter(|n| found.insert(n.clone())));
-        }
-        found
-    }
-
-    /// The materialized views and sinks that read this name, themselves or through views, and the sinks that write it.
-    fn readers(&self, name: &Name) -> Vec<Name> {
-        let reads = |object: &&Object| match object {
-            Object::MaterializedView(view) => names_read(&view.view, &self.catalog).contains(name),
-            Object::Sink(sink) => {
-                sink.into.as_ref() == Some(name) || names_read(&sink.view, &self.catalog).contains(name)
-            }
-            _ => false,
-        };
-        let readers = self.catalog.objects().map(|(_, object)| object).filter(reads);
-        readers.map(|object| object.name().clone()).collect()
-    }
-
-    /// May this name go? With `cascade` the views that read it go first.
-    ///
-    /// # Errors
-    /// Views read it.
-    pub(crate) fn check_readers(&mut self, name: &Name, cascade: bool) -> Result<(), SqlError> {
-        let readers = self.readers(name);
-        if !cascade && !readers.is_empty() {
-            let kind = |reader: &Name| self.catalog.object(reader).map_or("view", Object::kind);
-            let named: Vec<String> = readers.iter().map(|reader| format!("{} {reader}", kind(reader))).collect();
-            let writes = |reader: &Name| matches!(self.catalog.object(reader), Ok(Object::Sink(sink)) if sink.into.as_ref() == Some(name));
-            let verb = match (readers.iter().any(writes), readers.len()) {
-                (true, 1) => "writes",
-                (true, _) => "read or write",
-                (false, 1) => "reads",
-                (false, _) => "read",
-            };
-            let message = format!("{} {verb} {name}", named.join(", "));
-            return Err(
-                SqlError::new(DEPENDENT_OBJECTS, message).with_hint("DROP … CASCADE takes what reads it away too")
-            );
-        }
-        for reader in readers {
-            // A view that reads two that go is gone with the first.
-            if let Ok(kind) = self.catalog.object(&reader).map(Object::kind) {
-                self.check_readers(&reader, true)?;
-                self.take_away(kind, &reader, false)?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -3,13 +3,14 @@
 //! An index is a name of the catalog, and an order of the rows that the engine keeps ([`Database::set_orders`](crate::kept::Database)). Which
 //! orders there are follows from the catalog alone: whatever changes the indexes of a table says anew which they are.
 
-use crate::changes::{DEPENDENT_OBJECTS, kept_sources, physical};
+use crate::changes::{kept_sources, physical};
 use crate::ddl;
+use crate::drops::DEPENDENT_OBJECTS;
 use crate::error::from_catalog;
 use crate::error::state::WRONG_OBJECT;
 use crate::kept::{self, Order};
 use crate::listing::Listing;
-use crate::session::created_message;
+use crate::session::created;
 use crate::{Outcome, Session};
 use arrow::compute::SortOptions;
 use arrow::datatypes::Schema;
@@ -33,7 +34,7 @@ impl Session {
             let reserved = self.reserve(BTreeSet::from([index.name.clone(), table.clone()]))?;
             // Another session may have taken the name, or changed the table.
             if ddl::is_there(&self.catalog, &index.name, said.if_not_exists) {
-                return Ok(Outcome::Done(created_message("index", &index.name, false)));
+                return Ok(created("index", &index.name, false));
             }
             if self.index_of(said, &table).map_err(placed)? == index {
                 break (index, reserved);
@@ -48,7 +49,7 @@ impl Session {
             self.keep_orders(&self.catalog, &table)?;
             return Err(error);
         }
-        Ok(Outcome::Done(created_message("index", &name, true)))
+        Ok(created("index", &name, true))
     }
 
     /// The index that is about to be made.

@@ -17,14 +17,13 @@ use crate::reservation::{Canceller, Reservation};
 use crate::scan::{Scan, ScanPlan};
 use crate::settings::{self, SettingKind};
 use crate::show::CheckpointPlace;
-use crate::sinks::ExplainedSink;
 use crate::state_tables::StateTables;
 use crate::{Engine, ScriptError, Settings, show, subscribe};
 use arrow::datatypes::{DataType, SchemaRef};
 use eddyline_catalog::{Catalog, CatalogError, ColumnSource, Name, Object, Reference, SearchPath, Table};
 use eddyline_connectors::{SinkChanges, SourceChanges};
 use eddyline_functions::scalar::Moment;
-use eddyline_planner::statement::{Conflict, ExplainStage, Insert, Query, Show, Statement, StatementKind};
+use eddyline_planner::statement::{Conflict, Insert, Query, Show, Statement, StatementKind};
 use eddyline_planner::{JobOutput, PlannedJob, Planner, PlannerOptions, SqlError, Target, parse_in};
 use eddyline_runtime::Alteration;
 use eddyline_users::{ROOT, Users};
@@ -208,25 +207,25 @@ impl Session {
             StatementKind::CreateTable { name, table, query, .. } => {
                 let name = self.place(name)?;
                 let kind = if table.is_source { "source" } else { "table" };
-                let created = self.create_table(statement)?;
+                let is_new = self.create_table(statement)?;
                 match query {
-                    Some(query) if created && self.is_kept(&name) => self.fill(&name, query, statement.position),
-                    Some(query) if created => self.start(vec![self.table_output(&name, Vec::new(), query, None)?]),
-                    _ => Ok(Outcome::Done(created_message(kind, &name, created))),
+                    Some(query) if is_new && self.is_kept(&name) => self.fill(&name, query, statement.position),
+                    Some(query) if is_new => self.start(vec![self.table_output(&name, Vec::new(), query, None)?]),
+                    _ => Ok(created(kind, &name, is_new)),
                 }
             }
             StatementKind::CreateView { name, view, query, if_not_exists, or_replace } => {
                 let view = self.placed_view(name, view)?;
                 let _reserved = self.reserve_one(&view.name)?;
                 if ddl::is_there(&self.catalog, &view.name, *if_not_exists) {
-                    return Ok(Outcome::Done(created_message("view", &view.name, false)));
+                    return Ok(created("view", &view.name, false));
                 }
                 let made = Arc::new(self.with_definer(|definer| definer.view(view.clone(), query))?);
                 if *or_replace {
                     self.check_readers(&view.name, false)?;
                 }
                 self.define(|catalog| ddl::add(catalog, Object::View(made), *or_replace))?;
-                Ok(Outcome::Done(created_message("view", &view.name, true)))
+                Ok(created("view", &view.name, true))
             }
             StatementKind::CreateMaterializedView { name, view, query, if_not_exists, or_replace, is_final } => {
                 let view = &self.placed_view(name, view)?;
@@ -238,14 +237,8 @@ impl Session {
                 self.create_sink(&sink, *if_not_exists)
             }
             StatementKind::CreateIndex(said) => self.create_index(said).map_err(Into::into),
-            StatementKind::Drop { kind, name, if_exists, cascade } => {
-                let name = match self.resolve(name) {
-                    Err(error) if *if_exists && error.sqlstate == SqlError::UNDEFINED_SCHEMA => {
-                        return Ok(Outcome::Done(format!("{}, nothing dropped", error.message)));
-                    }
-                    found => found?,
-                };
-                Ok(Outcome::Done(self.drop_object(kind, &name, *if_exists, *cascade)?))
+            StatementKind::Drop { kind, names, if_exists, cascade } => {
+                Ok(self.drop_all(kind, names, *if_exists, *cascade)?)
             }
             StatementKind::Database(statement) => Ok(Outcome::Done(self.instance.database_statement(statement)?)),
             StatementKind::Schema(statement) => Ok(self.schema_statement(statement)?),
@@ -533,7 +526,7 @@ impl Session {
     }
 
     /// What would become of the state that a job would begin with.
-    fn alteration(&self, outputs: Vec<JobOutput>, beginning: &Beginning) -> Result<Listing, ScriptError> {
+    pub(crate) fn alteration(&self, outputs: Vec<JobOutput>, beginning: &Beginning) -> Result<Listing, ScriptError> {
         let text = match self.previewed(outputs, beginning)? {
             Some((place, altered)) => format!("of {place}\n{altered}"),
             None => format!("job '{}' has no state: it begins afresh", beginning.name),
@@ -552,14 +545,6 @@ impl Session {
         let tokio = &self.engine.rim().tokio;
         let found = eddyline_runtime::preview(name, &planned.dataflow, checkpoints.as_ref(), from.as_ref(), tokio);
         found.map_err(|e| ScriptError::Job(from_runtime(&e)))
-    }
-
-    /// What EXPLAIN ALTER shows of a statement: what would become of the state of its job, or of the savepoint `from`.
-    fn explain_alter(&self, from: Option<&str>, statement: &Statement) -> Result<Listing, ScriptError> {
-        let outputs = self.explained_outputs(statement)?;
-        let tables: Vec<&Name> = outputs.iter().filter_map(written_table).collect();
-        let beginning = Beginning::imagined(&self.engine, &self.settings, &tables, from)?;
-        self.alteration(outputs, &beginning)
     }
 
     fn select(&self, query: &Query) -> Result<Outcome, ScriptError> {
@@ -600,7 +585,7 @@ impl Session {
         self.planned_select_with(query, false)
     }
 
-    fn planned_select_with(&self, query: &Query, reads_once: bool) -> Result<PlannedSelect, ScriptError> {
+    pub(crate) fn planned_select_with(&self, query: &Query, reads_once: bool) -> Result<PlannedSelect, ScriptError> {
         let channel = self.engine.next_channel();
         let beginning = self.beginning_of_select()?;
         let options = PlannerOptions { reads_once, ..beginning.planned(self.planner_options()) };
@@ -662,81 +647,6 @@ impl Session {
             StatementKind::Job(job) => self.columns_of_job_statement(job),
             _ => Ok(None),
         }
-    }
-
-    /// What EXPLAIN shows of a statement.
-    ///
-    /// # Errors
-    /// What cannot be planned, or is no query; a table that cannot be opened.
-    pub fn explain(&self, stage: ExplainStage, statement: &Statement) -> Result<Listing, SqlError> {
-        let planned = self.explained(statement)?;
-        let mut text = planned.explain(stage);
-        let into = match &statement.kind {
-            StatementKind::CreateSink { into, .. } => into.as_ref(),
-            _ => None,
-        };
-        let writes = !matches!(statement.kind, StatementKind::Select(_));
-        if let (ExplainStage::Dataflow, Some(table)) = (stage, into) {
-            text = format!("{text}\nDELIVERY: {table} exactly-once: it changes with what the sink reads");
-        } else if stage == ExplainStage::Dataflow && writes {
-            for line in self.explained_delivery(statement, &planned)? {
-                text = format!("{text}\n{line}");
-            }
-        } else if stage == ExplainStage::Dataflow {
-            if let Some(in_order) = self.explained_in_order(statement)? {
-                return Ok(Listing::lines("plan", &in_order));
-            }
-            for line in self.indexes_read(&planned.dataflow)? {
-                text = format!("{text}\n{line}");
-            }
-        }
-        Ok(Listing::lines("plan", &text))
-    }
-
-    /// What EXPLAIN shows of a SELECT that reads rows in the order that it asks for, so that they are not sorted, and no job keeps the first ones.
-    fn explained_in_order(&self, statement: &Statement) -> Result<Option<String>, SqlError> {
-        let StatementKind::Select(query) = &statement.kind else { return Ok(None) };
-        if query.order_by.is_none() {
-            return Ok(None);
-        }
-        let select = self.planned_select_with(query, true).map_err(ScriptError::into_error)?;
-        let Some(plan) = ScanPlan::of(&select.planned.job, &self.settings)? else { return Ok(None) };
-        let Some(source) = plan.source() else { return Ok(None) };
-        let line = self.read_through(source, &plan.sort())?.filter(|line| line.contains(", in the order"));
-        Ok(line.map(|line| format!("{}\n{line}", select.planned.job.explain(ExplainStage::Dataflow))))
-    }
-
-    /// What EXPLAIN STATE shows of a statement.
-    ///
-    /// # Errors
-    /// As [`explain`](Self::explain); a table that cannot be opened.
-    pub fn explain_state(&self, statement: &Statement) -> Result<Listing, SqlError> {
-        let planned = self.explained(statement)?;
-        let kept = job::kept_state(self.engine.registry(), &self.settings, &planned.dataflow)?;
-        Ok(Listing::lines("state", &kept.to_string()))
-    }
-
-    fn explained(&self, statement: &Statement) -> Result<PlannedJob, SqlError> {
-        if let Some(ExplainedSink { sink, own, outputs }) = self.of_sink(statement)? {
-            return own.plan_sink(&sink, outputs);
-        }
-        self.plan(self.explained_outputs(statement)?)
-    }
-
-    pub(crate) fn explained_outputs(&self, statement: &Statement) -> Result<Vec<JobOutput>, SqlError> {
-        Ok(match &statement.kind {
-            StatementKind::Select(query) => vec![result_output(query, 0)],
-            StatementKind::Insert(insert) => vec![self.insert_output(insert)?],
-            StatementKind::StatementSet(inserts) => {
-                inserts.iter().map(|i| self.insert_output(i)).collect::<Result<_, _>>()?
-            }
-            _ => {
-                return Err(SqlError::new(SqlError::UNSUPPORTED, "EXPLAIN shows how a query runs; this is none")
-                    .with_hint(
-                        "EXPLAIN a SELECT, an INSERT, CREATE MATERIALIZED VIEW, CREATE SINK or a statement set",
-                    ));
-            }
-        })
     }
 
     /// What SHOW lists.
@@ -822,6 +732,10 @@ impl Session {
         }
         location.map_or(Ok(()), |location| self.engine.check_place(location))?;
         let places = match location.unwrap_or(self.settings.checkpoints_dir()) {
+            // A data directory holds those of its jobs, of which there may be none.
+            "" if job.is_none() && self.instance.durable().is_some_and(|durable| durable.has_jobs()) => {
+                return show::checkpoints(&self.engine, &self.instance.all_checkpoints());
+            }
             "" => self.instance.all_checkpoints(),
             location => vec![CheckpointPlace { location: location.to_owned(), job: job.map(str::to_owned) }],
         };
@@ -888,6 +802,12 @@ pub(crate) fn result_output(query: &Query, channel: u64) -> JobOutput {
     let options =
         BTreeMap::from([("connector".to_owned(), COLLECT.to_owned()), (CHANNEL.to_owned(), channel.to_string())]);
     JobOutput { query: query.clone(), target: Target::Result { name: "result".into(), options }, position: None }
+}
+
+/// What CREATE comes to: something new, or what was there already and is told of.
+pub(crate) fn created(kind: &str, name: &Name, is_new: bool) -> Outcome {
+    let message = created_message(kind, name, is_new);
+    if is_new { Outcome::Done(message) } else { Outcome::Noted(message) }
 }
 
 pub(crate) fn created_message(kind: &str, name: &Name, created: bool) -> String {

@@ -15,7 +15,7 @@ use crate::error::{from_catalog, from_connector};
 use crate::instance::Moves;
 use crate::job::{self, Epochs};
 use crate::kept::{IntoTable, NewView, Reads};
-use crate::session::{Planned, created_message};
+use crate::session::{Planned, created, created_message};
 use crate::{Outcome, ScriptError, Session, delivery};
 use arrow::datatypes::SchemaRef;
 use eddyline_catalog::{Catalog, MaterializedView, Name, Object, PUBLIC, Reference, Sink, Table, View};
@@ -47,7 +47,7 @@ impl Session {
         names.extend(written.into.iter().chain([name]).cloned());
         let _reserved = self.reserve(names)?;
         if ddl::is_there(&self.catalog, name, if_not_exists) {
-            return Ok(Outcome::Done(created_message("sink", name, false)));
+            return Ok(created("sink", name, false));
         }
         if written.into.is_none() {
             self.check_can_keep(name)?;
@@ -375,7 +375,7 @@ impl Session {
             self.take_away("sink", name, true)?;
             return Err(error);
         }
-        Ok(Outcome::Done(created_message("sink", name, true)))
+        Ok(created("sink", name, true))
     }
 
     /// Begins a sink again that writes a table here, which has all that it has written.

@@ -233,6 +233,21 @@ fn names_rows_and_views_are_there_again() {
     assert_eq!(run(&mut instance.session(), "SELECT * FROM total").unwrap_err().sqlstate, SqlError::UNDEFINED_TABLE);
 }
 
+/// Views and sinks that were made of `*` have the columns that they had when their table got more, also after a restart.
+#[test]
+fn views_of_all_columns_are_there_again_when_there_are_more() {
+    let bench = Bench::new();
+    bench.life(
+        "CREATE TABLE t (k INT PRIMARY KEY, a INT); CREATE TABLE u (k INT PRIMARY KEY, a INT);
+         CREATE VIEW v AS SELECT * FROM t; CREATE MATERIALIZED VIEW m AS SELECT * FROM v;
+         CREATE SINK s INTO u FROM t; INSERT INTO t VALUES (1, 10);
+         ALTER TABLE t ADD COLUMN b STRING",
+    );
+    assert_eq!(bench.life("INSERT INTO t VALUES (2, 20, 'x'); SELECT * FROM m"), ["1|10", "2|20"]);
+    assert_eq!(bench.life("SELECT * FROM u"), ["1|10", "2|20"]);
+    assert_eq!(bench.life("SELECT * FROM t"), ["1|10|", "2|20|x"]);
+}
+
 /// What ALTER has made of names, columns and rows is there again, whether the log says so or a snapshot.
 #[test]
 fn what_was_altered_is_there_again() {

@@ -24,8 +24,10 @@ pub mod parse;
 mod planner;
 mod reads;
 mod rename;
+mod stars;
 pub mod statement;
 mod to_stream;
+mod with_names;
 
 pub use bind::Functions;
 pub use bind::set_operation::SetOperationAll;
@@ -45,3 +47,4 @@ pub use planner::{
 };
 pub use reads::{names_read, relations_named};
 pub use rename::{renamed, with_schemas};
+pub use stars::with_columns_named;

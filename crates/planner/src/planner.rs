@@ -1,6 +1,6 @@
 //! The door of the planner: queries and a catalog in, a dataflow out.
 
-use crate::bind::{Functions, assigned, shown_names};
+use crate::bind::{Functions, assigned, first_columns, shown_names};
 use crate::deep::with_room;
 use crate::to_stream::{self, Builder, Scans};
 use crate::{SqlError, TextPosition, fragment};
@@ -291,15 +291,19 @@ impl<'a> Planner<'a> {
     fn planned(&self, outputs: &[JobOutput]) -> Result<PlannedJob, SqlError> {
         let presented = matches!(outputs, [JobOutput { target: Target::Result { .. }, .. }]);
         let (mut logical, mut optimized, mut presentation) = (Vec::new(), Vec::new(), None);
+        let mut targets = Vec::with_capacity(outputs.len());
         for output in outputs {
             let mut query = Cow::Borrowed(&output.query);
             let mut plan = self.bind(&query).map_err(|e| output.located(e))?;
-            if self.options.dialect == Dialect::Postgres
-                && let Some(assigned) = assigned(&query, plan.schema(), &output.target)?
-            {
-                plan = self.bind(&assigned).map_err(|e| output.located(e))?;
-                query = Cow::Owned(assigned);
+            let mut target = Cow::Borrowed(&output.target);
+            if self.options.dialect == Dialect::Postgres {
+                target = first_columns(plan.schema(), &output.target);
+                if let Some(assigned) = assigned(&query, plan.schema(), &target)? {
+                    plan = self.bind(&assigned).map_err(|e| output.located(e))?;
+                    query = Cow::Owned(assigned);
+                }
             }
+            targets.push(target);
             logical.push(plan.clone());
             if presented {
                 (plan, presentation) = to_stream::presentation(plan, self.options.reads_once)?;
@@ -315,10 +319,10 @@ impl<'a> Planner<'a> {
         let mut scans = Scans::default();
         optimized.iter().for_each(|plan| scans.look_at(plan, self.options.emit));
         let mut builder = Builder::new(self, scans);
-        for (plan, output) in optimized.iter().zip(outputs) {
-            builder.insertions_into = self.insertions_into(&output.target)?;
+        for ((plan, output), target) in optimized.iter().zip(outputs).zip(&targets) {
+            builder.insertions_into = self.insertions_into(target)?;
             let stream = builder.stream(plan).map(|stream| stream.named(plan.schema().as_arrow()));
-            let sink = stream.and_then(|stream| builder.sink(stream, &output.target));
+            let sink = stream.and_then(|stream| builder.sink(stream, target));
             sink.map_err(|e| output.located(e))?;
         }
         builder.check_hints()?;

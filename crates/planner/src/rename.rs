@@ -5,6 +5,7 @@ use crate::SqlError;
 use crate::bind::TABLE_ARGUMENT;
 use crate::deep::with_room;
 use crate::parse::{parse_query, replaced};
+use crate::with_names::WithNames;
 use eddyline_catalog::{Catalog, Dialect, Name, PUBLIC, Reference, SearchPath};
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query,
@@ -27,8 +28,14 @@ pub fn renamed(sql: &str, dialect: Dialect, names: &BTreeMap<Name, Name>) -> Res
         names.get(&Name::new(schema.unwrap_or(PUBLIC), &written.object)).cloned()
     };
     let hides = |name: &str| names.iter().any(|(old, new)| old == name || new == name);
-    let mut found =
-        Found { new: &new, hides: &hides, keeps_names: true, places: Vec::new(), hidden: None, scopes: Vec::new() };
+    let mut found = Found {
+        new: &new,
+        hides: &hides,
+        keeps_names: true,
+        places: Vec::new(),
+        hidden: None,
+        with: WithNames::default(),
+    };
     let _ = with_room(|| query.visit(&mut found));
     if let Some(name) = found.hidden {
         let message = format!("a query of WITH has the name {name}");
@@ -64,16 +71,10 @@ pub fn with_schemas(
         keeps_names: false,
         places: Vec::new(),
         hidden: None,
-        scopes: Vec::new(),
+        with: WithNames::default(),
     };
     let _ = with_room(|| query.visit(&mut found));
     if found.places.is_empty() { Ok(None) } else { found.replaced(sql, dialect).map(Some) }
-}
-
-/// A query, the names of its WITH, and how many of these can be read where the visitor is.
-struct Scope {
-    named: Vec<(*const Query, String)>,
-    visible: usize,
 }
 
 /// What is to be written in another way.
@@ -86,14 +87,14 @@ struct Found<'n> {
     places: Vec<(Span, String)>,
     /// A name that a query of WITH has.
     hidden: Option<String>,
-    scopes: Vec<Scope>,
+    with: WithNames,
 }
 
 impl Found<'_> {
     fn take(&mut self, parts: &[Ident], has_alias: bool) {
         let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return };
         let written = reference(parts);
-        if written.schema.is_none() && self.is_of_with(&written.object) {
+        if written.schema.is_none() && self.with.has(&written.object) {
             return;
         }
         let Some(new) = (self.new)(&written) else { return };
@@ -102,18 +103,6 @@ impl Found<'_> {
         }
         let alias = if has_alias || !self.keeps_names { String::new() } else { format!(" AS {}", quoted(&last.value)) };
         self.places.push((Span::new(first.span.start, last.span.end), format!("{}{alias}", new.to_sql())));
-    }
-
-    /// Does the name stand for a query of WITH here?
-    fn is_of_with(&self, name: &str) -> bool {
-        self.scopes.iter().any(|scope| scope.named[..scope.visible].iter().any(|(_, own)| own == name))
-    }
-
-    /// The query, where it is one of WITH of the query around it.
-    fn place_in_with(&mut self, query: &Query) -> Option<(&mut Scope, usize)> {
-        let scope = self.scopes.last_mut()?;
-        let at = scope.named.iter().position(|(own, _)| std::ptr::eq(*own, query))?;
-        Some((scope, at))
     }
 
     fn replaced(mut self, sql: &str, dialect: Dialect) -> Result<String, SqlError> {
@@ -128,23 +117,14 @@ impl Visitor for Found<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        if let Some((scope, at)) = self.place_in_with(query) {
-            scope.visible = at;
+        if let Some(name) = self.with.enter(query).find(|name| (self.hides)(name)) {
+            self.hidden = Some(name.to_owned());
         }
-        let all = query.with.iter().flat_map(|with| &with.cte_tables);
-        let named: Vec<_> = all.map(|part| (&raw const *part.query, part.alias.name.value.clone())).collect();
-        if let Some((_, name)) = named.iter().find(|(_, name)| (self.hides)(name)) {
-            self.hidden = Some(name.clone());
-        }
-        self.scopes.push(Scope { named, visible: 0 });
         ControlFlow::Continue(())
     }
 
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        self.scopes.pop();
-        if let Some((scope, at)) = self.place_in_with(query) {
-            scope.visible = at + 1;
-        }
+        self.with.leave(query);
         ControlFlow::Continue(())
     }
 

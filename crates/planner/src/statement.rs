@@ -1,7 +1,11 @@
 //! Statements, parsed but not bound. Queries are sqlparser's trees.
 
+mod changes;
+
 use crate::SqlError;
 use crate::TextPosition;
+pub use changes::{Assignment, Delete, Update};
+pub(crate) use changes::{ChangedTable, column, from_table, rows_of};
 use eddyline_catalog::{
     Column, ColumnSource, Dialect, Index, IndexColumn, Reference, Sink, Table, Unique, View, sql_type,
 };
@@ -93,12 +97,12 @@ pub enum StatementKind {
     },
     /// `CREATE INDEX …`.
     CreateIndex(CreateIndex),
-    /// `DROP [TEMPORARY] TABLE|SOURCE|SINK|INDEX|[MATERIALIZED] VIEW [IF EXISTS] name [CASCADE]`.
+    /// `DROP [TEMPORARY] TABLE|SOURCE|SINK|INDEX|[MATERIALIZED] VIEW [IF EXISTS] name, … [CASCADE]`.
     Drop {
         /// As [`Object::kind`](eddyline_catalog::Object::kind).
         kind: &'static str,
-        /// The name.
-        name: Reference,
+        /// The names.
+        names: Vec<Reference>,
         /// `IF EXISTS`.
         if_exists: bool,
         /// `CASCADE`: what is made from it goes too.
@@ -402,154 +406,6 @@ pub fn excluded(column: &str) -> String {
     format!("excluded {column}")
 }
 
-/// `UPDATE table SET column = value, … [WHERE condition]`.
-#[derive(Debug, Clone)]
-pub struct Update {
-    /// The table.
-    pub table: Reference,
-    /// Where its name stands.
-    pub position: TextPosition,
-    /// The columns that are given another value, each once.
-    pub assignments: Vec<Assignment>,
-    /// `RETURNING …`, of the rows as they become.
-    pub returning: Option<Box<Query>>,
-    condition: Option<Expr>,
-}
-
-/// `column = value` of an UPDATE.
-#[derive(Debug, Clone)]
-pub struct Assignment {
-    /// The column.
-    pub column: String,
-    /// Where its name stands.
-    pub position: TextPosition,
-    value: Expr,
-}
-
-impl Update {
-    /// Which rows are changed; `None`: all.
-    pub(crate) fn condition(&self) -> Option<&Expr> {
-        self.condition.as_ref()
-    }
-
-    pub(crate) fn new(
-        (table, position): (Reference, TextPosition),
-        assignments: Vec<(String, TextPosition, Expr)>,
-        condition: Option<Expr>,
-        returning: Option<Box<Query>>,
-    ) -> Self {
-        let assigned = |(column, position, value)| Assignment { column, position, value };
-        Self { table, position, assignments: assignments.into_iter().map(assigned).collect(), returning, condition }
-    }
-
-    /// With the DEFAULTs of the table where a column is set to DEFAULT.
-    ///
-    /// # Errors
-    /// None for tables that were checked.
-    pub fn with_defaults(&self, table: &Table) -> Result<Self, SqlError> {
-        let mut update = self.clone();
-        for assignment in &mut update.assignments {
-            let column = table.columns.iter().find(|column| column.name == assignment.column);
-            if let (true, Some(column)) = (is_default(&assignment.value), column) {
-                assignment.value = default_value(column, table.dialect)?;
-            }
-        }
-        Ok(update)
-    }
-
-    /// All its expressions.
-    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
-        self.assignments.iter().map(|a| &a.value).chain(self.condition.iter())
-    }
-
-    /// All its expressions.
-    pub(crate) fn expressions_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
-        self.assignments.iter_mut().map(|a| &mut a.value).chain(self.condition.iter_mut())
-    }
-
-    /// Columns, and what they are given.
-    pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &Expr)> {
-        self.assignments.iter().map(|a| (a.column.as_str(), &a.value))
-    }
-
-    /// The rows that are changed: `columns` as they are, then `columns` as they become.
-    ///
-    /// # Errors
-    /// None for a statement that was parsed.
-    pub fn query(&self, columns: &[&str]) -> Result<Query, SqlError> {
-        let assigned = |name: &&str| self.assignments.iter().find(|a| a.column == **name).map(|a| a.value.clone());
-        let before = columns.iter().map(|name| column(name));
-        let after = columns.iter().map(|name| assigned(name).unwrap_or_else(|| column(name)));
-        rows_of(&self.table, before.chain(after), self.condition.clone())
-    }
-}
-
-/// `DELETE FROM table [WHERE condition]`, and `TRUNCATE table`, which is the same without a condition.
-#[derive(Debug, Clone)]
-pub struct Delete {
-    /// The table.
-    pub table: Reference,
-    /// Where its name stands.
-    pub position: TextPosition,
-    /// `RETURNING …`, of the rows that go.
-    pub returning: Option<Box<Query>>,
-    condition: Option<Expr>,
-}
-
-impl Delete {
-    /// Which rows go; `None`: all.
-    pub(crate) fn condition(&self) -> Option<&Expr> {
-        self.condition.as_ref()
-    }
-
-    pub(crate) fn new(
-        (table, position): (Reference, TextPosition),
-        condition: Option<Expr>,
-        returning: Option<Box<Query>>,
-    ) -> Self {
-        Self { table, position, returning, condition }
-    }
-
-    /// All its expressions.
-    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
-        self.condition.iter()
-    }
-
-    /// All its expressions.
-    pub(crate) fn expressions_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
-        self.condition.iter_mut()
-    }
-
-    /// The rows that go: `columns` of them.
-    ///
-    /// # Errors
-    /// None for a statement that was parsed.
-    pub fn query(&self, columns: &[&str]) -> Result<Query, SqlError> {
-        rows_of(&self.table, columns.iter().map(|name| column(name)), self.condition.clone())
-    }
-}
-
-pub(crate) fn column(name: &str) -> Expr {
-    Expr::Identifier(Ident::with_quote('`', name))
-}
-
-/// `SELECT items FROM table [WHERE condition]`.
-pub(crate) fn rows_of(
-    table: &Reference,
-    items: impl Iterator<Item = Expr>,
-    condition: Option<Expr>,
-) -> Result<Query, SqlError> {
-    let mut query = crate::parse::parse_query(&format!("SELECT 1 FROM {}", table.to_sql()), Dialect::Flink)?;
-    let SetExpr::Select(select) = query.body.as_mut() else {
-        return Err(SqlError::new(SqlError::INTERNAL, "a SELECT is none"));
-    };
-    // Each has a name of its own, whatever it computes.
-    let named = |(at, expr)| SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('`', format!("column {at}")) };
-    select.projection = items.enumerate().map(named).collect();
-    select.selection = condition;
-    Ok(*query)
-}
-
 /// The DEFAULTs of columns of a table, for each of its rows: `None` without any columns.
 ///
 /// # Errors
@@ -563,7 +419,7 @@ pub fn defaults_query<'c>(table: &Table, columns: impl Iterator<Item = &'c Colum
     if items.is_empty() {
         return Ok(None);
     }
-    let mut query = rows_of(&Reference::from(&table.name), std::iter::empty(), None)?;
+    let mut query = rows_of((&Reference::from(&table.name), None), std::iter::empty(), None)?;
     if let SetExpr::Select(select) = query.body.as_mut() {
         select.projection = items;
     }

@@ -329,6 +329,31 @@ async fn discarding_parts_leaves_the_rest() {
     assert!(client.simple_query("SHOW my.own").await.is_err());
 }
 
+/// What pools send when a connection comes back to them: asyncpg's before all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_may_take_a_connection_back() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    let back = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;";
+    assert_eq!(simple(&client, &format!("SET my.own TO 'x'; {back}")).await, ["=0", "", "=1", "=0", "=0", "=0"]);
+    assert!(client.simple_query("SHOW my.own").await.is_err());
+    let refused = client.simple_query("LISTEN changes").await.expect_err("refused");
+    assert_eq!(refused.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED));
+}
+
+/// Rows that were not inserted are not counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tag_of_an_insert_counts_what_it_has_inserted() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    client.batch_execute("CREATE TABLE t (k INT PRIMARY KEY); INSERT INTO t VALUES (1)").await.unwrap();
+    let insert = "INSERT INTO t VALUES (1), (2), (2) ON CONFLICT DO NOTHING";
+    assert_eq!(simple(&client, &format!("{insert}; {insert}")).await, ["=1", "=0"]);
+    let prepared = client.prepare("INSERT INTO t VALUES ($1) ON CONFLICT (k) DO NOTHING").await.unwrap();
+    assert_eq!(client.execute(&prepared, &[&2_i32]).await.unwrap(), 0);
+    assert_eq!(client.execute(&prepared, &[&3_i32]).await.unwrap(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_transaction_takes_nothing_until_it_ends() {
     let bench = Bench::new().await;

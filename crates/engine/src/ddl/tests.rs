@@ -161,14 +161,14 @@ mod definitions {
 
     fn done(session: &mut Session, kind: StatementKind) -> Result<String, SqlError> {
         match session.execute(&statement(kind)) {
-            Ok(Outcome::Done(message)) => Ok(message),
+            Ok(Outcome::Done(message) | Outcome::Noted(message)) => Ok(message),
             Err(ScriptError::Statement(error)) => Err(error),
             _ => panic!("neither done nor refused"),
         }
     }
 
     fn drop_table(session: &mut Session, name: &str, if_exists: bool) -> Result<String, SqlError> {
-        done(session, StatementKind::Drop { kind: "table", name: name.into(), if_exists, cascade: false })
+        done(session, StatementKind::Drop { kind: "table", names: vec![name.into()], if_exists, cascade: false })
     }
 
     fn over(connector: &str, options: &[(&str, &str)], columns: Vec<Column>) -> Table {

@@ -3,9 +3,9 @@
 use super::script::Script;
 use super::{BackgroundJob, Job, JobReport, JobStatus, NOT_RUNNING, Phase};
 use crate::beginning::Begins;
-use crate::changes::DEPENDENT_OBJECTS;
 use crate::control::{JobControl, SavepointPlace};
 use crate::creations::Creating;
+use crate::drops::DEPENDENT_OBJECTS;
 use crate::durable::{Rest, StoredJob};
 use crate::reservation::{Canceller, Reservation};
 use crate::show::CheckpointPlace;

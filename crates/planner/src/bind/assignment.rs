@@ -6,6 +6,7 @@ use arrow::datatypes::DataType;
 use datafusion_common::DFSchema;
 use eddyline_catalog::{Dialect, Table};
 use sqlparser::ast::{CastKind, Expr, Ident, Query, SelectItem, SetExpr, TableFactor};
+use std::borrow::Cow;
 
 /// The query with its columns cast to those of the table that it is written to, where they have other types and can be: numbers to
 /// narrower ones, texts to anything, anything to texts. `None`: nothing is to be cast.
@@ -49,6 +50,19 @@ pub(crate) fn assigned(query: &Query, found: &DFSchema, target: &Target) -> Resu
     Err(SqlError::new(SqlError::INTERNAL, "a SELECT is none"))
 }
 
+/// Where a query has fewer columns than the table that it is written to, and the statement names none, they are the first ones, as in
+/// Postgres: the others have their DEFAULT.
+pub(crate) fn first_columns<'t>(found: &DFSchema, target: &'t Target) -> Cow<'t, Target> {
+    let Target::Table { table, columns, conflict } = target else { return Cow::Borrowed(target) };
+    let all = table.sink_schema();
+    let given = found.fields().len();
+    if !columns.is_empty() || given >= all.fields().len() {
+        return Cow::Borrowed(target);
+    }
+    let columns = all.fields().iter().take(given).map(|field| field.name().clone()).collect();
+    Cow::Owned(Target::Table { table: table.clone(), columns, conflict: *conflict })
+}
+
 /// The types of the columns that are written; `None`: there is no such column.
 fn wanted(table: &Table, columns: &[String]) -> Vec<Option<DataType>> {
     let schema = table.sink_schema();
@@ -61,9 +75,10 @@ fn wanted(table: &Table, columns: &[String]) -> Vec<Option<DataType>> {
 fn is_cast(from: &DataType, to: &DataType) -> bool {
     let is_number = |t: &DataType| t.is_numeric();
     let is_text = |t: &DataType| *t == DataType::Utf8;
+    let is_list = |t: &DataType| matches!(t, DataType::List(_));
     from != to
         && !from.is_null()
-        && !to.is_nested()
+        && (!to.is_nested() || is_text(from) && is_list(to))
         && (is_number(from) && is_number(to)
             || is_text(from)
             || is_text(to) && !from.is_nested()

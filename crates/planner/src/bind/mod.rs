@@ -41,7 +41,7 @@ mod using_join;
 pub(crate) mod window_assign;
 mod window_tvf;
 
-pub(crate) use assignment::assigned;
+pub(crate) use assignment::{assigned, first_columns};
 pub(crate) use distinct_on::distinct_on_in_order;
 pub use functions::Functions;
 pub(crate) use functions::row_number;

@@ -29,13 +29,16 @@ impl<'a> Inference<'a> {
     /// Learns what there is to learn of a statement.
     pub(super) fn look_at(&mut self, statement: &mut Statement) {
         let written = match &statement.kind {
-            StatementKind::Insert(insert) => Some(insert.table.clone()),
-            StatementKind::Update(update) => Some(update.table.clone()),
-            StatementKind::Delete(delete) => Some(delete.table.clone()),
+            StatementKind::Insert(insert) => {
+                let called = insert.update.as_ref().map_or(insert.table.object.as_str(), Update::called);
+                Some((&insert.table, called.to_owned()))
+            }
+            StatementKind::Update(update) => Some((&update.table, update.called().to_owned())),
+            StatementKind::Delete(delete) => Some((&delete.table, delete.called().to_owned())),
             _ => None,
         };
-        if let Some(table) = &written {
-            self.add(table, &table.object);
+        if let Some((table, called)) = written {
+            self.add(table, &called);
         }
         let _: ControlFlow<()> = visit(statement, &mut Tables(self));
         match &mut statement.kind {

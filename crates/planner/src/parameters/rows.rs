@@ -25,7 +25,7 @@ pub fn rows_over_parameters(insert: &Insert, types: &[DataType], parameters: &Na
     }
     let row = |row: &[Expr]| {
         let items = row.iter().map(|item| over_columns(item.clone(), types)).collect::<Option<Vec<_>>>()?;
-        rows_of(&Reference::from(parameters), items.into_iter(), None).ok()
+        rows_of((&Reference::from(parameters), None), items.into_iter(), None).ok()
     };
     values.rows.iter().map(|items| row(items)).collect()
 }

@@ -2,8 +2,9 @@
 
 use super::script::{Text, is_space, is_word, position};
 use super::{depth, dialect::SqlDialect, normalise, syntax_error};
+use crate::statement::{ChangedTable, from_table};
 use crate::{SqlError, TextPosition};
-use eddyline_catalog::{Dialect, Reference};
+use eddyline_catalog::Reference;
 use sqlparser::ast::{Expr, Ident, Query, SetExpr};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
@@ -238,10 +239,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// What stands behind RETURNING, as a SELECT from this table.
-    pub(super) fn returning(&mut self, table: &Reference) -> Result<Box<Query>, SqlError> {
+    pub(super) fn returning(&mut self, table: &ChangedTable) -> Result<Box<Query>, SqlError> {
         let parsed = self.parser.parse_projection();
         let items = parsed.map_err(|e| self.syntax_error(&e))?;
-        let mut query = super::parse_query(&format!("SELECT 1 FROM {}", table.to_sql()), Dialect::Flink)?;
+        let mut query = from_table(&table.name, table.alias.as_deref())?;
         if let SetExpr::Select(select) = query.body.as_mut() {
             select.projection = items;
         }

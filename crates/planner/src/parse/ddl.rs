@@ -10,7 +10,7 @@ use eddyline_catalog::{Dialect, Name, Reference, Sink, Table, View};
 use sqlparser::tokenizer::Token;
 use std::collections::BTreeMap;
 
-/// `CREATE [OR REPLACE] [TEMPORARY] {TABLE | SOURCE | VIEW} …`, `CREATE [OR REPLACE] MATERIALIZED VIEW …`.
+/// `CREATE [OR REPLACE] [TEMPORARY | TEMP] {TABLE | SOURCE | VIEW} …`, `CREATE [OR REPLACE] MATERIALIZED VIEW …`.
 ///
 /// # Errors
 /// A syntax error, what is not supported, or a definition that contradicts itself.
@@ -26,7 +26,8 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
     }
     // Only what is refused is longer than these.
     let or_replace = usize::from(cursor.peek_words(&["CREATE", "OR", "REPLACE"])) * 2;
-    let temporary = usize::from(is_word(&cursor.peek_nth(1 + or_replace).token, "TEMPORARY"));
+    let behind = &cursor.peek_nth(1 + or_replace).token;
+    let temporary = usize::from(is_word(behind, "TEMPORARY") || is_word(behind, "TEMP"));
     let what = &cursor.peek_nth(1 + or_replace + temporary).token;
     let (table, source, view) = (is_word(what, "TABLE"), is_word(what, "SOURCE"), is_word(what, "VIEW"));
     if !table && !source && !view {
@@ -231,7 +232,7 @@ fn view(cursor: &mut Cursor<'_>, head: &mut Head) -> Result<(Reference, View, Bo
     Ok((name, view, query))
 }
 
-/// `DROP [TEMPORARY] {TABLE | SOURCE | SINK | INDEX | [MATERIALIZED] VIEW} [IF EXISTS] name [CASCADE | RESTRICT]`.
+/// `DROP [TEMPORARY] {TABLE | SOURCE | SINK | INDEX | [MATERIALIZED] VIEW} [IF EXISTS] name, … [CASCADE | RESTRICT]`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
@@ -256,12 +257,12 @@ pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         return Err(cursor.expected("TABLE, SOURCE or VIEW"));
     };
     let if_exists = cursor.words(&["IF", "EXISTS"]);
-    let name = cursor.object_name("a name")?;
+    let names = cursor.list(|cursor| cursor.object_name("a name"))?;
     let cascade = cursor.word("CASCADE");
     if !cascade {
         cursor.word("RESTRICT");
     }
-    Ok(StatementKind::Drop { kind, name, if_exists, cascade })
+    Ok(StatementKind::Drop { kind, names, if_exists, cascade })
 }
 
 /// `[COMMENT 'text']`.

@@ -4,13 +4,13 @@ use super::cursor::Cursor;
 use super::{refuse, statements};
 use crate::SqlError;
 use crate::TextPosition;
-use crate::statement::{Conflict, ConflictKey, Delete, Insert, StatementKind, Update, excluded};
-use eddyline_catalog::Reference;
+use crate::statement::{ChangedTable, Conflict, ConflictKey, Delete, Insert, StatementKind, Update, excluded};
+use eddyline_catalog::Dialect;
 use sqlparser::ast::{Expr, Ident, Query, Visit, Visitor, visit_expressions_mut};
 use sqlparser::tokenizer::Token;
 use std::ops::ControlFlow;
 
-/// `INSERT INTO [TABLE] name [(columns)] query [ON CONFLICT [(columns)] DO …] [RETURNING …]`.
+/// `INSERT INTO [TABLE] name [AS alias] [(columns)] {query | DEFAULT VALUES} [ON CONFLICT [(columns)] DO …] [RETURNING …]`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
@@ -23,23 +23,34 @@ pub(super) fn insert(cursor: &mut Cursor<'_>) -> Result<Insert, SqlError> {
     cursor.expect_words(&["INTO"])?;
     cursor.word("TABLE");
     let position = cursor.position();
-    let table = cursor.object_name("the name of a table")?;
+    let name = cursor.object_name("the name of a table")?;
+    // Postgres wants AS here.
+    let alias = match cursor.word("AS") {
+        true => Some(cursor.identifier("another name for the table")?.value),
+        false => None,
+    };
+    let table = ChangedTable { name, position, alias };
     if cursor.peek_word("PARTITION") {
         let error = refuse::unsupported("PARTITION in INSERT", "write the values as columns of the query");
         return Err(error.at(cursor.position()));
     }
     let columns = columns(cursor)?;
-    if !statements::begins_query(cursor) {
+    let in_postgres = cursor.text.dialect.family == Dialect::Postgres;
+    let query = if in_postgres && columns.is_empty() && cursor.words(&["DEFAULT", "VALUES"]) {
+        // Columns without a value have their DEFAULT, as the first has.
+        super::parse_query("VALUES (DEFAULT)", Dialect::Postgres)?
+    } else if statements::begins_query(cursor) {
+        cursor.query()?
+    } else {
         return Err(cursor.expected("SELECT or VALUES"));
-    }
-    let query = cursor.query()?;
-    let OnConflict { conflict, key, update } = conflict(cursor, (&table, position))?;
+    };
+    let OnConflict { conflict, key, update } = conflict(cursor, &table)?;
     let returning = returning(cursor, &table)?;
-    Ok(Insert { table, position, columns, query, conflict, key, update, returning })
+    Ok(Insert { table: table.name, position, columns, query, conflict, key, update, returning })
 }
 
 /// `[RETURNING expression [AS name], …]`.
-fn returning(cursor: &mut Cursor<'_>, table: &Reference) -> Result<Option<Box<Query>>, SqlError> {
+fn returning(cursor: &mut Cursor<'_>, table: &ChangedTable) -> Result<Option<Box<Query>>, SqlError> {
     let position = cursor.position();
     if !cursor.word("RETURNING") {
         return Ok(None);
@@ -76,7 +87,7 @@ struct OnConflict {
 }
 
 /// `[ON CONFLICT [(columns) | ON CONSTRAINT name] DO {ERROR | NOTHING | DEDUPLICATE | UPDATE SET … [WHERE condition]}]`.
-fn conflict(cursor: &mut Cursor<'_>, table: (&Reference, TextPosition)) -> Result<OnConflict, SqlError> {
+fn conflict(cursor: &mut Cursor<'_>, table: &ChangedTable) -> Result<OnConflict, SqlError> {
     if !cursor.words(&["ON", "CONFLICT"]) {
         return Ok(OnConflict::default());
     }
@@ -103,7 +114,7 @@ fn conflict(cursor: &mut Cursor<'_>, table: (&Reference, TextPosition)) -> Resul
         return Err(error.with_hint("write ON CONFLICT (k) DO UPDATE SET …").at(position));
     }
     let (assignments, condition) = (assignments(cursor)?, condition(cursor)?);
-    let mut update = Update::new((table.0.clone(), table.1), assignments, condition, None);
+    let mut update = Update::new(table.clone(), assignments, condition, None);
     for expr in update.expressions_mut() {
         if has_query(expr) {
             let hint = "compute it in the SELECT that is inserted, and write EXCLUDED.column";
@@ -137,7 +148,7 @@ fn has_query(expr: &Expr) -> bool {
     expr.visit(&mut Any).is_break()
 }
 
-/// `UPDATE table SET column = value, … [WHERE condition] [RETURNING …]`.
+/// `UPDATE table [[AS] alias] SET column = value, … [WHERE condition] [RETURNING …]`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
@@ -151,29 +162,66 @@ pub(super) fn update(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
         return Err(refuse::unsupported("UPDATE … FROM", hint).at(cursor.position()));
     }
     let condition = condition(cursor)?;
-    let returning = returning(cursor, &table.0)?;
+    let returning = returning(cursor, &table)?;
     Ok(StatementKind::Update(Update::new(table, assignments, condition, returning)))
 }
 
-/// `column = value, …`.
-fn assignments(cursor: &mut Cursor<'_>) -> Result<Vec<(String, TextPosition, Expr)>, SqlError> {
-    let mut assignments: Vec<(String, TextPosition, Expr)> = Vec::new();
+/// A column, where its name stands, and what it is given.
+type Assigned = (String, TextPosition, Expr);
+
+/// `column = value, …`, `(column, …) = (value, …), …`.
+fn assignments(cursor: &mut Cursor<'_>) -> Result<Vec<Assigned>, SqlError> {
+    let mut assignments: Vec<Assigned> = Vec::new();
     loop {
-        let position = cursor.position();
-        let name = cursor.identifier("the name of a column")?.value;
-        if assignments.iter().any(|(n, ..)| *n == name) {
-            let error = SqlError::new(SqlError::DUPLICATE_COLUMN, format!("column {name} is set twice"));
-            return Err(error.at(position));
+        let next = match cursor.peek().token == Token::LParen {
+            true => several_assignments(cursor)?,
+            false => {
+                let (name, position) = assigned_column(cursor)?;
+                cursor.expect_symbol(&Token::Eq)?;
+                vec![(name, position, cursor.expression()?)]
+            }
+        };
+        for (name, position, value) in next {
+            if assignments.iter().any(|(n, ..)| *n == name) {
+                let error = SqlError::new(SqlError::DUPLICATE_COLUMN, format!("column {name} is set twice"));
+                return Err(error.at(position));
+            }
+            assignments.push((name, position, value));
         }
-        cursor.expect_symbol(&Token::Eq)?;
-        assignments.push((name, position, cursor.expression()?));
         if !cursor.symbol(&Token::Comma) {
             return Ok(assignments);
         }
     }
 }
 
-/// `DELETE FROM table [WHERE condition] [RETURNING …]`.
+fn assigned_column(cursor: &mut Cursor<'_>) -> Result<(String, TextPosition), SqlError> {
+    let position = cursor.position();
+    Ok((cursor.identifier("the name of a column")?.value, position))
+}
+
+/// `(column, …) = [ROW] (value, …)`.
+fn several_assignments(cursor: &mut Cursor<'_>) -> Result<Vec<Assigned>, SqlError> {
+    cursor.expect_symbol(&Token::LParen)?;
+    let columns = cursor.list(assigned_column)?;
+    cursor.expect_symbol(&Token::RParen)?;
+    cursor.expect_symbol(&Token::Eq)?;
+    let position = cursor.position();
+    if statements::begins_query(cursor) {
+        let hint = "give each column a subquery of its own: SET a = (SELECT …), b = (SELECT …)";
+        return Err(refuse::unsupported("a subquery for several columns", hint).at(position));
+    }
+    cursor.word("ROW");
+    cursor.expect_symbol(&Token::LParen)?;
+    let values = cursor.list(Cursor::expression)?;
+    cursor.expect_symbol(&Token::RParen)?;
+    if columns.len() != values.len() {
+        let message = format!("{} columns are given {} values", columns.len(), values.len());
+        return Err(SqlError::new(SqlError::SYNTAX, message).at(position));
+    }
+    Ok(columns.into_iter().zip(values).map(|((name, position), value)| (name, position, value)).collect())
+}
+
+/// `DELETE FROM [ONLY] table [[AS] alias] [WHERE condition] [RETURNING …]`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
@@ -185,23 +233,46 @@ pub(super) fn delete(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
         return Err(refuse::unsupported("DELETE … USING", hint).at(cursor.position()));
     }
     let condition = condition(cursor)?;
-    let returning = returning(cursor, &table.0)?;
+    let returning = returning(cursor, &table)?;
     Ok(StatementKind::Delete(Delete::new(table, condition, returning)))
 }
 
-/// `TRUNCATE [TABLE] table`.
+/// `TRUNCATE [TABLE] [ONLY] table [{RESTART | CONTINUE} IDENTITY] [CASCADE | RESTRICT]`: no column counts, and no table refers to
+/// another, so none of these changes anything.
 ///
 /// # Errors
-/// A syntax error.
+/// A syntax error, or what is not supported.
 pub(super) fn truncate(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     cursor.expect_words(&["TRUNCATE"])?;
     cursor.word("TABLE");
-    Ok(StatementKind::Delete(Delete::new(changed_table(cursor)?, None, None)))
+    only(cursor);
+    let position = cursor.position();
+    let name = cursor.object_name("the name of a table")?;
+    if cursor.peek().token == Token::Comma {
+        let hint = "write a TRUNCATE for each: every statement takes effect by itself";
+        return Err(refuse::unsupported("TRUNCATE of several tables", hint).at(cursor.position()));
+    }
+    let _ = cursor.words(&["RESTART", "IDENTITY"]) || cursor.words(&["CONTINUE", "IDENTITY"]);
+    let _ = cursor.word("CASCADE") || cursor.word("RESTRICT");
+    Ok(StatementKind::Delete(Delete::new(ChangedTable { name, position, alias: None }, None, None)))
 }
 
-fn changed_table(cursor: &mut Cursor<'_>) -> Result<(Reference, TextPosition), SqlError> {
+/// `[ONLY] table [[AS] alias]`, before one of the words that may follow.
+fn changed_table(cursor: &mut Cursor<'_>) -> Result<ChangedTable, SqlError> {
+    only(cursor);
     let position = cursor.position();
-    Ok((cursor.object_name("the name of a table")?, position))
+    let name = cursor.object_name("the name of a table")?;
+    let follows = ["SET", "WHERE", "RETURNING", "USING", "FROM"].iter().any(|word| cursor.peek_word(word));
+    let is_called = cursor.word("AS") || (!follows && matches!(cursor.peek().token, Token::Word(_)));
+    let alias = if is_called { Some(cursor.identifier("another name for the table")?.value) } else { None };
+    Ok(ChangedTable { name, position, alias })
+}
+
+/// `ONLY` before the name of a table: no table has others that inherit from it.
+fn only(cursor: &mut Cursor<'_>) {
+    if matches!(cursor.peek_nth(1).token, Token::Word(_)) {
+        cursor.word("ONLY");
+    }
 }
 
 fn condition(cursor: &mut Cursor<'_>) -> Result<Option<Expr>, SqlError> {

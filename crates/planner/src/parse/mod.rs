@@ -9,6 +9,7 @@
 //! | `TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR))`, `TUMBLE(…)` without TABLE( ), named arguments | `TableFactor::TableFunction { expr: Function }`, the function one of `TUMBLE`, `HOP`, `CUMULATE`, `SESSION`, its arguments positional: TUMBLE(data, timecol, size [, offset]), HOP(data, timecol, slide, size [, offset]), CUMULATE(data, timecol, step, size [, offset]), SESSION(data, timecol, gap) |
 //! | `TABLE t [PARTITION BY a, b]` as an argument | function `__table(t [, a, b])` |
 //! | `DESCRIPTOR(ts)` | function `descriptor(ts)` |
+//! | `TUMBLE(t, ts, …)`, names by themselves | the same as `TUMBLE(TABLE t, DESCRIPTOR(ts), …)` |
 //! | `TIMESTAMPDIFF(SECOND, a, b)`, `TIMESTAMPADD(DAY, n, ts)` | first argument the string `'SECOND'`, `'DAY'` |
 //! | `CEIL(x TO DAY)`, `FLOOR(x TO DAY)` | functions `ceil_to('DAY', x)`, `floor_to('DAY', x)` |
 //! | `INTERVAL '1 02:03:04' DAY TO SECOND`, `INTERVAL '1-2' YEAR TO MONTH` | an interval without unit whose text names them: `'1 days 2 hours 3 minutes 4 seconds'` |

@@ -6,7 +6,7 @@ use crate::SqlError;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// How statements begin that other engines have: words, hint.
-const STATEMENTS: [(&[&str], &str); 29] = [
+const STATEMENTS: [(&[&str], &str); 41] = [
     (&["CREATE", "CATALOG"], "CREATE SCHEMA makes a place for tables and views"),
     (&["CREATE", "TEMPORARY", "SYSTEM", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
     (&["CREATE", "TEMPORARY", "FUNCTION"], "SHOW FUNCTIONS lists what there is"),
@@ -34,6 +34,18 @@ const STATEMENTS: [(&[&str], &str); 29] = [
     (&["ROLLBACK"], "there are no transactions"),
     (&["START"], "there are no transactions; EXECUTE STATEMENT SET runs several INSERTs as one job"),
     (&["COPY"], "CREATE TABLE … WITH ('connector' = 'filesystem', …) reads and writes files"),
+    (&["LISTEN"], "SUBSCRIBE TO v tells what changes in a table or materialized view"),
+    (&["NOTIFY"], "SUBSCRIBE TO v tells what changes in a table or materialized view"),
+    (&["LOCK"], "each statement takes effect by itself, and readers wait for nobody: leave it out"),
+    (&["VACUUM"], "rows that are gone take no place: leave it out"),
+    (&["CHECKPOINT"], "what is acknowledged is durable; SAVEPOINT JOB 'j' makes a savepoint of a job"),
+    (&["DO"], "there are no procedures: send the statements themselves"),
+    (&["CREATE", "SEQUENCE"], "there are no numbers that count by themselves: give the rows their keys"),
+    (&["CREATE", "TYPE"], "ROW<…>, STRUCT<…> and arrays are written where they are used; TEXT holds what ENUM would"),
+    (&["CREATE", "DOMAIN"], "write its type"),
+    (&["CREATE", "TRIGGER"], "CREATE MATERIALIZED VIEW and CREATE SINK follow what changes"),
+    (&["CREATE", "EXTENSION"], "functions are built in: SHOW FUNCTIONS lists them"),
+    (&["CREATE", "SUBSCRIPTION"], "DECLARE c SUBSCRIPTION CURSOR FOR a table or materialized view needs none"),
     (&["HELP"], "SHOW TABLES, DESCRIBE t, SET and SHOW FUNCTIONS tell what there is"),
     (&["BEGIN"], "BEGIN STATEMENT SET; … END runs several INSERTs as one job; there are no transactions"),
 ];

@@ -55,6 +55,7 @@ fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         "UPDATE" => dml::update(cursor),
         "DELETE" => dml::delete(cursor),
         "TRUNCATE" => dml::truncate(cursor),
+        "TABLE" => table(cursor),
         "FLUSH" => {
             cursor.next();
             Ok(StatementKind::Flush)
@@ -67,6 +68,14 @@ fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         "RESET" => session::reset(cursor),
         _ => Err(refuse::statement(cursor)),
     }
+}
+
+/// `TABLE name`: all of its rows.
+fn table(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    cursor.expect_words(&["TABLE"])?;
+    let name = cursor.object_name("the name of a table or view")?;
+    let text = format!("SELECT * FROM {}", name.to_sql());
+    Ok(StatementKind::Select(super::parse_query(&text, cursor.text.dialect.family)?))
 }
 
 /// Does a query come next?
@@ -87,6 +96,10 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         let hint =
             "write EXPLAIN, EXPLAIN LOGICAL, EXPLAIN OPTIMIZED, EXPLAIN CHANGELOG, EXPLAIN STATE or EXPLAIN ALTER";
         return Err(refuse::unsupported(&format!("EXPLAIN {what}"), hint).at(cursor.position()));
+    }
+    if cursor.peek().token == Token::LParen && !begins_query(cursor) {
+        let hint = "write EXPLAIN, EXPLAIN LOGICAL or EXPLAIN OPTIMIZED, without brackets; nothing is run or measured";
+        return Err(refuse::unsupported("EXPLAIN with options in brackets", hint).at(cursor.position()));
     }
     // What is kept is no stage of planning.
     let alters = cursor.word("ALTER");
@@ -110,7 +123,7 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     }
     let position = cursor.position();
     let no_query = || {
-        let hint = "EXPLAIN a SELECT, an INSERT, CREATE MATERIALIZED VIEW, CREATE SINK or a statement set";
+        let hint = "EXPLAIN a SELECT, INSERT, UPDATE, DELETE, CREATE MATERIALIZED VIEW, CREATE SINK or a statement set";
         refuse::unsupported("EXPLAIN of this statement", hint).at(position)
     };
     if cursor.peek_word("EXPLAIN") {
@@ -122,7 +135,10 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         statement.kind = StatementKind::Select(query.clone());
     }
     match statement.kind {
+        StatementKind::Update(_) | StatementKind::Delete(_) if alters => Err(no_query()),
         StatementKind::Select(_)
+        | StatementKind::Update(_)
+        | StatementKind::Delete(_)
         | StatementKind::Insert(_)
         | StatementKind::StatementSet(_)
         | StatementKind::CreateSink { .. } => {

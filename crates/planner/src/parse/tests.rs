@@ -23,7 +23,10 @@ fn said(statement: &Statement) -> String {
             let (missing, replace) = (flag(*if_not_exists, "unless there,"), flag(*or_replace, "replacing,"));
             format!("{missing}{replace}view {name}{:?} {:?}: {query}", view.columns, view.comment)
         }
-        StatementKind::Drop { kind, name, if_exists, cascade } => format!("drop {kind} {name} {if_exists} {cascade}"),
+        StatementKind::Drop { kind, names, if_exists, cascade } => {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            format!("drop {kind} {} {if_exists} {cascade}", names.join(", "))
+        }
         StatementKind::CreateMaterializedView { name, view, query, if_not_exists, is_final, .. } => {
             let missing = flag(*if_not_exists, "unless there,");
             let of = flag(*is_final, "final rows of ");

@@ -111,16 +111,7 @@ fn unnest(
     }
     if let Some(Some(list)) = gives_lists(name) {
         let args = arguments.to_vec();
-        array_exprs = vec![Expr::Function(Function {
-            name: ObjectName::from(vec![Ident::with_span(name.span(), list)]),
-            uses_odbc_syntax: false,
-            parameters: FunctionArguments::None,
-            args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: vec![] }),
-            filter: None,
-            null_treatment: None,
-            over: None,
-            within_group: vec![],
-        })];
+        array_exprs = vec![Expr::Function(called(Ident::with_span(name.span(), list), args))];
     }
     Ok(TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality })
 }
@@ -137,16 +128,7 @@ fn window(name: &ObjectName, arguments: &FunctionArguments) -> Result<Function, 
     let FunctionArguments::List(list) = arguments else { return Err(unknown(name)) };
     let span = name.span();
     let args = positional(window, parameters, &list.args).map_err(|e| located(e, span))?;
-    Ok(Function {
-        name: ObjectName::from(vec![Ident::with_span(span, *window)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: vec![] }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: vec![],
-    })
+    Ok(called(Ident::with_span(span, *window), args))
 }
 
 /// The arguments in the order of `parameters`; those at the end may be missing.
@@ -175,7 +157,33 @@ fn positional(window: &str, parameters: &[&str], given: &[FunctionArg]) -> Resul
     if let Some(missing) = slots.iter().take(filled.max(required)).position(Option::is_none) {
         return Err(wrong(format!("{window}: argument {} is missing", parameters[missing])));
     }
-    Ok(slots.into_iter().flatten().map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(descriptor(e)))).collect())
+    let marks = [Some("__table"), Some("descriptor")].into_iter().chain(std::iter::repeat(None));
+    let marked = slots.into_iter().flatten().zip(marks).map(|(e, mark)| marked(descriptor(e), mark));
+    Ok(marked.map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e))).collect())
+}
+
+/// A name by itself as what it stands for: `TUMBLE(t, ts, …)` is `TUMBLE(TABLE t, DESCRIPTOR(ts), …)`.
+fn marked(expr: Expr, mark: Option<&str>) -> Expr {
+    match (expr, mark) {
+        (name @ (Expr::Identifier(_) | Expr::CompoundIdentifier(_)), Some(mark)) => {
+            let args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(name.clone()))];
+            Expr::Function(called(Ident::with_span(name.span(), mark), args))
+        }
+        (other, _) => other,
+    }
+}
+
+fn called(name: Ident, args: Vec<FunctionArg>) -> Function {
+    Function {
+        name: ObjectName::from(vec![name]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: vec![] }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    }
 }
 
 /// `DESCRIPTOR(ts)` in small letters.

@@ -21,6 +21,8 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ("current_setting", &["text", "bool"], "text"),
     ("set_config", &["text", "text", "bool"], "text"),
     ("pg_backend_pid", &[], "int4"),
+    // What pools ask for when a connection comes back to them: it holds no such locks.
+    ("pg_advisory_unlock_all", &[], "text"),
     ("pg_is_in_recovery", &[], "bool"),
     ("pg_my_temp_schema", &[], "oid"),
     ("pg_is_other_temp_schema", &["oid"], "bool"),
@@ -113,6 +115,7 @@ impl Catalogs<'_> {
             "current_user" | "session_user" | "current_role" | "user" => self.user().into(),
             "current_setting" => self.setting(text(0).unwrap_or_default(), arguments.get(1))?,
             "set_config" => self.set_setting(text(0).unwrap_or_default(), text(1))?,
+            "pg_advisory_unlock_all" => "".into(),
             "pg_backend_pid" => i64::from(std::process::id()).into(),
             "pg_is_in_recovery" | "pg_is_other_temp_schema" => false.into(),
             "pg_my_temp_schema" => 0.into(),

@@ -40,7 +40,7 @@ pub(crate) enum Command {
     Reset(Option<String>),
     /// `DISCARD ALL`.
     Discard,
-    /// `DISCARD PLANS`, `DISCARD SEQUENCES`: there is nothing of the kind to be forgotten. The command tag.
+    /// `DISCARD PLANS`, `DISCARD SEQUENCES`, `UNLISTEN`: there is nothing of the kind to be forgotten. The command tag.
     DiscardNothing(&'static str),
     /// `DEALLOCATE name`; `None` for ALL.
     Deallocate(Option<String>),
@@ -196,6 +196,8 @@ fn of_connection(words: &[Word]) -> Option<Command> {
         ["rollback" | "abort", ..] => Command::Rollback,
         ["discard", "all"] => Command::Discard,
         ["discard", "plans"] => Command::DiscardNothing("DISCARD PLANS"),
+        // Nothing is listened for.
+        ["unlisten", _] => Command::DiscardNothing("UNLISTEN"),
         ["discard", "sequences"] => Command::DiscardNothing("DISCARD SEQUENCES"),
         ["deallocate", "prepare", name] | ["deallocate", name] => {
             Command::Deallocate((*name != "all").then(|| (*name).to_owned()))
