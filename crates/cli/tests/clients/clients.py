@@ -165,6 +165,12 @@ async def with_asyncpg():
         pass
     same(await db.fetchval("SELECT 3"), 3, "asyncpg, after cancelling")
     await db.close()
+    # A connection that comes back to its pool is made as it was.
+    async with asyncpg.create_pool(host="127.0.0.1", port=PORT, user="root", database="dev", min_size=1, max_size=1) as pool:
+        for _ in range(2):
+            async with pool.acquire() as pooled:
+                await pooled.execute("SET my.own = 'x'")
+                same(await pooled.fetchval("SELECT COUNT(*) FROM people WHERE id = $1", 7), 1, "asyncpg, a pool")
 
 
 def with_sqlalchemy():
