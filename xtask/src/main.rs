@@ -97,8 +97,8 @@ fn crash(rounds: &str, seed: &str) -> Result<(), String> {
 
 /// Messages of clients that mean harm, for as long as it is said: tests of the server, each of which takes that time.
 fn fuzz_wire(seconds: &str, seed: &str) -> Result<(), String> {
-    let args = ["test", "--package", "eddyline-server", "--test", "hostile", "--", "harm_nobody", "--nocapture"];
-    let mut command = Command::new("cargo");
+    let args = ["test", "--workspace", "--test", "hostile", "--", "harm_nobody", "--nocapture"];
+    let mut command = cargo_command();
     command.args(args).env("EDDYLINE_FUZZ_SECONDS", seconds).env("EDDYLINE_FUZZ_SEED", seed);
     let status = command.status().map_err(|e| format!("cargo: {e}"))?;
     if status.success() { Ok(()) } else { Err("some seed does harm".into()) }
@@ -106,7 +106,7 @@ fn fuzz_wire(seconds: &str, seed: &str) -> Result<(), String> {
 
 /// Answers of a PostgreSQL on this machine, for the tests of the server.
 fn record_postgres() -> Result<(), String> {
-    let mut command = Command::new("cargo");
+    let mut command = cargo_command();
     command.args(["test", "--package", "eddyline-server", "--test", "postgres", "--", "what_is_recorded"]);
     let status = command.env("EDDYLINE_RECORD", "1").status().map_err(|e| format!("cargo: {e}"))?;
     if status.success() { Ok(()) } else { Err("nothing was recorded".into()) }

@@ -352,6 +352,18 @@ pub(crate) struct SqlArgs {
     /// Keep tables, their rows and views in this directory: they are there again the next time
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Have a server do it: where it listens for Postgres clients (port 4566 unless it is said). What goes to another machine is encrypted
+    #[arg(long, value_name = "HOST[:PORT]", conflicts_with_all = ["data_dir", "config", "shards"])]
+    pub(crate) server: Option<String>,
+    /// The database of the server (default: dev)
+    #[arg(long, value_name = "NAME", requires = "server")]
+    pub(crate) database: Option<String>,
+    /// Who asks the server; the password is in EDDYLINE_PASSWORD (default: root)
+    #[arg(long, value_name = "NAME", requires = "server")]
+    pub(crate) user: Option<String>,
+    /// Whom to trust, as PEM (default: the authorities of the system)
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub(crate) tls_ca: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
     /// How the result of a SELECT is printed

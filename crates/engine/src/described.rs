@@ -3,7 +3,7 @@
 use crate::listing::Listing;
 use crate::{Session, show};
 use arrow::datatypes::SchemaRef;
-use eddyline_catalog::{Name, Object, Reference};
+use eddyline_catalog::{Name, Object, Reference, Table};
 use eddyline_planner::SqlError;
 use eddyline_planner::statement::StatementKind;
 use std::sync::Arc;
@@ -52,10 +52,17 @@ impl Session {
         let object = self.named(name)?;
         match object {
             Object::Table(table) => Ok(show::describe_table(table)),
-            Object::MaterializedView(view) => Ok(show::describe_table(&view.table)),
+            Object::MaterializedView(view) => Ok(show::describe_table(&self.with_key(&view.table))),
             Object::View(_) => Ok(show::describe_columns(&self.columns_of_view(object.name())?)),
             Object::Sink(sink) => Ok(show::describe_columns(&self.columns_under(&sink.view, &self.catalog)?)),
             Object::Index(index) => Ok(show::describe_index(index)),
         }
+    }
+
+    /// The columns of a materialized view, with those that tell its rows apart as their key.
+    fn with_key(&self, table: &Table) -> Table {
+        let key = self.instance.database().key_of_view(&table.name);
+        let primary_key = key.iter().filter_map(|at| table.columns.get(*at)).map(|c| c.name.clone()).collect();
+        Table { primary_key, ..table.clone() }
     }
 }

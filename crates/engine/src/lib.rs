@@ -60,7 +60,7 @@ pub use creations::CreationProgress;
 pub use databases::Connected;
 pub use durable::DataSettings;
 pub use eddyline_catalog::{self as catalog, sql_type};
-pub use eddyline_changes::{ChangeBatch, Epoch, RowKind, Watermark};
+pub use eddyline_changes::{ChangeBatch, Epoch, RowKind, Watermark, Weights};
 pub use eddyline_connectors::changelog::row_kinds;
 pub use eddyline_connectors::{self as connectors, Clock, Registry};
 pub use eddyline_functions::scalar::{postgres_text, read_jsonb};

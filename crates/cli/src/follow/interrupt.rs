@@ -1,7 +1,6 @@
 //! Ctrl-C and SIGTERM: told to the job that runs; when there is none, or it does not listen, the process ends.
 
 use crate::terminal::Before;
-use eddyline_engine::Interrupter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -22,7 +21,7 @@ pub(crate) struct Interrupts {
 
 #[derive(Default)]
 struct Listener {
-    job: Option<Interrupter>,
+    job: Option<Box<dyn Fn() + Send>>,
     /// Signals since the job began, or since the last one ended.
     count: u32,
     /// Ctrl-C without a job is for whoever reads lines.
@@ -59,10 +58,10 @@ impl Interrupts {
         self.lock().outlives_interrupts = true;
     }
 
-    /// This job is to be told.
-    pub(crate) fn attach(&self, job: Interrupter) {
+    /// This tells the job that runs.
+    pub(crate) fn attach(&self, tell: impl Fn() + Send + 'static) {
         let mut listener = self.lock();
-        listener.job = Some(job);
+        listener.job = Some(Box::new(tell));
         listener.count = 0;
     }
 
@@ -82,7 +81,7 @@ impl Interrupts {
         listener.count += 1;
         let patient = listener.count < PATIENCE;
         match &listener.job {
-            Some(job) if patient => job.interrupt(),
+            Some(tell) if patient => tell(),
             None if patient && listener.outlives_interrupts && !terminates => {}
             _ => {
                 self.terminal.restore();

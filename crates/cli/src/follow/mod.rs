@@ -12,8 +12,7 @@ mod view;
 
 pub(crate) use interrupt::Interrupts;
 pub(crate) use report::{Reporter, grouped, plural, tell};
-use view::View;
-pub(crate) use view::{print_listing, written};
+pub(crate) use view::{View, print_listing, written};
 
 use crate::args::Format;
 use crate::control::listen;
@@ -63,7 +62,8 @@ impl Follower<'_> {
     /// # Errors
     /// As [`Observer::job`].
     pub(crate) fn follow_on(&mut self, job: RunningJob) -> Result<(), ScriptError> {
-        self.interrupts.attach(job.interrupter());
+        let interrupter = job.interrupter();
+        self.interrupts.attach(move || interrupter.interrupt());
         let ended = Following::new(self, &job).follow();
         self.interrupts.detach();
         self.reporter.clear();
@@ -126,7 +126,7 @@ impl<'a> Following<'a> {
             if format == Format::Changelog && is_shown(&shape.presentation) {
                 follower.reporter.note("NOTE: ORDER BY and LIMIT are for the finished result, not for its changelog");
             }
-            View::new(follower.manner, format, facts, shape)
+            View::new(follower.manner, format, facts.bounded, shape)
         });
         let out = BufWriter::new(std::io::stdout());
         let cancels = follower.manner.cancels_selects && view.is_some();

@@ -3,9 +3,7 @@
 use super::Manner;
 use crate::args::Format;
 use crate::output::{AlignedRows, CsvRows, EventRows, JsonRows, Page, RowWriter, Rows, TableRows};
-use eddyline_engine::{
-    ChangeBatch, JobFacts, Listing, ResultMode, ResultShape, ResultTable, ScriptError, SqlError, row_kinds,
-};
+use eddyline_engine::{ChangeBatch, Listing, ResultMode, ResultShape, ResultTable, ScriptError, SqlError, row_kinds};
 use std::io::{self, Write};
 
 /// One result.
@@ -25,10 +23,10 @@ enum Mode {
 }
 
 impl View {
-    /// How this job's result is shown.
-    pub(crate) fn new(manner: &Manner, format: Format, facts: &JobFacts, shape: &ResultShape) -> Self {
+    /// How a result is shown, over input that does or does not come to an end.
+    pub(crate) fn new(manner: &Manner, format: Format, bounded: bool, shape: &ResultShape) -> Self {
         let appends = shape.append_only && shape.presentation.sort.is_empty();
-        let changelog = format == Format::Changelog || !shape.ends(facts.bounded);
+        let changelog = format == Format::Changelog || !shape.ends(bounded);
         let mode = match (changelog, appends && (manner.json || format != Format::Table)) {
             (true, _) => Mode::Changes,
             (false, true) => Mode::Rows { skip: shape.presentation.offset, left: shape.presentation.limit },

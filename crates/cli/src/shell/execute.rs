@@ -4,6 +4,7 @@ use super::command::{self, Command};
 use super::input::{Item, items, position_of, within};
 use super::jobs::Listeners;
 use super::options::{Opt, Options};
+use super::server::Server;
 use super::{help, live};
 use crate::args::{Format, SqlArgs};
 use crate::exit::Exit;
@@ -36,7 +37,10 @@ pub(crate) enum After {
 
 /// A session, and how it is shown.
 pub(crate) struct Shell {
+    /// Of the engine inside; with a server, it has nothing but settings of the shell.
     pub(super) session: Session,
+    /// Who does what is typed, if it is not the engine inside.
+    pub(super) server: Option<Server>,
     pub(super) reporter: Reporter,
     pub(super) interrupts: Interrupts,
     pub(super) listeners: Listeners,
@@ -64,6 +68,7 @@ impl Shell {
         }
         Self {
             session,
+            server: None,
             reporter,
             interrupts,
             listeners: Listeners::default(),
@@ -116,7 +121,10 @@ impl Shell {
     fn run_statement(&mut self, source: &str, statement: &str, begin: usize) -> After {
         let since = Instant::now();
         let begin = position_of(source, begin);
-        let ended = self.execute(statement, begin, since);
+        let ended = match self.server {
+            Some(_) => self.execute_there(statement, begin, since),
+            None => self.execute(statement, begin, since),
+        };
         match ended {
             Ok(()) => After::Next,
             Err(ScriptError::Stopped) if self.is_typed => After::Next,
@@ -192,6 +200,11 @@ impl Shell {
     }
 
     fn carry_out(&mut self, command: Command) -> Result<After, ScriptError> {
+        if self.server.is_some()
+            && let Some(done) = self.carry_out_there(&command)
+        {
+            return done;
+        }
         match command {
             Command::Help => print(&help::text())?,
             Command::Quit => return Ok(After::Quit),

@@ -9,6 +9,7 @@
 //! | [`lex`], [`words`], [`highlight`], [`complete`], [`vocabulary`] | what the prompt knows of SQL and of names |
 //! | [`live`] | a result that changes, on the whole terminal |
 //! | [`jobs`] | jobs in the background |
+//! | [`server`] | a server that does it all, in the place of the engine inside |
 //!
 //! Not here: parsing and running, which are the engine's; how one job is followed ([`crate::follow`]).
 
@@ -23,6 +24,7 @@ mod lex;
 mod live;
 mod options;
 mod prompt;
+mod server;
 mod vocabulary;
 mod words;
 
@@ -33,6 +35,7 @@ use crate::run::{apply_settings, tokio_runtime};
 use crate::terminal::{self, Before};
 use eddyline_engine::{DataSettings, Engine, EngineConfig};
 use execute::{After, Shell};
+use server::Server;
 
 /// Runs the shell.
 ///
@@ -58,12 +61,21 @@ pub(crate) fn sql(args: &SqlArgs) -> Result<Exit, Exit> {
         None => engine.instance(),
     };
     let mut session = instance.session();
-    apply_settings(&args.settings, &mut session).map_err(|e| reporter.error(&e, None))?;
+    let server = args.server.as_ref().map(|server| Server::connect(tokio.handle(), args, server));
+    let server = server.transpose().map_err(|e| reporter.error(&e, None))?;
+    // Those of a server are set there.
+    if server.is_none() {
+        apply_settings(&args.settings, &mut session).map_err(|e| reporter.error(&e, None))?;
+    }
 
     let is_typed = args.interactive || (args.inputs.is_empty() && terminal::is_there());
     let interrupts = Interrupts::listen(tokio.handle(), before);
     let mut shell = Shell::new(args, session, reporter, interrupts, is_typed);
-    let exit = run(args, &mut shell, is_typed);
+    shell.server = server;
+    let exit = match shell.set_there(&args.settings.set) {
+        true => run(args, &mut shell, is_typed),
+        false => Exit::Usage,
+    };
     drop(shell);
     let closed = instance.close();
     // Readers may sit in blocking calls; nothing of theirs matters any more.

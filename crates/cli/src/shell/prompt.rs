@@ -113,6 +113,9 @@ impl Lines {
     fn learn(&mut self, shell: &mut Shell) {
         if let Some(sql) = self.editor.helper_mut() {
             sql.vocabulary.learn(&mut shell.session);
+            if let Some(relations) = shell.names_there() {
+                sql.vocabulary.relations = relations;
+            }
         }
     }
 

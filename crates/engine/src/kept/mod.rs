@@ -205,6 +205,15 @@ impl Database {
         found.ok().flatten()
     }
 
+    /// The columns that tell the rows of a view apart at any moment; none where only all of them do, or where it has failed.
+    pub(crate) fn key_of_view(&self, name: &Name) -> Vec<usize> {
+        let found = self.with(&[name], |states| -> Result<_, SqlError> {
+            let view = part_of(states, name)?.views.iter().find(|view| view.name == *name);
+            Ok(view.and_then(|view| view.job.as_ref()?.key()).unwrap_or_default().to_vec())
+        });
+        found.unwrap_or_default()
+    }
+
     /// What a snapshot is to hold of a table, unless it is gone. `written` is the record up to which it was written the last time,
     /// `last` tells the last record that there is.
     pub(crate) fn stored(

@@ -4,10 +4,10 @@
 
 mod paint;
 
-use crate::follow::{Interrupts, Reporter, plural, written};
+use crate::follow::{Interrupts, Reporter, grouped, plural, written};
 use crate::output::brief;
 use crate::terminal::{self, Key, Keys, Screen};
-use eddyline_engine::{JobEvent, LiveTable, RunningJob, ScriptError, SqlError};
+use eddyline_engine::{ChangeBatch, JobEvent, LiveTable, ResultShape, RunningJob, ScriptError, SqlError};
 use paint::{Face, Painter};
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -21,44 +21,104 @@ const EPOCHS_MAX: usize = 64;
 /// How often the line at the top is painted when nothing changes.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Where the changes of a result come from.
+pub(crate) trait Feed {
+    /// What has happened, if anything does within `wait`.
+    ///
+    /// # Errors
+    /// Changes that cannot be read.
+    fn next(&mut self, wait: Duration) -> Result<Option<News>, SqlError>;
+
+    /// How far it is, for the line at the top.
+    fn progress(&self) -> String;
+
+    /// For how long it has been looked at.
+    fn elapsed(&self) -> Duration;
+
+    /// Nobody looks any more.
+    fn end(&mut self);
+}
+
+/// What happens to a result.
+pub(crate) enum News {
+    /// All changes of an epoch.
+    Changes(Vec<ChangeBatch>),
+    /// The user wants no more.
+    Unwanted,
+    /// Nothing follows.
+    Ended(Result<(), SqlError>),
+}
+
+impl Feed for &RunningJob {
+    fn next(&mut self, wait: Duration) -> Result<Option<News>, SqlError> {
+        Ok(self.next_event(wait).map(|event| match event {
+            JobEvent::Changes { changes, .. } => News::Changes(changes),
+            JobEvent::Interrupted => News::Unwanted,
+            JobEvent::Ended(result) => News::Ended(result),
+        }))
+    }
+
+    fn progress(&self) -> String {
+        let progress = RunningJob::progress(self);
+        let rows = format!("{} in", grouped(progress.rows_in));
+        match progress.watermark.as_millis() {
+            Some(_) => format!("{rows}  ·  watermark {}", progress.watermark),
+            None => rows,
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        RunningJob::progress(self).elapsed
+    }
+
+    fn end(&mut self) {
+        self.cancel();
+    }
+}
+
 /// Shows the result of a job until it ends or the user does.
 ///
 /// # Errors
-/// [`ScriptError::Stopped`] when the user ended it; the job failed; the terminal cannot be written.
+/// As [`look_at`].
 pub(crate) fn watch(job: &RunningJob, reporter: &Reporter, interrupts: &Interrupts) -> Result<(), ScriptError> {
-    let Some(shape) = job.facts().result.clone() else { return Ok(()) };
+    let Some(shape) = &job.facts().result else { return Ok(()) };
+    reporter.started(job.facts());
+    let interrupter = job.interrupter();
+    interrupts.attach(move || interrupter.interrupt());
+    let outcome = look_at(shape, job, reporter);
+    interrupts.detach();
+    outcome
+}
+
+/// Shows a result that changes until it ends or the user does.
+///
+/// # Errors
+/// The result ends with an error; the terminal cannot be written.
+pub(crate) fn look_at(shape: &ResultShape, feed: impl Feed, reporter: &Reporter) -> Result<(), ScriptError> {
     let mut watching = Watching {
-        job,
-        table: LiveTable::new(&shape).map_err(ScriptError::Statement)?,
-        painter: Painter::new(&shape),
+        feed,
+        table: LiveTable::new(shape).map_err(ScriptError::Statement)?,
+        painter: Painter::new(shape),
         keys: Keys::default(),
         view: Place { row: 0, column: 0, follows: shape.append_only },
         ended: None,
         is_unwanted: false,
     };
-    reporter.started(job.facts());
     let screen = Screen::enter().map_err(written)?;
-    interrupts.attach(job.interrupter());
     let outcome = watching.run();
-    interrupts.detach();
     drop(screen);
-    watching.job.cancel();
+    watching.feed.end();
     let last = watching.last_face().and_then(|face| print(&face));
     outcome?;
     last?;
-    let (rows, time) = (watching.table.len() as u64 + watching.table.dropped(), job.progress().elapsed);
-    let rows = plural(rows, "row");
+    let rows = plural(watching.table.len() as u64 + watching.table.dropped(), "row");
+    let time = brief(watching.feed.elapsed());
     match watching.ended {
-        Some(Err(error)) => Err(ScriptError::Job(error)),
-        Some(Ok(())) => {
-            reporter.note(&format!("{rows} when it ended, after {}", brief(time)));
-            Ok(())
-        }
-        None => {
-            reporter.note(&format!("{rows} when it was stopped, after {}", brief(time)));
-            Ok(())
-        }
+        Some(Err(error)) => return Err(ScriptError::Job(error)),
+        Some(Ok(())) => reporter.note(&format!("{rows} when it ended, after {time}")),
+        None => reporter.note(&format!("{rows} when it was stopped, after {time}")),
     }
+    Ok(())
 }
 
 /// Which part of the table is looked at.
@@ -94,8 +154,8 @@ impl Place {
     }
 }
 
-struct Watching<'a> {
-    job: &'a RunningJob,
+struct Watching<F> {
+    feed: F,
     table: LiveTable,
     painter: Painter,
     keys: Keys,
@@ -105,7 +165,7 @@ struct Watching<'a> {
     is_unwanted: bool,
 }
 
-impl Watching<'_> {
+impl<F: Feed> Watching<F> {
     fn run(&mut self) -> Result<(), ScriptError> {
         let mut painted: Option<(Instant, u64, (usize, usize), Place)> = None;
         loop {
@@ -131,10 +191,10 @@ impl Watching<'_> {
     fn take_in(&mut self) -> Result<(), ScriptError> {
         let mut wait = LOOK;
         for _ in 0..EPOCHS_MAX {
-            match self.job.next_event(wait) {
-                Some(JobEvent::Changes { changes, .. }) => self.table.apply(&changes).map_err(ScriptError::Job)?,
-                Some(JobEvent::Interrupted) => self.is_unwanted = true,
-                Some(JobEvent::Ended(result)) => self.ended = Some(result),
+            match self.feed.next(wait).map_err(ScriptError::Job)? {
+                Some(News::Changes(changes)) => self.table.apply(&changes).map_err(ScriptError::Job)?,
+                Some(News::Unwanted) => self.is_unwanted = true,
+                Some(News::Ended(result)) => self.ended = Some(result),
                 None => break,
             }
             wait = Duration::ZERO;
@@ -166,7 +226,7 @@ impl Watching<'_> {
 
     fn face(&mut self, columns: usize, rows: usize) -> Result<Face, ScriptError> {
         let window = self.table.window(self.view.row, rows).map_err(ScriptError::Job)?;
-        let progress = self.job.progress();
+        let progress = format!("{}  ·  {}", brief(self.feed.elapsed()), self.feed.progress());
         let place = (self.view.row, self.table.len(), self.table.dropped());
         let face = self.painter.face(&window, columns, self.view.column, place, &progress, self.table.moment());
         face.map_err(written)

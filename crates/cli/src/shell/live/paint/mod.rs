@@ -2,9 +2,9 @@
 //! that were not there.
 
 use crate::follow::{grouped, plural};
-use crate::output::{Cells, Needed, brief, cut, fitted, is_number, shown};
+use crate::output::{Cells, Needed, cut, fitted, is_number, shown};
 use eddyline_engine::arrow::datatypes::SchemaRef;
-use eddyline_engine::{Progress, ResultShape, Window};
+use eddyline_engine::{ResultShape, Window};
 use std::collections::HashMap;
 use std::io;
 use unicode_width::UnicodeWidthStr;
@@ -77,7 +77,7 @@ impl Painter {
         columns: usize,
         first: usize,
         place: (usize, usize, u64),
-        progress: &Progress,
+        progress: &str,
         moment: u64,
     ) -> io::Result<Face> {
         let cells = self.cells(window)?;
@@ -147,7 +147,7 @@ impl Painter {
         self.moment = moment;
     }
 
-    fn title(&self, (from, rows, dropped): (usize, usize, u64), shown: usize, progress: &Progress) -> String {
+    fn title(&self, (from, rows, dropped): (usize, usize, u64), shown: usize, progress: &str) -> String {
         let all = dropped + rows as u64;
         let begin = dropped + from as u64;
         let of = match shown {
@@ -155,12 +155,7 @@ impl Painter {
             _ if shown == rows && dropped == 0 => plural(all, "row"),
             _ => format!("rows {}–{} of {}", grouped(begin + 1), grouped(begin + shown as u64), grouped(all)),
         };
-        let mut title = format!(" {of}  ·  {}  ·  {} in", brief(progress.elapsed), grouped(progress.rows_in));
-        if progress.watermark.as_millis().is_some() {
-            title.push_str(&format!("  ·  watermark {}", progress.watermark));
-        }
-        title.push_str("  ·  q ends");
-        title
+        format!(" {of}  ·  {progress}  ·  q ends")
     }
 }
 

@@ -1,8 +1,7 @@
 use super::*;
 use eddyline_engine::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use eddyline_engine::{Epoch, Presentation, ResultMode, Watermark};
+use eddyline_engine::{Presentation, ResultMode};
 use std::sync::Arc;
-use std::time::Duration;
 
 fn rows(of: &[(&str, Option<i64>)]) -> RecordBatch {
     let names: StringArray = of.iter().map(|(name, _)| Some(*name)).collect();
@@ -23,29 +22,13 @@ fn painter() -> Painter {
     Painter::new(&shape)
 }
 
-fn progress() -> Progress {
-    Progress {
-        rows_in: 1234,
-        rows_out: 0,
-        rows_skipped: 0,
-        rows_late: 0,
-        rows_without_time: 0,
-        rows_of_unknown_keys: 0,
-        epoch: Epoch(1),
-        watermark: Watermark::NONE,
-        lag_ms: None,
-        state_bytes: 0,
-        elapsed: Duration::from_millis(2500),
-    }
-}
-
 fn window(of: &[(&str, Option<i64>, u64)], moment: u64) -> Window {
     let pairs: Vec<_> = of.iter().map(|(name, n, _)| (*name, *n)).collect();
     Window { rows: rows(&pairs), ids: of.iter().map(|r| r.2).collect(), born: vec![moment; of.len()] }
 }
 
 fn face(painter: &mut Painter, window: &Window, columns: usize, moment: u64) -> Face {
-    painter.face(window, columns, 0, (0, window.ids.len(), 0), &progress(), moment).expect("painted")
+    painter.face(window, columns, 0, (0, window.ids.len(), 0), "2.50 s  ·  1,234 in", moment).expect("painted")
 }
 
 /// Marked cells between brackets.
@@ -80,7 +63,7 @@ fn the_title_says_what_is_seen() {
     let all = face(&mut painter, &window(&[("a", Some(1), 1)], 1), 80, 1);
     assert_eq!(all.title, " 1 row  ·  2.50 s  ·  1,234 in  ·  q ends");
     let seen = window(&[("a", Some(1), 1)], 1);
-    let some = painter.face(&seen, 80, 0, (7, 2000, 1_000_000), &progress(), 1).expect("painted");
+    let some = painter.face(&seen, 80, 0, (7, 2000, 1_000_000), "2.50 s  ·  1,234 in", 1).expect("painted");
     assert_eq!(some.title, " rows 1,000,008–1,000,008 of 1,002,000  ·  2.50 s  ·  1,234 in  ·  q ends");
 }
 
@@ -100,6 +83,6 @@ fn a_screen_is_no_wider_than_the_terminal() {
 fn columns_on_the_left_can_be_left_out() {
     let mut painter = painter();
     let seen = window(&[("a", Some(1), 1)], 1);
-    let shown = painter.face(&seen, 80, 9, (0, 1, 0), &progress(), 1).expect("painted");
+    let shown = painter.face(&seen, 80, 9, (0, 1, 0), "2.50 s  ·  1,234 in", 1).expect("painted");
     assert_eq!((shown.header.as_str(), shown.first_column), (" n", 1));
 }
