@@ -16,8 +16,12 @@ struct Server {
 
 impl Server {
     fn start(args: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", args)
+    }
+
+    fn start_at(address: &str, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--no-http", "--shards", "1"]).args(args);
+        command.args(["serve", "--listen", address, "--no-http", "--shards", "1"]).args(args);
         let mut process = command.stdout(Stdio::piped()).spawn().expect("started");
         let mut line = String::new();
         BufReader::new(process.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
@@ -192,6 +196,24 @@ fn a_view_is_shown_as_it_changes() {
     shell.send("q").and_then(|_| shell.flush()).expect("pressed");
     shell.exp_string("\x1b[?1049l").expect("the screen from before");
     shell.exp_string("2 rows when it was stopped").expect("the end");
+    say(&mut shell, "\\q");
+    shell.exp_eof().expect("the end");
+}
+
+#[test]
+fn a_shell_connects_anew_when_the_server_has_gone() {
+    let server = Server::start(&[]);
+    let mut shell = server.typed(&["-i"]);
+    shell.exp_string("eddyline> ").expect("a prompt");
+    let address = server.address.clone();
+    drop(server);
+    say(&mut shell, "SELECT 1 AS a;");
+    shell.exp_regex("no server answers at|the connection is gone").expect("an error");
+    shell.exp_string("eddyline> ").expect("a prompt");
+    let _again = Server::start_at(&address, &[]);
+    say(&mut shell, "SELECT 40 + 2 AS answer;");
+    shell.exp_string("connected anew").expect("a note");
+    shell.exp_string("|     42 |").expect("an answer");
     say(&mut shell, "\\q");
     shell.exp_eof().expect("the end");
 }

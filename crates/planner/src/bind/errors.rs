@@ -7,6 +7,7 @@ use datafusion_common::{Column, DataFusionError, SchemaError};
 use eddyline_catalog::edit_distance;
 use eddyline_functions::scalar::FunctionError;
 use sqlparser::ast::{Expr, Ident, ObjectName, Query, Spanned, Visit, Visitor};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 /// The error of binding `query`.
@@ -118,17 +119,19 @@ pub(crate) fn unknown_column(name: &str, relation: Option<&str>, known: &[Column
     let of_table = |c: &&Column| relation.is_some_and(|r| c.relation.as_ref().is_some_and(|t| t.table() == r));
     let of_table: Vec<&Column> = known.iter().filter(of_table).collect();
     let candidates = if of_table.is_empty() { known.iter().collect() } else { of_table };
+    let mut told = BTreeSet::new();
     let names = candidates.iter().map(|c| c.name.as_str()).filter(|n| !n.starts_with("__"));
+    let names: Vec<&str> = names.filter(|name| told.insert(*name)).collect();
     if name.eq_ignore_ascii_case("pi") {
         return error.with_hint("the function is called with brackets: PI()");
     }
-    match nearest(name, names.clone()) {
+    match nearest(name, names.iter().copied()) {
         Some(nearest) if nearest.eq_ignore_ascii_case(name) => {
             error.with_hint(format!("did you mean {nearest}? Names are case-sensitive"))
         }
         Some(nearest) => error.with_hint(format!("did you mean {nearest}?")),
         None if known.is_empty() => error.with_hint("there is no table here to take it from"),
-        None => error.with_hint(format!("columns are: {}", names.collect::<Vec<_>>().join(", "))),
+        None => error.with_hint(format!("columns are: {}", names.join(", "))),
     }
 }
 

@@ -67,8 +67,8 @@ fn columns_belong_to_tables_and_aliases() {
 
 #[test]
 fn functions_open_their_bracket_in_the_case_of_what_is_typed() {
-    gives("SELECT SUB|", &["SELECT SUBSTRING("]);
-    gives("SELECT su|", &["SELECT substring(", "SELECT sum("]);
+    gives("SELECT SUBST|", &["SELECT SUBSTRING("]);
+    gives("SELECT subst|", &["SELECT substring("]);
 }
 
 #[test]

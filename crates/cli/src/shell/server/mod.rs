@@ -14,6 +14,7 @@ mod dial;
 mod shown;
 mod subscription;
 
+use super::lex;
 use crate::args::SqlArgs;
 use answer::Answer;
 pub(super) use dial::Address;
@@ -29,7 +30,7 @@ use tokio_postgres::error::{DbError, ErrorPosition};
 use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, NoTls, SimpleQueryMessage};
 
 /// How statements begin whose rows have types that the server tells beforehand.
-const TYPED: [&str; 4] = ["SELECT", "WITH", "VALUES", "TABLE"];
+const TYPED: [&str; 6] = ["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "DESCRIBE"];
 /// What is wrong with a connection.
 const CONNECTION: &str = "08006";
 
@@ -39,11 +40,17 @@ const CANCEL_AGAIN: Duration = Duration::from_millis(250);
 /// A connection.
 pub(super) struct Server {
     tokio: Handle,
-    client: Client,
     address: Address,
-    notices: UnboundedReceiver<String>,
+    config: Config,
+    line: Line,
     /// SQLSTATEs that the server has told: an error has one as long as the process lives.
     codes: BTreeMap<String, &'static str>,
+}
+
+/// What is gone when the connection is.
+struct Line {
+    client: Client,
+    notices: UnboundedReceiver<String>,
 }
 
 impl Server {
@@ -63,20 +70,20 @@ impl Server {
         // Who encrypts has done so before.
         config.ssl_mode(tokio_postgres::config::SslMode::Disable);
         let mut codes = BTreeMap::new();
-        let (client, mut connection) = tokio.block_on(async {
-            let socket = address.dial().await?;
-            config.connect_raw(socket, NoTls).await.map_err(|e| told_error(&e, "", &mut codes))
-        })?;
-        let (tell, notices) = unbounded_channel();
-        tokio.spawn(async move {
-            while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-                if let AsyncMessage::Notice(notice) = message {
-                    // Nobody reads when the shell has ended.
-                    let _ = tell.send(notice_text(&notice));
-                }
-            }
-        });
-        Ok(Self { tokio: tokio.clone(), client, address, notices, codes })
+        let line = Line::open(tokio, &address, &config, &mut codes)?;
+        Ok(Self { tokio: tokio.clone(), address, config, line, codes })
+    }
+
+    /// Connects anew where the connection is gone. Returns whether it was.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub(super) fn connect_anew(&mut self) -> Result<bool, SqlError> {
+        if !self.is_gone() {
+            return Ok(false);
+        }
+        self.line = Line::open(&self.tokio, &self.address, &self.config, &mut self.codes)?;
+        Ok(true)
     }
 
     /// Has a statement done. Who notifies `interrupt` cancels it.
@@ -84,12 +91,11 @@ impl Server {
     /// # Errors
     /// What the server says, with the place in the statement; the connection is gone.
     fn ask(&mut self, sql: &str, interrupt: &Arc<Notify>) -> Result<Answer, SqlError> {
-        let token = self.client.cancel_token();
-        let (client, address) = (&self.client, &self.address);
+        let token = self.line.client.cancel_token();
+        let (client, address) = (&self.line.client, &self.address);
         let answered = self.tokio.block_on(async {
             let answering = async {
-                let first = first_word(sql);
-                let types = match TYPED.contains(&first.as_str()) {
+                let types = match tells_types(sql) {
                     true => client.prepare(sql).await?.columns().iter().map(|column| column.type_().clone()).collect(),
                     false => Vec::new(),
                 };
@@ -118,12 +124,36 @@ impl Server {
 
     /// What the server has told beside answers since the last time.
     pub(super) fn take_notices(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.notices.try_recv().ok()).collect()
+        std::iter::from_fn(|| self.line.notices.try_recv().ok()).collect()
     }
 
     /// Is there no server any more?
     pub(super) fn is_gone(&self) -> bool {
-        self.client.is_closed()
+        self.line.client.is_closed()
+    }
+}
+
+impl Line {
+    fn open(
+        tokio: &Handle,
+        address: &Address,
+        config: &Config,
+        codes: &mut BTreeMap<String, &'static str>,
+    ) -> Result<Self, SqlError> {
+        let (client, mut connection) = tokio.block_on(async {
+            let socket = address.dial().await?;
+            config.connect_raw(socket, NoTls).await.map_err(|e| told_error(&e, "", codes))
+        })?;
+        let (tell, notices) = unbounded_channel();
+        tokio.spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
+                if let AsyncMessage::Notice(notice) = message {
+                    // Nobody reads when the shell has ended.
+                    let _ = tell.send(notice_text(&notice));
+                }
+            }
+        });
+        Ok(Self { client, notices })
     }
 }
 
@@ -149,10 +179,18 @@ fn read(types: Vec<tokio_postgres::types::Type>, messages: Vec<SimpleQueryMessag
     answer
 }
 
+/// Do rows come whose types the server tells beforehand?
+fn tells_types(sql: &str) -> bool {
+    let is_returning = |piece: &lex::Piece| {
+        piece.kind == lex::Kind::Keyword && sql[piece.bytes.clone()].eq_ignore_ascii_case("returning")
+    };
+    TYPED.contains(&first_word(sql).as_str()) || lex::pieces(sql).iter().any(is_returning)
+}
+
 /// The first word of a statement, in capitals.
 pub(super) fn first_word(sql: &str) -> String {
-    let pieces = super::lex::pieces(sql);
-    let first = pieces.iter().find(|piece| piece.kind != super::lex::Kind::Comment);
+    let pieces = lex::pieces(sql);
+    let first = pieces.iter().find(|piece| piece.kind != lex::Kind::Comment);
     first.map(|piece| sql[piece.bytes.clone()].to_uppercase()).unwrap_or_default()
 }
 
@@ -202,5 +240,11 @@ mod tests {
     fn statements_begin_behind_comments() {
         assert_eq!(first_word("-- a\n /* b */ select 1"), "SELECT");
         assert_eq!(first_word(""), "");
+    }
+
+    #[test]
+    fn rows_that_are_returned_have_types() {
+        assert!(tells_types("show tables") && tells_types("insert into t values (1) returning *"));
+        assert!(!tells_types("insert into t values ('returning')") && !tells_types("create table t (a int)"));
     }
 }

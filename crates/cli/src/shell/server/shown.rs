@@ -79,6 +79,9 @@ impl Shell {
         let Some(server) = &mut self.server else {
             return Err(SqlError::new(SqlError::INTERNAL, "there is no server"));
         };
+        if server.connect_anew()? {
+            self.reporter.note("connected anew: settings, transactions and cursors of the session are gone");
+        }
         let interrupt = Arc::new(Notify::new());
         let waits = interrupt.clone();
         self.interrupts.attach(move || waits.notify_one());
@@ -86,7 +89,7 @@ impl Shell {
         self.interrupts.detach();
         server.take_notices().iter().for_each(|notice| self.reporter.note(notice));
         if server.is_gone() && answer.is_err() {
-            self.reporter.note("the server has ended the connection: leave with \\q, and begin anew");
+            self.reporter.note("the connection is gone: the next statement connects anew");
         }
         answer
     }
