@@ -213,6 +213,21 @@ fn a_table_that_sinks_write_is_of_one_moment_with_what_they_read() {
     assert_eq!(numbers(&mut instance.session(), "SELECT COUNT(*), SUM(twice) FROM x"), [4, 78]);
 }
 
+/// Two sinks into one table change it twice by one statement, which is one record of the log.
+#[test]
+fn a_table_that_several_sinks_write_has_all_of_a_statement() {
+    let bench = Bench::new();
+    let made = "CREATE TABLE t (k INT PRIMARY KEY); CREATE TABLE written (by_sink INT, k INT, PRIMARY KEY (by_sink, k));
+         CREATE SINK first INTO written AS SELECT 1, k FROM t; CREATE SINK second INTO written AS SELECT 2, k FROM t;
+         INSERT INTO t VALUES (1), (2), (3); DELETE FROM t WHERE k = 2";
+    run(&mut bench.open(false).session(), made).unwrap();
+    let rows = "SELECT (SELECT SUM(k) FROM written WHERE by_sink = 1), (SELECT SUM(k) FROM written WHERE by_sink = 2)";
+    for added in [0, 10] {
+        assert_eq!(numbers(&mut bench.open(false).session(), rows), [4 + added, 4 + added]);
+        run(&mut bench.open(false).session(), "INSERT INTO t VALUES (10) ON CONFLICT DO NOTHING").unwrap();
+    }
+}
+
 #[test]
 fn a_sink_that_has_failed_stays_so() {
     let bench = Bench::new();

@@ -239,7 +239,8 @@ impl<'a> Reading<'a> {
                 let decoded = changes.decode(table.contents.schema())?;
                 table.contents.apply(&decoded)?;
                 table.contents.set_log(InLog { is_filling: false, last: number });
-                (table.covered, table.is_filling) = (number, false);
+                // One record may change a table twice: what is covered stays that of its file.
+                table.is_filling = false;
                 Ok(())
             }
         }
