@@ -383,3 +383,117 @@ async fn sinks_from_tables_hold_each_change_once_over_kill_9() {
     assert_eq!(told(&many_out, &["round", "n"]), many);
     server.kill();
 }
+
+/// What is known of rows by their times, in seconds, when the answer over windows of ten seconds holds final rows alone and rows may come two
+/// seconds late.
+#[derive(Default, Clone)]
+struct Windows {
+    rows: BTreeMap<i64, i64>,
+    watermark: i64,
+    open: BTreeMap<i64, i64>,
+    closed: BTreeMap<i64, i64>,
+}
+
+impl Windows {
+    fn end(second: i64) -> i64 {
+        (second / 10 + 1) * 10
+    }
+
+    /// The statement of this number: most insert a row, some of them one that is late or nearly so; every fourth takes one away.
+    fn statement(i: i64) -> String {
+        match i % 4 {
+            3 => format!("DELETE FROM events WHERE id = {}", i - 2),
+            _ => {
+                let second = Self::second(i);
+                let (minute, second) = (second / 60, second % 60);
+                let (hour, minute) = (minute / 60, minute % 60);
+                format!("INSERT INTO events VALUES ({i}, TIMESTAMP '2024-01-01 {hour:02}:{minute:02}:{second:02}')")
+            }
+        }
+    }
+
+    fn second(i: i64) -> i64 {
+        if i % 5 == 4 { (i * 3 - 14).max(0) } else { i * 3 }
+    }
+
+    fn step(&mut self, i: i64) {
+        if i % 4 == 3 {
+            let gone = self.rows.remove(&(i - 2)).map(Self::end);
+            if let Some(count) = gone.and_then(|end| self.open.get_mut(&end)) {
+                *count -= 1;
+            }
+        } else {
+            let second = Self::second(i);
+            self.rows.insert(i, second);
+            if Self::end(second) > self.watermark {
+                *self.open.entry(Self::end(second)).or_default() += 1;
+            }
+            self.watermark = self.watermark.max(second - 2);
+        }
+        let open = self.open.split_off(&(self.watermark + 1));
+        self.closed.extend(std::mem::replace(&mut self.open, open).into_iter().filter(|(_, count)| *count > 0));
+    }
+}
+
+/// Final rows are what they were however the server ends: what was late is not in them, and what has gone since is.
+#[tokio::test(flavor = "multi_thread")]
+async fn final_rows_are_those_of_one_life_over_kill_9() {
+    let home = tempfile::tempdir().expect("a directory");
+    let mut server = Server::start(home.path());
+    let made = "SET sql.dialect = 'flink';
+         CREATE TABLE events (id INT PRIMARY KEY, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '2' SECOND);
+         CREATE MATERIALIZED VIEW closed AS SELECT window_end, COUNT(*) AS n
+             FROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '10' SECOND)) GROUP BY window_start, window_end
+             EMIT ON WINDOW CLOSE;
+         CREATE MATERIALIZED VIEW total AS SELECT SUM(n) AS n FROM closed";
+    server.client().await.batch_execute(made).await.expect("a view");
+    let (mut windows, mut next) = (Windows::default(), 0);
+    for (before_death, is_killed) in [(90, true), (3, true), (40, false), (0, true), (57, true), (20, false)] {
+        let (told, client) = (Arc::<AtomicI64>::default(), server.client().await);
+        let (done, first) = (told.clone(), next);
+        let writer = tokio::spawn(async move {
+            for i in first.. {
+                if (!is_killed && i - first == before_death)
+                    || client.batch_execute(&Windows::statement(i)).await.is_err()
+                {
+                    return;
+                }
+                done.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        while told.load(Ordering::SeqCst) < before_death {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        match is_killed {
+            true => server.kill(),
+            false => assert_eq!(server.end(), Some(0)),
+        }
+        writer.await.expect("a writer");
+        server = Server::start(home.path());
+        let client = server.client().await;
+        let acknowledged = told.load(Ordering::SeqCst);
+        (0..acknowledged).for_each(|i| windows.step(next + i));
+        next += acknowledged;
+        let ids: Vec<i64> = rows(&client, "SELECT id FROM events ORDER BY id")
+            .await
+            .iter()
+            .map(|row| row[0].parse().expect("a number"))
+            .collect();
+        if ids != windows.rows.keys().copied().collect::<Vec<_>>() {
+            // One that was not acknowledged is there.
+            windows.step(next);
+            next += 1;
+        }
+        assert_eq!(ids, windows.rows.keys().copied().collect::<Vec<_>>());
+        let found = rows(&client, "SELECT EXTRACT(EPOCH FROM window_end) - 1704067200, n FROM closed ORDER BY 1").await;
+        let number = |cell: &String| cell.parse::<f64>().expect("a number") as i64;
+        let found: Vec<(i64, i64)> = found.iter().map(|row| (number(&row[0]), number(&row[1]))).collect();
+        assert_eq!(found, windows.closed.clone().into_iter().collect::<Vec<_>>(), "after {next} statements");
+        if !found.is_empty() {
+            let total = rows(&client, "SELECT n FROM total").await;
+            assert_eq!(number(&total[0][0]), windows.closed.values().sum::<i64>());
+        }
+    }
+    assert!(windows.closed.len() > 20 && next > 200);
+    server.kill();
+}

@@ -36,6 +36,8 @@ pub(crate) struct Beginning {
     pub(crate) log: JobLog,
     /// It keeps a view up to date: what it has is the engine's, and no query's.
     pub(crate) is_kept_up: bool,
+    /// Pictures of its state are asked for, to be stored.
+    pub(crate) is_pictured: bool,
 }
 
 impl Beginning {
@@ -92,8 +94,8 @@ impl Beginning {
     /// Of a job that nobody reaches by its name, and that has no state to go on from.
     pub(crate) fn afresh(name: String, in_phases: bool) -> Self {
         let (checkpoints, from, log) = (None, None, JobLog::default());
-        let (allow_dropped_state, is_kept_up) = (false, false);
-        Self { name, is_named: false, checkpoints, from, in_phases, allow_dropped_state, log, is_kept_up }
+        let (allow_dropped_state, is_kept_up, is_pictured) = (false, false, false);
+        Self { name, is_named: false, checkpoints, from, in_phases, allow_dropped_state, log, is_kept_up, is_pictured }
     }
 
     fn found(
@@ -108,7 +110,18 @@ impl Beginning {
         let shards = settings.shards().unwrap_or(engine.shards());
         let (allow_dropped_state, log) = (engine.allows_dropped_state(), JobLog::default());
         let in_phases = planned.unwrap_or(shards > 1);
-        Ok(Self { name, is_named: true, checkpoints, from, in_phases, allow_dropped_state, log, is_kept_up: false })
+        let (is_kept_up, is_pictured) = (false, false);
+        Ok(Self {
+            name,
+            is_named: true,
+            checkpoints,
+            from,
+            in_phases,
+            allow_dropped_state,
+            log,
+            is_kept_up,
+            is_pictured,
+        })
     }
 
     /// The options of a plan that fits the state.

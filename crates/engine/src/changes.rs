@@ -4,11 +4,12 @@ use crate::beginning::Beginning;
 use crate::collect::{CHANNEL, COLLECT};
 use crate::creations::Creating;
 use crate::ddl;
+use crate::durable::StoredView;
 use crate::error::{from_catalog, of_arrow};
 use crate::indexes::{check_indexed, kept_table, orders};
 use crate::instance::Moves;
 use crate::job::{self, Epochs, JobEvent, ResultShape, RunningJob};
-use crate::kept::{self, Feed, IndexedRows, NewView, Order, Reads, Registration, replaced};
+use crate::kept::{self, Contents, Feed, IndexedRows, NewView, Order, Reads, Registration, TakenUp, replaced};
 use crate::listing::Listing;
 use crate::reservation::Reservation;
 use crate::scan::{Scan, ScanPlan};
@@ -476,7 +477,10 @@ impl Session {
             }
         };
         let PlannedView { object, plan, number, shards, epochs, schema, tables, times } = planned;
-        let beginning = Beginning { is_kept_up: true, ..by_itself(format!("{VIEW} {}", view.name), shards) };
+        let is_pictured = epochs == Epochs::OnDemand;
+        let beginning =
+            Beginning { is_kept_up: true, is_pictured, ..by_itself(format!("{VIEW} {}", view.name), shards) };
+        let beginning = self.going_on(beginning, &plan, written.from)?;
         let (engine, settings) = (self.engine.clone(), self.settings.clone());
         let tables: Vec<&Name> = tables.iter().collect();
         let mut warnings = Vec::new();
@@ -496,7 +500,10 @@ impl Session {
         let indexes: Vec<Arc<Index>> = indexes.cloned().collect();
         check_indexed(&indexes, &schema)?;
         let database = self.instance.database().clone();
-        let added = NewView { name, tables: &tables, times: &times, into: None, canceller };
+        let load = |contents: &mut Contents| written.from.map_or(Ok(()), |from| from.load(contents));
+        let from = written.from.map(|from| TakenUp { id: from.id(), covered: from.covered(), load: &load });
+        let (into, is_stored, from) = (None, true, from.as_ref());
+        let added = NewView { name, tables: &tables, times: &times, into, canceller, is_stored, from };
         database.add_view(&added, |feeds| {
             let _found = engine.kept().register(number, feeds);
             let job = job::start(&engine, &settings, shards, beginning, plan, Some(number), epochs)?;
@@ -515,11 +522,16 @@ impl Session {
             let orders = orders(indexes.iter().map(Arc::as_ref), of);
             if indexes.is_empty() { Ok(()) } else { database.set_orders(name, &orders) }
         });
+        // What was late for it cannot be found out from its tables.
+        let ordered =
+            if written.is_final { ordered.and_then(|()| self.instance.store_views(Some(name))) } else { ordered };
+        let moves = Moves { names: BTreeMap::from([(view.name.clone(), name.clone())]), ..Moves::default() };
+        let moves = if replaced { moves } else { Moves::default() };
         let add = |catalog: &mut Catalog| {
             ddl::add(catalog, object.clone(), replaced)?;
             indexes.iter().try_for_each(|index| ddl::add(catalog, Object::Index(index.clone()), false))
         };
-        let define = |()| self.instance.define_moving(&self.settings, &Moves::default(), add, publish);
+        let define = |()| self.instance.define_moving(&self.settings, &moves, add, publish);
         let defined = ordered.and_then(define);
         self.refresh();
         if let Err(error) = defined {
@@ -617,6 +629,8 @@ pub(crate) struct WrittenView<'w> {
     pub(crate) is_final: bool,
     /// `OR REPLACE`.
     pub(crate) or_replace: bool,
+    /// What is stored of it.
+    pub(crate) from: Option<&'w StoredView>,
 }
 
 /// A materialized view that is about to be made.

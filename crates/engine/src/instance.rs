@@ -14,7 +14,7 @@
 
 use crate::creations::Creations;
 use crate::databases::Databases;
-use crate::durable::{Definition, Durable, StoredAlteration, StoredChange, StoredJob, stored_settings};
+use crate::durable::{Definition, Durable, StoredAlteration, StoredChange, StoredJob, store_views, stored_settings};
 use crate::jobs::Jobs;
 use crate::kept::Database;
 use crate::lock::lock;
@@ -180,7 +180,11 @@ impl Instance {
         let come = after.objects().filter(|(name, object)| is_stored(object) && !is_same(name, object, before));
         let definition = |(name, object): (&Name, &Object)| {
             let was = moves.names.get(name).unwrap_or(name);
-            let stored_as = self.database().stored_as(was).filter(|_| matches!(object, Object::Table(_)));
+            let stored_as = match object {
+                Object::Table(_) => self.database().stored_as(was),
+                Object::MaterializedView(_) => self.database().view_id(was).map(|id| (id, false)),
+                _ => None,
+            };
             let (id, is_filling) = stored_as.map_or((None, false), |(id, is_filling)| (Some(id), is_filling));
             // A view that was there keeps the settings with which it was made.
             let own = self.durable().filter(|_| moves.names.contains_key(name)).and_then(|d| d.settings_of(was));
@@ -290,6 +294,16 @@ impl Instance {
         let _ = self.shared.durable.set(durable);
     }
 
+    /// Stores materialized views that have changed since they were; with `beside`, those that are in one part with this view and were never stored.
+    ///
+    /// # Errors
+    /// One cannot be written.
+    pub(crate) fn store_views(&self, beside: Option<&Name>) -> Result<(), SqlError> {
+        let tokio = &self.engine.rim().tokio;
+        let store = |durable: &Arc<Durable>| store_views(durable, self.database(), tokio, beside, &mut || {});
+        self.durable().map_or(Ok(()), store)
+    }
+
     /// Jobs that have come to their end are not begun again.
     pub(crate) fn forget_finished(&self) -> Result<(), SqlError> {
         let Some(durable) = self.durable().filter(|durable| durable.has_jobs()) else { return Ok(()) };
@@ -314,6 +328,11 @@ impl Instance {
         while self.jobs().are_running() && Instant::now() < patience {
             std::thread::sleep(LOOK);
         }
-        self.shared.durable.get().map_or(Ok(()), |durable| durable.close())
+        let Some(durable) = self.shared.durable.get() else { return Ok(()) };
+        // Where that cannot be, the next start takes longer.
+        if let Err(error) = self.store_views(None) {
+            tracing::warn!(error = error.message, "materialized views cannot be stored");
+        }
+        durable.close()
     }
 }

@@ -18,7 +18,9 @@ use eddyline_changes::{ChangeBatch, Epoch, Watermark};
 use eddyline_connectors::{Boundedness, Clock, Registry};
 use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SinkSpec};
 use eddyline_planner::{PlannedJob, Presentation, SqlError};
-use eddyline_runtime::{JobHandle, JobLog, JobMetrics, JobSettings, JobState, JobSummary, MemoryLimit, RuntimeError};
+use eddyline_runtime::{
+    JobHandle, JobLog, JobMetrics, JobSettings, JobState, JobSummary, MemoryLimit, RuntimeError, StatePicture,
+};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -264,6 +266,14 @@ impl RunningJob {
         self.handle.cut().map(drop).map_err(|e| from_runtime(&e))
     }
 
+    /// What its state is now, at the end of an epoch.
+    ///
+    /// # Errors
+    /// The job fails, or is over.
+    pub(crate) fn picture(&self) -> Result<StatePicture, SqlError> {
+        self.handle.picture().map_err(|e| from_runtime(&e))
+    }
+
     /// When it was started, in milliseconds since 1970-01-01T00:00:00Z.
     pub(crate) fn started_ms(&self) -> i64 {
         self.started_ms
@@ -385,6 +395,7 @@ pub(crate) fn start(
         barrier_budget: settings.barrier_budget(),
         time_zone: settings.time_zone().to_owned(),
         seed: engine.next_seed(),
+        state_goes_out: beginning.is_pictured,
         checkpoints: beginning.checkpoints,
         restart: settings.restart_strategy(),
         backend: engine.state_backend(settings),

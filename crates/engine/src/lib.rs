@@ -26,6 +26,7 @@ mod durable;
 mod engine;
 mod error;
 mod explained;
+mod going_on;
 mod indexes;
 mod instance;
 mod job;

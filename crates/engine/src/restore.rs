@@ -1,8 +1,8 @@
-//! An instance as a directory has it: its names, the rows of its tables, and its views computed from them anew.
+//! An instance as a directory has it: its names, the rows of its tables, and its views, as they were or computed anew.
 
 use crate::changes::WrittenView;
 use crate::databases;
-use crate::durable::{self, DataSettings, Definition, StoredJob};
+use crate::durable::{self, DataSettings, Definition, StoredJob, StoredView};
 use crate::error::from_catalog;
 use crate::error::state::CORRUPTED;
 use crate::kept::FailedView;
@@ -84,7 +84,12 @@ impl Engine {
             objects.into_iter().for_each(|object| catalog.put(object));
             Ok(())
         })?;
-        for definition in by_dependence(&definitions, &session.catalog)? {
+        let views = by_dependence(&definitions, &session.catalog)?;
+        let taken_up = instance.take_up(&views, &found.views);
+        database.replay(&found.logged);
+        drop(found.logged);
+        session.refresh();
+        for Ordered { definition, .. } in views.iter().filter(|view| !taken_up.contains(view.definition.name())) {
             session.restore_view(definition)?;
         }
         session.refresh();
@@ -107,9 +112,13 @@ impl Engine {
             }
         }
         let durable = Arc::new(found.durable);
-        durable::keep(&durable, database)?;
+        durable::keep(&durable, database, &self.rim().tokio)?;
         let with_jobs = durable.has_jobs();
         instance.store_in(durable);
+        let is_final =
+            |name: &&Name| matches!(session.catalog.object(name), Ok(Object::MaterializedView(view)) if view.is_final);
+        let anew = views.iter().map(|view| view.definition.name()).filter(|name| !taken_up.contains(*name));
+        instance.number_anew(&views, &anew.filter(is_final).cloned().collect::<Vec<_>>())?;
         if let Some(users) = found.known.users {
             instance.restore_users(users);
         }
@@ -136,8 +145,15 @@ impl Instance {
     }
 }
 
+/// A materialized view that is stored, behind those that it reads.
+pub(crate) struct Ordered<'d> {
+    pub(crate) definition: &'d Definition,
+    /// All that it reads, also through others.
+    pub(crate) reads: BTreeSet<Name>,
+}
+
 /// Materialized views, those first that others read. (Views that are not kept are bound when they are read.)
-fn by_dependence<'d>(definitions: &'d [(u64, Definition)], catalog: &Catalog) -> Result<Vec<&'d Definition>, SqlError> {
+fn by_dependence<'d>(definitions: &'d [(u64, Definition)], catalog: &Catalog) -> Result<Vec<Ordered<'d>>, SqlError> {
     let mut all = Catalog::clone(catalog);
     let mut waiting: Vec<(&Definition, View)> = Vec::new();
     for (_, definition) in definitions {
@@ -155,7 +171,8 @@ fn by_dependence<'d>(definitions: &'d [(u64, Definition)], catalog: &Catalog) ->
         if ready.is_empty() {
             return Err(SqlError::new(CORRUPTED, "materialized views that are stored read each other"));
         }
-        ordered.extend(ready.into_iter().map(|(definition, _)| definition));
+        let with_names = |(definition, view)| Ordered { definition, reads: names_read(&view, &all) };
+        ordered.extend(ready.into_iter().map(with_names));
         waiting = rest;
     }
     Ok(ordered)
@@ -168,28 +185,39 @@ fn stored_dialect(settings: &BTreeMap<String, String>) -> Result<Dialect, SqlErr
 impl Session {
     /// Computes a materialized view anew, which whoever starts waits for. One that cannot be is there, and says so.
     fn restore_view(&mut self, definition: &Definition) -> Result<(), SqlError> {
-        let Definition::MaterializedView { name, sql, answer, settings } = definition else { return Ok(()) };
+        let Definition::MaterializedView { name, sql, answer, settings, .. } = definition else { return Ok(()) };
         tracing::info!(view = %name, "a materialized view is being computed anew, before anything is answered");
         let computing = tracing::info_span!("view recovery", eddyline.view = %name);
         let begin = self.engine.rim().clock.monotonic();
-        if let Err(error) = computing.in_scope(|| compute(&self.instance, sql, settings)) {
+        if let Err(error) = computing.in_scope(|| compute(&self.instance, sql, settings, None)) {
             tracing::warn!(view = %name, error = error.message, "a materialized view cannot be computed anew");
             return self.keep_failed(sql, answer, settings, error);
         }
         let elapsed = self.engine.rim().clock.monotonic().saturating_sub(begin);
         tracing::info!(view = %name, ?elapsed, "a materialized view was computed anew");
+        if matches!(self.instance.session().catalog.object(name), Ok(Object::MaterializedView(view)) if view.is_final) {
+            tracing::error!(
+                view = %name,
+                "final rows were computed anew from the rows that are there now: what was late counts, and what was deleted does not"
+            );
+        }
         Ok(())
     }
 }
 
-/// Makes a materialized view as it was made.
-fn compute(instance: &Instance, sql: &str, settings: &BTreeMap<String, String>) -> Result<(), SqlError> {
+/// Makes a materialized view as it was made, from its tables or from what is stored of it.
+pub(crate) fn compute(
+    instance: &Instance,
+    sql: &str,
+    settings: &BTreeMap<String, String>,
+    from: Option<&StoredView>,
+) -> Result<(), SqlError> {
     let mut session = instance.session();
     for (key, value) in settings {
         session.settings_mut().set(key, value)?;
     }
-    let StoredView { view, query, is_final } = stored_view(sql, session.settings().dialect())?;
-    let written = WrittenView { view: &view, query: &query, is_final, or_replace: false };
+    let ViewText { view, query, is_final } = stored_view(sql, session.settings().dialect())?;
+    let written = WrittenView { view: &view, query: &query, is_final, or_replace: false, from };
     session.create_materialized_view(&written, false).map_err(ScriptError::into_error)?;
     Ok(())
 }
@@ -228,21 +256,21 @@ fn known_dialect(name: &str) -> Result<Dialect, SqlError> {
     Dialect::from_name(name).ok_or_else(|| SqlError::new(CORRUPTED, format!("a stored dialect is not known: {name}")))
 }
 
-/// A view that is stored.
-struct StoredView {
+/// The text of a view that is stored.
+struct ViewText {
     view: View,
     query: Box<Query>,
     is_final: bool,
 }
 
 /// What `CREATE [MATERIALIZED] VIEW …` says.
-fn stored_view(sql: &str, dialect: Dialect) -> Result<StoredView, SqlError> {
+fn stored_view(sql: &str, dialect: Dialect) -> Result<ViewText, SqlError> {
     match parse_in(sql, dialect)?.pop().map(|statement| statement.kind) {
         Some(StatementKind::CreateView { name, view, query, .. }) => {
-            Ok(StoredView { view: View { name: stored_name(&name), ..view }, query, is_final: false })
+            Ok(ViewText { view: View { name: stored_name(&name), ..view }, query, is_final: false })
         }
         Some(StatementKind::CreateMaterializedView { name, view, query, is_final, .. }) => {
-            Ok(StoredView { view: View { name: stored_name(&name), ..view }, query, is_final })
+            Ok(ViewText { view: View { name: stored_name(&name), ..view }, query, is_final })
         }
         _ => Err(SqlError::new(CORRUPTED, format!("a stored view does not read: {sql}"))),
     }
@@ -301,7 +329,7 @@ impl Session {
         error: SqlError,
     ) -> Result<(), SqlError> {
         let dialect = stored_dialect(settings)?;
-        let StoredView { view, is_final, .. } = stored_view(sql, dialect)?;
+        let ViewText { view, is_final, .. } = stored_view(sql, dialect)?;
         let table = Arc::new(self.stored_table(answer, dialect.name())?);
         let (name, schema, started_ms) = (&view.name, table.schema(), self.engine.rim().clock.wall_ms());
         self.instance.database().add_failed(&FailedView { name, into: None, schema, started_ms, error })?;

@@ -10,7 +10,7 @@ use crate::error::{from_catalog, from_connector, from_runtime};
 use crate::indexes::orders;
 use crate::instance::{Instance, Moves};
 use crate::job::{self, Epochs, RunningJob};
-use crate::kept::{self, Reads};
+use crate::kept::Reads;
 use crate::listing::Listing;
 use crate::moment::{Reading, is_change};
 use crate::reservation::{Canceller, Reservation};
@@ -229,7 +229,7 @@ impl Session {
             }
             StatementKind::CreateMaterializedView { name, view, query, if_not_exists, or_replace, is_final } => {
                 let view = &self.placed_view(name, view)?;
-                let written = WrittenView { view, query, is_final: *is_final, or_replace: *or_replace };
+                let written = WrittenView { view, query, is_final: *is_final, or_replace: *or_replace, from: None };
                 self.create_materialized_view(&written, *if_not_exists)
             }
             StatementKind::CreateSink { name, into, sink, if_not_exists, .. } => {
@@ -410,11 +410,7 @@ impl Session {
             let connector = registry.connector(&table.name.to_string(), &table.options);
             connector.map_or(SourceChanges::Inserts, |connector| connector.changes(&table.options))
         };
-        // What the engine keeps is read through a connector of its own.
-        let read_as = |table: &Arc<Table>| match table.is_kept() {
-            true => Arc::new(Table { options: kept::options(reads, number, &table.name), ..table.as_ref().clone() }),
-            false => table.clone(),
-        };
+        let read_as = |table: &Arc<Table>| self.read_as(table, reads, number);
         let states = self.new_states();
         let planner = self.planner_with(&self.catalog, options, &states);
         let planner = planner.with_sinks(&takes).with_sources(&gives).with_tables(&read_as);

@@ -166,7 +166,7 @@ impl Session {
     fn key_of(&self, made: &MaterializedView) -> Result<Vec<String>, ScriptError> {
         let MaterializedView { view, is_final, .. } = made;
         let query = parse_query(&view.sql, view.dialect)?;
-        let written = WrittenView { view, query: &query, is_final: *is_final, or_replace: false };
+        let written = WrittenView { view, query: &query, is_final: *is_final, or_replace: false, from: None };
         let plan = self.planned_kept_up(&written)?.plan;
         let written = plan.job.dataflow.nodes().iter().find_map(|node| match &node.spec {
             OperatorSpec::Sink(sink) => sink.key.as_ref().map(|key| (key, &sink.schema)),
@@ -459,7 +459,8 @@ impl Session {
         let into = Some(IntoTable { table, is_filled });
         let canceller = &self.canceller;
         let mut creating = None;
-        let added = NewView { name: &sink.view.name, tables: &tables, times: &times, into, canceller };
+        let (name, is_stored, from) = (&sink.view.name, false, None);
+        let added = NewView { name, tables: &tables, times: &times, into, canceller, is_stored, from };
         let beginning = by_itself(format!("sink {}", sink.view.name), 1);
         self.instance.database().add_view(&added, |feeds| {
             let _found = self.engine.kept().register(number, feeds);

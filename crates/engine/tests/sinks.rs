@@ -217,7 +217,8 @@ fn a_table_that_sinks_write_is_of_one_moment_with_what_they_read() {
 #[test]
 fn a_table_that_several_sinks_write_has_all_of_a_statement() {
     let bench = Bench::new();
-    let made = "CREATE TABLE t (k INT PRIMARY KEY); CREATE TABLE written (by_sink INT, k INT, PRIMARY KEY (by_sink, k));
+    let made =
+        "CREATE TABLE t (k INT PRIMARY KEY); CREATE TABLE written (by_sink INT, k INT, PRIMARY KEY (by_sink, k));
          CREATE SINK first INTO written AS SELECT 1, k FROM t; CREATE SINK second INTO written AS SELECT 2, k FROM t;
          INSERT INTO t VALUES (1), (2), (3); DELETE FROM t WHERE k = 2";
     run(&mut bench.open(false).session(), made).unwrap();

@@ -171,7 +171,7 @@ impl Texts<'_> {
                 let decoded: Vec<String> = spec.decoded().fields().iter().map(|f| f.name().clone()).collect();
                 let filter = filtered(spec.predicate.as_ref(), &decoded);
                 let project = spec.project.iter().map(|e| over(&e.expression, &decoded));
-                (short(format!("rows of {}{filter}", spec.table)), project.collect())
+                (short(format!("rows of {}{filter}", spec.known_by())), project.collect())
             }
             OperatorSpec::Calc(spec) => {
                 let columns = columns(below);
@@ -357,7 +357,7 @@ impl Texts<'_> {
         };
         match &node.spec {
             OperatorSpec::Source(spec) => {
-                let place = format!("Source: {}", spec.table);
+                let place = format!("Source: {}", spec.known_by());
                 let (keys, kept, rows) = (vec![], vec![], vec![]);
                 Some(StateOrigin { node: node.id, place, keys, kept, form: String::new(), rows })
             }

@@ -109,7 +109,15 @@ pub struct SourceSpec {
     pub watermark: Option<WatermarkSpec>,
 }
 
+/// The option of a table that says what state knows it by, where its name may change.
+pub const KNOWN_BY: &str = "$known-by";
+
 impl SourceSpec {
+    /// What state knows the table by: its name, unless it says something else.
+    pub fn known_by(&self) -> &str {
+        self.options.get(KNOWN_BY).unwrap_or(&self.table)
+    }
+
     /// The schema that the connector decodes: projected physical columns, then metadata columns.
     pub fn decoded(&self) -> SchemaRef {
         let physical = self.projection.iter().map(|c| self.physical.fields()[*c].clone());

@@ -22,6 +22,9 @@ use eddyline_plan::{AggregatePhase, ChangeMode, Dataflow, NodeId, OperatorSpec, 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+/// How the name of a sink's operator begins.
+const SINK: &str = "Sink ";
+
 /// What becomes of one operator's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -77,6 +80,12 @@ impl Alteration {
     /// Is everything as it was?
     pub fn is_nothing(&self) -> bool {
         self.impossible.is_none() && self.changes.iter().all(|c| c.verdict == Verdict::Kept)
+    }
+
+    /// Does all state go on as it was? (Sinks keep none: they may have other names.)
+    pub fn keeps_all_state(&self) -> bool {
+        let goes_on = |c: &OperatorChange| c.verdict == Verdict::Kept || c.operator.starts_with(SINK);
+        self.impossible.is_none() && self.changes.iter().all(goes_on)
     }
 
     /// Can the state be taken as it is, file by file?
@@ -370,7 +379,7 @@ fn difference(old: &StateFact, new: &StateFact) -> String {
 
 /// Tables that are written now and were not, or no more. A table that is new is told of what changes from here on.
 fn sinks(manifest: &Manifest, dataflow: &Dataflow, result: &mut Alteration) {
-    let is_sink = |o: &&OperatorFact| o.state.is_none() && o.name.starts_with("Sink ");
+    let is_sink = |o: &&OperatorFact| o.state.is_none() && o.name.starts_with(SINK);
     let was: BTreeSet<&str> = manifest.operators.iter().filter(is_sink).map(|o| o.name.as_str()).collect();
     let sinks = dataflow.nodes().iter().filter(|n| matches!(n.spec, OperatorSpec::Sink(_)));
     let is: BTreeMap<String, NodeId> = sinks.map(|n| (crate::recovery::operator_name(n), n.id)).collect();

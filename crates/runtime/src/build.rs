@@ -149,7 +149,10 @@ pub(crate) fn build(build: Build<'_>) -> Result<Built, RuntimeError> {
     let splits = builder.sources.values().map(|opened| (opened.table.clone(), opened.splits.clone()));
     builder.shared.counters.set_splits(splits.collect());
     builder.connect()?;
-    let shards = (0..shards).map(|s| builder.shard(s)).collect::<Result<Vec<_>, _>>()?;
+    let mut shards = (0..shards).map(|s| builder.shard(s)).collect::<Result<Vec<_>, _>>()?;
+    if builder.build.settings.state_goes_out {
+        shards.iter_mut().try_for_each(Shard::bring_in)?;
+    }
     let channels = builder.edges.iter().flat_map(|e| e.channels.iter().flatten().cloned()).collect();
     builder.start_discoveries();
     let after = builder.build.after;

@@ -56,7 +56,7 @@ impl Worker {
             (Task::Save { barrier, orders, snapshots, finished }, _) => {
                 let kept = self.keeper.as_mut().and_then(|keeper| keeper.pictures.take());
                 let snapshots = snapshots.or(kept).unwrap_or_default();
-                self.saver.work(barrier, &orders, &snapshots, finished);
+                self.saver.work(barrier, &orders, snapshots, finished);
             }
             (task, Some(keeper)) => keeper.work(task),
             (_, None) => {}

@@ -7,7 +7,7 @@ use crate::error::RuntimeError;
 use crate::job_log::JobLog;
 use crate::life::{Definition, Life};
 use crate::metrics::{Counters, JobMetrics};
-use crate::savepoint::{Order, Orders, SavepointMade, SavepointTarget};
+use crate::savepoint::{Order, Orders, SavepointMade, SavepointTarget, StatePicture};
 use crate::settings::JobSettings;
 use crate::wake::Alarm;
 use eddyline_changes::{Barrier, BarrierKind, Epoch};
@@ -379,6 +379,15 @@ impl JobHandle {
     /// The place cannot be written or holds a savepoint already; the job ends or fails before the savepoint is made.
     pub fn savepoint(&self, target: &SavepointTarget) -> Result<SavepointMade, RuntimeError> {
         self.life.save(Order::new(target, &self.life.tokio)?, false)
+    }
+
+    /// What the state of the job is at the end of an epoch that is cut now, while the job goes on. Blocks until it is frozen, which takes time
+    /// by what has changed since it was the last time. One at a time.
+    ///
+    /// # Errors
+    /// The job ends or fails before.
+    pub fn picture(&self) -> Result<StatePicture, RuntimeError> {
+        self.life.picture()
     }
 
     /// Ends the job at a barrier, with a savepoint of what it is then. `drain`: before that, event time goes to its end, so that

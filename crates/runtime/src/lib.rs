@@ -73,5 +73,5 @@ pub use metrics::{CheckpointFacts, CheckpointMetrics, JobFailure, JobMetrics, Op
 pub use picture::{KeptTable, Picture};
 pub use recovery::{planned_in_phases, preview};
 pub use restart::RestartStrategy;
-pub use savepoint::{SavepointMade, SavepointTarget};
+pub use savepoint::{SavepointMade, SavepointTarget, StatePicture, WrittenPicture};
 pub use settings::{CheckpointSettings, JobSettings, StateBackend};

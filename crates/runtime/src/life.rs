@@ -15,7 +15,7 @@ use crate::keeper::{Fault, Header, HeldSink, Keeper, remove_directory};
 use crate::metrics::{Counters, JobMetrics};
 use crate::recovery::{Beginning, OpenSavepoint, Recovered, Start, check, fresh, operator_facts, recover, suspect};
 use crate::restart::Restarts;
-use crate::savepoint::{Order, SavepointMade, Saver};
+use crate::savepoint::{Order, SavepointMade, Saver, StatePicture};
 use crate::settings::{CheckpointSettings, JobSettings};
 use crate::spans::{self, StartSpan};
 use eddyline_changes::Epoch;
@@ -107,6 +107,15 @@ impl Life {
         run.tell(Event::Save { order, stop });
         self.work();
         made.recv().unwrap_or_else(|_| Err(run.error().unwrap_or(RuntimeError::NoSavepoint)))
+    }
+
+    /// What the state of the job is now, at the end of an epoch.
+    pub(crate) fn picture(&self) -> Result<StatePicture, RuntimeError> {
+        let run = self.state.lock().run.clone().ok_or(RuntimeError::NoSavepoint)?;
+        let (order, made) = run.orders.take_picture().ok_or(RuntimeError::NoSavepoint)?;
+        run.tell(Event::Save { order, stop: false });
+        self.work();
+        made.recv().map_err(|_| run.error().unwrap_or(RuntimeError::NoSavepoint))
     }
 
     /// Ends an epoch; false when the job ended before.

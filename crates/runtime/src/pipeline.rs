@@ -506,6 +506,24 @@ impl Pipeline {
         })
     }
 
+    /// Brings all state into memory.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn bring_in(&mut self) -> Result<(), RuntimeError> {
+        for at in 0..self.stages.len() {
+            let Work::Operator(operator) = &mut self.stages[at].work else { continue };
+            let brought = operator.tables().into_iter().try_for_each(|table| {
+                while !table.is_whole() {
+                    table.warm(WARM_ENTRIES)?;
+                }
+                Ok(())
+            });
+            brought.map_err(|e: StateError| self.fault(at, e.into()))?;
+        }
+        Ok(())
+    }
+
     /// Brings state back into memory that the backend alone has, a bounded piece of it, while there is room.
     fn warm(&mut self) -> Result<(), RuntimeError> {
         let has_room = self.hot.as_ref().is_some_and(|share| share.budget().has_room());

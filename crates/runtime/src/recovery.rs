@@ -15,12 +15,12 @@ use crate::error::RuntimeError;
 use crate::job::JobShared;
 use crate::keeper::{Fault, remove_directory};
 use crate::router::Router;
-use crate::savepoint::{KEYS_END, SavepointTarget};
+use crate::savepoint::SavepointTarget;
 use crate::settings::{CheckpointSettings, JobSettings, StateBackend, open_named};
 use eddyline_changes::{Epoch, KeyGroups};
 use eddyline_checkpoint::{CheckpointId, CheckpointStore, Found, Manifest, OperatorFact, Savepoint, Unchecked};
 use eddyline_plan::{Dataflow, Node, OperatorSpec, Words, state_origins};
-use eddyline_state::{Backend, Each, EntriesReader, MemoryBackend, StateError, Write};
+use eddyline_state::{Backend, Each, EntriesReader, KEYS_END, MemoryBackend, Outgoing, StateError, Write};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -105,13 +105,19 @@ impl OpenSavepoint {
     ) -> Result<Recovered, RuntimeError> {
         check_key_groups(&self.manifest, settings)?;
         let altered = allowed(&self.manifest, dataflow, settings)?;
-        let backends = fresh(settings, live)?;
         let groups = KeyGroups::new(self.manifest.max_parallelism, settings.shards as u16);
         let temporary = std::env::temp_dir();
         let scratch = tempfile::tempdir_in(&temporary).map_err(|e| Fault::Io(temporary, e))?;
-        for shard in 0..self.manifest.shards.len() {
-            let file = self.place.file(&self.manifest, shard, scratch.path()).map_err(Fault::Store)?;
-            let mut entries = EntriesReader::open(&file).map_err(Fault::State)?;
+        let files = (0..self.manifest.shards.len()).map(|at| self.place.file(&self.manifest, at, scratch.path()));
+        let files = files.collect::<Result<Vec<_>, _>>().map_err(Fault::Store)?;
+        let is_same = altered.is_in_place(&self.manifest) && files.len() == settings.shards;
+        let backends = match settings.state_goes_out && is_same {
+            // The next picture goes on what is in these files.
+            true => files.iter().map(|file| outgoing_on(file)).collect::<Result<_, _>>()?,
+            false => fresh(settings, live)?,
+        };
+        for file in files.iter().filter(|_| !(settings.state_goes_out && is_same)) {
+            let mut entries = EntriesReader::open(file).map_err(Fault::State)?;
             let mut router = Router::new(&altered, groups).map_err(Fault::State)?;
             spread(|each| entries.read_all(each), &mut router, &backends).map_err(Fault::State)?;
         }
@@ -175,7 +181,12 @@ impl Recovered {
 
 /// Empty state.
 pub(crate) fn fresh(settings: &JobSettings, live: Option<&Path>) -> Result<Vec<Arc<dyn Backend>>, RuntimeError> {
-    (0..settings.shards).map(|shard| open(&settings.backend, live, shard)).collect()
+    (0..settings.shards)
+        .map(|shard| match settings.state_goes_out {
+            true => Ok(Arc::new(Outgoing::new()) as Arc<dyn Backend>),
+            false => open(&settings.backend, live, shard),
+        })
+        .collect()
 }
 
 /// Whether the plan with which a job made the state that it will begin with has its aggregates in phases: the new plan has to be like it.
@@ -449,6 +460,10 @@ pub(crate) fn operator_name(node: &Node) -> String {
         OperatorSpec::Sink(spec) => format!("{} {}", node.spec.name(), spec.table),
         _ => format!("{} #{}", node.spec.name(), node.id),
     }
+}
+
+fn outgoing_on(file: &Path) -> Result<Arc<dyn Backend>, RuntimeError> {
+    Ok(Arc::new(Outgoing::on(file).map_err(Fault::State)?))
 }
 
 fn directory_of(live: &Path, shard: usize) -> std::path::PathBuf {

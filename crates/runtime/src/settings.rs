@@ -113,6 +113,9 @@ pub struct JobSettings {
     pub epochs_on_demand: bool,
     /// The job has no threads: [`JobHandle::cut`](crate::JobHandle::cut) does its work. For jobs whose epochs are cut on demand, and that keep no checkpoints.
     pub in_place: bool,
+    /// State is put down elsewhere, by who asks for [pictures](crate::JobHandle::picture) of it, and kept nowhere but in the tables of operators.
+    /// For jobs that keep no checkpoints.
+    pub state_goes_out: bool,
     /// At the latest after this long an epoch with rows in it is cut.
     pub epoch_interval: Duration,
     /// This many input rows end an epoch before its time; shared out among the source tasks.
@@ -156,6 +159,7 @@ impl Default for JobSettings {
             max_parallelism: eddyline_changes::MAX_PARALLELISM_DEFAULT,
             epochs_on_demand: false,
             in_place: false,
+            state_goes_out: false,
             epoch_interval: Duration::from_millis(100),
             epoch_rows: 10_000_000,
             barrier_budget: Duration::from_secs(10),
@@ -203,6 +207,9 @@ impl JobSettings {
         }
         if self.in_place && (!self.epochs_on_demand || self.checkpoints.is_some()) {
             return fail("in-place", "needs epochs on demand, and no checkpoints".into());
+        }
+        if self.state_goes_out && self.checkpoints.is_some() {
+            return fail("state-goes-out", "needs a job without checkpoints".into());
         }
         Ok(())
     }

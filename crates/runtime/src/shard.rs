@@ -56,6 +56,15 @@ impl Shard {
         Self { index, tasks, sources, next_source: 0, passed: BTreeMap::new(), backend, shared, alarm }
     }
 
+    /// Brings all state into memory: nobody looks below any more.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn bring_in(&mut self) -> Result<(), RuntimeError> {
+        self.tasks.iter_mut().try_for_each(|task| task.pipeline.bring_in())?;
+        self.backend.rest().map_err(|e| RuntimeError::State { error: Arc::new(e) })
+    }
+
     /// Does one bounded piece of work. Never blocks.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 use crate::batch::{Batch, WriteRef};
-use crate::{Puts, StateError};
+use crate::{EntriesWriter, Puts, StateError};
 use std::path::Path;
 
 /// One change to the backend. Keys are full keys (see the crate's page).
@@ -123,7 +123,30 @@ pub trait Frozen: Send {
     /// # Errors
     /// The files cannot be written, or the store cannot be read.
     fn files(&self, into: &Path) -> Result<Vec<StateFile>, StateError>;
+
+    /// Is it all that the backend held? Otherwise it is what has changed since the last picture that was [kept](Self::kept).
+    fn is_whole(&self) -> bool {
+        true
+    }
+
+    /// Writes all that the backend held into a new entries file, durably. `before` is the one that was written of the last picture that was kept; a
+    /// picture that [is whole](Self::is_whole) needs none. Returns its size in bytes.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the store or the file before cannot be read.
+    fn write(&self, before: Option<&Path>, path: &Path) -> Result<u64, StateError> {
+        let _ = before;
+        let mut writer = EntriesWriter::create(path)?;
+        self.scan(&[], &KEYS_END, &mut |key, value| writer.put(key, value))?;
+        writer.finish_file()
+    }
+
+    /// What was written is where it is to be: later pictures may go on it.
+    fn kept(&self) {}
 }
+
+/// Greater than all keys of a backend.
+pub const KEYS_END: [u8; 32] = [0xff; 32];
 
 /// A file of a picture.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 /// Writes to a backend, one after another in one piece of memory.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// Key and value of each write.
     bytes: Vec<u8>,

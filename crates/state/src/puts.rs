@@ -42,7 +42,7 @@ pub(crate) fn dealt_out(slots: &[u32], groups: &[KeyGroup]) -> (Vec<u32>, Vec<Ke
 }
 
 /// Values of entries, one behind another.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Values {
     pub(crate) bytes: Vec<u8>,
     pub(crate) ends: Vec<usize>,
@@ -79,7 +79,7 @@ impl Values {
 ///
 /// The full key of an entry is `operator (8 bytes, big endian) | table (2) | key group (2) | length of the lead (2, in tables with
 /// leads) | the columns in the row format | suffix (8, big endian, in tables with suffixes)`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Puts {
     /// Whose the table is.
     pub operator: u64,

@@ -7,8 +7,8 @@ use arrow::datatypes::DataType;
 use eddyline_changes::KeyGroups;
 use eddyline_changes::hash::hash_columns;
 use eddyline_state::{
-    Backend, Batch, Frozen, MemoryBackend, MemoryBudget, RocksBackend, RowTable, RowTableSpec, SlotTable, StateError,
-    StateFile, Store, Write,
+    Backend, Batch, EntriesReader, Frozen, MemoryBackend, MemoryBudget, Outgoing, RocksBackend, RowTable, RowTableSpec,
+    SlotTable, StateError, StateFile, Store, Write,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -621,4 +621,73 @@ fn what_tables_write_in_columns_is_what_they_write_one_by_one() {
     assert_eq!(tables_over(&disk), wanted);
     drop(disk);
     assert_eq!(all(&rocks(home.path())), wanted, "what was written is there again");
+}
+
+/// What becomes of a picture.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Kept,
+    /// It was written, and that came to nothing.
+    Lost,
+    /// It is kept, and another process goes on from it.
+    GoneOn,
+}
+
+fn step() -> impl Strategy<Value = (Vec<Vec<Write>>, Fate)> {
+    let fate = prop_oneof![3 => Just(Fate::Kept), 1 => Just(Fate::Lost), 1 => Just(Fate::GoneOn)];
+    (vec(vec(write(), 0..12), 0..4), fate)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever is put down of what goes out is what a backend in memory holds, also where pictures were lost.
+    #[test]
+    fn what_goes_out_is_put_down_wholly(steps in vec(step(), 1..8)) {
+        let home = directory();
+        let (memory, mut outgoing) = (MemoryBackend::new(), Outgoing::new());
+        outgoing.rest().unwrap();
+        let mut before = None;
+        for (at, (batches, fate)) in steps.into_iter().enumerate() {
+            for writes in batches {
+                memory.write(writes.clone()).unwrap();
+                outgoing.write(writes).unwrap();
+            }
+            let (picture, path) = (outgoing.freeze().unwrap(), home.path().join(at.to_string()));
+            let size_bytes = picture.write(before.as_deref(), &path).unwrap();
+            prop_assert_eq!(fs::metadata(&path).unwrap().len(), size_bytes);
+            let put_down = scanned(|each| EntriesReader::open(&path)?.read_all(each)).unwrap();
+            prop_assert_eq!(&put_down, &all(&memory));
+            if !matches!(fate, Fate::Lost) {
+                picture.kept();
+                before = Some(path.clone());
+            }
+            drop(picture);
+            if matches!(fate, Fate::GoneOn) {
+                outgoing = Outgoing::on(&path).unwrap();
+                prop_assert_eq!(outgoing.is_empty(), put_down.is_empty());
+                prop_assert_eq!(all(&outgoing), put_down);
+                outgoing.rest().unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn what_went_out_is_not_found_again() {
+    let home = directory();
+    let outgoing = Outgoing::new();
+    outgoing.rest().unwrap();
+    // A table that is new finds nothing.
+    assert_eq!(outgoing.multi_get(&[b"a"]).unwrap(), [None]);
+    outgoing.write(vec![put("a", "1")]).unwrap();
+    assert!(outgoing.multi_get(&[b"a"]).is_err());
+    let picture = outgoing.freeze().unwrap();
+    picture.write(None, &home.path().join("first")).unwrap();
+    picture.kept();
+    drop(picture);
+    assert!(outgoing.multi_get(&[b"a"]).is_err());
+    // What has changed since is no state without what it goes on.
+    let picture = outgoing.freeze().unwrap();
+    assert!(!picture.is_whole() && picture.write(None, &home.path().join("second")).is_err());
 }

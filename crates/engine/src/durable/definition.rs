@@ -78,11 +78,14 @@ pub(crate) enum Definition {
         #[serde(default = "flink", skip_serializing_if = "is_flink")]
         dialect: String,
     },
-    /// A view whose answer is kept; it is computed anew.
+    /// A view whose answer is kept.
     MaterializedView {
         /// Its name.
         #[serde(with = "stored_name")]
         name: Name,
+        /// What is stored of it is stored under this number; earlier versions have given it none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
         /// `CREATE MATERIALIZED VIEW …`.
         sql: String,
         /// The columns of its answer: `CREATE TABLE …`.
@@ -126,7 +129,7 @@ pub(crate) enum Definition {
 }
 
 impl Definition {
-    /// Of an object that is not temporary; `id` is that of its rows, `settings` those with which a view was made.
+    /// Of an object that is not temporary; `id` is that of its rows, of a table or view, `settings` those with which a view was made.
     pub(crate) fn of(
         object: &Object,
         id: Option<u64>,
@@ -142,7 +145,7 @@ impl Definition {
             }
             Object::View(view) => Self::View { name, sql: view.to_sql(), dialect: view.dialect.name().to_owned() },
             Object::MaterializedView(view) => {
-                Self::MaterializedView { name, sql: view.to_sql(), answer: view.table.to_sql(), settings }
+                Self::MaterializedView { name, id, sql: view.to_sql(), answer: view.table.to_sql(), settings }
             }
             Object::Sink(sink) => {
                 let (sql, dialect) = (sink.to_sql(), sink.view.dialect.name().to_owned());
@@ -153,6 +156,14 @@ impl Definition {
                 let is_constraint = index.unique.is_some_and(|unique| unique.is_constraint);
                 Self::Index { name, sql: index.to_sql(), is_constraint }
             }
+        }
+    }
+
+    /// The number of a materialized view.
+    pub(crate) fn view_id(&self) -> Option<u64> {
+        match self {
+            Self::MaterializedView { id, .. } => *id,
+            _ => None,
         }
     }
 

@@ -15,6 +15,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use eddyline_planner::SqlError;
 use eddyline_users::Users;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -68,20 +69,36 @@ pub(super) fn tables_directory(directory: &Path) -> PathBuf {
     directory.join("tables")
 }
 
+/// A file of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DataFile {
+    pub(super) bytes: u64,
+    /// Hexadecimal.
+    pub(super) hash: String,
+}
+
 /// Writes the rows of a table into a new file, durably.
 ///
 /// # Errors
 /// It cannot be written.
 pub(super) fn write_rows(directory: &Path, id: u64, written: u64, rows: &IndexedRows) -> Result<TableFile, SqlError> {
     let file = format!("{id}-{written}");
-    let path = tables_directory(directory).join(&file);
-    let fault = |e| io_error(&path, &e);
-    let to = Hashing { to: File::create(&path).map_err(fault)?, hash: Xxh3::new(), bytes: 0 };
+    let DataFile { bytes, hash } = write_data(&tables_directory(directory).join(&file), rows)?;
+    Ok(TableFile { id, covered: written, written, file, bytes, hash })
+}
+
+/// Writes rows into a new file, durably.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn write_data(path: &Path, rows: &IndexedRows) -> Result<DataFile, SqlError> {
+    let fault = |e| io_error(path, &e);
+    let to = Hashing { to: File::create(path).map_err(fault)?, hash: Xxh3::new(), bytes: 0 };
     let mut to = BufWriter::with_capacity(BUFFER_BYTES, to);
-    write_stream(&mut to, rows).map_err(|e| of_arrow(&path, e))?;
+    write_stream(&mut to, rows).map_err(|e| of_arrow(path, e))?;
     let to = to.into_inner().map_err(|e| fault(e.into_error()))?;
     to.to.sync_all().map_err(fault)?;
-    Ok(TableFile { id, covered: written, written, file, bytes: to.bytes, hash: format!("{:016x}", to.hash.digest()) })
+    Ok(DataFile { bytes: to.bytes, hash: format!("{:016x}", to.hash.digest()) })
 }
 
 fn write_stream(to: &mut impl Write, rows: &IndexedRows) -> Result<(), ArrowError> {
@@ -97,17 +114,29 @@ fn write_stream(to: &mut impl Write, rows: &IndexedRows) -> Result<(), ArrowErro
 pub(super) fn read_rows(
     directory: &Path,
     table: &TableFile,
+    each: impl FnMut(RecordBatch) -> Result<(), SqlError>,
+) -> Result<(), SqlError> {
+    let file = DataFile { bytes: table.bytes, hash: table.hash.clone() };
+    read_data(&tables_directory(directory).join(&table.file), &file, each)
+}
+
+/// Reads the rows of a file, batch by batch.
+///
+/// # Errors
+/// As [`read_rows`].
+pub(super) fn read_data(
+    path: &Path,
+    file: &DataFile,
     mut each: impl FnMut(RecordBatch) -> Result<(), SqlError>,
 ) -> Result<(), SqlError> {
-    let path = tables_directory(directory).join(&table.file);
-    let open = || File::open(&path).map_err(|e| io_error(&path, &e));
-    let hash = hash_of(open()?).map_err(|e| io_error(&path, &e))?;
-    if hash != (table.bytes, table.hash.clone()) {
-        return Err(damaged(&path));
+    let open = || File::open(path).map_err(|e| io_error(path, &e));
+    let (bytes, hash) = hash_of(open()?).map_err(|e| io_error(path, &e))?;
+    if (DataFile { bytes, hash }) != *file {
+        return Err(damaged(path));
     }
     let reader = StreamReader::try_new(BufReader::with_capacity(BUFFER_BYTES, open()?), None);
-    for batch in reader.map_err(|e| of_arrow(&path, e))? {
-        each(batch.map_err(|e| of_arrow(&path, e))?)?;
+    for batch in reader.map_err(|e| of_arrow(path, e))? {
+        each(batch.map_err(|e| of_arrow(path, e))?)?;
     }
     Ok(())
 }
@@ -129,10 +158,26 @@ fn hash_of(mut file: File) -> io::Result<(u64, String)> {
 /// # Errors
 /// It cannot be written.
 pub(super) fn write_manifest(directory: &Path, manifest: &Manifest) -> Result<(), SqlError> {
-    let (path, next) = (directory.join(MANIFEST), directory.join("manifest.next"));
-    let json = serde_json::to_string_pretty(manifest)
-        .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("the manifest cannot be stored: {e}")))?;
-    let text = format!("{TITLE}{:016x}\n{json}", xxh3_64(json.as_bytes()));
+    write_titled(directory, MANIFEST, TITLE, manifest)
+}
+
+/// Reads the manifest; `None`: there was no snapshot yet.
+///
+/// # Errors
+/// It is damaged.
+pub(super) fn read_manifest(directory: &Path) -> Result<Option<Manifest>, SqlError> {
+    read_titled(&directory.join(MANIFEST), TITLE)
+}
+
+/// Puts a file of this title, a hash and JSON into the place of the one before.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn write_titled(directory: &Path, name: &str, title: &str, what: &impl Serialize) -> Result<(), SqlError> {
+    let (path, next) = (directory.join(name), directory.join(format!("{name}.next")));
+    let json = serde_json::to_string_pretty(what)
+        .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("{} cannot be stored: {e}", path.display())))?;
+    let text = format!("{title}{:016x}\n{json}", xxh3_64(json.as_bytes()));
     let written = File::create(&next).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
@@ -142,20 +187,19 @@ pub(super) fn write_manifest(directory: &Path, manifest: &Manifest) -> Result<()
     sync_directory(directory)
 }
 
-/// Reads the manifest; `None`: there was no snapshot yet.
+/// Reads such a file; `None`: there is none.
 ///
 /// # Errors
 /// It is damaged.
-pub(super) fn read_manifest(directory: &Path) -> Result<Option<Manifest>, SqlError> {
-    let path = directory.join(MANIFEST);
-    let text = match fs::read_to_string(&path) {
+pub(super) fn read_titled<T: DeserializeOwned>(path: &Path, title: &str) -> Result<Option<T>, SqlError> {
+    let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(io_error(&path, &e)),
+        Err(e) => return Err(io_error(path, &e)),
     };
-    let whole = text.strip_prefix(TITLE).and_then(|rest| rest.split_once('\n'));
+    let whole = text.strip_prefix(title).and_then(|rest| rest.split_once('\n'));
     let whole = whole.filter(|(hash, json)| *hash == format!("{:016x}", xxh3_64(json.as_bytes())));
-    let (_, json) = whole.ok_or_else(|| damaged(&path))?;
+    let (_, json) = whole.ok_or_else(|| damaged(path))?;
     serde_json::from_str(json).map(Some).map_err(|e| corrupt(format!("{}: {e}", path.display())))
 }
 

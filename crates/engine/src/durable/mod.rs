@@ -5,6 +5,7 @@
 //! <directory>/log/…                    a journal: every change of names and rows, in order
 //! <directory>/tables/<id>-<number>     the rows of a table, with all changes up to that record of the log
 //! <directory>/jobs/<id>/…              checkpoints of a job in the background that has no other place for them
+//! <directory>/views/<id>/…             a materialized view at one of its moments ([`views`])
 //! <directory>/manifest                 the names, and which files of rows hold, up to which records
 //! ```
 //! A statement puts its record into the log under the lock under which it changes what is in memory, so that the order of the log is that
@@ -17,7 +18,8 @@
 //! table up to there is left out when it is read. So whatever moment a crash comes at, the manifest that is there and the log behind it
 //! are whole.
 //!
-//! Materialized views are not stored: their definitions are, and they are computed anew from the tables.
+//! Materialized views are stored beside that, when a snapshot is made and when the process ends. They begin from there, and are given what the
+//! log says of their tables behind it; one of which nothing is stored, or not what fits, is computed anew from the tables.
 //!
 //! Not here: what names and rows mean; how a journal survives ([`eddyline_journal`]). Start at [`Durable`].
 
@@ -32,6 +34,7 @@ mod stored_name;
 #[cfg(test)]
 mod tests;
 mod told;
+mod views;
 
 use crate::error::state::{CORRUPTED, IO};
 use crate::lock::lock;
@@ -52,6 +55,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 pub(crate) use told::{Entry, Next, Told};
+pub(crate) use views::{StoredView, store_views};
 
 /// Where what is to outlive the process is kept, and how.
 #[derive(Debug, Clone)]
@@ -106,6 +110,8 @@ pub(crate) struct Durable {
     keeping: Keeping,
     /// Who has it is making a snapshot, or giving tables other names or columns: neither is to see the other half done.
     altering: Mutex<()>,
+    /// Who has it is writing views.
+    storing_views: Mutex<()>,
     _lock: DirectoryLock,
 }
 

@@ -4,10 +4,11 @@ use super::files::{Manifest, TableFile, read_manifest, read_rows, sweep, tables_
 use super::lock::DirectoryLock;
 use super::record::{self, Changes, Names, Record, corrupt};
 use super::snapshot::Keeping;
+use super::views::{StoredView, read_views, sweep_views};
 use super::{
     DataSettings, Definition, Durable, Known, StoredAlteration, StoredChange, from_journal, io_error, jobs_directory,
 };
-use crate::kept::{Alteration, Contents, InLog};
+use crate::kept::{Alteration, Contents, InLog, Logged};
 use eddyline_catalog::{Name, Table};
 use eddyline_changes::ChangeBatch;
 use eddyline_journal::{Journal, JournalError, JournalSettings, Opened};
@@ -28,8 +29,12 @@ pub(crate) struct Found {
     pub(crate) known: Known,
     /// The tables whose rows are stored: by their names.
     pub(crate) tables: BTreeMap<Name, FoundTable>,
-    /// No table has had this number, nor a higher one.
+    /// No table or view has had this number, nor a higher one.
     pub(crate) next_id: u64,
+    /// What is stored of materialized views, by their numbers, and can be gone on from.
+    pub(crate) views: BTreeMap<u64, StoredView>,
+    /// What the log says of tables behind the first of these, in its order.
+    pub(crate) logged: Vec<Logged>,
 }
 
 /// A table and its rows.
@@ -75,8 +80,10 @@ pub(crate) fn open(
     }
     let mut reading = Reading::begin(&directory, &manifest, define)?;
     let log_bytes = reading.read_log(&journal, manifest.covered)?;
+    let (views, logged) = reading.views();
     let Reading { mut known, mut tables, next_id, .. } = reading;
     sweep_jobs(&directory, &known);
+    sweep_views(&directory, &known.names.values().filter_map(|(_, definition)| definition.view_id()).collect());
     let keeping = Keeping::new(manifest.tables, log_bytes, settings.log_bytes);
     let durable = Durable {
         settings,
@@ -84,6 +91,7 @@ pub(crate) fn open(
         known: Mutex::new(known.clone()),
         keeping,
         altering: Mutex::default(),
+        storing_views: Mutex::default(),
         _lock: lock,
     };
     let mut gone: Vec<Name> =
@@ -100,7 +108,7 @@ pub(crate) fn open(
         return Err(corrupt(format!("{}: there are no rows of table {}", directory.display(), table.table.name)));
     }
     let tables = tables.into_values().map(|table| (table.table.name.clone(), table)).collect();
-    Ok(Found { durable, known, tables, next_id })
+    Ok(Found { durable, known, tables, next_id, views, logged })
 }
 
 /// Deletes checkpoints of jobs that are gone.
@@ -134,6 +142,11 @@ struct Reading<'a> {
     /// By their numbers.
     tables: BTreeMap<u64, FoundTable>,
     next_id: u64,
+    views: BTreeMap<u64, StoredView>,
+    /// What the log says of tables, for views that do not contain it.
+    logged: Vec<Logged>,
+    /// Views that do not contain this record lack something that `logged` lacks too.
+    lacking: u64,
 }
 
 impl<'a> Reading<'a> {
@@ -146,7 +159,16 @@ impl<'a> Reading<'a> {
         let schemas = manifest.schemas.iter().cloned().collect();
         let known =
             Known { names: BTreeMap::new(), schemas, jobs, next_job: manifest.next_job, users: manifest.users.clone() };
-        let mut reading = Self { define, known, tables: BTreeMap::new(), next_id: manifest.next_id };
+        let files = manifest.tables.iter().map(|table| table.covered);
+        let mut reading = Self {
+            define,
+            known,
+            tables: BTreeMap::new(),
+            next_id: manifest.next_id,
+            views: read_views(directory),
+            logged: Vec::new(),
+            lacking: files.max().unwrap_or_default().max(manifest.covered),
+        };
         for (number, definition) in &manifest.definitions {
             reading.add(definition, manifest.covered)?;
             reading.known.names.insert(definition.name().clone(), (*number, definition.clone()));
@@ -208,6 +230,9 @@ impl<'a> Reading<'a> {
                     let alteration = names.altered.iter().find(|altered| altered.id == *id);
                     let alteration = alteration.map(StoredAlteration::read).transpose()?;
                     let table = (self.define)(sql, dialect)?;
+                    if let Some(alteration) = &alteration {
+                        self.alter_logged(*id, alteration, &table);
+                    }
                     let found = altered.remove(id).map(|found| found.altered(table, alteration.as_ref(), number));
                     self.tables.extend(found.transpose()?.map(|found| (*id, found)));
                 }
@@ -218,8 +243,41 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
+    /// What was logged of a table before its columns changed, as rows of what it is now.
+    fn alter_logged(&mut self, id: u64, alteration: &Alteration, table: &Table) {
+        let schema = table.physical_schema();
+        for logged in self.logged.iter_mut().filter(|logged| logged.table == id) {
+            let rows = alteration.rows(logged.changes.rows(), &schema).ok();
+            match rows.and_then(|rows| logged.changes.with_rows(rows).ok()) {
+                Some(changes) => logged.changes = changes,
+                // A row that is gone may be none of the new columns.
+                None => self.lacking = self.lacking.max(logged.record),
+            }
+        }
+    }
+
+    /// The views that can be gone on from, and what is to be given to them.
+    fn views(&mut self) -> (BTreeMap<u64, StoredView>, Vec<Logged>) {
+        let mut logged = std::mem::take(&mut self.logged);
+        for one in &mut logged {
+            // Names of columns may have changed.
+            let Some(table) = self.tables.get(&one.table) else { continue };
+            let rows = table.contents.own(one.changes.rows()).ok();
+            match rows.and_then(|rows| one.changes.with_rows(rows).ok()) {
+                Some(changes) => one.changes = changes,
+                None => self.lacking = self.lacking.max(one.record),
+            }
+        }
+        let mut views = std::mem::take(&mut self.views);
+        views.retain(|_, view| view.covered() >= self.lacking);
+        let first = views.values().map(StoredView::covered).min();
+        logged.retain(|one| first.is_some_and(|first| one.record > first) && self.tables.contains_key(&one.table));
+        (views, logged)
+    }
+
     /// A table whose rows are stored begins without any.
     fn add(&mut self, definition: &Definition, covered: u64) -> Result<(), SqlError> {
+        self.next_id = self.next_id.max(definition.view_id().map_or(0, |id| id + 1));
         let Definition::Table { sql, id: Some(id), is_filling, dialect, .. } = definition else { return Ok(()) };
         let table = (self.define)(sql, dialect)?;
         let (is_filling, is_going) = (*is_filling, false);
@@ -241,6 +299,9 @@ impl<'a> Reading<'a> {
                 table.contents.set_log(InLog { is_filling: false, last: number });
                 // One record may change a table twice: what is covered stays that of its file.
                 table.is_filling = false;
+                if self.views.values().any(|view| view.covered() < number) {
+                    self.logged.push(Logged { record: number, table: changes.table, changes: decoded });
+                }
                 Ok(())
             }
         }

@@ -1,6 +1,7 @@
 //! Snapshots: the rows of tables as files, so that the log can be cut.
 
 use super::files::{Manifest, TableFile, sweep, sync_directory, tables_directory, write_manifest, write_rows};
+use super::views::store_views;
 use super::{Definition, Durable, Known, lock};
 use crate::kept::{Database, Stored};
 use eddyline_catalog::Name;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// How often it is looked whether a statement that drops a table has said so.
 const LOOK: Duration = Duration::from_millis(2);
@@ -77,17 +79,18 @@ fn log_bytes_max(files: &[TableFile], log_bytes_min: u64) -> u64 {
 ///
 /// # Errors
 /// The system gives no thread.
-pub(crate) fn keep(durable: &Arc<Durable>, database: &Arc<Database>) -> Result<(), SqlError> {
-    let shared = durable.keeping.shared.clone();
+pub(crate) fn keep(durable: &Arc<Durable>, database: &Arc<Database>, tokio: &Handle) -> Result<(), SqlError> {
+    let (shared, tokio) = (durable.keeping.shared.clone(), tokio.clone());
     let (weak, database) = (Arc::downgrade(durable), Arc::downgrade(database));
-    let thread = std::thread::Builder::new().name("snapshots".into()).spawn(move || keep_on(&shared, &weak, &database));
+    let keep_on = move || keep_on(&shared, &weak, &database, &tokio);
+    let thread = std::thread::Builder::new().name("snapshots".into()).spawn(keep_on);
     let thread =
         thread.map_err(|e| SqlError::new(crate::error::state::RESOURCES, format!("no thread for snapshots: {e}")))?;
     *lock(&durable.keeping.thread) = Some(thread);
     Ok(())
 }
 
-fn keep_on(shared: &Shared, durable: &Weak<Durable>, database: &Weak<Database>) {
+fn keep_on(shared: &Shared, durable: &Weak<Durable>, database: &Weak<Database>, tokio: &Handle) {
     loop {
         let waits = |state: &mut State| !state.is_ended && state.log_bytes <= state.log_bytes_max;
         let state = shared.changed.wait_while(lock(&shared.state), waits).unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +99,7 @@ fn keep_on(shared: &Shared, durable: &Weak<Durable>, database: &Weak<Database>) 
         }
         drop(state);
         let (Some(durable), Some(database)) = (durable.upgrade(), database.upgrade()) else { return };
-        if let Err(error) = snapshot(&durable, &database, &mut || {}) {
+        if let Err(error) = snapshot(&durable, &database, tokio, &mut || {}) {
             tracing::warn!(error = error.message, "a snapshot cannot be made; the log grows until the next one");
             let mut state = lock(&shared.state);
             state.log_bytes_max = state.log_bytes + durable.settings.log_bytes;
@@ -108,7 +111,12 @@ fn keep_on(shared: &Shared, durable: &Weak<Durable>, database: &Weak<Database>) 
 ///
 /// # Errors
 /// A file cannot be written. Then the snapshot before and the log hold all that there is.
-pub(super) fn snapshot(durable: &Durable, database: &Database, step: &mut dyn FnMut()) -> Result<(), SqlError> {
+pub(super) fn snapshot(
+    durable: &Durable,
+    database: &Database,
+    tokio: &Handle,
+    step: &mut dyn FnMut(),
+) -> Result<(), SqlError> {
     let _whole = durable.between_snapshots();
     let directory = durable.settings.directory.as_path();
     let (before, log_bytes) = {
@@ -139,6 +147,8 @@ pub(super) fn snapshot(durable: &Durable, database: &Database, step: &mut dyn Fn
         }
         manifest.definitions.push((number, definition));
     }
+    // Behind the tables: what a view does not contain is to be in the log that stays. If one cannot be written, all of it stays.
+    store_views(durable, database, tokio, None, step)?;
     manifest.next_id = database.next_id();
     sync_directory(&tables_directory(directory))?;
     // What is in memory may be ahead of the disk; what is in files must not be: its numbers would be given again.

@@ -62,46 +62,80 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn a_crash_at_any_step_of_a_snapshot_loses_nothing() {
     let home = tempfile::tempdir().unwrap();
-    let (engine, _tokio) = engine();
+    let (engine, tokio) = engine();
     let settings = |name: &str| DataSettings::new(home.path().join(name));
     let instance = engine.open(settings("data")).unwrap();
     let mut session = instance.session();
     run(
         &mut session,
         "CREATE TABLE a (k INT PRIMARY KEY, v STRING); CREATE TABLE b (w BIGINT); CREATE TABLE c (w BIGINT);
-        CREATE MATERIALIZED VIEW n AS SELECT COUNT(*) AS n FROM a, b; INSERT INTO c VALUES (7)",
+        CREATE MATERIALIZED VIEW n AS SELECT COUNT(*) AS n FROM a, b; INSERT INTO c VALUES (7);
+        CREATE TABLE e (id INT PRIMARY KEY, ts TIMESTAMP(3), WATERMARK FOR ts AS ts);
+        CREATE MATERIALIZED VIEW closed AS SELECT window_end, COUNT(*) AS n, MIN(id) AS first
+            FROM TABLE(TUMBLE(TABLE e, DESCRIPTOR(ts), INTERVAL '10' SECOND)) GROUP BY window_start, window_end EMIT ON WINDOW CLOSE;
+        CREATE MATERIALIZED VIEW numbered AS SELECT window_end, n, LAG(n) OVER (ORDER BY window_end) AS before,
+            ROW_NUMBER() OVER (ORDER BY window_end) AS nr FROM closed;
+        CREATE MATERIALIZED VIEW with_a AS SELECT numbered.nr, a.v FROM numbered LEFT JOIN a ON a.k = numbered.nr",
     )
     .unwrap();
+    const SEEN: [&str; 7] = [
+        "SELECT * FROM a",
+        "SELECT * FROM b",
+        "SELECT * FROM n",
+        "SELECT * FROM closed",
+        "SELECT * FROM numbered",
+        "SELECT * FROM with_a",
+        "SELECT id FROM e",
+    ];
+    let mut id = 0;
+    // Rows of the window that is open, some of one that is closed, one that closes a window, and one that goes.
+    let mut events = |second: i32| {
+        id += 3;
+        let row =
+            |id: i32, second: i32| format!("({id}, TIMESTAMP '2024-01-01 00:{:02}:{:02}')", second / 60, second % 60);
+        let rows = [row(id, second), row(id + 1, second - 25), row(id + 2, second + 4)].join(", ");
+        format!("INSERT INTO e (id, ts) VALUES {rows}; DELETE FROM e WHERE id = {}", id - 5)
+    };
     let mut crashes = Vec::new();
-    for round in 0..4 {
+    for round in 0..3 {
         run(&mut session, &format!("INSERT INTO a VALUES ({round}, 'x'), (0, 'again {round}'); INSERT INTO b VALUES (1), (1); DELETE FROM a WHERE k = 1")).unwrap();
+        if round == 1 {
+            run(&mut session, "ALTER TABLE e ADD COLUMN x INT DEFAULT 5; ALTER TABLE e RENAME TO f").unwrap();
+            run(&mut session, "ALTER TABLE f RENAME TO e").unwrap();
+        }
         if round == 2 {
-            run(&mut session, "DROP TABLE c").unwrap();
+            run(&mut session, "DROP TABLE c; ALTER TABLE e DROP COLUMN x").unwrap();
+            run(&mut session, "ALTER MATERIALIZED VIEW closed RENAME TO final").unwrap();
+            run(&mut session, "ALTER MATERIALIZED VIEW final RENAME TO closed").unwrap();
         }
         let mut step = 0;
-        snapshot(&durable(&instance), instance.database(), &mut || {
+        snapshot(&durable(&instance), instance.database(), tokio.handle(), &mut || {
             // Statements go on between the steps.
             run(&mut session, &format!("INSERT INTO b VALUES ({step})")).unwrap();
-            let expected =
-                ["SELECT * FROM a", "SELECT * FROM b", "SELECT * FROM n"].map(|sql| run(&mut session, sql).unwrap());
+            let events = events(60 + round * 300 + step * 11);
+            run(&mut session, &events).unwrap();
+            step += 1;
+            // In each round at another third of the steps.
+            if step % 3 != round {
+                return;
+            }
+            let expected = SEEN.map(|sql| run(&mut session, sql).unwrap());
             let name = format!("crash {round} {step}");
             copy(&home.path().join("data"), &home.path().join(&name));
             crashes.push((name, expected, round < 2));
-            step += 1;
         })
         .unwrap();
         assert!(step >= 4, "{step} steps");
     }
-    for (name, expected, has_c) in crashes {
-        for life in 0..2 {
+    for (at, (name, expected, has_c)) in crashes.into_iter().enumerate() {
+        for life in 0..if at % 4 == 0 { 2 } else { 1 } {
             let instance = engine.open(settings(&name)).unwrap_or_else(|e| panic!("{name}: {}", e.message));
             let mut session = instance.session();
-            let found =
-                ["SELECT * FROM a", "SELECT * FROM b", "SELECT * FROM n"].map(|sql| run(&mut session, sql).unwrap());
+            let found = SEEN.map(|sql| run(&mut session, sql).unwrap());
             assert_eq!(found, expected, "{name}");
             assert_eq!(run(&mut session, "SELECT * FROM c").is_ok(), has_c, "{name}");
             if life == 0 {
-                snapshot(&durable(&instance), instance.database(), &mut || {}).unwrap();
+                snapshot(&durable(&instance), instance.database(), tokio.handle(), &mut || {}).unwrap();
             }
             instance.close().unwrap();
             drop((session, instance));
@@ -113,7 +147,7 @@ fn a_crash_at_any_step_of_a_snapshot_loses_nothing() {
 #[test]
 fn a_snapshot_writes_what_has_changed() {
     let home = tempfile::tempdir().unwrap();
-    let (engine, _tokio) = engine();
+    let (engine, tokio) = engine();
     let instance = engine.open(DataSettings::new(home.path())).unwrap();
     let mut session = instance.session();
     run(
@@ -127,15 +161,15 @@ fn a_snapshot_writes_what_has_changed() {
         names.sort();
         names
     };
-    snapshot(&durable(&instance), instance.database(), &mut || {}).unwrap();
+    snapshot(&durable(&instance), instance.database(), tokio.handle(), &mut || {}).unwrap();
     let first = files();
     run(&mut session, "INSERT INTO b VALUES (2)").unwrap();
-    snapshot(&durable(&instance), instance.database(), &mut || {}).unwrap();
+    snapshot(&durable(&instance), instance.database(), tokio.handle(), &mut || {}).unwrap();
     let second = files();
     assert_eq!((first.len(), second.len()), (2, 2));
     assert_eq!(first.iter().filter(|file| second.contains(file)).count(), 1);
     run(&mut session, "DROP TABLE a").unwrap();
-    snapshot(&durable(&instance), instance.database(), &mut || {}).unwrap();
+    snapshot(&durable(&instance), instance.database(), tokio.handle(), &mut || {}).unwrap();
     assert_eq!(files().len(), 1);
 }
 
@@ -206,13 +240,13 @@ fn definitions_keep_their_dialect() {
 #[test]
 fn users_outlive_the_process() {
     let home = tempfile::tempdir().unwrap();
-    let (engine, _tokio) = engine();
+    let (engine, tokio) = engine();
     let secret = |text: &str| eddyline_users::Secret(text.to_owned());
     let life = |statements: &str, makes_snapshot: bool| {
         let instance = engine.open(DataSettings::new(home.path())).unwrap();
         run(&mut instance.session(), statements).unwrap();
         if makes_snapshot {
-            snapshot(&durable(&instance), instance.database(), &mut || {}).unwrap();
+            snapshot(&durable(&instance), instance.database(), tokio.handle(), &mut || {}).unwrap();
         }
         (*instance.users()).clone()
     };

@@ -65,6 +65,11 @@ impl Fed {
         Self { feed, columns: None, time }
     }
 
+    /// Does the job wait for the watermark of the table?
+    pub(super) fn waits(&self) -> bool {
+        self.time.is_some()
+    }
+
     pub(super) fn feed(&self) -> &Arc<Feed> {
         &self.feed
     }

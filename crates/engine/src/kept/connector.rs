@@ -9,7 +9,7 @@ use eddyline_connectors::{
     Boundedness, Connector, ConnectorError, Decoded, Decoder, Options, Payload, Position, RawBlock, Rim, Source,
     SourceChanges, SourceRequest, Split, SplitReader,
 };
-use eddyline_plan::SourceSpec;
+use eddyline_plan::{KNOWN_BY, SourceSpec};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -35,12 +35,14 @@ pub(crate) enum Reads {
     Changes,
 }
 
-/// The options that stand for a kept table in the plan of a job; `number` tells the jobs apart.
-pub(crate) fn options(reads: Reads, number: u64, table: &Name) -> BTreeMap<String, String> {
+/// The options that stand for a kept table in the plan of a job; `number` tells the jobs apart, `id` is that of the table, which keeps it
+/// whatever it is called.
+pub(crate) fn options(reads: Reads, number: u64, table: &Name, id: Option<u64>) -> BTreeMap<String, String> {
     let reads = if reads == Reads::Snapshot { SNAPSHOT } else { CHANGES };
     let own = [("connector", KEPT), (READ, reads), (SCHEMA, table.schema()), (TABLE, table.object())];
     let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    own.into_iter().chain([(JOB.to_owned(), number.to_string())]).collect()
+    let id = id.map(|id| (KNOWN_BY.to_owned(), id.to_string()));
+    own.into_iter().chain([(JOB.to_owned(), number.to_string())]).chain(id).collect()
 }
 
 /// The table that a source of a plan reads, where the engine keeps it.
@@ -95,9 +97,10 @@ impl Connector for KeptConnector {
         let number: u64 = options.parsed(JOB)?.unwrap_or_default();
         let bounded = options.text(READ).as_deref() != Some(CHANGES);
         let table = options.text(SCHEMA).zip(options.text(TABLE)).map(|(schema, table)| Name::new(&schema, &table));
+        let known_by = options.text(KNOWN_BY).unwrap_or_else(|| request.table.clone());
         options.finish()?;
         let feed = table.and_then(|table| lock(&self.feeds).get(&(number, table)).cloned());
-        Ok(Arc::new(KeptSource { feed, bounded, request }))
+        Ok(Arc::new(KeptSource { feed, bounded, known_by, request }))
     }
 }
 
@@ -159,6 +162,8 @@ struct KeptSource {
     /// `None`: the plan is looked at, and does not run.
     feed: Option<Arc<Feed>>,
     bounded: bool,
+    /// What state knows the table by.
+    known_by: String,
     request: SourceRequest,
 }
 
@@ -172,17 +177,17 @@ impl Source for KeptSource {
     }
 
     fn splits(&self, _shards: usize) -> Result<Vec<Split>, ConnectorError> {
-        Ok(vec![Split { id: self.request.table.clone(), range: 0..u64::MAX }])
+        Ok(vec![Split { id: self.known_by.clone(), range: 0..u64::MAX }])
     }
 
-    fn open(&self, _split: &Split, _from: Position, _rim: &Rim) -> Result<Box<dyn SplitReader>, ConnectorError> {
+    fn open(&self, _split: &Split, from: Position, _rim: &Rim) -> Result<Box<dyn SplitReader>, ConnectorError> {
         let feed = self.feed.clone().ok_or_else(|| ConnectorError::Unsupported {
             message: format!(
                 "connector '{KEPT}' belongs to tables that the engine keeps, and cannot be used in CREATE TABLE"
             ),
             hint: "leave WITH (…) out: then statements write the table".into(),
         })?;
-        Ok(Box::new(Reader { feed, read: 0 }))
+        Ok(Box::new(Reader { feed, read: from.0 }))
     }
 
     fn decoder(&self, _split: &Split) -> Result<Box<dyn Decoder>, ConnectorError> {

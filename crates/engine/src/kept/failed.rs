@@ -1,5 +1,6 @@
 //! Views that cannot be computed, and how sinks do that write tables here.
 
+use super::stored_views::Progress;
 use super::{Contents, Database, SinkState, State, View, lock};
 use arrow::datatypes::SchemaRef;
 use eddyline_catalog::Name;
@@ -31,7 +32,17 @@ impl Database {
         let contents = BTreeMap::from([(name.clone(), Contents::of_view(number, schema, &[])?)]);
         let (name, feeds) = (name.clone(), BTreeMap::new());
         let (is_fed, job, failed, into) = (false, None, Some(error), into.cloned());
-        let view = View { name: name.clone(), into, number, feeds, is_fed, job, started_ms, failed };
+        let view = View {
+            name: name.clone(),
+            into,
+            number,
+            feeds,
+            is_fed,
+            job,
+            started_ms,
+            failed,
+            progress: Progress::default(),
+        };
         let part = self.part(State { contents, views: vec![view], ..State::default() });
         lock(&self.parts).insert(name, part);
         Ok(())

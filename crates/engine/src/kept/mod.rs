@@ -29,6 +29,7 @@ mod indexes;
 mod ordered;
 mod picture;
 mod sinks;
+mod stored_views;
 
 use crate::durable::{Durable, SinkNews, changes_record};
 use crate::job::{JobEvent, RunningJob};
@@ -37,7 +38,6 @@ use crate::reservation::Canceller;
 use alteration::Fed;
 pub(crate) use alteration::{Alteration, Origin};
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 pub(crate) use connector::{Feed, KEPT, KeptConnector, Reads, Registration, name_of, options};
@@ -59,6 +59,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
+pub(crate) use stored_views::{Logged, TakenUp, ViewPicture};
+use stored_views::{Progress, feed};
 
 /// SQLSTATE of a statement that can be repeated: another session was in its way.
 const SERIALIZATION: &str = "40001";
@@ -114,6 +116,8 @@ struct State {
     /// Sinks that have failed since the log was told.
     failed_sinks: Vec<SinkNews>,
     followers: Followers,
+    /// While the log is read: the record that views are being given.
+    replayed: Option<u64>,
 }
 
 /// A view that is to be added.
@@ -128,6 +132,10 @@ pub(crate) struct NewView<'v> {
     pub(crate) into: Option<IntoTable<'v>>,
     /// Ends the statement that makes it, and what is there of it.
     pub(crate) canceller: &'v Canceller,
+    /// It is a materialized view, to be stored where anything is.
+    pub(crate) is_stored: bool,
+    /// It begins from what is stored of it.
+    pub(crate) from: Option<&'v TakenUp<'v>>,
 }
 
 /// Where the answer of a sink goes.
@@ -155,6 +163,7 @@ struct View {
     /// In milliseconds since 1970-01-01T00:00:00Z.
     started_ms: i64,
     failed: Option<SqlError>,
+    progress: Progress,
 }
 
 impl Database {
@@ -337,8 +346,9 @@ impl Database {
         view: &NewView<'_>,
         start: impl FnOnce(&BTreeMap<Name, Arc<Feed>>) -> Result<(RunningJob, SchemaRef), crate::ScriptError>,
     ) -> Result<u64, crate::ScriptError> {
-        let &NewView { name, tables, into, .. } = view;
-        let (number, durable) = (self.made.fetch_add(1, Ordering::Relaxed), self.durable.get().map(Arc::as_ref));
+        let &NewView { name, tables, into, from, .. } = view;
+        let number = from.map_or_else(|| self.made.fetch_add(1, Ordering::Relaxed), |from| from.id);
+        let durable = self.durable.get().map(Arc::as_ref);
         let connected: Vec<&Name> = tables.iter().copied().chain(into.map(|into| into.table)).collect();
         if !connected.is_empty() {
             self.join(&connected)?;
@@ -592,37 +602,22 @@ impl State {
         start: impl FnOnce(&BTreeMap<Name, Arc<Feed>>) -> Result<(RunningJob, SchemaRef), crate::ScriptError>,
         durable: Option<&Durable>,
     ) -> Result<Unsettled, crate::ScriptError> {
-        let &NewView { name, tables, times, into, canceller } = view;
+        let &NewView { name, into, canceller, is_stored, from, .. } = view;
         self.take_in();
-        let (mut given, mut feeds) = (BTreeMap::new(), BTreeMap::new());
-        for table in tables {
-            let (feed, time) = (Arc::new(Feed::default()), times.get(*table).copied());
-            let fed = Fed::new(feed.clone(), time);
-            let rows = self.rows(table)?;
-            match time {
-                // All of them come together.
-                Some(_) => {
-                    let all = rows.batches().collect::<Result<Vec<_>, _>>();
-                    let all =
-                        all.and_then(|all| concat_batches(rows.schema(), &all)).map_err(|e| of_rows(table, &e))?;
-                    fed.push(&ChangeBatch::inserts(all))?;
-                }
-                None => {
-                    for rows in rows.batches() {
-                        fed.push(&ChangeBatch::inserts(rows.map_err(|e| of_rows(table, &e))?))?;
-                    }
-                }
-            }
-            given.insert((*table).clone(), feed);
-            feeds.insert((*table).clone(), fed);
-        }
+        let (given, feeds) = self.first_feeds(view)?;
         let (job, schema) = start(&given)?;
         let key = job.key().unwrap_or_default();
-        self.contents.insert(name.clone(), Contents::of_view(number, schema, key)?);
+        let mut contents = Contents::of_view(number, schema, key)?;
+        from.map_or(Ok(()), |from| (from.load)(&mut contents))?;
+        self.contents.insert(name.clone(), contents);
         let (by_itself, is_bounded) = (feeds.is_empty(), job.facts().bounded);
-        let (name_of_view, target) = (name.clone(), into.map(|into| into.table.clone()));
-        let (is_fed, started_ms, job, failed) = (true, job.started_ms(), Some(job), None);
-        self.views.push(View { name: name_of_view, into: target, number, feeds, is_fed, job, started_ms, failed });
+        let (is_fed, started_ms, job, failed) = (from.is_none(), job.started_ms(), Some(job), None);
+        let (target, progress) = (into.map(|into| into.table.clone()), Progress::of(from, is_stored));
+        let name_of = name.clone();
+        self.views.push(View { name: name_of, into: target, number, feeds, is_fed, job, started_ms, failed, progress });
+        if from.is_some() {
+            return Ok(Unsettled(0));
+        }
         let at = self.views.len() - 1;
         let begun = match by_itself {
             false => self.step(at, Some(canceller)),
@@ -659,12 +654,7 @@ impl State {
         for changes in changes.iter().filter(|changes| !changes.is_empty()) {
             contents.apply(changes)?;
             self.followers.note(name, changes);
-            for view in &mut self.views {
-                if let Some(feed) = view.feeds.get(name) {
-                    feed.push(changes)?;
-                    view.is_fed = true;
-                }
-            }
+            feed(&mut self.views, self.replayed, name, changes)?;
         }
         Ok(())
     }
@@ -761,6 +751,7 @@ impl State {
     fn step(&mut self, at: usize, canceller: Option<&Canceller>) -> Result<Vec<ChangeBatch>, SqlError> {
         let view = &mut self.views[at];
         view.is_fed = false;
+        view.progress.epochs += 1;
         let Some(job) = &view.job else { return Ok(Vec::new()) };
         let is_taken = || view.feeds.values().all(|fed| fed.feed().wait(PATIENCE));
         let check = || canceller.map_or(Ok(()), Canceller::check);

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// The tables and views of a part, of one moment.
 #[derive(Default)]
 pub(super) struct Picture {
-    rows: BTreeMap<Name, IndexedRows>,
+    /// With the numbers of the tables.
+    rows: BTreeMap<Name, (u64, IndexedRows)>,
     /// Views that have failed.
     failed: BTreeMap<Name, SqlError>,
     /// Sinks that write tables here: when they were begun, and their jobs.
@@ -31,7 +32,7 @@ impl Picture {
         let job = |view: &View| view.job.as_ref().map(|job| job.handle().clone());
         let sinks = sinks.map(|view| (view.name.clone(), (view.started_ms, job(view))));
         Self {
-            rows: state.contents.iter().map(|(name, of)| (name.clone(), of.rows())).collect(),
+            rows: state.contents.iter().map(|(name, of)| (name.clone(), (of.id(), of.rows()))).collect(),
             failed: failed.collect(),
             sinks: sinks.collect(),
             last_record: state.last_record,
@@ -41,6 +42,11 @@ impl Picture {
 
     pub(super) fn has(&self, name: &Name) -> bool {
         self.rows.contains_key(name)
+    }
+
+    /// The number of a table or view.
+    pub(super) fn id(&self, name: &Name) -> Option<u64> {
+        self.rows.get(name).map(|(id, _)| *id)
     }
 
     /// How a sink does that writes a table here.
@@ -56,7 +62,7 @@ impl Picture {
     pub(super) fn rows(&self, name: &Name) -> Result<IndexedRows, SqlError> {
         match self.failed.get(name) {
             Some(error) => Err(failed_view(name, error)),
-            None => self.rows.get(name).cloned().ok_or_else(|| replaced(name)),
+            None => self.rows.get(name).map(|(_, rows)| rows.clone()).ok_or_else(|| replaced(name)),
         }
     }
 }

@@ -74,7 +74,8 @@ impl Session {
     pub(crate) fn begin_outward(&mut self, sink: &Sink, id: u64) -> Result<RunningJob, ScriptError> {
         let name = &sink.view.name;
         let query = parse_query(&sink.view.sql, sink.view.dialect)?;
-        let written = WrittenView { view: &sink.view, query: &query, is_final: sink.is_final, or_replace: false };
+        let written =
+            WrittenView { view: &sink.view, query: &query, is_final: sink.is_final, or_replace: false, from: None };
         let planned = self.planned_kept_up(&written)?;
         let answer = self.compute_outward(name, planned)?;
         let begun = self.begin_writing(sink, id, answer);
@@ -93,7 +94,8 @@ impl Session {
         let beginning = Beginning { is_kept_up: true, ..by_itself(format!("sink {name}"), shards) };
         let tables: Vec<&Name> = tables.iter().collect();
         let canceller = &self.canceller;
-        let added = NewView { name, tables: &tables, times: &times, into: None, canceller };
+        let (into, is_stored, from) = (None, false, None);
+        let added = NewView { name, tables: &tables, times: &times, into, canceller, is_stored, from };
         let (mut key, mut creating) = (Vec::new(), None);
         // One that was there belongs to a job that is over.
         self.instance.database().remove(name);
