@@ -66,7 +66,8 @@ pub use eddyline_connectors::changelog::row_kinds;
 pub use eddyline_connectors::{self as connectors, Clock, Registry};
 pub use eddyline_functions::scalar::{postgres_text, read_jsonb};
 pub use eddyline_planner::{
-    Constraint, Dialect, PlannedJob, Presentation, Split, SqlError, TextPosition, parse, parse_in, split, statement,
+    Constraint, Dialect, PlannedJob, Presentation, Split, SqlError, TextPosition, in_double_quotes, parse, parse_in,
+    split, statement,
 };
 pub use eddyline_planner::{Parameter, ParameterValue, relations_named, with_constants, with_parameters};
 pub use eddyline_runtime::{

@@ -719,6 +719,17 @@ async fn an_index_is_read_by_prepared_statements_and_told_by_the_catalogs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_texts_of_views_have_quotes_of_postgres() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    let made =
+        "CREATE TABLE t (n INT); CREATE MATERIALIZED VIEW v AS SELECT t.n FROM t; ALTER TABLE t RENAME TO \"T 2\"";
+    assert_eq!(simple(&client, made).await, ["=0", "=0", "=0"]);
+    let defined = "SELECT pg_get_viewdef('v'::regclass)";
+    assert_eq!(simple(&client, defined).await, ["select t.n from \"T 2\" AS \"t\"", "=1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn catalogs_and_tables_are_read_at_once() {
     let bench = Bench::new().await;
     let client = bench.client().await;

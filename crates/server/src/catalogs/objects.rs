@@ -1,9 +1,9 @@
 //! What there is, as the catalogs tell it: tables and views with their columns, keys, comments.
 
 use crate::values;
-use eddyline_engine::Session;
 use eddyline_engine::arrow::datatypes::{DataType, TimeUnit};
-use eddyline_engine::catalog::{Column, ColumnSource, IndexColumn, Name, Object as Defined, Table, Unique};
+use eddyline_engine::catalog::{Column, ColumnSource, IndexColumn, Name, Object as Defined, Table, Unique, View};
+use eddyline_engine::{Dialect, Session, in_double_quotes};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -156,6 +156,14 @@ pub(super) fn objects(session: &Session) -> Vec<Object> {
     session.catalog().objects().filter_map(described).collect()
 }
 
+/// The query of a view as Postgres writes it. Names that were put into it stand in back-ticks.
+fn text_of(view: &View) -> String {
+    match view.dialect {
+        Dialect::Postgres if view.sql.contains('`') => in_double_quotes(&view.sql),
+        Dialect::Postgres | Dialect::Flink => view.sql.clone(),
+    }
+}
+
 /// `None`: nobody reads it.
 fn described(session: &Session, name: &Name, object: &Defined) -> Option<Object> {
     let plain = |kind, columns| Object {
@@ -180,7 +188,7 @@ fn described(session: &Session, name: &Name, object: &Defined) -> Option<Object>
             ..plain(if table.is_source { Kind::Source } else { Kind::Table }, columns(table))
         },
         Defined::MaterializedView(view) => Object {
-            definition: Some(view.view.sql.clone()),
+            definition: Some(text_of(&view.view)),
             comment: view.view.comment.clone(),
             ..plain(Kind::MaterializedView, columns(&view.table))
         },
@@ -189,7 +197,7 @@ fn described(session: &Session, name: &Name, object: &Defined) -> Option<Object>
             let fields = schema.iter().flat_map(|schema| schema.fields());
             let columns = fields.map(|field| column(field.name(), field.data_type(), true));
             Object {
-                definition: Some(view.sql.clone()),
+                definition: Some(text_of(view)),
                 comment: view.comment.clone(),
                 temporary: view.temporary,
                 ..plain(Kind::View, columns.collect())
