@@ -241,6 +241,37 @@ fn what_is_damaged_is_computed_anew() {
     }
 }
 
+/// One that is damaged while the process runs cannot be gone on: it is computed anew at the next start, and the rest is stored.
+#[test]
+fn what_is_damaged_meanwhile_is_computed_anew() {
+    for is_gone in [false, true] {
+        let bench = Bench::new();
+        let sql = "CREATE TABLE u (k INT); INSERT INTO u VALUES (1); CREATE MATERIALIZED VIEW beside AS SELECT COUNT(*) AS n FROM u";
+        bench.life(End::Closed, sql);
+        let beside = bench.numbers();
+        let sql = "CREATE TABLE t (k INT, v INT); INSERT INTO t VALUES (1, 10), (1, 20), (2, 5);
+                   CREATE MATERIALIZED VIEW sums AS SELECT k, SUM(v) AS v FROM t GROUP BY k";
+        bench.life(End::Closed, sql);
+        let number = bench.numbers().into_iter().find(|number| !beside.contains(number)).unwrap();
+        let instance = bench.open();
+        run(&mut instance.session(), "INSERT INTO t VALUES (2, 5); INSERT INTO u VALUES (2)").unwrap();
+        let view = bench.home.path().join("views").join(&number);
+        let written = fs::read_dir(view).unwrap().flatten().find(|entry| entry.path().is_dir()).unwrap().path();
+        let state = written.join("state/state/0.entries");
+        let bytes = fs::read(&state).unwrap();
+        match is_gone {
+            true => fs::remove_file(state).unwrap(),
+            false => fs::write(state, &bytes[..bytes.len() / 2]).unwrap(),
+        }
+        instance.close().unwrap();
+        drop(instance);
+        let expected = ["1|30|2", "2|10|2"];
+        assert_eq!(bench.life(End::Closed, "SELECT sums.k, v, n FROM sums, beside"), expected);
+        let numbers = bench.numbers();
+        assert!(numbers.contains(&beside[0]) && !numbers.contains(&number) && numbers.len() == 2, "{numbers:?}");
+    }
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {

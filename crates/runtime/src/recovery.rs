@@ -20,9 +20,9 @@ use crate::settings::{CheckpointSettings, JobSettings, StateBackend, open_named}
 use eddyline_changes::{Epoch, KeyGroups};
 use eddyline_checkpoint::{CheckpointId, CheckpointStore, Found, Manifest, OperatorFact, Savepoint, Unchecked};
 use eddyline_plan::{Dataflow, Node, OperatorSpec, Words, state_origins};
-use eddyline_state::{Backend, Each, EntriesReader, KEYS_END, MemoryBackend, Outgoing, StateError, Write};
+use eddyline_state::{Backend, Each, EntriesReader, KEYS_END, MemoryBackend, Outgoing, StateError, StoredEntry, Write};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
@@ -111,16 +111,20 @@ impl OpenSavepoint {
         let files = (0..self.manifest.shards.len()).map(|at| self.place.file(&self.manifest, at, scratch.path()));
         let files = files.collect::<Result<Vec<_>, _>>().map_err(Fault::Store)?;
         let is_same = altered.is_in_place(&self.manifest) && files.len() == settings.shards;
-        let backends = match settings.state_goes_out && is_same {
+        let backends = match settings.state_goes_out {
             // The next picture goes on what is in these files.
-            true => files.iter().map(|file| outgoing_on(file)).collect::<Result<_, _>>()?,
-            false => fresh(settings, live)?,
+            true if is_same => files.iter().map(|file| outgoing_on(file)).collect::<Result<_, _>>()?,
+            true => outgoing_with(&files, &altered, groups).map_err(Fault::State)?,
+            false => {
+                let backends = fresh(settings, live)?;
+                for file in &files {
+                    let mut entries = EntriesReader::open(file).map_err(Fault::State)?;
+                    let mut router = Router::new(&altered, groups).map_err(Fault::State)?;
+                    spread(|each| entries.read_all(each), &mut router, &backends).map_err(Fault::State)?;
+                }
+                backends
+            }
         };
-        for file in files.iter().filter(|_| !(settings.state_goes_out && is_same)) {
-            let mut entries = EntriesReader::open(file).map_err(Fault::State)?;
-            let mut router = Router::new(&altered, groups).map_err(Fault::State)?;
-            spread(|each| entries.read_all(each), &mut router, &backends).map_err(Fault::State)?;
-        }
         let (location, epoch) = (self.place.name(), self.manifest.epoch);
         tracing::info!(location, epoch, bytes = self.manifest.size_bytes(), "state restored from savepoint");
         if self.manifest.drained {
@@ -464,6 +468,25 @@ pub(crate) fn operator_name(node: &Node) -> String {
 
 fn outgoing_on(file: &Path) -> Result<Arc<dyn Backend>, RuntimeError> {
     Ok(Arc::new(Outgoing::on(file).map_err(Fault::State)?))
+}
+
+/// State that goes elsewhere than where it stands in files.
+fn outgoing_with(
+    files: &[PathBuf],
+    altered: &Alteration,
+    groups: KeyGroups,
+) -> Result<Vec<Arc<dyn Backend>>, StateError> {
+    let mut entries: Vec<Vec<StoredEntry>> = (0..groups.shards()).map(|_| Vec::new()).collect();
+    for file in files {
+        let mut router = Router::new(altered, groups)?;
+        EntriesReader::open(file)?.read_all(&mut |key, value| {
+            if let Some((shard, key, value)) = router.route(key, value)? {
+                entries[shard].push((key, value));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(entries.into_iter().map(|entries| Arc::new(Outgoing::with(entries)) as Arc<dyn Backend>).collect())
 }
 
 fn directory_of(live: &Path, shard: usize) -> std::path::PathBuf {

@@ -5,12 +5,10 @@
 //! down before ([`Frozen::write`]). So beside the tables there is in memory what has changed since the last picture, and only until it is
 //! written.
 //!
-//! State that a job begins with is found here until the tables have all of it ([`Backend::rest`]), and then it is let go.
+//! State that a job begins with is found here, as it was put down, until the tables have all of it ([`Backend::rest`]), and then it is let go.
 
 use crate::backend::{Each, EachOf};
-use crate::{
-    Backend, Batch, EntriesReader, EntriesWriter, Frozen, MemoryBackend, Puts, StateError, StateFile, WriteRef,
-};
+use crate::{Backend, Batch, EntriesReader, EntriesWriter, Frozen, Puts, StateError, StateFile, StoredEntry, WriteRef};
 use parking_lot::{Mutex, RwLock};
 use std::borrow::Cow;
 use std::io;
@@ -24,10 +22,11 @@ const FILE: &str = "entries";
 /// A backend that keeps nothing but what is to be put down elsewhere. See the module's page.
 ///
 /// # Contract
-/// Who reads does so before [`rest`](Backend::rest): tables that are whole do not. Of its pictures there is one at a time.
+/// Who reads does so before [`rest`](Backend::rest), and who writes behind it: tables that are whole do not read. Of its pictures there is one at a
+/// time.
 pub struct Outgoing {
-    /// What there was at the beginning, and since, until the tables have it.
-    there: RwLock<Option<MemoryBackend>>,
+    /// What there was at the beginning, until the tables have it.
+    there: RwLock<Option<Entries>>,
     written: Arc<Written>,
 }
 
@@ -49,27 +48,30 @@ impl Outgoing {
     /// With nothing put down yet.
     #[expect(clippy::new_without_default, reason = "nobody asks for one that is like any other")]
     pub fn new() -> Self {
-        Self { there: RwLock::new(Some(MemoryBackend::new())), written: Arc::default() }
+        Self { there: RwLock::default(), written: Arc::default() }
     }
 
-    /// On entries that are put down already. They are found here until it is [told to rest](Backend::rest).
+    /// With these entries, which are put down nowhere.
+    pub fn with(mut entries: Vec<StoredEntry>) -> Self {
+        entries.sort_unstable();
+        let mut batch = Batch::new();
+        entries.iter().for_each(|(key, value)| batch.push(WriteRef::Put(key, value)));
+        let written = Written { writes: Mutex::new(vec![Writes::Batch(batch.clone())]), ..Written::default() };
+        Self { there: RwLock::new(Some(Entries(batch))), written: Arc::new(written) }
+    }
+
+    /// On entries that are put down already.
     ///
     /// # Errors
     /// The file cannot be read, or is damaged.
     pub fn on(entries: &Path) -> Result<Self, StateError> {
-        let (there, mut batch) = (MemoryBackend::new(), Batch::new());
+        let mut batch = Batch::new();
         EntriesReader::open(entries)?.read_all(&mut |key, value| {
             batch.push(WriteRef::Put(key, value));
-            if batch.len() < READ_AT_ONCE {
-                return Ok(());
-            }
-            there.apply(&batch)?;
-            batch.clear();
             Ok(())
         })?;
-        there.apply(&batch)?;
         let written = Written { goes_on: AtomicBool::new(true), ..Written::default() };
-        Ok(Self { there: RwLock::new(Some(there)), written: Arc::new(written) })
+        Ok(Self { there: RwLock::new(Some(Entries(batch))), written: Arc::new(written) })
     }
 
     fn write(&self, writes: Writes) {
@@ -77,7 +79,7 @@ impl Outgoing {
     }
 
     /// Does something with what tables may find here.
-    fn read(&self, read: impl FnOnce(&MemoryBackend) -> Result<(), StateError>) -> Result<(), StateError> {
+    fn read(&self, read: impl FnOnce(&Entries) -> Result<(), StateError>) -> Result<(), StateError> {
         match self.there.read().as_ref() {
             Some(there) => read(there),
             None if !self.written.is_begun() => Ok(()),
@@ -89,8 +91,38 @@ impl Outgoing {
     }
 }
 
-/// Entries that are taken in at a time.
-const READ_AT_ONCE: usize = 4096;
+/// Entries in the order of their keys.
+struct Entries(Batch);
+
+impl Entries {
+    fn entry(&self, at: usize) -> (&[u8], &[u8]) {
+        match self.0.get(at) {
+            WriteRef::Put(key, value) => (key, value),
+            other => (other.key(), &[]),
+        }
+    }
+
+    /// How many keys are before this one.
+    fn before(&self, key: &[u8]) -> usize {
+        let (mut from, mut to) = (0, self.0.len());
+        while from < to {
+            let middle = from + (to - from) / 2;
+            if self.entry(middle).0 < key { from = middle + 1 } else { to = middle }
+        }
+        from
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let at = self.before(key);
+        let found = (at < self.0.len()).then(|| self.entry(at)).filter(|(found, _)| *found == key);
+        found.map(|(_, value)| value.to_vec())
+    }
+
+    /// The entries at a key and behind it.
+    fn from(&self, key: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+        (self.before(key)..self.0.len()).map(|at| self.entry(at))
+    }
+}
 
 impl Written {
     /// Was anything ever written?
@@ -103,41 +135,42 @@ impl Backend for Outgoing {
     fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StateError> {
         let mut found = vec![None; keys.len()];
         self.read(|there| {
-            found = there.multi_get(keys)?;
+            found = keys.iter().map(|key| there.get(key)).collect();
             Ok(())
         })?;
         Ok(found)
     }
 
     fn scan(&self, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), StateError> {
-        self.read(|there| there.scan(from, to, each))
+        let mut scan = |there: &Entries| {
+            there.from(from).take_while(|(key, _)| *key < to).try_for_each(|(key, value)| each(key, value))
+        };
+        self.read(&mut scan)
     }
 
     fn scan_prefixes(&self, prefixes: &[Vec<u8>], each: &mut EachOf<'_>) -> Result<(), StateError> {
-        self.read(|there| there.scan_prefixes(prefixes, each))
+        self.read(|there| {
+            prefixes.iter().enumerate().try_for_each(|(at, prefix)| {
+                let mut found = there.from(prefix).take_while(|(key, _)| key.starts_with(prefix));
+                found.try_for_each(|(key, value)| each(at, key, value))
+            })
+        })
     }
 
     fn apply(&self, batch: &Batch) -> Result<(), StateError> {
-        if batch.is_empty() {
-            return Ok(());
+        if !batch.is_empty() {
+            self.write(Writes::Batch(batch.clone()));
         }
-        if let Some(there) = self.there.read().as_ref() {
-            there.apply(batch)?;
-        }
-        self.write(Writes::Batch(batch.clone()));
         Ok(())
     }
 
     fn put(&self, puts: &Puts) -> Result<(), StateError> {
-        if let Some(there) = self.there.read().as_ref() {
-            there.put(puts)?;
-        }
         self.write(Writes::Puts(puts.clone()));
         Ok(())
     }
 
     fn is_empty(&self) -> bool {
-        self.there.read().as_ref().is_none_or(Backend::is_empty)
+        self.there.read().as_ref().is_none_or(|there| there.0.is_empty())
     }
 
     fn rest(&self) -> Result<(), StateError> {
