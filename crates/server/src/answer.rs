@@ -249,6 +249,27 @@ pub(crate) fn verb(statement: &Statement) -> &'static str {
     }
 }
 
+/// What a statement that changes something is called where nothing may be changed; `None`: it changes nothing that outlives the session.
+pub(crate) fn change(statement: &Statement) -> Option<&'static str> {
+    match &statement.kind {
+        StatementKind::Select(_)
+        | StatementKind::Explain { .. }
+        | StatementKind::ExplainState(_)
+        | StatementKind::ExplainAlter { .. }
+        | StatementKind::Show(_)
+        | StatementKind::Describe(_)
+        | StatementKind::Set { .. }
+        | StatementKind::ShowSettings
+        | StatementKind::Reset(_)
+        | StatementKind::Subscribe(_)
+        | StatementKind::Flush
+        | StatementKind::Schema(SchemaStatement::Use { .. }) => None,
+        StatementKind::Job(job) if matches!(job.verb, JobVerb::Explain(_)) => None,
+        StatementKind::CreateTable { query: Some(_), .. } => Some("CREATE TABLE AS"),
+        _ => Some(verb(statement)),
+    }
+}
+
 /// One text under a name.
 pub(crate) fn one_text(name: &str, value: String) -> Listing {
     Listing::texts(vec![(name, vec![Some(value)])])

@@ -37,6 +37,7 @@ mod report;
 mod rows;
 mod server;
 mod timer;
+mod transaction;
 mod values;
 mod variables;
 mod wire;

@@ -1,21 +1,24 @@
 //! Variables of a connection: what drivers set and ask for.
 
+use crate::transaction::{Modes, Opened};
 use eddyline_engine::settings::SETTINGS;
 use eddyline_engine::{Session, SqlError};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The version of Postgres whose protocol and catalog clients may expect.
 pub(crate) const SERVER_VERSION: &str = "15.0";
 
 /// Name as it is shown, value at the beginning, whether clients are told of changes.
-const KNOWN: [(&str, &str, bool); 22] = [
+const KNOWN: [(&str, &str, bool); 25] = [
     ("application_name", "", true),
     ("bytea_output", "hex", false),
     ("client_encoding", "UTF8", true),
     ("client_min_messages", "notice", false),
     ("DateStyle", "ISO, MDY", true),
     ("default_table_access_method", "heap", false),
+    ("default_transaction_deferrable", "off", false),
     ("default_transaction_isolation", "read committed", false),
     ("default_transaction_read_only", "off", true),
     ("extra_float_digits", "1", false),
@@ -31,7 +34,9 @@ const KNOWN: [(&str, &str, bool); 22] = [
     ("server_version_num", "150000", false),
     ("standard_conforming_strings", "on", true),
     ("statement_timeout", "0", false),
+    ("transaction_deferrable", "off", false),
     ("transaction_isolation", "read committed", false),
+    ("transaction_read_only", "off", false),
 ];
 /// What only has one value here.
 const FIXED: [(&str, &[&str]); 7] = [
@@ -52,16 +57,32 @@ const READ_ONLY: [&str; 6] = [
     "max_identifier_length",
     "session_authorization",
 ];
+/// What they are for the transaction that is open; with `default_` before it, for those that begin.
+const MODES: [&str; 3] = ["transaction_isolation", "transaction_read_only", "transaction_deferrable"];
 const TIME_ZONE: &str = "table.local-time-zone";
 const SEARCH_PATH: &str = "search_path";
 
-/// The variables of a connection.
+/// The variables of a connection, and what else queries over the catalogs are told of it.
 #[derive(Debug, Default)]
 pub(crate) struct Variables {
     /// By their names in lower case.
     values: BTreeMap<String, String>,
     /// What RESET goes back to: what the client said when it connected.
     given: BTreeMap<String, String>,
+    /// The transaction that is open.
+    transaction: Option<Opened>,
+    /// Prepared statements that have a name.
+    pub(crate) prepared: BTreeMap<String, Held>,
+}
+
+/// What the catalogs tell of a prepared statement.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) sql: Arc<str>,
+    /// The types of its parameters.
+    pub(crate) oids: Vec<u32>,
+    /// PREPARE has made it, and not a message.
+    pub(crate) from_sql: bool,
 }
 
 impl Variables {
@@ -99,6 +120,14 @@ impl Variables {
             }
             return Ok(None);
         }
+        if MODES.contains(&lower.as_str()) {
+            let value = value.map(str::to_owned).or_else(|| self.value(session, &format!("default_{lower}")));
+            let modes = Modes::of_variable(&lower, &value.unwrap_or_default()).transpose()?;
+            self.set_modes(modes.unwrap_or_default())?;
+            return Ok(None);
+        }
+        let said = value.and_then(|value| Modes::of_variable(&lower, value)).transpose()?;
+        let value = said.as_ref().and_then(|modes| modes.said().next()).map(|(_, value)| value).or(value);
         if let (Some((_, allowed)), Some(value)) = (FIXED.iter().find(|(fixed, _)| *fixed == lower), value) {
             // 'utf-8' in quotes is UTF8 too, as in Postgres: signs do not count.
             let plain: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -142,6 +171,13 @@ impl Variables {
         if lower == "timezone" {
             return Some(session.settings().time_zone().to_owned());
         }
+        if MODES.contains(&lower.as_str()) {
+            let own = self.transaction.and_then(|opened| opened.modes.said().find(|(mode, _)| *mode == lower));
+            return match own {
+                Some((_, value)) => Some(value.to_owned()),
+                None => self.value(session, &format!("default_{lower}")),
+            };
+        }
         let known = || KNOWN.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name)).map(|(_, value, _)| *value);
         let own = self.values.get(&lower).cloned().or_else(|| known().map(str::to_owned));
         own.or_else(|| {
@@ -175,6 +211,49 @@ impl Variables {
     pub(crate) fn told(&self, session: &Session) -> Vec<(String, String)> {
         let told = KNOWN.iter().filter(|(.., told)| *told).map(|(name, ..)| *name).chain(["TimeZone"]);
         told.filter_map(|name| Some((name.to_owned(), self.value(session, name)?))).collect()
+    }
+
+    /// A transaction begins. Where it does not say what it is, it is what transactions are unless they say.
+    pub(crate) fn begin(&mut self, modes: Modes) {
+        let defaults = MODES.map(|mode| {
+            let value = self.values.get(&format!("default_{mode}"));
+            value.and_then(|value| Modes::of_variable(mode, value)?.ok()).unwrap_or_default()
+        });
+        let modes = defaults.into_iter().fold(modes, Modes::or);
+        self.transaction = Some(Opened { modes, has_begun: false });
+    }
+
+    /// The transaction ends.
+    pub(crate) fn end(&mut self) {
+        self.transaction = None;
+    }
+
+    /// The transaction has read or changed something.
+    pub(crate) fn note_begun(&mut self) {
+        if let Some(opened) = &mut self.transaction {
+            opened.has_begun = true;
+        }
+    }
+
+    /// What the transaction that is open is.
+    pub(crate) fn modes(&self) -> Option<Modes> {
+        self.transaction.map(|opened| opened.modes)
+    }
+
+    /// Says what the transaction is. Outside one, a statement is a transaction that ends with it.
+    ///
+    /// # Errors
+    /// It has begun otherwise.
+    pub(crate) fn set_modes(&mut self, modes: Modes) -> Result<(), SqlError> {
+        self.transaction.as_mut().map_or(Ok(()), |opened| opened.set(modes))
+    }
+
+    /// May nothing be changed now?
+    pub(crate) fn is_read_only(&self) -> bool {
+        match &self.transaction {
+            Some(opened) => opened.modes.read_only == Some(true),
+            None => self.values.get("default_transaction_read_only").is_some_and(|value| value == "on"),
+        }
     }
 
     /// How long a statement may take.

@@ -88,7 +88,7 @@ impl Shell {
 
     /// Executes a text to its end.
     pub(crate) fn run_text(&mut self, text: &str) -> After {
-        let items = items(text);
+        let items = items(text, self.session.settings().dialect());
         let rest = items.begun.map(|begin| Item::Statement { text: text[begin..].trim_end(), begin });
         for item in items.whole.into_iter().chain(rest) {
             let after = match item {

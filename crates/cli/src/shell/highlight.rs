@@ -1,18 +1,19 @@
 //! Colours of what is typed. They change no widths: only escape sequences come in.
 
 use super::lex::{Kind, Piece, pieces};
+use eddyline_engine::Dialect;
 
 const OFF: &str = "\x1b[0m";
 const MATCHING: &str = "\x1b[7m";
 const COMMAND: &str = "\x1b[35m";
 
-/// A line in colours, behind the lines `before` it. The bracket at `cursor` and its partner are marked.
-pub(crate) fn coloured(before: &str, line: &str, cursor: Option<usize>) -> String {
+/// A line of a dialect in colours, behind the lines `before` it. The bracket at `cursor` and its partner are marked.
+pub(crate) fn coloured(before: &str, line: &str, dialect: Dialect, cursor: Option<usize>) -> String {
     if before.trim().is_empty() && line.trim_start().starts_with('\\') {
         return format!("{COMMAND}{line}{OFF}");
     }
     let text = format!("{before}{line}");
-    let pieces = pieces(&text);
+    let pieces = pieces(&text, dialect);
     let marked = cursor.and_then(|at| brackets(&text, &pieces, before.len() + at)).unwrap_or_default();
     let mut out = String::with_capacity(line.len() * 2);
     let mut at = before.len();
@@ -82,20 +83,23 @@ mod tests {
 
     #[test]
     fn pieces_have_colours() {
-        assert_eq!(plain(&coloured("", "SELECT a, 1 -- x", None)), "<k>SELECT</> a, <n>1</> <c>-- x</>");
-        assert_eq!(plain(&coloured("", "\\d orders", None)), "<\\>\\d orders</>");
+        assert_eq!(
+            plain(&coloured("", "SELECT a, 1 -- x", Dialect::Flink, None)),
+            "<k>SELECT</> a, <n>1</> <c>-- x</>"
+        );
+        assert_eq!(plain(&coloured("", "\\d orders", Dialect::Flink, None)), "<\\>\\d orders</>");
     }
 
     #[test]
     fn what_began_on_an_earlier_line_goes_on() {
-        assert_eq!(plain(&coloured("SELECT 'a\n", "b' FROM t", None)), "<s>b'</> <k>FROM</> t");
-        assert_eq!(plain(&coloured("SELECT 1,\n", "\\", None)), "\\");
+        assert_eq!(plain(&coloured("SELECT 'a\n", "b' FROM t", Dialect::Flink, None)), "<s>b'</> <k>FROM</> t");
+        assert_eq!(plain(&coloured("SELECT 1,\n", "\\", Dialect::Flink, None)), "\\");
     }
 
     #[test]
     fn the_partner_of_a_bracket_is_marked() {
-        assert_eq!(plain(&coloured("", "f(a, (b))", Some(9))), "f<m>(</>a, (b)<m>)</>");
-        assert_eq!(plain(&coloured("", "f(a, ')')", Some(1))), "f<m>(</>a, <s>')'</><m>)</>");
-        assert_eq!(plain(&coloured("", "f((a)", Some(1))), "f((a)");
+        assert_eq!(plain(&coloured("", "f(a, (b))", Dialect::Flink, Some(9))), "f<m>(</>a, (b)<m>)</>");
+        assert_eq!(plain(&coloured("", "f(a, ')')", Dialect::Flink, Some(1))), "f<m>(</>a, <s>')'</><m>)</>");
+        assert_eq!(plain(&coloured("", "f((a)", Dialect::Flink, Some(1))), "f((a)");
     }
 }

@@ -3,7 +3,7 @@
 //! A command stands where a statement could begin, starts with `\` and goes to the end of its line. A few words alone mean
 //! commands too, as in other shells: `help`, `quit`, `exit`, `clear`.
 
-use eddyline_engine::{TextPosition, split};
+use eddyline_engine::{Dialect, TextPosition, split};
 
 /// One thing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +23,12 @@ pub(crate) struct Items<'a> {
     pub(crate) begun: Option<usize>,
 }
 
-/// Cuts a text up.
-pub(crate) fn items(text: &str) -> Items<'_> {
+/// Cuts up a text that begins in a dialect.
+pub(crate) fn items(text: &str, dialect: Dialect) -> Items<'_> {
     let mut whole = Vec::new();
     let mut from = 0;
     loop {
-        let split = split(&text[from..]);
+        let split = split(&text[from..], dialect);
         let statements = split.statements.into_iter().map(|bytes| (from + bytes.start, Some(from + bytes.end)));
         let begun = split.begun.map(|at| (from + at, None));
         let mut next = None;
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> (Vec<&str>, Option<&str>) {
-        let Items { whole, begun } = items(text);
+        let Items { whole, begun } = items(text, Dialect::Flink);
         let said = whole.into_iter().map(|item| match item {
             Item::Statement { text, .. } | Item::Command(text) => text,
         });
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn places_count_from_the_text_around() {
         let text = "SELECT 1;\nSELECT 'ß'; SELECT\n x;";
-        let Items { whole, .. } = items(text);
+        let Items { whole, .. } = items(text, Dialect::Flink);
         let Some(Item::Statement { begin, .. }) = whole.get(2) else { panic!("three statements") };
         let begin = position_of(text, *begin);
         assert_eq!(begin, TextPosition { line: 2, column: 13 });

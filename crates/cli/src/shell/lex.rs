@@ -2,6 +2,7 @@
 //! [`eddyline_engine::split`]'s to say.
 
 use super::words::is_keyword;
+use eddyline_engine::Dialect;
 use std::ops::Range;
 
 /// What a piece of text is.
@@ -32,8 +33,8 @@ pub(crate) struct Piece {
     pub(crate) open: bool,
 }
 
-/// The pieces of a text, in order.
-pub(crate) fn pieces(text: &str) -> Vec<Piece> {
+/// The pieces of a text in a dialect, in order.
+pub(crate) fn pieces(text: &str, dialect: Dialect) -> Vec<Piece> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
@@ -41,7 +42,7 @@ pub(crate) fn pieces(text: &str) -> Vec<Piece> {
             at += c.len_utf8();
             continue;
         }
-        let (kind, length, open) = piece(&text[at..], c);
+        let (kind, length, open) = piece(&text[at..], c, dialect);
         found.push(Piece { kind, bytes: at..at + length, open });
         at += length;
     }
@@ -49,7 +50,7 @@ pub(crate) fn pieces(text: &str) -> Vec<Piece> {
 }
 
 /// What begins here: kind, bytes, and whether its end is missing.
-fn piece(rest: &str, first: char) -> (Kind, usize, bool) {
+fn piece(rest: &str, first: char, dialect: Dialect) -> (Kind, usize, bool) {
     let closed_by = |kind: Kind, begin: usize, end: &str| match rest[begin..].find(end) {
         Some(at) => (kind, begin + at + end.len(), false),
         None => (kind, rest.len(), true),
@@ -59,6 +60,10 @@ fn piece(rest: &str, first: char) -> (Kind, usize, bool) {
         '`' => closed_by(Kind::Quoted, 1, "`"),
         '"' => closed_by(Kind::Quoted, 1, "\""),
         '-' if rest.starts_with("--") => (Kind::Comment, rest.find('\n').unwrap_or(rest.len()), false),
+        '/' if rest.starts_with("/*") && dialect == Dialect::Postgres => {
+            let length = nested_comment(rest);
+            (Kind::Comment, length.unwrap_or(rest.len()), length.is_none())
+        }
         '/' if rest.starts_with("/*") => closed_by(Kind::Comment, 2, "*/"),
         '$' => match dollar_tag(rest) {
             Some(tag) => closed_by(Kind::String, tag.len(), tag),
@@ -72,6 +77,17 @@ fn piece(rest: &str, first: char) -> (Kind, usize, bool) {
         c if c.is_ascii_digit() => (Kind::Number, length_while(rest, |c| c.is_ascii_alphanumeric() || c == '.'), false),
         c => (Kind::Symbol, c.len_utf8(), false),
     }
+}
+
+/// The bytes of a comment that may hold others; `None`: its end is missing.
+fn nested_comment(text: &str) -> Option<usize> {
+    let (mut open, mut at) = (1, 2);
+    while open > 0 {
+        let end = at + text[at..].find("*/")?;
+        let inner = text[at..end].find("/*").map(|begin| at + begin);
+        (open, at) = inner.map_or((open - 1, end + 2), |begin| (open + 1, begin + 2));
+    }
+    Some(at)
 }
 
 /// `$$` or `$tag$`.
@@ -89,7 +105,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Vec<(Kind, &str)> {
-        pieces(text).into_iter().map(|p| (p.kind, &text[p.bytes])).collect()
+        pieces(text, Dialect::Flink).into_iter().map(|p| (p.kind, &text[p.bytes])).collect()
     }
 
     #[test]
@@ -119,8 +135,11 @@ mod tests {
         for (text, open) in
             [("'a", true), ("a 'b' ", false), ("`a", true), ("/* a", true), ("-- a", false), ("$$a", true)]
         {
-            assert_eq!(pieces(text).last().is_some_and(|p| p.open), open, "{text}");
+            assert_eq!(pieces(text, Dialect::Flink).last().is_some_and(|p| p.open), open, "{text}");
         }
+        let nested = pieces("/* a /* b */ c */ d", Dialect::Postgres);
+        assert_eq!((nested.len(), nested[0].bytes.end, nested[0].open), (2, 17, false));
+        assert!(pieces("/* a /* b */ c", Dialect::Postgres)[0].open);
         // Two strings next to each other are one with a quote in it: for colours that is the same.
         assert_eq!(of("'it''s'").len(), 2);
     }

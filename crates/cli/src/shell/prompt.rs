@@ -8,6 +8,7 @@ use super::input::items;
 use super::lex::pieces;
 use super::vocabulary::Vocabulary;
 use crate::terminal;
+use eddyline_engine::Dialect;
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::{CmdKind, Highlighter};
@@ -122,8 +123,9 @@ impl Lines {
     /// Reads lines until something is whole.
     fn next(&mut self) -> Next {
         let mut text = String::new();
+        let dialect = self.editor.helper().map_or(Dialect::default(), |sql| sql.vocabulary.dialect);
         loop {
-            let prompt = if text.is_empty() { PROMPT.to_owned() } else { continued(&text) };
+            let prompt = if text.is_empty() { PROMPT.to_owned() } else { continued(&text, dialect) };
             if let Some(sql) = self.editor.helper_mut() {
                 sql.before.clone_from(&text);
             }
@@ -136,7 +138,7 @@ impl Lines {
             if text.trim().is_empty() {
                 return Next::Nothing;
             }
-            if items(&text).begun.is_none() {
+            if items(&text, dialect).begun.is_none() {
                 self.remember(&text);
                 return Next::Text(text);
             }
@@ -168,9 +170,11 @@ fn history_file(environment: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf
 }
 
 /// The prompt behind an unfinished text: as wide as the first one, and it says what is open.
-fn continued(text: &str) -> String {
-    let open =
-        pieces(text).last().filter(|piece| piece.open).and_then(|piece| text[piece.bytes.start..].chars().next());
+fn continued(text: &str, dialect: Dialect) -> String {
+    let open = pieces(text, dialect)
+        .last()
+        .filter(|piece| piece.open)
+        .and_then(|piece| text[piece.bytes.start..].chars().next());
     let sign = match open {
         Some('/') => "*>",
         Some('\'') => "'>",
@@ -201,7 +205,7 @@ impl Hinter for Sql {
 
 impl Highlighter for Sql {
     fn highlight<'l>(&self, line: &'l str, pos: usize) -> Cow<'l, str> {
-        Cow::Owned(coloured(&self.before, line, (!self.is_done.get()).then_some(pos)))
+        Cow::Owned(coloured(&self.before, line, self.vocabulary.dialect, (!self.is_done.get()).then_some(pos)))
     }
 
     fn highlight_char(&self, _line: &str, _pos: usize, kind: CmdKind) -> bool {
@@ -234,7 +238,7 @@ mod tests {
             ("/* a\n", "       *> "),
             ("SELECT 'a'\n", "       -> "),
         ] {
-            assert_eq!(continued(text), want, "{text}");
+            assert_eq!(continued(text, Dialect::Flink), want, "{text}");
             assert_eq!(want.len(), PROMPT.len());
         }
     }

@@ -1,8 +1,8 @@
 //! The names that completion knows, as of the last statement.
 
-use eddyline_engine::Session;
 use eddyline_engine::catalog::{Name, Reference, SearchPath};
 use eddyline_engine::statement::Show;
+use eddyline_engine::{Dialect, Session};
 use std::collections::BTreeMap;
 
 /// Names of a session.
@@ -14,6 +14,8 @@ pub(crate) struct Vocabulary {
     pub(crate) schemas: BTreeMap<String, BTreeMap<String, Relation>>,
     /// Functions, in capitals.
     pub(crate) functions: Vec<String>,
+    /// What is typed is in this dialect.
+    pub(crate) dialect: Dialect,
     /// Connectors.
     pub(crate) connectors: Vec<String>,
     /// The catalog's version that this was read from, and where names were looked for.
@@ -32,6 +34,7 @@ pub(crate) struct Relation {
 impl Vocabulary {
     /// Learns what is new since the last time.
     pub(crate) fn learn(&mut self, session: &mut Session) {
+        self.dialect = session.settings().dialect();
         let version = (session.catalog().version(), session.search_path());
         if self.version.as_ref() == Some(&version) {
             return;

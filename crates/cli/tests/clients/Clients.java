@@ -139,7 +139,15 @@ public class Clients {
             equal(count, 500);
         }
         db.commit();
-        db.setAutoCommit(true);
+        db.setReadOnly(true);
+        try (var s = db.createStatement()) {
+            fails("25006", () -> s.executeUpdate("DELETE FROM many"));
+            db.rollback();
+            db.setAutoCommit(true);
+            fails("25006", () -> s.executeUpdate("DELETE FROM many"));
+            db.setReadOnly(false);
+            equal(s.executeUpdate("DELETE FROM many WHERE n < 0"), 0);
+        }
         // What runs is cancelled, by itself and from another thread.
         try (var s = db.createStatement()) {
             var endless = "SELECT COUNT(*) FROM many a, many b, many c WHERE a.n + b.n + c.n < 0";

@@ -107,6 +107,13 @@ def psycopg_cursors():
         except psycopg.errors.UndefinedTable:
             pass
         same(db.execute("SELECT 1").fetchone(), (1,), "a transaction behind a savepoint")
+        db.rollback()
+        db.read_only = True
+        try:
+            db.execute("DELETE FROM people")
+            raise AssertionError("a transaction that is read-only has deleted")
+        except psycopg.errors.ReadOnlySqlTransaction:
+            db.rollback()
 
 
 def psycopg_cancels(db):
@@ -155,6 +162,14 @@ async def with_asyncpg():
         async for row in db.cursor("SELECT id FROM people WHERE id < 100 ORDER BY id", prefetch=10):
             found.append(row["id"])
         same(found, list(range(3, 100)), "asyncpg, a cursor")
+    async with db.transaction(isolation="serializable", readonly=True):
+        try:
+            async with db.transaction():
+                await db.execute("DELETE FROM people")
+            raise AssertionError("asyncpg: a transaction that is read-only has deleted")
+        except asyncpg.ReadOnlySQLTransactionError:
+            pass
+        same(await db.fetchval("SHOW transaction_isolation"), "serializable", "asyncpg, isolation")
     # It asks the catalogs for the types that it does not know.
     same(await db.fetchval("SELECT ARRAY[typname, 'x'::name] FROM pg_type WHERE oid = 23"), ["int4", "x"], "asyncpg, name[]")
     same(await db.fetchval("SELECT COUNT(*) FROM people WHERE id = ANY($1::INT[])", [3, 4, 9999]), 2, "asyncpg, = ANY")

@@ -90,6 +90,11 @@ impl Dialect for SqlDialect {
         true
     }
 
+    /// As in the standard; for Flink, a comment ends at the first `*/`.
+    fn supports_nested_comments(&self) -> bool {
+        self.family == Family::Postgres
+    }
+
     fn supports_comment_optimizer_hint(&self) -> bool {
         true
     }

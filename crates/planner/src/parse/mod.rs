@@ -73,7 +73,7 @@ use crate::deep::with_room;
 use crate::statement::Statement;
 use cursor::Cursor;
 use eddyline_catalog::Dialect;
-use script::Text;
+use script::{Text, unreadable};
 use sqlparser::ast::Query;
 use sqlparser::tokenizer::Span;
 
@@ -90,26 +90,40 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>, SqlError> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_in(sql: &str, dialect: Dialect) -> Result<Vec<Statement>, SqlError> {
-    let written = Text::read(sql, Dialect::Flink)?;
-    let may_fold = dialect == Dialect::Postgres || sql.to_ascii_lowercase().contains("dialect");
-    let lower = may_fold.then(|| written.folded());
-    let folded = lower.as_deref().map(|lower| Text::read(lower, Dialect::Postgres)).transpose()?;
-    let lists = (written.statements()?, folded.as_ref().map(Text::statements).transpose()?);
+    let mut statements = Vec::new();
+    let mut next = part(sql, dialect, &mut statements)?;
+    while let Some((from, dialect)) = next {
+        // Space stands where the statements before were, so that places count from the beginning.
+        let blank: String = sql[..from].chars().map(|c| if c == '\n' { c } else { ' ' }).collect();
+        let rest = format!("{blank}{}", &sql[from..]);
+        let skipped = blank.len();
+        next = part(&rest, dialect, &mut statements)?.map(|(at, dialect)| (from + at - skipped, dialect));
+    }
+    Ok(statements)
+}
+
+/// Parses the statements that are of one dialect. Where another begins: the byte behind the statement that says so, and which it is.
+fn part(sql: &str, dialect: Dialect, statements: &mut Vec<Statement>) -> Result<Option<(usize, Dialect)>, SqlError> {
+    let (written, unread) = Text::read_as_far(sql, dialect);
+    let lower = (dialect == Dialect::Postgres).then(|| written.folded());
+    let folded = lower.as_deref().map(|lower| Text::read_as_far(lower, dialect).0);
+    let text = folded.as_ref().unwrap_or(&written);
+    // What cannot be read to its end may be missing where a statement ends.
+    let whole = |e: SqlError| unread.as_ref().map_or(e, unreadable);
     with_room(|| {
-        let (mut dialect, mut statements) = (dialect, Vec::with_capacity(lists.0.len()));
-        for (at, tokens) in lists.0.iter().enumerate() {
-            let statement = match (dialect, &folded, &lists.1) {
-                (Dialect::Postgres, Some(folded), Some(list)) => {
-                    let mut statement = statements::statement(&mut Cursor::new(folded, list[at])?)?;
-                    statement.sql = written.bytes_from(statement.position, statement.sql.len()).to_owned();
-                    statement
-                }
-                _ => statements::statement(&mut Cursor::new(&written, tokens)?)?,
-            };
-            dialect = statement.kind.dialect_behind(dialect);
+        for tokens in text.statements().map_err(whole)? {
+            let mut statement = statements::statement(&mut Cursor::new(text, tokens)?).map_err(whole)?;
+            if folded.is_some() {
+                written.bytes_from(statement.position, statement.sql.len()).clone_into(&mut statement.sql);
+            }
+            let behind = statement.kind.dialect_behind(dialect);
             statements.push(statement);
+            if behind != dialect {
+                let end = tokens.last().map_or(0, |token| text.byte(token.span.end));
+                return Ok(Some((end, behind)));
+            }
         }
-        Ok(statements)
+        unread.as_ref().map_or(Ok(None), |error| Err(unreadable(error)))
     })
 }
 

@@ -110,7 +110,7 @@ pub(super) fn first_statement(tokens: &[TokenWithSpan]) -> Result<Option<FirstAn
 }
 
 /// What is wrong with text that is no SQL.
-fn unreadable(error: &TokenizerError) -> SqlError {
+pub(super) fn unreadable(error: &TokenizerError) -> SqlError {
     let message = match error.message.as_str() {
         "Unterminated string literal" => "syntax error: this string has no closing quote".to_owned(),
         m if m.starts_with("Expected close delimiter") => {

@@ -1,6 +1,7 @@
 //! Where the statements of a text begin and end while it is still being typed. Nothing is parsed: what is wrong with a
 //! statement is found when it is carried out.
 
+use super::parse_in;
 use super::script::{Text, first_statement, is_space};
 use eddyline_catalog::Dialect;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
@@ -15,10 +16,23 @@ pub struct Split {
     pub begun: Option<usize>,
 }
 
-/// Cuts a text at the semicolons that end statements: not those in strings, quoted names, comments and statement sets.
-/// Text that SQL does not know is taken for part of a statement that has no end yet.
-pub fn split(sql: &str) -> Split {
-    let (text, error) = Text::read_as_far(sql, Dialect::Flink);
+/// Cuts a text that begins in `dialect` at the semicolons that end statements: not those in strings, quoted names, comments and
+/// statement sets. Text that SQL does not know is taken for part of a statement that has no end yet.
+pub fn split(sql: &str, dialect: Dialect) -> Split {
+    let mut all = Split { statements: Vec::new(), begun: None };
+    let (mut from, mut dialect) = (0, dialect);
+    loop {
+        let (found, behind) = part(&sql[from..], dialect);
+        all.statements.extend(found.statements.iter().map(|bytes| from + bytes.start..from + bytes.end));
+        all.begun = found.begun.map(|at| from + at);
+        let (Some(behind), Some(last)) = (behind, all.statements.last()) else { return all };
+        (from, dialect) = (last.end, behind);
+    }
+}
+
+/// The statements of a text up to one behind which another dialect begins, and which that is.
+fn part(sql: &str, dialect: Dialect) -> (Split, Option<Dialect>) {
+    let (text, error) = Text::read_as_far(sql, dialect);
     let mut statements = Vec::new();
     let mut rest = text.tokens();
     loop {
@@ -27,15 +41,29 @@ pub fn split(sql: &str) -> Split {
             // A statement set without its END begins at its first word.
             let open = if found.is_err() { first_word(rest).map(|t| t.span.start) } else { None };
             let begun = open.or(error.map(|e| unread(&text, e.location)));
-            return Split { statements, begun: begun.map(|at| text.byte(at)) };
+            return (Split { statements, begun: begun.map(|at| text.byte(at)) }, None);
         };
         let bytes = bytes(&text, statement);
         if !after.iter().any(|t| t.token == Token::SemiColon) {
-            return Split { statements, begun: Some(bytes.start) };
+            return (Split { statements, begun: Some(bytes.start) }, None);
         }
+        let behind = dialect_behind(&sql[bytes.clone()], dialect);
         statements.push(bytes);
+        if behind != dialect {
+            return (Split { statements, begun: None }, Some(behind));
+        }
         rest = after;
     }
+}
+
+/// The dialect behind a statement. Nearly all are not parsed for it.
+fn dialect_behind(statement: &str, dialect: Dialect) -> Dialect {
+    let sets = statement.get(..3).is_some_and(|word| word.eq_ignore_ascii_case("set"));
+    if !sets || !statement.to_ascii_lowercase().contains("dialect") {
+        return dialect;
+    }
+    let parsed = parse_in(statement, dialect);
+    parsed.ok().and_then(|all| Some(all.first()?.kind.dialect_behind(dialect))).unwrap_or(dialect)
 }
 
 fn bytes(text: &Text<'_>, statement: &[TokenWithSpan]) -> Range<usize> {
@@ -59,7 +87,11 @@ mod tests {
 
     /// What is split into: statements, then what is begun.
     fn of(sql: &str) -> (Vec<&str>, Option<&str>) {
-        let split = split(sql);
+        of_dialect(sql, Dialect::Flink)
+    }
+
+    fn of_dialect(sql: &str, dialect: Dialect) -> (Vec<&str>, Option<&str>) {
+        let split = split(sql, dialect);
         (split.statements.into_iter().map(|r| &sql[r]).collect(), split.begun.map(|at| &sql[at..]))
     }
 
@@ -80,6 +112,21 @@ mod tests {
         assert_eq!(of("SELECT 1 -- one; two\n;"), (vec!["SELECT 1"], None));
         assert_eq!(of("/* a; */ SELECT /* ; */ 1;"), (vec!["SELECT /* ; */ 1"], None));
         assert_eq!(of("SELECT $$a;b$$, $t$;$t$;"), (vec!["SELECT $$a;b$$, $t$;$t$"], None));
+    }
+
+    #[test]
+    fn comments_nest_where_the_dialect_has_them_so() {
+        let sql = "/* a /* ; */ b; */ SELECT 1; SELECT 2;";
+        assert_eq!(of_dialect(sql, Dialect::Postgres), (vec!["SELECT 1", "SELECT 2"], None));
+        assert_eq!(of(sql).0, ["b", "*/ SELECT 1", "SELECT 2"]);
+        assert_eq!(of_dialect("/* a /* b */;", Dialect::Postgres), (vec![], Some("/* a /* b */;")));
+        let sql =
+            "SET sql.dialect = 'postgres'; SELECT /* /* ; */ ; */ 1; SET sql.dialect = 'flink'; SELECT /* /* ; */ 2;";
+        let (found, begun) = of(sql);
+        assert_eq!(
+            (found.len(), found[1], found[3], begun),
+            (4, "SELECT /* /* ; */ ; */ 1", "SELECT /* /* ; */ 2", None)
+        );
     }
 
     #[test]

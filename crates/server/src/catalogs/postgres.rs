@@ -88,6 +88,18 @@ impl Catalogs<'_> {
                 .collect(),
             "pg_description" => objects.iter().flat_map(|o| comments(shape, o)).collect(),
             "pg_settings" => self.settings(shape),
+            "pg_prepared_statements" => {
+                let variables = self.variables.borrow();
+                let rows = variables.prepared.iter().map(|(name, held)| {
+                    shape.row([
+                        ("name", name.as_str().into()),
+                        ("statement", held.sql.as_ref().into()),
+                        ("parameter_types", Value::list(held.oids.iter().map(|oid| (*oid).into()))),
+                        ("from_sql", held.from_sql.into()),
+                    ])
+                });
+                rows.collect()
+            }
             _ => Vec::new(),
         }
     }

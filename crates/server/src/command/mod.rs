@@ -4,15 +4,19 @@
 
 mod cursors;
 mod options;
+mod prepared;
 mod subscriptions;
+mod transactions;
 mod words;
 
 use crate::catalogs::{self, Asked};
 use crate::copy::{Copy, CopyFormat};
+use crate::transaction::Modes;
 pub(crate) use cursors::Cursor;
 use eddyline_engine::settings::SETTINGS;
 use eddyline_engine::statement::{Statement, StatementKind};
 use eddyline_engine::{Dialect, SqlError, parse_in};
+pub(crate) use prepared::{Argument, Execute, Prepare, explained};
 pub(crate) use subscriptions::{Declare, Fetch};
 use words::{Word, words};
 
@@ -24,12 +28,16 @@ const WORDS_MAX: usize = 64;
 pub(crate) enum Command {
     /// Nothing but space and comments.
     Empty,
-    /// `BEGIN`, `START TRANSACTION`.
-    Begin,
-    /// `COMMIT`, `END`.
-    Commit,
-    /// `ROLLBACK`, `ABORT`.
-    Rollback,
+    /// `BEGIN`, `START TRANSACTION`: its command tag, and what it says of the transaction.
+    Begin(&'static str, Modes),
+    /// `COMMIT`, `END`; does another transaction like it begin?
+    Commit(bool),
+    /// `ROLLBACK`, `ABORT`; does another transaction like it begin?
+    Rollback(bool),
+    /// `SET TRANSACTION …`.
+    SetTransaction(Modes),
+    /// `SET SESSION CHARACTERISTICS AS TRANSACTION …`.
+    SetCharacteristics(Modes),
     /// `SET name = value`; `None` for DEFAULT.
     Set(String, Option<String>),
     /// `SHOW name`.
@@ -44,6 +52,12 @@ pub(crate) enum Command {
     DiscardNothing(&'static str),
     /// `DEALLOCATE name`; `None` for ALL.
     Deallocate(Option<String>),
+    /// `PREPARE name AS …`.
+    Prepare(Prepare),
+    /// `EXECUTE name …`.
+    Execute(Execute),
+    /// `EXPLAIN … EXECUTE name …`: EXPLAIN of a statement in the place of the one that is prepared.
+    ExplainExecute(Box<Statement>, Execute),
     /// `DECLARE … SUBSCRIPTION CURSOR FOR …`.
     DeclareSubscription(Declare),
     /// `FETCH … FROM … WITH (timeout = …)`.
@@ -102,10 +116,10 @@ impl Command {
 /// # Errors
 /// What the engine cannot parse; places count from the beginning of `text`.
 pub(crate) fn read(text: &str, dialect: Dialect) -> Result<Command, SqlError> {
-    let begin = words(text, WORDS_MAX);
+    let begin = words(text, dialect, WORDS_MAX);
     let begins_with = |name: &str| begin.first().is_some_and(|word| !word.quoted && word.name == name);
     if begins_with("copy") {
-        let all = words(text, usize::MAX);
+        let all = words(text, dialect, usize::MAX);
         return match options::copy(text, &all[1..], dialect == Dialect::Postgres)? {
             options::Said::In(copy) => Ok(Command::Copy(Box::new(copy))),
             options::Said::Out(query, format) => {
@@ -115,7 +129,7 @@ pub(crate) fn read(text: &str, dialect: Dialect) -> Result<Command, SqlError> {
             }
         };
     }
-    if let Some(command) = subscriptions::read(&begin) {
+    if let Some(command) = subscriptions::read(&begin).or_else(|| transactions::read(&begin)) {
         return command;
     }
     if begins_with("declare")
@@ -125,6 +139,9 @@ pub(crate) fn read(text: &str, dialect: Dialect) -> Result<Command, SqlError> {
         let query = read(rest, dialect).map_err(|e| SqlError { position: None, ..e })?;
         let query = rows_alone(query, "DECLARE CURSOR")?;
         return Ok(Command::Declare(declared.name, declared.holds, Box::new(query)));
+    }
+    if prepared::begins(&begin) {
+        return prepared::read(text, &words(text, dialect, usize::MAX), dialect);
     }
     if let Some(cursor) = cursors::read(&begin)? {
         return Ok(Command::Cursor(cursor));
@@ -180,9 +197,6 @@ fn of_connection(words: &[Word]) -> Option<Command> {
         Some(if is_default { None } else { Some(value) })
     };
     Some(match names.as_slice() {
-        ["begin", rest @ ..] if rest.first() != Some(&"statement") => Command::Begin,
-        ["start", "transaction", ..] => Command::Begin,
-        ["commit" | "end", ..] => Command::Commit,
         ["savepoint", name] => Command::Savepoint((*name).to_owned()),
         ["release", "savepoint", name] | ["release", name] => Command::Release((*name).to_owned()),
         ["rollback" | "abort", rest @ ..] if rest.contains(&"to") => match rest {
@@ -192,8 +206,6 @@ fn of_connection(words: &[Word]) -> Option<Command> {
             }
             _ => return None,
         },
-        ["rollback", "prepared", ..] => return None,
-        ["rollback" | "abort", ..] => Command::Rollback,
         ["discard", "all"] => Command::Discard,
         ["discard", "plans"] => Command::DiscardNothing("DISCARD PLANS"),
         // Nothing is listened for.
@@ -201,9 +213,6 @@ fn of_connection(words: &[Word]) -> Option<Command> {
         ["discard", "sequences"] => Command::DiscardNothing("DISCARD SEQUENCES"),
         ["deallocate", "prepare", name] | ["deallocate", name] => {
             Command::Deallocate((*name != "all").then(|| (*name).to_owned()))
-        }
-        ["set", "transaction", ..] | ["set", "session", "characteristics", ..] => {
-            Command::Set("transaction".into(), None)
         }
         ["set", "session" | "local", rest @ ..] if rest.len() > 1 => return of_connection(&without(words, 1)),
         ["set", "time", "zone", _, ..] => Command::Set("timezone".into(), value(3)?),

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Result<Command, SqlError> {
-        read(&words(text, 64)).expect("a statement about a cursor")
+        read(&words(text, eddyline_engine::Dialect::Postgres, 64)).expect("a statement about a cursor")
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The words of a statement: what is said to the connection is told by them, without a parser.
 
+use eddyline_engine::Dialect;
 use eddyline_engine::catalog::Reference;
 
 /// A word, a string, a quoted name or a sign.
@@ -24,8 +25,8 @@ impl Word {
     }
 }
 
-/// The first words of a text, so many at most.
-pub(super) fn words(text: &str, words_max: usize) -> Vec<Word> {
+/// The first words of a text in a dialect, so many at most.
+pub(super) fn words(text: &str, dialect: Dialect, words_max: usize) -> Vec<Word> {
     let mut found = Vec::new();
     let mut rest = text;
     while found.len() < words_max {
@@ -36,7 +37,7 @@ pub(super) fn words(text: &str, words_max: usize) -> Vec<Word> {
             continue;
         }
         if rest.starts_with("/*") {
-            rest = rest.find("*/").map_or("", |end| &rest[end + 2..]);
+            rest = behind_comment(rest, dialect == Dialect::Postgres);
             continue;
         }
         let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '$');
@@ -56,6 +57,19 @@ pub(super) fn words(text: &str, words_max: usize) -> Vec<Word> {
         rest = &rest[length..];
     }
     found
+}
+
+/// What follows a comment, which may hold others where they nest.
+fn behind_comment(text: &str, nests: bool) -> &str {
+    let (mut open, mut rest) = (1_usize, &text[2..]);
+    while open > 0 {
+        let Some(end) = rest.find("*/") else { return "" };
+        match rest[..end].find("/*").filter(|_| nests) {
+            Some(begin) => (open, rest) = (open + 1, &rest[begin + 2..]),
+            None => (open, rest) = (open - 1, &rest[end + 2..]),
+        }
+    }
+    rest
 }
 
 /// The name at the beginning, with its schema and database where they stand before it, and how many words it takes; `part` says what a word
@@ -115,14 +129,21 @@ fn quoted(text: &str, quote: char, escapes: bool) -> (Word, usize) {
 mod tests {
     use super::*;
 
+    #[test]
+    fn comments_are_left_out() {
+        assert_eq!(texts("/* a /* b */ c */ d -- e\n f /**/ g /* /* */ h"), ["d", "f", "g"]);
+        let flink = words("/* a /* b */ c /*/ d */ e", Dialect::Flink, 100);
+        assert_eq!(flink.into_iter().map(|word| word.text).collect::<Vec<_>>(), ["c", "e"]);
+    }
+
     fn texts(text: &str) -> Vec<String> {
-        words(text, 100).into_iter().map(|word| word.text).collect()
+        words(text, Dialect::Postgres, 100).into_iter().map(|word| word.text).collect()
     }
 
     #[test]
     fn names_have_parts() {
         let of = |text: &str| {
-            let (found, taken) = reference(&words(text, 100), |word| &word.name)?;
+            let (found, taken) = reference(&words(text, Dialect::Postgres, 100), |word| &word.name)?;
             Some((found.to_string(), taken))
         };
         for (text, name, taken) in [

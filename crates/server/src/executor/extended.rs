@@ -1,5 +1,6 @@
 //! Prepared statements and portals: the messages of the extended protocol.
 
+use super::prepared::{bound, too_much};
 use super::spans::{StatementSpan, kind_of, prepare_span};
 use super::{
     Bound, Executor, Failure, PREPARED_MAX, Parsed, Plan, Portal, Source, Started, check_length, cursors,
@@ -12,12 +13,11 @@ use crate::report::{self, ERROR};
 use crate::timer::Timer;
 use crate::values::{self, fields};
 use crate::wire::Format;
-use crate::wire::backend::{Field, Report};
+use crate::wire::backend::Field;
 use crate::wire::frontend::Message;
 use crate::{catalogs, limits};
 use bytes::Bytes;
-use eddyline_engine::arrow::datatypes::DataType;
-use eddyline_engine::{Parameter, Prepared, Session, SqlError, split, with_parameters};
+use eddyline_engine::{Parameter, Prepared, Session, SqlError, split};
 use std::sync::Arc;
 
 impl Executor {
@@ -33,17 +33,9 @@ impl Executor {
                 out.messages.bind_complete();
             }
             Message::DescribeStatement(name) => {
-                let planned = self.planned(&name);
                 let prepared = self.statements.get(&name).ok_or_else(|| no_statement(&name))?;
-                let (source, oids) = (prepared.source.clone(), prepared.oids.clone());
-                let fields = match planned {
-                    Some(planned) => planned.schema().map(|schema| fields(&schema)),
-                    None => {
-                        let nulls: Vec<Parameter> = prepared.types.iter().cloned().map(Parameter::null).collect();
-                        let command = bound(&prepared.command, &nulls).map_err(|e| source.place(&e))?;
-                        self.fields_of(&command, &source)?
-                    }
-                };
+                let oids = prepared.oids.clone();
+                let fields = self.fields_of_prepared(&name)?;
                 out.messages.parameters(&oids);
                 described(fields, &[], out);
             }
@@ -70,7 +62,7 @@ impl Executor {
                 done?;
             }
             Message::CloseStatement(name) => {
-                self.statements.remove(&name);
+                self.forget(&name);
                 out.messages.close_complete();
             }
             Message::ClosePortal(name) => {
@@ -87,24 +79,14 @@ impl Executor {
 
     fn parse(&mut self, name: String, sql: String, types: &[u32]) -> Result<(), Failure> {
         check_length(&sql)?;
-        if !name.is_empty() && self.statements.contains_key(&name) {
-            let message = format!("prepared statement \"{name}\" exists already");
-            return Err(report::plain(ERROR, "42P05", message).into());
-        }
-        if self.statements.len() >= PREPARED_MAX {
-            let message = format!("a connection has at most {PREPARED_MAX} prepared statements");
-            return Err(Report { hint: Some("close some".into()), ..report::plain(ERROR, "53000", message) }.into());
-        }
-        let held: usize = self.statements.values().map(|prepared| prepared.source.sql.len()).sum();
-        if held + sql.len() > limits::PREPARED_BYTES {
-            return Err(too_much("prepared statements"));
-        }
         let place = |e: &SqlError, begin: usize| Failure::from(report::error(e, &sql, begin));
+        self.check_held(&name, sql.len()).map_err(|e| place(&e, 0))?;
         if let Some(unknown) = types.iter().find(|oid| !values::is_known(**oid)) {
             let message = format!("a parameter of the type with OID {unknown}, which is not supported");
             return Err(report::plain(ERROR, SqlError::UNSUPPORTED, message).into());
         }
-        let pieces = split(&sql);
+        let dialect = self.session.settings().dialect();
+        let pieces = split(&sql, dialect);
         let mut ranges = pieces.statements;
         ranges.extend(pieces.begun.map(|begin| begin..sql.len()));
         let (range, begin) = match ranges.as_slice() {
@@ -112,34 +94,10 @@ impl Executor {
             [one] => (one.clone(), one.start),
             _ => return Err(place(&command::several(), 0)),
         };
-        let dialect = self.session.settings().dialect();
         let mut command = command::read(&sql[range], dialect).map_err(|e| place(&e, begin))?;
-        let given: Vec<Option<DataType>> = types.iter().map(|oid| values::data_type(*oid)).collect();
-        if let Command::Catalogs(asked) = &mut command {
-            let oids = asked.prepare(&mut self.session, &mut self.variables, types);
-            let oids = oids.map_err(|e| place(&e, begin))?;
-            let source = Source { sql, begin };
-            let prepared = Parsed { command, source, types: Vec::new(), oids, plan: Plan::None };
-            self.statements.insert(name, prepared);
-            return Ok(());
-        }
-        let within = match &command {
-            Command::Declare(_, _, query) | Command::CopyOut(query, _) => query.as_ref(),
-            command => command,
-        };
-        let found = match within {
-            Command::Sql(statement) => catalogs::relations(statement, &mut self.session, &mut self.variables)
-                .and_then(|b| self.session.with_relations(b, |s| caught(|| s.parameter_types(statement, &given))))
-                .map_err(|e| place(&e, begin))?,
-            _ => Vec::new(),
-        };
-        let oid = |(at, of): (usize, &DataType)| match types.get(at) {
-            Some(oid) if *oid != 0 => *oid,
-            _ => values::oid(of),
-        };
-        let oids = found.iter().enumerate().map(oid).collect();
-        let source = Source { sql, begin };
-        self.statements.insert(name, Parsed { command, source, types: found, oids, plan: Plan::Unknown });
+        let (types, oids) = self.parameters(&mut command, types).map_err(|e| place(&e, begin))?;
+        let source = Source { sql: sql.into(), begin };
+        self.hold(name, Parsed { command, source, types, oids, plan: Plan::Unknown }, false);
         Ok(())
     }
 
@@ -151,7 +109,6 @@ impl Executor {
         given: &[Option<Bytes>],
         result_formats: Vec<Format>,
     ) -> Result<(), Failure> {
-        let planned = self.planned(statement);
         let prepared = self.statements.get(statement).ok_or_else(|| no_statement(statement))?;
         let needs = match &prepared.command {
             Command::Catalogs(asked) => asked.parameters(),
@@ -174,24 +131,10 @@ impl Executor {
         let given_bytes = given.iter().flatten().map(Bytes::len).sum::<usize>();
         let held: usize = self.portals.values().map(|portal| portal.given_bytes).sum();
         if held + given_bytes > limits::PREPARED_BYTES {
-            return Err(too_much("values of portals"));
+            return Err(report::error(&too_much("values of portals"), "", 0).into());
         }
-        let place = |e: SqlError| prepared.source.place(&e);
-        let values = given
-            .iter()
-            .zip(&prepared.types)
-            .enumerate()
-            .map(|(at, (value, of))| values::parameter(at + 1, of, Format::of(formats, at), value.as_deref()));
-        let values = values.collect::<Result<Vec<_>, _>>().map_err(place)?;
-        let command = match (planned, &prepared.command) {
-            (Some(planned), _) => Bound::Planned(planned, values),
-            (None, Command::Catalogs(asked)) => {
-                let asked = asked.with_values(given, formats).map_err(place)?;
-                Bound::Command(Command::Catalogs(Box::new(asked)))
-            }
-            (None, command) => Bound::Command(bound(command, &values).map_err(place)?),
-        };
         let source = prepared.source.clone();
+        let command = self.with_values(statement, formats, given).map_err(|e| source.place(&e))?;
         self.portals.insert(portal, Portal { command, source, formats: result_formats, rows: None, given_bytes });
         Ok(())
     }
@@ -249,7 +192,7 @@ impl Executor {
     }
 
     /// The plan of a prepared statement for all values of its parameters, if it has one.
-    fn planned(&mut self, name: &str) -> Option<Arc<Prepared>> {
+    pub(super) fn planned(&mut self, name: &str) -> Option<Arc<Prepared>> {
         let prepared = self.statements.get_mut(name)?;
         let Command::Sql(statement) = &prepared.command else { return None };
         match &prepared.plan {
@@ -269,12 +212,34 @@ impl Executor {
     }
 
     /// Executes a statement that was planned before.
-    fn execute_planned(&mut self, planned: &Prepared, values: &[Parameter], timer: &Timer) -> Result<Answer, SqlError> {
+    pub(super) fn execute_planned(
+        &mut self,
+        planned: &Prepared,
+        values: &[Parameter],
+        timer: &Timer,
+    ) -> Result<Answer, SqlError> {
         self.check_transaction()?;
+        if !matches!(planned, Prepared::Scan(_)) {
+            self.check_change(answer::verb_of_prepared(planned))?;
+        }
+        self.variables.note_begun();
         self.session.canceller().check()?;
         let answer = answer::execute_prepared(&mut self.session, planned, values).map_err(|e| timer.reason(e))?;
         self.changes += usize::from(matches!(answer, Answer::Done(_)));
         Ok(answer)
+    }
+
+    /// The columns of what a prepared statement answers.
+    fn fields_of_prepared(&mut self, name: &str) -> Result<Option<Vec<Field>>, Failure> {
+        let planned = self.planned(name);
+        let prepared = self.statements.get(name).ok_or_else(|| no_statement(name))?;
+        if let Some(planned) = planned {
+            return Ok(planned.schema().map(|schema| fields(&schema)));
+        }
+        let source = prepared.source.clone();
+        let nulls: Vec<Parameter> = prepared.types.iter().cloned().map(Parameter::null).collect();
+        let command = bound(&prepared.command, &nulls).map_err(|e| source.place(&e))?;
+        self.fields_of(&command, &source)
     }
 
     fn fields_of(&mut self, command: &Command, source: &Source) -> Result<Option<Vec<Field>>, Failure> {
@@ -284,6 +249,9 @@ impl Executor {
             return fields.map(Some).map_err(|e| source.place(&e).into());
         }
         let schema = match command {
+            Command::Execute(said) => return self.fields_of_prepared(&said.name),
+            // What is explained has the columns of what explains it, whatever it is.
+            Command::ExplainExecute(explain, _) => self.session.result_schema(explain).map_err(|e| source.place(&e))?,
             Command::Sql(statement) => {
                 let beside = catalogs::relations(statement, &mut self.session, &mut self.variables);
                 let constants = answer::Constants { variables: &self.variables };
@@ -306,23 +274,6 @@ impl Executor {
             _ => None,
         };
         Ok(schema.map(|schema| fields(&schema)))
-    }
-}
-
-fn too_much(what: &str) -> Failure {
-    let message = format!("the {what} of a connection have at most {} bytes", limits::PREPARED_BYTES);
-    Report { hint: Some("close some".into()), ..report::plain(ERROR, "53200", message) }.into()
-}
-
-/// The statement with values.
-fn bound(command: &Command, values: &[Parameter]) -> Result<Command, SqlError> {
-    match command {
-        Command::Sql(statement) => Ok(Command::Sql(Box::new(with_parameters(statement, values)?))),
-        Command::Declare(name, holds, query) => {
-            Ok(Command::Declare(name.clone(), *holds, Box::new(bound(query, values)?)))
-        }
-        Command::CopyOut(query, format) => Ok(Command::CopyOut(Box::new(bound(query, values)?), format.clone())),
-        other => Ok(other.clone()),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod cursors;
 mod extended;
+mod prepared;
 mod spans;
 
 use self::spans::{StatementSpan, execute_span};
@@ -15,6 +16,7 @@ use crate::out::{Gone, Out};
 use crate::report::{self, ERROR, FATAL, NOTICE, WARNING};
 use crate::rows::Rows;
 use crate::timer::Timer;
+use crate::transaction::{self, Modes};
 use crate::values::Cells;
 use crate::variables::Variables;
 use crate::wire::Format;
@@ -46,7 +48,7 @@ pub(crate) enum Next {
 /// The text of a statement, for the places of errors.
 #[derive(Clone)]
 struct Source {
-    sql: String,
+    sql: Arc<str>,
     /// Where the statement begins in it.
     begin: usize,
 }
@@ -307,12 +309,12 @@ impl Executor {
     /// All statements of a text, one after the other, up to the first that fails.
     fn query(&mut self, text: &str, out: &mut Out) -> Result<(), Failure> {
         check_length(text)?;
-        let pieces = split(text);
+        let mut dialect = self.session.settings().dialect();
+        let pieces = split(text, dialect);
         let mut pieces_all = pieces.statements;
         pieces_all.extend(pieces.begun.map(|begin| begin..text.len()));
         // A text that cannot be read to its end does nothing.
         let mut commands = Vec::with_capacity(pieces_all.len());
-        let mut dialect = self.session.settings().dialect();
         for piece in pieces_all {
             let sql = &text[piece.clone()];
             let command = command::read(sql, dialect).map_err(|e| report::error(&e, text, piece.start))?;
@@ -443,30 +445,44 @@ impl Executor {
 
     /// Executes a statement, but for sending its rows.
     fn execute(&mut self, command: &Command, timer: &Timer, out: &mut Out) -> Result<Answer, SqlError> {
-        let ends = matches!(command, Command::Commit | Command::Rollback | Command::RollbackTo(_) | Command::Empty);
+        let ends =
+            matches!(command, Command::Commit(_) | Command::Rollback(_) | Command::RollbackTo(_) | Command::Empty);
         if !ends {
             self.check_transaction()?;
         }
         self.session.canceller().check()?;
         Ok(match command {
             Command::Empty => Answer::Nothing,
-            Command::Begin => {
+            Command::Begin(tag, modes) => {
                 if self.transaction == Transaction::Open {
                     out.messages.notice(&report::plain(WARNING, "25001", "there is already a transaction in progress"));
+                    self.variables.set_modes(*modes)?;
                 } else {
-                    (self.transaction, self.changes) = (Transaction::Open, 0);
-                    self.session.hold_moment();
+                    self.begin(*modes);
                 }
-                Answer::Done("BEGIN".into())
+                Answer::Done((*tag).into())
             }
-            Command::Commit => Answer::Done(self.end(self.transaction != Transaction::Failed, out).into()),
-            Command::Rollback => Answer::Done(self.end(false, out).into()),
-            Command::Set(name, value) => {
-                // How transactions are kept apart is not to be chosen: SET TRANSACTION says nothing here.
-                if name != "transaction" {
-                    let told = self.variables.set(&mut self.session, name, value.as_deref())?;
-                    told.iter().for_each(|(name, value)| out.messages.parameter_status(name, value));
+            Command::Commit(chains) => {
+                let commits = self.transaction != Transaction::Failed;
+                Answer::Done(self.end_and_chain(commits, *chains, out)?.into())
+            }
+            Command::Rollback(chains) => Answer::Done(self.end_and_chain(false, *chains, out)?.into()),
+            Command::SetTransaction(modes) => {
+                if self.transaction == Transaction::None {
+                    let message = "SET TRANSACTION can only be used in transaction blocks";
+                    out.messages.notice(&report::plain(WARNING, "25P01", message));
                 }
+                self.variables.set_modes(*modes)?;
+                Answer::Done("SET".into())
+            }
+            Command::SetCharacteristics(modes) => {
+                for (name, value) in modes.said() {
+                    self.set(&format!("default_{name}"), Some(value), out)?;
+                }
+                Answer::Done("SET".into())
+            }
+            Command::Set(name, value) => {
+                self.set(name, value.as_deref(), out)?;
                 Answer::Done("SET".into())
             }
             Command::Show(name) => {
@@ -475,8 +491,7 @@ impl Executor {
             }
             Command::ShowAll => Answer::Rows(Rows::of(answer::settings(self.variables.all(&self.session))), "SHOW"),
             Command::Reset(Some(name)) => {
-                let told = self.variables.set(&mut self.session, name, None)?;
-                told.iter().for_each(|(name, value)| out.messages.parameter_status(name, value));
+                self.set(name, None, out)?;
                 Answer::Done("RESET".into())
             }
             Command::Reset(None) => {
@@ -484,7 +499,7 @@ impl Executor {
                 Answer::Done("RESET".into())
             }
             Command::Discard => {
-                self.statements.clear();
+                self.forget_all();
                 self.portals.clear();
                 self.cursors.close_all();
                 self.subscriptions.clear();
@@ -494,12 +509,25 @@ impl Executor {
             Command::DiscardNothing(tag) => Answer::Done((*tag).to_owned()),
             Command::Deallocate(name) => {
                 match name {
-                    None => self.statements.clear(),
-                    Some(name) => drop(self.statements.remove(name).ok_or_else(|| unknown_statement(name))?),
+                    None => self.forget_all(),
+                    Some(name) if self.forget(name) => {}
+                    Some(name) => return Err(unknown_statement(name)),
                 }
                 Answer::Done(if name.is_none() { "DEALLOCATE ALL" } else { "DEALLOCATE" }.into())
             }
-            Command::Copy(copy) => answer::copy(&mut self.session, copy)?,
+            Command::Prepare(said) => {
+                self.prepare(said)?;
+                Answer::Done("PREPARE".into())
+            }
+            Command::Execute(said) => self.execute_named(said, timer, out)?,
+            Command::ExplainExecute(explain, said) => {
+                let explained = self.explained(explain, said, timer, out)?;
+                self.execute(&explained, timer, out)?
+            }
+            Command::Copy(copy) => {
+                self.check_change("COPY FROM")?;
+                answer::copy(&mut self.session, copy)?
+            }
             Command::CopyOut(query, format) => match self.execute(query, timer, out)? {
                 Answer::Rows(rows, _) => Answer::CopyOut(Box::new(CopyOut { rows, format: format.clone() })),
                 other => other,
@@ -518,6 +546,7 @@ impl Executor {
             }
             Command::Cursor(cursor) => self.cursor(cursor, timer)?,
             Command::Catalogs(asked) => {
+                self.variables.note_begun();
                 let answer = asked.answer(&mut self.session, &mut self.variables);
                 let (listing, told) = answer.map_err(|e| timer.reason(e))?;
                 told.iter().for_each(|(name, value)| out.messages.parameter_status(name, value));
@@ -529,6 +558,10 @@ impl Executor {
             }
             Command::FetchSubscription(fetched) => Answer::Rows(self.fetch_subscription(fetched)?, "FETCH"),
             Command::Sql(statement) => {
+                if let Some(name) = answer::change(statement) {
+                    self.check_change(name)?;
+                }
+                self.variables.note_begun();
                 let beside = catalogs::relations(statement, &mut self.session, &mut self.variables)?;
                 let constants = answer::Constants { variables: &self.variables };
                 let answer = self.session.with_relations(beside, |s| answer::execute(s, statement, &constants));
@@ -549,10 +582,46 @@ impl Executor {
         Ok(())
     }
 
+    /// May a statement that changes something be executed? It is told by its command tag.
+    fn check_change(&self, statement: &str) -> Result<(), SqlError> {
+        if self.variables.is_read_only() { Err(transaction::read_only(statement)) } else { Ok(()) }
+    }
+
+    fn set(&mut self, name: &str, value: Option<&str>, out: &mut Out) -> Result<(), SqlError> {
+        let told = self.variables.set(&mut self.session, name, value)?;
+        told.iter().for_each(|(name, value)| out.messages.parameter_status(name, value));
+        Ok(())
+    }
+
+    fn begin(&mut self, modes: Modes) {
+        (self.transaction, self.changes) = (Transaction::Open, 0);
+        self.variables.begin(modes);
+        self.session.hold_moment();
+    }
+
+    /// Ends a transaction, behind which another with the same modes may begin; returns the tag of the statement that does.
+    fn end_and_chain(&mut self, commits: bool, chains: bool, out: &mut Out) -> Result<&'static str, SqlError> {
+        let modes = self.variables.modes();
+        let tag = if commits { "COMMIT" } else { "ROLLBACK" };
+        match modes {
+            None if chains => {
+                Err(SqlError::new("25P01", format!("{tag} AND CHAIN can only be used in transaction blocks"))
+                    .with_hint("BEGIN one"))
+            }
+            Some(modes) if chains => {
+                self.end(commits, out);
+                self.begin(modes);
+                Ok(tag)
+            }
+            _ => Ok(self.end(commits, out)),
+        }
+    }
+
     /// Ends a transaction; returns the tag of the statement that does.
     fn end(&mut self, commits: bool, out: &mut Out) -> &'static str {
         let was = std::mem::take(&mut self.transaction);
         self.portals.clear();
+        self.variables.end();
         self.session.release_moment();
         if was == Transaction::None {
             out.messages.notice(&report::plain(WARNING, "25P01", "there is no transaction in progress"));

@@ -8,7 +8,7 @@ mod shown;
 use crate::feed::Changes;
 use crate::suite::Failed;
 use eddyline_connectors::Registry;
-use eddyline_engine::{Engine, EngineConfig, SqlError, TextPosition, split};
+use eddyline_engine::{Dialect, Engine, EngineConfig, SqlError, TextPosition, parse_in, split};
 use eddyline_server::{ServerConfig, bind};
 use shown::{Raw, of_binary, of_text};
 use sqllogictest::{DB, DBOutput, DefaultColumnType};
@@ -33,6 +33,8 @@ pub struct Wire {
     tokio: Handle,
     protocol: Protocol,
     client: Client,
+    /// Of what comes next.
+    dialect: Dialect,
     server: JoinHandle<()>,
 }
 
@@ -54,7 +56,7 @@ impl Wire {
             client.batch_execute("SET sql.dialect = 'flink'").await.expect("a dialect");
             (server, client)
         });
-        Self { tokio, protocol, client, server }
+        Self { tokio, protocol, client, dialect: Dialect::Flink, server }
     }
 
     async fn statement(&self, sql: &str) -> Result<DBOutput<DefaultColumnType>, tokio_postgres::Error> {
@@ -110,12 +112,16 @@ impl DB for Wire {
     type ColumnType = DefaultColumnType;
 
     fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Failed> {
-        let pieces = split(sql);
+        let pieces = split(sql, self.dialect);
         let begun = pieces.begun.map(|begin| begin..sql.len());
         let mut output = DBOutput::StatementComplete(0);
         for range in pieces.statements.into_iter().chain(begun) {
             let text = &sql[range];
             output = self.tokio.block_on(self.statement(text)).map_err(|error| failed(&error, text))?;
+            if text.to_ascii_lowercase().contains("dialect") {
+                let said = parse_in(text, self.dialect).ok().and_then(|mut all| all.pop());
+                self.dialect = said.map_or(self.dialect, |said| said.kind.dialect_behind(self.dialect));
+            }
         }
         Ok(output)
     }

@@ -26,7 +26,7 @@ pub(crate) struct Completions {
 /// The completions at byte `cursor` of a text.
 pub(crate) fn complete(text: &str, cursor: usize, vocabulary: &Vocabulary) -> Completions {
     let typed = &text[..cursor];
-    let begun = items(typed).begun;
+    let begun = items(typed, vocabulary.dialect).begun;
     let line_begin = typed.rfind('\n').map_or(0, |at| at + 1);
     let found = match begun {
         None if typed[line_begin..].trim_start().starts_with('\\') => of_command(&typed[line_begin..], vocabulary),
@@ -83,7 +83,7 @@ struct Statement<'a> {
 impl<'a> Statement<'a> {
     fn new(text: &'a str, cursor: usize, vocabulary: &'a Vocabulary) -> Self {
         let typed = &text[..cursor];
-        let mut of_typed = pieces(typed);
+        let mut of_typed = pieces(typed, vocabulary.dialect);
         let is_typed = |p: &Piece| {
             p.open || (p.bytes.end == cursor && matches!(p.kind, Kind::Keyword | Kind::Word | Kind::Number))
         };
@@ -91,7 +91,7 @@ impl<'a> Statement<'a> {
         let (word, kind) = last.map_or(("", Kind::Word), |p| (&typed[p.bytes.clone()], p.kind));
         let said = of_typed.iter().filter(|p| p.kind != Kind::Comment);
         let before = said.map(|p| &typed[p.bytes.clone()]).collect();
-        Self { text, all: pieces(text), before, word, kind, vocabulary }
+        Self { text, all: pieces(text, vocabulary.dialect), before, word, kind, vocabulary }
     }
 
     /// The `n`th piece before the word, from 0.

@@ -1,5 +1,8 @@
 //! Clients of the wire, with a driver: statements, types both ways, portals, errors, cancelling.
 
+mod prepared;
+mod transactions;
+
 use bytes::BytesMut;
 use eddyline_engine::{Engine, EngineConfig};
 use eddyline_server::{ServerConfig, bind};

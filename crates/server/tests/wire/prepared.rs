@@ -1,0 +1,91 @@
+//! PREPARE, EXECUTE, DEALLOCATE: the same statements that messages of the protocol prepare.
+
+use super::{Bench, simple};
+use tokio_postgres::Client;
+
+async fn refused(client: &Client, sql: &str) -> (String, String) {
+    let Err(error) = client.simple_query(sql).await else { panic!("{sql} is not refused") };
+    let error = error.as_db_error().expect("an error of the server");
+    (error.code().code().to_owned(), error.message().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_are_prepared_in_sql() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    client.batch_execute("CREATE TABLE t (k INT PRIMARY KEY, v TEXT, n NUMERIC(10, 2), d DATE)").await.unwrap();
+    client.batch_execute("PREPARE put AS INSERT INTO t VALUES ($1, $2, $3, $4)").await.unwrap();
+    assert_eq!(
+        simple(
+            &client,
+            "EXECUTE put(1, 'it''s', 1.50, '2024-02-29'); EXECUTE put (-2, NULL, 7, date '2024-01-01' + 1)"
+        )
+        .await,
+        ["=1", "=1"]
+    );
+    client
+        .batch_execute("PREPARE get (int, text) AS SELECT k, v, n, d FROM t WHERE k = $1 OR v = $2 ORDER BY k")
+        .await
+        .unwrap();
+    assert_eq!(
+        simple(&client, "EXECUTE get(-1 - 1, 'it''s')").await,
+        ["-2|NULL|7.00|2024-01-02", "1|it's|1.50|2024-02-29", "=2"]
+    );
+    assert_eq!(simple(&client, "EXECUTE get(NULL, NULL)").await, ["=0"]);
+    client.batch_execute("PREPARE change AS UPDATE t SET v = $2 WHERE k = $1 RETURNING v").await.unwrap();
+    assert_eq!(simple(&client, "EXECUTE change(1, upper('x'))").await, ["X", "=1"]);
+    // As PostgreSQL refuses them.
+    assert_eq!(
+        refused(&client, "EXECUTE nothing").await,
+        ("26000".into(), "prepared statement \"nothing\" does not exist".into())
+    );
+    assert_eq!(refused(&client, "DEALLOCATE nothing").await.0, "26000");
+    assert_eq!(
+        refused(&client, "PREPARE get AS SELECT 1").await,
+        ("42P05".into(), "prepared statement \"get\" already exists".into())
+    );
+    assert_eq!(
+        refused(&client, "EXECUTE get(1)").await,
+        ("42601".into(), "wrong number of parameters for prepared statement \"get\"".into())
+    );
+    assert_eq!(refused(&client, "EXECUTE get('x', 'y')").await.0, "22P02");
+    assert_eq!(
+        refused(&client, "PREPARE q (nothing) AS SELECT $1").await,
+        ("42704".into(), "type \"nothing\" does not exist".into())
+    );
+    assert_eq!(refused(&client, "PREPARE q AS SELECT * FROM nothing").await.0, "42P01");
+    client.batch_execute("BEGIN READ ONLY").await.unwrap();
+    assert_eq!(refused(&client, "EXECUTE change(1, 'y')").await.0, "25006");
+    client.batch_execute("ROLLBACK; DEALLOCATE PREPARE get").await.unwrap();
+    assert_eq!(refused(&client, "EXECUTE get(1, 'x')").await.0, "26000");
+    assert_eq!(simple(&client, "DEALLOCATE ALL; SELECT COUNT(*) FROM pg_prepared_statements").await, ["=0", "0", "=1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_and_statements_share_their_names() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    client.batch_execute("CREATE TABLE t (k INT PRIMARY KEY); INSERT INTO t VALUES (1), (2)").await.unwrap();
+    client.batch_execute("PREPARE p (int) AS SELECT k FROM t WHERE k >= $1 ORDER BY k").await.unwrap();
+    // Described and executed by messages.
+    let rows = client.query("EXECUTE p(2)", &[]).await.unwrap();
+    assert_eq!((rows[0].columns()[0].name(), rows[0].get::<_, i32>(0)), ("k", 2));
+    let own = client.prepare("SELECT k + $1 FROM t").await.unwrap();
+    let listed = simple(
+        &client,
+        "SELECT statement, parameter_types, from_sql FROM pg_prepared_statements WHERE statement LIKE '%$1%' ORDER BY from_sql",
+    )
+    .await;
+    assert_eq!(listed[0], "SELECT k + $1 FROM t|{integer}|f");
+    assert_eq!(listed[1], "PREPARE p (int) AS SELECT k FROM t WHERE k >= $1 ORDER BY k|{integer}|t");
+    let name = simple(&client, "SELECT name FROM pg_prepared_statements WHERE statement LIKE 'SELECT%'").await;
+    assert_eq!(simple(&client, &format!("EXECUTE \"{}\"(10)", name[0])).await, ["11", "12", "=2"]);
+    drop(own);
+    // Over the catalogs too, and explained.
+    client.batch_execute("PREPARE c AS SELECT relname FROM pg_class WHERE relname = $1").await.unwrap();
+    assert_eq!(simple(&client, "EXECUTE c('t')").await, ["t", "=1"]);
+    assert_eq!(
+        simple(&client, "EXPLAIN LOGICAL EXECUTE p(2)").await,
+        simple(&client, "EXPLAIN LOGICAL SELECT k FROM t WHERE k >= CAST('2' AS INT) ORDER BY k").await
+    );
+}
