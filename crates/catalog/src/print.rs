@@ -42,6 +42,10 @@ impl Sink {
         if let Some(table) = &self.into {
             let _ = write!(out, " INTO {}", table.to_sql());
         }
+        if !self.columns.is_empty() {
+            let columns: Vec<String> = self.columns.iter().map(|c| name(c)).collect();
+            let _ = write!(out, " ({})", columns.join(", "));
+        }
         if let Some(comment) = &self.view.comment {
             let _ = write!(out, "\nCOMMENT {}", string(comment));
         }

@@ -37,6 +37,8 @@ pub struct Sink {
     pub view: View,
     /// `INTO table`; `None`: the options say where.
     pub into: Option<Name>,
+    /// The columns of that table that it writes, in the order of those of its query; none: all of them.
+    pub columns: Vec<String>,
     /// The WITH options.
     pub options: BTreeMap<String, String>,
     /// `EMIT ON WINDOW CLOSE`: rows that change no more.

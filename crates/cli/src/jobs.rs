@@ -113,6 +113,10 @@ pub(crate) fn told(error: ClientError, sql: &str) -> Exit {
         ClientError::Unreachable { .. } => {
             tell(&error.to_string(), Some("start one with `eddyline serve`, or name it: --server HOST:PORT"));
         }
+        ClientError::Untrusted { hint, .. } => {
+            let hint = format!("{hint} (--tls-ca FILE names authorities to trust)");
+            tell(&error.to_string(), Some(&hint));
+        }
         ClientError::Protocol { .. } => {
             tell(&error.to_string(), Some("--server names the HTTP address, which `eddyline serve` prints"));
         }

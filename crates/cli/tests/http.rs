@@ -328,6 +328,34 @@ fn a_submitted_file_is_upgraded_stopped_resumed_and_outlives_its_server() {
     assert_eq!(server.told(&["submit", file, "--dry-run"]), "job 'counting' would be new: it begins afresh\n");
 }
 
+/// Before there is a checkpoint, what would become of the state is told by the two texts.
+#[test]
+fn a_dry_run_needs_no_checkpoint() {
+    let home = tempfile::tempdir().expect("a directory");
+    let server = Server::start(&home.path().join("data"));
+    let (file, _) = counting(home.path(), 60_000, 500, "COUNT(*)");
+    let seldom = |aggregate: &str| {
+        let (_, script) = counting(home.path(), 60_000, 500, aggregate);
+        std::fs::write(&file, script.replace("'100 ms'", "'1 h'")).expect("written");
+    };
+    seldom("COUNT(*)");
+    let name = file.to_str().expect("a path");
+    assert_eq!(server.told(&["submit", name]), "job 1 'counting' started\n");
+    let running = server.until("counting", |job| job["status"] == "RUNNING");
+    assert_eq!(running["checkpoints"]["complete"], json!(0), "{running}");
+    seldom("MAX(v)");
+    let told = server.run(&["submit", name, "--dry-run"]);
+    let lines = text(&told.stdout);
+    assert!(
+        lines.contains("kept: Source numbers") && lines.contains("it would be refused: state would be lost"),
+        "{lines}"
+    );
+    assert_eq!(told.status.code(), Some(1));
+    let refused = text(&server.run(&["submit", name]).stderr);
+    assert!(refused.contains("of the checkpoint that it would be stopped at"), "{refused}");
+    assert_eq!(server.job("counting")["status"], "RUNNING");
+}
+
 /// A job whose files cannot be written for a while is started again until they can, and says why all the while.
 #[test]
 fn a_job_that_fails_is_started_again_and_says_why() {

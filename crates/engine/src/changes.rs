@@ -9,6 +9,7 @@ use crate::error::{from_catalog, of_arrow};
 use crate::indexes::{check_indexed, kept_table, orders};
 use crate::instance::Moves;
 use crate::job::{self, Epochs, JobEvent, ResultShape, RunningJob};
+use crate::joined::{one_of_each, rows_of_delete, rows_of_update};
 use crate::kept::{self, Contents, Feed, IndexedRows, NewView, Order, Reads, Registration, TakenUp, replaced};
 use crate::listing::Listing;
 use crate::reservation::Reservation;
@@ -262,8 +263,11 @@ impl Session {
         let table = &alone.table.clone();
         let update = &update.with_defaults(table)?;
         check_assigned(table, update)?;
-        let names: Vec<&str> = physical(table).map(|c| c.name.as_str()).collect();
-        let rows = self.computed(&update.query(&names)?, pairs(table), Vec::new(), update.position)?;
+        let of_rows = rows_of_update(table, update);
+        let mut rows = self.computed(&update.query(table)?, of_rows, Vec::new(), update.position)?;
+        if update.joins() {
+            rows = one_of_each(table, &rows)?;
+        }
         let session = &*self;
         let returned = update.returning.as_ref().map(|query| move |rows| session.returned(query, table, rows));
         session.put_updated(alone, &rows, returned)
@@ -277,8 +281,11 @@ impl Session {
         self.changed(&delete.table, delete.position)?;
         let alone = self.alone(&self.resolve(&delete.table)?)?;
         let table = &alone.table.clone();
-        let names: Vec<&str> = physical(table).map(|c| c.name.as_str()).collect();
-        let rows = self.computed(&delete.query(&names)?, table.as_ref().clone(), Vec::new(), delete.position)?;
+        let of_rows = rows_of_delete(table, delete);
+        let mut rows = self.computed(&delete.query(table)?, of_rows, Vec::new(), delete.position)?;
+        if delete.joins() {
+            rows = one_of_each(table, &rows)?;
+        }
         let session = &*self;
         let returned = delete.returning.as_ref().map(|query| move |rows| session.returned(query, table, rows));
         session.put_away(alone, &rows, returned)

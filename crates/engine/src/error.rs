@@ -94,6 +94,12 @@ pub(crate) fn from_runtime(error: &RuntimeError) -> SqlError {
     if let Some(of_value) = cause::<FunctionError>(error) {
         return SqlError::new(of_value.sqlstate, of_value.message.clone());
     }
+    // Whose value it is, who computes it knows better than who reads of it.
+    if let (Some(of_value), RuntimeError::Operator { .. }) =
+        (cause::<ArrowError>(error).and_then(SqlError::of_kernel), error)
+    {
+        return of_value;
+    }
     let sqlstate = match error {
         RuntimeError::Source { error, .. } | RuntimeError::Sink { error, .. } => from_connector(error).sqlstate,
         RuntimeError::Memory { .. } => state::OUT_OF_MEMORY,

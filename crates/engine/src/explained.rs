@@ -1,14 +1,15 @@
 //! EXPLAIN: how a statement would run, and what it would keep.
 
 use crate::beginning::Beginning;
-use crate::changes::{check_assigned, pairs, physical};
+use crate::changes::check_assigned;
 use crate::job;
+use crate::joined::{rows_of_delete, rows_of_update};
 use crate::listing::Listing;
 use crate::scan::ScanPlan;
 use crate::session::{result_output, written_table};
 use crate::sinks::ExplainedSink;
 use crate::{ScriptError, Session};
-use eddyline_catalog::{Name, Table};
+use eddyline_catalog::Name;
 use eddyline_planner::statement::{ExplainStage, Statement, StatementKind};
 use eddyline_planner::{JobOutput, PlannedJob, SqlError};
 
@@ -84,7 +85,6 @@ impl Session {
     /// How the rows are computed that an INSERT, UPDATE or DELETE of a table here changes; `None`: the statement is another.
     fn explained_change(&self, statement: &Statement) -> Result<Option<PlannedJob>, SqlError> {
         let number = self.engine.next_channel();
-        let names = |table: &Table| physical(table).map(|c| c.name.clone()).collect::<Vec<String>>();
         let planned = match &statement.kind {
             StatementKind::Insert(insert) if self.keeps(&insert.table) => {
                 let table = self.changed(&insert.table, insert.position)?;
@@ -95,14 +95,14 @@ impl Session {
             StatementKind::Update(update) => {
                 let table = self.changed(&update.table, update.position)?;
                 check_assigned(table, update)?;
-                let (update, names) = (update.with_defaults(table)?, names(table));
-                let query = update.query(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
-                self.planned_rows(&query, pairs(table), Vec::new(), update.position, number)?
+                let update = update.with_defaults(table)?;
+                let of_rows = rows_of_update(table, &update);
+                self.planned_rows(&update.query(table)?, of_rows, Vec::new(), update.position, number)?
             }
             StatementKind::Delete(delete) => {
                 let table = self.changed(&delete.table, delete.position)?;
-                let query = delete.query(&names(table).iter().map(String::as_str).collect::<Vec<_>>())?;
-                self.planned_rows(&query, table.clone(), Vec::new(), delete.position, number)?
+                let of_rows = rows_of_delete(table, delete);
+                self.planned_rows(&delete.query(table)?, of_rows, Vec::new(), delete.position, number)?
             }
             _ => return Ok(None),
         };

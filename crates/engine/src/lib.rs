@@ -31,6 +31,7 @@ mod indexes;
 mod instance;
 mod job;
 mod jobs;
+mod joined;
 mod kept;
 mod kept_state;
 mod listing;

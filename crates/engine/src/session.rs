@@ -380,7 +380,7 @@ impl Session {
         self.plan_with(outputs, &self.planner_options())
     }
 
-    fn plan_with(&self, outputs: Vec<JobOutput>, options: &PlannerOptions) -> Result<PlannedJob, SqlError> {
+    pub(crate) fn plan_with(&self, outputs: Vec<JobOutput>, options: &PlannerOptions) -> Result<PlannedJob, SqlError> {
         Ok(self.plan_reading(outputs, options, Reads::Snapshot, 0)?.job)
     }
 

@@ -22,7 +22,7 @@ use eddyline_catalog::{Catalog, MaterializedView, Name, Object, PUBLIC, Referenc
 use eddyline_connectors::{SinkChanges, SinkRequest};
 use eddyline_plan::{ChangeMode, OperatorSpec};
 use eddyline_planner::parse::parse_query;
-use eddyline_planner::statement::{Query, Statement, StatementKind};
+use eddyline_planner::statement::{Query, Statement, StatementKind, beside_defaults};
 use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, names_read};
 use eddyline_runtime::JobLog;
 use std::collections::{BTreeMap, BTreeSet};
@@ -265,13 +265,8 @@ impl Session {
     /// What is wrong with the query or the options.
     pub(crate) fn sink_output(&self, sink: &Sink, query: &Query) -> Result<JobOutput, SqlError> {
         if let Some(table) = &sink.into {
-            let table = self.catalog.table(table).map_err(from_catalog)?.as_ref().clone();
-            let table = Arc::new(Table { watermark: None, ..collected(table, 0) });
-            return Ok(JobOutput {
-                query: query.clone(),
-                target: Target::Table { table, columns: Vec::new(), conflict: None },
-                position: None,
-            });
+            let table = self.catalog.table(table).map_err(from_catalog)?;
+            return Ok(written_into(sink, query, table, 0)?.0);
         }
         let answer = self.with_definer(|definer| definer.answer(&sink.view, query))?;
         let table = Arc::new(outside(sink, answer)?);
@@ -342,6 +337,25 @@ pub(crate) struct ExplainedSink {
     pub(crate) own: Session,
     /// What it would write.
     pub(crate) outputs: Vec<JobOutput>,
+}
+
+/// What a sink writes into a table here, to be read from a channel, and the columns of it.
+fn written_into(sink: &Sink, query: &Query, table: &Table, channel: u64) -> Result<(JobOutput, SchemaRef), SqlError> {
+    let name = &sink.view.name;
+    let is_left_out = |key: &&String| !sink.columns.is_empty() && !sink.columns.contains(key);
+    if let Some(key) = table.primary_key.iter().find(is_left_out) {
+        let message =
+            format!("sink {name}: column {key} is of the PRIMARY KEY of table {} and is not written", table.name);
+        return Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint("name it among the columns behind INTO"));
+    }
+    let (query, columns) = match sink.columns.is_empty() {
+        true => (query.clone(), Vec::new()),
+        false => beside_defaults(query, &sink.columns, table)?,
+    };
+    let written = Table { watermark: None, ..collected(table.clone(), channel) };
+    let schema = written.sink_schema();
+    let target = Target::Table { table: Arc::new(written), columns, conflict: None };
+    Ok((JobOutput { query, target, position: None }, schema))
 }
 
 /// A sink into a table here that is about to be made.
@@ -423,10 +437,8 @@ impl Session {
             return refused(format!("it would read table {table}, which it writes"), "write another table");
         }
         let number = self.engine.next_channel();
-        let channel = Table { watermark: None, ..collected(target.as_ref().clone(), number) };
-        let schema = channel.sink_schema();
-        let target_of_rows = Target::Table { table: Arc::new(channel), columns: Vec::new(), conflict: None };
-        let outputs = vec![JobOutput { query: query.clone(), target: target_of_rows, position: None }];
+        let (output, schema) = written_into(sink, query, &target, number)?;
+        let outputs = vec![output];
         let options = PlannerOptions { shards: 1, emit: Emit::OnUpdate, ..self.planner_options() };
         let plan = self.plan_reading(outputs, &options, Reads::Changes, number).map_err(without_conflict)?;
         let tables = kept_tables(&plan.job.dataflow);

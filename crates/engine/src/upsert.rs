@@ -58,8 +58,7 @@ impl Session {
         let columns = there.columns().iter().chain(met.columns()).cloned().collect();
         let rows = RecordBatch::try_new(beside.physical_schema(), columns)
             .map_err(|e| SqlError::new(SqlError::INTERNAL, format!("ON CONFLICT: {e}")))?;
-        let names: Vec<&str> = physical(table).map(|c| c.name.as_str()).collect();
-        let query = update.query(&names)?;
+        let query = update.query(table)?;
         let computed = self.with_table(beside, |session| {
             session.computed_over(&query, pairs(table), Vec::new(), update.position, Some((&table.name, &rows)))
         });

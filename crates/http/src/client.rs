@@ -49,6 +49,16 @@ pub enum ClientError {
         /// What is wrong.
         message: String,
     },
+    /// It is encrypted, and the server is not trusted.
+    #[error("{server} is not trusted: {message}")]
+    Untrusted {
+        /// The server.
+        server: String,
+        /// What is wrong with its certificate.
+        message: String,
+        /// What is to be done.
+        hint: &'static str,
+    },
     /// The server says no.
     #[error("{}", .0.message)]
     Refused(Box<ProblemFacts>),
@@ -119,13 +129,20 @@ impl Client {
         self.ask(Method::DELETE, path, Bytes::new()).await
     }
 
+    fn untrusted(&self, error: std::io::Error) -> ClientError {
+        match eddyline_tls::advice(&error) {
+            Some(hint) => ClientError::Untrusted { server: self.authority.clone(), message: error.to_string(), hint },
+            None => self.broken(error),
+        }
+    }
+
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
         let unreachable = |error| ClientError::Unreachable { server: self.authority.clone(), error };
         let socket = TcpStream::connect(&self.authority).await.map_err(unreachable)?;
         let mut sender = match &self.tls {
             Some(tls) => {
                 let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
-                begin(tls.connect(host, socket).await.map_err(|e| self.broken(e))?).await
+                begin(tls.connect(host, socket).await.map_err(|e| self.untrusted(e))?).await
             }
             None => begin(socket).await,
         }

@@ -1,3 +1,5 @@
+mod values;
+
 use arrow::error::ArrowError;
 use eddyline_catalog::{CatalogError, Name};
 use std::fmt;
@@ -88,10 +90,12 @@ impl SqlError {
         match error {
             ArrowError::DivideByZero => Some("22012"),
             ArrowError::ArithmeticOverflow(_) => Some(Self::OUT_OF_RANGE),
-            ArrowError::CastError(message) | ArrowError::ParseError(message) => match is_of_number(message) {
-                true => Some(Self::OUT_OF_RANGE),
-                false => Some(Self::INVALID_TEXT),
-            },
+            ArrowError::CastError(message) | ArrowError::ParseError(message) => {
+                match is_of_number(message) || values::is_of_decimal(message) {
+                    true => Some(Self::OUT_OF_RANGE),
+                    false => Some(Self::INVALID_TEXT),
+                }
+            }
             ArrowError::InvalidArgumentError(message) if message.contains("to store in a Decimal") => {
                 Some(Self::OUT_OF_RANGE)
             }

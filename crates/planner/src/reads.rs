@@ -36,8 +36,14 @@ pub fn relations_named(statement: &Statement) -> Vec<Reference> {
     let _ = with_room(|| match &statement.kind {
         StatementKind::Select(query) | StatementKind::CreateTable { query: Some(query), .. } => query.visit(&mut names),
         StatementKind::Insert(insert) => insert.query.visit(&mut names),
-        StatementKind::Update(update) => update.expressions().try_for_each(|e| e.visit(&mut names)),
-        StatementKind::Delete(delete) => delete.expressions().try_for_each(|e| e.visit(&mut names)),
+        StatementKind::Update(update) => {
+            update.others().visit(&mut names)?;
+            update.expressions().try_for_each(|e| e.visit(&mut names))
+        }
+        StatementKind::Delete(delete) => {
+            delete.others().visit(&mut names)?;
+            delete.expressions().try_for_each(|e| e.visit(&mut names))
+        }
         StatementKind::Explain { statement, .. } => {
             names.0.extend(relations_named(statement));
             ControlFlow::Continue(())

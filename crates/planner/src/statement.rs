@@ -5,14 +5,14 @@ mod changes;
 use crate::SqlError;
 use crate::TextPosition;
 pub use changes::{Assignment, Delete, Update};
-pub(crate) use changes::{ChangedTable, column, from_table, rows_of};
+pub(crate) use changes::{ChangedTable, Others, column, from_table, rows_of};
 use eddyline_catalog::{
     Column, ColumnSource, Dialect, Index, IndexColumn, Reference, Sink, Table, Unique, View, sql_type,
 };
 pub use eddyline_plan::Conflict;
 use eddyline_users::Secret;
 pub use sqlparser::ast::Query;
-use sqlparser::ast::{Expr, Ident, SelectItem, SetExpr};
+use sqlparser::ast::{Expr, Ident, SelectItem, SetExpr, TableFactor};
 use std::sync::Arc;
 
 /// One statement of a script.
@@ -318,6 +318,32 @@ impl Insert {
         }
         Ok(insert)
     }
+}
+
+/// A query of these columns of a table, with the DEFAULTs of the others beside them; and the columns that it then has.
+///
+/// # Errors
+/// None for a query and a table that were checked.
+pub fn beside_defaults(query: &Query, columns: &[String], table: &Table) -> Result<(Query, Vec<String>), SqlError> {
+    let is_left_out = |c: &&Column| c.source == ColumnSource::Physical && !columns.contains(&c.name);
+    let defaults: Vec<&Column> = table.columns.iter().filter(|c| c.default.is_some()).filter(is_left_out).collect();
+    if defaults.is_empty() {
+        return Ok((query.clone(), columns.to_vec()));
+    }
+    let given: Vec<String> = (0..columns.len()).map(|at| format!("`column {at}`")).collect();
+    let text = format!("SELECT {0} FROM (SELECT 1) AS `given`({0})", given.join(", "));
+    let mut whole = crate::parse::parse_query(&text, Dialect::Flink)?;
+    if let SetExpr::Select(select) = whole.body.as_mut() {
+        for column in &defaults {
+            let (expr, alias) = (default_value(column, table.dialect)?, Ident::with_quote('`', &column.name));
+            select.projection.push(SelectItem::ExprWithAlias { expr, alias });
+        }
+        if let Some(TableFactor::Derived { subquery, .. }) = select.from.first_mut().map(|from| &mut from.relation) {
+            **subquery = query.clone();
+        }
+    }
+    let all = columns.iter().chain(defaults.iter().map(|column| &column.name)).cloned().collect();
+    Ok((*whole, all))
 }
 
 /// The word DEFAULT in the place of a value.

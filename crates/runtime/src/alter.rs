@@ -142,12 +142,20 @@ struct New {
 
 /// Compares the state of `manifest` with what the operators of `dataflow` keep.
 pub(crate) fn alteration(manifest: &Manifest, dataflow: &Dataflow) -> Alteration {
-    if manifest.operators.iter().all(|o| o.state.is_none()) {
-        return by_ids(manifest, dataflow);
+    of_operators(&manifest.operators, Words::of(manifest.words), dataflow)
+}
+
+/// Compares what the operators of two plans keep: what would become of the state of a job that runs by the first, if it went on by the second.
+pub fn alteration_of_plan(before: &Dataflow, after: &Dataflow) -> Alteration {
+    of_operators(&crate::recovery::operator_facts(before), Some(Words::NOW), after)
+}
+
+fn of_operators(operators: &[OperatorFact], words_of_state: Option<Words>, dataflow: &Dataflow) -> Alteration {
+    if operators.iter().all(|o| o.state.is_none()) {
+        return by_ids(operators, dataflow);
     }
-    let old: Vec<(&OperatorFact, &StateFact)> =
-        manifest.operators.iter().filter_map(|o| Some((o, o.state.as_ref()?))).collect();
-    let Some(stored) = Words::of(manifest.words) else { return by_ids(manifest, dataflow) };
+    let old: Vec<(&OperatorFact, &StateFact)> = operators.iter().filter_map(|o| Some((o, o.state.as_ref()?))).collect();
+    let Some(stored) = words_of_state else { return by_ids(operators, dataflow) };
     let mut new: Vec<New> = state_origins(dataflow, stored)
         .into_iter()
         .map(|origin| New { fact: crate::alter_columns::fact(&origin), origin, old: None })
@@ -171,13 +179,13 @@ pub(crate) fn alteration(manifest: &Manifest, dataflow: &Dataflow) -> Alteration
             result.changes.push(OperatorChange { operator, verdict, why, loses });
         }
     }
-    sinks(manifest, dataflow, &mut result);
+    sinks(operators, dataflow, &mut result);
     result
 }
 
 /// Of state of which it is not known what operators keep in it: all must be there.
-fn by_ids(manifest: &Manifest, dataflow: &Dataflow) -> Alteration {
-    let was: BTreeSet<u64> = manifest.operators.iter().map(|o| o.id).collect();
+fn by_ids(operators: &[OperatorFact], dataflow: &Dataflow) -> Alteration {
+    let was: BTreeSet<u64> = operators.iter().map(|o| o.id).collect();
     let is: BTreeSet<u64> = dataflow.nodes().iter().map(|n| n.operator.0).collect();
     let moves = was.iter().map(|id| (*id, Move { to: *id, migration: None })).collect();
     let why = || "it does not say what its operators keep, and they are not the same ones".to_owned();
@@ -378,9 +386,9 @@ fn difference(old: &StateFact, new: &StateFact) -> String {
 }
 
 /// Tables that are written now and were not, or no more. A table that is new is told of what changes from here on.
-fn sinks(manifest: &Manifest, dataflow: &Dataflow, result: &mut Alteration) {
+fn sinks(operators: &[OperatorFact], dataflow: &Dataflow, result: &mut Alteration) {
     let is_sink = |o: &&OperatorFact| o.state.is_none() && o.name.starts_with(SINK);
-    let was: BTreeSet<&str> = manifest.operators.iter().filter(is_sink).map(|o| o.name.as_str()).collect();
+    let was: BTreeSet<&str> = operators.iter().filter(is_sink).map(|o| o.name.as_str()).collect();
     let sinks = dataflow.nodes().iter().filter(|n| matches!(n.spec, OperatorSpec::Sink(_)));
     let is: BTreeMap<String, NodeId> = sinks.map(|n| (crate::recovery::operator_name(n), n.id)).collect();
     for (name, node) in &is {

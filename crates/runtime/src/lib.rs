@@ -63,7 +63,7 @@ mod tests;
 mod values;
 mod wake;
 
-pub use alter::{Alteration, OperatorChange, Verdict};
+pub use alter::{Alteration, OperatorChange, Verdict, alteration_of_plan};
 pub use build::source_request;
 pub use error::{ErrorClass, RuntimeError};
 pub use job::{JobEnd, JobHandle, JobState, JobSummary, start};

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring::default_provider};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{CertificateError, ClientConfig, Error, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// A server's end of an encrypted connection.
@@ -120,6 +120,23 @@ impl Connector {
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
         self.0.connect(name.map_err(io::Error::other)?, socket).await
     }
+}
+
+/// What is to be done where [`Connector::connect`] does not trust the other end; `None`: it failed for another reason.
+pub fn advice(error: &io::Error) -> Option<&'static str> {
+    let Some(Error::InvalidCertificate(why)) = error.get_ref()?.downcast_ref::<Error>() else { return None };
+    Some(match why {
+        CertificateError::UnknownIssuer => "name the authority that has signed the server's certificate",
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "connect by a name that the server's certificate is for"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "the server needs a new certificate",
+        // The verifier has no word of its own for it.
+        CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "the server's certificate is that of an authority, which vouches for others alone: have it sign one for the server, and trust the authority"
+        }
+        _ => "the server needs another certificate",
+    })
 }
 
 fn read_certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -1,7 +1,10 @@
 //! Two ends, certificates made for each test.
 
 use super::*;
-use rcgen::{CertifiedKey, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SignatureAlgorithm};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
+    SignatureAlgorithm,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -38,9 +41,31 @@ fn who_trusts_a_certificate_connects() {
         })
     };
     assert_eq!(connect(certificate.clone(), "localhost", "test").expect("connected"), "hello");
-    assert!(connect(certificate.clone(), "example.org", "test").is_err(), "another name");
-    assert!(connect(certified().0, "localhost", "test").is_err(), "another certificate of the same name");
-    assert!(connect(certificate, "localhost", "other").is_err(), "another protocol");
+    let advised =
+        |connected: io::Result<String>| advice(&connected.expect_err("it is not trusted")).unwrap_or_default();
+    let another = advised(connect(certificate.clone(), "example.org", "test"));
+    assert!(another.contains("by a name"), "another name: {another}");
+    let another = advised(connect(certified().0, "localhost", "test"));
+    assert!(!another.is_empty() && !another.contains("by a name"), "another certificate of the same name: {another}");
+    assert_eq!(advised(connect(certificate, "localhost", "other")), "", "another protocol");
+}
+
+#[test]
+fn who_trusts_an_authority_alone_is_told_that_it_is_one() {
+    let mut parameters = CertificateParams::new(["localhost".to_owned()]).expect("parameters");
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let certificate = parameters.self_signed(&key).expect("signed").pem();
+    let acceptor = Acceptor::new(certificate.as_bytes(), key.serialize_pem().as_bytes(), "test").expect("an acceptor");
+    let connected = run(async move {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move { acceptor.accept(listener.accept().await?.0).await });
+        let connector = Connector::new(Some(certificate.as_bytes()), "test").expect("a connector");
+        connector.connect("localhost", TcpStream::connect(address).await?).await.map(drop)
+    });
+    let advised = advice(&connected.expect_err("it is not trusted")).unwrap_or_default();
+    assert!(advised.contains("that of an authority"), "{advised}");
 }
 
 #[test]

@@ -64,7 +64,9 @@ pub(crate) fn sql(args: &SqlArgs) -> Result<Exit, Exit> {
     let server = args.server.as_ref().map(|server| Server::connect(tokio.handle(), args, server));
     let server = server.transpose().map_err(|e| reporter.error(&e, None))?;
     // Those of a server are set there.
-    if server.is_none() {
+    if server.is_some() {
+        session.settings_mut().set(server::DIALECT, server::DIALECT_THERE).map_err(|e| reporter.error(&e, None))?;
+    } else {
         apply_settings(&args.settings, &mut session).map_err(|e| reporter.error(&e, None))?;
     }
 

@@ -8,8 +8,8 @@ use crate::settings::Settings;
 use crate::{Engine, Outcome, RunningJob, ScriptError, Session};
 use eddyline_catalog::Name;
 use eddyline_planner::statement::{ExplainStage, Statement, StatementKind};
-use eddyline_planner::{JobOutput, SqlError, TextPosition};
-use eddyline_runtime::Alteration;
+use eddyline_planner::{JobOutput, PlannedJob, SqlError, TextPosition};
+use eddyline_runtime::{Alteration, alteration_of_plan};
 use std::collections::BTreeMap;
 
 /// See the module's page.
@@ -82,11 +82,28 @@ impl Script {
     /// # Errors
     /// What cannot be planned; a place that cannot be read.
     pub(super) fn preview(&self, begins: &Begins) -> Result<Option<(String, Alteration)>, SqlError> {
-        let tables: Vec<&Name> = self.outputs.iter().filter_map(crate::session::written_table).collect();
-        let engine = self.session.engine();
-        let beginning = Beginning::of_inserts(engine, self.session.settings(), &tables, begins);
-        let found = self.session.previewed(self.outputs.clone(), &beginning.map_err(ScriptError::into_error)?);
+        let found = self.session.previewed(self.outputs.clone(), &self.beginning(begins)?);
         found.map_err(|e| self.placed(e))
+    }
+
+    /// What would become of the state of a job of another text that goes on by this one.
+    ///
+    /// # Errors
+    /// What cannot be planned.
+    pub(super) fn preview_over(&self, before: &Self, begins: &Begins) -> Result<Alteration, SqlError> {
+        Ok(alteration_of_plan(&before.plan(begins)?.dataflow, &self.plan(begins)?.dataflow))
+    }
+
+    fn plan(&self, begins: &Begins) -> Result<PlannedJob, SqlError> {
+        let beginning = self.beginning(begins)?;
+        let options = beginning.planned(self.session.planner_options());
+        self.session.plan_with(self.outputs.clone(), &options).map_err(|e| e.at(self.position))
+    }
+
+    fn beginning(&self, begins: &Begins) -> Result<Beginning, SqlError> {
+        let tables: Vec<&Name> = self.outputs.iter().filter_map(crate::session::written_table).collect();
+        Beginning::of_inserts(self.session.engine(), self.session.settings(), &tables, begins)
+            .map_err(ScriptError::into_error)
     }
 
     /// Starts the job.

@@ -150,18 +150,27 @@ impl Instance {
         }
         self.name_script(&mut script, name, *id)?;
         let log = found.log.clone();
-        let altered = script.preview(&begins(submission, log.clone()))?;
+        let begins = begins(submission, log);
+        let altered = match script.preview(&begins)? {
+            // It would be stopped at a checkpoint that is not made yet.
+            None if found.control.is_some() => {
+                let altered = script.preview_over(&self.script_of(&before)?, &begins)?;
+                Some(("the checkpoint that it would be stopped at".to_owned(), altered))
+            }
+            altered => altered,
+        };
         let refused = altered.as_ref().and_then(|(_, altered)| refusal(altered, submission));
+        let without = !script.keeps_checkpoints() || !self.keeps_checkpoints(&before)?;
         if submission.is_dry_run {
             let state = altered.map_or_else(Vec::new, told);
+            let refused = refused.or((without && !is_same).then(|| without_checkpoints(name)));
             return Ok(Submitted::Told { name: name.clone(), is_upgrade: true, state, refused });
         }
         if let (Some(refused), Some((place, altered))) = (refused, &altered) {
             return Err(cannot_go_on(name, refused, place, altered));
         }
-        if !script.keeps_checkpoints() || !self.keeps_checkpoints(&before)? {
-            let message = format!("job '{name}' keeps no checkpoints: a changed file could not go on from its state");
-            return Err(SqlError::new(NOT_RUNNING, message)
+        if without {
+            return Err(SqlError::new(NOT_RUNNING, without_checkpoints(name))
                 .with_hint("STOP JOB and DROP JOB it, then submit the file: it begins with its input from the start"));
         }
         self.upgrade(submission, script, &found, before)
@@ -207,6 +216,10 @@ impl Instance {
             }
         }
     }
+}
+
+fn without_checkpoints(name: &str) -> String {
+    format!("job '{name}' keeps no checkpoints: a changed file could not go on from its state")
 }
 
 fn begins(submission: &Submission, log: JobLog) -> Begins {

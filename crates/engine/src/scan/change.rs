@@ -4,7 +4,7 @@
 //! place. Where that is allowed: [`with_stand_ins`].
 
 use super::{Input, Scan, ScanPlan};
-use crate::changes::{Alone, changed, check_assigned, check_not_null, halves, pairs, physical};
+use crate::changes::{Alone, changed, check_assigned, check_not_null, halves, pairs};
 use crate::kept::replaced;
 use crate::{Listing, Outcome, ScriptError, Session, Settings};
 use arrow::array::RecordBatch;
@@ -90,13 +90,11 @@ impl Session {
                 let table = self.kept_table_of(&update.table)?;
                 let update = update.with_defaults(&table).ok()?;
                 check_assigned(&table, &update).ok()?;
-                let names: Vec<&str> = physical(&table).map(|c| c.name.as_str()).collect();
-                (table.clone(), update.query(&names).ok()?, update.returning, update.position, false)
+                (table.clone(), update.query(&table).ok()?, update.returning, update.position, false)
             }
             StatementKind::Delete(delete) => {
                 let table = self.kept_table_of(&delete.table)?;
-                let names: Vec<&str> = physical(&table).map(|c| c.name.as_str()).collect();
-                (table.clone(), delete.query(&names).ok()?, delete.returning.clone(), delete.position, true)
+                (table.clone(), delete.query(&table).ok()?, delete.returning.clone(), delete.position, true)
             }
             _ => return None,
         };

@@ -2,7 +2,6 @@
 
 use super::window_tvf::position_of;
 use crate::{SqlError, TextPosition};
-use arrow::error::ArrowError;
 use datafusion_common::{Column, DataFusionError, SchemaError};
 use eddyline_catalog::edit_distance;
 use eddyline_functions::scalar::FunctionError;
@@ -58,11 +57,9 @@ fn of(error: DataFusionError) -> Found {
             named(SqlError::new(SqlError::UNSUPPORTED, first_line(&message)), None)
         }
         DataFusionError::Plan(message) => plan_error(&message),
-        DataFusionError::ArrowError(e, _) if matches!(*e, ArrowError::DivideByZero) => {
-            named(SqlError::new("22012", "division by zero"), None)
-        }
         DataFusionError::ArrowError(e, _) => {
-            named(SqlError::new(SqlError::of_value(&e).unwrap_or("22000"), e.to_string()), None)
+            let other = || SqlError::new(SqlError::of_value(&e).unwrap_or("22000"), e.to_string());
+            named(SqlError::of_kernel(&e).unwrap_or_else(other), None)
         }
         DataFusionError::Execution(message) => {
             named(SqlError::new(SqlError::of_value_text(&message).unwrap_or("22000"), first_line(&message)), None)

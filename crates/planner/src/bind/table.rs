@@ -5,7 +5,7 @@ use crate::{Planner, PlannerOptions, SqlError};
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::{DFSchema, DFSchemaRef};
 use datafusion_expr::{Expr, LogicalPlan};
-use eddyline_catalog::{Catalog, Column, ColumnSource, Name, Object, SearchPath, Table, sql_type};
+use eddyline_catalog::{Catalog, Column, ColumnSource, Dialect, Name, Object, SearchPath, Table, sql_type};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -114,12 +114,18 @@ impl Planner<'_> {
             let error = super::errors::unknown_column(&watermark.column, None, &known);
             return Err(error.with_detail(format!("in WATERMARK FOR of table {}", table.name)));
         };
-        if !is_event_time(&column.data_type) {
+        if !is_event_time(&column.data_type, table.dialect) {
+            let hint = match table.dialect {
+                Dialect::Flink => {
+                    "event time is a TIMESTAMP(p) or TIMESTAMP_LTZ(p) with p from 0 to 3; write TIMESTAMP(3)"
+                }
+                Dialect::Postgres => "event time is a TIMESTAMP or TIMESTAMPTZ",
+            };
             return Err(SqlError::new(
                 SqlError::DATATYPE_MISMATCH,
                 format!("WATERMARK FOR {}: the column is {}", column.name, sql_type(&column.data_type)),
             )
-            .with_hint("event time is a TIMESTAMP(p) or TIMESTAMP_LTZ(p) with p from 0 to 3; write TIMESTAMP(3)"));
+            .with_hint(hint));
         }
         let place = format!("in WATERMARK FOR {} of table {}", column.name, table.name);
         let (expr, schema) = self.watermark(table, &watermark.sql).map_err(|e| without_place(e, place.clone()))?;
@@ -134,8 +140,13 @@ impl Planner<'_> {
     }
 }
 
-fn is_event_time(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, _))
+/// Event time is told in milliseconds, and a finer column by the milliseconds that have begun. Flink has no finer ones.
+fn is_event_time(data_type: &DataType, dialect: Dialect) -> bool {
+    match data_type {
+        DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, _) => true,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => dialect == Dialect::Postgres,
+        _ => false,
+    }
 }
 
 fn without_place(mut error: SqlError, detail: String) -> SqlError {

@@ -21,7 +21,7 @@ use datafusion_common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion_expr::execution_props::ExecutionProps;
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion_expr::{BinaryExpr, Expr, LogicalPlan, Operator, Volatility};
+use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Volatility};
 use datafusion_physical_expr::expressions::BinaryExpr as PhysicalBinary;
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr, create_physical_expr};
 use eddyline_functions::scalar::{self, Moments};
@@ -123,9 +123,15 @@ fn fold_expr(expr: Expr, props: &ExecutionProps, now: Option<&Arc<Moments>>) -> 
         match evaluate(&e, props) {
             Ok(value) => Ok(Transformed::yes(Expr::Literal(value, None))),
             Err(_) if overflows => {
-                let kind = if decimal(&e) { "" } else { "integer " };
-                let message = format!("{kind}overflow in {}", text(&e));
-                Err(DataFusionError::External(Box::new(SqlError::new(SqlError::OUT_OF_RANGE, message))))
+                let message = match e.get_type(&DFSchema::empty())? {
+                    DataType::Int8 => "tinyint out of range",
+                    DataType::Int16 => "smallint out of range",
+                    DataType::Int32 => "integer out of range",
+                    DataType::Int64 => "bigint out of range",
+                    _ => "numeric field overflow",
+                };
+                let error = SqlError::new(SqlError::OUT_OF_RANGE, message).with_detail(format!("It is {}.", text(&e)));
+                Err(DataFusionError::External(Box::new(error)))
             }
             // It fails when a row needs it, if one does.
             Err(_) => Ok(Transformed::no(e)),
@@ -156,12 +162,6 @@ fn is_constant(expr: &Expr) -> Result<bool> {
 fn exact(expr: &Expr) -> bool {
     let is_exact = |t: DataType| t.is_integer() || matches!(t, DataType::Decimal128(..));
     matches!(expr, Expr::Literal(v, _) if is_exact(v.data_type()) && !v.is_null())
-}
-
-/// Is one of two operands a DECIMAL?
-fn decimal(expr: &Expr) -> bool {
-    let is_decimal = |e: &Expr| matches!(e, Expr::Literal(ScalarValue::Decimal128(..), _));
-    matches!(expr, Expr::BinaryExpr(BinaryExpr { left, right, .. }) if is_decimal(left) || is_decimal(right))
 }
 
 fn text(expr: &Expr) -> String {

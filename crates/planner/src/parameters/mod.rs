@@ -109,8 +109,14 @@ fn visit<V: VisitorMut>(statement: &mut Statement, visitor: &mut V) -> ControlFl
             let mut assigned = insert.update.iter_mut().flat_map(|update| update.expressions_mut());
             assigned.try_for_each(|e| e.visit(visitor))
         }
-        StatementKind::Update(update) => update.expressions_mut().try_for_each(|e| e.visit(visitor)),
-        StatementKind::Delete(delete) => delete.expressions_mut().try_for_each(|e| e.visit(visitor)),
+        StatementKind::Update(update) => {
+            update.others_mut().visit(visitor)?;
+            update.expressions_mut().try_for_each(|e| e.visit(visitor))
+        }
+        StatementKind::Delete(delete) => {
+            delete.others_mut().visit(visitor)?;
+            delete.expressions_mut().try_for_each(|e| e.visit(visitor))
+        }
         StatementKind::CreateTable { query: Some(query), .. }
         | StatementKind::CreateView { query, .. }
         | StatementKind::CreateMaterializedView { query, .. }

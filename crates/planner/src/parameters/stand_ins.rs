@@ -29,11 +29,11 @@ pub fn with_stand_ins(statement: &Statement, types: &[DataType]) -> Option<Stand
             _ if types.is_empty() => None,
             _ => return None,
         },
-        StatementKind::Update(update) => {
+        StatementKind::Update(update) if !update.joins() => {
             update.values().try_for_each(|(_, value)| assigned(value, &mut found))?;
             update.condition()
         }
-        StatementKind::Delete(delete) => delete.condition(),
+        StatementKind::Delete(delete) if !delete.joins() => delete.condition(),
         _ => return None,
     };
     if !types.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::script::{Text, is_space, is_word, position};
 use super::{depth, dialect::SqlDialect, normalise, syntax_error};
-use crate::statement::{ChangedTable, from_table};
+use crate::statement::{ChangedTable, Others, from_table};
 use crate::{SqlError, TextPosition};
 use eddyline_catalog::Reference;
 use sqlparser::ast::{Expr, Ident, Query, SetExpr};
@@ -248,6 +248,21 @@ impl<'a> Cursor<'a> {
         }
         normalise::query(&mut query, self.text.dialect.family)?;
         Ok(query)
+    }
+
+    /// Tables and joins with commas between them, as behind FROM.
+    pub(super) fn tables(&mut self) -> Result<Others, SqlError> {
+        let parsed = self.parser.parse_comma_separated(Parser::parse_table_and_joins);
+        let tables = parsed.map_err(|e| self.syntax_error(&e))?;
+        let mut query = super::parse_query("SELECT 1", self.text.dialect.family)?;
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            select.from = tables;
+        }
+        normalise::query(&mut query, self.text.dialect.family)?;
+        match *query.body {
+            SetExpr::Select(select) => Ok(select.from),
+            _ => Ok(Others::new()),
+        }
     }
 
     /// An expression, in one form.

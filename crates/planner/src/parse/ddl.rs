@@ -3,7 +3,7 @@
 use super::columns::{self, Elements};
 use super::cursor::Cursor;
 use super::script::is_word;
-use super::{outside, refuse, statements};
+use super::{dml, outside, refuse, statements};
 use crate::SqlError;
 use crate::statement::{Like, LikeMode, LikePart, Query, StatementKind};
 use eddyline_catalog::{Dialect, Name, Reference, Sink, Table, View};
@@ -173,12 +173,13 @@ fn create_materialized_view(cursor: &mut Cursor<'_>, or_replace: bool) -> Result
     Ok(StatementKind::CreateMaterializedView { name, view, query, if_not_exists, or_replace, is_final })
 }
 
-/// `[IF NOT EXISTS] name [INTO table] [COMMENT 'text'] {AS query | FROM name} [EMIT ON WINDOW CLOSE] [WITH (options)] [FORMAT …]`.
+/// `[IF NOT EXISTS] name [INTO table [(columns)]] [COMMENT 'text'] {AS query | FROM name} [EMIT ON WINDOW CLOSE] [WITH (options)] [FORMAT …]`.
 fn create_sink(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     let mut head = Head { or_replace: false, temporary: false, if_not_exists: false };
     let position = cursor.position();
     let name = head.name(cursor, "the name of the sink")?;
     let into = if cursor.word("INTO") { Some(cursor.object_name("the name of a table")?) } else { None };
+    let columns = if into.is_some() { dml::columns(cursor)? } else { Vec::new() };
     let comment = comment(cursor)?;
     let (query, sql) = if cursor.word("FROM") {
         let sql = format!("SELECT * FROM {}", cursor.object_name("the name of a view or table")?.to_sql());
@@ -213,7 +214,7 @@ fn create_sink(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     let dialect = cursor.text.dialect.family;
     let made = Name::from(name.object.as_str());
     let view = View { name: made, columns: Vec::new(), sql, dialect, comment, temporary: false };
-    let sink = Sink { view, into: None, options, is_final, job: 0 };
+    let sink = Sink { view, into: None, columns, options, is_final, job: 0 };
     Ok(StatementKind::CreateSink { name, into, sink, query, if_not_exists: head.if_not_exists })
 }
 

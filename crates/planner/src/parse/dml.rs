@@ -4,9 +4,9 @@ use super::cursor::Cursor;
 use super::{refuse, statements};
 use crate::SqlError;
 use crate::TextPosition;
-use crate::statement::{ChangedTable, Conflict, ConflictKey, Delete, Insert, StatementKind, Update, excluded};
+use crate::statement::{ChangedTable, Conflict, ConflictKey, Delete, Insert, Others, StatementKind, Update, excluded};
 use eddyline_catalog::Dialect;
-use sqlparser::ast::{Expr, Ident, Query, Visit, Visitor, visit_expressions_mut};
+use sqlparser::ast::{Expr, Ident, Query, SelectItem, SetExpr, Visit, Visitor, visit_expressions_mut};
 use sqlparser::tokenizer::Token;
 use std::ops::ControlFlow;
 
@@ -148,7 +148,7 @@ fn has_query(expr: &Expr) -> bool {
     expr.visit(&mut Any).is_break()
 }
 
-/// `UPDATE table [[AS] alias] SET column = value, … [WHERE condition] [RETURNING …]`.
+/// `UPDATE table [[AS] alias] SET column = value, … [FROM others] [WHERE condition] [RETURNING …]`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
@@ -157,13 +157,10 @@ pub(super) fn update(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
     let table = changed_table(cursor)?;
     cursor.expect_words(&["SET"])?;
     let assignments = assignments(cursor)?;
-    if cursor.peek_word("FROM") {
-        let hint = "use a subquery: SET a = (SELECT …), WHERE k IN (SELECT …)";
-        return Err(refuse::unsupported("UPDATE … FROM", hint).at(cursor.position()));
-    }
+    let others = others(cursor, "FROM")?;
     let condition = condition(cursor)?;
-    let returning = returning(cursor, &table)?;
-    Ok(StatementKind::Update(Update::new(table, assignments, condition, returning)))
+    let returning = returning_beside(cursor, &table, &others)?;
+    Ok(StatementKind::Update(Update::new(table, assignments, condition, returning).with_others(others)))
 }
 
 /// A column, where its name stands, and what it is given.
@@ -221,20 +218,43 @@ fn several_assignments(cursor: &mut Cursor<'_>) -> Result<Vec<Assigned>, SqlErro
     Ok(columns.into_iter().zip(values).map(|((name, position), value)| (name, position, value)).collect())
 }
 
-/// `DELETE FROM [ONLY] table [[AS] alias] [WHERE condition] [RETURNING …]`.
+/// `DELETE FROM [ONLY] table [[AS] alias] [USING others] [WHERE condition] [RETURNING …]`.
 ///
 /// # Errors
 /// A syntax error, or what is not supported.
 pub(super) fn delete(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     cursor.expect_words(&["DELETE", "FROM"])?;
     let table = changed_table(cursor)?;
-    if cursor.peek_word("USING") {
-        let hint = "use a subquery: WHERE k IN (SELECT …)";
-        return Err(refuse::unsupported("DELETE … USING", hint).at(cursor.position()));
-    }
+    let others = others(cursor, "USING")?;
     let condition = condition(cursor)?;
-    let returning = returning(cursor, &table)?;
-    Ok(StatementKind::Delete(Delete::new(table, condition, returning)))
+    let returning = returning_beside(cursor, &table, &others)?;
+    Ok(StatementKind::Delete(Delete::new(table, condition, returning).with_others(others)))
+}
+
+/// The tables that stand beside the one that is changed, behind this word.
+fn others(cursor: &mut Cursor<'_>, word: &str) -> Result<Others, SqlError> {
+    if cursor.word(word) { cursor.tables() } else { Ok(Others::new()) }
+}
+
+/// RETURNING of columns of the table that is changed. In Postgres, `*` has those of the others too, which nobody keeps here.
+fn returning_beside(
+    cursor: &mut Cursor<'_>,
+    table: &ChangedTable,
+    others: &Others,
+) -> Result<Option<Box<Query>>, SqlError> {
+    let position = cursor.position();
+    let returning = returning(cursor, table)?;
+    let items = returning.as_ref().map(|query| match query.body.as_ref() {
+        SetExpr::Select(select) => select.projection.as_slice(),
+        _ => &[],
+    });
+    let is_all = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_));
+    if !others.is_empty() && items.unwrap_or_default().iter().any(is_all) {
+        let called = table.alias.as_deref().unwrap_or(&table.name.object);
+        let hint = format!("RETURNING {called}.* answers the rows of {called}");
+        return Err(refuse::unsupported("RETURNING * beside other tables", &hint).at(position));
+    }
+    Ok(returning)
 }
 
 /// `TRUNCATE [TABLE] [ONLY] table [{RESTART | CONTINUE} IDENTITY] [CASCADE | RESTRICT]`: no column counts, and no table refers to
@@ -279,7 +299,11 @@ fn condition(cursor: &mut Cursor<'_>) -> Result<Option<Expr>, SqlError> {
     Ok(if cursor.word("WHERE") { Some(cursor.expression()?) } else { None })
 }
 
-fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<String>, SqlError> {
+/// `[(column, …)]`, which is no query in brackets.
+///
+/// # Errors
+/// A syntax error; a name that is there twice.
+pub(super) fn columns(cursor: &mut Cursor<'_>) -> Result<Vec<String>, SqlError> {
     if cursor.peek().token != Token::LParen || statements::begins_query(cursor) {
         return Ok(Vec::new());
     }

@@ -39,9 +39,9 @@ fn said(statement: &Statement) -> String {
             format!("{missing}sink {name} to {place}: {of}{query}")
         }
         StatementKind::Update(update) => {
-            format!("change of {} by {}", update.table, update.query(&["a", "b"]).expect("a query"))
+            format!("change of {} by {}", update.table, update.query(&of_two_columns()).expect("a query"))
         }
-        StatementKind::Delete(delete) => format!("deletion by {}", delete.query(&["a", "b"]).expect("a query")),
+        StatementKind::Delete(delete) => format!("deletion by {}", delete.query(&of_two_columns()).expect("a query")),
         StatementKind::Insert(insert) => insert_text(insert),
         StatementKind::StatementSet(all) => {
             format!("set of [{}]", all.iter().map(insert_text).collect::<Vec<_>>().join("; "))
@@ -59,6 +59,14 @@ fn said(statement: &Statement) -> String {
 
 fn insert_text(insert: &Insert) -> String {
     format!("into {}{:?} at {}: {}", insert.table, insert.columns, insert.position.column, insert.query)
+}
+
+/// A table of the columns a and b.
+fn of_two_columns() -> Table {
+    match parse("CREATE TABLE t (a INT, b INT, PRIMARY KEY (a) NOT ENFORCED)").expect("a table").remove(0).kind {
+        StatementKind::CreateTable { table, .. } => table,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn table_text(name: &Reference, table: &Table) -> String {

@@ -2,8 +2,8 @@
 
 use super::{default_value, is_default};
 use crate::{SqlError, TextPosition};
-use eddyline_catalog::{Dialect, Reference, Table};
-use sqlparser::ast::{Expr, Ident, Query, SelectItem, SetExpr};
+use eddyline_catalog::{ColumnSource, Dialect, Reference, Table};
+use sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, SetExpr, TableWithJoins};
 
 /// The table that a statement changes, as it is written.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub(crate) struct ChangedTable {
     pub(crate) alias: Option<String>,
 }
 
-/// `UPDATE table [[AS] alias] SET column = value, … [WHERE condition]`.
+/// `UPDATE table [[AS] alias] SET column = value, … [FROM others] [WHERE condition]`.
 #[derive(Debug, Clone)]
 pub struct Update {
     /// The table.
@@ -28,6 +28,7 @@ pub struct Update {
     pub assignments: Vec<Assignment>,
     /// `RETURNING …`, of the rows as they become.
     pub returning: Option<Box<Query>>,
+    others: Others,
     condition: Option<Expr>,
 }
 
@@ -41,7 +42,31 @@ pub struct Assignment {
     value: Expr,
 }
 
+/// The tables that stand beside the one that is changed: behind FROM of an UPDATE, USING of a DELETE.
+pub(crate) type Others = Vec<TableWithJoins>;
+
 impl Update {
+    /// The tables behind FROM.
+    pub(crate) fn others(&self) -> &Others {
+        &self.others
+    }
+
+    /// The tables behind FROM.
+    pub(crate) fn others_mut(&mut self) -> &mut Others {
+        &mut self.others
+    }
+
+    /// Does it read others beside its table? Then [`query`](Self::query) has a row several times where it matches several rows of them, and
+    /// one of these counts.
+    pub fn joins(&self) -> bool {
+        !self.others.is_empty()
+    }
+
+    /// With other tables behind FROM.
+    pub(crate) fn with_others(self, others: Others) -> Self {
+        Self { others, ..self }
+    }
+
     /// Which rows are changed; `None`: all.
     pub(crate) fn condition(&self) -> Option<&Expr> {
         self.condition.as_ref()
@@ -55,7 +80,7 @@ impl Update {
     ) -> Self {
         let assigned = |(column, position, value)| Assignment { column, position, value };
         let assignments = assignments.into_iter().map(assigned).collect();
-        Self { table, position, alias, assignments, returning, condition }
+        Self { table, position, alias, assignments, returning, others: Others::new(), condition }
     }
 
     /// What its expressions call the table.
@@ -93,19 +118,25 @@ impl Update {
         self.assignments.iter().map(|a| (a.column.as_str(), &a.value))
     }
 
-    /// The rows that are changed: `columns` as they are, then `columns` as they become.
+    /// The rows of its table that are changed: its columns as they are, then as they become. Where it [joins](Self::joins), and the table
+    /// has no PRIMARY KEY, then how many copies there are of the row.
     ///
     /// # Errors
     /// None for a statement that was parsed.
-    pub fn query(&self, columns: &[&str]) -> Result<Query, SqlError> {
-        let assigned = |name: &&str| self.assignments.iter().find(|a| a.column == **name).map(|a| a.value.clone());
-        let before = columns.iter().map(|name| column(name));
-        let after = columns.iter().map(|name| assigned(name).unwrap_or_else(|| column(name)));
-        rows_of((&self.table, self.alias.as_deref()), before.chain(after), self.condition.clone())
+    pub fn query(&self, table: &Table) -> Result<Query, SqlError> {
+        let own = |name: &&str| if self.joins() { column_of(self.called(), name) } else { column(name) };
+        let assigned = |name: &str| self.assignments.iter().find(|a| a.column == name).map(|a| a.value.clone());
+        let names = physical(table);
+        let before = names.iter().map(own);
+        let after = names.iter().map(|name| assigned(name).unwrap_or_else(|| own(name)));
+        match self.joins() {
+            false => rows_of((&self.table, self.alias.as_deref()), before.chain(after), self.condition.clone()),
+            true => joined(table, (&self.table, self.called()), &self.others, before.chain(after), &self.condition),
+        }
     }
 }
 
-/// `DELETE FROM table [[AS] alias] [WHERE condition]`, and `TRUNCATE table`, which is the same without a condition.
+/// `DELETE FROM table [[AS] alias] [USING others] [WHERE condition]`, and `TRUNCATE table`, which is the same without a condition.
 #[derive(Debug, Clone)]
 pub struct Delete {
     /// The table.
@@ -115,10 +146,31 @@ pub struct Delete {
     alias: Option<String>,
     /// `RETURNING …`, of the rows that go.
     pub returning: Option<Box<Query>>,
+    others: Others,
     condition: Option<Expr>,
 }
 
 impl Delete {
+    /// The tables behind USING.
+    pub(crate) fn others(&self) -> &Others {
+        &self.others
+    }
+
+    /// The tables behind USING.
+    pub(crate) fn others_mut(&mut self) -> &mut Others {
+        &mut self.others
+    }
+
+    /// As [`Update::joins`].
+    pub fn joins(&self) -> bool {
+        !self.others.is_empty()
+    }
+
+    /// With other tables behind USING.
+    pub(crate) fn with_others(self, others: Others) -> Self {
+        Self { others, ..self }
+    }
+
     /// Which rows go; `None`: all.
     pub(crate) fn condition(&self) -> Option<&Expr> {
         self.condition.as_ref()
@@ -129,7 +181,7 @@ impl Delete {
         condition: Option<Expr>,
         returning: Option<Box<Query>>,
     ) -> Self {
-        Self { table, position, alias, returning, condition }
+        Self { table, position, alias, returning, others: Others::new(), condition }
     }
 
     /// What its expressions call the table.
@@ -147,14 +199,75 @@ impl Delete {
         self.condition.iter_mut()
     }
 
-    /// The rows that go: `columns` of them.
+    /// The rows of its table that go. Where it [joins](Self::joins), and the table has no PRIMARY KEY, then how many copies there are of
+    /// the row.
     ///
     /// # Errors
     /// None for a statement that was parsed.
-    pub fn query(&self, columns: &[&str]) -> Result<Query, SqlError> {
-        let columns = columns.iter().map(|name| column(name));
-        rows_of((&self.table, self.alias.as_deref()), columns, self.condition.clone())
+    pub fn query(&self, table: &Table) -> Result<Query, SqlError> {
+        let names = physical(table);
+        if !self.joins() {
+            let columns = names.iter().map(|name| column(name));
+            return rows_of((&self.table, self.alias.as_deref()), columns, self.condition.clone());
+        }
+        let columns = names.iter().map(|name| column_of(self.called(), name));
+        joined(table, (&self.table, self.called()), &self.others, columns, &self.condition)
     }
+}
+
+fn physical(table: &Table) -> Vec<&str> {
+    let stored = table.columns.iter().filter(|c| c.source == ColumnSource::Physical);
+    stored.map(|c| c.name.as_str()).collect()
+}
+
+/// What tells how many copies there are of a row.
+const COPIES: &str = "copies of the row";
+
+/// `SELECT items FROM table AS called, others WHERE condition`. Without a PRIMARY KEY, rows that are alike are one row of the join, which says
+/// how many they are.
+fn joined(
+    table: &Table,
+    (name, called): (&Reference, &str),
+    others: &Others,
+    items: impl Iterator<Item = Expr>,
+    condition: &Option<Expr>,
+) -> Result<Query, SqlError> {
+    let mut query = match table.primary_key.is_empty() {
+        false => from_table(name, Some(called))?,
+        true => {
+            let quoted = |name: &str| Ident::with_quote('`', name).to_string();
+            let all: Vec<String> = table.columns.iter().map(|column| quoted(&column.name)).collect();
+            let (all, copies, called) = (all.join(", "), quoted(COPIES), quoted(called));
+            let name = name.to_sql();
+            let text =
+                format!("SELECT 1 FROM (SELECT {all}, COUNT(*) AS {copies} FROM {name} GROUP BY {all}) AS {called}");
+            crate::parse::parse_query(&text, Dialect::Flink)?
+        }
+    };
+    let copies = table.primary_key.is_empty().then(|| column_of(called, COPIES));
+    let select = select_of(&mut query)?;
+    select.projection = named(items.chain(copies));
+    select.from.extend(others.iter().cloned());
+    select.selection.clone_from(condition);
+    Ok(*query)
+}
+
+/// A column of a table that has a name in the statement.
+fn column_of(table: &str, name: &str) -> Expr {
+    Expr::CompoundIdentifier(vec![Ident::with_quote('`', table), Ident::with_quote('`', name)])
+}
+
+fn select_of(query: &mut Query) -> Result<&mut Select, SqlError> {
+    match query.body.as_mut() {
+        SetExpr::Select(select) => Ok(select),
+        _ => Err(SqlError::new(SqlError::INTERNAL, "a SELECT is none")),
+    }
+}
+
+/// Each has a name of its own, whatever it computes.
+fn named(items: impl Iterator<Item = Expr>) -> Vec<SelectItem> {
+    let named = |(at, expr)| SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('`', format!("column {at}")) };
+    items.enumerate().map(named).collect()
 }
 
 pub(crate) fn column(name: &str) -> Expr {
@@ -174,12 +287,8 @@ pub(crate) fn rows_of(
     condition: Option<Expr>,
 ) -> Result<Query, SqlError> {
     let mut query = from_table(table, alias)?;
-    let SetExpr::Select(select) = query.body.as_mut() else {
-        return Err(SqlError::new(SqlError::INTERNAL, "a SELECT is none"));
-    };
-    // Each has a name of its own, whatever it computes.
-    let named = |(at, expr)| SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('`', format!("column {at}")) };
-    select.projection = items.enumerate().map(named).collect();
+    let select = select_of(&mut query)?;
+    select.projection = named(items);
     select.selection = condition;
     Ok(*query)
 }

@@ -18,7 +18,7 @@ use super::lex;
 use crate::args::SqlArgs;
 use answer::Answer;
 pub(super) use dial::Address;
-use eddyline_engine::{SqlError, TextPosition};
+use eddyline_engine::{Dialect, SqlError, TextPosition};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -33,6 +33,10 @@ use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, NoTls, SimpleQue
 const TYPED: [&str; 6] = ["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "DESCRIBE"];
 /// What is wrong with a connection.
 const CONNECTION: &str = "08006";
+
+/// The setting that says in which dialect texts are cut up, and its value where a connection begins.
+pub(super) const DIALECT: &str = "sql.dialect";
+pub(super) const DIALECT_THERE: &str = "postgres";
 
 /// How often a server is told to cancel, until it has answered.
 const CANCEL_AGAIN: Duration = Duration::from_millis(250);
@@ -184,12 +188,12 @@ fn tells_types(sql: &str) -> bool {
     let is_returning = |piece: &lex::Piece| {
         piece.kind == lex::Kind::Keyword && sql[piece.bytes.clone()].eq_ignore_ascii_case("returning")
     };
-    TYPED.contains(&first_word(sql).as_str()) || lex::pieces(sql).iter().any(is_returning)
+    TYPED.contains(&first_word(sql).as_str()) || lex::pieces(sql, Dialect::Postgres).iter().any(is_returning)
 }
 
 /// The first word of a statement, in capitals.
 pub(super) fn first_word(sql: &str) -> String {
-    let pieces = lex::pieces(sql);
+    let pieces = lex::pieces(sql, Dialect::Postgres);
     let first = pieces.iter().find(|piece| piece.kind != lex::Kind::Comment);
     first.map(|piece| sql[piece.bytes.clone()].to_uppercase()).unwrap_or_default()
 }

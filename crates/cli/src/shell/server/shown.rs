@@ -4,9 +4,10 @@ use super::super::command::Command;
 use super::super::execute::{After, Shell};
 use super::super::input::within;
 use super::super::vocabulary::Relation;
-use super::{Answer, first_word};
+use super::{Answer, DIALECT, DIALECT_THERE, first_word};
 use crate::follow::print_listing;
-use eddyline_engine::{ScriptError, SqlError, TextPosition};
+use eddyline_engine::statement::StatementKind;
+use eddyline_engine::{ScriptError, SqlError, TextPosition, parse_in};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -80,6 +81,7 @@ impl Shell {
             return Err(SqlError::new(SqlError::INTERNAL, "there is no server"));
         };
         if server.connect_anew()? {
+            self.session.settings_mut().set(DIALECT, DIALECT_THERE)?;
             self.reporter.note("connected anew: settings, transactions and cursors of the session are gone");
         }
         let interrupt = Arc::new(Notify::new());
@@ -91,7 +93,21 @@ impl Shell {
         if server.is_gone() && answer.is_err() {
             self.reporter.note("the connection is gone: the next statement connects anew");
         }
+        if answer.is_ok() && text.to_ascii_lowercase().contains("dialect") {
+            self.note_dialect(text)?;
+        }
         answer
+    }
+
+    /// What is typed next is cut up in the dialect that a statement has set there.
+    fn note_dialect(&mut self, text: &str) -> Result<(), SqlError> {
+        let parsed = parse_in(text, self.session.settings().dialect());
+        if let Some(StatementKind::Set { key, value }) = parsed.ok().and_then(|mut all| Some(all.pop()?.kind))
+            && key == DIALECT
+        {
+            self.session.settings_mut().set(DIALECT, &value)?;
+        }
+        Ok(())
     }
 
     /// Asks for something that nobody has typed: its places say nothing.

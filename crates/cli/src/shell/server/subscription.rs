@@ -10,7 +10,7 @@ use super::{Answer, CONNECTION, Server};
 use crate::args::Format;
 use crate::follow::{View, grouped, written};
 use crate::terminal;
-use eddyline_engine::{ChangeBatch, Presentation, ResultMode, ResultShape, ScriptError, SqlError, Weights};
+use eddyline_engine::{ChangeBatch, Dialect, Presentation, ResultMode, ResultShape, ScriptError, SqlError, Weights};
 use std::collections::VecDeque;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
@@ -217,7 +217,8 @@ fn subscribed(text: &str) -> Result<Subscribed<'_>, SqlError> {
         SqlError::new(SqlError::SYNTAX, "a SUBSCRIBE that is not understood")
             .with_hint("write SUBSCRIBE TO v, or SUBSCRIBE TO v WITH (snapshot = false)")
     };
-    let pieces: Vec<_> = lex::pieces(text).into_iter().filter(|piece| piece.kind != Kind::Comment).collect();
+    let pieces: Vec<_> =
+        lex::pieces(text, Dialect::Postgres).into_iter().filter(|piece| piece.kind != Kind::Comment).collect();
     let is = |at: usize, word: &str| {
         pieces.get(at).is_some_and(|piece| text[piece.bytes.clone()].eq_ignore_ascii_case(word))
     };
