@@ -165,7 +165,7 @@ fn a_sink_that_cannot_begin_leaves_nothing_behind() {
 }
 
 #[test]
-fn views_of_final_rows_are_computed_anew() {
+fn views_of_final_rows_are_there_again() {
     let bench = Bench::new();
     let made = "CREATE TABLE t (k INT PRIMARY KEY, ts TIMESTAMP(3), WATERMARK FOR ts AS ts);
          INSERT INTO t VALUES (3, TIMESTAMP '2024-01-01 00:00:01'), (1, TIMESTAMP '2024-01-01 00:00:12'), (2, TIMESTAMP '2024-01-01 00:00:21');
@@ -329,7 +329,7 @@ fn sinks_into_tables_are_listed_with_jobs() {
     assert_eq!(jobs(&instance)[0], "1 h RUNNING 4 2");
     let failed = instance.job_report("q").unwrap();
     assert_eq!((failed.id, failed.status), (2, JobStatus::Failed));
-    assert!(failed.failure.unwrap().message.contains("ivide by zero"));
+    assert!(failed.failure.unwrap().message.contains("division by zero"));
     assert_eq!(run(&mut session, "STOP JOB 'h'").unwrap_err().sqlstate, "0A000");
     run(&mut session, "EXPLAIN JOB 'h'").unwrap();
     // Numbers stay, and no other job gets them.
@@ -478,7 +478,7 @@ fn a_sink_from_a_view_that_fails_has_failed() {
         std::thread::yield_now();
     }
     let failure = instance.job_report("1").unwrap().failure.unwrap();
-    assert!(failure.message.contains("ivide by zero"), "{}", failure.message);
+    assert!(failure.message.contains("division by zero"), "{}", failure.message);
     // Without that row it goes on.
     run(&mut session, "DELETE FROM t WHERE id = 2; RESUME JOB '1'; INSERT INTO t VALUES (3, 2)").unwrap();
     await_told(&bench, "out", &[r#"{"id":1,"q":2}"#, r#"{"id":3,"q":5}"#]);
