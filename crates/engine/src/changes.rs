@@ -2,16 +2,15 @@
 
 use crate::beginning::Beginning;
 use crate::collect::{CHANNEL, COLLECT};
-use crate::creations::Creating;
 use crate::ddl;
 use crate::durable::StoredView;
 use crate::error::{from_catalog, of_arrow};
-use crate::indexes::{check_indexed, kept_table, orders};
-use crate::instance::Moves;
+use crate::indexes::check_indexed;
 use crate::job::{self, Epochs, JobEvent, ResultShape, RunningJob};
 use crate::joined::{one_of_each, rows_of_delete, rows_of_update};
-use crate::kept::{self, Contents, Feed, IndexedRows, NewView, Order, Reads, Registration, TakenUp, replaced};
+use crate::kept::{self, Feed, IndexedRows, Order, Reads, Registration, replaced};
 use crate::listing::Listing;
+use crate::replace::{Beside, beside, check_reads_none};
 use crate::reservation::Reservation;
 use crate::scan::{Scan, ScanPlan};
 use crate::session::{Planned, created, created_message, result_output};
@@ -23,13 +22,13 @@ use eddyline_catalog::{Catalog, Column, ColumnSource, Index, MaterializedView, N
 use eddyline_changes::ChangeBatch;
 use eddyline_plan::{ChangeMode, Clock, Dataflow, Node, OperatorSpec, SourceSpec};
 use eddyline_planner::statement::{Conflict, Delete, Insert, Query, Update, defaults_query};
-use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition};
+use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition, names_read};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What CREATE MATERIALIZED VIEW makes.
-const VIEW: &str = "materialized view";
+pub(crate) const VIEW: &str = "materialized view";
 /// How long to wait for the next rows before looking again.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -478,79 +477,64 @@ impl Session {
             }
             let (version, planned) = (self.catalog.version(), self.planned_view(written)?);
             names.extend(planned.tables.iter().cloned());
+            names.append(&mut self.names_of(&self.dependents(&view.name)?));
             let reserved = self.reserve(names.clone())?;
             if self.catalog.version() == version {
                 break (reserved, planned);
             }
         };
-        let PlannedView { object, plan, number, shards, epochs, schema, tables, times } = planned;
-        let is_pictured = epochs == Epochs::OnDemand;
-        let beginning =
-            Beginning { is_kept_up: true, is_pictured, ..by_itself(format!("{VIEW} {}", view.name), shards) };
-        let beginning = self.going_on(beginning, &plan, written.from)?;
-        let (engine, settings) = (self.engine.clone(), self.settings.clone());
-        let tables: Vec<&Name> = tables.iter().collect();
-        let mut warnings = Vec::new();
-        let (canceller, instance) = (&self.canceller.clone(), self.instance.clone());
-        let mut creating = None;
-        // What it takes the place of is read until all of the new one is there.
-        let replaced = self.catalog.object(&view.name).is_ok();
-        let beside = Name::new(view.name.schema(), &format!("{} (new)", view.name.object()));
-        let name = if replaced { &beside } else { &view.name };
-        if replaced {
-            self.check_readers(&view.name, false).map_err(|error| {
-                error.with_hint("make the new one under another name, and ALTER MATERIALIZED VIEW … SWAP WITH it")
-            })?;
+        let object = planned.object.clone();
+        let dependents = self.dependents(&view.name)?;
+        if !dependents.is_empty() {
+            check_reads_none(&view.name, &names_read(view, &self.catalog), &dependents)?;
         }
+        let replaced = self.catalog.object(&view.name).is_ok();
         // Of a view that is restored they are there before it.
         let indexes = self.catalog.indexes_of(&view.name).filter(|_| replaced);
         let indexes: Vec<Arc<Index>> = indexes.cloned().collect();
-        check_indexed(&indexes, &schema)?;
-        let database = self.instance.database().clone();
-        let load = |contents: &mut Contents| written.from.map_or(Ok(()), |from| from.load(contents));
-        let from = written.from.map(|from| TakenUp { id: from.id(), covered: from.covered(), load: &load });
-        let (into, is_stored, from) = (None, true, from.as_ref());
-        let added = NewView { name, tables: &tables, times: &times, into, canceller, is_stored, from };
-        database.add_view(&added, |feeds| {
-            let _found = engine.kept().register(number, feeds);
-            let job = job::start(&engine, &settings, shards, beginning, plan, Some(number), epochs)?;
-            warnings.clone_from(&job.facts().warnings);
-            creating = Some(Creating::new(&instance, canceller, &job, feeds));
-            Ok((job, schema))
-        })?;
-        drop(creating);
-        let publish = |_| {
-            if replaced {
-                database.remove(&view.name);
-                database.rename(&BTreeMap::from([(beside.clone(), view.name.clone())]));
+        check_indexed(&indexes, &planned.schema)?;
+        let warnings = match replaced {
+            true => self.replace_materialized_view(planned, written, &indexes, &dependents)?,
+            false => {
+                let warnings = self.begin_view(planned, written, &view.name)?;
+                // What was late for it cannot be found out from its tables.
+                let stored = if written.is_final { self.instance.store_views(Some(&view.name)) } else { Ok(()) };
+                let defined = stored.and_then(|()| self.define(|catalog| ddl::add(catalog, object, false)));
+                if let Err(error) = defined {
+                    self.instance.database().remove(&view.name);
+                    return Err(error.into());
+                }
+                warnings
             }
         };
-        let ordered = kept_table(&object).and_then(|of| {
-            let orders = orders(indexes.iter().map(Arc::as_ref), of);
-            if indexes.is_empty() { Ok(()) } else { database.set_orders(name, &orders) }
-        });
-        // What was late for it cannot be found out from its tables.
-        let ordered =
-            if written.is_final { ordered.and_then(|()| self.instance.store_views(Some(name))) } else { ordered };
-        let moves = Moves { names: BTreeMap::from([(view.name.clone(), name.clone())]), ..Moves::default() };
-        let moves = if replaced { moves } else { Moves::default() };
-        let add = |catalog: &mut Catalog| {
-            ddl::add(catalog, object.clone(), replaced)?;
-            indexes.iter().try_for_each(|index| ddl::add(catalog, Object::Index(index.clone()), false))
-        };
-        let define = |()| self.instance.define_moving(&self.settings, &moves, add, publish);
-        let defined = ordered.and_then(define);
-        self.refresh();
-        if let Err(error) = defined {
-            database.remove(name);
-            return Err(error.into());
-        }
         drop(reserved);
         let created = created_message(VIEW, &view.name, true);
         match warnings.is_empty() {
             true => Ok(Outcome::Done(created)),
             false => Ok(Outcome::Noted(format!("{created}; {}", warnings.join("; ")))),
         }
+    }
+
+    /// Puts a materialized view in the place of another, whose indexes these are; those that read it are computed anew.
+    fn replace_materialized_view(
+        &mut self,
+        planned: PlannedView,
+        written: &WrittenView<'_>,
+        indexes: &[Arc<Index>],
+        dependents: &[Arc<MaterializedView>],
+    ) -> Result<Vec<String>, ScriptError> {
+        let (object, name) = (planned.object.clone(), planned.object.name().clone());
+        let (place, mut made) = (beside(&name), Beside::default());
+        made.warnings = self.begin_view(planned, written, &place)?;
+        made.places.insert(name, place.clone());
+        let ready = self.make_ready(&object, indexes, &place, written.is_final);
+        let computed = ready.map_err(Into::into).and_then(|()| self.compute_beside(&object, dependents, &mut made));
+        if let Err(error) = computed {
+            self.give_up(&made);
+            return Err(error);
+        }
+        self.take_places(&object, indexes, &made)?;
+        Ok(made.warnings)
     }
 
     /// What CREATE MATERIALIZED VIEW will start, under the names as they are now.

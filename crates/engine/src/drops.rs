@@ -133,7 +133,7 @@ impl Session {
     }
 
     /// The materialized views and sinks that read this name, themselves or through views, and the sinks that write it.
-    fn readers(&self, name: &Name) -> Vec<Name> {
+    pub(crate) fn readers(&self, name: &Name) -> Vec<Name> {
         let reads = |object: &&Object| match object {
             Object::MaterializedView(view) => names_read(&view.view, &self.catalog).contains(name),
             Object::Sink(sink) => {

@@ -21,7 +21,7 @@ impl Session {
             return table.clone();
         }
         let id = match reads {
-            Reads::Changes => self.instance.database().id_of(&table.name),
+            Reads::Changes => self.instance.database().id_of(self.takers.get(&table.name).unwrap_or(&table.name)),
             Reads::Snapshot => None,
         };
         let options = kept::options(reads, number, &table.name, id);

@@ -37,6 +37,8 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(crate) struct Moves {
     /// By the name of an object that was there before, what it was called.
     pub(crate) names: BTreeMap<Name, Name>,
+    /// Views that were computed anew as they are, and keep the settings with which they were made.
+    pub(crate) renewed: BTreeSet<Name>,
     /// What becomes of the rows of tables that have other columns.
     pub(crate) altered: Vec<StoredAlteration>,
     /// Jobs of sinks that come.
@@ -187,7 +189,8 @@ impl Instance {
             };
             let (id, is_filling) = stored_as.map_or((None, false), |(id, is_filling)| (Some(id), is_filling));
             // A view that was there keeps the settings with which it was made.
-            let own = self.durable().filter(|_| moves.names.contains_key(name)).and_then(|d| d.settings_of(was));
+            let of = if moves.renewed.contains(name) { name } else { was };
+            let own = self.durable().filter(|_| moves.names.contains_key(name)).and_then(|d| d.settings_of(of));
             let mut definition =
                 Definition::of(object, id, is_filling, own.unwrap_or_else(|| stored_settings(settings)));
             // A sink that was there stays as far as it is.

@@ -41,6 +41,7 @@ mod memory;
 mod moment;
 mod names;
 mod outward;
+mod replace;
 mod reservation;
 mod restore;
 mod result;

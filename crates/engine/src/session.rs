@@ -74,6 +74,8 @@ pub struct Session {
     pub(crate) reading: Reading,
     /// Relations that the statement finds beside what the catalog has.
     pub(crate) attached: Attached,
+    /// By the names of views that are about to be replaced, what those are called that take their places.
+    pub(crate) takers: BTreeMap<Name, Name>,
     /// Whose it is: a schema of that name is looked into first, where `search_path` says `"$user"`.
     pub(crate) user: String,
 }
@@ -90,6 +92,7 @@ impl Session {
             begins: Begins::default(),
             reading: Reading::default(),
             attached: Attached::default(),
+            takers: BTreeMap::new(),
             user: ROOT.to_owned(),
         }
     }
@@ -216,16 +219,23 @@ impl Session {
             }
             StatementKind::CreateView { name, view, query, if_not_exists, or_replace } => {
                 let view = self.placed_view(name, view)?;
-                let _reserved = self.reserve_one(&view.name)?;
+                let reserved = self.reserve_one(&view.name)?;
                 if ddl::is_there(&self.catalog, &view.name, *if_not_exists) {
                     return Ok(created("view", &view.name, false));
                 }
                 let made = Arc::new(self.with_definer(|definer| definer.view(view.clone(), query))?);
-                if *or_replace {
-                    self.check_readers(&view.name, false)?;
+                if !*or_replace {
+                    self.define(|catalog| ddl::add(catalog, Object::View(made), false))?;
+                    return Ok(created("view", &view.name, true));
                 }
-                self.define(|catalog| ddl::add(catalog, Object::View(made), *or_replace))?;
-                Ok(created("view", &view.name, true))
+                // It is taken again together with those of what reads it.
+                drop(reserved);
+                let warnings = self.replace_view(&Object::View(made))?;
+                let created = created_message("view", &view.name, true);
+                Ok(match warnings.is_empty() {
+                    true => Outcome::Done(created),
+                    false => Outcome::Noted(format!("{created}; {}", warnings.join("; "))),
+                })
             }
             StatementKind::CreateMaterializedView { name, view, query, if_not_exists, or_replace, is_final } => {
                 let view = &self.placed_view(name, view)?;

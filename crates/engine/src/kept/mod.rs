@@ -28,6 +28,7 @@ mod follow;
 mod indexes;
 mod ordered;
 mod picture;
+mod places;
 mod sinks;
 mod stored_views;
 
@@ -379,21 +380,6 @@ impl Database {
             Ok(())
         });
         lock(&self.parts).remove(name);
-    }
-
-    /// Calls tables and views by other names: by the old name the new one. What is not kept has no rows to be called anything.
-    pub(crate) fn rename(&self, names: &BTreeMap<Name, Name>) {
-        let is_kept = |name: &&Name| lock(&self.parts).contains_key(*name);
-        let olds: Vec<&Name> = names.keys().filter(is_kept).collect();
-        // Whoever renames has the names to himself: none of them goes meanwhile.
-        let _ = self.with(&olds, |states| -> Result<(), SqlError> {
-            states.iter_mut().for_each(|state| state.rename(names));
-            let mut parts = lock(&self.parts);
-            let moved: Vec<_> =
-                olds.iter().filter_map(|old| Some((names[*old].clone(), parts.remove(*old)?))).collect();
-            parts.extend(moved);
-            Ok(())
-        });
     }
 
     /// The rows of a table as they are to be when its columns change, with these indexes. Nobody changes them meanwhile.
