@@ -1,8 +1,9 @@
 //! Variables of a connection: what drivers set and ask for.
 
+use crate::command::is_of_engine;
 use crate::transaction::{Modes, Opened};
 use eddyline_engine::settings::SETTINGS;
-use eddyline_engine::{Session, SqlError};
+use eddyline_engine::{Session, Settings, SqlError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,8 +72,27 @@ pub(crate) struct Variables {
     given: BTreeMap<String, String>,
     /// The transaction that is open.
     transaction: Option<Opened>,
+    /// What was there before the transaction has set anything; `None`: it has not.
+    before: Option<Before>,
     /// Prepared statements that have a name.
     pub(crate) prepared: BTreeMap<String, Held>,
+}
+
+/// Variables and settings as they were.
+#[derive(Debug, Default)]
+struct Before {
+    values: BTreeMap<String, String>,
+    settings: Settings,
+    /// What SET LOCAL has set, by names in lower case, and what it was before.
+    local: BTreeMap<String, Own>,
+}
+
+/// What a variable is, where it was set.
+#[derive(Debug)]
+enum Own {
+    Variable(Option<String>),
+    /// One of the engine's settings, by the name that it has there.
+    Setting(&'static str, Option<String>),
 }
 
 /// What the catalogs tell of a prepared statement.
@@ -103,6 +123,10 @@ impl Variables {
         value: Option<&str>,
     ) -> Result<Option<(String, String)>, SqlError> {
         let lower = name.to_ascii_lowercase();
+        self.note_set(session);
+        if let Some(before) = &mut self.before {
+            before.local.remove(&lower);
+        }
         if READ_ONLY.contains(&lower.as_str()) {
             return Err(SqlError::new("55P02", format!("parameter \"{name}\" cannot be changed")));
         }
@@ -153,6 +177,49 @@ impl Variables {
         Ok(self.told_of(session, &lower))
     }
 
+    /// Sets a variable until the transaction [ends](Self::end), which there need not be.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub(crate) fn set_local(&mut self, session: &mut Session, name: &str, value: Option<&str>) -> Result<(), SqlError> {
+        let lower = name.to_ascii_lowercase();
+        self.note_set(session);
+        let own = self.before.as_mut().and_then(|before| before.local.remove(&lower));
+        let own = own.unwrap_or_else(|| self.own(session, &lower));
+        match (is_of_engine(&lower), value) {
+            (true, Some(value)) => drop(session.settings_mut().set(&lower, value)?),
+            (true, None) => session.settings_mut().reset(&lower)?,
+            (false, value) => drop(self.set(session, &lower, value)?),
+        }
+        // Those of the transaction end with it by themselves.
+        if !MODES.contains(&lower.as_str()) {
+            let before =
+                || Before { values: self.values.clone(), settings: session.settings().clone(), local: BTreeMap::new() };
+            self.before.get_or_insert_with(before).local.insert(lower, own);
+        }
+        Ok(())
+    }
+
+    fn own(&self, session: &Session, lower: &str) -> Own {
+        let name = if lower == "timezone" { TIME_ZONE } else { lower };
+        let spec = SETTINGS.iter().find(|s| s.name == name || s.alias == Some(name));
+        match spec.filter(|_| lower == "timezone" || lower == SEARCH_PATH || is_of_engine(lower)) {
+            None => Own::Variable(self.values.get(lower).cloned()),
+            Some(spec) => {
+                let set = session.settings().changed().find(|(name, _)| *name == spec.name);
+                Own::Setting(spec.name, set.map(|(_, value)| value.to_owned()))
+            }
+        }
+    }
+
+    /// Something is about to be set: a transaction that is rolled back takes it back.
+    pub(crate) fn note_set(&mut self, session: &Session) {
+        if self.transaction.is_some() && self.before.is_none() {
+            let (values, settings) = (self.values.clone(), session.settings().clone());
+            self.before = Some(Before { values, settings, local: BTreeMap::new() });
+        }
+    }
+
     /// Name and value of a variable that clients are told of.
     fn told_of(&self, session: &Session, lower: &str) -> Option<(String, String)> {
         let (known, ..) = KNOWN.iter().find(|(known, _, told)| *told && known.eq_ignore_ascii_case(lower))?;
@@ -161,6 +228,7 @@ impl Variables {
 
     /// Takes all variables back.
     pub(crate) fn reset_all(&mut self, session: &mut Session) {
+        self.note_set(session);
         self.values = self.given.clone();
         session.settings_mut().reset_all();
     }
@@ -220,12 +288,25 @@ impl Variables {
             value.and_then(|value| Modes::of_variable(mode, value)?.ok()).unwrap_or_default()
         });
         let modes = defaults.into_iter().fold(modes, Modes::or);
-        self.transaction = Some(Opened { modes, has_begun: false });
+        (self.transaction, self.before) = (Some(Opened { modes, has_begun: false }), None);
     }
 
-    /// The transaction ends.
-    pub(crate) fn end(&mut self) {
+    /// The transaction ends: what it has set goes with it, or stays where it was not LOCAL.
+    pub(crate) fn end(&mut self, session: &mut Session, commits: bool) {
         self.transaction = None;
+        let Some(before) = self.before.take() else { return };
+        if !commits {
+            self.values = before.values;
+            *session.settings_mut() = before.settings;
+            return;
+        }
+        for (lower, own) in before.local {
+            match own {
+                Own::Variable(Some(value)) => drop(self.values.insert(lower, value)),
+                Own::Variable(None) => drop(self.values.remove(&lower)),
+                Own::Setting(name, value) => session.settings_mut().put_back(name, value),
+            }
+        }
     }
 
     /// The transaction has read or changed something.

@@ -94,6 +94,14 @@ impl Settings {
         Ok(())
     }
 
+    /// Gives a setting a value that it has had; `None`: it was not set.
+    pub fn put_back(&mut self, name: &'static str, value: Option<String>) {
+        match value {
+            Some(value) => drop(self.values.insert(name, value)),
+            None => drop(self.values.remove(name)),
+        }
+    }
+
     /// Takes all settings back.
     pub fn reset_all(&mut self) {
         self.values = self.given.clone();

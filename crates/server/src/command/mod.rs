@@ -40,6 +40,8 @@ pub(crate) enum Command {
     SetCharacteristics(Modes),
     /// `SET name = value`; `None` for DEFAULT.
     Set(String, Option<String>),
+    /// `SET LOCAL name = value`: until the transaction ends.
+    SetLocal(String, Option<String>),
     /// `SHOW name`.
     Show(String),
     /// `SHOW ALL`.
@@ -214,7 +216,14 @@ fn of_connection(words: &[Word]) -> Option<Command> {
         ["deallocate", "prepare", name] | ["deallocate", name] => {
             Command::Deallocate((*name != "all").then(|| (*name).to_owned()))
         }
-        ["set", "session" | "local", rest @ ..] if rest.len() > 1 => return of_connection(&without(words, 1)),
+        ["set", "session", rest @ ..] if rest.len() > 1 => return of_connection(&without(words, 1)),
+        ["set", "local", name, "=" | "to", _, ..] if is_of_engine(name) => {
+            Command::SetLocal((*name).to_owned(), value(4)?)
+        }
+        ["set", "local", rest @ ..] if rest.len() > 1 => match of_connection(&without(words, 1))? {
+            Command::Set(name, value) => Command::SetLocal(name, value),
+            other => other,
+        },
         ["set", "time", "zone", _, ..] => Command::Set("timezone".into(), value(3)?),
         ["set", "names", _] => Command::Set("client_encoding".into(), value(2)?),
         ["set", "search_path", "=" | "to", _, ..] => Command::Set("search_path".into(), path(&words[3..])),

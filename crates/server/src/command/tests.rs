@@ -81,7 +81,7 @@ fn statements_of_the_connection_are_told_from_those_of_the_engine() {
     assert!(shown("COMMIT NOW").contains("near \"now\""));
     assert_eq!(shown("SET application_name = 'x y'"), "Set(\"application_name\", Some(\"x y\"))");
     assert_eq!(shown("SET search_path TO a, b"), "Set(\"search_path\", Some(\"a, b\"))");
-    assert_eq!(shown("SET LOCAL extra_float_digits TO DEFAULT"), "Set(\"extra_float_digits\", None)");
+    assert_eq!(shown("SET LOCAL extra_float_digits TO DEFAULT"), "SetLocal(\"extra_float_digits\", None)");
     assert_eq!(shown("SET TIME ZONE 'UTC'"), "Set(\"timezone\", Some(\"UTC\"))");
     assert_eq!(shown("SHOW server_version"), "Show(\"server_version\")");
     assert_eq!(shown("SHOW TRANSACTION ISOLATION LEVEL"), "Show(\"transaction_isolation\")");

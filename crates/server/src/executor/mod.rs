@@ -29,6 +29,7 @@ use eddyline_engine::arrow::array::RecordBatch;
 use eddyline_engine::arrow::array::timezone::Tz;
 use eddyline_engine::arrow::datatypes::DataType;
 use eddyline_engine::arrow::error::ArrowError;
+use eddyline_engine::statement::StatementKind;
 use eddyline_engine::{Connected, Parameter, Prepared, Session, SqlError, Subscription, split};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -485,6 +486,10 @@ impl Executor {
                 self.set(name, value.as_deref(), out)?;
                 Answer::Done("SET".into())
             }
+            Command::SetLocal(name, value) => {
+                self.set_local(name, value.as_deref(), out)?;
+                Answer::Done("SET".into())
+            }
             Command::Show(name) => {
                 let value = self.variables.show(&self.session, name)?;
                 Answer::Rows(Rows::of(answer::one_text(name, value)), "SHOW")
@@ -562,6 +567,9 @@ impl Executor {
                     self.check_change(name)?;
                 }
                 self.variables.note_begun();
+                if matches!(statement.kind, StatementKind::Set { .. } | StatementKind::Reset(_)) {
+                    self.variables.note_set(&self.session);
+                }
                 let beside = catalogs::relations(statement, &mut self.session, &mut self.variables)?;
                 let constants = answer::Constants { variables: &self.variables };
                 let answer = self.session.with_relations(beside, |s| answer::execute(s, statement, &constants));
@@ -593,6 +601,26 @@ impl Executor {
         Ok(())
     }
 
+    /// Sets a variable until the transaction ends: at once, where there is none.
+    fn set_local(&mut self, name: &str, value: Option<&str>, out: &mut Out) -> Result<(), SqlError> {
+        let told = self.variables.told(&self.session);
+        let set = self.variables.set_local(&mut self.session, name, value);
+        if self.transaction == Transaction::None {
+            let message = "SET LOCAL can only be used in transaction blocks";
+            out.messages.notice(&report::plain(WARNING, "25P01", message));
+            self.variables.end(&mut self.session, true);
+        }
+        self.tell_changed(&told, out);
+        set
+    }
+
+    /// Tells the client of variables that are not what it was told.
+    fn tell_changed(&self, told: &[(String, String)], out: &mut Out) {
+        let now = self.variables.told(&self.session);
+        let changed = now.iter().filter(|variable| !told.contains(variable));
+        changed.for_each(|(name, value)| out.messages.parameter_status(name, value));
+    }
+
     fn begin(&mut self, modes: Modes) {
         (self.transaction, self.changes) = (Transaction::Open, 0);
         self.variables.begin(modes);
@@ -621,7 +649,9 @@ impl Executor {
     fn end(&mut self, commits: bool, out: &mut Out) -> &'static str {
         let was = std::mem::take(&mut self.transaction);
         self.portals.clear();
-        self.variables.end();
+        let told = self.variables.told(&self.session);
+        self.variables.end(&mut self.session, commits);
+        self.tell_changed(&told, out);
         self.session.release_moment();
         if was == Transaction::None {
             out.messages.notice(&report::plain(WARNING, "25P01", "there is no transaction in progress"));

@@ -117,7 +117,7 @@ pub(super) fn kind(command: &Command) -> &'static str {
         Command::Begin(tag, _) => tag,
         Command::Commit(_) => "COMMIT",
         Command::Rollback(_) | Command::RollbackTo(_) => "ROLLBACK",
-        Command::Set(..) | Command::SetTransaction(_) | Command::SetCharacteristics(_) => "SET",
+        Command::Set(..) | Command::SetLocal(..) | Command::SetTransaction(_) | Command::SetCharacteristics(_) => "SET",
         Command::Show(_) | Command::ShowAll => "SHOW",
         Command::Reset(_) => "RESET",
         Command::Discard => "DISCARD ALL",

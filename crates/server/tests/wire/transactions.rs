@@ -112,3 +112,29 @@ async fn how_transactions_are_kept_apart_is_shown_as_it_was_said() {
     let none = refused(&client, "SET default_transaction_read_only = 'perhaps'").await;
     assert_eq!(none, ("22023".into(), "parameter \"default_transaction_read_only\" requires a Boolean value".into()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_set_in_a_transaction_goes_with_it() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    let shown = "SHOW my.own; SHOW statement_timeout; SHOW timezone; SHOW search_path; SHOW execution.emit";
+    let values = async |sql: &str| {
+        let answers = simple(&client, &format!("{sql}; {shown}")).await;
+        let all = answers.len() - 10;
+        answers[all..].iter().step_by(2).cloned().collect::<Vec<_>>()
+    };
+    let local = "SET LOCAL my.own = 'b'; SET LOCAL statement_timeout = '7s'; SET LOCAL timezone = 'Asia/Tokyo'; \
+        SET LOCAL search_path = pg_catalog; SET LOCAL execution.emit = 'final'";
+    let first = values("SET my.own = 'a'").await;
+    assert_eq!(first[..3], ["a", "0", "UTC"]);
+    let set = ["b", "7s", "Asia/Tokyo", "pg_catalog", "final"];
+    for end in ["COMMIT", "ROLLBACK"] {
+        assert_eq!(values(&format!("BEGIN; {local}")).await, set);
+        assert_eq!(values(end).await, first, "{end}");
+    }
+    // What SET says last stays when the transaction does.
+    assert_eq!(values("BEGIN; SET LOCAL my.own = 'b'; SET my.own = 'c'; COMMIT").await[0], "c");
+    assert_eq!(values("BEGIN; SET my.own = 'd'; SET LOCAL my.own = 'e'; COMMIT").await[0], "d");
+    assert_eq!(values("BEGIN; SET my.own = 'f'; SET timezone = 'Asia/Tokyo'; ROLLBACK").await[..3], ["d", "0", "UTC"]);
+    assert_eq!(values("SET LOCAL my.own = 'f'").await[0], "d", "without a transaction");
+}
