@@ -187,9 +187,8 @@ impl Session {
     fn restore_view(&mut self, definition: &Definition) -> Result<(), SqlError> {
         let Definition::MaterializedView { name, sql, answer, settings, .. } = definition else { return Ok(()) };
         tracing::info!(view = %name, "a materialized view is being computed anew, before anything is answered");
-        let computing = tracing::info_span!("view recovery", eddyline.view = %name);
         let begin = self.engine.rim().clock.monotonic();
-        if let Err(error) = computing.in_scope(|| compute(&self.instance, sql, settings, None)) {
+        if let Err(error) = compute(&self.instance, sql, settings, None) {
             tracing::warn!(view = %name, error = error.message, "a materialized view cannot be computed anew");
             return self.keep_failed(sql, answer, settings, error);
         }
@@ -217,6 +216,7 @@ pub(crate) fn compute(
         session.settings_mut().set(key, value)?;
     }
     let ViewText { view, query, is_final } = stored_view(sql, session.settings().dialect())?;
+    let _recovery = tracing::info_span!("view recovery", eddyline.view = %view.name).entered();
     let written = WrittenView { view: &view, query: &query, is_final, or_replace: false, from };
     session.create_materialized_view(&written, false).map_err(ScriptError::into_error)?;
     Ok(())
