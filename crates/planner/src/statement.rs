@@ -1,6 +1,7 @@
 //! Statements, parsed but not bound. Queries are sqlparser's trees.
 
 mod changes;
+mod values;
 
 use crate::SqlError;
 use crate::TextPosition;
@@ -296,7 +297,7 @@ impl Insert {
         found.map(Some).ok_or_else(|| SqlError::new(NO_SUCH_KEY, message).with_hint(hint).at(*position))
     }
 
-    /// With the DEFAULTs of the table where VALUES says DEFAULT.
+    /// With the DEFAULTs of the table where VALUES says DEFAULT, and values of different kinds in the types of their columns.
     ///
     /// # Errors
     /// None for tables that were checked.
@@ -315,6 +316,9 @@ impl Insert {
                     *value = default_value(column, table.dialect)?;
                 }
             }
+        }
+        if table.dialect == Dialect::Postgres {
+            values::as_columns(values, &columns)?;
         }
         Ok(insert)
     }
