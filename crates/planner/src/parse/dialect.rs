@@ -111,8 +111,13 @@ impl Dialect for SqlDialect {
         infix(parser, left, precedence)
     }
 
-    /// Operators that other dialects have elsewhere bind in Postgres' as all of its own do.
+    /// Operators that other dialects have elsewhere bind in Postgres' as all of its own do. `x NOT NULL` is none: in `DEFAULT 'x' NOT NULL`
+    /// the expression ends before it.
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        let word = |at: usize, word: &str| is_word(&parser.peek_nth_token_ref(at).token, word);
+        if word(0, "NOT") && word(1, "NULL") {
+            return Some(Ok(self.prec_unknown()));
+        }
         let is_other = self.family == Family::Postgres
             && (postgres_operator(parser).is_some() || binds_as_others(&parser.peek_token_ref().token));
         is_other.then(|| Ok(self.prec_value(Precedence::PgOther)))
