@@ -735,12 +735,13 @@ pub(crate) fn check_final(dataflow: &Dataflow) -> Result<(), SqlError> {
     let refused = |why: String| {
         let error = SqlError::new(SqlError::UNSUPPORTED, "EMIT ON WINDOW CLOSE of a query whose rows are not final");
         error.with_detail(why).with_hint(
-            "GROUP BY window_start, window_end of a TUMBLE or HOP over a column with WATERMARK FOR, or OVER in its order; without \
+            "GROUP BY window_start, window_end of a TUMBLE, HOP or SESSION over a column with WATERMARK FOR, or OVER in its order; without \
              EMIT the view is up to date at any moment",
         )
     };
     let waits = |node: &Node| match &node.spec {
         OperatorSpec::WindowAggregate(_) => true,
+        OperatorSpec::SessionAssign(spec) => spec.closes,
         OperatorSpec::TopN(spec) => spec.closes.is_some(),
         OperatorSpec::Join(spec) => spec.on_close,
         OperatorSpec::TemporalFilter(spec) => spec.clock == Clock::Watermark,

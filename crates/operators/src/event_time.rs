@@ -7,7 +7,8 @@ use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType,
 };
-use eddyline_plan::Window;
+use eddyline_plan::{Window, session_times};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// A TIMESTAMP column in milliseconds; finer fractions are cut off, downward.
@@ -60,8 +61,26 @@ pub(crate) fn window_millis(
     window: &Window,
     column: &ArrayRef,
 ) -> Result<Int64Array, OperatorError> {
-    let times = millis(operator, column)?;
-    let range = window.times();
+    in_range(operator, &window.times(), millis(operator, column)?)
+}
+
+/// As [`millis`], for times that are put into sessions.
+///
+/// # Errors
+/// [`OperatorError::TimeRange`] for a time whose session does not end within 64 bits.
+pub(crate) fn session_millis(
+    operator: &'static str,
+    gap_ms: i64,
+    column: &ArrayRef,
+) -> Result<Int64Array, OperatorError> {
+    in_range(operator, &session_times(gap_ms), millis(operator, column)?)
+}
+
+fn in_range(
+    operator: &'static str,
+    range: &RangeInclusive<i64>,
+    times: Int64Array,
+) -> Result<Int64Array, OperatorError> {
     match [min(&times), max(&times)].into_iter().flatten().find(|t| !range.contains(t)) {
         Some(time_ms) => Err(OperatorError::TimeRange { operator, time_ms }),
         None => Ok(times),
@@ -71,13 +90,17 @@ pub(crate) fn window_millis(
 /// The columns window_start, window_end and window_time of windows of `size_ms` that begin at `starts`; `time` is
 /// the type of the time column.
 pub(crate) fn window_columns(time: &DataType, size_ms: i64, starts: Vec<i64>) -> [ArrayRef; 3] {
+    let ends = starts.iter().map(|start| start + size_ms).collect();
+    span_columns(time, starts, ends)
+}
+
+/// The same of windows from `starts` to `ends`.
+pub(crate) fn span_columns(time: &DataType, starts: Vec<i64>, ends: Vec<i64>) -> [ArrayRef; 3] {
     let zone = match time {
         DataType::Timestamp(_, zone) => zone.clone(),
         _ => None,
     };
-    let starts = TimestampMillisecondArray::from(starts).with_timezone_opt(zone);
-    let ends: TimestampMillisecondArray = starts.unary(|s| s + size_ms);
-    let times: TimestampMillisecondArray = starts.unary(|s| s + size_ms - 1);
-    let zoned = |a: TimestampMillisecondArray| -> ArrayRef { Arc::new(a.with_data_type(starts.data_type().clone())) };
-    [zoned(starts.clone()), zoned(ends), zoned(times)]
+    let times = ends.iter().map(|end| end - 1).collect();
+    let column = |millis: Vec<i64>| TimestampMillisecondArray::from(millis).with_timezone_opt(zone.clone());
+    [starts, ends, times].map(|millis| Arc::new(column(millis)) as ArrayRef)
 }

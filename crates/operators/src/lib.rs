@@ -20,8 +20,9 @@
 //! | `sink_materialize` | INSERT … ON CONFLICT DO … |
 //! | `window_assign` | TABLE(TUMBLE(…)), TABLE(HOP(…)) |
 //! | `window_aggregate` | GROUP BY over windows |
+//! | `session_assign` | TABLE(SESSION(…)) |
 //!
-//! Beside the rooms: `aggregation` (what the two aggregates share), `columns_read`, `event_time`, `keyed_rows` (rows by a
+//! Beside the rooms: `aggregation` (what the aggregates share), `closed` (the watermark up to which windows are closed), `columns_read`, `event_time`, `keyed_rows` (rows by a
 //! key), `layout` (what is kept and what bounds it), `migration` (state of a query that was changed), `partitions` (rows in order, by partition), `row_list` (numbers of rows, of
 //! which most lists have one), `slots_by_time` (what a watermark lets go), and behind the feature `harness` what drives a
 //! room in tests.
@@ -30,6 +31,7 @@ mod aggregation;
 mod build;
 mod calc;
 mod changelog_normalize;
+mod closed;
 mod columns_read;
 mod context;
 mod error;
@@ -47,6 +49,7 @@ mod migration;
 mod over;
 mod partitions;
 mod row_list;
+mod session_assign;
 mod set_operation;
 mod sink_materialize;
 mod slots_by_time;

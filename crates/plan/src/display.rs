@@ -95,6 +95,11 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
             let _ = write!(out, "{} {} by ({})", phase(a.phase), window(&a.window), names(input, &a.keys));
             calls(&mut out, &a.calls);
         }
+        OperatorSpec::SessionAssign(w) => {
+            let closes = if w.closes { " when it closes" } else { "" };
+            let (time, by) = (input.field(w.time).name(), names(input, &w.partition));
+            let _ = write!(out, "session(gap={}ms) on {time} by ({by}){closes}", w.gap_ms);
+        }
         OperatorSpec::Join(j) => {
             let right = inputs.get(1).copied().unwrap_or(&empty);
             let pair = |(l, r): &(usize, usize)| format!("{} = {}", input.field(*l).name(), right.field(*r).name());

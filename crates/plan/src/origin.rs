@@ -208,6 +208,14 @@ impl Texts<'_> {
                 let columns = columns(below).iter().cloned().chain(window).collect();
                 (short(format!("({}) in {} of {time}", rows(below), self.window(&spec.window))), columns)
             }
+            OperatorSpec::SessionAssign(spec) => {
+                let time = columns(below).get(spec.time).cloned().unwrap_or_default();
+                let session = spelled::session(spec.gap_ms, &self.picked(below, &spec.partition));
+                let window =
+                    ["window_start", "window_end", "window_time"].map(|part| short(format!("{part} of {session}")));
+                let columns = columns(below).iter().cloned().chain(window).collect();
+                (short(format!("({}) in {session} of {time}", rows(below))), columns)
+            }
             OperatorSpec::Join(spec) => {
                 let sides = [0, 1].map(|side: usize| node.inputs.get(side).map(|i| i.from));
                 let [left, right] = sides.map(columns);
@@ -396,6 +404,10 @@ impl Texts<'_> {
                 let by = spec.by.as_ref().map_or_else(|| "where they are".to_owned(), |by| format!("by {}", by.len()));
                 origin(vec![], self.keys(node, &spec.stored()), by)
             }
+            OperatorSpec::SessionAssign(spec) => {
+                let form = if spec.closes { "until they close" } else { "for good" };
+                origin(vec![], inputs().flat_map(|i| self.all(i)).collect(), form.into())
+            }
             OperatorSpec::SetOperation(_)
             | OperatorSpec::Over(_)
             | OperatorSpec::TemporalFilter(_)
@@ -425,6 +437,10 @@ impl Texts<'_> {
             }
             OperatorSpec::Over(spec) => {
                 all(RowsForm::Partitions { partition: spec.partition.clone(), order: spec.order.clone() })
+            }
+            OperatorSpec::SessionAssign(spec) => {
+                let order = vec![OrderColumn { column: spec.time, descending: false, nulls_first: true }];
+                all(RowsForm::Partitions { partition: spec.partition.clone(), order })
             }
             OperatorSpec::ChangelogNormalize(spec) => all(RowsForm::Last { key: spec.key.clone() }),
             OperatorSpec::SinkMaterialize(spec) => all(RowsForm::List { key: spec.key.clone() }),

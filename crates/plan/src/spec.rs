@@ -1,7 +1,7 @@
 use crate::{
     AggregatePhase, ChangelogNormalizeSpec, Expression, GroupAggregateSpec, JoinSpec, NamedExpression, OverSpec,
-    SetOperationSpec, SinkMaterializeSpec, TemporalFilterSpec, TopNSpec, UnnestSpec, WindowAggregateSpec,
-    WindowAssignSpec,
+    SessionAssignSpec, SetOperationSpec, SinkMaterializeSpec, TemporalFilterSpec, TopNSpec, UnnestSpec,
+    WindowAggregateSpec, WindowAssignSpec,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -26,6 +26,8 @@ pub enum OperatorSpec {
     WindowAssign(WindowAssignSpec),
     /// `GROUP BY` over windows, emitted when they close.
     WindowAggregate(WindowAggregateSpec),
+    /// Window columns of the session of every row.
+    SessionAssign(SessionAssignSpec),
     /// JOIN, IN, EXISTS, INTERSECT, EXCEPT.
     Join(JoinSpec),
     /// The first rows of every partition: ROW_NUMBER, RANK, LIMIT, DISTINCT ON.
@@ -55,6 +57,7 @@ impl OperatorSpec {
             // Windows have a bound of their own.
             OperatorSpec::Join(spec) => spec.time.is_none(),
             OperatorSpec::Over(spec) => !spec.partition.is_empty(),
+            OperatorSpec::SessionAssign(spec) => !spec.closes && !spec.partition.is_empty(),
             OperatorSpec::SetOperation(_) | OperatorSpec::ChangelogNormalize(_) | OperatorSpec::SinkMaterialize(_) => {
                 true
             }
@@ -72,6 +75,7 @@ impl OperatorSpec {
             OperatorSpec::GroupAggregate(_) => "GroupAggregate",
             OperatorSpec::WindowAssign(_) => "WindowAssign",
             OperatorSpec::WindowAggregate(_) => "WindowAggregate",
+            OperatorSpec::SessionAssign(_) => "SessionAssign",
             OperatorSpec::Join(_) => "Join",
             OperatorSpec::TopN(_) => "TopN",
             OperatorSpec::Unnest(_) => "Unnest",

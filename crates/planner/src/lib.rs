@@ -32,7 +32,7 @@ mod with_names;
 pub use bind::Functions;
 pub use bind::set_operation::SetOperationAll;
 pub use bind::unnest::Unnest;
-pub use bind::window_assign::WindowAssign;
+pub use bind::window_assign::{Cut, WindowAssign};
 pub use eddyline_catalog::Dialect;
 pub use error::{Constraint, SqlError, TextPosition};
 pub use optimize::with_marks as subqueries_with_marks;

@@ -16,6 +16,10 @@ pub enum Kind {
     WindowsClosed,
     /// The same, emitted early and corrected.
     WindowsEarly,
+    /// Sessions of a table that only grows, emitted when they close.
+    SessionsClosed,
+    /// Sessions of a table, which takes rows back in every other case, emitted early and corrected.
+    SessionsEarly,
     /// Filters on the time now, over two tables, one of which takes rows back.
     Timed,
     /// Subqueries that refer to the queries around them, over two tables, one of which takes rows back.
@@ -24,8 +28,16 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Relational, Self::Upserts, Self::WindowsClosed, Self::WindowsEarly, Self::Timed, Self::Correlated];
+    pub const ALL: [Self; 8] = [
+        Self::Relational,
+        Self::Upserts,
+        Self::WindowsClosed,
+        Self::WindowsEarly,
+        Self::SessionsClosed,
+        Self::SessionsEarly,
+        Self::Timed,
+        Self::Correlated,
+    ];
 }
 
 /// Runs the case of `seed`.
@@ -52,8 +64,13 @@ pub fn made(kind: Kind, seed: u64) -> Case {
             (vec![random::keyed_table(&mut rng, "t", 30), random::table(&mut rng, "u", true, 20)], Shape::Relational)
         }
         Kind::WindowsClosed | Kind::WindowsEarly => (vec![random::table(&mut rng, "t", false, 40)], Shape::Windowed),
+        Kind::SessionsClosed => (vec![random::table(&mut rng, "t", false, 40)], Shape::Sessions),
+        Kind::SessionsEarly => {
+            let takes_back = seed.is_multiple_of(2);
+            (vec![random::table(&mut rng, "t", takes_back, 40)], Shape::Sessions)
+        }
     };
     let names: Vec<&str> = tables.iter().map(|t| t.name.as_str()).collect();
     let query = random::query(&mut rng, shape, &names);
-    Case { seed, shards, tables, query, on_update: kind == Kind::WindowsEarly }
+    Case { seed, shards, tables, query, on_update: matches!(kind, Kind::WindowsEarly | Kind::SessionsEarly) }
 }

@@ -13,16 +13,20 @@ use datafusion::common::{
 };
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
+use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::functions_nested::expr_fn::{array_length, gen_series};
-use datafusion::functions_window::expr_fn::row_number;
+use datafusion::functions_window::expr_fn::{lag, row_number};
+use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{
-    Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNodeCore, cast, lit, when,
+    AggregateUDF, Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNodeCore, WindowFrame,
+    WindowFunctionDefinition, cast, lit, when,
 };
 use datafusion::optimizer::Optimizer;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use eddyline_plan::{SetOperation, Window};
-use eddyline_planner::{SetOperationAll, Unnest, WindowAssign, subqueries_with_marks};
+use eddyline_planner::{Cut, SetOperationAll, Unnest, WindowAssign, subqueries_with_marks};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -223,10 +227,64 @@ fn numbered_copies(set: &SetOperationAll) -> Result<LogicalPlan> {
         .build()
 }
 
+fn windows(assign: &WindowAssign) -> Result<LogicalPlan> {
+    match assign.cut() {
+        Cut::Fixed(window) => fixed_windows(assign, *window),
+        Cut::Sessions { gap_ms, partition } => sessions(assign, *gap_ms, partition),
+    }
+}
+
+/// Sessions as gaps and islands: a row begins one if the row before it, in the order of time, is a gap or more away; how many have begun is the number of the
+/// session.
+fn sessions(assign: &WindowAssign, gap_ms: i64, partition: &[Column]) -> Result<LogicalPlan> {
+    let own = |name: &str| Expr::Column(Column::from_name(name));
+    let keys: Vec<Expr> = partition.iter().cloned().map(Expr::Column).collect();
+    let in_order = |function: Expr, keys: &[Expr]| {
+        let order = vec![own("ms").sort(true, false)];
+        // From the first row to those of the same time.
+        function.partition_by(keys.to_vec()).order_by(order).window_frame(WindowFrame::new(Some(false))).build()
+    };
+    let of_all = |function: Arc<AggregateUDF>, argument: Expr| {
+        Expr::from(WindowFunction::new(WindowFunctionDefinition::AggregateUDF(function), vec![argument]))
+    };
+    let (ms, stamp) = millis_of(assign)?;
+    let time = Expr::Column(assign.time().clone());
+    let columns: Vec<Expr> = assign.input().schema().columns().into_iter().map(Expr::Column).collect();
+    let with = |plan: LogicalPlanBuilder, function: Expr, name: &str| {
+        let kept: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+        let computed = own(&function.schema_name().to_string()).alias(name);
+        plan.window([function])?.project(kept.into_iter().chain([computed]))
+    };
+    let rows = columns.iter().cloned().chain([ms.alias("ms")]);
+    let plan = LogicalPlanBuilder::from(assign.input().clone()).filter(time.is_not_null())?.project(rows)?;
+    let plan = with(plan, in_order(lag(own("ms"), Some(1), None), &keys)?, "before")?;
+    let near = (own("ms") - own("before")).lt(lit(gap_ms));
+    let begins = when(near, lit(0i64)).otherwise(lit(1i64))?.alias("begins");
+    let rows = columns.iter().cloned().chain([own("ms"), begins]);
+    let plan = with(plan.project(rows)?, in_order(of_all(sum_udaf(), own("begins")), &keys)?, "session")?;
+    let keys: Vec<Expr> = keys.into_iter().chain([own("session")]).collect();
+    let plan = with(plan, of_all(min_udaf(), own("ms")).partition_by(keys.clone()).build()?, "first")?;
+    let plan = with(plan, of_all(max_udaf(), own("ms")).partition_by(keys).build()?, "last")?;
+    let at = |ms: Expr| cast(ms, stamp.clone());
+    let ends = [at(own("first")), at(own("last") + lit(gap_ms)), at(own("last") + lit(gap_ms - 1))];
+    let named = ends.into_iter().zip(assign.window_columns()).map(|(e, name)| e.alias(name));
+    plan.project(columns.into_iter().chain(named))?.build()
+}
+
+/// The time of a row in milliseconds, and the type of the columns of its window.
+fn millis_of(assign: &WindowAssign) -> Result<(Expr, DataType)> {
+    let time_type = assign.input().schema().field_from_column(assign.time())?.data_type().clone();
+    let zone = match &time_type {
+        DataType::Timestamp(_, zone) => zone.clone(),
+        _ => None,
+    };
+    let stamp = DataType::Timestamp(TimeUnit::Millisecond, zone);
+    Ok((cast(cast(Expr::Column(assign.time().clone()), stamp.clone()), DataType::Int64), stamp))
+}
+
 /// Window assignment by arithmetic: the `k`-th window that may hold a row begins `k` slides before the last one
 /// that does; rows that it does not hold are filtered out.
-fn windows(assign: &WindowAssign) -> Result<LogicalPlan> {
-    let window = assign.window();
+fn fixed_windows(assign: &WindowAssign, window: Window) -> Result<LogicalPlan> {
     let count = (window.size_ms() + window.slide_ms() - 1) / window.slide_ms();
     let mut union: Option<LogicalPlanBuilder> = None;
     for k in 0..count {
@@ -254,13 +312,7 @@ fn windows(assign: &WindowAssign) -> Result<LogicalPlan> {
 fn nth_window(assign: &WindowAssign, window: Window, k: i64) -> Result<LogicalPlan> {
     let input = assign.input();
     let time = Expr::Column(assign.time().clone());
-    let time_type = input.schema().field_from_column(assign.time())?.data_type().clone();
-    let zone = match &time_type {
-        DataType::Timestamp(_, zone) => zone.clone(),
-        _ => None,
-    };
-    let stamp = DataType::Timestamp(TimeUnit::Millisecond, zone);
-    let ms = cast(cast(time.clone(), stamp.clone()), DataType::Int64);
+    let (ms, stamp) = millis_of(assign)?;
     let (size, slide, offset) = (window.size_ms(), window.slide_ms(), window.offset_ms());
     // Euclidean remainder of (ms - offset) by slide.
     let shifted = ms.clone() - lit(offset);

@@ -164,6 +164,8 @@ pub enum Shape {
     Relational,
     /// An aggregate over TUMBLE or HOP windows of an append-only table.
     Windowed,
+    /// Sessions, and what is computed over them.
+    Sessions,
     /// Filters on the time now, over tables, below and above joins, groupings and numbers.
     Timed,
     /// Subqueries that refer to the queries around them.
@@ -174,6 +176,7 @@ pub enum Shape {
 pub fn query(rng: &mut StdRng, shape: Shape, tables: &[&str]) -> String {
     match shape {
         Shape::Windowed => windowed(rng, tables),
+        Shape::Sessions => sessions(rng, tables),
         Shape::Timed => timed(rng, tables),
         Shape::Correlated => crate::random_correlated::query(rng, tables),
         Shape::Relational if rng.random_bool(0.15) => match rng.random_bool(0.6) {
@@ -695,6 +698,50 @@ fn first_of_windows(rng: &mut StdRng, window: &str) -> String {
         "SELECT k, a, window_start, window_end{shown} FROM \
          (SELECT *, ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY {order}) AS n FROM ({from}) AS w) AS f WHERE {bound}"
     )
+}
+
+/// A query over sessions, with a column window_end.
+fn sessions(rng: &mut StdRng, tables: &[&str]) -> String {
+    let table = tables.choose(rng).expect("a table");
+    let parted = *["k", "b", "k, b", ""].choose(rng).expect("not empty");
+    let seconds = rng.random_range(1..=6);
+    let by = if parted.is_empty() { String::new() } else { format!(" PARTITION BY {parted}") };
+    let window = format!("SESSION(TABLE {table}{by}, DESCRIPTOR(ts), INTERVAL '{seconds}' SECOND)");
+    let aggregates = aggregates(rng, true);
+    let grouped = |key: &str, wher: &str| {
+        let keys = if key.is_empty() { String::new() } else { format!("{key}, ") };
+        format!(
+            "SELECT {keys}window_start, window_end, {aggregates} FROM TABLE({window}){wher} GROUP BY {keys}window_start, window_end"
+        )
+    };
+    match rng.random_range(0..10) {
+        // The start of a session does not tell which one it is.
+        0 => first_of_windows(rng, &window).replace("BY window_start ORDER", "BY window_end ORDER"),
+        1 => {
+            let wher = wher(rng, true);
+            format!("SELECT k, a, ts, window_start, window_end, window_time FROM TABLE({window}){wher}")
+        }
+        2 => {
+            let keys = if parted.is_empty() { String::new() } else { format!("{parted}, ") };
+            let (wher, span) = (wher(rng, true), format!("(ts, INTERVAL '{seconds}' SECOND)"));
+            format!(
+                "SELECT {keys}SESSION_START{span} AS window_start, SESSION_END{span} AS window_end, {aggregates} FROM {table}{wher} GROUP BY {keys}SESSION{span}"
+            )
+        }
+        3 => {
+            let key = *["k", "b", ""].choose(rng).expect("not empty");
+            let inner = grouped(parted, "");
+            let keys = if parted.contains(key) && !key.is_empty() { format!("{key}, ") } else { String::new() };
+            format!(
+                "SELECT {keys}window_end, COUNT(*) AS n FROM ({inner}) AS s GROUP BY {keys}window_start, window_end"
+            )
+        }
+        4 => {
+            let wher = wher(rng, true);
+            grouped(["k", "b", "k, b", ""].choose(rng).expect("not empty"), &wher)
+        }
+        _ => grouped(parted, ""),
+    }
 }
 
 fn windowed(rng: &mut StdRng, tables: &[&str]) -> String {

@@ -30,6 +30,16 @@ fn windows_equal_their_batch_answers_at_every_moment() {
 }
 
 #[test]
+fn sessions_equal_their_batch_answers_when_they_close() {
+    all(Kind::SessionsClosed, 0..24);
+}
+
+#[test]
+fn sessions_equal_their_batch_answers_at_every_moment() {
+    all(Kind::SessionsEarly, 0..24);
+}
+
+#[test]
 fn filters_on_the_time_now_equal_their_batch_answers_as_it_passes() {
     all(Kind::Timed, 0..60);
 }

@@ -4,8 +4,8 @@
 use super::state::GROUPS;
 use crate::OperatorError;
 use crate::aggregation::accumulator_of;
+use crate::closed::WATERMARK;
 use crate::migration::{MigratedEntry, Recode};
-use crate::window_aggregate::WATERMARK;
 use arrow::array::ArrayRef;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;

@@ -74,6 +74,8 @@ pub(crate) struct Partitions {
     came: HashMap<u32, Option<i64>>,
     /// Where [`tidy`](Table::tidy) goes on.
     tidied: Vec<u8>,
+    /// Nothing is left to the store alone.
+    stays: bool,
 }
 
 /// What [`Partitions::merge`] finds.
@@ -118,10 +120,20 @@ impl Partitions {
             touched: HashSet::new(),
             came: HashMap::new(),
             tidied: Vec::new(),
+            stays: false,
         };
         state.load(LOADED_AT_OPEN)?;
         state.find_cold_times()?;
         Ok(state)
+    }
+
+    /// The same with all rows in memory, now and from now on, for owners that need an order or an index of their own.
+    pub(crate) fn staying(mut self) -> Result<Self, OperatorError> {
+        while !self.is_complete {
+            self.load_more(LOADED_AT_OPEN)?;
+        }
+        self.warmed.clear();
+        Ok(Self { stays: true, ..self })
     }
 
     /// Brings all rows into memory, if they are no more than `rows_max`.
@@ -704,7 +716,7 @@ impl Table for Partitions {
     }
 
     fn evict(&mut self, bytes: usize) -> Result<(), StateError> {
-        if self.store.is_none() || self.rows.len() == 0 {
+        if self.store.is_none() || self.rows.len() == 0 || self.stays {
             return Ok(());
         }
         self.persist()?;

@@ -40,7 +40,7 @@
 //! several slices one look-up and merge per slice that has the key.
 //!
 //! # Not done
-//! Results before a window closes; SESSION and CUMULATE; DISTINCT in two phases (the planner takes `Single`).
+//! Results before a window closes; CUMULATE; DISTINCT in two phases (the planner takes `Single`).
 
 mod combine;
 mod kept;
@@ -52,13 +52,12 @@ mod tests;
 
 use crate::aggregation::{calls_bytes, set_layouts};
 use crate::layout::{Below, Bound, Layout, SLOT_BYTES, TableLayout, columns_bytes, names};
-use crate::{Operator, OperatorError};
+use crate::{Operator, OperatorError, closed};
 use arrow::datatypes::SchemaRef;
 use eddyline_plan::{AggregatePhase, WindowAggregateSpec};
 use eddyline_state::Store;
 
 pub use kept::KeptSlices;
-pub(crate) use state::WATERMARK;
 
 const NAME: &str = "WindowAggregate";
 
@@ -96,13 +95,11 @@ pub(crate) fn layout(spec: &WindowAggregateSpec, input: &Below<'_>) -> Layout {
         bound: Bound::Watermark,
         entry_bytes,
     };
-    let closed =
-        TableLayout { name: "watermark".into(), key: Vec::new(), bound: Bound::Rows(1), entry_bytes: size_of::<i64>() };
     let slices = table("slices".into(), key(), width + calls_bytes(&spec.calls));
     let sets = set_layouts(&spec.calls, input.schema, width)
         .into_iter()
         .enumerate()
         .map(|(at, set)| table(format!("distinct set {}", at + 1), [key(), set.columns].concat(), set.entry_bytes));
-    let tables = [slices, closed].into_iter().chain(sets).collect();
+    let tables = [slices, closed::layout()].into_iter().chain(sets).collect();
     Layout { tables, output, way_out: "" }
 }

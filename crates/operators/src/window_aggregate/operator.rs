@@ -1,9 +1,10 @@
 use super::NAME;
 use super::combine::Combined;
-use super::state::{Closed, SliceSet, Slices, slice_hash, types};
+use super::state::{SliceSet, Slices, slice_hash, types};
 use crate::aggregation::{
     BATCH_ROWS_MAX, Calls, add_counts, add_weights, call_weights, columns, not_null_rows, retraction,
 };
+use crate::closed::Closed;
 use crate::event_time::{window_columns, window_millis};
 use crate::{Context, Operator, OperatorError, Rejected};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};

@@ -6,13 +6,11 @@ use arrow::datatypes::{DataType, Int64Type, Schema};
 use arrow::error::ArrowError;
 use eddyline_changes::hash::{combine, hash_columns, hash_u64};
 use eddyline_plan::WindowAggregateSpec;
-use eddyline_state::{SlotTable, StateError, Store, Table, TableId, Write};
+use eddyline_state::{SlotTable, StateError, Store, Table, TableId};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 const SLICES: TableId = 0;
-/// Where the watermark is stored.
-pub(crate) const WATERMARK: TableId = eddyline_state::NOTES_FROM;
 
 /// Hash of (key, slice). Either part can be taken out again, see [`key_hash`].
 #[inline]
@@ -503,58 +501,6 @@ fn hash_values(keys: usize) -> impl Fn(&[ArrayRef], usize) -> Result<Vec<u64>, A
 /// Hashes of (key, slice, values).
 fn set_hashes(slices: &[u64], values: &[u64]) -> Vec<u64> {
     slices.iter().zip(values).map(|(s, v)| combine(*s, *v)).collect()
-}
-
-/// The watermark up to which windows are closed.
-///
-/// It is stored once per key group, so that it goes where the group goes when the job is rescaled. At a checkpoint all
-/// instances have the same one: every sender gives its watermarks to all of them, and barriers are aligned. Should the
-/// groups of an instance differ all the same, the earliest counts: what still waits is emitted rather than dropped.
-pub(super) struct Closed {
-    /// Milliseconds; `i64::MIN` while there was none.
-    pub(super) watermark: i64,
-    stored: i64,
-    store: Store,
-}
-
-impl Closed {
-    /// As it was stored.
-    pub(super) fn open(store: &Store) -> Result<Self, OperatorError> {
-        let mut found = Vec::new();
-        if !store.is_fresh() {
-            store.scan(WATERMARK, &mut |_, _, value| {
-                found.push(i64::from_le_bytes(value.try_into().map_err(|_| damaged("watermark"))?));
-                Ok(())
-            })?;
-        }
-        let earliest = found.iter().copied().min().filter(|_| found.len() == store.owned().len());
-        let watermark = earliest.unwrap_or(i64::MIN);
-        Ok(Self { watermark, stored: watermark, store: store.clone() })
-    }
-}
-
-impl Table for Closed {
-    fn name(&self) -> &str {
-        "watermark"
-    }
-
-    fn persist(&mut self) -> Result<(), StateError> {
-        if self.watermark != self.stored {
-            let value = self.watermark.to_le_bytes();
-            let put = |group| Write::Put(self.store.full_key(WATERMARK, group, &[]), value.to_vec());
-            self.store.write(self.store.owned().map(put).collect())?;
-            self.stored = self.watermark;
-        }
-        Ok(())
-    }
-
-    fn len(&self) -> usize {
-        usize::from(self.watermark != i64::MIN)
-    }
-
-    fn size_bytes(&self) -> usize {
-        size_of::<Self>()
-    }
 }
 
 /// Types of the columns at `columns`.

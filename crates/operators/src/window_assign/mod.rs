@@ -24,7 +24,7 @@
 //! A TUMBLE copies nothing. A HOP copies a row `size / slide` times.
 //!
 //! # Not done
-//! SESSION and CUMULATE.
+//! CUMULATE.
 
 mod operator;
 #[cfg(test)]

@@ -18,6 +18,11 @@ pub(super) fn window(window: &Window) -> String {
     }
 }
 
+/// Sessions of the rows of a partition.
+pub(super) fn session(gap_ms: i64, partition: &[String]) -> String {
+    format!("sessions of {gap_ms} by ({})", partition.join(", "))
+}
+
 /// How the sides of a join are kept.
 pub(super) fn join_form(spec: &JoinSpec) -> String {
     let side = |append_only: bool| if append_only { "only inserted" } else { "taken back" };

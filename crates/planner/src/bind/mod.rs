@@ -18,6 +18,7 @@ pub(crate) mod errors;
 mod expressions;
 mod frames;
 mod functions;
+mod group_window;
 mod jsonb;
 mod literals;
 mod order_by;

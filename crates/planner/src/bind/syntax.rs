@@ -1,16 +1,15 @@
 //! Rewrites of the syntax tree before binding: the older `GROUP BY TUMBLE(…)` windows become window table
-//! functions, and expressions without a name get the names that the dialect gives them.
+//! functions (`group_window`), and expressions without a name get the names that the dialect gives them.
 
+use super::group_window::{function_name, rewrite_group_window};
 use super::postgres_syntax;
 use super::result_names::{name_function_column, name_of};
-use super::window_tvf::{DESCRIPTOR, TABLE_ARGUMENT, position_of};
 use crate::SqlError;
 use arrow::datatypes::DataType;
 use eddyline_catalog::Dialect;
 use sqlparser::ast::{
-    CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr,
-    Ident, ObjectName, Query, Select, SelectItem, SetExpr, Spanned, TableFactor, TableWithJoins, Value, Visit,
-    VisitMut, Visitor, VisitorMut,
+    CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
+    Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
 };
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -210,133 +209,7 @@ fn rename_repeated(select: &mut Select) {
     }
 }
 
-/// A group window of the older form.
-struct GroupWindow {
-    function: Function,
-    arguments: Vec<Expr>,
-}
-
-fn function_name(function: &Function) -> String {
-    function.name.to_string().to_uppercase()
-}
-
-fn arguments(function: &Function) -> Vec<Expr> {
-    match &function.args {
-        FunctionArguments::List(list) => list
-            .args
-            .iter()
-            .filter_map(|a| match a {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e.clone()),
-                _ => None,
-            })
-            .collect(),
-        _ => vec![],
-    }
-}
-
-/// The window column that `TUMBLE_START(…)` and its like stand for.
-fn window_property(function: &Function) -> Option<&'static str> {
-    let name = function_name(function);
-    let (window, property) = name.rsplit_once('_')?;
-    if !matches!(window, "TUMBLE" | "HOP" | "SESSION") {
-        return None;
-    }
-    Some(match property {
-        "START" => "window_start",
-        "END" => "window_end",
-        "ROWTIME" => "window_time",
-        "PROCTIME" => "proctime",
-        _ => return None,
-    })
-}
-
-fn refuse(function: &Function, error: SqlError) -> SqlError {
-    match position_of(function.name.span()) {
-        Some(place) => error.at(place),
-        None => error,
-    }
-}
-
-fn rewrite_group_window(select: &mut Select, dialect: Dialect) -> Result<(), SqlError> {
-    let Some(window) = take_group_window(select)? else {
-        return match stray_property(select) {
-            Some(f) => {
-                let name = function_name(&f);
-                let (window, _) = name.rsplit_once('_').unwrap_or((&name, ""));
-                let error = SqlError::new(SqlError::INVALID, format!("{name} without GROUP BY {window}(…)"))
-                    .with_hint(format!("group by {window}(…) with the same arguments"));
-                Err(refuse(&f, error))
-            }
-            None => Ok(()),
-        };
-    };
-    into_table_function(select, &window)?;
-    replace_properties(select, &window, dialect)
-}
-
-/// Takes the window function out of GROUP BY and puts the window columns in its place.
-fn take_group_window(select: &mut Select) -> Result<Option<GroupWindow>, SqlError> {
-    let GroupByExpr::Expressions(keys, _) = &mut select.group_by else { return Ok(None) };
-    let is_window = |e: &Expr| match e {
-        Expr::Function(f) => matches!(function_name(f).as_str(), "TUMBLE" | "HOP" | "SESSION"),
-        _ => false,
-    };
-    let Some(at) = keys.iter().position(is_window) else { return Ok(None) };
-    let Expr::Function(function) = keys.remove(at) else { return Ok(None) };
-    if let Some(Expr::Function(second)) = keys.iter().find(|e| is_window(e)) {
-        return Err(refuse(second, SqlError::new(SqlError::INVALID, "GROUP BY has two windows")));
-    }
-    let name = function_name(&function);
-    if name == "SESSION" {
-        let error = SqlError::new(SqlError::UNSUPPORTED, "SESSION windows are not supported")
-            .with_hint("TUMBLE and HOP windows are");
-        return Err(refuse(&function, error));
-    }
-    let arguments = arguments(&function);
-    let wanted = if name == "TUMBLE" { 2..=3 } else { 3..=4 };
-    if !wanted.contains(&arguments.len()) {
-        let form = if name == "TUMBLE" { "TUMBLE(time, size)" } else { "HOP(time, slide, size)" };
-        let error = SqlError::new(SqlError::INVALID, format!("{name} has {} arguments", arguments.len()))
-            .with_hint(format!("write {form}"));
-        return Err(refuse(&function, error));
-    }
-    for column in ["window_start", "window_end", "window_time"].into_iter().rev() {
-        keys.insert(at, Expr::Identifier(Ident::new(column)));
-    }
-    Ok(Some(GroupWindow { function, arguments }))
-}
-
-/// `FROM t` becomes `FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(time), …))`.
-fn into_table_function(select: &mut Select, window: &GroupWindow) -> Result<(), SqlError> {
-    let (factor, alias, data) = match select.from.as_mut_slice() {
-        [from] if from.joins.is_empty() => match &mut from.relation {
-            TableFactor::Table { name, alias, args: None, .. } => {
-                let parts: Vec<Ident> = name.0.iter().filter_map(|p| p.as_ident().cloned()).collect();
-                let alias = alias.clone();
-                (&mut from.relation, alias, Expr::CompoundIdentifier(parts))
-            }
-            TableFactor::Derived { subquery, alias, .. } => {
-                let (alias, subquery) = (alias.clone(), subquery.clone());
-                (&mut from.relation, alias, Expr::Subquery(subquery))
-            }
-            _ => return Err(refuse(&window.function, not_one_table())),
-        },
-        _ => return Err(refuse(&window.function, not_one_table())),
-    };
-    let mut arguments = vec![call(TABLE_ARGUMENT, vec![data]), call(DESCRIPTOR, vec![window.arguments[0].clone()])];
-    arguments.extend(window.arguments[1..].iter().cloned());
-    let mut function = window.function.clone();
-    function.args = argument_list(arguments);
-    *factor = TableFactor::TableFunction { expr: Expr::Function(function), alias };
-    Ok(())
-}
-
-fn not_one_table() -> SqlError {
-    SqlError::new(SqlError::UNSUPPORTED, "a group window over more than one table")
-        .with_hint("make a view of the join and group by its window")
-}
-
-fn argument_list(arguments: Vec<Expr>) -> FunctionArguments {
+pub(super) fn argument_list(arguments: Vec<Expr>) -> FunctionArguments {
     FunctionArguments::List(FunctionArgumentList {
         duplicate_treatment: None,
         args: arguments.into_iter().map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e))).collect(),
@@ -355,75 +228,4 @@ pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
         over: None,
         within_group: vec![],
     })
-}
-
-/// `TUMBLE_START(…)` becomes `window_start`, and so on; the arguments must be those of the window.
-fn replace_properties(select: &mut Select, window: &GroupWindow, dialect: Dialect) -> Result<(), SqlError> {
-    struct Replacer<'w>(&'w GroupWindow);
-    impl Replacer<'_> {
-        fn replace(&self, expr: &mut Expr) -> Result<(), SqlError> {
-            let Expr::Function(f) = &*expr else { return Ok(()) };
-            let Some(column) = window_property(f) else { return Ok(()) };
-            let name = function_name(f);
-            if column == "proctime" {
-                let error = SqlError::new(SqlError::UNSUPPORTED, format!("{name}: processing time is not supported"))
-                    .with_hint("windows are cut over event time: use the ROWTIME function");
-                return Err(refuse(f, error));
-            }
-            let of = function_name(&self.0.function);
-            if name.rsplit_once('_').map(|(w, _)| w) != Some(of.as_str()) || arguments(f) != self.0.arguments {
-                let error = SqlError::new(SqlError::INVALID, format!("{f} does not belong to {}", self.0.function))
-                    .with_hint("give it the arguments of the window in GROUP BY");
-                return Err(refuse(f, error));
-            }
-            let mut ident = Ident::new(column);
-            ident.span = f.name.span();
-            *expr = Expr::Identifier(ident);
-            Ok(())
-        }
-    }
-    impl VisitorMut for Replacer<'_> {
-        type Break = Box<SqlError>;
-        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
-            match self.replace(expr) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(e) => ControlFlow::Break(Box::new(e)),
-            }
-        }
-    }
-    for (at, item) in select.projection.iter_mut().enumerate() {
-        if let SelectItem::UnnamedExpr(e @ Expr::Function(_)) = item
-            && matches!(e, Expr::Function(f) if window_property(f).is_some())
-        {
-            let alias = Ident::with_quote('`', name_of(dialect, at, e));
-            *item = SelectItem::ExprWithAlias { expr: e.clone(), alias };
-        }
-    }
-    let mut replacer = Replacer(window);
-    let mut outcome = VisitMut::visit(&mut select.projection, &mut replacer);
-    if let (ControlFlow::Continue(()), Some(having)) = (&outcome, select.having.as_mut()) {
-        outcome = VisitMut::visit(having, &mut replacer);
-    }
-    match outcome {
-        ControlFlow::Break(e) => Err(*e),
-        ControlFlow::Continue(()) => Ok(()),
-    }
-}
-
-/// A TUMBLE_START and the like in a SELECT without such a window.
-fn stray_property(select: &Select) -> Option<Function> {
-    struct Finder;
-    impl Visitor for Finder {
-        type Break = Box<Function>;
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
-            match expr {
-                Expr::Function(f) if window_property(f).is_some() => ControlFlow::Break(Box::new(f.clone())),
-                _ => ControlFlow::Continue(()),
-            }
-        }
-    }
-    match Visit::visit(&select.projection, &mut Finder) {
-        ControlFlow::Break(f) => Some(*f),
-        ControlFlow::Continue(()) => None,
-    }
 }

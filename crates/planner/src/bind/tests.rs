@@ -96,11 +96,11 @@ fn what_cannot_be_maintained_is_refused_with_a_way_out() {
 
 #[test]
 fn windows_are_checked() {
-    assert_snapshot!(refused("SELECT COUNT(*) FROM TABLE(SESSION(__table(bid), descriptor(date_time), INTERVAL '2' SECOND))"), @r"
-    ERROR 0A000: SESSION windows are not supported
-    LINE 1: SELECT COUNT(*) FROM TABLE(SESSION(__table(bid), descriptor(date_time), INTERVAL '2' SECOND))
+    assert_snapshot!(refused("SELECT COUNT(*) FROM TABLE(CUMULATE(__table(bid), descriptor(date_time), INTERVAL '2' SECOND, INTERVAL '1' MINUTE))"), @r"
+    ERROR 0A000: CUMULATE windows are not supported
+    LINE 1: SELECT COUNT(*) FROM TABLE(CUMULATE(__table(bid), descriptor(date_time), INTERVAL '2' SECOND, INTERVAL '1' MINUTE))
                                        ^
-    HINT: TUMBLE and HOP windows are
+    HINT: TUMBLE, HOP and SESSION windows are
     ");
     assert_snapshot!(refused("SELECT COUNT(*) FROM TABLE(TUMBLE(__table(bid), descriptor(dt), INTERVAL '2' SECOND)) GROUP BY window_start"), @r"
     ERROR 42703: column dt does not exist
@@ -159,11 +159,11 @@ fn group_windows_are_checked() {
                    ^
     HINT: windows are cut over event time: use the ROWTIME function
     ");
-    assert_snapshot!(refused("SELECT COUNT(*) FROM bid GROUP BY SESSION(date_time, INTERVAL '1' SECOND)"), @r"
-    ERROR 0A000: SESSION windows are not supported
-    LINE 1: SELECT COUNT(*) FROM bid GROUP BY SESSION(date_time, INTERVAL '1' SECOND)
-                                              ^
-    HINT: TUMBLE and HOP windows are
+    assert_snapshot!(refused("SELECT COUNT(*) FROM bid GROUP BY price / 10, SESSION(date_time, INTERVAL '1' SECOND)"), @r"
+    ERROR 0A000: GROUP BY price / 10 beside a SESSION
+    LINE 1: SELECT COUNT(*) FROM bid GROUP BY price / 10, SESSION(date_time, INTERVAL '1' SECOND)
+                                                          ^
+    HINT: sessions are those of columns: compute it in a subquery in FROM, and group by its name
     ");
 }
 

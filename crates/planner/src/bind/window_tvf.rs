@@ -1,12 +1,13 @@
-//! Window table functions: `TUMBLE` and `HOP` in FROM.
+//! Window table functions: `TUMBLE`, `HOP` and `SESSION` in FROM.
 //!
 //! The parser hands `TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL …))` over as a table function whose data
-//! argument is `__table(t)` and whose time column is `descriptor(ts)`; arguments may be named (`DATA`, `TIMECOL`,
-//! `SIZE`, `SLIDE`, `OFFSET`).
+//! argument is `__table(t)`, or `__table(t, a, b)` for `TABLE t PARTITION BY a, b`, and whose time column is `descriptor(ts)`; arguments may be
+//! named (`DATA`, `TIMECOL`, `SIZE`, `SLIDE`, `OFFSET`, `GAP`).
 
 use super::context::external;
-use super::window_assign::WindowAssign;
+use super::window_assign::{Cut, WindowAssign};
 use crate::{SqlError, TextPosition};
+use arrow::datatypes::DataType;
 use datafusion_common::{Column, DFSchema, Result, ScalarValue};
 use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion_expr::{Expr, Extension, LogicalPlan};
@@ -55,10 +56,11 @@ impl Arguments {
         let names: &[&'static str] = match name.as_str() {
             "TUMBLE" => &["DATA", "TIMECOL", "SIZE", "OFFSET"],
             "HOP" => &["DATA", "TIMECOL", "SLIDE", "SIZE", "OFFSET"],
-            "CUMULATE" | "SESSION" => {
+            "SESSION" => &["DATA", "TIMECOL", "GAP"],
+            "CUMULATE" => {
                 return fail(
                     SqlError::new(SqlError::UNSUPPORTED, format!("{name} windows are not supported"))
-                        .with_hint("TUMBLE and HOP windows are"),
+                        .with_hint("TUMBLE, HOP and SESSION windows are"),
                     position,
                 );
             }
@@ -68,7 +70,7 @@ impl Arguments {
                         SqlError::UNDEFINED_FUNCTION,
                         format!("table function {} does not exist", function.name),
                     )
-                    .with_hint("window table functions are TUMBLE and HOP"),
+                    .with_hint("window table functions are TUMBLE, HOP and SESSION"),
                     position,
                 );
             }
@@ -152,30 +154,48 @@ pub(crate) fn position_of(span: sqlparser::tokenizer::Span) -> Option<TextPositi
 
 fn plan_function(function: &Function, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
     let arguments = Arguments::read(function)?;
-    let input = context.plan(data(&arguments)?)?;
+    let (data, keys) = data(&arguments)?;
+    let input = context.plan(data)?;
     let time = time_column(&arguments, input.schema())?;
-    let offset_ms = arguments.interval_ms("OFFSET", context)?.unwrap_or(0);
-    let size_ms = arguments.length_ms("SIZE", context)?;
-    let window = match arguments.function.as_str() {
-        "TUMBLE" => Window::Tumble { size_ms, offset_ms },
-        _ => Window::Hop { size_ms, slide_ms: arguments.length_ms("SLIDE", context)?, offset_ms },
+    let cut = match arguments.function.as_str() {
+        "SESSION" => Cut::Sessions {
+            gap_ms: arguments.length_ms("GAP", context)?,
+            partition: keys.iter().map(|key| key_column(&arguments, key, input.schema())).collect::<Result<_>>()?,
+        },
+        _ => Cut::Fixed(fixed_window(&arguments, &keys, context)?),
     };
-    let node = WindowAssign::try_new(Arc::new(input), time, window)?;
+    let node = WindowAssign::try_new(Arc::new(input), time, cut)?;
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 
-/// The relation in the data argument: a table, view or CTE, or a subquery.
-fn data(arguments: &Arguments) -> Result<TableFactor> {
+fn fixed_window(arguments: &Arguments, keys: &[SqlExpr], context: &mut dyn RelationPlannerContext) -> Result<Window> {
+    let name = arguments.function.as_str();
+    if !keys.is_empty() {
+        let error = SqlError::new(SqlError::INVALID, format!("{name} has no PARTITION BY"))
+            .with_hint("its windows are the same for all rows: leave it out, and GROUP BY the columns");
+        return fail(error, arguments.position);
+    }
+    let offset_ms = arguments.interval_ms("OFFSET", context)?.unwrap_or(0);
+    let size_ms = arguments.length_ms("SIZE", context)?;
+    Ok(match name {
+        "TUMBLE" => Window::Tumble { size_ms, offset_ms },
+        _ => Window::Hop { size_ms, slide_ms: arguments.length_ms("SLIDE", context)?, offset_ms },
+    })
+}
+
+/// The relation in the data argument, a table, view or CTE, or a subquery, and the columns by which it is parted.
+fn data(arguments: &Arguments) -> Result<(TableFactor, Vec<SqlExpr>)> {
     let value = arguments.required("DATA")?;
-    let inner = match value {
-        SqlExpr::Function(f) if f.name.to_string().eq_ignore_ascii_case(TABLE_ARGUMENT) => single_argument(f),
-        other => Some(other.clone()),
+    let mut all = match value {
+        SqlExpr::Function(f) if f.name.to_string().eq_ignore_ascii_case(TABLE_ARGUMENT) => all_arguments(f),
+        other => vec![other.clone()],
     };
-    match inner {
-        Some(SqlExpr::Identifier(name)) => Ok(table_named(vec![name])),
-        Some(SqlExpr::CompoundIdentifier(parts)) => Ok(table_named(parts)),
+    let keys = all.split_off(all.len().min(1));
+    match all.pop() {
+        Some(SqlExpr::Identifier(name)) => Ok((table_named(vec![name]), keys)),
+        Some(SqlExpr::CompoundIdentifier(parts)) => Ok((table_named(parts), keys)),
         Some(SqlExpr::Subquery(subquery)) => {
-            Ok(TableFactor::Derived { lateral: false, subquery, alias: None, sample: None })
+            Ok((TableFactor::Derived { lateral: false, subquery, alias: None, sample: None }, keys))
         }
         _ => fail(
             SqlError::new(SqlError::INVALID, format!("{}: {value} is no table", arguments.function))
@@ -201,26 +221,52 @@ pub(super) fn table_named(parts: Vec<Ident>) -> TableFactor {
     }
 }
 
-fn single_argument(function: &Function) -> Option<SqlExpr> {
+fn all_arguments(function: &Function) -> Vec<SqlExpr> {
+    let expr = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e.clone()),
+        _ => None,
+    };
     match &function.args {
-        FunctionArguments::List(list) => match list.args.as_slice() {
-            [FunctionArg::Unnamed(FunctionArgExpr::Expr(e))] => Some(e.clone()),
-            _ => None,
-        },
-        FunctionArguments::Subquery(q) => Some(SqlExpr::Subquery(q.clone())),
-        FunctionArguments::None => None,
+        FunctionArguments::List(list) => list.args.iter().filter_map(expr).collect(),
+        FunctionArguments::Subquery(q) => vec![SqlExpr::Subquery(q.clone())],
+        FunctionArguments::None => vec![],
+    }
+}
+
+/// A column of PARTITION BY.
+fn key_column(arguments: &Arguments, key: &SqlExpr, schema: &DFSchema) -> Result<Column> {
+    let ident = match key {
+        SqlExpr::Identifier(ident) => ident,
+        SqlExpr::CompoundIdentifier(parts) if !parts.is_empty() => &parts[parts.len() - 1],
+        other => {
+            let error = SqlError::new(SqlError::UNSUPPORTED, format!("{}: PARTITION BY {other}", arguments.function))
+                .with_hint("it takes columns: compute it in a view or a WITH query, and name its column");
+            return fail(error, arguments.position);
+        }
+    };
+    let (column, _) = named_column(arguments, ident, schema)?;
+    Ok(column)
+}
+
+/// The column of a name, and its type.
+fn named_column(arguments: &Arguments, ident: &Ident, schema: &DFSchema) -> Result<(Column, DataType)> {
+    let position = position_of(ident.span).or(arguments.position);
+    match schema.qualified_fields_with_unqualified_name(&ident.value).as_slice() {
+        [(qualifier, field)] => Ok((Column::new(qualifier.cloned(), field.name()), field.data_type().clone())),
+        [] => fail(super::errors::unknown_column(&ident.value, None, &schema.columns()), position),
+        _ => fail(SqlError::new(SqlError::INVALID, format!("column {} is ambiguous", ident.value)), position),
     }
 }
 
 fn time_column(arguments: &Arguments, schema: &DFSchema) -> Result<Column> {
     let value = arguments.required("TIMECOL")?;
     let inner = match value {
-        SqlExpr::Function(f) if f.name.to_string().eq_ignore_ascii_case(DESCRIPTOR) => single_argument(f),
-        _ => None,
+        SqlExpr::Function(f) if f.name.to_string().eq_ignore_ascii_case(DESCRIPTOR) => all_arguments(f),
+        _ => vec![],
     };
-    let ident = match inner {
-        Some(SqlExpr::Identifier(ident)) => ident,
-        Some(SqlExpr::CompoundIdentifier(parts)) if !parts.is_empty() => parts[parts.len() - 1].clone(),
+    let ident = match inner.as_slice() {
+        [SqlExpr::Identifier(ident)] => ident,
+        [SqlExpr::CompoundIdentifier(parts)] if !parts.is_empty() => &parts[parts.len() - 1],
         _ => {
             return fail(
                 SqlError::new(SqlError::INVALID, format!("{}: {value} names no time column", arguments.function))
@@ -229,20 +275,16 @@ fn time_column(arguments: &Arguments, schema: &DFSchema) -> Result<Column> {
             );
         }
     };
-    let position = position_of(ident.span).or(arguments.position);
-    let found = schema.qualified_fields_with_unqualified_name(&ident.value);
-    match found.as_slice() {
-        [(_, field)] if !matches!(field.data_type(), arrow::datatypes::DataType::Timestamp(..)) => fail(
+    match named_column(arguments, ident, schema)? {
+        (column, DataType::Timestamp(..)) => Ok(column),
+        _ => fail(
             SqlError::new(
                 SqlError::DATATYPE_MISMATCH,
                 format!("{}: time column {} is no TIMESTAMP", arguments.function, ident.value),
             )
             .with_hint("windows are cut over a TIMESTAMP or TIMESTAMP_LTZ column"),
-            position,
+            position_of(ident.span).or(arguments.position),
         ),
-        [(qualifier, field)] => Ok(Column::new(qualifier.cloned(), field.name())),
-        [] => fail(super::errors::unknown_column(&ident.value, None, &schema.columns()), position),
-        _ => fail(SqlError::new(SqlError::INVALID, format!("column {} is ambiguous", ident.value)), position),
     }
 }
 

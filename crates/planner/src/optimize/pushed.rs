@@ -6,7 +6,7 @@
 //! |---|---|
 //! | does not refer to *D* | *D* × *T* |
 //! | filter, projection | over the pushed input |
-//! | GROUP BY, DISTINCT, OVER | by the columns of *D* too |
+//! | GROUP BY, DISTINCT, OVER, sessions | by the columns of *D* too |
 //! | aggregate without GROUP BY | *D* LEFT JOIN the aggregate by the columns of *D*; where there is none, what it is over no rows |
 //! | join | the side that refers to *D*, else the one that is kept; both meet where their columns of *D* are not distinct |
 //! | UNION, INTERSECT, EXCEPT | both sides |
@@ -15,6 +15,7 @@ use super::correlation;
 use super::dependent::{Dependent, Domain, not_distinct};
 use super::free::{self, Names};
 use crate::SqlError;
+use crate::bind::window_assign::{Cut, WindowAssign};
 use datafusion_common::{Column, DataFusionError, JoinType, NullEquality, Result, ScalarValue};
 use datafusion_expr::expr::AggregateFunction;
 use datafusion_expr::expr_rewriter::NamePreserver;
@@ -64,8 +65,13 @@ pub(super) fn pushed(by: &mut Dependent<'_>, plan: &LogicalPlan, domain: &Domain
             let names = inputs.first().map(|i| domain.names(i)).unwrap_or_default();
             let below: Vec<&LogicalPlan> = e.node.inputs();
             let exprs = e.node.expressions().into_iter().map(|e| free::own(e, &names, &below));
-            let exprs = exprs.collect::<Result<Vec<_>>>()?;
+            let mut exprs = exprs.collect::<Result<Vec<_>>>()?;
             let columns = inputs.first().map(|i| domain.of(i)).unwrap_or_default();
+            let assign = e.node.as_any().downcast_ref::<WindowAssign>();
+            if assign.is_some_and(|assign| matches!(assign.cut(), Cut::Sessions { .. })) {
+                // Each row of the domain has sessions of its own.
+                exprs.extend(columns.iter().cloned().map(Expr::Column));
+            }
             let made = plan.with_new_exprs(exprs, inputs)?;
             with_columns(made, plan.schema().columns(), columns)
         }

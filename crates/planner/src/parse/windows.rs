@@ -118,7 +118,7 @@ fn unnest(
 
 fn unknown(name: &ObjectName) -> SqlError {
     let error = SqlError::new(SqlError::UNSUPPORTED, format!("table function {name} is not supported"))
-        .with_hint("functions in FROM are UNNEST, GENERATE_SERIES, STATE and the windows TUMBLE and HOP");
+        .with_hint("functions in FROM are UNNEST, GENERATE_SERIES, STATE and the windows TUMBLE, HOP and SESSION");
     located(error, name.span())
 }
 

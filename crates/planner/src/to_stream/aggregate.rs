@@ -372,6 +372,9 @@ impl Builder<'_, '_> {
 /// The keys of a grouping that are columns of a window.
 fn window_keys(input: &Stream, grouping: &Grouping) -> Vec<usize> {
     let Base::Window(windowing) = &input.base else { return vec![] };
+    if windowing.fixed().is_none() {
+        return vec![];
+    }
     let width = windowing.below.project.len();
     let is_window = |k: &NamedExpression| column(&input.pushed(&k.expression)).is_some_and(|c| c >= width);
     (0..grouping.keys.len()).filter(|k| is_window(&grouping.keys[*k])).collect()

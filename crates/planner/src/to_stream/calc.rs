@@ -2,9 +2,10 @@
 
 use super::Builder;
 use super::graph::{NewNode, meaning};
+use super::join::arrival;
 use super::stream::{
-    Base, Facts, Stream, Windowing, column, column_at, columns_of, count_columns, is_cheap, is_volatile, nameless,
-    replace_parts, rewrite_columns, substitute,
+    Base, Cut, Facts, Sessions, Stream, Windowing, column, column_at, columns_of, count_columns, is_cheap, is_volatile,
+    nameless, replace_parts, rewrite_columns, substitute,
 };
 use super::temporal_filter::asks_the_time;
 use crate::SqlError;
@@ -18,8 +19,8 @@ use datafusion_expr::{Expr, Operator};
 use datafusion_physical_expr::expressions::{BinaryExpr, Column};
 use eddyline_functions::scalar::{self, Moments};
 use eddyline_plan::{
-    CalcSpec, ChangeMode, Expression, Input, NamedExpression, NodeId, OperatorSpec, SourceSpec, ValuesSpec,
-    WindowAssignSpec,
+    CalcSpec, ChangeMode, Expression, Input, NamedExpression, NodeId, OperatorSpec, SessionAssignSpec, SourceSpec,
+    ValuesSpec, WindowAssignSpec,
 };
 use std::sync::Arc;
 
@@ -203,14 +204,38 @@ impl Builder<'_, '_> {
         })
     }
 
+    /// A stream over windows as one over the node that assigns them.
+    pub(super) fn assigned(&mut self, mut stream: Stream) -> Result<Stream, SqlError> {
+        if let Base::Window(windowing) = &stream.base {
+            stream.base = Base::Node(self.assign_node(windowing, &stream)?);
+        }
+        Ok(stream)
+    }
+
     fn assign_node(&mut self, windowing: &Windowing, stream: &Stream) -> Result<NodeId, SqlError> {
+        let facts = windowing.below.output_facts();
         let below = self.node(windowing.below.clone())?;
-        let spec = WindowAssignSpec { window: windowing.window, time: windowing.time };
+        let (spec, words, input) = match &windowing.cut {
+            Cut::Fixed(window) => {
+                let spec = WindowAssignSpec { window: *window, time: windowing.time };
+                (OperatorSpec::WindowAssign(spec), format!("{window:?}"), Input::forward(below))
+            }
+            Cut::Sessions(Sessions { gap_ms, partition, closes }) => {
+                let (gap_ms, closes) = (*gap_ms, *closes);
+                let spec = SessionAssignSpec { gap_ms, time: windowing.time, partition: partition.clone(), closes };
+                let by = partition.iter().map(|c| windowing.below.project[*c].name.as_str());
+                let words = format!("session {gap_ms} by ({})", by.collect::<Vec<_>>().join(", "));
+                let spec = OperatorSpec::SessionAssign(spec);
+                let input = Input::new(below, arrival(&facts, partition));
+                let input = if spec.can_forget() { self.kept(&spec, input, &facts)? } else { input };
+                (spec, words, input)
+            }
+        };
         let time = self.graph.node(below).schema.field(windowing.time).name().clone();
         Ok(self.graph.add(NewNode {
-            meaning: format!("window assign {:?} on {time}", windowing.window),
-            spec: OperatorSpec::WindowAssign(spec),
-            inputs: vec![Input::forward(below)],
+            meaning: format!("window assign {words} on {time}"),
+            spec,
+            inputs: vec![input],
             schema: stream.schema.clone(),
             traits: stream.facts.traits(),
             of: vec![below],

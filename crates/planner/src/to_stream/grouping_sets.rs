@@ -47,8 +47,10 @@ impl Builder<'_, '_> {
         let calls = self.calls(aggregate, keys.len() + 1)?;
         let mut input = self.stream(&aggregate.input)?;
         if let Base::Window(windowing) = &mut input.base {
-            let below = windowing.below.clone();
-            windowing.below = self.settled(below)?;
+            match windowing.fixed() {
+                Some(_) => windowing.below = self.settled(windowing.below.clone())?,
+                None => input = self.assigned(input)?,
+            }
         }
         let grouping = Grouping { keys, calls };
         let mut stream = match self.over_windows(&input, &grouping, &sets)? {

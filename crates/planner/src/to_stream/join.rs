@@ -268,7 +268,6 @@ fn time_key(left: &Side, right: &Side) -> Option<TimeKey> {
     if lw.window != rw.window {
         return None;
     }
-    let size_ms = lw.window.size_ms();
     let pairs = || left.keys.iter().zip(&right.keys);
     let at = |l: Option<usize>, r: Option<usize>| {
         let (l, r) = (l?, r?);
@@ -278,7 +277,7 @@ fn time_key(left: &Side, right: &Side) -> Option<TimeKey> {
     at(lw.time, rw.time)
         .map(|k| key(k, 0))
         .or_else(|| at(lw.end, rw.end).map(|k| key(k, -1)))
-        .or_else(|| at(lw.start, rw.start).map(|k| key(k, size_ms - 1)))
+        .or_else(|| Some(key(at(lw.start, rw.start)?, lw.window?.size_ms() - 1)))
 }
 
 /// Rows are kept by value: their types must have an order.

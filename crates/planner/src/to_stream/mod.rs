@@ -19,6 +19,8 @@ mod over_tests;
 mod places;
 mod refuse;
 mod scan;
+#[cfg(test)]
+mod session_tests;
 mod set_operation;
 mod sink;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::Builder;
 use super::calc::{check_repeatable_over, pruned};
 use super::graph::NewNode;
 use super::stream::{Base, Facts, Stream, column_at, rewrite_columns, substitute};
-use crate::bind::window_assign::WindowAssign;
+use crate::bind::window_assign::{Cut, WindowAssign};
 use crate::bind::{CatalogTable, errors};
 use crate::{Emit, Planner, SqlError};
 use arrow::datatypes::Schema;
@@ -35,7 +35,7 @@ pub(crate) struct Scans {
 }
 
 impl Scans {
-    /// Looks through a plan. A watermark is needed where a window aggregate, or the first rows of windows, wait for windows to
+    /// Looks through a plan. A watermark is needed where a window aggregate, the first rows of windows, or sessions wait for windows to
     /// close, and where OVER waits for the time of its rows.
     pub(crate) fn look_at(&mut self, plan: &LogicalPlan, emit: Emit) {
         self.look(plan, emit, false, false);
@@ -58,8 +58,12 @@ impl Scans {
                 aggregated = true;
                 watermark |= emit == Emit::Final;
             }
-            LogicalPlan::Extension(e) if e.node.as_any().is::<WindowAssign>() => {
-                watermark |= aggregated && emit.waits();
+            LogicalPlan::Extension(e) => {
+                if let Some(assign) = e.node.as_any().downcast_ref::<WindowAssign>() {
+                    // Rows by themselves wait too for their session.
+                    let waits = aggregated || matches!(assign.cut(), Cut::Sessions { .. });
+                    watermark |= waits && emit.waits();
+                }
             }
             _ => {}
         }

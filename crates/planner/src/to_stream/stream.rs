@@ -40,15 +40,44 @@ pub(crate) enum Base {
 #[derive(Debug, Clone)]
 pub(crate) struct Windowing {
     pub(crate) below: Stream,
-    pub(crate) window: Window,
+    pub(crate) cut: Cut,
     /// The time column of `below`'s output.
     pub(crate) time: usize,
 }
 
-/// That every row belongs to one window and carries it in columns (the output of a window aggregate).
+impl Windowing {
+    /// The windows, where their borders do not depend on rows.
+    pub(crate) fn fixed(&self) -> Option<Window> {
+        match self.cut {
+            Cut::Fixed(window) => Some(window),
+            Cut::Sessions(_) => None,
+        }
+    }
+}
+
+/// What the rows of a [`Windowing`] are put into.
+#[derive(Debug, Clone)]
+pub(crate) enum Cut {
+    /// Windows whose borders do not depend on rows.
+    Fixed(Window),
+    /// Sessions.
+    Sessions(Sessions),
+}
+
+/// Sessions of the rows that are equal in columns of a stream's output.
+#[derive(Debug, Clone)]
+pub(crate) struct Sessions {
+    pub(crate) gap_ms: i64,
+    pub(crate) partition: Vec<usize>,
+    /// Do they come when the watermark has passed them?
+    pub(crate) closes: bool,
+}
+
+/// That every row belongs to one window and carries it in columns (the output of a window aggregate, and of sessions that close).
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WindowColumns {
-    pub(crate) window: Window,
+    /// `None`: sessions. Then `window_start` says nothing of when a window closes.
+    pub(crate) window: Option<Window>,
     pub(crate) start: Option<usize>,
     pub(crate) end: Option<usize>,
     pub(crate) time: Option<usize>,

@@ -231,7 +231,7 @@ impl Builder<'_, '_> {
         let place = |at: usize| input.project.iter().position(|e| column(&e.expression) == Some(at));
         // A watermark follows the last moment of a window, so it closes.
         input.facts.event_time.contains(&(width + 2)).then(|| WindowColumns {
-            window: windowing.window,
+            window: windowing.fixed(),
             start: place(width),
             end: place(width + 1),
             time: place(width + 2),
@@ -300,7 +300,7 @@ fn closes(windows: &WindowColumns, partition: &[usize]) -> Option<TimeKey> {
     at(windows.time)
         .map(key(0))
         .or_else(|| at(windows.end).map(key(-1)))
-        .or_else(|| at(windows.start).map(key(windows.window.size_ms() - 1)))
+        .or_else(|| at(windows.start).map(key(windows.window?.size_ms() - 1)))
 }
 
 /// What is known of the rows; column `width` is the number.

@@ -8,14 +8,21 @@
 //! aggregate too. All rows of one window carry `window_time = window_end - 1 ms`, and two windows' ends are at
 //! least a slide apart, so a TUMBLE of one slide whose bounds fall on the windows' ends puts exactly the rows of
 //! one window together and closes when that window does.
+//!
+//! Sessions that close come as rows with their window columns. A GROUP BY by these is one by the window columns of a result: of sessions nothing is known of their
+//! ends, so the TUMBLE has one millisecond, and the start is a key like others.
 
 use super::Builder;
 use super::aggregate::{Columns, Grouping, check_calls, group_meaning};
 use super::graph::NewNode;
-use super::stream::{Base, Facts, Stream, WindowColumns, Windowing, column, column_at, columns_of, substitute};
+use super::join::has_map;
+use super::refuse;
+use super::stream::{
+    Base, Cut, Facts, Sessions, Stream, WindowColumns, Windowing, column, column_at, columns_of, substitute,
+};
 use crate::SqlError;
 use crate::bind::errors;
-use crate::bind::window_assign::WindowAssign;
+use crate::bind::window_assign::{self, WindowAssign};
 use arrow::datatypes::{IntervalMonthDayNano, Schema};
 use datafusion_common::ScalarValue;
 use datafusion_expr::Operator;
@@ -43,8 +50,8 @@ struct Rows {
     time: usize,
     /// How they are cut.
     cut: Window,
-    /// The windows that the query sees.
-    window: Window,
+    /// The windows that the query sees; `None`: sessions, with their start among the keys.
+    window: Option<Window>,
     /// The grouping over `stream`'s output, without the window columns.
     grouping: Grouping,
     /// For each key of the query: a column of the window, or a key of `grouping`.
@@ -58,23 +65,34 @@ impl Builder<'_, '_> {
         let below = self.stream(&assign.input)?;
         let time = assign.input.schema().index_of_column(&assign.time).map_err(errors::plain)?;
         let input = below.output_schema().map_err(errors::plain)?;
-        let width = input.fields().len();
         let added = window_fields(input.field(time).data_type());
         let schema = Arc::new(Schema::new(input.fields().iter().cloned().chain(added).collect::<Vec<_>>()));
-        let mut facts = below.output_facts();
-        if let Window::Hop { .. } = assign.window {
-            facts.keys.iter_mut().for_each(|k| k.push(width));
-        }
-        if !facts.event_time.contains(&time) && self.is_processing_time(&below, time) {
+        if !below.output_facts().event_time.contains(&time) && self.is_processing_time(&below, time) {
             return Err(processing_time(input.field(time).name()));
         }
-        if facts.event_time.contains(&time) {
-            // The last moment of a window is never before the row's time.
-            facts.event_time.push(width + 2);
-        }
-        facts.windows = None;
-        let windowing = Windowing { below, window: assign.window, time };
+        let (cut, facts) = match &assign.cut {
+            window_assign::Cut::Fixed(window) => (Cut::Fixed(*window), assigned_facts(&below, time, *window)),
+            window_assign::Cut::Sessions { gap_ms, partition } => {
+                let place = |c| assign.input.schema().index_of_column(c).map_err(errors::plain);
+                let partition = partition.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+                self.check_sessions(&input)?;
+                let closes = self.planner.options.emit.waits() && below.output_facts().event_time.contains(&time);
+                let sessions = Sessions { gap_ms: *gap_ms, partition, closes };
+                let facts = session_facts(&below, &sessions);
+                (Cut::Sessions(sessions), facts)
+            }
+        };
+        let windowing = Windowing { below, cut, time };
         Ok(Stream::over(Base::Window(Box::new(windowing)), schema, facts))
+    }
+
+    /// Rows are kept by value: their types must have an order.
+    fn check_sessions(&self, input: &Schema) -> Result<(), SqlError> {
+        match input.fields().iter().find(|f| has_map(f.data_type())) {
+            Some(field) => Err(refuse::unsupported(&format!("sessions of rows with the MAP column {}", field.name()))
+                .with_hint("take the values that are needed out of the map below")),
+            None => Ok(()),
+        }
     }
 
     /// Does a column of a stream tell when the row was computed?
@@ -99,7 +117,10 @@ impl Builder<'_, '_> {
             return Ok(None);
         }
         let rows = match &input.base {
-            Base::Window(windowing) => over_assigned(input, windowing, grouping),
+            Base::Window(windowing) => match &windowing.cut {
+                Cut::Fixed(window) => over_assigned(input, windowing, *window, grouping),
+                Cut::Sessions(_) => over_windowed(&self.assigned(input.clone())?, grouping),
+            },
             _ => over_windowed(input, grouping),
         };
         if let (None, Base::Window(windowing)) = (&rows, &input.base) {
@@ -192,6 +213,46 @@ impl Builder<'_, '_> {
     }
 }
 
+/// What is known of rows with fixed windows.
+fn assigned_facts(below: &Stream, time: usize, window: Window) -> Facts {
+    let mut facts = below.output_facts();
+    let width = below.project.len();
+    if let Window::Hop { .. } = window {
+        facts.keys.iter_mut().for_each(|k| k.push(width));
+    }
+    if facts.event_time.contains(&time) {
+        // The last moment of a window is never before the row's time.
+        facts.event_time.push(width + 2);
+    }
+    facts.windows = None;
+    facts
+}
+
+/// What is known of rows with their sessions.
+fn session_facts(below: &Stream, sessions: &Sessions) -> Facts {
+    let before = below.output_facts();
+    let width = below.project.len();
+    let mut facts = if sessions.closes {
+        Facts::append_only("a row is handed out once, when its session closes")
+    } else {
+        Facts::append_only("a row is replaced when its session changes")
+    };
+    // A row that is taken back when its session has closed stays, beside one that takes its place.
+    if before.mode == ChangeMode::AppendOnly || !sessions.closes {
+        facts.keys = before.keys;
+    }
+    facts.hashed_by = Some(sessions.partition.clone());
+    facts.ttl = before.ttl;
+    if sessions.closes {
+        facts.event_time = vec![width + 2];
+        facts.windows =
+            Some(WindowColumns { window: None, start: Some(width), end: Some(width + 1), time: Some(width + 2) });
+    } else {
+        facts.mode = ChangeMode::Retract;
+    }
+    facts
+}
+
 fn processing_time(column: &str) -> SqlError {
     SqlError::new(SqlError::UNSUPPORTED, format!("windows over processing time ({column}) are not supported"))
         .with_hint(format!(
@@ -200,7 +261,7 @@ fn processing_time(column: &str) -> SqlError {
 }
 
 /// A grouping over a window table function, with filters and projections between.
-fn over_assigned(input: &Stream, windowing: &Windowing, grouping: &Grouping) -> Option<Rows> {
+fn over_assigned(input: &Stream, windowing: &Windowing, window: Window, grouping: &Grouping) -> Option<Rows> {
     let below = &windowing.below;
     if !below.output_facts().event_time.contains(&windowing.time) {
         return None;
@@ -223,7 +284,7 @@ fn over_assigned(input: &Stream, windowing: &Windowing, grouping: &Grouping) -> 
             return None;
         }
     }
-    Some(Rows { stream, time: windowing.time, cut: windowing.window, window: windowing.window, grouping, keys, after })
+    Some(Rows { stream, time: windowing.time, cut: window, window: Some(window), grouping, keys, after })
 }
 
 /// A grouping by the window columns of a window aggregate's result.
@@ -231,7 +292,8 @@ fn over_windowed(input: &Stream, grouping: &Grouping) -> Option<Rows> {
     let windows = input.facts.windows.clone()?;
     let time = windows.time.filter(|t| input.facts.event_time.contains(t))?;
     let part = |c: usize| match Some(c) {
-        c if c == windows.start => Some(Part::Start),
+        // The start of a session does not follow from its end.
+        c if c == windows.start => windows.window.map(|_| Part::Start),
         c if c == windows.end => Some(Part::End),
         c if c == windows.time => Some(Part::Time),
         _ => None,
@@ -239,11 +301,12 @@ fn over_windowed(input: &Stream, grouping: &Grouping) -> Option<Rows> {
     let (grouping, keys) = split_keys(input, grouping, part)?;
     let mut stream = input.clone();
     stream.project = super::stream::identity(&input.schema);
-    let window = windows.window;
-    let slide_ms = window.slide_ms();
-    let cut =
-        Window::Tumble { size_ms: slide_ms, offset_ms: (window.offset_ms() + window.size_ms()).rem_euclid(slide_ms) };
-    Some(Rows { stream, time, cut, window, grouping, keys, after: vec![] })
+    let cut = windows.window.map_or(Window::Tumble { size_ms: 1, offset_ms: 0 }, |window| {
+        let slide_ms = window.slide_ms();
+        let offset_ms = (window.offset_ms() + window.size_ms()).rem_euclid(slide_ms);
+        Window::Tumble { size_ms: slide_ms, offset_ms }
+    });
+    Some(Rows { stream, time, cut, window: windows.window, grouping, keys, after: vec![] })
 }
 
 /// Parts a grouping into window columns and the rest, over the columns of `input`'s base. `None` where there is no
@@ -275,10 +338,10 @@ fn split_keys(
 }
 
 /// The window columns of a result, which begin at column `first`.
-fn window_parts(schema: &Schema, first: usize, cut: Window, window: Window) -> Vec<NamedExpression> {
+fn window_parts(schema: &Schema, first: usize, cut: Window, window: Option<Window>) -> Vec<NamedExpression> {
     let plain = |at: usize| NamedExpression::new(column_at(schema.field(at), at), schema.field(at).name());
     let mut parts = vec![plain(first), plain(first + 1), plain(first + 2)];
-    if cut.size_ms() != window.size_ms() {
+    if let Some(window) = window.filter(|window| cut.size_ms() != window.size_ms()) {
         // Cut by the slide: the window begins a whole size before its end.
         let size = IntervalMonthDayNano::new(0, 0, window.size_ms() * 1_000_000);
         let size = Literal::new(ScalarValue::IntervalMonthDayNano(Some(size)));
@@ -288,14 +351,14 @@ fn window_parts(schema: &Schema, first: usize, cut: Window, window: Window) -> V
     parts
 }
 
-fn window_facts(spec: &WindowAggregateSpec, window: Window) -> Facts {
+fn window_facts(spec: &WindowAggregateSpec, window: Option<Window>) -> Facts {
     let keys: Vec<usize> = (0..spec.keys.len()).collect();
     let first = spec.keys.len() + spec.calls.len();
     let mut facts = Facts::append_only("a window's result is handed out once, when the window closes");
     facts.keys = [first + 1, first, first + 2].map(|w| keys.iter().copied().chain([w]).collect()).to_vec();
     facts.event_time = vec![first + 2];
     facts.hashed_by = Some(keys);
-    let start = (spec.window.size_ms() == window.size_ms()).then_some(first);
+    let start = window.filter(|window| spec.window.size_ms() == window.size_ms()).map(|_| first);
     facts.windows = Some(WindowColumns { window, start, end: Some(first + 1), time: Some(first + 2) });
     facts
 }
