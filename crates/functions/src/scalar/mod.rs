@@ -54,6 +54,7 @@ pub use moment::{Moment, Moments, at, depends_on_moment, is_clock, tells_time};
 pub use page::documentation;
 pub use postgres::{FunctionError, jsonb_as, read_jsonb, read_text as read_postgres_text, text as postgres_text};
 pub use rounding::{checked_decimal, whole_part};
+pub use series::{is_late, late};
 pub use syntax::syntax_planner;
 pub use text_form::{text_form, text_of};
 

@@ -1,44 +1,83 @@
 //! `GENERATE_SERIES` and `RANGE` of DataFusion, which would fill the memory before they fail: counted first.
+//!
+//! A long series of constants is left to whoever runs the plan ([`late`]): as a constant it would be copied, printed and compared with every
+//! step of planning, where nothing can be cancelled.
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNanoType};
-use datafusion_common::{Result, exec_err};
-use datafusion_expr::{ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
+use datafusion_common::{Result, ScalarValue, exec_err};
+use datafusion_expr::{
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use std::any::Any;
 use std::sync::Arc;
 
 /// Elements that one evaluation may make, over all rows of the batch.
 const ELEMENTS_MAX: u128 = 1 << 24;
 
+/// A series with more elements is no constant of a plan.
+const CONSTANT_MAX: u128 = 8192;
+
 const DAY_NANOS: i128 = 86_400_000_000_000;
 
 /// The function inside, for as many elements as are bearable.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Series(Arc<ScalarUDF>);
+struct Series {
+    function: Arc<ScalarUDF>,
+    signature: Signature,
+    is_late: bool,
+}
 
 /// Puts a limit on a function that makes a series; others stay as they are.
 pub(super) fn limited(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
     match function.name() {
-        "generate_series" | "range" => Arc::new(ScalarUDF::from(Series(function))),
+        "generate_series" | "range" => {
+            let signature = function.signature().clone();
+            Arc::new(ScalarUDF::from(Series { function, signature, is_late: false }))
+        }
         _ => function,
     }
 }
 
+/// The same function, not to be computed before the plan runs, if it makes a long series of these arguments. (A series that is
+/// too long fails, the sooner the better.)
+pub fn late(function: &ScalarUDF, args: &[&ScalarValue]) -> Option<ScalarUDF> {
+    let series = of_ours(function)?;
+    let args = args.iter().map(|a| a.to_array()).collect::<Result<Vec<_>>>().ok()?;
+    if !(CONSTANT_MAX + 1..=ELEMENTS_MAX).contains(&elements(&args).ok()?) {
+        return None;
+    }
+    // No optimizer folds what it believes to be another value every time.
+    let signature = Signature { volatility: Volatility::Volatile, ..series.signature.clone() };
+    Some(ScalarUDF::from(Series { function: series.function.clone(), signature, is_late: true }))
+}
+
+/// Is it such a function?
+pub fn is_late(function: &ScalarUDF) -> bool {
+    of_ours(function).is_some_and(|series| series.is_late)
+}
+
+fn of_ours(function: &ScalarUDF) -> Option<&Series> {
+    let function: &dyn Any = function.inner().as_ref();
+    function.downcast_ref::<Series>()
+}
+
 impl ScalarUDFImpl for Series {
     fn name(&self) -> &str {
-        self.0.name()
+        self.function.name()
     }
 
     fn aliases(&self) -> &[String] {
-        self.0.aliases()
+        self.function.aliases()
     }
 
     fn signature(&self) -> &Signature {
-        self.0.signature()
+        &self.signature
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.0.return_type(types)
+        self.function.return_type(types)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -50,11 +89,11 @@ impl ScalarUDFImpl for Series {
             let name = self.name().to_uppercase();
             return exec_err!("{name} would make {count} elements; {ELEMENTS_MAX} are the most at a time");
         }
-        self.0.invoke_with_args(args)
+        self.function.invoke_with_args(args)
     }
 
     fn documentation(&self) -> Option<&Documentation> {
-        self.0.documentation()
+        self.function.documentation()
     }
 }
 

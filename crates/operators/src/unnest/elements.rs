@@ -1,4 +1,5 @@
 use crate::OperatorError;
+use crate::aggregation::BATCH_ROWS_MAX;
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, UInt32Array};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::take;
@@ -41,7 +42,7 @@ impl Lists {
     }
 }
 
-/// Which rows come out, by element.
+/// Which rows come out, by element; at most [`BATCH_ROWS_MAX`], so that a long list takes no more than its elements.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     /// Row of the input.
@@ -56,60 +57,61 @@ const NOTHING: i32 = -1;
 
 impl Places {
     /// All elements of `lists`, which have `rows` rows; of rows without any, `outer` keeps one place.
-    pub(super) fn of(lists: &[Lists], rows: usize, outer: bool) -> Self {
-        let mut places = Self::default();
-        for row in 0..rows {
-            let len = lists.iter().map(|l| l.len(row)).max().unwrap_or(0);
-            places.rows.extend(std::iter::repeat_n(row as u32, len));
-            places.numbers.extend(0..len as i32);
-            if len == 0 && outer {
-                places.rows.push(row as u32);
-                places.numbers.push(NOTHING);
-                places.has_nothing = true;
+    pub(super) fn of(lists: &[Lists], rows: usize, outer: bool) -> impl Iterator<Item = Self> {
+        let (mut row, mut number) = (0, 0);
+        std::iter::from_fn(move || {
+            let mut places = Self::default();
+            while row < rows && places.rows.len() < BATCH_ROWS_MAX {
+                let len = lists.iter().map(|l| l.len(row)).max().unwrap_or(0);
+                let end = len.min(number + BATCH_ROWS_MAX - places.rows.len());
+                places.numbers.extend(number as i32..end as i32);
+                if len == 0 && outer {
+                    places.numbers.push(NOTHING);
+                    places.has_nothing = true;
+                }
+                places.rows.resize(places.numbers.len(), row as u32);
+                (row, number) = if end == len { (row + 1, 0) } else { (row, end) };
             }
+            (!places.rows.is_empty()).then_some(places)
+        })
+    }
+
+    /// The numbers of the elements, from 1.
+    pub(super) fn ordinality(&self) -> Int32Array {
+        self.numbers.iter().map(|n| (*n != NOTHING).then_some(n + 1)).collect()
+    }
+
+    /// The elements of one of the lists.
+    pub(super) fn elements(&self, lists: &Lists) -> Result<ArrayRef, OperatorError> {
+        if let Some(from) = self.unbroken(lists) {
+            return Ok(lists.values.slice(from, self.rows.len()));
         }
-        places
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// The numbers of the elements at `range`, from 1.
-    pub(super) fn ordinality(&self, range: std::ops::Range<usize>) -> Int32Array {
-        self.numbers[range].iter().map(|n| (*n != NOTHING).then_some(n + 1)).collect()
-    }
-
-    /// The elements of one of the lists at `range`.
-    pub(super) fn elements(&self, lists: &Lists, range: std::ops::Range<usize>) -> Result<ArrayRef, OperatorError> {
-        if let Some(from) = self.unbroken(lists, &range) {
-            return Ok(lists.values.slice(from, range.len()));
-        }
-        let index = |at: usize| {
-            let (row, number) = (self.rows[at] as usize, self.numbers[at]);
-            (number != NOTHING && (number as usize) < lists.len(row))
-                .then(|| (lists.start(row) + number as usize) as u32)
+        let index = |(row, number): (&u32, &i32)| {
+            let row = *row as usize;
+            (*number != NOTHING && (*number as usize) < lists.len(row))
+                .then(|| (lists.start(row) + *number as usize) as u32)
         };
-        let indices: UInt32Array = range.map(index).collect();
+        let indices: UInt32Array = self.rows.iter().zip(&self.numbers).map(index).collect();
         Ok(take(&lists.values, &indices, None)?)
     }
 
-    /// Where the elements at `range` begin in the values, if they stand there one after the other.
-    fn unbroken(&self, lists: &Lists, range: &std::ops::Range<usize>) -> Option<usize> {
-        if self.has_nothing || range.is_empty() {
+    /// Where the elements begin in the values, if they stand there one after the other.
+    fn unbroken(&self, lists: &Lists) -> Option<usize> {
+        let count = self.rows.len();
+        if self.has_nothing || count == 0 {
             return None;
         }
         let place = |at: usize| {
             let (row, number) = (self.rows[at] as usize, self.numbers[at] as usize);
             (number < lists.len(row)).then(|| lists.start(row) + number)
         };
-        let (first, last) = (place(range.start)?, place(range.end - 1)?);
+        let (first, last) = (place(0)?, place(count - 1)?);
         // As many values as places, and every place has one: there is none between that is not used.
-        let rows = self.rows[range.start] as usize..=self.rows[range.end - 1] as usize;
+        let rows = self.rows[0] as usize..=self.rows[count - 1] as usize;
         let used: usize = rows.map(|row| lists.len(row)).sum();
-        let before = self.numbers[range.start] as usize;
-        let after = lists.len(self.rows[range.end - 1] as usize) - 1 - self.numbers[range.end - 1] as usize;
-        (last - first + 1 == range.len() && used == before + range.len() + after).then_some(first)
+        let before = self.numbers[0] as usize;
+        let after = lists.len(self.rows[count - 1] as usize) - 1 - self.numbers[count - 1] as usize;
+        (last - first + 1 == count && used == before + count + after).then_some(first)
     }
 }
 

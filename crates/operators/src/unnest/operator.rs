@@ -1,12 +1,10 @@
 use super::elements::{Lists, Places, spread};
-use crate::aggregation::BATCH_ROWS_MAX;
 use crate::{Context, Operator, OperatorError};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use eddyline_changes::{ChangeBatch, Weights};
 use eddyline_plan::UnnestSpec;
-use std::ops::Range;
 use std::sync::Arc;
 
 const NAME: &str = "Unnest";
@@ -29,27 +27,22 @@ impl Unnest {
         Self { spec: spec.clone(), width, output: output.clone(), reads_elements }
     }
 
-    fn batch(
-        &self,
-        changes: &ChangeBatch,
-        lists: &[Lists],
-        places: &Places,
-        range: Range<usize>,
-    ) -> Result<ChangeBatch, OperatorError> {
-        let rows = UInt32Array::from(places.rows[range.clone()].to_vec());
+    fn batch(&self, changes: &ChangeBatch, lists: &[Lists], places: Places) -> Result<ChangeBatch, OperatorError> {
         let mut added: Vec<ArrayRef> = Vec::new();
         if self.reads_elements {
             for list in lists {
-                added.extend(spread(places.elements(list, range.clone())?)?);
+                added.extend(spread(places.elements(list)?)?);
             }
         }
+        let ordinality = places.ordinality();
+        let rows = UInt32Array::from(places.rows);
         let column = |c: &usize| match c.checked_sub(self.width) {
             None => Ok(take(changes.column(*c), &rows, None)?),
             Some(at) if at < added.len() => Ok(added[at].clone()),
-            Some(_) => Ok(Arc::new(places.ordinality(range.clone())) as ArrayRef),
+            Some(_) => Ok(Arc::new(ordinality.clone()) as ArrayRef),
         };
         let columns = self.spec.output.iter().map(column).collect::<Result<Vec<_>, OperatorError>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(range.len()));
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         let batch = RecordBatch::try_new_with_options(self.output.clone(), columns, &options)?;
         let weights = match changes.weights() {
             Weights::AllInserts => Weights::AllInserts,
@@ -64,10 +57,8 @@ impl Operator for Unnest {
         let lists = self.spec.lists.iter().map(|c| Lists::of(changes.column(*c))).collect::<Option<Vec<_>>>();
         let wrong = |message: &str| OperatorError::Spec { operator: NAME, message: message.into() };
         let lists = lists.ok_or_else(|| wrong("a column is neither ARRAY nor MAP"))?;
-        let places = Places::of(&lists, changes.num_rows(), self.spec.outer);
-        for from in (0..places.len()).step_by(BATCH_ROWS_MAX) {
-            let range = from..places.len().min(from + BATCH_ROWS_MAX);
-            ctx.emit(self.batch(&changes, &lists, &places, range)?)?;
+        for places in Places::of(&lists, changes.num_rows(), self.spec.outer) {
+            ctx.emit(self.batch(&changes, &lists, places)?)?;
         }
         Ok(())
     }

@@ -120,6 +120,9 @@ fn fold_expr(expr: Expr, props: &ExecutionProps, now: Option<&Arc<Moments>>) -> 
             let known = f.args.iter().find(|a| !matches!(a, Expr::Literal(v, _) if v.is_null())).or(f.args.last());
             return Ok(known.cloned().map_or_else(|| Transformed::no(e), Transformed::yes));
         }
+        if let Some(late) = late(&e) {
+            return Ok(Transformed::yes(late));
+        }
         match evaluate(&e, props) {
             Ok(value) => Ok(Transformed::yes(Expr::Literal(value, None))),
             Err(_) if overflows => {
@@ -137,6 +140,13 @@ fn fold_expr(expr: Expr, props: &ExecutionProps, now: Option<&Arc<Moments>>) -> 
             Err(_) => Ok(Transformed::no(e)),
         }
     })
+}
+
+/// The call of a constant that is too large for a plan, to be computed when it runs.
+fn late(expr: &Expr) -> Option<Expr> {
+    let Expr::ScalarFunction(call) = expr else { return None };
+    let args = call.args.iter().map(Expr::as_literal).collect::<Option<Vec<_>>>()?;
+    Some(scalar::late(&call.func, &args)?.call(call.args.clone()))
 }
 
 /// A computation over nothing but literals, with the same result every time.

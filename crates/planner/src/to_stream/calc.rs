@@ -138,6 +138,7 @@ impl Builder<'_, '_> {
         let below = match &stream.base {
             Base::Node(id) => *id,
             Base::Source(spec) => self.source_node(spec.as_ref().clone(), &stream),
+            Base::Values(values) if stream.has_late() => self.values_node(values.clone()),
             Base::Values(values) => {
                 let values = computed(values, &stream, &schema, &self.moments).map_err(errors::plain)?;
                 return Ok(self.values_node(values));

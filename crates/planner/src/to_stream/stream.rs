@@ -10,6 +10,7 @@ use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_expr::Volatility;
 use datafusion_physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use eddyline_functions::scalar;
 use eddyline_plan::{ChangeMode, ChangeTraits, Expression, NamedExpression, NodeId, SourceSpec, ValuesSpec, Window};
 use std::sync::Arc;
 
@@ -168,6 +169,11 @@ impl Stream {
         self.predicates.is_empty()
             && self.project.len() == self.schema.fields().len()
             && self.project.iter().enumerate().all(|(at, e)| column(&e.expression) == Some(at))
+    }
+
+    /// Is there something to be computed when the plan runs, though it is constant?
+    pub(super) fn has_late(&self) -> bool {
+        self.project.iter().map(|e| &e.expression).chain(&self.predicates).any(is_late)
     }
 
     /// The same under the names of `schema`: a projection that only renames is not there any more in an optimized plan.
@@ -339,9 +345,17 @@ pub(crate) fn is_volatile(expression: &Expression) -> bool {
         .physical()
         .exists(|e| {
             Ok(e.downcast_ref::<ScalarFunctionExpr>()
-                .is_some_and(|f| f.fun().signature().volatility == Volatility::Volatile))
+                .is_some_and(|f| f.fun().signature().volatility == Volatility::Volatile && !scalar::is_late(f.fun())))
         })
         .unwrap_or(false)
+}
+
+/// Is it to be computed when the plan runs, though it is constant?
+fn is_late(expression: &Expression) -> bool {
+    let calls_late = |e: &Arc<dyn PhysicalExpr>| {
+        Ok(e.downcast_ref::<ScalarFunctionExpr>().is_some_and(|f| scalar::is_late(f.fun())))
+    };
+    expression.physical().exists(calls_late).unwrap_or(false)
 }
 
 /// Replaces column `c` by expression `c` of `below`.

@@ -418,6 +418,10 @@ async fn statements_are_cancelled_by_clients_and_by_time() {
     let ended = client.simple_query("SELECT COUNT(*) FROM slow").await.unwrap_err();
     assert_eq!(ended.code(), Some(&SqlState::QUERY_CANCELED));
     assert!(ended.as_db_error().unwrap().message().contains("statement_timeout"));
+    // Much work on little input, in every step: making the rows, keeping them, joining them.
+    let huge = "SELECT SUM(a.v * b.v) FROM generate_series(1, 10000000) a(v), generate_series(1, 10000000) b(v)";
+    let ended = client.simple_query(huge).await.unwrap_err();
+    assert_eq!(ended.code(), Some(&SqlState::QUERY_CANCELED));
     client.batch_execute("RESET statement_timeout; INSERT INTO t VALUES (1)").await.unwrap();
 }
 
