@@ -170,11 +170,14 @@ fn submitted(answer: &SubmitAnswer) -> String {
         Verdict::Unchanged => format!(
             "job {number}'{name}' is the same already, and {status}: nothing was done; `eddyline resume` begins it again"
         ),
+        Verdict::Resumed => format!("job {number}'{name}' is the same, and goes on"),
         Verdict::Upgraded => format!("job {number}'{name}' upgraded; its state:{state}"),
         Verdict::WouldStart if state.is_empty() => format!("job '{name}' would be new: it begins afresh"),
         Verdict::WouldStart => format!("job '{name}' would be new; its state:{state}{refused}"),
         Verdict::WouldUpgrade if state.is_empty() => format!("job '{name}' would be upgraded: it has no state yet"),
         Verdict::WouldUpgrade => format!("job '{name}' would be upgraded; its state:{state}{refused}"),
+        Verdict::WouldResume => format!("job '{name}' has failed, and would go on; its state:{state}{refused}"),
+        Verdict::WouldStay => format!("job '{name}' is the same already: nothing would be done"),
     }
 }
 

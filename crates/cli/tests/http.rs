@@ -1,16 +1,19 @@
 //! `eddyline serve` over HTTP, and the commands that ask it: jobs that are submitted, upgraded, stopped, resumed; metrics; who is let in.
 
+mod served;
+
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use served::{Served, serve};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 /// A server with a data directory, at ports of its own.
 struct Server {
-    process: Child,
-    sql: String,
+    served: Served,
+    /// Its address for HTTP.
     http: String,
 }
 
@@ -20,23 +23,15 @@ impl Server {
     }
 
     fn start_with(directory: &Path, more: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--shards", "2", "--data-dir"]).arg(directory).args(more);
-        command.arg("--allow-files").arg(std::env::temp_dir());
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("started");
-        let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines();
-        let mut behind = |word: &str| {
-            let line = lines.next().expect("a line").expect("text");
-            line.strip_prefix(word).unwrap_or_else(|| panic!("not {word}: {line}")).to_owned()
-        };
-        let (sql, http) = (behind("listening at "), behind("http at http://"));
-        Self { process, sql, http }
+        let mut command = serve(&["--shards", "2", "--data-dir"]);
+        let served = Served::by(command.arg(directory).args(more).arg("--allow-files").arg(std::env::temp_dir()));
+        let http = served.http_host().to_owned();
+        Self { served, http }
     }
 
     /// SIGKILL.
-    fn kill(mut self) {
-        self.process.kill().expect("killed");
-        self.process.wait().expect("gone");
+    fn kill(self) {
+        self.served.kill();
     }
 
     /// One request as it goes over the wire; the status, the head, the body.
@@ -100,17 +95,24 @@ impl Server {
     }
 
     fn psql(&self, script: &str) -> Output {
-        let (host, port) = self.sql.rsplit_once(':').expect("an address");
         let mut command = Command::new("psql");
-        command.args(["-X", "-q", "-A", "-t", "-h", host, "-p", port, "-U", "root", "-d", "dev", "-c", script]);
+        command.args([
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            self.served.port(),
+            "-U",
+            "root",
+            "-d",
+            "dev",
+            "-c",
+            script,
+        ]);
         command.output().expect("psql is there (scripts/setup.sh installs it)")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -328,6 +330,93 @@ fn a_submitted_file_is_upgraded_stopped_resumed_and_outlives_its_server() {
     assert_eq!(server.told(&["submit", file, "--dry-run"]), "job 'counting' would be new: it begins afresh\n");
 }
 
+/// What an upgrade may lose is known to the job until it has a checkpoint of its own, whatever happens to the process.
+#[test]
+fn what_was_allowed_outlives_the_server_until_the_first_checkpoint() {
+    let home = tempfile::tempdir().expect("a directory");
+    let data = home.path().join("data");
+    let server = Server::start(&data);
+    let (file, _) = counting(home.path(), 1_000_000, 500, "COUNT(*)");
+    let name = file.to_str().expect("a path");
+    server.told(&["submit", name]);
+    server.until("counting", |job| job["checkpoints"]["complete"].as_u64() > Some(1));
+    // Without a checkpoint until somebody asks.
+    let (_, script) = counting(home.path(), 1_000_000, 500, "MAX(v)");
+    let seldom = script.replace("'100 ms'", "'1 h'");
+    std::fs::write(&file, &seldom).expect("written");
+    let upgraded = server.told(&["submit", name, "--allow-dropped-state"]);
+    assert!(upgraded.contains("dropped") || upgraded.contains("rebuilt"), "{upgraded}");
+    assert_eq!(
+        server.told(&["submit", name, "--dry-run"]),
+        "job 'counting' is the same already: nothing would be done\n"
+    );
+    server.kill();
+    let server = Server::start(&data);
+    let running = server.until("counting", |job| job["status"] == "RUNNING");
+    assert_eq!(running["checkpoints"]["complete"], json!(0), "{running}");
+    // The permission ends with the first checkpoint, at the latest that of its end.
+    server.told(&["stop", "counting"]);
+    server.told(&["resume", "counting"]);
+    std::fs::write(&file, seldom.replace("MAX(v)", "MIN(v)")).expect("written");
+    let refused = text(&server.run(&["submit", name]).stderr);
+    assert!(refused.contains("state would be lost"), "{refused}");
+}
+
+/// A job that has failed: no savepoint is made of it, and its file begins it again.
+#[test]
+fn a_job_that_has_failed_is_begun_again_by_its_file() {
+    let home = tempfile::tempdir().expect("a directory");
+    let data = home.path().join("data");
+    let server = Server::start(&data);
+    let (file, script) = counting(home.path(), 60_000, 500, "COUNT(*)");
+    std::fs::write(&file, format!("SET 'restart-strategy.type' = 'none';\n{script}")).expect("written");
+    let name = file.to_str().expect("a path");
+    server.told(&["submit", name]);
+    server.until("counting", |job| job["checkpoints"]["complete"].as_u64() > Some(2));
+    let (out, aside) = (home.path().join("out"), home.path().join("aside"));
+    std::fs::rename(&out, &aside).expect("out of the way");
+    std::fs::write(&out, "in the way").expect("written");
+    while server.job("counting")["status"] != "FAILED" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let point = home.path().join("point");
+    for more in [&["--savepoint", point.to_str().expect("a path")][..], &["--drain"]] {
+        let refused = server.run(&[&["stop", "counting"], more].concat());
+        assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stdout));
+        assert!(text(&refused.stderr).contains("job 'counting' has failed"), "{}", text(&refused.stderr));
+    }
+    assert!(!point.exists());
+    assert_eq!(server.job("counting")["status"], "FAILED");
+    std::fs::remove_file(&out).expect("removed");
+    std::fs::rename(&aside, &out).expect("back again");
+    let told = server.told(&["submit", name, "--dry-run"]);
+    assert!(told.starts_with("job 'counting' has failed, and would go on; its state:\n  kept: "), "{told}");
+    assert_eq!(server.told(&["submit", name]), "job 1 'counting' is the same, and goes on\n");
+    server.until("counting", |job| job["status"] == "RUNNING");
+
+    // No checkpoint is whole: the hint names what is to be done, and that helps.
+    server.told(&["stop", "counting"]);
+    let mut damaged = 0;
+    let mut directories = vec![data.join("jobs")];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).expect("a directory").flatten() {
+            match entry.path() {
+                path if path.is_dir() => directories.push(path),
+                path if path.ends_with("manifest") => {
+                    std::fs::write(path, "no manifest").expect("written");
+                    damaged += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(damaged > 0, "there are checkpoints");
+    let refused = server.run(&["resume", "counting"]);
+    let hint = text(&refused.stderr);
+    assert!(hint.contains("submit its file again with --allow-fresh (--name 'counting')"), "{hint}");
+    assert_eq!(server.told(&["submit", name, "--allow-fresh"]), "job 1 'counting' is the same, and goes on\n");
+}
+
 /// Before there is a checkpoint, what would become of the state is told by the two texts.
 #[test]
 fn a_dry_run_needs_no_checkpoint() {
@@ -471,9 +560,13 @@ fn jobs_in_sql() {
     assert!(text(&server.psql("SHOW LOGS FOR JOB 'c'").stdout).contains("starts afresh, on 2 shards"));
     let checkpoints = text(&server.psql("SHOW CHECKPOINTS FOR JOB 'c'").stdout);
     assert!(checkpoints.lines().count() > 1 && checkpoints.starts_with("c|1|"), "{checkpoints}");
-    let dry =
-        text(&server.psql(&format!("SET sql.dialect = 'flink'; SUBMIT JOB 'c' AS $${script}$$ WITH DRY RUN")).stdout);
-    assert!(dry.contains("kept: GroupAggregate"), "{dry}");
+    let dry = |script: &str| {
+        let run = format!("SET sql.dialect = 'flink'; SUBMIT JOB 'c' AS $${script}$$ WITH DRY RUN");
+        text(&server.psql(&run).stdout)
+    };
+    assert_eq!(dry(&script), "job 'c' is the same already: nothing would be done\n");
+    let others = dry(&format!("-- In other words.\n{script}"));
+    assert!(others.contains("kept: GroupAggregate"), "{others}");
     let done =
         server.psql("STOP JOB 'c'; RESUME JOB 'c'; STOP JOB 'c'; DROP JOB 'c'; DROP JOB IF EXISTS 'c'; SHOW JOBS");
     assert!(done.status.success(), "{}", text(&done.stderr));

@@ -7,7 +7,7 @@
 
 use crate::durable::{StoredJob, stored_settings};
 use crate::jobs::EndedJob;
-use crate::jobs::{StopOrder, Submission, Submitted};
+use crate::jobs::{StopOrder, Submission, Submitted, Would};
 use crate::kept::Reads;
 use crate::listing::Listing;
 use crate::sinks::sink_of_job;
@@ -49,6 +49,7 @@ impl Session {
             settings: stored_settings(&self.settings),
             submitted: None,
             from: None,
+            allowed: None,
             rest: None,
         };
         if !is_stored || self.is_waited_for(&outputs)? {
@@ -204,9 +205,14 @@ fn told(submitted: Submitted) -> Outcome {
         Submitted::Unchanged { id, name, status } => {
             Outcome::Noted(format!("job {id} '{name}' is the same already, and {}: nothing was done", status.name()))
         }
+        Submitted::Resumed { id, name } => Outcome::Noted(format!("job {id} '{name}' is the same, and goes on")),
         Submitted::Upgraded { id, name, state, warnings } => {
             joined(format!("job {id} '{name}' upgraded; its state: {}", state.join("; ")), warnings)
         }
+        Submitted::Told { name, would: Would::Stay, .. } => Outcome::Listing(Listing::lines(
+            "state",
+            &format!("job '{name}' is the same already: nothing would be done"),
+        )),
         Submitted::Told { name, state, refused, .. } => {
             let lines =
                 if state.is_empty() { vec![format!("job '{name}' has no state: it begins afresh")] } else { state };

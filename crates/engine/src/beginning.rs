@@ -18,6 +18,8 @@ pub(crate) struct Begins {
     pub(crate) allow_dropped_state: bool,
     /// Without state, when there are checkpoints and none of them is whole.
     pub(crate) allow_fresh: bool,
+    /// That is allowed over checkpoints up to this number; `None`: over all that there are.
+    pub(crate) allowed_until: Option<u64>,
     /// What has happened to the job before, and will.
     pub(crate) log: JobLog,
 }
@@ -33,6 +35,8 @@ pub(crate) struct Beginning {
     pub(crate) from: Option<SavepointTarget>,
     pub(crate) in_phases: bool,
     pub(crate) allow_dropped_state: bool,
+    /// What is allowed is so over checkpoints up to this number.
+    pub(crate) allowed_until: u64,
     pub(crate) log: JobLog,
     /// It keeps a view up to date: what it has is the engine's, and no query's.
     pub(crate) is_kept_up: bool,
@@ -62,7 +66,8 @@ impl Beginning {
         });
         let found = Self::found(engine, settings, name, checkpoints, from)?;
         let allow_dropped_state = found.allow_dropped_state || begins.allow_dropped_state;
-        Ok(Self { allow_dropped_state, log: begins.log.clone(), ..found })
+        let allowed_until = begins.allowed_until.unwrap_or(u64::MAX);
+        Ok(Self { allow_dropped_state, allowed_until, log: begins.log.clone(), ..found })
     }
 
     /// Of a job that writes `tables` and is not started, if it began at the savepoint `from`, or as the engine is told.
@@ -95,7 +100,18 @@ impl Beginning {
     pub(crate) fn afresh(name: String, in_phases: bool) -> Self {
         let (checkpoints, from, log) = (None, None, JobLog::default());
         let (allow_dropped_state, is_kept_up, is_pictured) = (false, false, false);
-        Self { name, is_named: false, checkpoints, from, in_phases, allow_dropped_state, log, is_kept_up, is_pictured }
+        Self {
+            name,
+            is_named: false,
+            checkpoints,
+            from,
+            in_phases,
+            allow_dropped_state,
+            allowed_until: u64::MAX,
+            log,
+            is_kept_up,
+            is_pictured,
+        }
     }
 
     fn found(
@@ -118,6 +134,7 @@ impl Beginning {
             from,
             in_phases,
             allow_dropped_state,
+            allowed_until: u64::MAX,
             log,
             is_kept_up,
             is_pictured,

@@ -404,6 +404,7 @@ pub(crate) fn start(
         memory: Some(engine.memory_budget(settings)),
         memory_limit: query_memory.filter(|_| !is_kept_up).map(MemoryLimit::new),
         allow_dropped_state: beginning.allow_dropped_state,
+        allowed_until: beginning.allowed_until,
         log: beginning.log,
         ..JobSettings::default()
     };

@@ -81,7 +81,7 @@ pub use engine::{Engine, EngineConfig};
 pub use error::NOBODY_READS;
 pub use instance::Instance;
 pub use job::{Interrupter, JobEvent, JobFacts, Progress, ResultShape, RunningJob, SinkPlace};
-pub use jobs::{EndedJob, JobReport, JobStatus, StopOrder, StoppedJob, Submission, Submitted};
+pub use jobs::{EndedJob, JobReport, JobStatus, StopOrder, StoppedJob, Submission, Submitted, Would};
 pub use kept::Subscription;
 pub use listing::Listing;
 pub use live::{LiveTable, Window};

@@ -65,6 +65,7 @@ impl Session {
             settings: stored_settings(&own.settings),
             submitted: None,
             from: None,
+            allowed: None,
             rest: None,
         };
         let (id, object) = (sink.job, Object::Sink(Arc::new(sink)));

@@ -2,7 +2,7 @@
 
 use eddyline_engine::{
     CheckpointFacts, JobFailure, JobMetrics, JobReport, LogEntry, OperatorMetrics, SavepointMade, SplitMetrics,
-    SqlError, Submission, Submitted,
+    SqlError, Submission, Submitted, Would,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -353,12 +353,18 @@ pub enum Verdict {
     Started,
     /// It is a job already; nothing was done.
     Unchanged,
+    /// It is a job already, which had failed, and was begun again.
+    Resumed,
     /// It has taken the place of the job before.
     Upgraded,
     /// A dry run: there is no such job yet.
     WouldStart,
     /// A dry run: it would take the place of the job before.
     WouldUpgrade,
+    /// A dry run: it is a job already, which has failed, and would be begun again.
+    WouldResume,
+    /// A dry run: it is a job already; nothing would be done.
+    WouldStay,
 }
 
 /// What has become of a file that was submitted.
@@ -395,11 +401,17 @@ impl From<Submitted> for SubmitAnswer {
             Submitted::Unchanged { id, name, status } => {
                 Self { status: Some(status.name().to_owned()), ..Self::new(Verdict::Unchanged, Some(id), name) }
             }
+            Submitted::Resumed { id, name } => Self::new(Verdict::Resumed, Some(id), name),
             Submitted::Upgraded { id, name, state, warnings } => {
                 Self { state, warnings, ..Self::new(Verdict::Upgraded, Some(id), name) }
             }
-            Submitted::Told { name, is_upgrade, state, refused } => {
-                let verdict = if is_upgrade { Verdict::WouldUpgrade } else { Verdict::WouldStart };
+            Submitted::Told { name, would, state, refused } => {
+                let verdict = match would {
+                    Would::Start => Verdict::WouldStart,
+                    Would::Upgrade => Verdict::WouldUpgrade,
+                    Would::Resume => Verdict::WouldResume,
+                    Would::Stay => Verdict::WouldStay,
+                };
                 Self { state, refused, ..Self::new(verdict, None, name) }
             }
         }

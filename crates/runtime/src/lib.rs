@@ -71,7 +71,7 @@ pub use job_log::{JobLog, LogEntry, LogLevel, LogSubject};
 pub use memory_limit::MemoryLimit;
 pub use metrics::{CheckpointFacts, CheckpointMetrics, JobFailure, JobMetrics, OperatorMetrics, SplitMetrics};
 pub use picture::{KeptTable, Picture};
-pub use recovery::{planned_in_phases, preview};
+pub use recovery::{last_checkpoint, planned_in_phases, preview};
 pub use restart::RestartStrategy;
 pub use savepoint::{SavepointMade, SavepointTarget, StatePicture, WrittenPicture};
 pub use settings::{CheckpointSettings, JobSettings, StateBackend};

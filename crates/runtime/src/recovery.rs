@@ -104,7 +104,7 @@ impl OpenSavepoint {
         settings: &JobSettings,
     ) -> Result<Recovered, RuntimeError> {
         check_key_groups(&self.manifest, settings)?;
-        let altered = allowed(&self.manifest, dataflow, settings)?;
+        let altered = allowed(&self.manifest, dataflow, settings.allow_dropped_state)?;
         let groups = KeyGroups::new(self.manifest.max_parallelism, settings.shards as u16);
         let temporary = std::env::temp_dir();
         let scratch = tempfile::tempdir_in(&temporary).map_err(|e| Fault::Io(temporary, e))?;
@@ -253,7 +253,8 @@ pub(crate) fn recover(
         if let Ok(manifest) = &manifest {
             check_key_groups(manifest, settings)?;
         }
-        let altered = manifest.as_ref().ok().map(|manifest| allowed(manifest, dataflow, settings)).transpose()?;
+        let may_lose = settings.allow_dropped_state && id.0 <= settings.allowed_until;
+        let altered = manifest.as_ref().ok().map(|manifest| allowed(manifest, dataflow, may_lose)).transpose()?;
         let altered = altered.unwrap_or_default();
         let attempt = manifest.map_err(Fault::Store).and_then(|manifest| {
             let restored = restore(store, &manifest, live, settings, &altered, checked_bytes)?;
@@ -293,7 +294,8 @@ pub(crate) fn recover(
     if let Some(from) = start.from {
         return Ok(Recovered { last, ..from.begin(Some(live), dataflow, settings)? });
     }
-    if !faults.is_empty() && !start.allow_fresh {
+    let may_begin_afresh = start.allow_fresh && last.0 <= settings.allowed_until;
+    if !faults.is_empty() && !may_begin_afresh {
         return Err(RuntimeError::NoCheckpoint { faults });
     }
     let beginning = if faults.is_empty() { Beginning::AsItWas } else { Beginning::Renewed };
@@ -405,14 +407,12 @@ fn check_key_groups(manifest: &Manifest, settings: &JobSettings) -> Result<(), R
 }
 
 /// What becomes of the state, if it may.
-fn allowed(manifest: &Manifest, dataflow: &Dataflow, settings: &JobSettings) -> Result<Alteration, RuntimeError> {
+fn allowed(manifest: &Manifest, dataflow: &Dataflow, may_lose: bool) -> Result<Alteration, RuntimeError> {
     let altered = alteration(manifest, dataflow);
     let job = manifest.job.clone();
     match &altered.impossible {
         Some(why) => Err(RuntimeError::StateMisfit { job, why: why.clone() }),
-        None if altered.loses() && !settings.allow_dropped_state => {
-            Err(RuntimeError::OtherState { job, losses: altered.losses() })
-        }
+        None if altered.loses() && !may_lose => Err(RuntimeError::OtherState { job, losses: altered.losses() }),
         None => {
             if !altered.is_nothing() {
                 tracing::info!(job, changes = %altered, "the query was changed");
@@ -445,6 +445,16 @@ pub fn preview(
         Some(manifest) => Ok(Some((store.name_of(manifest.id), alteration(manifest, dataflow)))),
         None => Ok(None),
     }
+}
+
+/// The last number that was given to a checkpoint of a job; 0: it has none.
+///
+/// # Errors
+/// The place cannot be reached.
+pub fn last_checkpoint(job: &str, settings: &CheckpointSettings, tokio: &Handle) -> Result<u64, RuntimeError> {
+    let store = CheckpointStore::new(&settings.place(tokio)?, job);
+    let found = store.list().map_err(Fault::Store)?;
+    Ok(found.first().map_or(0, |found| found.id.0))
 }
 
 /// The operators of a dataflow, as a manifest names them.

@@ -145,6 +145,8 @@ pub struct JobSettings {
     pub from: Option<SavepointTarget>,
     /// Go on from the state of another query also where some of it is lost.
     pub allow_dropped_state: bool,
+    /// What is allowed, to lose state and to begin afresh, is so over checkpoints up to this number: those with higher ones were made after.
+    pub allowed_until: u64,
     /// The plan has its aggregates in phases; noted with the state, so that the plan to which it is restored can be alike.
     pub in_phases: bool,
     /// Where what happens to the job is told.
@@ -174,6 +176,7 @@ impl Default for JobSettings {
             restart: RestartStrategy::default(),
             from: None,
             allow_dropped_state: false,
+            allowed_until: u64::MAX,
             in_phases: false,
             log: JobLog::default(),
         }

@@ -21,6 +21,9 @@ pub(crate) struct StoredJob {
     /// The savepoint that it has begun at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<String>,
+    /// What whoever submitted it has allowed, until it has a checkpoint of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) allowed: Option<Allowed>,
     /// It was stopped, and does not begin with the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rest: Option<Rest>,
@@ -31,6 +34,17 @@ impl StoredJob {
     pub(crate) fn name(&self) -> &str {
         self.submitted.as_deref().unwrap_or(&self.sql)
     }
+}
+
+/// What a job may do that would be refused otherwise. It is stored, as the process may end before the first checkpoint of the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Allowed {
+    /// Lose state of the text before.
+    pub(crate) dropped_state: bool,
+    /// Begin without state, as no checkpoint is whole.
+    pub(crate) fresh: bool,
+    /// The last checkpoint that was there when it was allowed: of later ones it is not.
+    pub(crate) until: u64,
 }
 
 /// How a job was stopped.

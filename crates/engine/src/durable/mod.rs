@@ -39,7 +39,7 @@ mod views;
 use crate::error::state::{CORRUPTED, IO};
 use crate::lock::lock;
 pub(crate) use alteration::StoredAlteration;
-pub(crate) use definition::{Definition, Rest, StoredJob, stored_settings};
+pub(crate) use definition::{Allowed, Definition, Rest, StoredJob, stored_settings};
 use eddyline_catalog::Name;
 use eddyline_journal::{Journal, JournalError};
 use eddyline_planner::SqlError;

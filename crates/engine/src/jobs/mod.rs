@@ -28,7 +28,7 @@ pub use orders::{StopOrder, StoppedJob};
 pub(crate) use report::listing;
 pub use report::{JobReport, JobStatus};
 use std::time::Duration;
-pub use submit::{Submission, Submitted};
+pub use submit::{Submission, Submitted, Would};
 
 /// How many ended jobs SHOW JOBS still lists.
 const ENDED_MAX: usize = 100;

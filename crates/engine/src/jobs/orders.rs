@@ -1,12 +1,13 @@
 //! What is asked of a job: its end, a savepoint, to go on, to be forgotten; what it tells of itself.
 
 use super::script::Script;
+use super::submit::begins_of;
 use super::{BackgroundJob, Job, JobReport, JobStatus, NOT_RUNNING, Phase};
 use crate::beginning::Begins;
 use crate::control::{JobControl, SavepointPlace};
 use crate::creations::Creating;
 use crate::drops::DEPENDENT_OBJECTS;
-use crate::durable::{Rest, StoredJob};
+use crate::durable::{Allowed, Rest, StoredJob};
 use crate::reservation::{Canceller, Reservation};
 use crate::show::CheckpointPlace;
 use crate::{Instance, Listing, RunningJob, ScriptError};
@@ -109,7 +110,14 @@ impl Instance {
                 self.forget_answer(found.id);
                 made
             }
-            None if found.status == JobStatus::Failed => None,
+            // Then it does not begin with the instance.
+            None if found.status == JobStatus::Failed && order.savepoint.is_none() && !order.drain => None,
+            None if found.status == JobStatus::Failed => {
+                let wanted = if order.drain { "cannot be drained" } else { "has no state to make a savepoint of" };
+                return Err(SqlError::new(NOT_RUNNING, format!("job '{job}' has failed: it {wanted}")).with_hint(
+                    "RESUME JOB it first; STOP JOB without more says that it is not to begin again by itself",
+                ));
+            }
             None => {
                 let message = format!("job '{job}' does not run: it is {}", found.status.name());
                 return Err(SqlError::new(NOT_RUNNING, message).with_hint("SHOW JOBS lists what runs"));
@@ -139,7 +147,15 @@ impl Instance {
     /// There is no such job, or it runs; nothing is there that it could go on from; it cannot begin.
     pub fn resume_job(&self, job: &str, canceller: &Canceller) -> Result<u64, SqlError> {
         let _alone = self.reserve_job(job, canceller)?;
-        let Found { id, name, status, definition, log, control } = self.found(job)?;
+        self.go_on(self.found(job)?, None, canceller)
+    }
+
+    /// Begins a job again that was stopped or has failed; `allowed`: more than it was before.
+    ///
+    /// # Errors
+    /// As [`resume_job`](Self::resume_job).
+    pub(super) fn go_on(&self, found: Found, allowed: Option<Allowed>, canceller: &Canceller) -> Result<u64, SqlError> {
+        let Found { id, name, status, definition, log, control } = found;
         if control.is_some() {
             return Err(SqlError::new("42710", format!("job '{name}' runs already")));
         }
@@ -152,7 +168,8 @@ impl Instance {
             return Err(SqlError::new(NOT_RUNNING, message).with_hint("DROP JOB it, and submit it anew"));
         }
         let savepoint = definition.rest.as_ref().and_then(|rest| rest.savepoint.clone());
-        let mut resumed = StoredJob { rest: None, ..definition.clone() };
+        let allowed = allowed.or(definition.allowed);
+        let mut resumed = StoredJob { rest: None, allowed, ..definition.clone() };
         if self.outward_sink(id).is_none() && !self.keeps_checkpoints(&resumed)? {
             let Some(savepoint) = savepoint else {
                 let message = format!("job '{name}' keeps no checkpoints, and was stopped without a savepoint");
@@ -322,9 +339,9 @@ impl Instance {
     /// # Errors
     /// It cannot begin; cancelled.
     pub(crate) fn begin_stored(&self, stored: &StoredJob, log: JobLog, canceller: &Canceller) -> Result<(), SqlError> {
-        let begins = Begins { from: stored.from.clone(), log, ..Begins::default() };
+        let begins = begins_of(stored, log);
         let job = match &stored.submitted {
-            Some(_) => self.script_of(stored)?.start(begins)?,
+            Some(name) => self.script_of(stored)?.start(begins).map_err(|e| of_submitted(e, name))?,
             None => self.begin_statement(stored, begins, canceller)?,
         };
         self.take_in(stored.clone(), job);
@@ -385,5 +402,16 @@ impl Instance {
             | StatementKind::CreateSink { .. } => Ok((session, statement)),
             _ => Err(corrupt(format!("a stored job is none: {}", stored.sql))),
         }
+    }
+}
+
+/// Why a job does not begin again: what may be allowed to it is allowed to its file.
+fn of_submitted(error: SqlError, name: &str) -> SqlError {
+    let flag = ["--allow-fresh", "--allow-dropped-state"];
+    let flag = flag.into_iter().find(|flag| error.hint.as_ref().is_some_and(|hint| hint.contains(flag)));
+    match flag {
+        Some(flag) => error
+            .with_hint(format!("submit its file again with {flag} (--name '{name}'): it begins without what is lost")),
+        None => error,
     }
 }

@@ -4,12 +4,13 @@
 //! run by `eddyline run` as well, and submitted again with other definitions.
 
 use crate::beginning::{Beginning, Begins};
+use crate::error::from_runtime;
 use crate::settings::Settings;
 use crate::{Engine, Outcome, RunningJob, ScriptError, Session};
 use eddyline_catalog::Name;
 use eddyline_planner::statement::{ExplainStage, Statement, StatementKind};
 use eddyline_planner::{JobOutput, PlannedJob, SqlError, TextPosition};
-use eddyline_runtime::{Alteration, alteration_of_plan};
+use eddyline_runtime::{Alteration, alteration_of_plan, last_checkpoint};
 use std::collections::BTreeMap;
 
 /// See the module's page.
@@ -75,6 +76,17 @@ impl Script {
     /// Where, and how, its checkpoints are.
     pub(super) fn checkpoints_dir(&self) -> &str {
         self.settings.checkpoints_dir()
+    }
+
+    /// The last number that was given to one of its checkpoints; 0: it has none.
+    ///
+    /// # Errors
+    /// Their place cannot be reached.
+    pub(super) fn last_checkpoint(&self) -> Result<u64, SqlError> {
+        let Beginning { name, checkpoints, .. } = self.beginning(&Begins::default())?;
+        let Some(checkpoints) = checkpoints else { return Ok(0) };
+        let tokio = &self.session.engine().rim().tokio;
+        last_checkpoint(&name, &checkpoints, tokio).map_err(|e| from_runtime(&e))
     }
 
     /// What would become of the state that it would begin with, and of what; `None`: there is none.

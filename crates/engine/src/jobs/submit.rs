@@ -1,4 +1,5 @@
-//! A file is submitted: it becomes a job under its name, is told to be the same again, or takes the place of the one before.
+//! A file is submitted: it becomes a job under its name, is told to be the same again, or takes the place of the one before. Of a job that
+//! has failed the same file is begun again.
 //!
 //! An **upgrade** goes on from the state of the job before: what would become of that is told first, and nothing is done where state would be
 //! lost unless that is allowed. Then the job is stopped at a barrier, and the new one begins at its last checkpoint. If it cannot, the one
@@ -9,7 +10,7 @@ use super::script::Script;
 use super::{JobStatus, NOT_RUNNING};
 use crate::Instance;
 use crate::beginning::Begins;
-use crate::durable::StoredJob;
+use crate::durable::{Allowed, StoredJob};
 use crate::reservation::Canceller;
 use eddyline_planner::SqlError;
 use eddyline_runtime::{Alteration, JobLog};
@@ -60,6 +61,13 @@ pub enum Submitted {
         /// Where it stands.
         status: JobStatus,
     },
+    /// It was a job already, which had failed, and goes on from its last checkpoint.
+    Resumed {
+        /// Its number.
+        id: u64,
+        /// Its name.
+        name: String,
+    },
     /// It has taken the place of the job before.
     Upgraded {
         /// Its number.
@@ -75,13 +83,26 @@ pub enum Submitted {
     Told {
         /// The job's name.
         name: String,
-        /// Is there such a job?
-        is_upgrade: bool,
+        /// In a word.
+        would: Would,
         /// What would become of its state, operator by operator; empty: it begins afresh.
         state: Vec<String>,
         /// Why it would be refused, if it would.
         refused: Option<String>,
     },
+}
+
+/// What would become of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Would {
+    /// A new job.
+    Start,
+    /// It would take the place of the job before.
+    Upgrade,
+    /// It would begin the job again, which has failed.
+    Resume,
+    /// It is a job already: nothing would be done.
+    Stay,
 }
 
 impl Instance {
@@ -96,7 +117,7 @@ impl Instance {
         let _alone = self.reserve_job(&name, canceller)?;
         match self.found(&name) {
             Ok(found) if found.name == name && found.status != JobStatus::Finished => {
-                self.submit_again(submission, script, found)
+                self.submit_again(submission, script, found, canceller)
             }
             Err(error) if error.sqlstate != SqlError::UNDEFINED_OBJECT => Err(error),
             _ => self.submit_first(submission, script, name),
@@ -111,13 +132,15 @@ impl Instance {
             false => self.jobs().next_id(),
         };
         self.name_script(&mut script, &name, id)?;
-        let stored = stored(submission, id, &name);
+        let mut stored = stored(submission, id, &name);
         let begins = begins(submission, JobLog::default());
         if submission.is_dry_run {
             let state = script.preview(&begins)?;
             let refused = state.as_ref().and_then(|(_, altered)| refusal(altered, submission));
-            return Ok(Submitted::Told { name, is_upgrade: false, state: state.map_or_else(Vec::new, told), refused });
+            let state = state.map_or_else(Vec::new, told);
+            return Ok(Submitted::Told { name, would: Would::Start, state, refused });
         }
+        stored.allowed = allowed(submission, &script)?;
         self.tell_of(&begins.log, format!("submitted as '{name}'"));
         if let Some(durable) = self.durable().filter(|durable| durable.has_jobs()) {
             durable.define_job(None, Some(stored.clone()))?;
@@ -138,17 +161,23 @@ impl Instance {
     }
 
     /// There is a job of the name.
-    fn submit_again(&self, submission: &Submission, mut script: Script, found: Found) -> Result<Submitted, SqlError> {
+    fn submit_again(
+        &self,
+        submission: &Submission,
+        mut script: Script,
+        found: Found,
+        canceller: &Canceller,
+    ) -> Result<Submitted, SqlError> {
         let Some(before) = found.definition.clone().filter(|definition| definition.submitted.is_some()) else {
             return Err(SqlError::new("42710", format!("a statement has started a job named '{}'", found.name))
                 .with_hint("submit the file under another name: --name"));
         };
-        let Found { id, name, status, .. } = &found;
-        let is_same = before.sql == submission.sql && before.settings == submission.settings;
-        if is_same && submission.from.is_none() && !submission.is_dry_run {
-            return Ok(Submitted::Unchanged { id: *id, name: name.clone(), status: *status });
-        }
+        let Found { id, name, .. } = &found;
         self.name_script(&mut script, name, *id)?;
+        let is_same = before.sql == submission.sql && before.settings == submission.settings;
+        if is_same && submission.from.is_none() {
+            return self.submit_same(submission, &script, found, canceller);
+        }
         let log = found.log.clone();
         let begins = begins(submission, log);
         let altered = match script.preview(&begins)? {
@@ -163,8 +192,8 @@ impl Instance {
         let without = !script.keeps_checkpoints() || !self.keeps_checkpoints(&before)?;
         if submission.is_dry_run {
             let state = altered.map_or_else(Vec::new, told);
-            let refused = refused.or((without && !is_same).then(|| without_checkpoints(name)));
-            return Ok(Submitted::Told { name: name.clone(), is_upgrade: true, state, refused });
+            let refused = refused.or(without.then(|| without_checkpoints(name)));
+            return Ok(Submitted::Told { name: name.clone(), would: Would::Upgrade, state, refused });
         }
         if let (Some(refused), Some((place, altered))) = (refused, &altered) {
             return Err(cannot_go_on(name, refused, place, altered));
@@ -174,6 +203,33 @@ impl Instance {
                 .with_hint("STOP JOB and DROP JOB it, then submit the file: it begins with its input from the start"));
         }
         self.upgrade(submission, script, &found, before)
+    }
+
+    /// There is a job of the name, of the same text. One that has failed begins again, and any that is over does where it may do more than before.
+    fn submit_same(
+        &self,
+        submission: &Submission,
+        script: &Script,
+        found: Found,
+        canceller: &Canceller,
+    ) -> Result<Submitted, SqlError> {
+        let (id, name, status) = (found.id, found.name.clone(), found.status);
+        let allowed = allowed(submission, script)?;
+        let begins_again = found.control.is_none() && (status == JobStatus::Failed || allowed.is_some());
+        match (begins_again, submission.is_dry_run) {
+            (false, true) => Ok(Submitted::Told { name, would: Would::Stay, state: Vec::new(), refused: None }),
+            (false, false) => Ok(Submitted::Unchanged { id, name, status }),
+            (true, true) => {
+                let state = script.preview(&begins(submission, found.log))?;
+                let refused = state.as_ref().and_then(|(_, altered)| refusal(altered, submission));
+                let state = state.map_or_else(Vec::new, told);
+                Ok(Submitted::Told { name, would: Would::Resume, state, refused })
+            }
+            (true, false) => {
+                self.go_on(found, allowed, canceller)?;
+                Ok(Submitted::Resumed { id, name })
+            }
+        }
     }
 
     fn upgrade(
@@ -191,10 +247,10 @@ impl Instance {
         }
         // As it was when the job ended.
         let altered = script.preview(&begins(submission, log.clone()))?;
-        let after = stored(submission, *id, name);
+        let after = StoredJob { allowed: allowed(submission, &script)?, ..stored(submission, *id, name) };
         self.define_job(after.clone())?;
         self.tell_of(log, "upgraded: another text goes on from its state");
-        match script.start(begins(submission, log.clone())) {
+        match script.start(begins_of(&after, log.clone())) {
             Ok(job) => {
                 let warnings = job.facts().warnings.clone();
                 self.take_in(after, job);
@@ -224,7 +280,26 @@ fn without_checkpoints(name: &str) -> String {
 
 fn begins(submission: &Submission, log: JobLog) -> Begins {
     let Submission { from, allow_dropped_state, allow_fresh, .. } = submission.clone();
-    Begins { from, allow_dropped_state, allow_fresh, log }
+    Begins { from, allow_dropped_state, allow_fresh, allowed_until: None, log }
+}
+
+/// How a stored job begins, for the first time or again.
+pub(super) fn begins_of(stored: &StoredJob, log: JobLog) -> Begins {
+    let allowed = stored.allowed;
+    Begins {
+        from: stored.from.clone(),
+        allow_dropped_state: allowed.is_some_and(|allowed| allowed.dropped_state),
+        allow_fresh: allowed.is_some_and(|allowed| allowed.fresh),
+        allowed_until: allowed.map(|allowed| allowed.until),
+        log,
+    }
+}
+
+/// What is stored of what a submission allows.
+fn allowed(submission: &Submission, script: &Script) -> Result<Option<Allowed>, SqlError> {
+    let Submission { allow_dropped_state: dropped_state, allow_fresh: fresh, .. } = *submission;
+    let of = |until| Allowed { dropped_state, fresh, until };
+    (dropped_state || fresh).then(|| script.last_checkpoint().map(of)).transpose()
 }
 
 fn stored(submission: &Submission, id: u64, name: &str) -> StoredJob {
@@ -234,6 +309,7 @@ fn stored(submission: &Submission, id: u64, name: &str) -> StoredJob {
         settings: submission.settings.clone(),
         submitted: Some(name.to_owned()),
         from: submission.from.clone(),
+        allowed: None,
         rest: None,
     }
 }
