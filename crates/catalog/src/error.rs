@@ -73,3 +73,13 @@ pub enum CatalogError {
         name: String,
     },
 }
+
+impl CatalogError {
+    /// The same, where something of this kind was asked for.
+    pub fn of_kind(self, kind: &'static str) -> Self {
+        match self {
+            Self::Missing { name, nearest, .. } => Self::Missing { kind, name, nearest },
+            other => other,
+        }
+    }
+}

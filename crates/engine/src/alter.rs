@@ -20,7 +20,7 @@ use eddyline_catalog::{
 };
 use eddyline_planner::parse::parse_query;
 use eddyline_planner::statement::{Alter, ColumnChange, Comment, NameChange, defaults_query};
-use eddyline_planner::{Emit, PlannerOptions, SqlError, names_read, renamed, with_columns_named};
+use eddyline_planner::{Emit, PlannerOptions, SqlError, renamed, with_columns_named};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -78,9 +78,9 @@ impl Session {
     }
 
     /// Gives objects of a kind other names: by the old name the new one.
-    fn rename(&mut self, kind: &str, mut names: BTreeMap<Name, Name>) -> Result<(), SqlError> {
+    fn rename(&mut self, kind: &'static str, mut names: BTreeMap<Name, Name>) -> Result<(), SqlError> {
         for (old, new) in names.clone() {
-            check_kind(self.catalog.object(&old).map_err(from_catalog)?, kind)?;
+            check_kind(self.catalog.object(&old).map_err(|e| from_catalog(e.of_kind(kind)))?, kind)?;
             if kind == "index" && old.schema() != new.schema() {
                 let message = format!("index {old} would not be in the schema of its table");
                 return Err(SqlError::new(SqlError::INVALID, message).with_hint("ALTER TABLE … SET SCHEMA moves both"));
@@ -149,7 +149,7 @@ impl Session {
         for (old, object) in self.catalog.objects() {
             let name = names.get(old).unwrap_or(old).clone();
             let rewritten = |view: &View| -> Result<View, SqlError> {
-                let reads = names_read(view, &self.catalog).iter().any(|read| names.contains_key(read));
+                let reads = self.names_read(view).iter().any(|read| names.contains_key(read));
                 let sql = if reads { renamed(&view.sql, view.dialect, names) } else { Ok(view.sql.clone()) };
                 let sql = sql.map_err(|e| depends(&format!("{} {old}", object.kind()), &e))?;
                 Ok(View { name: name.clone(), sql, ..view.clone() })
@@ -219,7 +219,7 @@ impl Session {
         let mut all = names.clone();
         for (name, object) in self.catalog.objects() {
             let is_index = matches!(object, Object::Index(index) if names.contains(&index.table));
-            if is_index || view_of(object).is_some_and(|view| !names_read(view, &self.catalog).is_disjoint(names)) {
+            if is_index || view_of(object).is_some_and(|view| !self.names_read(view).is_disjoint(names)) {
                 all.insert(name.clone());
             }
         }
@@ -301,9 +301,8 @@ impl Session {
         let table = after.iter().map(|(column, _)| column.clone()).collect();
         let bound =
             self.with_definer(|definer| definer.checked(Table { columns: table, ..renamed_parts(&before, changes) }));
-        let bound = Arc::new(
-            bound.map_err(|error| if is_growing { error } else { depends(&format!("table {name}"), &error) })?,
-        );
+        let bound =
+            Arc::new(bound.map_err(|error| if is_growing { error } else { depends(&part_of(name, &error), &error) })?);
         self.check_stored(&bound)?;
         let mut broken = self.broken_views(&before, &bound, &[])?;
         let mut renewed = Vec::new();
@@ -455,9 +454,8 @@ impl Session {
         after: &Arc<Table>,
         renewed: &[Object],
     ) -> Result<Vec<BrokenView>, SqlError> {
-        let reads = |object: &Object| {
-            view_of(object).filter(|view| names_read(view, &self.catalog).contains(&before.name)).cloned()
-        };
+        let reads =
+            |object: &Object| view_of(object).filter(|view| self.names_read(view).contains(&before.name)).cloned();
         let readers: Vec<(&'static str, View)> =
             self.catalog.objects().filter_map(|(_, object)| Some((object.kind(), reads(object)?))).collect();
         let mut next = Catalog::clone(&self.catalog);
@@ -541,6 +539,12 @@ fn move_objects(catalog: &mut Catalog, names: &BTreeMap<Name, Name>, come: &[(Na
     }
     come.iter().for_each(|(_, object)| catalog.put(object.clone()));
     Ok(())
+}
+
+/// What of a table does not hold any more: the planner says where it is.
+fn part_of(table: &Name, error: &SqlError) -> String {
+    let part = error.detail.as_deref().and_then(|detail| detail.strip_prefix("in "));
+    part.map_or_else(|| format!("table {table}"), str::to_owned)
 }
 
 /// Something cannot do without what is to change.

@@ -22,7 +22,7 @@ use eddyline_catalog::{Catalog, Column, ColumnSource, Index, MaterializedView, N
 use eddyline_changes::ChangeBatch;
 use eddyline_plan::{ChangeMode, Clock, Dataflow, Node, OperatorSpec, SourceSpec};
 use eddyline_planner::statement::{Conflict, Delete, Insert, Query, Update, defaults_query};
-use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition, names_read};
+use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -486,7 +486,7 @@ impl Session {
         let object = planned.object.clone();
         let dependents = self.dependents(&view.name)?;
         if !dependents.is_empty() {
-            check_reads_none(&view.name, &names_read(view, &self.catalog), &dependents)?;
+            check_reads_none(&view.name, &self.names_read(view), &dependents)?;
         }
         let replaced = self.catalog.object(&view.name).is_ok();
         // Of a view that is restored they are there before it.
@@ -735,8 +735,8 @@ pub(crate) fn check_final(dataflow: &Dataflow) -> Result<(), SqlError> {
     let refused = |why: String| {
         let error = SqlError::new(SqlError::UNSUPPORTED, "EMIT ON WINDOW CLOSE of a query whose rows are not final");
         error.with_detail(why).with_hint(
-            "GROUP BY window_start, window_end of a TUMBLE, HOP or SESSION over a column with WATERMARK FOR, or OVER in its order; without \
-             EMIT the view is up to date at any moment",
+            "GROUP BY window_start, window_end of a TUMBLE, HOP or SESSION over a column with WATERMARK FOR (a Top-N or a join goes over \
+             that), or OVER in its order; without EMIT the view is up to date at any moment",
         )
     };
     let waits = |node: &Node| match &node.spec {

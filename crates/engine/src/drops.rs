@@ -3,8 +3,8 @@
 use crate::error::from_catalog;
 use crate::instance::Moves;
 use crate::{Outcome, Session, ddl};
-use eddyline_catalog::{Catalog, Name, Object, Reference};
-use eddyline_planner::{SqlError, names_read};
+use eddyline_catalog::{Catalog, Name, Object, Reference, View};
+use eddyline_planner::SqlError;
 use std::collections::BTreeSet;
 
 /// SQLSTATE of something that cannot go because others are made from it.
@@ -132,13 +132,16 @@ impl Session {
         found
     }
 
+    /// The tables and views that a view reads, also through other views.
+    pub(crate) fn names_read(&self, view: &View) -> BTreeSet<Name> {
+        self.instance.reads().of(view, &self.catalog)
+    }
+
     /// The materialized views and sinks that read this name, themselves or through views, and the sinks that write it.
     pub(crate) fn readers(&self, name: &Name) -> Vec<Name> {
         let reads = |object: &&Object| match object {
-            Object::MaterializedView(view) => names_read(&view.view, &self.catalog).contains(name),
-            Object::Sink(sink) => {
-                sink.into.as_ref() == Some(name) || names_read(&sink.view, &self.catalog).contains(name)
-            }
+            Object::MaterializedView(view) => self.names_read(&view.view).contains(name),
+            Object::Sink(sink) => sink.into.as_ref() == Some(name) || self.names_read(&sink.view).contains(name),
             _ => false,
         };
         let readers = self.catalog.objects().map(|(_, object)| object).filter(reads);

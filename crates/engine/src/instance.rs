@@ -21,7 +21,7 @@ use crate::lock::lock;
 use crate::reservation::{Canceller, Reservation, Reservations};
 use crate::{Engine, Session, Settings};
 use eddyline_catalog::{Catalog, Name, Object};
-use eddyline_planner::SqlError;
+use eddyline_planner::{NamesRead, SqlError};
 use eddyline_users::Users;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
@@ -68,6 +68,8 @@ struct Shared {
     jobs: Mutex<Jobs>,
     /// Views that are computed for the first time.
     creations: Creations,
+    /// What views read.
+    reads: NamesRead,
     /// Jobs to which something is being done.
     job_orders: Arc<Reservations<String>>,
     /// Who is connected has one of these.
@@ -246,6 +248,11 @@ impl Instance {
     /// Views that are computed for the first time.
     pub(crate) fn creations(&self) -> &Creations {
         &self.shared.creations
+    }
+
+    /// What views read.
+    pub(crate) fn reads(&self) -> &NamesRead {
+        &self.shared.reads
     }
 
     /// Names of jobs to which something is being done.

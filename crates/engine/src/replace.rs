@@ -16,8 +16,8 @@ use crate::job::{self, Epochs};
 use crate::kept::{Contents, Feed, NewView, TakenUp};
 use crate::{ScriptError, Session};
 use eddyline_catalog::{Catalog, Index, MaterializedView, Name, Object};
+use eddyline_planner::SqlError;
 use eddyline_planner::parse::parse_query;
-use eddyline_planner::{SqlError, names_read};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ impl Session {
         let mut ordered = Vec::with_capacity(found.len());
         while !found.is_empty() {
             let is_free = |view: &MaterializedView| {
-                let read = names_read(&view.view, &self.catalog);
+                let read = self.names_read(&view.view);
                 !read.iter().any(|name| *name != view.view.name && found.contains_key(name))
             };
             let Some(next) = found.iter().find(|(_, view)| is_free(view)).map(|(name, _)| name.clone()) else {
@@ -83,7 +83,7 @@ impl Session {
     /// The names that these views read, and their own.
     pub(crate) fn names_of(&self, views: &[Arc<MaterializedView>]) -> BTreeSet<Name> {
         let own = views.iter().map(|view| view.view.name.clone());
-        own.chain(views.iter().flat_map(|view| names_read(&view.view, &self.catalog))).collect()
+        own.chain(views.iter().flat_map(|view| self.names_read(&view.view))).collect()
     }
 
     /// CREATE OR REPLACE VIEW: what is computed from it is computed anew.
@@ -99,7 +99,7 @@ impl Session {
         // As they are now that nobody else changes them.
         let dependents = self.dependents(name)?;
         if let Object::View(view) = object {
-            check_reads_none(name, &names_read(view, &self.catalog), &dependents)?;
+            check_reads_none(name, &self.names_read(view), &dependents)?;
         }
         let mut made = Beside::default();
         if let Err(error) = self.compute_beside(object, &dependents, &mut made) {
@@ -141,6 +141,12 @@ impl Session {
             }
             let place = beside(name);
             made.warnings.extend(own.begin_view(planned, &written, &place)?);
+            if old.is_final {
+                made.warnings.push(format!(
+                    "the final rows of {VIEW} {name} were computed anew from the rows that are there now: what had come late is in them, \
+                     what was deleted is not"
+                ));
+            }
             made.places.insert(name.clone(), place.clone());
             let indexes: Vec<Arc<Index>> = self.catalog.indexes_of(name).cloned().collect();
             self.make_ready(&object, &indexes, &place, old.is_final)?;

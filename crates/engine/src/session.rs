@@ -17,6 +17,7 @@ use crate::reservation::{Canceller, Reservation};
 use crate::scan::{Scan, ScanPlan};
 use crate::settings::{self, SettingKind};
 use crate::show::CheckpointPlace;
+use crate::sinks::WrittenSink;
 use crate::state_tables::StateTables;
 use crate::{Engine, ScriptError, Settings, show, subscribe};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -242,9 +243,9 @@ impl Session {
                 let written = WrittenView { view, query, is_final: *is_final, or_replace: *or_replace, from: None };
                 self.create_materialized_view(&written, *if_not_exists)
             }
-            StatementKind::CreateSink { name, into, sink, if_not_exists, .. } => {
-                let sink = self.placed_sink(name, into.as_ref(), sink)?;
-                self.create_sink(&sink, *if_not_exists)
+            StatementKind::CreateSink { name, into, into_at, sink, query, if_not_exists } => {
+                let sink = &self.placed_sink(name, into.as_ref(), sink)?;
+                self.create_sink(&WrittenSink { sink, query, into_at: *into_at }, *if_not_exists)
             }
             StatementKind::CreateIndex(said) => self.create_index(said).map_err(Into::into),
             StatementKind::Drop { kind, names, if_exists, cascade } => {
@@ -670,7 +671,8 @@ impl Session {
             Show::Sinks => show::sinks(self.visible(), &self.instance.job_reports()),
             Show::Indexes(table) => self.show_indexes(table.as_ref())?,
             Show::Create { kind, name } => {
-                let object = self.named(name)?;
+                let name = self.resolve(name)?;
+                let object = self.catalog.object(&name).map_err(|e| from_catalog(e.of_kind(kind)))?;
                 show::create(kind, object, &self.definition_of(object), self.settings.dialect())?
             }
             Show::Functions => show::names("function name", self.engine.functions().names().into_iter()),

@@ -17,13 +17,13 @@ use crate::job::{self, Epochs};
 use crate::kept::{IntoTable, NewView, Reads};
 use crate::session::{Planned, created, created_message};
 use crate::{Outcome, ScriptError, Session, delivery};
-use arrow::datatypes::SchemaRef;
-use eddyline_catalog::{Catalog, MaterializedView, Name, Object, PUBLIC, Reference, Sink, Table, View};
+use arrow::datatypes::{DataType, SchemaRef};
+use eddyline_catalog::{Catalog, MaterializedView, Name, Object, PUBLIC, Reference, Sink, Table, View, sql_type};
 use eddyline_connectors::{SinkChanges, SinkRequest};
 use eddyline_plan::{ChangeMode, OperatorSpec};
 use eddyline_planner::parse::parse_query;
-use eddyline_planner::statement::{Query, Statement, StatementKind, beside_defaults};
-use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, names_read};
+use eddyline_planner::statement::{Query, Statement, StatementKind, beside_defaults, is_written_out};
+use eddyline_planner::{Emit, JobOutput, PlannedJob, PlannerOptions, SqlError, Target, TextPosition, names_read};
 use eddyline_runtime::JobLog;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,10 +40,13 @@ impl Session {
     ///
     /// # Errors
     /// The name is taken; a query that cannot be kept up to date, or that the place does not take; the place cannot be opened.
-    pub(crate) fn create_sink(&mut self, written: &Sink, if_not_exists: bool) -> Result<Outcome, ScriptError> {
-        let query = &parse_query(&written.view.sql, written.view.dialect)?;
+    pub(crate) fn create_sink(
+        &mut self,
+        &WrittenSink { sink: written, query, into_at }: &WrittenSink<'_>,
+        if_not_exists: bool,
+    ) -> Result<Outcome, ScriptError> {
         let name = &written.view.name;
-        let mut names = names_read(&written.view, &self.catalog);
+        let mut names = self.names_read(&written.view);
         names.extend(written.into.iter().chain([name]).cloned());
         let _reserved = self.reserve(names)?;
         if ddl::is_there(&self.catalog, name, if_not_exists) {
@@ -55,6 +58,8 @@ impl Session {
         self.check_reads_stored(&written.view)?;
         let own = self.session_of_sink(written)?;
         if let Some(table) = &written.into {
+            let is_there = self.catalog.table(table).map_err(from_catalog);
+            into_at.map_or(is_there.clone(), |at| is_there.map_err(|e| e.at(at)))?;
             return self.create_sink_into(&own, written, query, table);
         }
         let planned = own.planned_sink(written, query)?;
@@ -150,7 +155,7 @@ impl Session {
 
     /// Lets this session know what tells the rows of the materialized views apart that a view reads.
     fn know_keys(&mut self, view: &View) {
-        for name in names_read(view, &self.catalog) {
+        for name in self.names_read(view) {
             let Ok(Object::MaterializedView(made)) = self.catalog.object(&name).cloned() else { continue };
             if !made.table.primary_key.is_empty() {
                 continue;
@@ -298,9 +303,10 @@ impl Session {
     /// # Errors
     /// What is wrong with the statement.
     pub(crate) fn of_sink(&self, statement: &Statement) -> Result<Option<ExplainedSink>, SqlError> {
-        let StatementKind::CreateSink { name, into, sink, .. } = &statement.kind else { return Ok(None) };
+        let StatementKind::CreateSink { name, into, sink, query, .. } = &statement.kind else { return Ok(None) };
         let sink = self.placed_sink(name, into.as_ref(), sink)?;
-        let (own, outputs) = self.outputs_of_sink(&sink)?;
+        let own = self.session_of_sink(&sink)?;
+        let outputs = vec![own.sink_output(&sink, query)?];
         Ok(Some(ExplainedSink { sink, own, outputs }))
     }
 
@@ -329,6 +335,14 @@ impl Session {
         let into = into.map(|into| self.resolve(into)).transpose()?;
         Ok(Sink { view, into, ..sink.clone() })
     }
+}
+
+/// CREATE SINK, as it was written.
+pub(crate) struct WrittenSink<'w> {
+    pub(crate) sink: &'w Sink,
+    pub(crate) query: &'w Query,
+    /// Where the table stands that it writes into.
+    pub(crate) into_at: Option<TextPosition>,
 }
 
 /// A sink that is looked at.
@@ -437,11 +451,13 @@ impl Session {
         if self.is_from(&sink.view, table) {
             return refused(format!("it would read table {table}, which it writes"), "write another table");
         }
+        self.check_columns_into(sink, query, &target)?;
         let number = self.engine.next_channel();
         let (output, schema) = written_into(sink, query, &target, number)?;
         let outputs = vec![output];
         let options = PlannerOptions { shards: 1, emit: Emit::OnUpdate, ..self.planner_options() };
-        let plan = self.plan_reading(outputs, &options, Reads::Changes, number).map_err(without_conflict)?;
+        let plan = self.plan_reading(outputs, &options, Reads::Changes, number);
+        let plan = plan.map_err(|error| self.of_default(sink, &target, without_conflict(error)))?;
         let tables = kept_tables(&plan.job.dataflow);
         check_sources(&plan.job.dataflow, &tables)?;
         if tables.is_empty() || tables.iter().any(|table| self.is_from_connectors(table)) {
@@ -466,6 +482,68 @@ impl Session {
         Ok(PlannedSink { plan, number, schema, tables, times })
     }
 
+    /// The columns of the query are those of the table that are written: as many of them, and texts where texts are wanted. A statement
+    /// finds out whether a text is a number when it reads it; a sink would fail long after it was made.
+    fn check_columns_into(&self, sink: &Sink, query: &Query, target: &Table) -> Result<(), SqlError> {
+        let (name, table) = (&sink.view.name, &target.name);
+        let found = self.with_definer(|definer| definer.columns_of(query))?;
+        let all = target.sink_schema();
+        let mut wanted: Vec<&str> = sink.columns.iter().map(String::as_str).collect();
+        if wanted.is_empty() {
+            wanted.extend(all.fields().iter().map(|field| field.name().as_str()));
+            // The first ones.
+            wanted.truncate(found.fields().len().max(1));
+        }
+        if found.fields().len() != wanted.len() {
+            let message = format!(
+                "sink {name}: the query has {} columns, and {} of table {table} are written: {}",
+                found.fields().len(),
+                wanted.len(),
+                wanted.join(", ")
+            );
+            return Err(SqlError::new(SqlError::DATATYPE_MISMATCH, message).with_hint(format!(
+                "CREATE SINK {name} INTO {table} (column, …) AS … names the columns, one for each of the query"
+            )));
+        }
+        for (at, (given, column)) in found.fields().iter().zip(wanted).enumerate() {
+            let Ok(field) = all.field_with_name(column) else { continue };
+            let is_text = |of: &DataType| *of == DataType::Utf8;
+            if is_text(given.data_type()) && !is_text(field.data_type()) && !is_written_out(query, at) {
+                let (wanted, at) = (sql_type(field.data_type()), at + 1);
+                let message = format!(
+                    "sink {name}: column {column} of table {table} is {wanted}, and column {at} of the query is a text"
+                );
+                return Err(SqlError::new(SqlError::DATATYPE_MISMATCH, message)
+                    .with_hint(format!("say that it is to be read as one: CAST(… AS {wanted})")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Why a sink cannot be planned: a DEFAULT that is another each time may be at fault.
+    fn of_default(&self, sink: &Sink, target: &Table, error: SqlError) -> SqlError {
+        if sink.columns.is_empty() || error.sqlstate != SqlError::UNSUPPORTED {
+            return error;
+        }
+        let options = self.planner_options();
+        match self.planner(&self.catalog, &options).varying_default(target, &sink.columns) {
+            Ok(Some(column)) => {
+                let (name, column, default) = (&sink.view.name, &column.name, column.default.as_deref());
+                let message = format!(
+                    "sink {name}: column {column} of table {} is left out, and its DEFAULT {} is another value each time",
+                    target.name,
+                    default.unwrap_or_default()
+                );
+                SqlError::new(SqlError::UNSUPPORTED, message)
+                    .with_detail("a row that the query takes back is the one that was written")
+                    .with_hint(format!(
+                        "name {column} among the columns behind INTO, and give it a value that comes from the rows"
+                    ))
+            }
+            _ => error,
+        }
+    }
+
     fn attach(&self, sink: &Sink, table: &Name, planned: PlannedSink, is_filled: bool) -> Result<(), ScriptError> {
         let PlannedSink { plan, number, schema, tables, times } = planned;
         let tables: Vec<&Name> = tables.iter().collect();
@@ -486,7 +564,7 @@ impl Session {
 
     /// Does a view read a table, itself, or through views and sinks?
     fn is_from(&self, view: &View, table: &Name) -> bool {
-        let (mut seen, mut rest) = (BTreeSet::new(), names_read(view, &self.catalog));
+        let (mut seen, mut rest) = (BTreeSet::new(), self.names_read(view));
         while let Some(name) = rest.pop_first() {
             if name == *table {
                 return true;
@@ -496,11 +574,9 @@ impl Session {
             }
             for (other, object) in self.catalog.objects() {
                 match object {
-                    Object::MaterializedView(made) if *other == name => {
-                        rest.extend(names_read(&made.view, &self.catalog))
-                    }
+                    Object::MaterializedView(made) if *other == name => rest.extend(self.names_read(&made.view)),
                     Object::Sink(sink) if sink.into.as_ref() == Some(&name) => {
-                        rest.extend(names_read(&sink.view, &self.catalog));
+                        rest.extend(self.names_read(&sink.view));
                     }
                     _ => {}
                 }
@@ -514,7 +590,7 @@ impl Session {
         match self.catalog.object(name) {
             Ok(Object::Table(table)) => !table.is_kept(),
             Ok(Object::MaterializedView(made)) => {
-                names_read(&made.view, &self.catalog).iter().any(|name| self.is_from_connectors(name))
+                self.names_read(&made.view).iter().any(|name| self.is_from_connectors(name))
             }
             _ => false,
         }

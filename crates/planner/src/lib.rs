@@ -45,6 +45,6 @@ pub use planner::{
     BoundQuery, Emit, JobOutput, PlannedJob, Planner, PlannerOptions, Presentation, SortColumn, StateTables,
     TableGives, TableReads, TableTakes, Target,
 };
-pub use reads::{names_read, relations_named};
+pub use reads::{NamesRead, names_read, relations_named};
 pub use rename::{renamed, with_schemas};
 pub use stars::with_columns_named;

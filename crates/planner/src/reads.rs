@@ -4,30 +4,62 @@ use crate::deep::with_room;
 use crate::parse::parse_query;
 use crate::rename::{idents, reference, table_argument};
 use crate::statement::{Statement, StatementKind};
-use eddyline_catalog::{Catalog, Name, Object, Reference, SearchPath, View};
+use eddyline_catalog::{Catalog, Dialect, Name, Object, Reference, SearchPath, View};
 use sqlparser::ast::{Expr, ObjectName, Visit, Visitor};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// So many texts are remembered at most.
+const REMEMBERED_MAX: usize = 4096;
 
 /// The tables and views that a view reads, also through other views. A query of WITH that has the name of one hides it, and is taken for
 /// it here: rather one too many than one too few.
 pub fn names_read(view: &View, catalog: &Catalog) -> BTreeSet<Name> {
-    let (mut found, stored) = (BTreeSet::new(), SearchPath::default());
-    let mut rest = vec![(view.sql.clone(), view.dialect)];
-    while let Some((sql, dialect)) = rest.pop() {
-        // What does not parse any more reads nothing.
-        let Ok(query) = parse_query(&sql, dialect) else { continue };
-        let mut names = Names::default();
-        let _ = with_room(|| query.visit(&mut names));
-        for name in names.0 {
-            let Ok(name) = catalog.resolve(&name, &stored) else { continue };
-            let Ok(object) = catalog.object(&name) else { continue };
-            if let (true, Object::View(view)) = (found.insert(name), object) {
-                rest.push((view.sql.clone(), view.dialect));
+    NamesRead::default().of(view, catalog)
+}
+
+/// What texts of views name, read once for all who ask: every statement that changes what names stand for asks it of all views.
+#[derive(Debug, Default)]
+pub struct NamesRead(Mutex<HashMap<String, Named>>);
+
+/// What a text names, in the dialect in which it was read.
+type Named = (Dialect, Arc<[Reference]>);
+
+impl NamesRead {
+    /// As [`names_read`].
+    pub fn of(&self, view: &View, catalog: &Catalog) -> BTreeSet<Name> {
+        let (mut found, stored) = (BTreeSet::new(), SearchPath::default());
+        let mut rest = vec![(view.sql.clone(), view.dialect)];
+        while let Some((sql, dialect)) = rest.pop() {
+            for name in self.named(sql, dialect).iter() {
+                let Ok(name) = catalog.resolve(name, &stored) else { continue };
+                let Ok(object) = catalog.object(&name) else { continue };
+                if let (true, Object::View(view)) = (found.insert(name), object) {
+                    rest.push((view.sql.clone(), view.dialect));
+                }
             }
         }
+        found
     }
-    found
+
+    /// What a query names. What does not parse any more names nothing.
+    fn named(&self, sql: String, dialect: Dialect) -> Arc<[Reference]> {
+        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, names)) = remembered.get(&sql).filter(|(of, _)| *of == dialect) {
+            return names.clone();
+        }
+        let mut names = Names::default();
+        if let Ok(query) = parse_query(&sql, dialect) {
+            let _ = with_room(|| query.visit(&mut names));
+        }
+        let names: Arc<[Reference]> = names.0.into();
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.clear();
+        }
+        remembered.insert(sql, (dialect, names.clone()));
+        names
+    }
 }
 
 /// The tables and views that a statement names in what it reads, as they are written; names of its queries of WITH may be among them.
@@ -75,8 +107,7 @@ impl Visitor for Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use eddyline_catalog::{Dialect, Table};
-    use std::sync::Arc;
+    use eddyline_catalog::Table;
 
     fn view(name: &str, sql: &str) -> View {
         View {

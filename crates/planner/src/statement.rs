@@ -89,6 +89,8 @@ pub enum StatementKind {
         name: Reference,
         /// `INTO table`.
         into: Option<Reference>,
+        /// Where that stands.
+        into_at: Option<TextPosition>,
         /// The sink, whose names are not found yet, and whose job has no number.
         sink: Sink,
         /// Its query.
@@ -348,6 +350,18 @@ pub fn beside_defaults(query: &Query, columns: &[String], table: &Table) -> Resu
     }
     let all = columns.iter().chain(defaults.iter().map(|column| &column.name)).cloned().collect();
     Ok((*whole, all))
+}
+
+/// Is a column of a query a value that is written out in it? Then it is read when the query is planned.
+pub fn is_written_out(query: &Query, column: usize) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let is_value = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(matches!(expr, Expr::Value(_))),
+        _ => None,
+    };
+    // Behind a `*` nobody knows which column it is.
+    let values: Option<Vec<bool>> = select.projection.iter().map(is_value).collect();
+    values.is_some_and(|values| values.get(column).copied().unwrap_or(false))
 }
 
 /// The word DEFAULT in the place of a value.

@@ -88,6 +88,14 @@ impl Definer<'_> {
         self.planner.bind_table(table)
     }
 
+    /// The columns of a query.
+    ///
+    /// # Errors
+    /// It does not bind.
+    pub(crate) fn columns_of(&self, query: &Query) -> Result<SchemaRef, SqlError> {
+        Ok(self.planner.bind_query(query)?.schema().inner().clone())
+    }
+
     /// The view that CREATE VIEW makes.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use datafusion_common::config::ConfigOptions;
 use datafusion_common::{DataFusionError, TableReference};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
-use eddyline_catalog::{CatalogError, Dialect, Name, Object, Reference, SearchPath};
+use eddyline_catalog::{Catalog, CatalogError, Dialect, Name, Object, Reference, SearchPath};
 use eddyline_functions::scalar::Zone;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
@@ -111,6 +111,11 @@ pub(crate) fn external(error: SqlError) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
+/// The names of what can be read.
+fn readable(catalog: &Catalog) -> impl Iterator<Item = &Name> {
+    catalog.objects().filter(|(_, object)| !matches!(object, Object::Index(_) | Object::Sink(_))).map(|(name, _)| name)
+}
+
 impl ContextProvider for Context<'_, '_> {
     fn get_table_source(&self, name: TableReference) -> datafusion_common::Result<Arc<dyn TableSource>> {
         let catalog = self.planner.catalog;
@@ -141,7 +146,7 @@ impl ContextProvider for Context<'_, '_> {
                 Err(external(SqlError::new("42809", message).with_hint(format!("read {}", index.table))))
             }
             Err(CatalogError::Missing { nearest, .. }) => {
-                let known: Vec<String> = catalog.objects().map(|(n, _)| n.to_string()).collect();
+                let known: Vec<String> = readable(catalog).map(Name::to_string).collect();
                 let error = SqlError::new(SqlError::UNDEFINED_TABLE, format!("table or view {written} does not exist"));
                 Err(external(match nearest {
                     Some(nearest) => error.with_hint(format!("did you mean {nearest}?")),

@@ -47,6 +47,21 @@ impl Planner<'_> {
         }
     }
 
+    /// The first of the columns that are left out whose DEFAULT is another each time that it is computed.
+    ///
+    /// # Errors
+    /// None for a table that was bound.
+    pub fn varying_default<'t>(&self, table: &'t Table, written: &[String]) -> Result<Option<&'t Column>, SqlError> {
+        for column in table.columns.iter().filter(|column| !written.contains(&column.name)) {
+            if let Some((value, _)) = self.default_of(table, column)?
+                && value.is_volatile()
+            {
+                return Ok(Some(column));
+            }
+        }
+        Ok(None)
+    }
+
     fn check_defaults(&self, table: &Table) -> Result<(), SqlError> {
         let Some(column) = table.columns.iter().find(|column| column.default.is_some()) else { return Ok(()) };
         if !table.is_kept() || column.source != ColumnSource::Physical {
@@ -118,6 +133,9 @@ impl Planner<'_> {
             let hint = match table.dialect {
                 Dialect::Flink => {
                     "event time is a TIMESTAMP(p) or TIMESTAMP_LTZ(p) with p from 0 to 3; write TIMESTAMP(3)"
+                }
+                Dialect::Postgres if matches!(column.data_type, DataType::Timestamp(..)) => {
+                    "event time is a TIMESTAMP(p) or TIMESTAMPTZ(p) with p from 0 to 6; TIMESTAMP has 6 digits"
                 }
                 Dialect::Postgres => "event time is a TIMESTAMP or TIMESTAMPTZ",
             };

@@ -4,8 +4,8 @@ use super::columns::{self, Elements};
 use super::cursor::Cursor;
 use super::script::is_word;
 use super::{dml, outside, refuse, statements};
-use crate::SqlError;
 use crate::statement::{Like, LikeMode, LikePart, Query, StatementKind};
+use crate::{SqlError, TextPosition};
 use eddyline_catalog::{Dialect, Name, Reference, Sink, Table, View};
 use sqlparser::tokenizer::Token;
 use std::collections::BTreeMap;
@@ -178,12 +178,13 @@ fn create_sink(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     let mut head = Head { or_replace: false, temporary: false, if_not_exists: false };
     let position = cursor.position();
     let name = head.name(cursor, "the name of the sink")?;
-    let into = if cursor.word("INTO") { Some(cursor.object_name("the name of a table")?) } else { None };
+    let into_at = cursor.word("INTO").then(|| cursor.position());
+    let into = into_at.map(|_| cursor.object_name("the name of a table")).transpose()?;
     let columns = if into.is_some() { dml::columns(cursor)? } else { Vec::new() };
     let comment = comment(cursor)?;
     let (query, sql) = if cursor.word("FROM") {
-        let sql = format!("SELECT * FROM {}", cursor.object_name("the name of a view or table")?.to_sql());
-        (super::parse_query(&sql, Dialect::Flink)?, sql)
+        let position = cursor.position();
+        all_of(&cursor.object_name("the name of a view or table")?, position)?
     } else {
         if !cursor.word("AS") {
             return Err(cursor.expected("AS or FROM"));
@@ -215,7 +216,17 @@ fn create_sink(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
     let made = Name::from(name.object.as_str());
     let view = View { name: made, columns: Vec::new(), sql, dialect, comment, temporary: false };
     let sink = Sink { view, into: None, columns, options, is_final, job: 0 };
-    Ok(StatementKind::CreateSink { name, into, sink, query, if_not_exists: head.if_not_exists })
+    Ok(StatementKind::CreateSink { name, into, into_at, sink, query, if_not_exists: head.if_not_exists })
+}
+
+/// The query of all rows of what stands at `position`, in which it stands there too, and the text of it.
+fn all_of(name: &Reference, position: TextPosition) -> Result<(Box<Query>, String), SqlError> {
+    const SELECT: &str = "SELECT * FROM ";
+    let name = name.to_sql();
+    let TextPosition { line, column } = position;
+    let columns = if line > 1 { column - 1 } else { column.saturating_sub(1 + SELECT.len()) };
+    let there = format!("{SELECT}{}{}{name}", "\n".repeat(line - 1), " ".repeat(columns));
+    Ok((super::parse_query(&there, Dialect::Flink)?, format!("{SELECT}{name}")))
 }
 
 fn view(cursor: &mut Cursor<'_>, head: &mut Head) -> Result<(Reference, View, Box<Query>), SqlError> {

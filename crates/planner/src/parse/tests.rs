@@ -32,7 +32,7 @@ fn said(statement: &Statement) -> String {
             let of = flag(*is_final, "final rows of ");
             format!("{missing}materialized view {name}{:?}: {of}{query}", view.columns)
         }
-        StatementKind::CreateSink { name, into, sink, query, if_not_exists } => {
+        StatementKind::CreateSink { name, into, sink, query, if_not_exists, .. } => {
             let missing = flag(*if_not_exists, "unless there,");
             let of = flag(sink.is_final, "final rows of ");
             let place = into.as_ref().map_or_else(|| format!("{:?}", sink.options), ToString::to_string);
