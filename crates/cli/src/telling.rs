@@ -2,6 +2,7 @@
 
 use crate::args::LogFormat;
 use eddyline_traces::{Traces, TracesError};
+use std::io::IsTerminal;
 use tracing::Subscriber;
 use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::fmt;
@@ -28,7 +29,7 @@ where
 {
     let filter = EnvFilter::try_from_env("EDDYLINE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let filter = filter_fn(|metadata| !metadata.is_span()).with_max_level_hint(LevelFilter::TRACE).and(filter);
-    let logs = fmt::layer().with_writer(std::io::stderr);
+    let logs = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => logs.with_filter(filter).boxed(),
         LogFormat::Json => logs.json().flatten_event(true).with_filter(filter).boxed(),

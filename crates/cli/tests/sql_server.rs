@@ -1,16 +1,17 @@
 //! `eddyline sql --server`: what is typed is done by a server.
 
+mod served;
+
 use rexpect::session::PtySession;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Output, Stdio};
+use served::Served;
+use std::process::{Command, Output, Stdio};
 
 /// Nothing here depends on how long a thing takes: this is when a test gives up.
 const GIVE_UP_MS: u64 = 60_000;
 
 /// A server at a port of its own.
 struct Server {
-    process: Child,
-    address: String,
+    served: Served,
     home: tempfile::TempDir,
 }
 
@@ -22,16 +23,12 @@ impl Server {
     fn start_at(address: &str, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
         command.args(["serve", "--listen", address, "--no-http", "--shards", "1"]).args(args);
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("started");
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
-        let address = line.trim().strip_prefix("listening at ").expect("an address").to_owned();
-        Self { process, address, home: tempfile::tempdir().expect("a directory") }
+        Self { served: Served::by(&mut command), home: tempfile::tempdir().expect("a directory") }
     }
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
-        command.args(["sql", "--server", &self.address]).args(args);
+        command.args(["sql", "--server", &self.served.sql]).args(args);
         command.env("EDDYLINE_HISTORY", self.home.path().join("history")).env("TERM", "xterm-256color");
         command.env_remove("EDDYLINE_PASSWORD").env_remove("NO_COLOR");
         command
@@ -56,13 +53,6 @@ impl Server {
             };
         }
         rexpect::session::spawn_command(command, Some(GIVE_UP_MS)).expect("a terminal")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -96,6 +86,22 @@ fn statements_are_done_by_the_server() {
     assert!(described.contains("CREATE MATERIALIZED VIEW \"m\""), "{described}");
     let functions = out(&server.sql(&["--quiet", "-e", "\\df date_tr"]));
     assert!(functions.contains("date_trunc") && !functions.contains("upper"), "{functions}");
+}
+
+/// Values are printed in one form, whoever computes them.
+#[test]
+fn values_look_as_in_a_shell_by_itself() {
+    let server = Server::start(&[]);
+    let sql = "SELECT 1.50 AS d, ARRAY[1, NULL, 3] AS a, ARRAY['x', 'y z'] AS t, NULL AS n, TRUE AS b, CAST(0.5 AS REAL) AS r";
+    let by_itself = |format: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
+        command.args(["sql", "--set", "sql.dialect=postgres", "--quiet", "--format", format, "-e", sql]);
+        out(&command.stdin(Stdio::null()).output().expect("started"))
+    };
+    let there = |format: &str| out(&server.sql(&["--quiet", "--format", format, "-e", sql]));
+    let json = "{\"d\":1.50,\"a\":[1,null,3],\"t\":[\"x\",\"y z\"],\"n\":null,\"b\":true,\"r\":0.5}\n";
+    assert_eq!((by_itself("json"), there("json")), (json.into(), json.into()));
+    assert_eq!(by_itself("csv"), there("csv"));
 }
 
 #[test]
@@ -139,6 +145,10 @@ fn a_password_is_asked_for() {
         .expect("started");
     assert_eq!(without.status.code(), Some(2));
     assert!(err(&without).contains("28P01"), "{}", err(&without));
+    let none = err(&server.sql(&["-e", "SELECT 1"]));
+    assert!(none.contains("28P01: the server asks for a password") && none.contains("EDDYLINE_PASSWORD=…"), "{none}");
+    let told = err(&server.sql(&["--tls-ca", file.to_str().expect("text"), "-e", "SELECT 1"]));
+    assert!(told.contains(&format!("{}: there is no certificate in it", file.display())), "{told}");
 }
 
 /// Types a line; rexpect's own waits for an echo that colours cut into pieces.
@@ -203,17 +213,23 @@ fn a_view_is_shown_as_it_changes() {
 #[test]
 fn a_shell_connects_anew_when_the_server_has_gone() {
     let server = Server::start(&[]);
-    let mut shell = server.typed(&["-i"]);
+    let made = server.sql(&["-e", "CREATE TABLE t (k INT PRIMARY KEY); INSERT INTO t VALUES (1)"]);
+    assert!(made.status.success(), "{}", err(&made));
+    let mut shell = server.typed(&["-i", "--format", "changelog"]);
     shell.exp_string("eddyline> ").expect("a prompt");
-    let address = server.address.clone();
+    let address = server.served.sql.clone();
+    say(&mut shell, "SUBSCRIBE TO t;");
+    shell.exp_string("+I\x1b[0m | 1").expect("the rows that are there");
     drop(server);
+    shell.exp_string("the server has ended, or was ended").expect("an error");
+    shell.exp_string("eddyline> ").expect("a prompt");
     say(&mut shell, "SELECT 1 AS a;");
     shell.exp_regex("no server answers at|the connection is gone").expect("an error");
     shell.exp_string("eddyline> ").expect("a prompt");
     let _again = Server::start_at(&address, &[]);
     say(&mut shell, "SELECT 40 + 2 AS answer;");
     shell.exp_string("connected anew").expect("a note");
-    shell.exp_string("|     42 |").expect("an answer");
+    shell.exp_string("42").expect("an answer");
     say(&mut shell, "\\q");
     shell.exp_eof().expect("the end");
 }

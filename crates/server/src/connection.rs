@@ -197,7 +197,10 @@ async fn answer_with(
                 } else if let Some(progress) = canceller.progress() {
                     let mut messages = Messages::default();
                     messages.notice(&report::plain(NOTICE, "00000", progress.to_string()));
-                    send(socket, &messages.0).await?;
+                    if let Err(error) = send(socket, &messages.0).await {
+                        canceller.cancel();
+                        return Err(error);
+                    }
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: told to the job that runs; when there is none, or it does not listen, the process ends.
+//! Ctrl-C and SIGTERM: told to the job that runs; when there is none, or it does not listen, the process ends. In the shell, whatever
+//! stands still there ends by SIGTERM alone.
 
 use crate::terminal::Before;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// So many interrupts end the process whatever the job does: the first stops at a barrier, the second aborts.
+/// So many signals end the process whatever the job does: the first stops at a barrier, the second aborts.
 const PATIENCE: u32 = 3;
 /// Signals that follow each other so soon are one: supervisors tell a process and then its group.
 const SAME_SIGNAL: Duration = Duration::from_millis(100);
@@ -24,8 +25,29 @@ struct Listener {
     job: Option<Box<dyn Fn() + Send>>,
     /// Signals since the job began, or since the last one ended.
     count: u32,
-    /// Ctrl-C without a job is for whoever reads lines.
+    /// Ctrl-C is for the job, and without one for whoever reads lines; it never ends the process.
     outlives_interrupts: bool,
+}
+
+/// What becomes of a signal.
+#[derive(Debug, PartialEq, Eq)]
+enum Then {
+    Tell,
+    Nothing,
+    End,
+}
+
+impl Listener {
+    /// One more signal has come.
+    fn count(&mut self, terminates: bool) -> Then {
+        self.count += 1;
+        let outlives = self.outlives_interrupts && !terminates;
+        match (&self.job, self.count < PATIENCE || outlives) {
+            (Some(_), true) => Then::Tell,
+            (None, true) if outlives => Then::Nothing,
+            _ => Then::End,
+        }
+    }
 }
 
 impl Interrupts {
@@ -53,7 +75,7 @@ impl Interrupts {
         interrupts
     }
 
-    /// From now on Ctrl-C ends the process only when it is pressed again and again.
+    /// From now on Ctrl-C does not end the process.
     pub(crate) fn outlive(&self) {
         self.lock().outlives_interrupts = true;
     }
@@ -78,15 +100,40 @@ impl Interrupts {
 
     fn pass_on(&self, terminates: bool) {
         let mut listener = self.lock();
-        listener.count += 1;
-        let patient = listener.count < PATIENCE;
-        match &listener.job {
-            Some(tell) if patient => tell(),
-            None if patient && listener.outlives_interrupts && !terminates => {}
-            _ => {
+        match listener.count(terminates) {
+            Then::Tell => listener.job.iter().for_each(|tell| tell()),
+            Then::Nothing => {}
+            Then::End => {
                 self.terminal.restore();
                 std::process::exit(1)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener(has_job: bool, outlives_interrupts: bool) -> Listener {
+        let job = has_job.then(|| Box::new(|| {}) as Box<dyn Fn() + Send>);
+        Listener { job, count: 0, outlives_interrupts }
+    }
+
+    #[test]
+    fn a_script_ends_with_the_third_signal() {
+        let mut script = listener(true, false);
+        assert_eq!([false, false, false].map(|term| script.count(term)), [Then::Tell, Then::Tell, Then::End]);
+        assert_eq!(listener(false, false).count(false), Then::End);
+    }
+
+    #[test]
+    fn the_shell_ends_by_sigterm_alone() {
+        let mut query = listener(true, true);
+        (0..9).for_each(|_| assert_eq!(query.count(false), Then::Tell));
+        assert_eq!(query.count(true), Then::End);
+        let mut prompt = listener(false, true);
+        (0..9).for_each(|_| assert_eq!(prompt.count(false), Then::Nothing));
+        assert_eq!(prompt.count(true), Then::End);
     }
 }

@@ -74,7 +74,7 @@ impl<'a> Cells<'a> {
 
     /// Is the cell NULL?
     pub(crate) fn is_null(&self, row: usize) -> bool {
-        self.column.is_null(row)
+        self.column.data_type().is_null() || self.column.is_null(row)
     }
 
     /// Appends the text of a cell.

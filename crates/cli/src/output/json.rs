@@ -102,13 +102,18 @@ impl<'a> RowObjects<'a> {
     }
 }
 
+/// Of nothing but NULLs no cell is marked.
+fn is_null(column: &ArrayRef, row: usize) -> bool {
+    column.data_type().is_null() || column.is_null(row)
+}
+
 /// A text as JSON, with its quotes.
 fn json_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
 fn append_value(column: &ArrayRef, row: usize, to: &mut String) -> io::Result<()> {
-    if column.is_null(row) {
+    if is_null(column, row) {
         to.push_str("null");
         return Ok(());
     }
@@ -125,7 +130,7 @@ fn append_value(column: &ArrayRef, row: usize, to: &mut String) -> io::Result<()
 }
 
 fn append_scalar(cells: &Cells<'_>, column: &ArrayRef, row: usize, to: &mut String) -> io::Result<()> {
-    if column.is_null(row) {
+    if is_null(column, row) {
         to.push_str("null");
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! Rows that come as texts, as columns of the types that the server has told.
 
-use eddyline_engine::arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use super::typed;
+use eddyline_engine::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use eddyline_engine::arrow::datatypes::{Field, Schema};
 use eddyline_engine::{Listing, SqlError};
 use std::sync::Arc;
@@ -46,29 +47,16 @@ impl Answer {
     }
 
     fn column(&self, at: usize) -> ArrayRef {
-        let of_type = match self.types.get(at) {
-            Some(&Type::INT2 | &Type::INT4 | &Type::INT8) => {
-                self.parsed::<i64>(at).map(|cells| Arc::new(Int64Array::from(cells)) as ArrayRef)
-            }
-            Some(&Type::FLOAT8) => self.parsed::<f64>(at).map(|cells| Arc::new(Float64Array::from(cells)) as ArrayRef),
-            Some(&Type::BOOL) => {
-                let cells = self.texts(at).map(|cell| cell.map(|text| text == "t"));
-                Some(Arc::new(cells.collect::<BooleanArray>()) as ArrayRef)
-            }
-            _ => None,
-        };
-        of_type.unwrap_or_else(|| Arc::new(self.texts(at).collect::<StringArray>()))
-    }
-
-    /// The cells of a column; `None`: one of them does not read.
-    fn parsed<T: std::str::FromStr>(&self, at: usize) -> Option<Vec<Option<T>>> {
-        self.texts(at).map(|cell| cell.map(str::parse).transpose().ok()).collect()
+        let cells: Vec<Option<&str>> = self.texts(at).collect();
+        let of_type = self.types.get(at).and_then(|of| typed::column(of, &cells));
+        of_type.unwrap_or_else(|| Arc::new(StringArray::from(cells)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eddyline_engine::arrow::array::{BooleanArray, Decimal128Array, Int64Array};
 
     #[test]
     fn columns_have_their_types() {
@@ -82,7 +70,8 @@ mod tests {
         let rows = answer.listing().unwrap().unwrap().rows;
         assert_eq!(rows.column(0).as_ref(), &Int64Array::from(vec![Some(1), None]));
         assert_eq!(rows.column(1).as_ref(), &BooleanArray::from(vec![Some(true), None]));
-        assert_eq!(rows.column(2).as_ref(), &StringArray::from(vec![Some("1.50"), None]));
+        let decimals = Decimal128Array::from(vec![Some(150), None]).with_precision_and_scale(38, 2).unwrap();
+        assert_eq!(rows.column(2).as_ref(), &decimals);
         assert!(Answer::default().listing().unwrap().is_none());
     }
 }

@@ -37,7 +37,10 @@ impl Address {
         let read = |file: &Path| std::fs::read(file).map_err(|e| invalid(format!("{}: {e}", file.display())));
         let trusted = authorities.map(read).transpose()?;
         let tls = match trusted.is_some() || !is_here(&host) {
-            true => Some(Connector::new(trusted.as_deref(), "postgresql").map_err(|e| invalid(e.to_string()))?),
+            true => Some(Connector::new(trusted.as_deref(), "postgresql").map_err(|e| match authorities {
+                Some(file) => invalid(format!("{}: {e}", file.display())),
+                None => invalid(e.to_string()),
+            })?),
             false => None,
         };
         Ok(Self { host, authority, tls })

@@ -13,6 +13,7 @@ mod answer;
 mod dial;
 mod shown;
 mod subscription;
+mod typed;
 
 use super::lex;
 use crate::args::SqlArgs;
@@ -33,6 +34,11 @@ use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, NoTls, SimpleQue
 const TYPED: [&str; 6] = ["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "DESCRIBE"];
 /// What is wrong with a connection.
 const CONNECTION: &str = "08006";
+/// Somebody has given no password.
+const NO_PASSWORD: &str = "28P01";
+/// What to look at where a connection does not come about, and where it ends.
+const UNREACHED: &str = "--server names the address of the Postgres wire, which `eddyline serve` prints first";
+const GONE: &str = "the server has ended, or was ended: where it is started again, the next statement connects anew";
 
 /// The setting that says in which dialect texts are cut up, and its value where a connection begins.
 pub(super) const DIALECT: &str = "sql.dialect";
@@ -122,7 +128,7 @@ impl Server {
         });
         match answered {
             Ok((types, messages)) => Ok(read(types, messages)),
-            Err(error) => Err(told_error(&error, sql, &mut self.codes)),
+            Err(error) => Err(told_error(&error, sql, GONE, &mut self.codes)),
         }
     }
 
@@ -146,7 +152,7 @@ impl Line {
     ) -> Result<Self, SqlError> {
         let (client, mut connection) = tokio.block_on(async {
             let socket = address.dial().await?;
-            config.connect_raw(socket, NoTls).await.map_err(|e| told_error(&e, "", codes))
+            config.connect_raw(socket, NoTls).await.map_err(|e| told_error(&e, "", UNREACHED, codes))
         })?;
         let (tell, notices) = unbounded_channel();
         tokio.spawn(async move {
@@ -204,12 +210,13 @@ fn notice_text(notice: &DbError) -> String {
 }
 
 /// An error of the server as one of ours.
-fn told_error(error: &tokio_postgres::Error, sql: &str, codes: &mut BTreeMap<String, &'static str>) -> SqlError {
-    let Some(told) = error.as_db_error() else {
-        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        return SqlError::new(CONNECTION, format!("{error}{cause}"))
-            .with_hint("--server names the address of the Postgres wire, which `eddyline serve` prints first");
-    };
+fn told_error(
+    error: &tokio_postgres::Error,
+    sql: &str,
+    hint: &str,
+    codes: &mut BTreeMap<String, &'static str>,
+) -> SqlError {
+    let Some(told) = error.as_db_error() else { return broken(error, hint) };
     let code = told.code().code();
     // There are some hundred, and each is kept once.
     let sqlstate = *codes.entry(code.to_owned()).or_insert_with(|| Box::leak(code.to_owned().into_boxed_str()));
@@ -219,6 +226,18 @@ fn told_error(error: &tokio_postgres::Error, sql: &str, codes: &mut BTreeMap<Str
     };
     let (detail, hint) = (told.detail().map(str::to_owned), told.hint().map(str::to_owned));
     SqlError { detail, hint, position, ..SqlError::new(sqlstate, told.message()) }
+}
+
+/// An error of the connection, which the server has not told.
+fn broken(error: &tokio_postgres::Error, hint: &str) -> SqlError {
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    if cause == "password missing" {
+        return SqlError::new(NO_PASSWORD, "the server asks for a password, and none was given").with_hint(
+            "the environment gives it: EDDYLINE_PASSWORD=… eddyline sql --server …; --user says whose it is",
+        );
+    }
+    let separator = if cause.is_empty() { "" } else { ": " };
+    SqlError::new(CONNECTION, format!("{error}{separator}{cause}")).with_hint(hint)
 }
 
 /// The place of a character, which are counted from 1.
