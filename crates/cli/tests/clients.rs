@@ -2,38 +2,14 @@
 //!
 //! They are installed once, into the directory of the build; a change of their versions installs them anew.
 
+mod served;
+
+use served::Served;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
-
-/// A server at a port of its own.
-struct Server {
-    process: Child,
-    port: String,
-}
-
-impl Server {
-    fn start() -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--shards", "2"]).stdout(Stdio::piped());
-        let mut process = command.spawn().expect("started");
-        let mut line = String::new();
-        let stdout = process.stdout.take().expect("its output");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let port = line.trim().rsplit(':').next().unwrap_or_default().to_owned();
-        Self { process, port }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// Runs a command to its end.
 fn run(command: &mut Command) {
@@ -67,8 +43,8 @@ fn drivers_of_python() {
             .args(["install", "--quiet", "--disable-pip-version-check", "-r"])
             .arg(Path::new(SCRIPTS).join("requirements.txt")));
     });
-    let server = Server::start();
-    run(Command::new(place.join("bin/python")).arg(Path::new(SCRIPTS).join("clients.py")).arg(&server.port));
+    let server = Served::start(&["--shards", "2"]);
+    run(Command::new(place.join("bin/python")).arg(Path::new(SCRIPTS).join("clients.py")).arg(server.port()));
 }
 
 /// Where Debian keeps Postgres' driver for Java.
@@ -77,8 +53,8 @@ const JDBC: &str = "/usr/share/java/postgresql.jar";
 #[test]
 fn pgjdbc() {
     assert!(Path::new(JDBC).exists(), "{JDBC} is not there (scripts/setup.sh installs it)");
-    let server = Server::start();
-    run(Command::new("java").args(["-cp", JDBC]).arg(Path::new(SCRIPTS).join("Clients.java")).arg(&server.port));
+    let server = Served::start(&["--shards", "2"]);
+    run(Command::new("java").args(["-cp", JDBC]).arg(Path::new(SCRIPTS).join("Clients.java")).arg(server.port()));
 }
 
 #[test]
@@ -87,6 +63,6 @@ fn node_postgres() {
         fs::copy(Path::new(SCRIPTS).join("package.json"), place.join("package.json")).expect("copied");
         run(Command::new("npm").args(["install", "--silent", "--no-audit", "--no-fund"]).current_dir(place));
     });
-    let server = Server::start();
-    run(Command::new("node").arg(Path::new(SCRIPTS).join("clients.js")).arg(&server.port).arg(place));
+    let server = Served::start(&["--shards", "2"]);
+    run(Command::new("node").arg(Path::new(SCRIPTS).join("clients.js")).arg(server.port()).arg(place));
 }

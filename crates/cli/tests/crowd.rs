@@ -1,10 +1,12 @@
 //! `eddyline serve` among many clients: those that do nothing, those that read a byte now and then, and those that vanish in the middle of whatever
 //! they are at. The others are served meanwhile, sessions end, and the server's memory returns.
 
+mod served;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use served::Served;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What a query may take, of every server here.
@@ -12,28 +14,14 @@ const QUERY_MEMORY_MIB: usize = 32;
 /// The longest that a condition is waited for before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-struct Server {
-    process: Child,
-    sql: String,
-    http: String,
-}
+struct Server(Served);
 
 impl Server {
     fn start() -> Self {
         // The server gets what this process may have.
         let files = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).expect("more files");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--shards", "2"]);
-        command.args(["--query-memory", &format!("{QUERY_MEMORY_MIB} MB")]).stdout(Stdio::piped());
-        let mut process = command.spawn().expect("started");
-        let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines();
-        let mut address = |begin: &str| {
-            let line = lines.next().expect("a line").expect("read");
-            line.strip_prefix(begin).unwrap_or_else(|| panic!("{line}")).to_owned()
-        };
-        let (sql, http) = (address("listening at "), address("http at http://"));
-        Self { process, sql, http }
+        Self(Served::start(&["--shards", "2", "--query-memory", &format!("{QUERY_MEMORY_MIB} MB")]))
     }
 
     /// A client of root.
@@ -46,13 +34,14 @@ impl Server {
 
     /// A client that has said nothing yet.
     fn stranger(&self) -> Client {
-        Client { socket: TcpStream::connect(&self.sql).expect("connected") }
+        Client { socket: TcpStream::connect(&self.0.sql).expect("connected") }
     }
 
     /// How many clients have a place.
     fn connections(&self) -> usize {
-        let mut socket = TcpStream::connect(&self.http).expect("connected");
-        write!(socket, "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.http).expect("asked");
+        let mut socket = TcpStream::connect(self.0.http_host()).expect("connected");
+        write!(socket, "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.0.http_host())
+            .expect("asked");
         let mut text = String::new();
         socket.read_to_string(&mut text).expect("an answer");
         let line = text.lines().find_map(|line| line.strip_prefix("eddyline_connection_open{protocol=\"postgres\"} "));
@@ -61,7 +50,7 @@ impl Server {
 
     /// What the process has of memory.
     fn memory_mib(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("its state");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.process.id())).expect("its state");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
         line.trim().strip_suffix("kB").expect("in kB").trim().parse::<usize>().expect("a number") >> 10
     }
@@ -80,13 +69,6 @@ impl Server {
     fn until_left(&self, clients: usize, memory_mib: usize) {
         self.until("sessions end", |server| server.connections() == clients);
         self.until("memory returns", |server| server.memory_mib() <= memory_mib);
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

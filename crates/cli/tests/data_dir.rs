@@ -1,59 +1,44 @@
 //! `eddyline serve --data-dir`: a process that is killed, and one that is ended.
 
+mod served;
+
+use served::{Served, serve};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-struct Server {
-    process: Child,
-    port: String,
-}
+struct Server(Served);
 
 fn command(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
-    command.args(["serve", "--listen", "127.0.0.1:0", "--shards", "1", "--data-dir"]).arg(directory);
-    command.arg("--allow-files").arg(std::env::temp_dir());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = serve(&["--shards", "1", "--data-dir"]);
+    command.arg(directory).arg("--allow-files").arg(std::env::temp_dir()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 impl Server {
     fn start(directory: &Path) -> Self {
-        let mut process = command(directory).spawn().expect("started");
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
-        let port = line.trim().rsplit(':').next().unwrap_or_default().to_owned();
-        if port.is_empty() {
-            let mut complaint = String::new();
-            let _ = process.stderr.take().expect("its errors").read_to_string(&mut complaint);
-            panic!("it does not start: {complaint}");
-        }
-        Self { process, port }
+        Self(Served::by(&mut command(directory)))
     }
 
     async fn client(&self) -> Client {
-        let parameters = format!("host=127.0.0.1 port={} user=root dbname=dev", self.port);
+        let parameters = format!("host=127.0.0.1 port={} user=root dbname=dev", self.0.port());
         let (client, connection) = tokio_postgres::connect(&parameters, NoTls).await.expect("a connection");
         tokio::spawn(connection);
         client
     }
 
     /// SIGKILL.
-    fn kill(mut self) {
-        self.process.kill().expect("killed");
-        self.process.wait().expect("gone");
+    fn kill(self) {
+        self.0.kill();
     }
 
     /// SIGTERM; its exit code.
-    fn end(mut self) -> Option<i32> {
-        let ended = Command::new("kill").arg(self.process.id().to_string()).status().expect("kill is there");
-        assert!(ended.success());
-        self.process.wait().expect("gone").code()
+    fn end(self) -> Option<i32> {
+        self.0.end()
     }
 }
 
@@ -169,7 +154,7 @@ async fn a_server_that_is_ended_leaves_a_whole_log() {
     let second = command(home.path()).output().expect("started");
     assert_eq!(second.status.code(), Some(2));
     let complaint = String::from_utf8_lossy(&second.stderr).into_owned();
-    let holder = format!("is in use by process {}", server.process.id());
+    let holder = format!("is in use by process {}", server.0.process.id());
     assert!(complaint.contains(&holder), "{complaint}");
     server.kill();
     // The shell has the same tables.

@@ -1,42 +1,33 @@
 //! `kill -9` while names are being changed: what was acknowledged is there, the statement on its way is done or not begun, and everything
 //! can be used.
 
+mod served;
+
+use served::{Served, serve};
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-struct Server {
-    process: Child,
-    port: String,
-}
+struct Server(Served);
 
 impl Server {
     fn start(directory: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--shards", "1", "--data-dir"]).arg(directory);
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("started");
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
-        let port = line.trim().strip_prefix("listening at 127.0.0.1:").unwrap_or_else(|| panic!("{line}")).to_owned();
-        Self { process, port }
+        Self(Served::by(serve(&["--shards", "1", "--data-dir"]).arg(directory)))
     }
 
     async fn client(&self, database: &str) -> Result<Client, tokio_postgres::Error> {
-        let parameters = format!("host=127.0.0.1 port={} user=root dbname={database}", self.port);
+        let parameters = format!("host=127.0.0.1 port={} user=root dbname={database}", self.0.port());
         let (client, connection) = tokio_postgres::connect(&parameters, NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
     }
 
     /// SIGKILL.
-    fn kill(mut self) {
-        self.process.kill().expect("killed");
-        self.process.wait().expect("gone");
+    fn kill(self) {
+        self.0.kill();
     }
 }
 

@@ -1,42 +1,27 @@
 //! `eddyline serve` as a user meets it: a process, and psql.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Output, Stdio};
+mod served;
+
+use served::Served;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 
 /// A server at a port of its own.
-struct Server {
-    process: Child,
-    port: String,
-}
+struct Server(Served);
 
 impl Server {
     fn start() -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--shards", "2"]).stdout(Stdio::piped());
-        let mut process = command.spawn().expect("started");
-        let mut line = String::new();
-        let stdout = process.stdout.take().expect("its output");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let port = line.trim().rsplit(':').next().unwrap_or_default().to_owned();
-        assert!(line.starts_with("listening at 127.0.0.1:"), "{line}");
-        Self { process, port }
+        Self(Served::start(&["--shards", "2"]))
     }
 
     /// Lets psql execute a script. Without its own settings; rows are shown plain.
     fn psql(&self, script: &str) -> Output {
         let mut command = Command::new("psql");
-        command.args(["-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-p", &self.port, "-U", "root", "-d", "dev"]);
+        command.args(["-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-p", self.0.port(), "-U", "root", "-d", "dev"]);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().expect("psql is there (scripts/setup.sh installs it)");
         child.stdin.take().expect("its input").write_all(script.as_bytes()).expect("a script");
         child.wait_with_output().expect("it ends")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -1,5 +1,7 @@
 //! Traces: what a collector of OpenTelemetry is sent of statements, requests, jobs and checkpoints; collectors that do not answer.
 
+mod served;
+
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -7,10 +9,11 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
+use served::Served;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use tokio_postgres::{Client, NoTls};
@@ -139,9 +142,7 @@ fn eddyline(variables: &[(&str, &str)]) -> Command {
 
 /// A server with a data directory, at ports of its own.
 struct Server {
-    process: Child,
-    sql: String,
-    http: String,
+    served: Served,
     tokio: tokio::runtime::Runtime,
 }
 
@@ -149,29 +150,21 @@ impl Server {
     fn start(directory: &Path, variables: &[(&str, &str)], more: &[&str]) -> Self {
         let mut command = eddyline(variables);
         command.args(["serve", "--listen", "127.0.0.1:0", "--shards", "2", "--data-dir"]).arg(directory.join("data"));
-        command.arg("--allow-files").arg(directory).args(more);
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("started");
-        let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines();
-        let mut behind = |word: &str| {
-            let line = lines.next().expect("a line").expect("text");
-            line.strip_prefix(word).unwrap_or_else(|| panic!("not {word}: {line}")).to_owned()
-        };
-        let (sql, http) = (behind("listening at "), behind("http at http://"));
+        let served = Served::by(command.arg("--allow-files").arg(directory).args(more));
         let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("tokio");
-        Self { process, sql, http, tokio }
+        Self { served, tokio }
     }
 
     fn connect(&self) -> Client {
-        let (host, port) = self.sql.rsplit_once(':').expect("an address");
-        let to = format!("host={host} port={port} user=root dbname=dev");
+        let to = format!("host=127.0.0.1 port={} user=root dbname=dev", self.served.port());
         let (client, connection) = self.tokio.block_on(tokio_postgres::connect(&to, NoTls)).expect("connected");
         self.tokio.spawn(connection);
         client
     }
 
     fn get(&self, path: &str, traceparent: &str) -> String {
-        let mut socket = TcpStream::connect(&self.http).expect("connected");
-        let host = &self.http;
+        let host = self.served.http_host();
+        let mut socket = TcpStream::connect(host).expect("connected");
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: {host}\r\ntraceparent: {traceparent}\r\nConnection: close\r\n\r\n");
         socket.write_all(request.as_bytes()).expect("sent");
@@ -181,17 +174,8 @@ impl Server {
     }
 
     /// SIGTERM.
-    fn stop(mut self) {
-        let id = rustix::process::Pid::from_child(&self.process);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("told");
-        assert!(self.process.wait().expect("gone").success());
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+    fn stop(self) {
+        assert_eq!(self.served.end(), Some(0));
     }
 }
 

@@ -1,40 +1,32 @@
 //! Users, passwords and certificates as they are used: the binary, psql, HTTP.
 
+mod served;
+
+use served::Served;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
 /// A server at ports of its own; what it logs goes into a file.
-struct Server {
-    process: Child,
-    sql: String,
-    http: String,
-}
+struct Server(Served);
 
 impl Server {
     fn start(log: &Path, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eddyline"));
         command.args(["serve", "--shards", "1"]).args(args).env("EDDYLINE_LOG", "trace");
         let log = fs::File::options().create(true).append(true).open(log).expect("a file");
-        let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().expect("started");
-        let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines();
-        let mut behind = |word: &str| {
-            let line = lines.next().expect("a line").expect("text");
-            line.strip_prefix(word).unwrap_or_else(|| panic!("not {word}: {line}")).to_owned()
-        };
-        let (sql, http) = (behind("listening at "), behind("http at "));
-        Self { process, sql, http }
+        Self(Served::by(command.stderr(log)))
     }
 
     fn port(&self) -> &str {
-        self.sql.rsplit(':').next().expect("a port")
+        self.0.port()
     }
 
     /// The status of an answer over HTTP, and its body.
     fn get(&self, path: &str, authorization: Option<&str>) -> (String, String) {
-        let host = self.http.strip_prefix("http://").expect("no TLS");
+        let host = self.0.http.strip_prefix("http://").expect("no TLS");
         let mut socket = TcpStream::connect(host).expect("connected");
         let line = authorization.map(|value| format!("Authorization: {value}\r\n")).unwrap_or_default();
         write!(socket, "GET {path} HTTP/1.1\r\nHost: {host}\r\n{line}Connection: close\r\n\r\n").expect("sent");
@@ -44,13 +36,6 @@ impl Server {
         let status = head.split(' ').nth(1).expect("a status");
         assert_eq!(status == "401", head.to_lowercase().contains("www-authenticate: basic"), "{head}");
         (status.to_owned(), body.to_owned())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -138,7 +123,8 @@ fn http_asks_too() {
     let body = server.get("/metrics", Some(wrong)).1;
     assert!(body.contains("28P01") && !body.contains("Secret"), "{body}");
 
-    let asked = |user: &[&str], password| eddyline(&[&["jobs", "--server", &server.http][..], user].concat(), password);
+    let asked =
+        |user: &[&str], password| eddyline(&[&["jobs", "--server", &server.0.http][..], user].concat(), password);
     assert!(asked(&[], Some("secret")).status.success(), "root, unless somebody else is named");
     assert!(asked(&["--user", "root"], Some("secret")).status.success());
     for (user, password) in
@@ -188,8 +174,8 @@ fn psql_and_http_make_sure_of_the_certificate() {
     assert_eq!(text(&asked("sslmode=disable").stdout), "42\n");
     assert!(!asked("sslmode=disable channel_binding=require").status.success());
 
-    let port = server.http.rsplit(':').next().expect("a port");
-    assert!(server.http.starts_with("https://"), "{}", server.http);
+    let port = server.0.http.rsplit(':').next().expect("a port");
+    assert!(server.0.http.starts_with("https://"), "{}", server.0.http);
     let jobs = |scheme: &str, root: &str| {
         eddyline(&["jobs", "--server", &format!("{scheme}localhost:{port}"), "--tls-ca", root], Some("secret"))
     };
