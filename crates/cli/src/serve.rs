@@ -79,6 +79,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Exit, Exit> {
             ),
             None => None,
         };
+        let farewell = bound.farewell();
         let (mut interrupt, mut end) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         // Whoever has started it waits for these lines, which come at once.
         let mut lines = format!("listening at {}\n", bound.address()?);
@@ -102,6 +103,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Exit, Exit> {
         }
         // From now on nothing is changed; what was changed and waits for the disk is acknowledged.
         let closed = instance.close();
+        farewell.say();
         tokio::time::sleep(LEAVE).await;
         closed.map_err(io::Error::other)
     });

@@ -10,7 +10,7 @@ use crate::limits;
 use crate::out::Out;
 use crate::report::{self, FATAL, NOTICE};
 use crate::server::{Place, Server};
-use crate::wire::backend::{Messages, Report};
+use crate::wire::backend::{Hidden, Messages, Report};
 use crate::wire::frontend::{self, Message};
 use bytes::{Bytes, BytesMut};
 use eddyline_engine::{Canceller, SqlError};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 
 /// Answers that may wait for the socket.
@@ -38,7 +38,8 @@ pub(crate) async fn serve(server: Arc<Server>, socket: TcpStream, unknown: Owned
         Ok((executor, canceller, messages)) => {
             socket.write_all(&messages.0).await?;
             socket.flush().await?;
-            let ended = converse(&mut *socket, &mut buffer, executor, (&canceller, server.attention)).await;
+            let ended =
+                converse(&mut *socket, &mut buffer, executor, (&canceller, server.attention), server.end()).await;
             drop(place);
             ended
         }
@@ -108,6 +109,7 @@ async fn converse(
     buffer: &mut BytesMut,
     mut executor: Executor,
     (canceller, attention): (&Canceller, Duration),
+    mut end: watch::Receiver<bool>,
 ) -> io::Result<()> {
     // One for all statements: to begin another for each would cost a short one too much.
     let mut ticks = tokio::time::interval(attention);
@@ -119,19 +121,31 @@ async fn converse(
         };
         if messages.is_empty() {
             buffer.reserve(limits::READ_BYTES);
-            if socket.read_buf(buffer).await? == 0 {
-                return Ok(());
+            tokio::select! {
+                read = socket.read_buf(buffer) => {
+                    if read? == 0 {
+                        return Ok(());
+                    }
+                }
+                () = comes(&mut end) => {
+                    let report = report::plain(FATAL, "57P01", "the server ends, and its connections with it");
+                    let hint = Some("connect again when it is back".into());
+                    return refuse(socket, Report { hint, ..report }).await;
+                }
             }
             continue;
         }
-        canceller.reset();
+        if !executor.is_copying() {
+            canceller.reset();
+        }
+        let hidden = executor.hidden();
         let (to, answers) = mpsc::channel::<Bytes>(WAITING_MAX);
         let work = tokio::task::spawn_blocking(move || {
             let mut out = Out::new(to);
             let next = executor.handle(messages, &mut out);
             (executor, next)
         });
-        let sent = answer_with(socket, buffer, answers, (canceller, &mut ticks)).await;
+        let sent = answer_with(socket, buffer, answers, (canceller, &mut ticks), (&mut end, hidden)).await;
         let Ok((back, next)) = work.await else {
             tracing::error!("a statement panicked; its connection ends");
             return refuse(socket, report::plain(FATAL, "XX000", "a fault of the server; please report it")).await;
@@ -141,6 +155,14 @@ async fn converse(
             return socket.shutdown().await;
         }
         executor = back;
+    }
+}
+
+/// Waits for the end of the server.
+async fn comes(end: &mut watch::Receiver<bool>) {
+    if end.wait_for(|ends| *ends).await.is_err() {
+        // Whoever would tell it is gone.
+        std::future::pending::<()>().await;
     }
 }
 
@@ -168,8 +190,9 @@ async fn answer_with(
     buffer: &mut BytesMut,
     mut answers: mpsc::Receiver<Bytes>,
     (canceller, ticks): (&Canceller, &mut Interval),
+    (end, hidden): (&mut watch::Receiver<bool>, Hidden),
 ) -> io::Result<()> {
-    let mut is_there = true;
+    let (mut is_there, mut goes_on) = (true, true);
     loop {
         buffer.reserve(limits::READ_BYTES);
         let reads = is_there && buffer.len() < limits::AHEAD_BYTES;
@@ -189,13 +212,17 @@ async fn answer_with(
                     canceller.cancel();
                 }
             }
+            () = comes(end), if goes_on => {
+                goes_on = false;
+                canceller.cancel();
+            }
             _ = ticks.tick(), if is_there => {
                 // What it has sent, and nobody reads for the time, stands before its end.
                 if !reads && socket.has_hung_up() {
                     is_there = false;
                     canceller.cancel();
                 } else if let Some(progress) = canceller.progress() {
-                    let mut messages = Messages::default();
+                    let mut messages = Messages(BytesMut::new(), hidden);
                     messages.notice(&report::plain(NOTICE, "00000", progress.to_string()));
                     if let Err(error) = send(socket, &messages.0).await {
                         canceller.cancel();

@@ -42,4 +42,4 @@ mod values;
 mod variables;
 mod wire;
 
-pub use server::{Bound, ConnectionCounts, ServerConfig, bind};
+pub use server::{Bound, ConnectionCounts, Farewell, ServerConfig, bind};

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// What a server is to do.
 #[derive(Clone)]
@@ -62,6 +62,18 @@ pub(crate) struct Server {
     clients: Mutex<HashMap<u32, Client>>,
     accepted: AtomicU64,
     refused: AtomicU64,
+    /// The server ends.
+    ends: watch::Sender<bool>,
+}
+
+/// Tells clients that the server ends.
+pub struct Farewell(Arc<Server>);
+
+impl Farewell {
+    /// Cancels what clients are at, and hangs up on them, who are told why (57P01). It happens in the background.
+    pub fn say(&self) {
+        self.0.ends.send_replace(true);
+    }
 }
 
 /// How many clients a server has, and has had.
@@ -122,6 +134,7 @@ pub async fn bind(instance: Instance, config: &ServerConfig) -> io::Result<Bound
         clients: Mutex::default(),
         accepted: AtomicU64::new(0),
         refused: AtomicU64::new(0),
+        ends: watch::Sender::new(false),
     };
     Ok(Bound { listener, server: Arc::new(server) })
 }
@@ -138,6 +151,11 @@ impl Bound {
     /// How many clients it has, for whoever measures.
     pub fn connections(&self) -> ConnectionCounts {
         ConnectionCounts(self.server.clone())
+    }
+
+    /// For whoever ends it.
+    pub fn farewell(&self) -> Farewell {
+        Farewell(self.server.clone())
     }
 
     /// Serves clients for as long as it is polled.
@@ -190,6 +208,11 @@ impl Server {
     /// Who may connect.
     pub(crate) fn users(&self) -> Arc<Users> {
         self.instance.users()
+    }
+
+    /// Learns that the server ends.
+    pub(crate) fn end(&self) -> watch::Receiver<bool> {
+        self.ends.subscribe()
     }
 
     pub(crate) fn tokio(&self) -> &Handle {

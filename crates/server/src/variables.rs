@@ -2,6 +2,7 @@
 
 use crate::command::is_of_engine;
 use crate::transaction::{Modes, Opened};
+use crate::wire::backend::Hidden;
 use eddyline_engine::settings::SETTINGS;
 use eddyline_engine::{Session, Settings, SqlError};
 use std::collections::BTreeMap;
@@ -40,15 +41,20 @@ const KNOWN: [(&str, &str, bool); 25] = [
     ("transaction_read_only", "off", false),
 ];
 /// What only has one value here.
-const FIXED: [(&str, &[&str]); 7] = [
-    ("client_encoding", &["utf8", "unicode"]),
+const FIXED: [(&str, &[&str]); 8] = [
+    // SQL_ASCII leaves bytes as they are, which is UTF-8.
+    ("client_encoding", &["utf8", "unicode", "sqlascii"]),
     ("standard_conforming_strings", &["on", "true", "1"]),
     ("bytea_output", &["hex"]),
+    // Times are written as ISO 8601 has them; what is read otherwise has its month first.
+    ("datestyle", &["iso", "isomdy", "mdy", "isous", "us"]),
     ("intervalstyle", &["postgres"]),
     ("integer_datetimes", &["on"]),
     ("server_encoding", &["utf8"]),
     ("password_encryption", &["scramsha256"]),
 ];
+/// What `client_min_messages` may be. There are no messages below notices.
+const LEVELS: [&str; 9] = ["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
 /// Nobody sets these.
 const READ_ONLY: [&str; 6] = [
     "server_version",
@@ -161,6 +167,12 @@ impl Variables {
             let message = format!("parameter \"{name}\" cannot be \"{value}\"");
             let fixed = self.value(session, &lower).unwrap_or_default();
             return Err(SqlError::new(SqlError::UNSUPPORTED, message).with_hint(format!("it is {fixed}")));
+        }
+        if lower == "client_min_messages"
+            && let Some(value) = value.filter(|value| !LEVELS.contains(&value.to_ascii_lowercase().as_str()))
+        {
+            let message = format!("invalid value for parameter \"client_min_messages\": \"{value}\"");
+            return Err(SqlError::new(SqlError::INVALID_PARAMETER, message).with_hint("it is notice, warning or error"));
         }
         if lower == "statement_timeout"
             && let Some(value) = value
@@ -334,6 +346,15 @@ impl Variables {
         match &self.transaction {
             Some(opened) => opened.modes.read_only == Some(true),
             None => self.values.get("default_transaction_read_only").is_some_and(|value| value == "on"),
+        }
+    }
+
+    /// What the client does not want to be told.
+    pub(crate) fn hidden(&self) -> Hidden {
+        match self.values.get("client_min_messages").map(|value| value.to_ascii_lowercase()).as_deref() {
+            Some("warning") => Hidden::Notices,
+            Some("error") => Hidden::Warnings,
+            _ => Hidden::Nothing,
         }
     }
 

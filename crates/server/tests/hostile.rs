@@ -60,9 +60,13 @@ fn told(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 
 /// What a simple query is answered, by a client that stays until the end.
 fn asked(address: SocketAddr, sql: &str) -> String {
-    let query = message(b'Q', format!("{sql}\0").as_bytes());
+    answered(address, &message(b'Q', format!("{sql}\0").as_bytes()))
+}
+
+/// What messages are answered.
+fn answered(address: SocketAddr, messages: &[u8]) -> String {
     let mut socket = TcpStream::connect(address).expect("a connection");
-    socket.write_all(&[startup(), query, message(b'X', b"")].concat()).expect("sent");
+    socket.write_all(&[&startup(), messages, &message(b'X', b"")].concat()).expect("sent");
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).expect("an answer");
     String::from_utf8_lossy(&answer).into_owned()
@@ -172,7 +176,11 @@ fn lengths_that_lie_are_refused() {
     // A Bind of 65,535 values that are not there; a value longer than its message.
     refused(&[startup(), message(b'B', b"\0\0\0\0\xff\xff")].concat());
     refused(&[startup(), message(b'B', b"\0\0\0\0\0\x01\x7f\xff\xff\xff\0\0")].concat());
-    refused(&[startup(), message(b'Q', b"SELECT '\xff'\0")].concat());
+    refused(&[startup(), message(b'E', b"\xff\0\0\0\0\0")].concat());
+    // What is no text is no statement, and the next one may be.
+    let two = [message(b'Q', b"SELECT '\xff'\0"), message(b'Q', b"SELECT 'goes' || ' on'\0")].concat();
+    let text = answered(address, &two);
+    assert!(text.contains("22021") && text.contains("goes on") && !text.contains("FATAL"), "{text:?}");
     assert!(lives(address));
 }
 

@@ -115,6 +115,7 @@ impl Elements {
     }
 
     fn element(&mut self, cursor: &mut Cursor<'_>) -> Result<(), SqlError> {
+        check_constraint(cursor, &OF_TABLES)?;
         if cursor.peek_words(&["WATERMARK", "FOR"]) {
             return self.watermark(cursor);
         }
@@ -125,6 +126,7 @@ impl Elements {
         if constraint {
             cursor.word("CONSTRAINT");
             let name = cursor.identifier("the name of the constraint")?;
+            check_constraint(cursor, &OF_TABLES)?;
             if !cursor.peek_words(&["PRIMARY", "KEY"]) && !cursor.peek_word("UNIQUE") {
                 return Err(cursor.expected("PRIMARY KEY or UNIQUE"));
             }
@@ -284,9 +286,39 @@ impl Elements {
                 let hint = format!("a computed column has no type: {} AS expression", column.name);
                 return Err(cursor.expected("`,` or `)`").with_hint(hint));
             } else {
-                return Ok(());
+                return check_constraint(cursor, &OF_COLUMNS);
             }
         }
+    }
+}
+
+/// Constraints of PostgreSQL that are not there: how they begin, and what to do.
+type Constraints = [(&'static [&'static str], &'static str)];
+
+const UNCHECKED: &str = "nothing checks what rows refer to: leave it out, and join the tables where they are read";
+const CONDITION: &str = "leave it out, and select the rows that break it in a materialized view";
+
+const OF_TABLES: [(&[&str], &str); 3] =
+    [(&["FOREIGN", "KEY", "("], UNCHECKED), (&["CHECK", "("], CONDITION), (&["EXCLUDE", "USING"], CONDITION)];
+
+const OF_COLUMNS: [(&[&str], &str); 3] = [
+    (&["REFERENCES"], UNCHECKED),
+    (&["CHECK", "("], CONDITION),
+    (&["COLLATE"], "texts are compared by their bytes, as with COLLATE \"C\": leave it out"),
+];
+
+/// Refuses a constraint that is not there.
+fn check_constraint(cursor: &Cursor<'_>, constraints: &Constraints) -> Result<(), SqlError> {
+    let is_next = |(at, word): (usize, &&str)| match *word {
+        "(" => cursor.peek_nth(at).token == Token::LParen,
+        word => super::script::is_word(&cursor.peek_nth(at).token, word),
+    };
+    match constraints.iter().find(|(begin, _)| begin.iter().enumerate().all(is_next)) {
+        Some((begin, hint)) => {
+            let words: Vec<&str> = begin.iter().copied().filter(|word| *word != "(").collect();
+            Err(refuse::unsupported(&words.join(" "), hint).at(cursor.position()))
+        }
+        None => Ok(()),
     }
 }
 

@@ -344,6 +344,22 @@ fn refusals() {
             "ERROR 0A000: PARTITIONED BY is not supported\nLINE 1: CREATE TABLE t (a INT) PARTITIONED BY (a)\n                               ^\nHINT: leave it out; the filesystem connector writes one directory",
         ),
         (
+            "CREATE TABLE t (a INT, FOREIGN KEY (a) REFERENCES u (b))",
+            "ERROR 0A000: FOREIGN KEY is not supported\nLINE 1: CREATE TABLE t (a INT, FOREIGN KEY (a) REFERENCES u (b))\n                               ^\nHINT: nothing checks what rows refer to: leave it out, and join the tables where they are read",
+        ),
+        (
+            "CREATE TABLE t (a INT NOT NULL REFERENCES u)",
+            "ERROR 0A000: REFERENCES is not supported\nLINE 1: CREATE TABLE t (a INT NOT NULL REFERENCES u)\n                                       ^\nHINT: nothing checks what rows refer to: leave it out, and join the tables where they are read",
+        ),
+        (
+            "CREATE TABLE t (a INT, CONSTRAINT c CHECK (a > 0))",
+            "ERROR 0A000: CHECK is not supported\nLINE 1: CREATE TABLE t (a INT, CONSTRAINT c CHECK (a > 0))\n                                            ^\nHINT: leave it out, and select the rows that break it in a materialized view",
+        ),
+        (
+            "CREATE TABLE t (a INT CHECK (a > 0), b INT)",
+            "ERROR 0A000: CHECK is not supported\nLINE 1: CREATE TABLE t (a INT CHECK (a > 0), b INT)\n                              ^\nHINT: leave it out, and select the rows that break it in a materialized view",
+        ),
+        (
             "CREATE CATALOG c",
             "ERROR 0A000: CREATE CATALOG is not supported\nLINE 1: CREATE CATALOG c\n        ^\nHINT: CREATE SCHEMA makes a place for tables and views",
         ),

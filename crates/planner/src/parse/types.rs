@@ -23,7 +23,7 @@ use sqlparser::ast::{
     ArrayElemTypeDef, DataType as SqlType, ExactNumberInfo, Ident, StructBracketKind, StructField, TimezoneInfo,
 };
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Location, Token};
+use sqlparser::tokenizer::{Location, Token, Word};
 use std::sync::Arc;
 
 /// Types may be nested so deep.
@@ -146,6 +146,33 @@ pub(super) fn read_type(parser: &mut Parser, dialect: Dialect) -> Result<ReadTyp
     Ok(found)
 }
 
+/// Names of types in Postgres' catalog, and its schema.
+const QUOTED: [&str; 23] = [
+    "bool",
+    "bpchar",
+    "bytea",
+    "date",
+    "float4",
+    "float8",
+    "int2",
+    "int4",
+    "int8",
+    "interval",
+    "json",
+    "jsonb",
+    "name",
+    "numeric",
+    "oid",
+    "pg_catalog",
+    "text",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "uuid",
+    "varchar",
+    "regclass",
+];
+
 /// Reads types; `closing`: half of a `>>` was used.
 struct Reader<'p, 'a> {
     parser: &'p mut Parser<'a>,
@@ -194,13 +221,16 @@ impl Reader<'_, '_> {
         let token = self.parser.peek_token();
         let at = token.span.start;
         let Token::Word(word) = &token.token else { return self.parser.expected("a type", token) };
-        if word.quote_style.is_some() {
+        if word.quote_style.is_some() && !self.is_quoted_type(word) {
             return self.parser.expected("a type", token);
         }
         let name = word.value.to_ascii_uppercase();
         self.parser.advance_token();
         if name == "PG_CATALOG" && self.parser.consume_token(&Token::Period) {
             return self.read_prefix();
+        }
+        if word.quote_style.is_some() && name == "BPCHAR" {
+            return Ok(plain(DataType::Utf8));
         }
         let arrow = match name.as_str() {
             "BOOLEAN" | "BOOL" => DataType::Boolean,
@@ -267,6 +297,11 @@ impl Reader<'_, '_> {
             _ => return Err(pack(unknown(&word.value), at)),
         };
         Ok(plain(arrow))
+    }
+
+    /// Is this the name that a type has in Postgres' catalog, or the schema of those, which drivers quote?
+    fn is_quoted_type(&self, word: &Word) -> bool {
+        self.dialect == Dialect::Postgres && QUOTED.contains(&word.value.as_str())
     }
 
     /// After CHAR, CHARACTER or VARCHAR.

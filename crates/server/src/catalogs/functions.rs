@@ -56,6 +56,12 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ("pg_collation_is_visible", &["oid"], "bool"),
     ("pg_operator_is_visible", &["oid"], "bool"),
     ("pg_opclass_is_visible", &["oid"], "bool"),
+    ("pg_opfamily_is_visible", &["oid"], "bool"),
+    ("pg_conversion_is_visible", &["oid"], "bool"),
+    ("pg_ts_config_is_visible", &["oid"], "bool"),
+    ("pg_ts_dict_is_visible", &["oid"], "bool"),
+    ("pg_ts_parser_is_visible", &["oid"], "bool"),
+    ("pg_ts_template_is_visible", &["oid"], "bool"),
     ("pg_statistics_obj_is_visible", &["oid"], "bool"),
     ("pg_relation_is_publishable", &["regclass"], "bool"),
     ("pg_relation_is_updatable", &["regclass", "bool"], "int4"),
@@ -166,7 +172,7 @@ impl Catalogs<'_> {
             name if name.ends_with("_is_visible") || name.ends_with("_privilege") => true.into(),
             "pg_relation_is_publishable" => false.into(),
             "pg_has_role" => true.into(),
-            "pg_size_pretty" => number(0).map(|bytes| format!("{bytes} bytes")).into(),
+            "pg_size_pretty" => number(0).map(size_pretty).into(),
             "to_regclass" => text(0).and_then(|name| self.class_named(name)).into(),
             "to_regtype" => text(0).and_then(type_named).into(),
             "to_regproc" => text(0).and_then(function_named).into(),
@@ -269,6 +275,23 @@ pub(super) fn index_definition(o: &Object, index: &TableIndex) -> String {
 
 fn names(names: &[String]) -> String {
     names.iter().map(|name| quoted_name(name)).collect::<Vec<_>>().join(", ")
+}
+
+/// Bytes in the unit that PostgreSQL writes them in: below ten of one, those of the one before.
+fn size_pretty(bytes: i64) -> String {
+    const UNITS: [&str; 6] = ["bytes", "kB", "MB", "GB", "TB", "PB"];
+    let (mut halves, mut unit) = (bytes, 0);
+    if bytes.unsigned_abs() < 10 * 1024 {
+        return format!("{bytes} bytes");
+    }
+    // Half units, so that they can be rounded.
+    halves /= 512;
+    unit += 1;
+    while halves.unsigned_abs() >= 20 * 1024 - 1 && unit + 1 < UNITS.len() {
+        halves /= 1024;
+        unit += 1;
+    }
+    format!("{} {}", (halves + halves.signum()) / 2, UNITS[unit])
 }
 
 /// A name without its quotes, as Postgres folds it.

@@ -72,6 +72,7 @@ impl Executor {
                 }
                 out.messages.close_complete();
             }
+            Message::NoStatement(error) => return Err(report::error(&error, "", 0).into()),
             _ => return Err(report::plain(ERROR, "08P01", "a message that does not belong here").into()),
         }
         Ok(())
@@ -170,7 +171,7 @@ impl Executor {
                     return Ok(());
                 }
                 Answer::CopyIn(of) => {
-                    self.begin_copy(of, false, span, out);
+                    self.begin_copy(of, false, (span, timer), out);
                     return Ok(());
                 }
                 Answer::CopyOut(of) => {

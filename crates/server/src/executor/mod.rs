@@ -20,7 +20,7 @@ use crate::transaction::{self, Modes};
 use crate::values::Cells;
 use crate::variables::Variables;
 use crate::wire::Format;
-use crate::wire::backend::{Report, Transaction};
+use crate::wire::backend::{Hidden, Report, Transaction};
 use crate::wire::frontend::Message;
 use crate::{answer, catalogs, limits, values::fields};
 use answer::{Answer, CopyIn, caught};
@@ -110,6 +110,7 @@ struct Copying {
     /// A simple query began it: who is done with it is ready for another.
     is_simple: bool,
     span: StatementSpan,
+    timer: Timer,
 }
 
 /// See the module's page.
@@ -194,6 +195,16 @@ impl Executor {
         told
     }
 
+    /// What the client does not want to be told.
+    pub(crate) fn hidden(&self) -> Hidden {
+        self.variables.hidden()
+    }
+
+    /// Do rows of a COPY come? Then it can be cancelled between messages too.
+    pub(crate) fn is_copying(&self) -> bool {
+        self.copying.is_some()
+    }
+
     /// Works off messages. The canceller was reset when they came, so that nobody who cancels meanwhile is overheard.
     pub(crate) fn handle(&mut self, messages: Vec<Message>, out: &mut Out) -> Next {
         for message in messages {
@@ -213,6 +224,7 @@ impl Executor {
     }
 
     fn message(&mut self, message: Message, out: &mut Out) -> Result<Next, Gone> {
+        out.messages.1 = self.variables.hidden();
         if self.copying.is_some() && !matches!(message, Message::Terminate) {
             return self.copied(message, out);
         }
@@ -234,6 +246,11 @@ impl Executor {
                     out.messages.ready(self.transaction);
                 }
             }
+            Message::NoQuery(error) => {
+                self.is_skipping = false;
+                self.told(Err(report::error(&error, "", 0).into()), out)?;
+                out.messages.ready(self.transaction);
+            }
             Message::Flush => out.flush()?,
             // What is left of a COPY that has failed.
             Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => {}
@@ -253,15 +270,16 @@ impl Executor {
 
     /// A message while rows of COPY come.
     fn copied(&mut self, message: Message, out: &mut Out) -> Result<Next, Gone> {
-        let Some(Copying { mut of, is_simple, span }) = self.copying.take() else { return Ok(Next::More) };
+        let Some(Copying { mut of, is_simple, span, timer }) = self.copying.take() else { return Ok(Next::More) };
+        let goes_on = self.session.canceller().check();
         let done = match message {
-            Message::CopyData(bytes) => of.reader.push(&bytes).map(|()| Some(of)),
+            Message::CopyData(bytes) => goes_on.and_then(|()| of.reader.push(&bytes)).map(|()| Some(of)),
             // They say nothing while rows come, as in Postgres.
             Message::Sync | Message::Flush => Ok(Some(of)),
             Message::CopyDone => {
                 let CopyIn { table, reader } = *of;
-                let inserted = reader.finish().and_then(|rows| caught(|| self.session.copy_into(&table, &rows)));
-                inserted.map(|rows| {
+                let rows = goes_on.and_then(|()| reader.finish());
+                rows.and_then(|rows| caught(|| self.session.copy_into(&table, &rows))).map(|rows| {
                     span.rows(rows);
                     self.changes += 1;
                     out.messages.complete(&answer::tag("COPY", rows));
@@ -276,13 +294,13 @@ impl Executor {
         };
         match done {
             Ok(Some(of)) => {
-                self.copying = Some(Copying { of, is_simple, span });
+                self.copying = Some(Copying { of, is_simple, span, timer });
                 return Ok(Next::More);
             }
             Ok(None) => {}
             Err(error) => {
                 self.is_skipping = !is_simple;
-                let done = Err(report::error(&error, "", 0).into());
+                let done = Err(report::error(&timer.reason(error), "", 0).into());
                 span.note(&done);
                 self.told(done, out)?;
             }
@@ -354,7 +372,7 @@ impl Executor {
                 span.tag(&tag);
                 out.messages.complete(&tag);
             }
-            Answer::CopyIn(of) => self.begin_copy(of, true, span, out),
+            Answer::CopyIn(of) => self.begin_copy(of, true, (span, timer), out),
             Answer::CopyOut(of) => span.rows(self.send_copy(*of, &timer, out, place)?),
             Answer::Rows(mut rows, verb) => {
                 out.messages.row_description(&fields(rows.schema()), &[]);
@@ -366,9 +384,9 @@ impl Executor {
         Ok(())
     }
 
-    fn begin_copy(&mut self, of: Box<CopyIn>, is_simple: bool, span: &StatementSpan, out: &mut Out) {
+    fn begin_copy(&mut self, of: Box<CopyIn>, is_simple: bool, (span, timer): (&StatementSpan, Timer), out: &mut Out) {
         out.messages.copy_in(of.reader.width());
-        self.copying = Some(Copying { of, is_simple, span: span.clone() });
+        self.copying = Some(Copying { of, is_simple, span: span.clone(), timer });
     }
 
     /// What ends a statement that takes longer than it may, with the sending of its rows.

@@ -134,7 +134,7 @@ impl Executor {
         }
         let values = given
             .iter()
-            .zip(&prepared.types)
+            .zip(prepared.types.iter().zip(prepared.oids.iter().copied()))
             .enumerate()
             .map(|(at, (value, of))| values::parameter(at + 1, of, Format::of(formats, at), value.as_deref()));
         let values = values.collect::<Result<Vec<_>, _>>()?;
@@ -171,7 +171,7 @@ impl Executor {
         };
         let values = given
             .iter()
-            .zip(&prepared.types)
+            .zip(prepared.types.iter().zip(prepared.oids.iter().copied()))
             .enumerate()
             .map(|(at, (value, of))| values::parameter(at + 1, of, Format::Text, value.as_deref()));
         let values = values.collect::<Result<Vec<_>, _>>()?;

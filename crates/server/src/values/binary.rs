@@ -73,11 +73,11 @@ pub(super) fn list_head(out: &mut BytesMut, item: u32, length: usize) {
     }
 }
 
-/// The items of a list of one dimension, or of none; `None`: it is no such list.
-pub(super) fn items(mut bytes: &[u8]) -> Option<Vec<Option<&[u8]>>> {
-    let (dimensions, _, _) = (bytes.try_get_i32().ok()?, bytes.try_get_i32().ok()?, bytes.try_get_u32().ok()?);
+/// The type of the items of a list of one dimension, or of none, and the items; `None`: it is no such list.
+pub(super) fn items(mut bytes: &[u8]) -> Option<(u32, Vec<Option<&[u8]>>)> {
+    let (dimensions, _, item) = (bytes.try_get_i32().ok()?, bytes.try_get_i32().ok()?, bytes.try_get_u32().ok()?);
     let length = match dimensions {
-        0 => return bytes.is_empty().then(Vec::new),
+        0 => return bytes.is_empty().then(|| (item, Vec::new())),
         1 => (bytes.try_get_i32().ok()?, bytes.try_get_i32().ok()?).0,
         _ => return None,
     };
@@ -92,7 +92,14 @@ pub(super) fn items(mut bytes: &[u8]) -> Option<Vec<Option<&[u8]>>> {
             Err(_) => return None,
         });
     }
-    bytes.is_empty().then_some(found)
+    bytes.is_empty().then_some((item, found))
+}
+
+/// A UUID in digits (RFC 9562), from its 16 bytes.
+pub(super) fn uuid_text(bytes: &[u8]) -> Option<String> {
+    let digits = format!("{:032x}", u128::from_be_bytes(array(bytes)?));
+    let groups = [0..8, 8..12, 12..16, 16..20, 20..32].map(|at| &digits[at]);
+    Some(groups.join("-"))
 }
 
 /// Exactly so many bytes.

@@ -144,6 +144,7 @@ fn of_binary(of: &Type, bytes: &[u8]) -> Option<Value> {
         }
         Type::List(item) => Value::list(
             super::binary::items(bytes)?
+                .1
                 .into_iter()
                 .map(|value| match value {
                     None => Some(Value::Null),

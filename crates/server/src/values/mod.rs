@@ -50,10 +50,13 @@ pub(crate) const TIMESTAMP: u32 = 1114;
 pub(crate) const TIMESTAMPTZ: u32 = 1184;
 pub(crate) const INTERVAL: u32 = 1186;
 pub(crate) const NUMERIC: u32 = 1700;
+/// A text here.
+pub(crate) const UUID: u32 = 2950;
+const UUID_ARRAY: u32 = 2951;
 pub(crate) const RECORD: u32 = 2249;
 pub(crate) const JSONB: u32 = 3802;
 /// Types that are texts here.
-const OTHER_TEXTS: [u32; 7] = [18, 19, 114, 705, 1042, 1043, 2950];
+const OTHER_TEXTS: [u32; 7] = [18, 19, 114, 705, 1042, 1043, UUID];
 
 /// Types of items, and of their arrays.
 const ARRAYS: [(u32, u32); 16] = [
@@ -76,7 +79,7 @@ const ARRAYS: [(u32, u32); 16] = [
 ];
 
 /// Arrays of what are texts here.
-const TEXT_ARRAYS: [(u32, u32); 5] = [(19, 1003), (114, 199), (1042, 1014), (1043, 1015), (2950, 2951)];
+const TEXT_ARRAYS: [(u32, u32); 5] = [(19, 1003), (114, 199), (1042, 1014), (1043, 1015), (UUID, UUID_ARRAY)];
 
 /// The type that a client is told.
 pub(crate) fn oid(data_type: &DataType) -> u32 {
@@ -114,7 +117,7 @@ pub(crate) fn data_type(oid: u32) -> Option<DataType> {
         FLOAT4 => DataType::Float32,
         FLOAT8 => DataType::Float64,
         NUMERIC => DataType::Decimal128(38, 10),
-        TEXT | 18 | 19 | 114 | 1042 | 1043 | 2950 => DataType::Utf8,
+        TEXT | 18 | 19 | 114 | 1042 | 1043 | UUID => DataType::Utf8,
         JSONB => DataType::LargeUtf8,
         BYTEA => DataType::Binary,
         DATE => DataType::Date32,

@@ -1,8 +1,8 @@
 //! Values of parameters, as clients send them.
 
 use super::binary::{self, array};
-use super::text;
-use crate::wire::Format;
+use super::{UUID, UUID_ARRAY, text};
+use crate::wire::{Format, not_utf8};
 use arrow::datatypes::{DataType, IntervalMonthDayNano};
 use bytes::BytesMut;
 use eddyline_engine::{Parameter, ParameterValue, SqlError, arrow};
@@ -11,13 +11,13 @@ use eddyline_engine::{Parameter, ParameterValue, SqlError, arrow};
 const INVALID_BINARY: &str = "22P03";
 const INVALID_TEXT: &str = "22P02";
 
-/// The value of a parameter of a type.
+/// The value of a parameter of a type, which the client knows by a number.
 ///
 /// # Errors
 /// Bytes that are no value of the type.
 pub(crate) fn parameter(
     number: usize,
-    data_type: &DataType,
+    (data_type, oid): (&DataType, u32),
     format: Format,
     value: Option<&[u8]>,
 ) -> Result<Parameter, SqlError> {
@@ -28,17 +28,17 @@ pub(crate) fn parameter(
     let value = match (value, format) {
         (None, _) => ParameterValue::Null,
         (Some(bytes), Format::Text) => {
-            let text = std::str::from_utf8(bytes).map_err(|_| refuse(INVALID_TEXT))?;
+            let text = std::str::from_utf8(bytes).map_err(|e| not_utf8(bytes, &e))?;
             let is_too_great = data_type.is_integer() && text.trim().parse::<i128>().is_ok();
             let code = if is_too_great { SqlError::OUT_OF_RANGE } else { INVALID_TEXT };
-            of_text(data_type, text).ok_or_else(|| refuse(code))?
+            of_text(data_type, oid, text).ok_or_else(|| refuse(code))?
         }
-        (Some(bytes), Format::Binary) => of_binary(data_type, bytes).ok_or_else(|| refuse(INVALID_BINARY))?,
+        (Some(bytes), Format::Binary) => of_binary(data_type, oid, bytes).ok_or_else(|| refuse(INVALID_BINARY))?,
     };
     Ok(Parameter { data_type: data_type.clone(), value })
 }
 
-fn of_text(data_type: &DataType, text: &str) -> Option<ParameterValue> {
+fn of_text(data_type: &DataType, oid: u32, text: &str) -> Option<ParameterValue> {
     let trimmed = text.trim();
     Some(match data_type {
         DataType::Boolean => {
@@ -62,18 +62,30 @@ fn of_text(data_type: &DataType, text: &str) -> Option<ParameterValue> {
             ParameterValue::Text(trimmed.to_owned())
         }
         DataType::Binary => ParameterValue::Bytes(unescaped(text)?),
+        DataType::Utf8 if oid == UUID => ParameterValue::Text(uuid(trimmed)?),
         DataType::Utf8 | DataType::LargeUtf8 => ParameterValue::Text(text.to_owned()),
         DataType::Interval(_) => ParameterValue::Text(spoken_clock(trimmed)?),
         DataType::List(item) => {
             let items = eddyline_introspection::items(trimmed).ok()?;
+            let of = if oid == UUID_ARRAY { UUID } else { 0 };
             let value = |given: Option<String>| match given {
                 None => Some(ParameterValue::Null),
-                Some(text) => of_text(item.data_type(), &text),
+                Some(text) => of_text(item.data_type(), of, &text),
             };
             ParameterValue::List(items.into_iter().map(value).collect::<Option<_>>()?)
         }
         _ => ParameterValue::Text(trimmed.to_owned()),
     })
+}
+
+/// A UUID in the form that is stored, from any that PostgreSQL reads: letters of both kinds, braces, hyphens behind groups of four digits.
+fn uuid(text: &str) -> Option<String> {
+    let within = text.strip_prefix('{').map_or(Some(text), |rest| rest.strip_suffix('}'))?;
+    let groups = || within.split('-').map(str::len);
+    let digits: String = within.split('-').collect();
+    let are_digits = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let fits = are_digits && groups().all(|length| length > 0 && length % 4 == 0);
+    fits.then(|| binary::uuid_text(&u128::from_str_radix(&digits, 16).ok()?.to_be_bytes()))?
 }
 
 /// A number in digits, without an exponent.
@@ -105,7 +117,7 @@ pub(crate) fn unescaped(text: &str) -> Option<Vec<u8>> {
     Some(found)
 }
 
-fn of_binary(data_type: &DataType, bytes: &[u8]) -> Option<ParameterValue> {
+fn of_binary(data_type: &DataType, oid: u32, bytes: &[u8]) -> Option<ParameterValue> {
     let text = |text: String| Some(ParameterValue::Text(text));
     match data_type {
         DataType::Boolean => text((array::<1>(bytes)?[0] != 0).to_string()),
@@ -115,6 +127,7 @@ fn of_binary(data_type: &DataType, bytes: &[u8]) -> Option<ParameterValue> {
         DataType::Float32 => text(f32::from_be_bytes(array(bytes)?).to_string()),
         DataType::Float64 => text(f64::from_be_bytes(array(bytes)?).to_string()),
         DataType::Decimal128(..) => text(binary::numeric_text(bytes)?),
+        DataType::Utf8 if oid == UUID => text(binary::uuid_text(bytes)?),
         DataType::Utf8 => text(std::str::from_utf8(bytes).ok()?.to_owned()),
         DataType::LargeUtf8 => match bytes.split_first()? {
             (&binary::JSONB_VERSION, json) => text(std::str::from_utf8(json).ok()?.to_owned()),
@@ -138,12 +151,12 @@ fn of_binary(data_type: &DataType, bytes: &[u8]) -> Option<ParameterValue> {
             text(if zone.is_some() { format!("{shown}+00:00") } else { shown })
         }
         DataType::List(item) => {
+            let (of, items) = binary::items(bytes)?;
             let value = |given: Option<&[u8]>| match given {
                 None => Some(ParameterValue::Null),
-                Some(bytes) => of_binary(item.data_type(), bytes),
+                Some(bytes) => of_binary(item.data_type(), of, bytes),
             };
-            let items = binary::items(bytes)?.into_iter().map(value);
-            Some(ParameterValue::List(items.collect::<Option<_>>()?))
+            Some(ParameterValue::List(items.into_iter().map(value).collect::<Option<_>>()?))
         }
         DataType::Interval(_) => {
             let [micros, rest] = [bytes.get(..8)?, bytes.get(8..)?];

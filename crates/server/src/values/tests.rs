@@ -1,4 +1,4 @@
-use super::{Cells, binary, parameter};
+use super::{Cells, UUID, binary, parameter};
 use crate::wire::Format;
 use arrow::array::timezone::Tz;
 use arrow::array::{
@@ -113,8 +113,8 @@ fn decimal(value: i128, scale: i8) -> String {
 
 #[test]
 fn parameters_are_read_in_both_formats() {
-    let text = |of: &DataType, text: &str| parameter(1, of, Format::Text, Some(text.as_bytes())).map(|p| p.value);
-    let binary = |of: &DataType, bytes: &[u8]| parameter(1, of, Format::Binary, Some(bytes)).map(|p| p.value);
+    let text = |of: &DataType, text: &str| parameter(1, (of, 0), Format::Text, Some(text.as_bytes())).map(|p| p.value);
+    let binary = |of: &DataType, bytes: &[u8]| parameter(1, (of, 0), Format::Binary, Some(bytes)).map(|p| p.value);
     let said = |text: &str| Ok(ParameterValue::Text(text.into()));
     assert_eq!(text(&DataType::Boolean, "T"), said("true"));
     assert_eq!(text(&DataType::Boolean, "off"), said("false"));
@@ -149,7 +149,29 @@ fn parameters_are_read_in_both_formats() {
     assert_eq!(binary(&numbers, &sent).unwrap_err().sqlstate, "22P03");
     let sent: Vec<u8> = [2, 0, 23, 1, 1, 1, 1, 4, 7].iter().flat_map(|n: &i32| n.to_be_bytes()).collect();
     assert_eq!(binary(&numbers, &sent).unwrap_err().sqlstate, "22P03");
-    assert_eq!(parameter(1, &DataType::Utf8, Format::Text, None).unwrap().value, ParameterValue::Null);
+    assert_eq!(parameter(1, (&DataType::Utf8, 0), Format::Text, None).unwrap().value, ParameterValue::Null);
+    assert_eq!(parameter(1, (&DataType::Utf8, 0), Format::Text, Some(b"a\xff")).unwrap_err().sqlstate, "22021");
+    // The example of RFC 9562, §4; sixteen bytes that happen to be letters are a UUID too.
+    let uuid = |bytes: &[u8]| parameter(1, (&DataType::Utf8, UUID), Format::Binary, Some(bytes)).map(|p| p.value);
+    let bytes = 0xf81d_4fae_7dec_11d0_a765_00a0_c91e_6bf6_u128.to_be_bytes();
+    assert_eq!(uuid(&bytes), said("f81d4fae-7dec-11d0-a765-00a0c91e6bf6"));
+    assert_eq!(uuid(&[b'A'; 16]), said("41414141-4141-4141-4141-414141414141"));
+    assert_eq!(uuid(b"AAAA").unwrap_err().sqlstate, "22P03");
+    let uuid = |text: &str| parameter(1, (&DataType::Utf8, UUID), Format::Text, Some(text.as_bytes())).map(|p| p.value);
+    for text in [
+        "f81d4fae7dec11d0a76500a0c91e6bf6",
+        "{F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6}",
+        "f81d-4fae-7dec-11d0-a765-00a0-c91e-6bf6",
+    ] {
+        assert_eq!(uuid(text), said("f81d4fae-7dec-11d0-a765-00a0c91e6bf6"));
+    }
+    for text in ["f81d4fae-7dec-11d0-a765-00a0c91e6bf", "{f81d4fae7dec11d0a76500a0c91e6bf6", "ß", ""] {
+        assert_eq!(uuid(text).unwrap_err().sqlstate, "22P02", "{text}");
+    }
+    let head = [1, 0, UUID as i32, 1, 1, 16].iter().flat_map(|n: &i32| n.to_be_bytes());
+    let sent: Vec<u8> = head.chain(bytes).collect();
+    let texts = DataType::new_list(DataType::Utf8, true);
+    assert_eq!(binary(&texts, &sent), items(&[Some("f81d4fae-7dec-11d0-a765-00a0c91e6bf6")]));
 }
 
 #[test]

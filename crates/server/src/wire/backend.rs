@@ -1,8 +1,12 @@
 //! What clients are sent.
 
 use super::Format;
+use crate::report::WARNING;
 use bytes::{BufMut, BytesMut};
 use eddyline_engine::Constraint;
+
+/// 3.0, the version of the protocol.
+const VERSION: u32 = 3 << 16;
 
 /// Where a session is between statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,9 +52,21 @@ pub(crate) struct Report {
     pub(crate) constraint: Option<Constraint>,
 }
 
-/// Messages, one behind the other.
+/// What a client does not want to be told (`client_min_messages`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Hidden {
+    /// It is told everything.
+    #[default]
+    Nothing,
+    /// `NOTICE`.
+    Notices,
+    /// `NOTICE` and `WARNING`.
+    Warnings,
+}
+
+/// Messages, one behind the other, without those that are hidden.
 #[derive(Debug, Default)]
-pub(crate) struct Messages(pub(crate) BytesMut);
+pub(crate) struct Messages(pub(crate) BytesMut, pub(crate) Hidden);
 
 impl Messages {
     /// A message of a letter; `body` writes what it holds.
@@ -107,7 +123,8 @@ impl Messages {
     /// The client asked for a newer minor version, or for options that are not known.
     pub(crate) fn negotiate(&mut self, options: &[String]) {
         self.message(b'v', |b| {
-            b.put_u32(0);
+            // Major and minor, whatever Postgres' page of the message says: libpq wants both.
+            b.put_u32(VERSION);
             b.put_u32(options.len() as u32);
             options.iter().for_each(|option| text(b, option));
         });
@@ -214,7 +231,10 @@ impl Messages {
     }
 
     pub(crate) fn notice(&mut self, report: &Report) {
-        self.report(b'N', report);
+        let least = if report.severity == WARNING { Hidden::Warnings } else { Hidden::Notices };
+        if self.1 < least {
+            self.report(b'N', report);
+        }
     }
 
     fn report(&mut self, letter: u8, report: &Report) {

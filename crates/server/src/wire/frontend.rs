@@ -1,7 +1,8 @@
 //! What clients send. Every length is checked before anything is kept.
 
-use super::{Format, ProtocolError};
+use super::{Format, ProtocolError, not_utf8};
 use bytes::{Buf, Bytes, BytesMut};
+use eddyline_engine::SqlError;
 
 /// Bytes that a first message may have: nobody is known yet.
 const STARTUP_BYTES_MAX: usize = 10_000;
@@ -88,6 +89,10 @@ pub(crate) enum Message {
     CopyFail(String),
     /// A password, or the answer to a challenge.
     Password(Bytes),
+    /// A query that is no text.
+    NoQuery(SqlError),
+    /// A statement to be prepared that is no text.
+    NoStatement(SqlError),
 }
 
 /// Takes the first message, when all of it is there.
@@ -166,10 +171,10 @@ pub(crate) fn take(buffer: &mut BytesMut, bytes_max: usize) -> Result<Option<Mes
 
 fn read(letter: u8, body: &mut Body) -> Result<Message, ProtocolError> {
     Ok(match letter {
-        b'Q' => Message::Query(body.text()?),
+        b'Q' => body.sql()?.map_or_else(Message::NoQuery, Message::Query),
         b'P' => {
-            let (name, sql) = (body.text()?, body.text()?);
-            Message::Parse { name, sql, types: body.list(Body::u32)? }
+            let (name, sql, types) = (body.text()?, body.sql()?, body.list(Body::u32)?);
+            sql.map_or_else(Message::NoStatement, |sql| Message::Parse { name, sql, types })
         }
         b'B' => {
             let (portal, statement) = (body.text()?, body.text()?);
@@ -220,10 +225,21 @@ impl Body {
     }
 
     fn text(&mut self) -> Result<String, ProtocolError> {
+        String::from_utf8(self.ended()?.into()).map_err(|_| ProtocolError("a text that is not UTF-8".into()))
+    }
+
+    /// Statements, whose client learns what is wrong with their bytes and goes on.
+    fn sql(&mut self) -> Result<Result<String, SqlError>, ProtocolError> {
+        let text = self.ended()?;
+        Ok(std::str::from_utf8(&text).map(str::to_owned).map_err(|e| not_utf8(&text, &e)))
+    }
+
+    /// The bytes up to a zero.
+    fn ended(&mut self) -> Result<Bytes, ProtocolError> {
         let end = memchr(&self.0).ok_or_else(|| ProtocolError("a text without an end".into()))?;
         let text = self.0.split_to(end);
         self.0.advance(1);
-        String::from_utf8(text.into()).map_err(|_| ProtocolError("a text that is not UTF-8".into()))
+        Ok(text)
     }
 
     fn value(&mut self) -> Result<Option<Bytes>, ProtocolError> {

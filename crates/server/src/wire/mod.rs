@@ -8,6 +8,7 @@ pub(crate) mod frontend;
 #[cfg(test)]
 mod tests;
 
+use eddyline_engine::SqlError;
 use std::fmt;
 
 /// Bytes that are no message, or one that is too long: the connection ends.
@@ -18,6 +19,15 @@ impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The error of bytes that are no text, as PostgreSQL words it.
+pub(crate) fn not_utf8(bytes: &[u8], at: &std::str::Utf8Error) -> SqlError {
+    let begin = at.valid_up_to();
+    let end = at.error_len().map_or(bytes.len(), |length| begin + length);
+    let wrong: Vec<String> = bytes[begin..end].iter().map(|byte| format!("0x{byte:02x}")).collect();
+    let message = format!("invalid byte sequence for encoding \"UTF8\": {}", wrong.join(" "));
+    SqlError::new("22021", message).with_hint("clients must send UTF-8: set the client's encoding to it")
 }
 
 /// How a value is written.

@@ -41,10 +41,25 @@ fn what_is_no_message_is_refused_and_never_kept() {
     assert_eq!(of(b"Q\0\0\0\x03").unwrap_err(), "a message of 3 bytes");
     assert!(of(b"Q\x7f\xff\xff\xff").unwrap_err().contains("at most 1000"), "by its length alone");
     assert_eq!(of(&message(b'Q', b"SELECT 1")).unwrap_err(), "a text without an end");
-    assert_eq!(of(&message(b'Q', b"\xff\0")).unwrap_err(), "a text that is not UTF-8");
+    assert_eq!(of(&message(b'E', b"\xff\0\0\0\0\0")).unwrap_err(), "a text that is not UTF-8");
     assert_eq!(of(&message(b'S', b"x")).unwrap_err(), "message 'S' is longer than what it holds");
     assert!(of(&message(b'B', b"\0\0\0\0\0\x01\x7f\xff\xff\xffab\0\0")).is_err(), "a value longer than its message");
     assert!(of(&message(b'P', b"\0\0\xff\xff")).is_err(), "more types than there are bytes");
+}
+
+/// A statement that is no text is an error, in PostgreSQL's words, and no end of the connection.
+#[test]
+fn statements_that_are_no_text_are_told_of() {
+    let query = of(&message(b'Q', b"SELECT '\xe2\x28\xa1'\0"));
+    let parse = of(&message(b'P', b"s\0SELECT '\xff'\0\0\x01\0\0\0\x17"));
+    match (query, parse) {
+        (Ok(Some(Message::NoQuery(query))), Ok(Some(Message::NoStatement(parse)))) => {
+            assert_eq!((query.sqlstate, parse.sqlstate), ("22021", "22021"));
+            assert_eq!(query.message, "invalid byte sequence for encoding \"UTF8\": 0xe2");
+            assert_eq!(parse.message, "invalid byte sequence for encoding \"UTF8\": 0xff");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Whatever bytes come, nothing but a message or an error comes of them.

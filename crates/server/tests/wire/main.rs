@@ -5,7 +5,7 @@ mod transactions;
 
 use bytes::BytesMut;
 use eddyline_engine::{Engine, EngineConfig};
-use eddyline_server::{ServerConfig, bind};
+use eddyline_server::{Farewell, ServerConfig, bind};
 use futures::SinkExt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 /// A server, and how to reach it.
 struct Bench {
     address: SocketAddr,
+    farewell: Farewell,
     jobs: Option<tokio::runtime::Runtime>,
 }
 
@@ -26,9 +27,9 @@ impl Bench {
         let engine = Engine::new(EngineConfig { shards: 2, ..EngineConfig::new(jobs.handle().clone()) });
         let config = ServerConfig::new(([127, 0, 0, 1], 0).into());
         let bound = bind(engine.instance(), &config).await.expect("a port");
-        let address = bound.address().expect("an address");
+        let (address, farewell) = (bound.address().expect("an address"), bound.farewell());
         tokio::spawn(bound.serve());
-        Self { address, jobs: Some(jobs) }
+        Self { address, farewell, jobs: Some(jobs) }
     }
 
     fn parameters(&self) -> String {
@@ -376,6 +377,15 @@ async fn variables_are_kept_and_shown() {
     assert_eq!(simple(&client, "SHOW server_version").await[0], "15.0");
     assert_eq!(simple(&client, "SET client_encoding TO '''utf-8'''; SHOW client_encoding").await[1], "UTF8");
     assert!(client.simple_query("SET client_encoding TO 'latin1'").await.is_err());
+    assert!(client.simple_query("SET client_encoding TO 'SQL_ASCII'").await.is_ok());
+    // Dates are not read and written otherwise, so nobody is told that they are.
+    for style in ["ISO", "ISO, MDY", "MDY", "iso,us"] {
+        assert_eq!(simple(&client, &format!("SET DateStyle TO '{style}'; SHOW DateStyle")).await[1], "ISO, MDY");
+    }
+    for style in ["ISO, DMY", "German", "SQL, DMY", "YMD"] {
+        let refused = client.simple_query(&format!("SET DateStyle TO '{style}'")).await.unwrap_err();
+        assert_eq!(refused.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED), "{style}");
+    }
     assert_eq!(simple(&client, "SET TIME ZONE 'Europe/Berlin'; SHOW TimeZone").await[1], "Europe/Berlin");
     assert_eq!(client.simple_query("SHOW nobody_knows").await.unwrap_err().code(), Some(&SqlState::UNDEFINED_OBJECT));
     assert_eq!(simple(&client, "SELECT current_database(), current_user").await[0], "dev|root");
@@ -423,6 +433,84 @@ async fn statements_are_cancelled_by_clients_and_by_time() {
     let ended = client.simple_query(huge).await.unwrap_err();
     assert_eq!(ended.code(), Some(&SqlState::QUERY_CANCELED));
     client.batch_execute("RESET statement_timeout; INSERT INTO t VALUES (1)").await.unwrap();
+}
+
+/// While rows of COPY come, and between them, it can be cancelled; nothing of it is there then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_cancelled_by_clients_and_by_time() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    client.batch_execute("CREATE TABLE t (v BIGINT)").await.unwrap();
+    for by_time in [false, true] {
+        if by_time {
+            client.batch_execute("SET statement_timeout = '100ms'").await.unwrap();
+        }
+        let mut rows = Box::pin(client.copy_in("COPY t FROM STDIN").await.unwrap());
+        rows.send(bytes::Bytes::from_static(b"1\n")).await.unwrap();
+        if !by_time {
+            client.cancel_token().cancel_query(NoTls).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        rows.send(bytes::Bytes::from_static(b"2\n")).await.unwrap();
+        let ended = rows.as_mut().finish().await.unwrap_err();
+        assert_eq!(ended.code(), Some(&SqlState::QUERY_CANCELED));
+        assert_eq!(ended.as_db_error().unwrap().message().contains("statement_timeout"), by_time);
+    }
+    client.batch_execute("RESET statement_timeout").await.unwrap();
+    let mut rows = Box::pin(client.copy_in("COPY t FROM STDIN").await.unwrap());
+    rows.send(bytes::Bytes::from_static(b"3\n")).await.unwrap();
+    assert_eq!(rows.as_mut().finish().await.unwrap(), 1);
+    assert_eq!(simple(&client, "SELECT v FROM t").await, ["3", "=1"]);
+}
+
+/// Who is connected when the server ends is told so, also in the middle of a statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_are_told_that_the_server_ends() {
+    let bench = Bench::new().await;
+    let (idle, idles) = tokio_postgres::connect(&bench.parameters(), NoTls).await.unwrap();
+    let idles = tokio::spawn(idles);
+    let (busy, works) = tokio_postgres::connect(&bench.parameters(), NoTls).await.unwrap();
+    let works = tokio::spawn(works);
+    idle.batch_execute(SLOW).await.unwrap();
+    let busy = tokio::spawn(async move { busy.simple_query("SELECT COUNT(*) FROM slow").await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    bench.farewell.say();
+    for connection in [idles, works] {
+        let ended = tokio::time::timeout(Duration::from_secs(20), connection).await.expect("it ends").unwrap();
+        assert_eq!(ended.unwrap_err().code(), Some(&SqlState::ADMIN_SHUTDOWN));
+    }
+    assert!(busy.await.unwrap().is_err());
+}
+
+/// Drivers quote the names that types have in Postgres' catalog.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_types_may_have_quotes() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    let casts = r#"SELECT '1'::"int4" + 1, 'a'::pg_catalog."text", '1.5'::"pg_catalog"."float8", 'true'::"bool""#;
+    assert_eq!(simple(&client, casts).await, ["2|a|1.5|t", "=1"]);
+    assert!(client.simple_query(r#"SELECT 1::"INT4""#).await.is_err());
+    assert!(client.simple_query(r#"SELECT 1::"integer""#).await.is_err());
+}
+
+/// What PostgreSQL 15 answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn sizes_are_told_in_the_unit_that_fits() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    for (bytes, shown) in [
+        (0, "0 bytes"),
+        (10_239, "10239 bytes"),
+        (10_240, "10 kB"),
+        (1_234_567, "1206 kB"),
+        (-1_234_567, "-1206 kB"),
+        (10_485_247, "10239 kB"),
+        (10_485_248, "10 MB"),
+        (123_456_789_012, "115 GB"),
+        (i64::MAX, "8192 PB"),
+    ] {
+        assert_eq!(simple(&client, &format!("SELECT pg_size_pretty({bytes}::bigint)")).await[0], shown);
+    }
 }
 
 /// A client that goes away in the middle of a statement leaves nothing behind: the table that it was writing is free.
