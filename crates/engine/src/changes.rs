@@ -742,6 +742,7 @@ pub(crate) fn check_final(dataflow: &Dataflow) -> Result<(), SqlError> {
     let waits = |node: &Node| match &node.spec {
         OperatorSpec::WindowAggregate(_) => true,
         OperatorSpec::SessionAssign(spec) => spec.closes,
+        OperatorSpec::SessionAggregate(spec) => spec.closes,
         OperatorSpec::TopN(spec) => spec.closes.is_some(),
         OperatorSpec::Join(spec) => spec.on_close,
         OperatorSpec::TemporalFilter(spec) => spec.clock == Clock::Watermark,

@@ -3,8 +3,8 @@ use crate::union::Union;
 use crate::unnest::Unnest;
 use crate::window_assign::WindowAssign;
 use crate::{
-    Operator, OperatorError, changelog_normalize, group_aggregate, join, over, session_assign, set_operation,
-    sink_materialize, temporal_filter, top_n, window_aggregate,
+    Operator, OperatorError, changelog_normalize, group_aggregate, join, over, session_aggregate, session_assign,
+    set_operation, sink_materialize, temporal_filter, top_n, window_aggregate,
 };
 use arrow::datatypes::SchemaRef;
 use eddyline_plan::{Node, OperatorSpec};
@@ -26,6 +26,7 @@ pub fn build(node: &Node, inputs: &[SchemaRef], store: &Store) -> Result<Box<dyn
         OperatorSpec::WindowAssign(spec) => Box::new(WindowAssign::new(spec, input, output)),
         OperatorSpec::WindowAggregate(spec) => window_aggregate::build(spec, input, output, store)?,
         OperatorSpec::SessionAssign(spec) => session_assign::build(spec, input, output, store, node.ttl_ms())?,
+        OperatorSpec::SessionAggregate(spec) => session_aggregate::build(spec, input, output, store, node.ttl_ms())?,
         OperatorSpec::Join(spec) => join::build(spec, node, inputs, store)?,
         OperatorSpec::Unnest(spec) => Box::new(Unnest::new(spec, input, output)),
         OperatorSpec::SetOperation(spec) => set_operation::build(*spec, inputs, output, store, node.ttl_ms())?,

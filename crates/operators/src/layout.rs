@@ -8,8 +8,8 @@
 //! Not here: what is done about it (warnings, refusals), which sources end (the caller knows).
 
 use crate::{
-    calc, changelog_normalize, group_aggregate, join, over, session_assign, set_operation, sink_materialize,
-    temporal_filter, top_n, union, unnest, window_aggregate, window_assign,
+    calc, changelog_normalize, group_aggregate, join, over, session_aggregate, session_assign, set_operation,
+    sink_materialize, temporal_filter, top_n, union, unnest, window_aggregate, window_assign,
 };
 use arrow::datatypes::{DataType, Schema};
 use eddyline_plan::{ChangeMode, Dataflow, Node, OperatorSpec, SourceSpec, TimeToLive};
@@ -228,6 +228,7 @@ pub(crate) fn layout(node: &Node, below: &[Below<'_>], ends: &dyn Fn(&SourceSpec
         OperatorSpec::WindowAssign(_) => window_assign::layout(input),
         OperatorSpec::WindowAggregate(spec) => window_aggregate::layout(spec, input),
         OperatorSpec::SessionAssign(spec) => session_assign::layout(spec, input),
+        OperatorSpec::SessionAggregate(spec) => session_aggregate::layout(spec, input),
         OperatorSpec::Join(spec) => join::layout(spec, [input, second]),
         OperatorSpec::TopN(spec) => top_n::layout(spec, input),
         OperatorSpec::Unnest(_) => unnest::layout(input),

@@ -21,6 +21,7 @@
 //! | `window_assign` | TABLE(TUMBLE(…)), TABLE(HOP(…)) |
 //! | `window_aggregate` | GROUP BY over windows |
 //! | `session_assign` | TABLE(SESSION(…)) |
+//! | `session_aggregate` | GROUP BY over sessions |
 //!
 //! Beside the rooms: `aggregation` (what the aggregates share), `closed` (the watermark up to which windows are closed), `columns_read`, `event_time`, `keyed_rows` (rows by a
 //! key), `layout` (what is kept and what bounds it), `migration` (state of a query that was changed), `partitions` (rows in order, by partition), `row_list` (numbers of rows, of
@@ -49,6 +50,7 @@ mod migration;
 mod over;
 mod partitions;
 mod row_list;
+mod session_aggregate;
 mod session_assign;
 mod set_operation;
 mod sink_materialize;

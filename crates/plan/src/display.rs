@@ -100,6 +100,11 @@ pub(crate) fn describe(spec: &OperatorSpec, inputs: &[&Schema]) -> String {
             let (time, by) = (input.field(w.time).name(), names(input, &w.partition));
             let _ = write!(out, "session(gap={}ms) on {time} by ({by}){closes}", w.gap_ms);
         }
+        OperatorSpec::SessionAggregate(a) => {
+            let closes = if a.closes { " when it closes" } else { "" };
+            let _ = write!(out, "session(gap={}ms) by ({}){closes}", a.gap_ms, names(input, &a.keys));
+            calls(&mut out, &a.calls);
+        }
         OperatorSpec::Join(j) => {
             let right = inputs.get(1).copied().unwrap_or(&empty);
             let pair = |(l, r): &(usize, usize)| format!("{} = {}", input.field(*l).name(), right.field(*r).name());

@@ -37,7 +37,7 @@ pub use join::{Compare, Comparison, JoinKind, JoinSpec, TimeKey, Until};
 pub use keyed::{ChangelogNormalizeSpec, Conflict, SinkMaterializeSpec};
 pub use origin::{KeptColumn, RowsForm, RowsOrigin, StateOrigin, Words, state_origins};
 pub use over::{Frame, FrameBound, FrameOffset, FrameUnits, OverCall, OverFunction, OverSpec};
-pub use session::{SessionAssignSpec, session_times};
+pub use session::{SessionAggregateSpec, SessionAssignSpec, session_times};
 pub use set_operation::{SetOperation, SetOperationSpec};
 pub use spec::{CalcSpec, KNOWN_BY, OperatorSpec, SinkSpec, SourceSpec, ValuesSpec, WatermarkSpec};
 pub use temporal_filter::{Clock, Months, TemporalFilterSpec, TimeBound, TimeTest};

@@ -216,6 +216,15 @@ impl Texts<'_> {
                 let columns = columns(below).iter().cloned().chain(window).collect();
                 (short(format!("({}) in {session} of {time}", rows(below))), columns)
             }
+            OperatorSpec::SessionAggregate(spec) => {
+                let time = columns(below).get(spec.time).cloned().unwrap_or_default();
+                let keys = self.picked(below, &spec.keys);
+                let session = spelled::session(spec.gap_ms, &keys);
+                let calls = spec.calls.iter().map(|c| call_text(c, columns(below)));
+                let window = ["window_start", "window_end", "window_time"].map(str::to_owned);
+                let all = keys.iter().cloned().chain(calls).chain(window).collect();
+                (short(format!("groups of ({}) by {session} of {time}", rows(below))), all)
+            }
             OperatorSpec::Join(spec) => {
                 let sides = [0, 1].map(|side: usize| node.inputs.get(side).map(|i| i.from));
                 let [left, right] = sides.map(columns);
@@ -407,6 +416,10 @@ impl Texts<'_> {
             OperatorSpec::SessionAssign(spec) => {
                 let form = if spec.closes { "until they close" } else { "for good" };
                 origin(vec![], inputs().flat_map(|i| self.all(i)).collect(), form.into())
+            }
+            OperatorSpec::SessionAggregate(spec) => {
+                let form = if spec.closes { "until they close" } else { "for good" };
+                origin(self.keys(node, &spec.keys), self.calls(node, &spec.calls), form.into())
             }
             OperatorSpec::SetOperation(_)
             | OperatorSpec::Over(_)

@@ -4,8 +4,9 @@
 //! ends `gap` after its last row, exclusive. So a session is the union of intervals `[time, time + gap)` that overlap, and it does not depend on the
 //! order in which rows came. (Flink also unites intervals that merely touch; there the result depends on whether the watermark came first.)
 
+use crate::aggregate::AggregateCall;
 use crate::window::window_fields;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -36,5 +37,35 @@ impl SessionAssignSpec {
     pub fn output_schema(&self, input: &Schema) -> SchemaRef {
         let fields = input.fields().iter().cloned().chain(window_fields(input.field(self.time).data_type()));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+}
+
+/// Aggregates per partition and session of rows that are only inserted.
+///
+/// Output: keys, one column per call, then [`window_fields`]. With `closes` a session comes once, when the watermark has passed it; else at once,
+/// and is corrected.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SessionAggregateSpec {
+    /// The least pause between two sessions in milliseconds, > 0.
+    pub gap_ms: i64,
+    /// The time column of the input.
+    pub time: usize,
+    /// Its type.
+    pub time_type: DataType,
+    /// The columns of the partition.
+    pub keys: Vec<usize>,
+    /// The aggregates, none of which is DISTINCT.
+    pub calls: Vec<AggregateCall>,
+    /// Does a session come when the watermark has passed it?
+    pub closes: bool,
+}
+
+impl SessionAggregateSpec {
+    /// The output schema over `input`.
+    pub fn output_schema(&self, input: &Schema) -> SchemaRef {
+        let keys = self.keys.iter().map(|k| input.fields()[*k].clone());
+        let calls = self.calls.iter().map(AggregateCall::field);
+        let fields: Vec<FieldRef> = keys.chain(calls).chain(window_fields(&self.time_type)).collect();
+        Arc::new(Schema::new(fields))
     }
 }

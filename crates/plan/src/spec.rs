@@ -1,7 +1,7 @@
 use crate::{
     AggregatePhase, ChangelogNormalizeSpec, Expression, GroupAggregateSpec, JoinSpec, NamedExpression, OverSpec,
-    SessionAssignSpec, SetOperationSpec, SinkMaterializeSpec, TemporalFilterSpec, TopNSpec, UnnestSpec,
-    WindowAggregateSpec, WindowAssignSpec,
+    SessionAggregateSpec, SessionAssignSpec, SetOperationSpec, SinkMaterializeSpec, TemporalFilterSpec, TopNSpec,
+    UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -28,6 +28,8 @@ pub enum OperatorSpec {
     WindowAggregate(WindowAggregateSpec),
     /// Window columns of the session of every row.
     SessionAssign(SessionAssignSpec),
+    /// `GROUP BY` sessions.
+    SessionAggregate(SessionAggregateSpec),
     /// JOIN, IN, EXISTS, INTERSECT, EXCEPT.
     Join(JoinSpec),
     /// The first rows of every partition: ROW_NUMBER, RANK, LIMIT, DISTINCT ON.
@@ -58,6 +60,7 @@ impl OperatorSpec {
             OperatorSpec::Join(spec) => spec.time.is_none(),
             OperatorSpec::Over(spec) => !spec.partition.is_empty(),
             OperatorSpec::SessionAssign(spec) => !spec.closes && !spec.partition.is_empty(),
+            OperatorSpec::SessionAggregate(spec) => !spec.closes && !spec.keys.is_empty(),
             OperatorSpec::SetOperation(_) | OperatorSpec::ChangelogNormalize(_) | OperatorSpec::SinkMaterialize(_) => {
                 true
             }
@@ -76,6 +79,7 @@ impl OperatorSpec {
             OperatorSpec::WindowAssign(_) => "WindowAssign",
             OperatorSpec::WindowAggregate(_) => "WindowAggregate",
             OperatorSpec::SessionAssign(_) => "SessionAssign",
+            OperatorSpec::SessionAggregate(_) => "SessionAggregate",
             OperatorSpec::Join(_) => "Join",
             OperatorSpec::TopN(_) => "TopN",
             OperatorSpec::Unnest(_) => "Unnest",

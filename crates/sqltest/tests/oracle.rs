@@ -31,12 +31,12 @@ fn windows_equal_their_batch_answers_at_every_moment() {
 
 #[test]
 fn sessions_equal_their_batch_answers_when_they_close() {
-    all(Kind::SessionsClosed, 0..24);
+    all(Kind::SessionsClosed, 0..16);
 }
 
 #[test]
 fn sessions_equal_their_batch_answers_at_every_moment() {
-    all(Kind::SessionsEarly, 0..24);
+    all(Kind::SessionsEarly, 0..16);
 }
 
 #[test]

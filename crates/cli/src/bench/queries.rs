@@ -16,6 +16,7 @@ pub(crate) const QUERIES: &[(&str, &str)] = &[
     ("q7-max", include_str!("../../../../benches/nexmark/sql/q7-max.sql")),
     ("q8", include_str!("../../../../benches/nexmark/sql/q8.sql")),
     ("q9", include_str!("../../../../benches/nexmark/sql/q9.sql")),
+    ("q11", include_str!("../../../../benches/nexmark/sql/q11.sql")),
     ("q14", include_str!("../../../../benches/nexmark/sql/q14.sql")),
     ("q15", include_str!("../../../../benches/nexmark/sql/q15.sql")),
     ("q16", include_str!("../../../../benches/nexmark/sql/q16.sql")),

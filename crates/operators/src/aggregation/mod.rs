@@ -5,11 +5,13 @@ mod calls;
 mod counted_set;
 mod layout;
 mod partial;
+mod results;
 
 pub(crate) use calls::{Calls, accumulator_of};
 pub(crate) use counted_set::{CountedSet, Transitions, call_weights, not_null_rows};
 pub(crate) use layout::{calls_bytes, set_layouts, value_layout};
 pub(crate) use partial::{PartialBatch, partial_batch};
+pub(crate) use results::{concat_pieces, equal_rows};
 
 use crate::OperatorError;
 use arrow::array::{Array, ArrayRef};

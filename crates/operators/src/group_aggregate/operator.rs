@@ -1,10 +1,11 @@
 use super::state::{Groups, open_sets, set_calls, types};
 use crate::aggregation::{
-    BATCH_ROWS_MAX, CountedSet, add_counts, add_weights, call_weights, columns, not_null_rows, retraction,
+    BATCH_ROWS_MAX, CountedSet, add_counts, add_weights, call_weights, columns, concat_pieces, equal_rows,
+    not_null_rows, retraction,
 };
 use crate::{Context, Operator, OperatorError};
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, make_comparator};
-use arrow::compute::{SortOptions, concat, interleave, take};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::compute::{interleave, take};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use eddyline_changes::hash::{combine, hash_columns};
 use eddyline_changes::{ChangeBatch, Weights};
@@ -322,31 +323,4 @@ fn positions(had: &[bool], alive: &[bool]) -> impl Iterator<Item = (Option<u32>,
         found
     };
     had.iter().zip(alive).map(move |(had, alive)| (next(&mut old, *had), next(&mut new, *alive)))
-}
-
-fn concat_pieces(pieces: &[Vec<ArrayRef>]) -> Result<Vec<ArrayRef>, OperatorError> {
-    let calls = pieces.first().map_or(0, Vec::len);
-    let column = |call: usize| concat(&pieces.iter().map(|p| p[call].as_ref()).collect::<Vec<_>>());
-    Ok((0..calls).map(column).collect::<Result<_, _>>()?)
-}
-
-/// For every pair (row of `old`, row of `new`), whether all columns are equal.
-fn equal_rows(old: &[ArrayRef], new: &[ArrayRef], pairs: &[(u32, u32)]) -> Result<BooleanArray, OperatorError> {
-    let mut same = vec![true; pairs.len()];
-    if pairs.is_empty() {
-        return Ok(same.into());
-    }
-    for (old, new) in old.iter().zip(new) {
-        // Stops at the first column in which all rows differ: as a rule that is the first, a count.
-        let compare = make_comparator(old.as_ref(), new.as_ref(), SortOptions::default())?;
-        let mut any = false;
-        for (same, (old, new)) in same.iter_mut().zip(pairs) {
-            *same = *same && compare(*old as usize, *new as usize).is_eq();
-            any |= *same;
-        }
-        if !any {
-            break;
-        }
-    }
-    Ok(same.into())
 }

@@ -44,6 +44,11 @@ struct Order {
 }
 
 impl Call {
+    /// Does it count every value once?
+    pub(super) fn is_distinct(&self) -> bool {
+        self.distinct
+    }
+
     /// All expressions that it reads.
     pub(super) fn expressions(&self) -> impl Iterator<Item = &Expression> {
         self.args.iter().chain(&self.filter).chain(self.order.iter().map(|o| &o.expression))

@@ -19,6 +19,7 @@ mod over_tests;
 mod places;
 mod refuse;
 mod scan;
+mod session;
 #[cfg(test)]
 mod session_tests;
 mod set_operation;

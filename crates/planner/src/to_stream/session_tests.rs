@@ -32,11 +32,27 @@ fn rows_with_sessions_are_grouped_by_the_end_of_a_session_when_it_closes() {
 #[test]
 fn where_goes_below_sessions_of_the_older_spelling() {
     assert_snapshot!(dataflow("SELECT bidder, SESSION_END(date_time, INTERVAL '1' MINUTE) AS e, COUNT(*) AS n FROM bid AS b WHERE b.price > 5 GROUP BY b.bidder, SESSION(date_time, INTERVAL '1' MINUTE)"), @r"
-    Sink #5 result
-      Calc #4 [bidder@0 AS bidder, window_end@4 AS e, count(*)@2 AS n]
-        WindowAggregate #3 single tumble(size=1ms, offset=0ms) by (bidder, window_start) [count(*) AS count(*)]
-          [exchange by (bidder, window_start)] Calc #2 [bidder@0 AS bidder, window_start@2 AS window_start, window_time@4 AS window_time]
-            SessionAssign #1 session(gap=60000ms) on date_time by (bidder) when it closes
-              [exchange by (bidder)] Source #0 bid [bidder, date_time] where price@1 > 5 watermark date_time@2 - INTERVAL '4 seconds'
+    Sink #3 result key (bidder, e)
+      Calc #2 [bidder@0 AS bidder, window_end@3 AS e, count(*)@1 AS n]
+        SessionAggregate #1 session(gap=60000ms) by (bidder) when it closes [count(*) AS count(*)]
+          [exchange by (bidder)] Source #0 bid [bidder, date_time] where price@1 > 5 watermark date_time@2 - INTERVAL '4 seconds'
+    ");
+}
+
+#[test]
+fn sessions_of_rows_that_are_only_inserted_are_aggregated_without_their_rows() {
+    let counted = "SELECT bidder, COUNT(*) AS n, window_start, window_end FROM TABLE(SESSION(__table(bid, bidder), descriptor(date_time), INTERVAL '10' SECOND)) WHERE bidder > 5 GROUP BY bidder, window_start, window_end";
+    assert_snapshot!(explained(counted, &on_shards(2), ExplainStage::Changelog), @r"
+    #3 Sink: append-only, key (bidder, window_end): a session's result is handed out once, when the session closes
+    #2 Calc: append-only, key (bidder, window_end): a session's result is handed out once, when the session closes
+    #1 SessionAggregate: append-only, key (bidder, window_end), event time (window_time): a session's result is handed out once, when the session closes
+    #0 Source: append-only, event time (date_time): rows of bid are only inserted
+    ");
+    let early = PlannerOptions { emit: Emit::OnUpdate, ..on_shards(2) };
+    assert_snapshot!(explained(counted, &early, ExplainStage::Changelog), @r"
+    #3 Sink: retract, key (bidder, window_end): a session changes its result when more rows come
+    #2 Calc: retract, key (bidder, window_end): a session changes its result when more rows come
+    #1 SessionAggregate: retract, key (bidder, window_end): a session changes its result when more rows come
+    #0 Source: append-only: rows of bid are only inserted
     ");
 }

@@ -23,7 +23,7 @@ use super::stream::{
 use crate::SqlError;
 use crate::bind::errors;
 use crate::bind::window_assign::{self, WindowAssign};
-use arrow::datatypes::{IntervalMonthDayNano, Schema};
+use arrow::datatypes::{IntervalMonthDayNano, Schema, SchemaRef};
 use datafusion_common::ScalarValue;
 use datafusion_expr::Operator;
 use datafusion_physical_expr::expressions::{BinaryExpr, Literal};
@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 /// Which column of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Start,
     End,
     Time,
@@ -113,6 +113,12 @@ impl Builder<'_, '_> {
 
     /// The window aggregate of a grouping; `None` where it is an ordinary one.
     pub(super) fn window_aggregate(&mut self, input: &Stream, grouping: &Grouping) -> Result<Option<Stream>, SqlError> {
+        if let Base::Window(windowing) = &input.base
+            && let Cut::Sessions(sessions) = &windowing.cut
+            && let Some(stream) = self.session_aggregate(input, windowing, sessions, grouping)?
+        {
+            return Ok(Some(stream));
+        }
         if !self.planner.options.emit.waits() {
             return Ok(None);
         }
@@ -172,16 +178,7 @@ impl Builder<'_, '_> {
         let schema = self.graph.node(node).schema.clone();
         let first = columns.keys.len() + columns.calls.len();
         let parts = window_parts(&schema, first, rows.cut, rows.window);
-        let mut stream = Stream::over(Base::Node(node), schema.clone(), facts);
-        stream.predicates = rows.after.iter().map(|p| substitute(p, &parts)).collect();
-        let named = |at: usize| NamedExpression::new(column_at(schema.field(at), at), schema.field(at).name());
-        let keys = rows.keys.iter().map(|k| match k {
-            Ok(part) => parts[*part as usize].clone(),
-            Err(key) => named(columns.key_at[*key]),
-        });
-        let calls = columns.call_at.iter().map(|c| named(columns.keys.len() + c));
-        stream.project = keys.chain(calls).collect();
-        Ok(stream)
+        Ok(put_out(node, schema, facts, &parts, &rows.after, &rows.keys, &columns))
     }
 
     fn window_phases(&mut self, spec: WindowAggregateSpec, rows: NodeId, facts: &Facts, words: String) -> NodeId {
@@ -211,6 +208,29 @@ impl Builder<'_, '_> {
             of: vec![rows],
         })
     }
+}
+
+/// The columns of a query over the node of its aggregate: `keys` are parts of the window or keys of the aggregate. `after` are conjuncts over the window's
+/// parts.
+pub(super) fn put_out(
+    node: NodeId,
+    schema: SchemaRef,
+    facts: Facts,
+    parts: &[NamedExpression],
+    after: &[Expression],
+    keys: &[Result<Part, usize>],
+    columns: &Columns,
+) -> Stream {
+    let mut stream = Stream::over(Base::Node(node), schema.clone(), facts);
+    stream.predicates = after.iter().map(|p| substitute(p, parts)).collect();
+    let named = |at: usize| NamedExpression::new(column_at(schema.field(at), at), schema.field(at).name());
+    let keys = keys.iter().map(|k| match k {
+        Ok(part) => parts[*part as usize].clone(),
+        Err(key) => named(columns.key_at[*key]),
+    });
+    let calls = columns.call_at.iter().map(|c| named(columns.keys.len() + c));
+    stream.project = keys.chain(calls).collect();
+    stream
 }
 
 /// What is known of rows with fixed windows.
@@ -267,13 +287,29 @@ fn over_assigned(input: &Stream, windowing: &Windowing, window: Window, grouping
         return None;
     }
     let width = below.project.len();
-    let part = |c: usize| [Part::Start, Part::End, Part::Time].get(c.checked_sub(width)?).copied();
-    let (grouping, keys) = split_keys(input, grouping, part)?;
+    let (grouping, keys) = split_keys(input, grouping, |c| part_at(c, width))?;
+    let (stream, after) = predicates_apart(input, below, |_| true)?;
+    Some(Rows { stream, time: windowing.time, cut: window, window: Some(window), grouping, keys, after })
+}
+
+/// Which column of a window follows `width` others at a place.
+pub(super) fn part_at(column: usize, width: usize) -> Option<Part> {
+    [Part::Start, Part::End, Part::Time].get(column.checked_sub(width)?).copied()
+}
+
+/// The rows `below` windows of which the predicates above them leave some, and the predicates on the window. `goes_below` says of columns whether predicates on them may
+/// be tested before. `None` where one is neither.
+pub(super) fn predicates_apart(
+    input: &Stream,
+    below: &Stream,
+    goes_below: impl Fn(usize) -> bool,
+) -> Option<(Stream, Vec<Expression>)> {
+    let width = below.project.len();
     let mut stream = below.clone();
     let mut after = Vec::new();
     for predicate in &input.predicates {
         let columns = columns_of(predicate);
-        if columns.iter().all(|c| *c < width) {
+        if columns.iter().all(|c| *c < width && goes_below(*c)) {
             stream.predicates.push(stream.pushed(predicate));
         } else if columns.iter().all(|c| *c >= width) {
             let moved = super::stream::rewrite_columns(predicate, |c| {
@@ -284,7 +320,7 @@ fn over_assigned(input: &Stream, windowing: &Windowing, window: Window, grouping
             return None;
         }
     }
-    Some(Rows { stream, time: windowing.time, cut: window, window: Some(window), grouping, keys, after })
+    Some((stream, after))
 }
 
 /// A grouping by the window columns of a window aggregate's result.
@@ -311,7 +347,7 @@ fn over_windowed(input: &Stream, grouping: &Grouping) -> Option<Rows> {
 
 /// Parts a grouping into window columns and the rest, over the columns of `input`'s base. `None` where there is no
 /// window column among the keys, or where an argument or another key reads one that the rows will not have.
-fn split_keys(
+pub(super) fn split_keys(
     input: &Stream,
     grouping: &Grouping,
     part: impl Fn(usize) -> Option<Part>,
@@ -337,10 +373,15 @@ fn split_keys(
     (clean && keys.iter().any(Result::is_ok)).then_some((kept, keys))
 }
 
+/// The columns `first` and the two after it: start, end and time of a window.
+pub(super) fn window_columns(schema: &Schema, first: usize) -> Vec<NamedExpression> {
+    let plain = |at: usize| NamedExpression::new(column_at(schema.field(at), at), schema.field(at).name());
+    vec![plain(first), plain(first + 1), plain(first + 2)]
+}
+
 /// The window columns of a result, which begin at column `first`.
 fn window_parts(schema: &Schema, first: usize, cut: Window, window: Option<Window>) -> Vec<NamedExpression> {
-    let plain = |at: usize| NamedExpression::new(column_at(schema.field(at), at), schema.field(at).name());
-    let mut parts = vec![plain(first), plain(first + 1), plain(first + 2)];
+    let mut parts = window_columns(schema, first);
     if let Some(window) = window.filter(|window| cut.size_ms() != window.size_ms()) {
         // Cut by the slide: the window begins a whole size before its end.
         let size = IntervalMonthDayNano::new(0, 0, window.size_ms() * 1_000_000);
