@@ -150,6 +150,32 @@ async fn a_view_over_a_source_says_how_many_rows_it_has_read() {
     assert!(last.starts_with("materialized view counted: ") && last.ends_with(" rows read"), "{last}");
 }
 
+/// Who goes away without a word takes along what was not made yet, whether the server has noticed by reading or by telling how far it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_leaves_no_view_half_made() {
+    let bench = Bench::new().await;
+    let (other, _) = bench.client().await;
+    rows(&other, MADE).await;
+    let long = "SELECT MAX(a.n + b.n * c.n - d.n * e.n) AS n FROM few a, few b, few c, few d, few e";
+    for query in [long, "SELECT COUNT(*) AS n FROM numbers"] {
+        let (maker, connection) = tokio_postgres::connect(&bench.parameters, NoTls).await.expect("a connection");
+        let connection = tokio::spawn(connection);
+        let sql = format!("CREATE MATERIALIZED VIEW counted AS {query}");
+        let making = tokio::spawn(async move { maker.simple_query(&sql).await });
+        let is_made = |jobs: Vec<(String, String, Option<u64>)>| jobs.iter().any(|job| job.0.ends_with("view counted"));
+        while !is_made(jobs(&other).await) {
+            tokio::task::yield_now().await;
+        }
+        connection.abort();
+        making.await.expect("it ends").expect_err("the connection is gone");
+        while is_made(jobs(&other).await) {
+            tokio::task::yield_now().await;
+        }
+        rows(&other, "CREATE MATERIALIZED VIEW counted AS SELECT 1 AS n FROM few; DROP MATERIALIZED VIEW counted")
+            .await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sink_that_is_waited_for_is_a_job_and_holds_nobody_up() {
     let bench = Bench::new().await;
