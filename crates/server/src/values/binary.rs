@@ -10,6 +10,7 @@ pub(super) const EPOCH_DAYS: i32 = 10_957;
 pub(super) const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 
 const NEGATIVE: u16 = 0x4000;
+const DIGIT_MAX: u16 = 9_999;
 
 /// A number as digits to the base 10,000.
 pub(super) fn numeric(out: &mut BytesMut, value: i128, scale: i8) {
@@ -43,6 +44,9 @@ pub(super) fn numeric_text(bytes: &[u8]) -> Option<String> {
     if !matches!(sign, 0 | NEGATIVE) || bytes.len() != 8 + count * 2 || scale > 1000 || weight.abs() > 100 {
         return None;
     }
+    if bytes[8..].chunks(2).any(|digit| u16::from_be_bytes([digit[0], digit[1]]) > DIGIT_MAX) {
+        return None;
+    }
     let digit = |at: i32| usize::try_from(at).ok().filter(|at| *at < count).and_then(|at| word(4 + at)).unwrap_or(0);
     let mut whole = String::new();
     let weight = i32::from(weight);
@@ -62,10 +66,9 @@ pub(super) fn numeric_text(bytes: &[u8]) -> Option<String> {
 }
 
 /// What stands before the items of a list: one dimension, or none where there are no items.
-pub(super) fn list_head(out: &mut BytesMut, item: u32, length: usize) {
+pub(super) fn list_head(out: &mut BytesMut, item: u32, length: usize, has_nulls: bool) {
     out.put_i32(i32::from(length > 0));
-    // There may be NULLs.
-    out.put_i32(1);
+    out.put_i32(i32::from(has_nulls));
     out.put_u32(item);
     if length > 0 {
         out.put_i32(length as i32);

@@ -116,9 +116,13 @@ impl Cells {
         }
     }
 
+    fn is_null(&self, row: usize) -> bool {
+        self.array.is_null(row) || matches!(self.array.data_type(), DataType::Null)
+    }
+
     /// Writes the value of a row; false: it is NULL, and nothing was written.
     pub(crate) fn write(&self, row: usize, out: &mut BytesMut) -> bool {
-        if self.array.is_null(row) || matches!(self.array.data_type(), DataType::Null) {
+        if self.is_null(row) {
             return false;
         }
         match self.format {
@@ -191,7 +195,8 @@ impl Cells {
             }
             Values::List(list, items) => {
                 let range = range(list, row);
-                binary::list_head(out, oid(&list.value_type()), range.len());
+                let has_nulls = range.clone().any(|at| items.is_null(at));
+                binary::list_head(out, oid(&list.value_type()), range.len(), has_nulls);
                 range.for_each(|at| backend::value(out, |out| items.write(at, out)));
             }
             Values::Record(fields) => {

@@ -2,15 +2,15 @@
 
 mod prepared;
 mod transactions;
+mod values;
 
-use bytes::BytesMut;
 use eddyline_engine::{Engine, EngineConfig};
 use eddyline_server::{Farewell, ServerConfig, bind};
 use futures::SinkExt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 /// A server, and how to reach it.
@@ -78,131 +78,6 @@ async fn tables_views_and_changes_over_several_connections() {
     assert_eq!(simple(&one, "SELECT n FROM n").await, ["2", "=1"]);
     assert_eq!(simple(&one, "SELECT k FROM t ORDER BY k LIMIT 1 OFFSET 1").await, ["3", "=1"]);
     assert_eq!(simple(&one, " -- nothing").await, ["=0"]);
-}
-
-/// The bytes of a JSONB, as they are sent.
-#[derive(Debug, PartialEq)]
-struct Jsonb(Vec<u8>);
-
-impl ToSql for Jsonb {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        out.extend_from_slice(&self.0);
-        Ok(IsNull::No)
-    }
-
-    fn accepts(of: &Type) -> bool {
-        *of == Type::JSONB
-    }
-
-    to_sql_checked!();
-}
-
-impl FromSql<'_> for Jsonb {
-    fn from_sql(_: &Type, raw: &[u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self(raw.to_vec()))
-    }
-
-    fn accepts(of: &Type) -> bool {
-        *of == Type::JSONB
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn jsonb_begins_with_its_version() {
-    let bench = Bench::new().await;
-    let client = bench.client().await;
-    client.batch_execute("CREATE TABLE t (id INT PRIMARY KEY, j JSONB)").await.unwrap();
-    let insert = client.prepare("INSERT INTO t VALUES ($1, $2)").await.unwrap();
-    assert_eq!(insert.params(), [Type::INT4, Type::JSONB]);
-    let sent = |version: u8, json: &str| Jsonb([&[version], json.as_bytes()].concat());
-    client.execute(&insert, &[&1, &sent(1, r#"{"b":1, "a":2}"#)]).await.unwrap();
-    client.execute(&insert, &[&2, &None::<Jsonb>]).await.unwrap();
-    let wrong = client.execute(&insert, &[&3, &sent(2, "1")]).await.unwrap_err();
-    assert_eq!(wrong.code(), Some(&SqlState::INVALID_BINARY_REPRESENTATION));
-    let wrong = client.execute(&insert, &[&3, &sent(1, "{")]).await.unwrap_err();
-    assert_eq!(wrong.code(), Some(&SqlState::INVALID_TEXT_REPRESENTATION));
-    let rows = client.query("SELECT j, ARRAY[j] FROM t WHERE id < 10 ORDER BY id", &[]).await.unwrap();
-    assert_eq!(rows[0].columns().iter().map(|c| c.type_()).collect::<Vec<_>>(), [&Type::JSONB, &Type::JSONB_ARRAY]);
-    assert_eq!(rows[0].get::<_, Jsonb>(0), sent(1, r#"{"a": 2, "b": 1}"#));
-    assert_eq!(rows[0].get::<_, Vec<Jsonb>>(1), [sent(1, r#"{"a": 2, "b": 1}"#)]);
-    assert_eq!(rows[1].get::<_, Option<Jsonb>>(0), None);
-    let mut copied = std::pin::pin!(client.copy_in("COPY t FROM STDIN").await.unwrap());
-    copied.send(bytes::Bytes::from_static(b"7\t[1,{\"b\":2}]\n")).await.unwrap();
-    copied.close().await.unwrap();
-    assert_eq!(simple(&client, "SELECT j FROM t WHERE j = '[1, {\"b\": 2}]'").await, ["[1, {\"b\": 2}]", "=1"]);
-    let shown = simple(&client, "SELECT data_type FROM information_schema.columns WHERE column_name = 'j'").await;
-    assert_eq!(shown, ["jsonb", "=1"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn values_of_every_type_go_both_ways() {
-    let bench = Bench::new().await;
-    let client = bench.client().await;
-    client
-        .batch_execute(
-            "CREATE TABLE t (b BOOLEAN, i2 SMALLINT, i4 INT, i8 BIGINT, f4 REAL, f8 FLOAT, s STRING, y BYTES)",
-        )
-        .await
-        .unwrap();
-    let insert = client.prepare("INSERT INTO t VALUES ($1, $2, $3, $4, $5, $6, $7, $8)").await.unwrap();
-    let types = [Type::BOOL, Type::INT2, Type::INT4, Type::INT8, Type::FLOAT4, Type::FLOAT8, Type::TEXT, Type::BYTEA];
-    assert_eq!(insert.params(), types);
-    type Row = (
-        Option<bool>,
-        Option<i16>,
-        Option<i32>,
-        Option<i64>,
-        Option<f32>,
-        Option<f64>,
-        Option<String>,
-        Option<Vec<u8>>,
-    );
-    let rows: [Row; 3] = [
-        (
-            Some(true),
-            Some(-7),
-            Some(i32::MIN),
-            Some(i64::MIN),
-            Some(0.1),
-            Some(-1.5e300),
-            Some("it's ß".into()),
-            Some(vec![0, 255]),
-        ),
-        (
-            Some(false),
-            Some(i16::MAX),
-            Some(0),
-            Some(i64::MAX),
-            Some(-3.25),
-            Some(0.1),
-            Some(String::new()),
-            Some(vec![]),
-        ),
-        (None, None, None, None, None, None, None, None),
-    ];
-    for (b, i2, i4, i8, f4, f8, s, y) in &rows {
-        assert_eq!(client.execute(&insert, &[b, i2, i4, i8, f4, f8, s, y]).await.unwrap(), 1);
-    }
-    for row in &rows {
-        let (sql, order): (_, &(dyn tokio_postgres::types::ToSql + Sync)) = match row.1 {
-            Some(_) => ("SELECT * FROM t WHERE i2 = $1", &row.1),
-            None => ("SELECT * FROM t WHERE i2 IS NULL AND $1 = 1", &1_i32),
-        };
-        let found = client.query_one(sql, &[order]).await.unwrap();
-        let got: Row = (
-            found.get(0),
-            found.get(1),
-            found.get(2),
-            found.get(3),
-            found.get(4),
-            found.get(5),
-            found.get(6),
-            found.get(7),
-        );
-        assert_eq!(got, *row);
-    }
-    let texts = simple(&client, "SELECT * FROM t WHERE i2 = -7").await;
-    assert_eq!(texts, ["t|-7|-2147483648|-9223372036854775808|0.1|-1.5e+300|it's ß|\\x00ff", "=1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
