@@ -7,59 +7,78 @@ COPY, and cancels. What is expected is what the same calls give with a PostgreSQ
 """
 
 import asyncio
+import contextlib
 import datetime as dt
 import decimal
+import io
+import json
 import sys
 import threading
-import time
 
 import asyncpg
 import psycopg
+import psycopg.types.json
 import sqlalchemy as sa
+import sqlalchemy.dialects.postgresql as sa_postgresql
+import sqlalchemy.orm
 
 PORT = int(sys.argv[1])
 UTC = dt.timezone.utc
 # A query that does not end by itself for a long time: each row meets each.
 LONG = "SELECT COUNT(*) FROM numbers a, numbers b, numbers c WHERE a.n + b.n + c.n < 0"
 
-# Column, type, a value, as every driver has it.
+# Column, type, two values, as every driver has them.
 VALUES = [
-    ("b", "BOOLEAN", True),
-    ("i2", "SMALLINT", -32768),
-    ("i4", "INT", 2147483647),
-    ("i8", "BIGINT", -9223372036854775808),
-    ("f4", "REAL", 0.5),
-    ("f8", "DOUBLE PRECISION", -1.25e100),
-    ("n", "NUMERIC(20, 4)", decimal.Decimal("-12345.6789")),
-    ("t", "TEXT", "it's \\ \"ß\" \n\t"),
-    ("y", "BYTEA", b"\x00\xff\\"),
-    ("d", "DATE", dt.date(2024, 2, 29)),
-    ("c", "TIME", dt.time(23, 59, 59, 999999)),
-    ("ts", "TIMESTAMP", dt.datetime(1969, 12, 31, 23, 59, 59, 1)),
-    ("tz", "TIMESTAMPTZ", dt.datetime(2024, 7, 1, 12, 0, 0, 123456, tzinfo=UTC)),
-    ("v", "INTERVAL", dt.timedelta(days=3, hours=4, microseconds=5)),
-    ("a4", "INT[]", [1, None, -3]),
-    ("at", "TEXT[]", ["a", "", "null", None, 'q"\\,{}']),
-    ("a8", "DOUBLE PRECISION[]", []),
+    ("b", "BOOLEAN", True, False),
+    ("i2", "SMALLINT", -32768, 32767),
+    ("i4", "INT", 2147483647, -2147483648),
+    ("i8", "BIGINT", -9223372036854775808, 9223372036854775807),
+    ("f4", "REAL", 0.5, -16777215.0),
+    ("f8", "DOUBLE PRECISION", -1.25e100, float("inf")),
+    ("n", "NUMERIC(20, 4)", decimal.Decimal("-12345.6789"), decimal.Decimal("9999999999999999.9999")),
+    ("t", "TEXT", "it's \\ \"ß\" \n\t", "日本語 🙂"),
+    ("y", "BYTEA", b"\x00\xff\\", b""),
+    ("d", "DATE", dt.date(2024, 2, 29), dt.date(9999, 12, 30)),
+    ("c", "TIME", dt.time(23, 59, 59, 999999), dt.time(0)),
+    ("ts", "TIMESTAMP", dt.datetime(1969, 12, 31, 23, 59, 59, 1), dt.datetime(1, 1, 2)),
+    ("tz", "TIMESTAMPTZ", dt.datetime(2024, 7, 1, 12, 0, 0, 123456, tzinfo=UTC), dt.datetime(1900, 1, 1, tzinfo=UTC)),
+    ("v", "INTERVAL", dt.timedelta(days=3, hours=4, microseconds=5), dt.timedelta(days=-1, microseconds=-1)),
+    ("j", "JSONB", {"b": [1, None, "ß"], "a": {"c": -1.5}}, {}),
+    ("a4", "INT[]", [1, None, -3], []),
+    ("at", "TEXT[]", ["a", "", "null", None, 'q"\\,{}'], ["日本"]),
+    ("a8", "DOUBLE PRECISION[]", [], [0.1, float("-inf")]),
 ]
+# What is sent of them, row by row: values, others, NULLs.
+ROWS = [[one for _, _, one, _ in VALUES], [other for _, _, _, other in VALUES], [None for _ in VALUES]]
 
 
 def same(found, wanted, what):
     assert found == wanted, f"{what}: {found!r} is not {wanted!r}"
 
 
+@contextlib.contextmanager
+def refused(wrong, what):
+    """The block ends with an error of this kind."""
+    try:
+        yield
+    except wrong:
+        return
+    raise AssertionError(f"{what} is not refused")
+
+
 def psycopg_both_ways(db, binary):
     kind = "binary" if binary else "text"
-    columns = ", ".join(f"{name} {of}" for name, of, _ in VALUES)
+    columns = ", ".join(f"{name} {of}" for name, of, _, _ in VALUES)
     db.execute(f"CREATE TABLE all_{kind} (k INT PRIMARY KEY, {columns})")
-    places = ", ".join(f"{'%b' if binary else '%s'}::{of}" for _, of, _ in VALUES)
+    places = ", ".join(f"{'%b' if binary else '%s'}::{of}" for _, of, _, _ in VALUES)
     cursor = db.cursor(binary=binary)
-    cursor.execute(f"INSERT INTO all_{kind} VALUES (1, {places})", [value for _, _, value in VALUES])
-    cursor.execute(f"INSERT INTO all_{kind} VALUES (2, {places})", [None for _ in VALUES])
-    rows = cursor.execute(f"SELECT * FROM all_{kind} ORDER BY k").fetchall()
-    for (name, _, value), one, none in zip(VALUES, rows[0][1:], rows[1][1:]):
-        same(one, value, f"psycopg, {kind}, {name}")
-        same(none, None, f"psycopg, {kind}, {name}")
+    for k, sent in enumerate(ROWS):
+        cursor.execute(f"INSERT INTO all_{kind} VALUES ({k}, {places})", sent)
+    found = cursor.execute(f"SELECT * FROM all_{kind} ORDER BY k").fetchall()
+    same(len(found), len(ROWS), f"psycopg, {kind}, rows")
+    for sent, row in zip(ROWS, found):
+        for (name, *_), value, came in zip(VALUES, sent, row[1:]):
+            same(came, value, f"psycopg, {kind}, {name}")
 
 
 def psycopg_statements(db):
@@ -87,11 +106,20 @@ def psycopg_statements(db):
         ("SELECT 1 / 0", "22012"),
         ("INSERT INTO people (id, name) VALUES (5000, NULL)", "23502"),
     ]:
-        try:
+        with refused(psycopg.errors.lookup(state), wrong):
             db.execute(wrong)
-            raise AssertionError(f"{wrong} is not refused")
-        except psycopg.Error as error:
-            same(error.sqlstate, state, wrong)
+
+
+def psycopg_definitions(db):
+    db.execute("CREATE TABLE pets (id INT PRIMARY KEY, name TEXT)")
+    db.execute("INSERT INTO pets VALUES (1, 'rex')")
+    db.execute("ALTER TABLE pets RENAME COLUMN name TO called")
+    db.execute("ALTER TABLE pets ADD COLUMN legs SMALLINT DEFAULT 4")
+    same(db.execute("SELECT id, called, legs FROM pets").fetchall(), [(1, "rex", 4)], "columns that are altered")
+    db.execute("ALTER TABLE pets DROP COLUMN legs")
+    db.execute("DROP TABLE pets")
+    with refused(psycopg.errors.UndefinedTable, "a table that is dropped"):
+        db.execute("SELECT * FROM pets")
 
 
 def psycopg_cursors():
@@ -101,59 +129,112 @@ def psycopg_cursors():
             cursor.execute("SELECT id FROM people WHERE id < %s ORDER BY id", (400,))
             same([row[0] for row in cursor], list(range(3, 200)), "a cursor")
         # After an error, the transaction goes on from before it.
-        try:
-            with db.transaction():
-                db.execute("SELECT * FROM nothing")
-        except psycopg.errors.UndefinedTable:
-            pass
+        with refused(psycopg.errors.UndefinedTable, "a table that there is not"), db.transaction():
+            db.execute("SELECT * FROM nothing")
         same(db.execute("SELECT 1").fetchone(), (1,), "a transaction behind a savepoint")
         db.rollback()
         db.read_only = True
-        try:
+        with refused(psycopg.errors.ReadOnlySqlTransaction, "DELETE in a transaction that is read-only"):
             db.execute("DELETE FROM people")
-            raise AssertionError("a transaction that is read-only has deleted")
-        except psycopg.errors.ReadOnlySqlTransaction:
-            db.rollback()
+        db.rollback()
+
+
+@contextlib.contextmanager
+def cancelling(cancel):
+    """What runs meanwhile is cancelled: asked for until it has come, as it means nothing before the statement runs."""
+    over = threading.Event()
+
+    def again():
+        while not over.wait(0.1):
+            cancel()
+
+    canceller = threading.Thread(target=again)
+    canceller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        canceller.join()
 
 
 def psycopg_cancels(db):
-    timer = threading.Timer(0.5, db.cancel)
-    begin = time.monotonic()
-    timer.start()
-    try:
+    with refused(psycopg.errors.QueryCanceled, "what is cancelled"), cancelling(db.cancel_safe):
         db.execute(LONG)
-        raise AssertionError("nothing was cancelled")
-    except psycopg.errors.QueryCanceled:
-        pass
-    timer.join()
-    assert time.monotonic() - begin < 30, "cancelling takes long"
     same(db.execute("SELECT 2").fetchone(), (2,), "after cancelling")
 
 
 def with_psycopg():
     with psycopg.connect(host="127.0.0.1", port=PORT, user="root", dbname="dev", autocommit=True) as db:
         db.execute("SET TIME ZONE 'UTC'")
+        db.adapters.register_dumper(dict, psycopg.types.json.JsonbDumper)
+        db.adapters.register_dumper(dict, psycopg.types.json.JsonbBinaryDumper)
         psycopg_both_ways(db, False)
         psycopg_both_ways(db, True)
         psycopg_statements(db)
+        psycopg_definitions(db)
         db.execute("CREATE TABLE numbers (n INT)")
         db.execute("INSERT INTO numbers SELECT * FROM UNNEST(%s::INT[]) AS t(n)", (list(range(1000)),))
         psycopg_cursors()
         psycopg_cancels(db)
 
 
+async def asyncpg_gives_up_a_copy(db):
+    """Of a COPY whose task is cancelled nothing stays."""
+    begun = asyncio.Event()
+
+    async def rows():
+        yield b"40\tx\t4\n"
+        begun.set()
+        await asyncio.Event().wait()
+
+    copying = asyncio.create_task(db.copy_to_table("pets", source=rows()))
+    await begun.wait()
+    copying.cancel()
+    with refused(asyncio.CancelledError, "asyncpg, a COPY that is cancelled"):
+        await copying
+    same(await db.fetchval("SELECT COUNT(*) FROM pets WHERE id = 40"), 0, "asyncpg, what is left of a COPY that was cancelled")
+
+
+async def asyncpg_statements(db):
+    await db.execute("CREATE TABLE pets (id INT PRIMARY KEY, name TEXT NOT NULL, legs SMALLINT)")
+    await db.execute("CREATE MATERIALIZED VIEW all_legs AS SELECT SUM(legs) AS legs FROM pets")
+    await db.executemany("INSERT INTO pets VALUES ($1, $2, $3)", [(n, f"p{n}", 4) for n in range(10)])
+    same(await db.fetchval("SELECT legs FROM all_legs"), 40, "asyncpg, a view")
+    changed = await db.fetch("UPDATE pets SET legs = $2 WHERE id < $1 RETURNING id, legs", 2, -1)
+    same(sorted(map(tuple, changed)), [(0, -1), (1, -1)], "asyncpg, RETURNING")
+    same(await db.execute("DELETE FROM pets WHERE id > $1", 6), "DELETE 3", "asyncpg, DELETE")
+    same(await db.fetchval("SELECT legs FROM all_legs"), 18, "asyncpg, a view of what was changed")
+    rows = io.BytesIO("20\tß\t\\N\n21\t\t-3\n".encode())
+    same(await db.copy_to_table("pets", source=rows), "COPY 2", "asyncpg, COPY")
+    found = await db.fetch("SELECT * FROM pets WHERE id >= 20 ORDER BY id")
+    same([tuple(row) for row in found], [(20, "ß", None), (21, "", -3)], "asyncpg, what was copied")
+    await asyncpg_gives_up_a_copy(db)
+    with refused(asyncpg.NotNullViolationError, "NULL in what is NOT NULL"):
+        await db.execute("INSERT INTO pets VALUES ($1, $2)", 30, None)
+    await db.execute("DROP MATERIALIZED VIEW all_legs")
+    await db.execute("ALTER TABLE pets ADD COLUMN born DATE")
+    await db.execute("UPDATE pets SET born = $1 WHERE id = 0", dt.date(2020, 2, 29))
+    same(await db.fetchval("SELECT born FROM pets WHERE id = 0"), dt.date(2020, 2, 29), "asyncpg, a column that is added")
+    await db.execute("ALTER TABLE pets DROP COLUMN born")
+    await db.execute("DROP TABLE pets")
+    with refused(asyncpg.UndefinedTableError, "a table that is dropped"):
+        await db.fetch("SELECT * FROM pets")
+
+
 async def with_asyncpg():
     db = await asyncpg.connect(host="127.0.0.1", port=PORT, user="root", database="dev")
-    columns = ", ".join(f"{name} {of}" for name, of, _ in VALUES)
+    await db.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+    columns = ", ".join(f"{name} {of}" for name, of, _, _ in VALUES)
     await db.execute(f"CREATE TABLE all_asyncpg (k INT PRIMARY KEY, {columns})")
-    places = ", ".join(f"${at}::{of}" for at, (_, of, _) in enumerate(VALUES, 2))
-    insert = f"INSERT INTO all_asyncpg VALUES ($1::INT, {places})"
-    await db.execute(insert, 1, *[value for _, _, value in VALUES])
-    await db.execute(insert, 2, *[None for _ in VALUES])
-    one, none = await db.fetch("SELECT * FROM all_asyncpg ORDER BY k")
-    for name, _, value in VALUES:
-        same(one[name], value, f"asyncpg, {name}")
-        same(none[name], None, f"asyncpg, {name}")
+    places = ", ".join(f"${at}" for at in range(2, len(VALUES) + 2))
+    for k, sent in enumerate(ROWS):
+        same(await db.execute(f"INSERT INTO all_asyncpg VALUES ($1, {places})", k, *sent), "INSERT 0 1", "asyncpg, a row")
+    found = await db.fetch("SELECT * FROM all_asyncpg ORDER BY k")
+    same(len(found), len(ROWS), "asyncpg, rows")
+    for sent, row in zip(ROWS, found):
+        for (name, *_), value in zip(VALUES, sent):
+            same(row[name], value, f"asyncpg, {name}")
+    await asyncpg_statements(db)
     statement = await db.prepare("SELECT name, age FROM people WHERE id = $1")
     same(tuple(await statement.fetchrow(7)), ("p7", 7), "asyncpg, a prepared statement")
     same([c.name for c in statement.get_attributes()], ["name", "age"], "asyncpg, columns")
@@ -188,6 +269,160 @@ async def with_asyncpg():
                 same(await pooled.fetchval("SELECT COUNT(*) FROM people WHERE id = $1", 7), 1, "asyncpg, a pool")
 
 
+# The types of the columns of VALUES, in their order.
+SQLALCHEMY_TYPES = [
+    sa.Boolean(),
+    sa.SmallInteger(),
+    sa.Integer(),
+    sa.BigInteger(),
+    sa.REAL(),
+    sa.Double(),
+    sa.Numeric(20, 4),
+    sa.Text(),
+    sa.LargeBinary(),
+    sa.Date(),
+    sa.Time(),
+    sa.DateTime(),
+    sa.DateTime(timezone=True),
+    sa.Interval(),
+    sa_postgresql.JSONB(none_as_null=True),
+    sa_postgresql.ARRAY(sa.Integer),
+    sa_postgresql.ARRAY(sa.Text),
+    sa_postgresql.ARRAY(sa.Double),
+]
+
+
+def sqlalchemy_both_ways(engine):
+    names = [name for name, *_ in VALUES]
+    columns = [sa.Column(name, of) for name, of in zip(names, SQLALCHEMY_TYPES, strict=True)]
+    meta = sa.MetaData()
+    table = sa.Table("all_sqlalchemy", meta, sa.Column("k", sa.Integer, primary_key=True, autoincrement=False), *columns)
+    meta.create_all(engine)
+    with engine.begin() as db:
+        db.execute(sa.text("SET TIME ZONE 'UTC'"))
+        db.execute(table.insert(), [{"k": k, **dict(zip(names, sent))} for k, sent in enumerate(ROWS)])
+        found = db.execute(sa.select(table).order_by(table.c.k)).mappings().all()
+        same(len(found), len(ROWS), "SQLAlchemy, rows")
+        for sent, row in zip(ROWS, found):
+            for name, value in zip(names, sent):
+                same(row[name], value, f"SQLAlchemy, {name}")
+        # Each value finds its row.
+        for column, value in zip(table.columns[1:], ROWS[0]):
+            same(db.execute(sa.select(table.c.k).where(column == value)).scalars().all(), [0], f"SQLAlchemy, {column.name}")
+        within = sa.select(table.c.k).where(table.c.j.contains({"a": {"c": -1.5}}))
+        same(db.execute(within).scalars().all(), [0], "SQLAlchemy, JSON within")
+    again = sa.Table("all_sqlalchemy", sa.MetaData(), autoload_with=engine)
+    same([c.type.compile(engine.dialect) for c in again.columns], [c.type.compile(engine.dialect) for c in table.columns], "SQLAlchemy, types")
+    meta.drop_all(engine)
+    assert not sa.inspect(engine).has_table("all_sqlalchemy"), "SQLAlchemy, a table that is dropped"
+
+
+def sqlalchemy_statements(engine, books):
+    with engine.begin() as db:
+        changed = db.execute(books.update().where(books.c.id == 1).values(price=books.c.price * 2, sold=dt.datetime(2024, 7, 1, tzinfo=UTC)))
+        same(changed.rowcount, 1, "SQLAlchemy, UPDATE")
+        changed = db.execute(books.update().where(books.c.id < 2).values(price=books.c.price + 1).returning(books.c.id, books.c.price))
+        same(sorted(map(tuple, changed)), [(0, decimal.Decimal("10.50")), (1, decimal.Decimal("20.00"))], "SQLAlchemy, RETURNING")
+        put = sa_postgresql.insert(books).values(id=1, part="a", price=7)
+        db.execute(put.on_conflict_do_update(index_elements=["id", "part"], set_={"price": put.excluded.price}))
+        same(db.execute(sa.select(books.c.price).where(books.c.id == 1)).scalar_one(), 7, "SQLAlchemy, ON CONFLICT")
+        same(db.execute(books.delete().where(books.c.id.in_([0, 2, 99]))).rowcount, 2, "SQLAlchemy, DELETE")
+        found = db.execute(sa.text("SELECT part, total FROM sales")).all()
+        same(found, [("a", 7)], "SQLAlchemy, a view of what was changed")
+    with refused(sa.exc.IntegrityError, "NULL in what is NOT NULL"), engine.begin() as db:
+        db.execute(books.insert().values(id=5, part="b", price=None))
+
+
+def sqlalchemy_streams(engine):
+    """So many rows at a time: a cursor of the server's."""
+    numbers = sa.table("numbers", sa.column("n"))
+    query = sa.select(numbers.c.n).order_by(numbers.c.n)
+    with engine.connect() as db:
+        rows = db.execution_options(stream_results=True, max_row_buffer=50).execute(query)
+        same(rows.fetchmany(3), [(0,), (1,), (2,)], "SQLAlchemy, a stream")
+        same(rows.scalars().all(), list(range(3, 1000)), "SQLAlchemy, the rest of a stream")
+    with engine.connect() as db:
+        sizes = [len(part) for part in db.execution_options(yield_per=300).execute(query).partitions()]
+        same(sizes, [300, 300, 300, 100], "SQLAlchemy, yield_per")
+
+
+def sqlalchemy_cancels(engine):
+    with engine.connect() as db:
+        with refused(sa.exc.OperationalError, "what is cancelled"), cancelling(db.connection.driver_connection.cancel_safe):
+            db.execute(sa.text(LONG))
+        db.rollback()
+        same(db.execute(sa.text("SELECT 2")).scalar_one(), 2, "SQLAlchemy, after cancelling")
+
+
+class Base(sa.orm.DeclarativeBase):
+    pass
+
+
+class Author(Base):
+    """Its poems are found without a foreign key, which tables do not have here."""
+
+    __tablename__ = "authors"
+    id: sa.orm.Mapped[int] = sa.orm.mapped_column(primary_key=True, autoincrement=False)
+    name: sa.orm.Mapped[str]
+    about: sa.orm.Mapped[dict | None] = sa.orm.mapped_column(sa_postgresql.JSONB)
+    poems: sa.orm.Mapped[list["Poem"]] = sa.orm.relationship(
+        primaryjoin="Author.id == foreign(Poem.author_id)", cascade="all, delete-orphan", order_by="Poem.title"
+    )
+
+
+class Poem(Base):
+    __tablename__ = "poems"
+    title: sa.orm.Mapped[str] = sa.orm.mapped_column(primary_key=True)
+    author_id: sa.orm.Mapped[int]
+
+
+def sqlalchemy_units_of_work(engine):
+    Base.metadata.create_all(engine)
+    with sa.orm.Session(engine) as session:
+        poe = Author(id=1, name="Poe", about={"born": 1809}, poems=[Poem(title="The Raven"), Poem(title="Ulalume")])
+        session.add_all([poe, Author(id=2, name="Nobody")])
+        session.commit()
+    with sa.orm.Session(engine) as session:
+        poe = session.get(Author, 1)
+        same((poe.name, poe.about), ("Poe", {"born": 1809}), "SQLAlchemy, an object")
+        same([poem.title for poem in poe.poems], ["The Raven", "Ulalume"], "SQLAlchemy, what belongs to an object")
+        # One is changed, one is gone, one is new, and so is what belongs to them.
+        poe.name = "Edgar Allan Poe"
+        poe.poems.pop()
+        poe.poems.append(Poem(title="Annabel Lee"))
+        session.delete(session.get(Author, 2))
+        session.add(Author(id=3, name="Ñ"))
+        session.commit()
+    with sa.orm.Session(engine) as session:
+        names = session.scalars(sa.select(Author.name).order_by(Author.id)).all()
+        same(names, ["Edgar Allan Poe", "Ñ"], "SQLAlchemy, objects that were changed")
+        joined = sa.select(Author.name, Poem.title).join(Author.poems).order_by(Poem.title)
+        same(session.execute(joined).all(), [("Edgar Allan Poe", "Annabel Lee"), ("Edgar Allan Poe", "The Raven")], "SQLAlchemy, a join")
+        # What was loaded with its objects, a page at a time.
+        loaded = sa.select(Author).options(sa.orm.selectinload(Author.poems)).order_by(Author.id).execution_options(yield_per=1)
+        same([len(author.poems) for author in session.scalars(loaded)], [2, 0], "SQLAlchemy, objects at a time")
+        session.execute(sa.update(Author).where(Author.id == 3).values(name="N"))
+        session.execute(sa.delete(Author).where(Author.id == 1))
+        session.commit()
+        same([author.name for author in session.scalars(sa.select(Author))], ["N"], "SQLAlchemy, objects that statements change")
+    Base.metadata.drop_all(engine)
+
+
+def sqlalchemy_reflects(engine):
+    look = sa.inspect(engine)
+    assert "books" in look.get_table_names(), look.get_table_names()
+    assert "sales" in look.get_materialized_view_names(), look.get_materialized_view_names()
+    same(look.get_pk_constraint("books")["constrained_columns"], ["id", "part"], "SQLAlchemy, a key")
+    found = [(c["name"], str(c["type"]), c["nullable"]) for c in look.get_columns("books")]
+    wanted = [("id", "INTEGER", False), ("part", "TEXT", False), ("price", "NUMERIC(10, 2)", False), ("sold", "TIMESTAMP", True)]
+    same(found, wanted, "SQLAlchemy, columns")
+    same(look.get_columns("people")[1]["default"], "'nobody'", "SQLAlchemy, a default")
+    same(look.get_indexes("books"), [], "SQLAlchemy, indexes")
+    same(look.get_foreign_keys("books"), [], "SQLAlchemy, foreign keys")
+    again = sa.Table("books", sa.MetaData(), autoload_with=engine)
+    same([c.name for c in again.primary_key], ["id", "part"], "SQLAlchemy, reflection")
+
+
 def with_sqlalchemy():
     engine = sa.create_engine(f"postgresql+psycopg://root@127.0.0.1:{PORT}/dev")
     meta = sa.MetaData()
@@ -209,18 +444,12 @@ def with_sqlalchemy():
     with engine.connect() as db:
         found = db.execute(sa.select(sa.func.sum(books.c.price)).where(books.c.id > 0)).scalar_one()
         same(found, decimal.Decimal("19.00"), "SQLAlchemy, a sum")
-    look = sa.inspect(engine)
-    assert "books" in look.get_table_names(), look.get_table_names()
-    assert "sales" in look.get_materialized_view_names(), look.get_materialized_view_names()
-    same(look.get_pk_constraint("books")["constrained_columns"], ["id", "part"], "SQLAlchemy, a key")
-    found = [(c["name"], str(c["type"]), c["nullable"]) for c in look.get_columns("books")]
-    wanted = [("id", "INTEGER", False), ("part", "TEXT", False), ("price", "NUMERIC(10, 2)", False), ("sold", "TIMESTAMP", True)]
-    same(found, wanted, "SQLAlchemy, columns")
-    same(look.get_columns("people")[1]["default"], "'nobody'", "SQLAlchemy, a default")
-    same(look.get_indexes("books"), [], "SQLAlchemy, indexes")
-    same(look.get_foreign_keys("books"), [], "SQLAlchemy, foreign keys")
-    again = sa.Table("books", sa.MetaData(), autoload_with=engine)
-    same([c.name for c in again.primary_key], ["id", "part"], "SQLAlchemy, reflection")
+    sqlalchemy_both_ways(engine)
+    sqlalchemy_statements(engine, books)
+    sqlalchemy_reflects(engine)
+    sqlalchemy_streams(engine)
+    sqlalchemy_cancels(engine)
+    sqlalchemy_units_of_work(engine)
     engine.dispose()
 
 
