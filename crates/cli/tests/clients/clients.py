@@ -14,6 +14,8 @@ import io
 import json
 import sys
 import threading
+import time
+import uuid
 
 import asyncpg
 import psycopg
@@ -79,6 +81,25 @@ def psycopg_both_ways(db, binary):
     for sent, row in zip(ROWS, found):
         for (name, *_), value, came in zip(VALUES, sent, row[1:]):
             same(came, value, f"psycopg, {kind}, {name}")
+
+
+def psycopg_uuids(db):
+    db.execute("CREATE TABLE things (id UUID PRIMARY KEY, parts UUID[])")
+    ids = [uuid.UUID(int=0), uuid.UUID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"), uuid.UUID(int=2**128 - 1)]
+    for at, form in enumerate(["%s", "%b", "%t"]):
+        db.execute(f"INSERT INTO things VALUES ({form}, {form})", (ids[at], ids[:at]))
+    for binary in (False, True):
+        cursor = db.cursor(binary=binary)
+        found = cursor.execute("SELECT id, parts FROM things ORDER BY id").fetchall()
+        # They come back as the texts that they are here.
+        wanted = [(str(one), [str(part) for part in ids[:at]]) for at, one in enumerate(ids)]
+        same([(str(one), [str(part) for part in parts]) for one, parts in found], wanted, "UUIDs")
+    for form in ("%s", "%b", "%t"):
+        same(len(db.execute(f"SELECT id FROM things WHERE id = {form}", (ids[1],)).fetchall()), 1, "a UUID")
+        found = db.execute(f"SELECT COUNT(*) FROM things WHERE id = ANY({form})", ([ids[0], ids[2], uuid.uuid4()],))
+        same(found.fetchone(), (2,), "= ANY of UUIDs")
+    same(db.execute("UPDATE things SET parts = %s WHERE id = %s", ([None, ids[0]], ids[2])).rowcount, 1, "a UUID to be changed")
+    same(db.execute("SELECT parts[1], parts[2]::text FROM things WHERE id = %s", (ids[2],)).fetchone(), (None, str(ids[0])), "UUID[]")
 
 
 def psycopg_statements(db):
@@ -163,6 +184,32 @@ def psycopg_cancels(db):
     same(db.execute("SELECT 2").fetchone(), (2,), "after cancelling")
 
 
+def psycopg_cancels_copies(db):
+    """Of a COPY that is cancelled, or takes too long, nothing stays."""
+    db.execute("CREATE TABLE copied (n INT)")
+    copies = "COPY copied FROM STDIN"
+    with refused(psycopg.errors.QueryCanceled, "a COPY that is cancelled"), db.cursor().copy(copies) as copy:
+        copy.write_row((1,))
+        db.cancel_safe()
+        copy.write_row((2,))
+    same(db.execute("SELECT COUNT(*) FROM copied").fetchone(), (0,), "what is left of a COPY that was cancelled")
+    # One whose client finds its own fault.
+    with refused(ZeroDivisionError, "a COPY that is given up"), db.cursor().copy(copies) as copy:
+        copy.write_row((1,))
+        raise ZeroDivisionError("of the client")
+    with db.cursor().copy(copies) as copy:
+        copy.write_row((3,))
+    same(db.execute("SELECT n FROM copied").fetchall(), [(3,)], "a COPY after those")
+    with psycopg.connect(host="127.0.0.1", port=PORT, user="root", dbname="dev", autocommit=True) as other:
+        other.execute("SET statement_timeout = '500ms'")
+        with refused(psycopg.errors.QueryCanceled, "a COPY that takes too long"), other.cursor().copy(copies) as copy:
+            copy.write_row((4,))
+            # It takes longer than the statement may, however fast the machine is.
+            time.sleep(1)
+            copy.write_row((5,))
+    same(db.execute("SELECT n FROM copied").fetchall(), [(3,)], "what is left of a COPY that took too long")
+
+
 def with_psycopg():
     with psycopg.connect(host="127.0.0.1", port=PORT, user="root", dbname="dev", autocommit=True) as db:
         db.execute("SET TIME ZONE 'UTC'")
@@ -170,12 +217,25 @@ def with_psycopg():
         db.adapters.register_dumper(dict, psycopg.types.json.JsonbBinaryDumper)
         psycopg_both_ways(db, False)
         psycopg_both_ways(db, True)
+        psycopg_uuids(db)
         psycopg_statements(db)
         psycopg_definitions(db)
         db.execute("CREATE TABLE numbers (n INT)")
         db.execute("INSERT INTO numbers SELECT * FROM UNNEST(%s::INT[]) AS t(n)", (list(range(1000)),))
         psycopg_cursors()
         psycopg_cancels(db)
+        psycopg_cancels_copies(db)
+
+
+async def asyncpg_uuids(db):
+    """As the driver takes them: for a column of texts it wants texts, and takes them for one of UUIDs too."""
+    await db.execute("CREATE TABLE things_asyncpg (id UUID PRIMARY KEY, parts UUID[])")
+    ids = [str(uuid.UUID(int=0)), "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", str(uuid.UUID(int=2**128 - 1))]
+    for at, one in enumerate(ids):
+        await db.execute("INSERT INTO things_asyncpg VALUES ($1, $2)", one, ids[:at])
+    found = await db.fetch("SELECT id, parts FROM things_asyncpg WHERE id = ANY($1::UUID[]) ORDER BY id", ids[1:])
+    wanted = [(one, ids[:at]) for at, one in enumerate(ids)][1:]
+    same([(str(row["id"]), [str(part) for part in row["parts"]]) for row in found], wanted, "asyncpg, UUIDs")
 
 
 async def asyncpg_gives_up_a_copy(db):
@@ -234,6 +294,7 @@ async def with_asyncpg():
     for sent, row in zip(ROWS, found):
         for (name, *_), value in zip(VALUES, sent):
             same(row[name], value, f"asyncpg, {name}")
+    await asyncpg_uuids(db)
     await asyncpg_statements(db)
     statement = await db.prepare("SELECT name, age FROM people WHERE id = $1")
     same(tuple(await statement.fetchrow(7)), ("p7", 7), "asyncpg, a prepared statement")
