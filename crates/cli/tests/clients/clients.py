@@ -233,7 +233,7 @@ async def asyncpg_uuids(db):
     ids = [str(uuid.UUID(int=0)), "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", str(uuid.UUID(int=2**128 - 1))]
     for at, one in enumerate(ids):
         await db.execute("INSERT INTO things_asyncpg VALUES ($1, $2)", one, ids[:at])
-    found = await db.fetch("SELECT id, parts FROM things_asyncpg WHERE id = ANY($1::UUID[]) ORDER BY id", ids[1:])
+    found = await db.fetch("SELECT id, parts FROM things_asyncpg WHERE id = ANY($1) ORDER BY id", ids[1:])
     wanted = [(one, ids[:at]) for at, one in enumerate(ids)][1:]
     same([(str(row["id"]), [str(part) for part in row["parts"]]) for row in found], wanted, "asyncpg, UUIDs")
 
@@ -372,6 +372,8 @@ def sqlalchemy_both_ways(engine):
             same(db.execute(sa.select(table.c.k).where(column == value)).scalars().all(), [0], f"SQLAlchemy, {column.name}")
         within = sa.select(table.c.k).where(table.c.j.contains({"a": {"c": -1.5}}))
         same(db.execute(within).scalars().all(), [0], "SQLAlchemy, JSON within")
+        path = sa.select(table.c.j["a", "c"].astext).order_by(table.c.k)
+        same(db.execute(path).scalars().all(), ["-1.5", None, None], "SQLAlchemy, a path into JSON")
     again = sa.Table("all_sqlalchemy", sa.MetaData(), autoload_with=engine)
     same([c.type.compile(engine.dialect) for c in again.columns], [c.type.compile(engine.dialect) for c in table.columns], "SQLAlchemy, types")
     meta.drop_all(engine)

@@ -123,6 +123,30 @@ impl<'a> Inference<'a> {
         self.learn(other, of_one);
     }
 
+    /// A value that is compared with the items of a list.
+    fn listed(&mut self, item: &Expr, list: &Expr) {
+        let of_list = self.type_of(item).map(|of| DataType::new_list(of, true));
+        let of_item = match self.type_of(list) {
+            Some(DataType::List(item)) => Some(item.data_type().clone()),
+            _ => None,
+        };
+        self.learn(list, of_list);
+        self.learn(item, of_item);
+    }
+
+    /// What an operator of JSON has behind it, where that is no JSON.
+    fn behind(&self, left: &Expr, op: &BinaryOperator) -> Option<DataType> {
+        use BinaryOperator::{HashArrow, HashLongArrow, HashMinus, Minus, Question, QuestionAnd, QuestionPipe};
+        match op {
+            HashArrow | HashLongArrow | HashMinus | QuestionAnd | QuestionPipe => {
+                Some(DataType::new_list(DataType::Utf8, true))
+            }
+            Question => Some(DataType::Utf8),
+            Minus if self.type_of(left) == Some(DataType::LargeUtf8) => Some(DataType::Utf8),
+            _ => None,
+        }
+    }
+
     fn column(&self, parts: &[Ident]) -> Option<DataType> {
         let (column, table) = (parts.last()?, parts.iter().rev().nth(1));
         let fits = |(of, name, _): &&(String, String, DataType)| {
@@ -207,9 +231,12 @@ impl VisitorMut for Uses<'_, '_> {
                 self.0.learn(left, Some(DataType::Utf8));
                 self.0.learn(right, Some(DataType::Utf8));
             }
-            Expr::BinaryOp { left, right, .. }
-            | Expr::IsDistinctFrom(left, right)
-            | Expr::IsNotDistinctFrom(left, right) => self.0.alike(left, right),
+            Expr::BinaryOp { left, op, right } => match self.0.behind(left, op) {
+                Some(of) => self.0.learn(right, Some(of)),
+                None => self.0.alike(left, right),
+            },
+            Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => self.0.alike(left, right),
+            Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } => self.0.listed(left, right),
             Expr::Between { expr, low, high, .. } => {
                 self.0.alike(expr, low);
                 self.0.alike(expr, high);

@@ -35,6 +35,10 @@ fn a_parameter_has_the_type_of_what_stands_beside_it() {
     assert_eq!(types("SELECT CAST($1 AS DOUBLE), id + $2, $3 FROM t LIMIT $4"), [Float64, Int64, Utf8, Int64]);
     assert_eq!(types("SELECT * FROM t WHERE ok = $1 OR $2"), [Boolean, Boolean]);
     assert_eq!(types("SELECT * FROM (SELECT id FROM t WHERE name = $1) AS s"), [Utf8]);
+    assert_eq!(
+        types("SELECT * FROM t WHERE id = ANY($1) AND name <> ALL($2)"),
+        [DataType::new_list(Int64, true), DataType::new_list(Utf8, true)]
+    );
 }
 
 #[test]

@@ -89,3 +89,43 @@ async fn messages_and_statements_share_their_names() {
         simple(&client, "EXPLAIN LOGICAL SELECT k FROM t WHERE k >= CAST('2' AS INT) ORDER BY k").await
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_beside_lists_and_json_have_the_types_that_postgresql_gives_them() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    client.batch_execute("CREATE TABLE t (k INT, n NUMERIC(10, 2), a INT[], x TEXT, j JSONB)").await.unwrap();
+    let rows = r#"(1, 2.5, '{1,2}', 'b', '{"a": {"c": -1.5}, "b": 2}'), (2, NULL, '{3}', 'c', '{"z": [1]}')"#;
+    client.batch_execute(&format!("INSERT INTO t VALUES {rows}")).await.unwrap();
+    for (query, of, given, answer) in [
+        ("SELECT k FROM t WHERE k = ANY($1)", "integer[]", "{1,7}", "1"),
+        ("SELECT k FROM t WHERE n = ANY($1)", "numeric[]", "{2.5}", "1"),
+        ("SELECT k FROM t WHERE x <> ALL($1)", "text[]", "{b}", "2"),
+        ("SELECT k FROM t WHERE k > ANY($1)", "integer[]", "{1,7}", "2"),
+        ("SELECT k FROM t WHERE $1 = ANY(a)", "integer", "3", "2"),
+        ("SELECT j #> $1 FROM t WHERE k = 1", "text[]", "{a,c}", "-1.5"),
+        ("SELECT j #>> $1 FROM t WHERE k = 1", "text[]", "{a,c}", "-1.5"),
+        ("SELECT j #- $1 FROM t WHERE k = 1", "text[]", "{a,c}", r#"{"a": {}, "b": 2}"#),
+        ("SELECT j - $1 FROM t WHERE k = 1", "text", "a", r#"{"b": 2}"#),
+        ("SELECT k FROM t WHERE j ? $1", "text", "z", "2"),
+        ("SELECT k FROM t WHERE j ?| $1", "text[]", "{b,q}", "1"),
+        ("SELECT k FROM t WHERE j ?& $1", "text[]", "{a,b}", "1"),
+        ("SELECT k FROM t WHERE j @> $1", "jsonb", r#"{"b": 2}"#, "1"),
+        ("SELECT j -> $1 FROM t WHERE k = 1", "text", "b", "2"),
+    ] {
+        client.batch_execute(&format!("PREPARE p AS {query}")).await.unwrap();
+        let types = simple(&client, "SELECT parameter_types FROM pg_prepared_statements WHERE name = 'p'").await;
+        assert_eq!(types, [format!("{{{of}}}"), "=1".into()], "{query}");
+        assert_eq!(
+            simple(&client, &format!("EXECUTE p('{given}'); DEALLOCATE p")).await[..2],
+            [answer, "=1"],
+            "{query}"
+        );
+    }
+    // As drivers have them.
+    let found = client.query("SELECT k FROM t WHERE k = ANY($1) ORDER BY k", &[&vec![2_i32, 1, 7]]).await.unwrap();
+    assert_eq!(found.iter().map(|row| row.get(0)).collect::<Vec<i32>>(), [1, 2]);
+    let path = vec!["a", "c"];
+    let found = client.query_one("SELECT j #>> $1 FROM t WHERE j ? $2", &[&path, &"a"]).await.unwrap();
+    assert_eq!(found.get::<_, String>(0), "-1.5");
+}
