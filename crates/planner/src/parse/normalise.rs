@@ -201,6 +201,20 @@ fn check_table(factor: &TableFactor) -> Result<(), SqlError> {
     Err(located(refused(what), span))
 }
 
+/// `t.list[1]`: the names in front are one, as without the index.
+fn one_name(root: &mut Expr, access_chain: &mut Vec<AccessExpr>) {
+    let Expr::Identifier(first) = root else { return };
+    let behind = access_chain.iter().map_while(|access| match access {
+        AccessExpr::Dot(Expr::Identifier(name)) => Some(name.clone()),
+        _ => None,
+    });
+    let names: Vec<Ident> = std::iter::once(first.clone()).chain(behind).collect();
+    if names.len() > 1 {
+        access_chain.drain(..names.len() - 1);
+        *root = Expr::CompoundIdentifier(names);
+    }
+}
+
 /// `.field` behind an expression in brackets: the binder knows it as a text.
 fn field_by_name(access: &mut AccessExpr) {
     if let AccessExpr::Dot(field) = access
@@ -263,7 +277,8 @@ fn one_form(expr: &mut Expr, dialect: Dialect) -> Result<(), SqlError> {
                 _ => Ok(()),
             }
         }
-        Expr::CompoundFieldAccess { access_chain, .. } => {
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            one_name(root, access_chain);
             access_chain.iter_mut().for_each(field_by_name);
             Ok(())
         }
