@@ -7,7 +7,7 @@ use crate::durable::StoredView;
 use crate::error::{from_catalog, of_arrow};
 use crate::indexes::check_indexed;
 use crate::job::{self, Epochs, JobEvent, ResultShape, RunningJob};
-use crate::joined::{one_of_each, rows_of_delete, rows_of_update};
+use crate::joined::{apart, beside as beside_rows, one_of_each, rows_of_delete, rows_of_update};
 use crate::kept::{self, Feed, IndexedRows, Order, Reads, Registration, replaced};
 use crate::listing::Listing;
 use crate::replace::{Beside, beside, check_reads_none};
@@ -260,12 +260,18 @@ impl Session {
         self.changed(&update.table, update.position)?;
         let alone = self.alone(&self.resolve(&update.table)?)?;
         let table = &alone.table.clone();
-        let update = &update.with_defaults(table)?;
+        let update = &self.with_shown(update.with_defaults(table)?, table)?;
         check_assigned(table, update)?;
         let of_rows = rows_of_update(table, update);
         let mut rows = self.computed(&update.query(table)?, of_rows, Vec::new(), update.position)?;
         if update.joins() {
             rows = one_of_each(table, &rows)?;
+        }
+        if !update.shown().is_empty() {
+            let (own, others) = apart(&rows, update.shown().len())?;
+            let shown = beside_rows(&halves(&own)?.1, others, update.shown())?;
+            let returned = self.returned_beside(update, table, shown)?;
+            return self.put_updated(alone, &own, returned.map(|listing| move |_| Ok(listing.clone())));
         }
         let session = &*self;
         let returned = update.returning.as_ref().map(|query| move |rows| session.returned(query, table, rows));
@@ -280,10 +286,16 @@ impl Session {
         self.changed(&delete.table, delete.position)?;
         let alone = self.alone(&self.resolve(&delete.table)?)?;
         let table = &alone.table.clone();
+        let delete = &self.with_shown(delete.clone(), table)?;
         let of_rows = rows_of_delete(table, delete);
         let mut rows = self.computed(&delete.query(table)?, of_rows, Vec::new(), delete.position)?;
         if delete.joins() {
             rows = one_of_each(table, &rows)?;
+        }
+        if !delete.shown().is_empty() {
+            let (own, others) = apart(&rows, delete.shown().len())?;
+            let returned = self.returned_beside(delete, table, beside_rows(&own, others, delete.shown())?)?;
+            return self.put_away(alone, &own, returned.map(|listing| move |_| Ok(listing.clone())));
         }
         let session = &*self;
         let returned = delete.returning.as_ref().map(|query| move |rows| session.returned(query, table, rows));

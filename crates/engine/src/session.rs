@@ -172,6 +172,12 @@ impl Session {
         &self.catalog
     }
 
+    /// The version of the catalog as it is now: another one where names stand for something else.
+    pub fn names_version(&mut self) -> u64 {
+        self.refresh();
+        self.catalog.version()
+    }
+
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -425,6 +431,8 @@ impl Session {
         let states = self.new_states();
         let planner = self.planner_with(&self.catalog, options, &states);
         let planner = planner.with_sinks(&takes).with_sources(&gives).with_tables(&read_as);
+        // What is kept up to date must not fail one day.
+        let planner = planner.with_counted_values(reads == Reads::Snapshot);
         let job = planner.plan(outputs)?;
         Ok(Planned { job, states: Some(states).filter(|states| states.are_read()) })
     }
@@ -627,6 +635,14 @@ impl Session {
     /// What is wrong with it.
     pub fn result_schema(&mut self, statement: &Statement) -> Result<Option<SchemaRef>, SqlError> {
         self.refresh();
+        let joining = match &statement.kind {
+            StatementKind::Update(update) if update.joins() => self.shape_of_returning(update.clone(), &update.table),
+            StatementKind::Delete(delete) if delete.joins() => self.shape_of_returning(delete.clone(), &delete.table),
+            _ => Ok(None),
+        };
+        if let Some(job) = joining.map_err(|e| e.at(statement.position))? {
+            return Ok(visible_columns(job));
+        }
         if let Some((query, _)) = statement.kind.returning() {
             let planned = self.planned_returning(query, 0).map_err(|e| e.at(statement.position))?;
             return Ok(visible_columns(planned.job));

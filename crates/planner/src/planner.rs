@@ -1,6 +1,6 @@
 //! The door of the planner: queries and a catalog in, a dataflow out.
 
-use crate::bind::{Functions, assigned, first_columns, shown_names};
+use crate::bind::{Functions, assigned, errors, first_columns, shown_names};
 use crate::deep::with_room;
 use crate::to_stream::{self, Builder, Scans};
 use crate::{SqlError, TextPosition, fragment};
@@ -195,12 +195,13 @@ pub struct Planner<'a> {
     pub(crate) gives: Option<&'a TableGives<'a>>,
     pub(crate) reads: Option<&'a TableReads<'a>>,
     pub(crate) states: Option<Arc<StateTables>>,
+    pub(crate) counts_values: bool,
 }
 
 impl<'a> Planner<'a> {
     /// A planner; `functions` is made once per session ([`Functions::new`]) and shared.
     pub fn new(catalog: &'a Catalog, options: &'a PlannerOptions, functions: Arc<Functions>) -> Self {
-        Self { catalog, options, functions, takes: None, gives: None, reads: None, states: None }
+        Self { catalog, options, functions, takes: None, gives: None, reads: None, states: None, counts_values: false }
     }
 
     /// With somebody who knows what changes tables can be given. Without, all of them take any.
@@ -212,6 +213,12 @@ impl<'a> Planner<'a> {
     /// With somebody who knows what jobs keep. Without, `STATE` is refused.
     pub fn with_states(mut self, states: Arc<StateTables>) -> Self {
         self.states = Some(states);
+        self
+    }
+
+    /// Where the rows are read once, a subquery that stands for a value may have several rows, and fails then. Without, it is refused.
+    pub fn with_counted_values(mut self, counts_values: bool) -> Self {
+        self.counts_values = counts_values;
         self
     }
 
@@ -283,6 +290,8 @@ impl<'a> Planner<'a> {
     /// The plan optimized, when all that is in it can be maintained.
     fn maintainable(&self, plan: LogicalPlan, query: &Query) -> Result<LogicalPlan, SqlError> {
         to_stream::check(&plan, query)?;
+        let plan = self.with_single_values(plan);
+        let plan = plan.map_err(|e| to_stream::at_subquery(errors::plain(e), query))?;
         let plan = self.optimize(plan)?;
         to_stream::check_rewritten(&plan, query)?;
         Ok(plan)

@@ -69,10 +69,12 @@ pub fn relations_named(statement: &Statement) -> Vec<Reference> {
         StatementKind::Select(query) | StatementKind::CreateTable { query: Some(query), .. } => query.visit(&mut names),
         StatementKind::Insert(insert) => insert.query.visit(&mut names),
         StatementKind::Update(update) => {
+            update.queries().map_or(ControlFlow::Continue(()), |with| with.visit(&mut names))?;
             update.others().visit(&mut names)?;
             update.expressions().try_for_each(|e| e.visit(&mut names))
         }
         StatementKind::Delete(delete) => {
+            delete.queries().map_or(ControlFlow::Continue(()), |with| with.visit(&mut names))?;
             delete.others().visit(&mut names)?;
             delete.expressions().try_for_each(|e| e.visit(&mut names))
         }

@@ -1,6 +1,7 @@
 //! Statements, parsed but not bound. Queries are sqlparser's trees.
 
 mod changes;
+mod returning;
 mod values;
 
 use crate::SqlError;
@@ -12,6 +13,7 @@ use eddyline_catalog::{
 };
 pub use eddyline_plan::Conflict;
 use eddyline_users::Secret;
+pub use returning::OtherColumn;
 pub use sqlparser::ast::Query;
 use sqlparser::ast::{Expr, Ident, SelectItem, SetExpr, TableFactor};
 use std::sync::Arc;

@@ -7,8 +7,8 @@
 use super::Zone;
 use super::moment::{self, Moments};
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, BooleanBuilder, PrimitiveArray, PrimitiveBuilder,
-    StringArray, StringBuilder,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BooleanArray, BooleanBuilder, PrimitiveArray,
+    PrimitiveBuilder, StringArray, StringBuilder,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef, Int64Type, IntervalUnit, TimeUnit};
@@ -32,6 +32,8 @@ pub(super) enum Kind {
     AsText,
     /// A string or bytes, as they are.
     Bytes,
+    /// Bytes; a string is read as it writes bytes.
+    Binary,
     /// An integer: arrives as BIGINT.
     Int,
     /// A number: arrives as DOUBLE.
@@ -42,6 +44,8 @@ pub(super) enum Kind {
     Bool,
     /// A date or timestamp, as it is.
     Time,
+    /// A date or timestamp, as it is; a string is read as a timestamp.
+    TimeOrText,
     /// A date, timestamp or time of day, as it is.
     Clock,
     /// An interval.
@@ -80,11 +84,13 @@ impl Kind {
             Kind::Json => is_null.then_some(DataType::Utf8),
             Kind::Bytes if is_text => Some(DataType::Utf8),
             Kind::Bytes => keep(matches!(from, DataType::Binary), DataType::Utf8),
+            Kind::Binary => (*from == DataType::Binary || is_text || is_null).then_some(DataType::Binary),
             Kind::Int => (from.is_integer() || is_null).then_some(DataType::Int64),
             Kind::Double => (from.is_numeric() || is_null).then_some(DataType::Float64),
             Kind::Number => keep(from.is_numeric(), DataType::Int64),
             Kind::Bool => keep(*from == DataType::Boolean, DataType::Boolean),
-            Kind::Time => keep(
+            Kind::TimeOrText if is_text => Some(DataType::Timestamp(TimeUnit::Microsecond, None)),
+            Kind::Time | Kind::TimeOrText => keep(
                 matches!(from, DataType::Timestamp(..) | DataType::Date32),
                 DataType::Timestamp(TimeUnit::Millisecond, None),
             ),
@@ -111,7 +117,8 @@ impl Kind {
             Kind::Int => "an integer",
             Kind::Double | Kind::Number | Kind::SameNumber => "a number",
             Kind::Bool => "BOOLEAN",
-            Kind::Time => "DATE or TIMESTAMP",
+            Kind::Binary => "BYTES",
+            Kind::Time | Kind::TimeOrText => "DATE or TIMESTAMP",
             Kind::Clock => "DATE, TIME or TIMESTAMP",
             Kind::Interval => "INTERVAL",
             Kind::List => "ARRAY",
@@ -497,6 +504,12 @@ impl Call {
         Arg { array: array.as_primitive::<T>(), constant }
     }
 
+    /// Bytes.
+    pub(super) fn bytes(&self, at: usize) -> Arg<'_, BinaryArray> {
+        let (array, constant) = self.raw(at);
+        Arg { array: array.as_binary::<i32>(), constant }
+    }
+
     /// A condition.
     pub(super) fn boolean(&self, at: usize) -> Arg<'_, BooleanArray> {
         let (array, constant) = self.raw(at);
@@ -525,6 +538,14 @@ impl<'a> Arg<'a, StringArray> {
     /// The string in a row, `None` for NULL.
     #[inline(always)]
     pub(super) fn at(&self, row: usize) -> Option<&'a str> {
+        self.index(row).map(|at| self.array.value(at))
+    }
+}
+
+impl<'a> Arg<'a, BinaryArray> {
+    /// The bytes in a row, `None` for NULL.
+    #[inline(always)]
+    pub(super) fn at(&self, row: usize) -> Option<&'a [u8]> {
         self.index(row).map(|at| self.array.value(at))
     }
 }

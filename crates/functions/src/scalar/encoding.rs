@@ -148,6 +148,16 @@ pub(super) const FUNCTIONS: &[Definition] = &[
 
 /// A digest of DataFusion's, in hexadecimal.
 fn digest(call: &Call, function: &ScalarUDF) -> Result<ArrayRef> {
+    let digests = digest_bytes(call, function)?;
+    if digests.data_type() != &DataType::Binary {
+        return Ok(cast(&digests, &DataType::Utf8)?);
+    }
+    let digests = digests.as_binary::<i32>();
+    texts(call.rows, |row, out| Ok(digests.is_valid(row) && write_hex(digests.value(row), out)))
+}
+
+/// The digest as the function has it.
+pub(super) fn digest_bytes(call: &Call, function: &ScalarUDF) -> Result<ArrayRef> {
     let column = call.column(0)?;
     let types = [column.data_type().clone()];
     let return_type = function.return_type(&types)?;
@@ -158,12 +168,7 @@ fn digest(call: &Call, function: &ScalarUDF) -> Result<ArrayRef> {
         return_field: Arc::new(Field::new(function.name(), return_type, true)),
         config_options: Arc::new(ConfigOptions::default()),
     };
-    let digests = function.invoke_with_args(args)?.into_array(call.rows)?;
-    if digests.data_type() != &DataType::Binary {
-        return Ok(cast(&digests, &DataType::Utf8)?);
-    }
-    let digests = digests.as_binary::<i32>();
-    texts(call.rows, |row, out| Ok(digests.is_valid(row) && write_hex(digests.value(row), out)))
+    function.invoke_with_args(args)?.into_array(call.rows)
 }
 
 fn write_hex(bytes: &[u8], out: &mut StringBuilder) -> bool {

@@ -8,6 +8,7 @@
 //! | `parts`, `printf`, `charset` | more of strings: put together, formatted, as bytes |
 //! | `json_build` | JSON out of values |
 //! | `array`, `array_order`, `map` | collections |
+//! | `subquery` | the value of a subquery |
 //! | `rounding`, `type_name` | CEIL and FLOOR of numbers; TYPEOF |
 //! | `series` | a limit to GENERATE_SERIES and RANGE |
 //! | `text_form` | values of types that Arrow writes otherwise as SQL's text: what `CAST(… AS STRING)` gives |
@@ -41,6 +42,7 @@ mod regexp;
 mod rounding;
 mod series;
 mod string;
+mod subquery;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -100,6 +102,14 @@ pub fn all(settings: &ScalarSettings) -> Vec<Arc<ScalarUDF>> {
     functions.extend(
         definitions(settings.meaning).map(|d| Arc::new(ScalarUDF::from(call::Function::new(d, settings.time_zone)))),
     );
+    if settings.meaning == Meaning::Postgres {
+        functions.push(Arc::new(postgres::generate_series(settings.time_zone)));
+        let named = |name: &str| functions.iter().rfind(|f| f.name() == name || f.aliases().iter().any(|a| a == name));
+        let of_bytes = postgres::OVERLOADS.iter().filter_map(|d| named(d.name).map(|f| (d.name, f.clone())));
+        let both: Vec<Arc<ScalarUDF>> =
+            of_bytes.map(|(name, of_texts)| postgres::with_bytes(name, of_texts, settings.time_zone)).collect();
+        functions.extend(both);
+    }
     functions
 }
 
@@ -134,4 +144,5 @@ const SUBJECTS: &[(&str, &[call::Definition])] = &[
     ("Arrays: order, parts, sums", array_order::FUNCTIONS),
     ("Maps", map::FUNCTIONS),
     ("Types", type_name::FUNCTIONS),
+    ("Subqueries", subquery::FUNCTIONS),
 ];

@@ -30,6 +30,7 @@ pub fn documentation() -> String {
     out.push_str(&names.join(", "));
     out.push_str(".\n\n# In the dialect of Postgres\n\nThese take the place of those above, or are there alone; they are PostgreSQL's.\n");
     postgres::SUBJECTS.iter().for_each(|(subject, definitions)| table(&mut out, subject, definitions));
+    table(&mut out, "Functions of strings, of bytes", postgres::OVERLOADS);
     out
 }
 

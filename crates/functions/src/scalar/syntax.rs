@@ -21,7 +21,10 @@ struct SyntaxPlanner {
 
 impl SyntaxPlanner {
     fn call(&self, name: &str, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
-        let function = function(name, &self.settings)?;
+        let mut function = Arc::new(function(name, &self.settings)?);
+        if self.settings.meaning == Meaning::Postgres {
+            function = postgres::with_bytes(name, function, self.settings.time_zone);
+        }
         Ok(PlannerResult::Planned(function.call(args)))
     }
 }

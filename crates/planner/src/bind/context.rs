@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{DataFusionError, TableReference};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
-use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
+use datafusion_expr::{AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
 use eddyline_catalog::{Catalog, CatalogError, Dialect, Name, Object, Reference, SearchPath};
 use eddyline_functions::scalar::Zone;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -89,14 +89,19 @@ impl<'p, 'a> Context<'p, 'a> {
         if self.views.borrow().is_empty() { &self.planner.options.search_path } else { &self.stored }
     }
 
+    /// The bound query of a view.
+    pub(super) fn definition(&self, view: &eddyline_catalog::View) -> Result<LogicalPlan, SqlError> {
+        self.views.borrow_mut().push(view.name.clone());
+        let bound = super::view_plan(self, view);
+        self.views.borrow_mut().pop();
+        bound
+    }
+
     fn view(&self, view: &eddyline_catalog::View) -> datafusion_common::Result<Arc<dyn TableSource>> {
         if self.views.borrow().contains(&view.name) {
             return Err(external(SqlError::new(SqlError::INVALID, format!("view {} is defined by itself", view.name))));
         }
-        self.views.borrow_mut().push(view.name.clone());
-        let bound = super::view_plan(self, view);
-        self.views.borrow_mut().pop();
-        let plan = bound.map_err(|mut e| {
+        let plan = self.definition(view).map_err(|mut e| {
             // The place is one in the view's text, not in the statement's.
             e.position = None;
             let said = e.detail.take().map(|d| format!("; {d}")).unwrap_or_default();
@@ -134,9 +139,11 @@ impl ContextProvider for Context<'_, '_> {
             object: name.table().to_owned(),
         };
         match catalog.resolve(&written, self.path()).and_then(|name| catalog.object(&name)) {
-            Ok(Object::Table(table)) => Ok(Arc::new(CatalogTable::new(self.planner.read_as(table)))),
+            Ok(Object::Table(table)) => Ok(Arc::new(CatalogTable::new(self.planner.read_as(table), table.is_kept()))),
             Ok(Object::View(view)) => self.view(view),
-            Ok(Object::MaterializedView(view)) => Ok(Arc::new(CatalogTable::new(self.planner.read_as(&view.table)))),
+            Ok(Object::MaterializedView(view)) => {
+                Ok(Arc::new(CatalogTable::new(self.planner.read_as(&view.table), false)))
+            }
             Ok(Object::Sink(sink)) => {
                 let message = format!("{} is a sink: it is written, and not read", sink.view.name);
                 Err(external(SqlError::new("42809", message).with_hint("read what its query reads")))

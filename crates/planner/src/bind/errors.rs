@@ -61,13 +61,13 @@ fn of(error: DataFusionError) -> Found {
             let other = || SqlError::new(SqlError::of_value(&e).unwrap_or("22000"), e.to_string());
             named(SqlError::of_kernel(&e).unwrap_or_else(other), None)
         }
-        DataFusionError::Execution(message) => {
+        DataFusionError::Execution(message) => function_error(&message).unwrap_or_else(|| {
             named(SqlError::new(SqlError::of_value_text(&message).unwrap_or("22000"), first_line(&message)), None)
-        }
+        }),
         other => {
             let message = other.strip_backtrace();
             let text = message.strip_prefix("Internal error: ").unwrap_or(&message);
-            named(SqlError::new(SqlError::INVALID, first_line(text)), None)
+            function_error(text).unwrap_or_else(|| named(SqlError::new(SqlError::INVALID, first_line(text)), None))
         }
     };
     if let Some(position) = position {
@@ -103,6 +103,12 @@ fn schema_error(error: SchemaError) -> Found {
             let error = SqlError::new("42702", format!("column {} is ambiguous", field.name))
                 .with_hint("write the table's name or alias before it");
             named(error, Some(&field.name.clone()))
+        }
+        SchemaError::DuplicateQualifiedField { qualifier, .. } => {
+            let name = qualifier.table().to_owned();
+            let error = SqlError::new("42712", format!("table name \"{name}\" specified more than once"))
+                .with_hint("give one of them another name with AS");
+            named(error, Some(&name))
         }
         other => named(SqlError::new("42701", other.to_string()), None),
     }
@@ -170,22 +176,8 @@ fn plan_error(message: &str) -> Found {
         let name = column.rsplit('.').next();
         return named(error, name);
     }
-    if let Some(name) = line
-        .split("function '")
-        .nth(1)
-        .and_then(|r| r.split('\'').next())
-        .or_else(|| line.split("No function matches the given name and argument types '").nth(1)?.split('(').next())
-        .filter(|_| line.contains("coerc") || line.contains("argument") || line.contains("signature"))
-    {
-        let candidates = message.split("Candidate functions:").nth(1).map(|c| c.split_whitespace().collect::<Vec<_>>());
-        let error =
-            SqlError::new(SqlError::UNDEFINED_FUNCTION, format!("function {name} does not take these arguments"))
-                .with_detail(line.clone());
-        let error = match candidates {
-            Some(c) => error.with_hint(format!("it can be called as {}", c.join(" "))),
-            None => error,
-        };
-        return named(error, Some(name));
+    if let Some(found) = function_error(message) {
+        return found;
     }
     let state = if line.contains("coerce") || line.contains("Cannot infer common") || line.contains("types") {
         SqlError::DATATYPE_MISMATCH
@@ -193,6 +185,42 @@ fn plan_error(message: &str) -> Found {
         SqlError::INVALID
     };
     named(SqlError::new(state, line), None)
+}
+
+/// What is said of the arguments of a function, as an error of ours.
+fn function_error(message: &str) -> Option<Found> {
+    let line = first_line(message);
+    if let Some(call) = line.split("function ").find(|rest| rest.contains("is not unique")) {
+        let name = call.split('(').next();
+        let call = call.split(" is not unique").next().unwrap_or_default();
+        let error = SqlError::new("42725", format!("function {call} is not unique"))
+            .with_hint("add casts to its arguments: $1::int, '2024-01-01'::timestamp");
+        return Some(named(error, name));
+    }
+    let quoted = |word: &str| line.split(word).nth(1).and_then(|rest| rest.split('\'').next());
+    let by_types =
+        line.split("No function matches the given name and argument types '").nth(1).and_then(|r| r.split('(').next());
+    let name = quoted("function '").or_else(|| quoted("Function '")).or(by_types)?;
+    let is_about_arguments = ["coerc", "argument", "signature", "requires", "expects"].iter().any(|w| line.contains(w));
+    if !is_about_arguments {
+        return None;
+    }
+    // Of what several signatures say, the first is enough; what one of ours says is all.
+    let said = line.split(" coercion failed with: ").last().unwrap_or(&line);
+    let said = said.strip_prefix("Error during planning: ").unwrap_or(said);
+    let said = said.split(". No function matches").next().unwrap_or(said);
+    let said = match said.split_once("errors: Error during planning: ") {
+        Some((_, first)) => first.split(",Error during planning").next().unwrap_or(first),
+        None => said,
+    };
+    let error = SqlError::new(SqlError::UNDEFINED_FUNCTION, format!("function {name} does not take these arguments"))
+        .with_detail(said);
+    let candidates = message.split("Candidate functions:").nth(1).map(|c| c.split_whitespace().collect::<Vec<_>>());
+    let error = match candidates.map(|c| c.join(" ")).filter(|c| !c.contains("UserDefined")) {
+        Some(candidates) => error.with_hint(format!("it can be called as {candidates}")),
+        None => error.with_hint("CAST makes other types of its arguments; SHOW FUNCTIONS lists all functions"),
+    };
+    Some(named(error, Some(name)))
 }
 
 /// The first line, with types as SQL spells them.

@@ -37,6 +37,7 @@ mod table_source;
 mod tests;
 mod types;
 pub(crate) mod unnest;
+mod unnest_items;
 mod using;
 mod using_join;
 pub(crate) mod window_assign;
@@ -47,7 +48,7 @@ pub(crate) use distinct_on::distinct_on_in_order;
 pub use functions::Functions;
 pub(crate) use functions::row_number;
 pub(crate) use ranks::ranking;
-pub(crate) use result_names::shown_names;
+pub(crate) use result_names::{name_of, shown_names};
 pub(crate) use table_source::{BoundView, CatalogTable};
 pub(crate) use window_tvf::{TABLE_ARGUMENT, position_of};
 
@@ -61,7 +62,7 @@ use datafusion_optimizer::AnalyzerRule;
 use datafusion_optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion_optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion_sql::planner::{NullOrdering, ParserOptions, SqlToRel};
-use eddyline_catalog::{Dialect, View};
+use eddyline_catalog::{Dialect, Name, Object, View};
 use sqlparser::ast::{Query, Statement};
 use std::sync::Arc;
 
@@ -80,6 +81,12 @@ impl Planner<'_> {
     /// A query, bound and coerced.
     pub(crate) fn bind(&self, query: &Query) -> Result<LogicalPlan, SqlError> {
         self.bind_as(query, self.options.dialect)
+    }
+
+    /// The bound query of a materialized view; `None`: the name is that of something else.
+    pub(crate) fn definition(&self, name: &Name) -> Option<LogicalPlan> {
+        let Ok(Object::MaterializedView(view)) = self.catalog.object(name) else { return None };
+        Context::new(self).and_then(|context| context.definition(&view.view)).ok()
     }
 
     /// As [`bind`](Self::bind), of a query that was written in a dialect.
@@ -107,6 +114,7 @@ fn bind_in(context: &Context<'_, '_>, query: &Query, dialect: Dialect) -> Result
 
 fn bound_in(context: &Context<'_, '_>, query: &Query, dialect: Dialect) -> Result<LogicalPlan, SqlError> {
     let mut rewritten = syntax::rewrite(query, dialect)?;
+    unnest_items::rewrite(&mut rewritten, &|name| context.get_aggregate_meta(name).is_some());
     let plan_of = |rewritten: Query| {
         SqlToRel::new_with_options(context, parser_options(dialect))
             .sql_statement_to_plan(Statement::Query(Box::new(rewritten)))

@@ -13,6 +13,8 @@
 //! | `array_prepend(x, list)`, `array_replace(…)` | `array_prepend(list, x)`, `array_replace_all(…)` |
 //! | `jsonb_agg(x)`, `jsonb_object_agg(k, v)` | `jsonb_of_list(array_agg(to_jsonb(x)))`, `jsonb_of_objects(array_agg(jsonb_build_object(k, v)))` |
 //! | `percentile_cont(p) WITHIN GROUP (ORDER BY x)` | `percentile_cont(x, p)` |
+//! | `mode() WITHIN GROUP (ORDER BY x)` | `most_frequent(array_agg(x), FALSE)` |
+//! | `percentile_disc(p) WITHIN GROUP (ORDER BY x)` | `percentile_disc_of(array_agg(x), p, FALSE)` |
 //! | `age(x)` | `age(CURRENT_DATE, x)` |
 //! | `clock_timestamp()` and the like | `now()` |
 
@@ -90,14 +92,19 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<(), SqlError> {
             any_like(expr, patterns)
         }
         Expr::AtTimeZone { timestamp, time_zone } => call("timezone", vec![take(time_zone), take(timestamp)]),
-        Expr::CompoundFieldAccess { access_chain, .. } => {
-            access_chain.iter_mut().for_each(bounded);
-            return Ok(());
-        }
-        Expr::Function(function) => match array_of(function).or_else(|| json_aggregate(function)) {
-            Some(made) => made,
-            None => return rewrite_call(function),
+        Expr::CompoundFieldAccess { root, access_chain } => match part_of_row(root, access_chain) {
+            Some(part) => part,
+            None => {
+                access_chain.iter_mut().for_each(bounded);
+                return Ok(());
+            }
         },
+        Expr::Function(function) => {
+            match array_of(function).or_else(|| json_aggregate(function)).or_else(|| of_ordered_set(function)) {
+                Some(made) => made,
+                None => return rewrite_call(function),
+            }
+        }
         _ => return Ok(()),
     };
     *expr = made;
@@ -189,6 +196,35 @@ fn bounded(access: &mut AccessExpr) {
     }
 }
 
+/// The arguments of a call that have no names.
+fn values_of(call: &Function) -> Option<Vec<Expr>> {
+    let FunctionArguments::List(list) = &call.args else { return None };
+    let value = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => Some(value.clone()),
+        _ => None,
+    };
+    list.args.iter().map(value).collect()
+}
+
+/// `(ROW(a, b)).f2` is `b`.
+fn part_of_row(root: &mut Expr, access_chain: &mut Vec<AccessExpr>) -> Option<Expr> {
+    let parts = match root {
+        Expr::Nested(inner) => return part_of_row(inner, access_chain),
+        Expr::Tuple(parts) => parts.clone(),
+        Expr::Function(call) if call.name.to_string().eq_ignore_ascii_case("row") => values_of(call)?,
+        _ => return None,
+    };
+    let AccessExpr::Dot(Expr::Value(name)) = access_chain.first()? else { return None };
+    let Value::SingleQuotedString(name) = &name.value else { return None };
+    let at: usize = name.strip_prefix('f')?.parse().ok()?;
+    let part = parts.into_iter().nth(at.checked_sub(1)?)?;
+    access_chain.remove(0);
+    Some(match access_chain.is_empty() {
+        true => part,
+        false => Expr::CompoundFieldAccess { root: Box::new(part), access_chain: std::mem::take(access_chain) },
+    })
+}
+
 fn is_text(expr: &Expr) -> bool {
     matches!(expr, Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)))
 }
@@ -202,6 +238,7 @@ fn rewrite_call(function: &mut Function) -> Result<(), SqlError> {
     match (name.as_str(), list.args.len()) {
         ("age", 1) => list.args.insert(0, unnamed(call("current_date", Vec::new()))),
         ("array_prepend", 2) => list.args.swap(0, 1),
+        ("gen_random_uuid", 0) => function.name = ObjectName::from(vec![Ident::new("uuid")]),
         ("array_replace", 3) => function.name = ObjectName::from(vec![Ident::new("array_replace_all")]),
         ("make_interval", _) => list.args = in_order(std::mem::take(&mut list.args))?,
         ("clock_timestamp" | "statement_timestamp" | "transaction_timestamp", 0) => {
@@ -283,6 +320,27 @@ fn json_aggregate(function: &mut Function) -> Option<Expr> {
     function.name = ObjectName::from(vec![Ident::with_span(function.name.span(), "array_agg")]);
     let made = call(all, vec![Expr::Function(function.clone())]);
     Some(if name.starts_with("json_") { cast(made, &arrow::datatypes::DataType::Utf8) } else { made })
+}
+
+/// `mode() WITHIN GROUP (ORDER BY x)` as `most_frequent(array_agg(x), FALSE)`, and `percentile_disc(p) WITHIN GROUP (ORDER BY x DESC)` as
+/// `percentile_disc_of(array_agg(x), p, TRUE)`.
+fn of_ordered_set(function: &mut Function) -> Option<Expr> {
+    let [order] = function.within_group.as_mut_slice() else { return None };
+    let FunctionArguments::List(list) = &mut function.args else { return None };
+    let descending = Expr::Value(Value::Boolean(order.options.asc == Some(false)).into());
+    let name = function.name.to_string().to_ascii_lowercase();
+    let (choice, behind) = match (name.as_str(), list.args.as_mut_slice()) {
+        ("mode", []) => ("most_frequent", vec![descending]),
+        ("percentile_disc", [FunctionArg::Unnamed(FunctionArgExpr::Expr(part))]) => {
+            ("percentile_disc_of", vec![take(part), descending])
+        }
+        _ => return None,
+    };
+    list.args = vec![unnamed(take(&mut order.expr))];
+    function.within_group.clear();
+    function.name = ObjectName::from(vec![Ident::with_span(function.name.span(), "array_agg")]);
+    let all = Expr::Function(function.clone());
+    Some(call(choice, std::iter::once(all).chain(behind).collect()))
 }
 
 /// Arguments of MAKE_INTERVAL by their names.

@@ -8,7 +8,7 @@ use sqlparser::ast::{
 
 /// The name of the expression at position `at` of a SELECT, which is no column. In Flink it is `EXPR$0`; in Postgres it comes from what the
 /// expression is.
-pub(super) fn name_of(dialect: Dialect, at: usize, expr: &Expr) -> String {
+pub(crate) fn name_of(dialect: Dialect, at: usize, expr: &Expr) -> String {
     match dialect {
         Dialect::Flink => field_name(expr).map_or_else(|| format!("EXPR${at}"), str::to_owned),
         Dialect::Postgres => figured(expr).map_or_else(|| "?column?".to_owned(), |figured| figured.name),

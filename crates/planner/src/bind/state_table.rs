@@ -44,7 +44,7 @@ impl RelationPlanner for StateTablePlanner {
             }
         };
         let reference = TableReference::bare(table.name.object());
-        let plan = LogicalPlanBuilder::scan(reference, Arc::new(CatalogTable::new(table)), None)?.build()?;
+        let plan = LogicalPlanBuilder::scan(reference, Arc::new(CatalogTable::new(table, false)), None)?.build()?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
     }
 }

@@ -4,6 +4,7 @@
 use super::group_window::{function_name, rewrite_group_window};
 use super::postgres_syntax;
 use super::result_names::{name_function_column, name_of};
+use super::window_tvf::position_of;
 use crate::SqlError;
 use arrow::datatypes::DataType;
 use eddyline_catalog::Dialect;
@@ -23,7 +24,10 @@ pub(crate) fn rewrite(query: &Query, dialect: Dialect) -> Result<Query, SqlError
     impl VisitorMut for Rewriter {
         type Break = Box<SqlError>;
         fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
-            match rewrite_group_window(select, self.0).and_then(|()| super::state_ttl::wrap(select)) {
+            match check_names(&select.from)
+                .and_then(|()| rewrite_group_window(select, self.0))
+                .and_then(|()| super::state_ttl::wrap(select))
+            {
                 Ok(()) => {
                     rename_repeated(select);
                     ControlFlow::Continue(())
@@ -170,6 +174,42 @@ fn relation_names(from: &[TableWithJoins]) -> HashSet<String> {
     let mut names = HashSet::new();
     from.iter().for_each(|from| add_all(from, &mut names));
     names
+}
+
+/// Refuses two tables of one name in a FROM; those of two schemas may have one.
+fn check_names(from: &[TableWithJoins]) -> Result<(), SqlError> {
+    let factors =
+        from.iter().flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|j| &j.relation)));
+    // The name, and the whole of it where it is the table's own.
+    let mut known: Vec<(&Ident, Option<String>)> = Vec::new();
+    for factor in factors {
+        let named = match factor {
+            TableFactor::Table { alias: Some(alias), .. }
+            | TableFactor::Derived { alias: Some(alias), .. }
+            | TableFactor::Function { alias: Some(alias), .. }
+            | TableFactor::TableFunction { alias: Some(alias), .. }
+            | TableFactor::UNNEST { alias: Some(alias), .. } => Some((&alias.name, None)),
+            TableFactor::Table { name, alias: None, .. } => {
+                let last = name.0.last().and_then(|part| part.as_ident());
+                last.map(|last| (last, Some(name.to_string())))
+            }
+            _ => None,
+        };
+        let Some((name, whole)) = named else { continue };
+        let is_same = |(other, of_other): &&(&Ident, Option<String>)| {
+            other.value == name.value && (whole.is_none() || of_other.is_none() || whole == *of_other)
+        };
+        if known.iter().any(|other| is_same(&other)) {
+            let error = SqlError::new("42712", format!("table name \"{}\" specified more than once", name.value))
+                .with_hint("give one of them another name with AS");
+            return Err(match position_of(name.span) {
+                Some(place) => error.at(place),
+                None => error,
+            });
+        }
+        known.push((name, whole));
+    }
+    Ok(())
 }
 
 /// Names what has no name on the right of UNION, INTERSECT and EXCEPT. The binder would give it the name that the left side has at its

@@ -107,6 +107,7 @@ impl Planner<'_> {
             gives: None,
             reads: None,
             states: None,
+            counts_values: false,
         };
         let query = parsed_query(&text, table.dialect)?;
         let bound = planner.bind_as(&query, table.dialect)?;

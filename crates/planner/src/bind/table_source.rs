@@ -8,13 +8,15 @@ use std::sync::Arc;
 /// a computed column needs is worked out where the scan becomes a source.
 pub(crate) struct CatalogTable {
     pub(crate) table: Arc<Table>,
+    /// Does the engine see to it that no two rows have the same PRIMARY KEY?
+    pub(crate) keeps_key: bool,
     schema: SchemaRef,
 }
 
 impl CatalogTable {
-    pub(crate) fn new(table: Arc<Table>) -> Self {
+    pub(crate) fn new(table: Arc<Table>, keeps_key: bool) -> Self {
         let schema = table.schema();
-        Self { table, schema }
+        Self { table, keeps_key, schema }
     }
 }
 

@@ -30,6 +30,7 @@ mod places;
 mod push_down;
 mod pushed;
 mod simple;
+mod single_value;
 mod subqueries;
 #[cfg(test)]
 mod tests;

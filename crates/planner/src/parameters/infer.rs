@@ -4,10 +4,11 @@ use super::{checked_number, number, visit};
 use crate::parse::arrow_type;
 use crate::rename::{idents, reference};
 use crate::statement::{Statement, StatementKind, Update};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, IntervalUnit};
 use eddyline_catalog::{Catalog, ColumnSource, Object, Reference, SearchPath, Table};
 use sqlparser::ast::{
-    BinaryOperator, Expr, Ident, LimitClause, Query, SelectItem, SetExpr, TableFactor, Value, VisitorMut,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause, Query,
+    SelectItem, SetExpr, TableFactor, Value, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -147,6 +148,31 @@ impl<'a> Inference<'a> {
         }
     }
 
+    /// The bounds of a series are of one type, and its step too, or an interval.
+    fn series(&mut self, function: &Function) {
+        if !function.name.to_string().eq_ignore_ascii_case("generate_series") {
+            return;
+        }
+        let FunctionArguments::List(list) = &function.args else { return };
+        let given = list.args.iter().filter_map(|argument| match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => Some(value),
+            _ => None,
+        });
+        let given: Vec<&Expr> = given.collect();
+        let is_text = |t: &DataType| *t == DataType::Utf8;
+        let of = |inference: &Self, at: &[&Expr]| at.iter().find_map(|e| inference.type_of(e).filter(|t| !is_text(t)));
+        let bounds = of(self, given.get(..2).unwrap_or_default());
+        let whole = bounds.clone().filter(DataType::is_numeric).or_else(|| of(self, &given));
+        for (at, value) in given.iter().enumerate() {
+            let data_type = match &bounds {
+                Some(bound) if at < 2 || bound.is_numeric() => Some(bound.clone()),
+                Some(_) => Some(DataType::Interval(IntervalUnit::MonthDayNano)),
+                None => whole.clone().filter(DataType::is_numeric),
+            };
+            self.learn(value, data_type);
+        }
+    }
+
     fn column(&self, parts: &[Ident]) -> Option<DataType> {
         let (column, table) = (parts.last()?, parts.iter().rev().nth(1));
         let fits = |(of, name, _): &&(String, String, DataType)| {
@@ -241,6 +267,7 @@ impl VisitorMut for Uses<'_, '_> {
                 self.0.alike(expr, low);
                 self.0.alike(expr, high);
             }
+            Expr::Function(function) => self.0.series(function),
             Expr::InList { expr, list, .. } => list.iter().for_each(|item| self.0.alike(expr, item)),
             Expr::Like { expr, pattern, .. } | Expr::ILike { expr, pattern, .. } => {
                 self.0.learn(expr, Some(DataType::Utf8));

@@ -110,10 +110,12 @@ fn visit<V: VisitorMut>(statement: &mut Statement, visitor: &mut V) -> ControlFl
             assigned.try_for_each(|e| e.visit(visitor))
         }
         StatementKind::Update(update) => {
+            update.queries_mut().map_or(ControlFlow::Continue(()), |with| with.visit(visitor))?;
             update.others_mut().visit(visitor)?;
             update.expressions_mut().try_for_each(|e| e.visit(visitor))
         }
         StatementKind::Delete(delete) => {
+            delete.queries_mut().map_or(ControlFlow::Continue(()), |with| with.visit(visitor))?;
             delete.others_mut().visit(visitor)?;
             delete.expressions_mut().try_for_each(|e| e.visit(visitor))
         }

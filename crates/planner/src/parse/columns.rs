@@ -281,7 +281,14 @@ impl Elements {
                 let (nulls_distinct, columns) = (index::nulls_distinct(cursor), vec![column.name.clone()]);
                 self.unique.push(UniqueColumns { name: None, columns, nulls_distinct, position: begin });
             } else if cursor.peek_words(&["GENERATED"]) {
-                return Err(refuse::unsupported("GENERATED", "write the column as: name AS expression").at(begin));
+                let counts = ["IDENTITY", "BY"]
+                    .iter()
+                    .any(|w| (0..4).any(|n| super::script::is_word(&cursor.peek_nth(n).token, w)));
+                return Err(match counts {
+                    true => refuse::unsupported("GENERATED AS IDENTITY", super::types::COUNTED),
+                    false => refuse::unsupported("GENERATED", "write the column as: name AS expression"),
+                }
+                .at(begin));
             } else if cursor.peek_word("AS") {
                 let hint = format!("a computed column has no type: {} AS expression", column.name);
                 return Err(cursor.expected("`,` or `)`").with_hint(hint));

@@ -5,7 +5,7 @@ use super::{depth, dialect::SqlDialect, normalise, syntax_error};
 use crate::statement::{ChangedTable, Others, from_table};
 use crate::{SqlError, TextPosition};
 use eddyline_catalog::Reference;
-use sqlparser::ast::{Expr, Ident, Query, SetExpr};
+use sqlparser::ast::{Expr, Ident, Query, SetExpr, With};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
@@ -236,6 +236,24 @@ impl<'a> Cursor<'a> {
         within.expect_end()?;
         (0..end.unwrap_or(words.len())).for_each(|_| self.parser.advance_token());
         Ok((query, self.text_since(begin).to_owned()))
+    }
+
+    /// The queries of a WITH that takes so many tokens.
+    pub(super) fn with(&mut self, count: usize) -> Result<With, SqlError> {
+        let begin = self.begin();
+        let from = self.tokens.iter().position(|t| t.span.start == begin).unwrap_or(self.tokens.len());
+        let written = self.tokens[from..].iter().enumerate().filter(|(_, t)| !is_space(t)).nth(count);
+        let end = written.map_or(self.tokens.len(), |(at, _)| from + at);
+        // They are read as those of a query.
+        let word = |word: &str| TokenWithSpan::wrap(Token::make_word(word, None));
+        let number = TokenWithSpan::wrap(Token::Number("1".into(), false));
+        let tokens: Vec<TokenWithSpan> =
+            self.tokens[from..end].iter().cloned().chain([word("SELECT"), number]).collect();
+        let mut within = Cursor { text: self.text, tokens: &tokens, parser: parser(&self.text.dialect, &tokens) };
+        let query = within.query()?;
+        within.expect_end()?;
+        (0..count).for_each(|_| self.parser.advance_token());
+        query.with.ok_or_else(|| self.expected("a query of WITH"))
     }
 
     /// What stands behind RETURNING, as a SELECT from this table.

@@ -95,6 +95,10 @@ impl Dialect for SqlDialect {
         self.family == Family::Postgres
     }
 
+    fn supports_empty_projections(&self) -> bool {
+        self.family == Family::Postgres
+    }
+
     fn supports_comment_optimizer_hint(&self) -> bool {
         true
     }

@@ -6,7 +6,7 @@ use crate::SqlError;
 use crate::TextPosition;
 use crate::statement::{ChangedTable, Conflict, ConflictKey, Delete, Insert, Others, StatementKind, Update, excluded};
 use eddyline_catalog::Dialect;
-use sqlparser::ast::{Expr, Ident, Query, SelectItem, SetExpr, Visit, Visitor, visit_expressions_mut};
+use sqlparser::ast::{Expr, Ident, Query, Visit, Visitor, visit_expressions_mut};
 use sqlparser::tokenizer::Token;
 use std::ops::ControlFlow;
 
@@ -159,7 +159,7 @@ pub(super) fn update(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
     let assignments = assignments(cursor)?;
     let others = others(cursor, "FROM")?;
     let condition = condition(cursor)?;
-    let returning = returning_beside(cursor, &table, &others)?;
+    let returning = returning(cursor, &table)?;
     Ok(StatementKind::Update(Update::new(table, assignments, condition, returning).with_others(others)))
 }
 
@@ -227,34 +227,13 @@ pub(super) fn delete(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError>
     let table = changed_table(cursor)?;
     let others = others(cursor, "USING")?;
     let condition = condition(cursor)?;
-    let returning = returning_beside(cursor, &table, &others)?;
+    let returning = returning(cursor, &table)?;
     Ok(StatementKind::Delete(Delete::new(table, condition, returning).with_others(others)))
 }
 
 /// The tables that stand beside the one that is changed, behind this word.
 fn others(cursor: &mut Cursor<'_>, word: &str) -> Result<Others, SqlError> {
     if cursor.word(word) { cursor.tables() } else { Ok(Others::new()) }
-}
-
-/// RETURNING of columns of the table that is changed. In Postgres, `*` has those of the others too, which nobody keeps here.
-fn returning_beside(
-    cursor: &mut Cursor<'_>,
-    table: &ChangedTable,
-    others: &Others,
-) -> Result<Option<Box<Query>>, SqlError> {
-    let position = cursor.position();
-    let returning = returning(cursor, table)?;
-    let items = returning.as_ref().map(|query| match query.body.as_ref() {
-        SetExpr::Select(select) => select.projection.as_slice(),
-        _ => &[],
-    });
-    let is_all = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_));
-    if !others.is_empty() && items.unwrap_or_default().iter().any(is_all) {
-        let called = table.alias.as_deref().unwrap_or(&table.name.object);
-        let hint = format!("RETURNING {called}.* answers the rows of {called}");
-        return Err(refuse::unsupported("RETURNING * beside other tables", &hint).at(position));
-    }
-    Ok(returning)
 }
 
 /// `TRUNCATE [TABLE] [ONLY] table [{RESTART | CONTINUE} IDENTITY] [CASCADE | RESTRICT]`: no column counts, and no table refers to

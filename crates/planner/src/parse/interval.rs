@@ -48,6 +48,12 @@ pub(super) fn normalise(interval: &mut Interval) -> Result<(), SqlError> {
     Ok(())
 }
 
+/// A text without a unit beside it, some of whose numbers have none in it either.
+pub(super) fn is_bare(interval: &Interval) -> bool {
+    let text = string_of(&interval.value).map(str::trim);
+    interval.leading_field.is_none() && text.is_some_and(|text| spelled(text).is_none())
+}
+
 fn mismatch(text: &str, units: &str) -> SqlError {
     let form = match units {
         "YEAR TO MONTH" => "'1-2'",

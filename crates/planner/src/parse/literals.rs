@@ -4,6 +4,7 @@ use super::dialect::{call, ident_of};
 use super::types;
 use super::windows::located;
 use crate::SqlError;
+use arrow::datatypes::IntervalUnit;
 use eddyline_catalog::Dialect;
 use sqlparser::ast::{CastKind, Expr, Value, ValueWithSpan};
 use sqlparser::parser::{Parser, ParserError};
@@ -42,6 +43,12 @@ pub(super) fn one_form(literal: &ValueWithSpan) -> Result<Option<Expr>, SqlError
 /// `CAST(value AS STRING)`.
 pub(super) fn text_of(value: Expr) -> Expr {
     let data_type = types::ast_type(&arrow::datatypes::DataType::Utf8);
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(value), data_type, array: false, format: None }
+}
+
+/// `CAST(value AS INTERVAL)`.
+pub(super) fn interval_of(value: Expr) -> Expr {
+    let data_type = types::ast_type(&arrow::datatypes::DataType::Interval(IntervalUnit::MonthDayNano));
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(value), data_type, array: false, format: None }
 }
 

@@ -60,6 +60,7 @@ mod types;
 mod users;
 mod values;
 mod windows;
+mod with;
 
 pub(crate) use hints::times_to_live;
 pub use quotes::in_double_quotes;

@@ -7,8 +7,8 @@ use crate::SqlError;
 use eddyline_catalog::{Dialect, PUBLIC, Reference};
 use sqlparser::ast::{
     AccessExpr, BinaryOperator, CeilFloorKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, Spanned, TableFactor, TimezoneInfo, TypedString,
-    Value, VisitMut, VisitorMut,
+    FunctionArguments, Ident, LimitClause, ObjectName, Query, Select, SelectItem, SetExpr, Spanned, TableFactor,
+    TimezoneInfo, TypedString, Value, VisitMut, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -108,6 +108,16 @@ impl VisitorMut for Normaliser {
         flow(windows::normalise(factor).and_then(|()| check_table(factor)))
     }
 
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        if let Expr::Exists { subquery, .. } = expr
+            && let SetExpr::Select(select) = subquery.body.as_mut()
+            && select.projection.is_empty()
+        {
+            select.projection.push(SelectItem::UnnamedExpr(literals::number(1)));
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
         flow(one_form(expr, self.dialect))
     }
@@ -148,7 +158,20 @@ fn limit_of_fetch(query: &mut Query) {
     }
 }
 
+/// A statement that changes rows stands where a query should.
+fn check_is_read(body: &SetExpr) -> Result<(), SqlError> {
+    match body {
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+            let error = refused("a statement that changes rows, within another,");
+            Err(located(error.with_hint("write it before the other, with RETURNING for what it changes"), body.span()))
+        }
+        SetExpr::SetOperation { left, right, .. } => check_is_read(left).and_then(|()| check_is_read(right)),
+        _ => Ok(()),
+    }
+}
+
 fn check_query(query: &Query) -> Result<(), SqlError> {
+    check_is_read(&query.body)?;
     let found = [
         (!query.locks.is_empty(), "FOR UPDATE"),
         (query.for_clause.is_some(), "FOR XML, JSON or BROWSE"),
@@ -173,6 +196,7 @@ fn check_select(select: &Select) -> Result<(), SqlError> {
         (!select.distribute_by.is_empty(), "DISTRIBUTE BY", None),
         (!select.sort_by.is_empty(), "SORT BY", Some("write ORDER BY")),
         (select.value_table_mode.is_some(), "SELECT AS STRUCT", Some("write SELECT ROW(…)")),
+        (select.projection.is_empty(), "SELECT of no columns", Some("write SELECT COUNT(*), or name a column")),
         (select.exclude.is_some(), "EXCLUDE", Some("list the columns")),
         (select.select_modifiers.is_some(), "this modifier of SELECT", None),
     ];
@@ -229,7 +253,12 @@ fn one_form(expr: &mut Expr, dialect: Dialect) -> Result<(), SqlError> {
     match expr {
         Expr::Interval(literal) => {
             let span = literal.value.span();
-            interval::normalise(literal).map_err(|e| located(e, span))
+            match dialect == Dialect::Postgres && interval::is_bare(literal) {
+                // Its text says all, as that of any other value does.
+                true => *expr = literals::interval_of(literal.value.as_ref().clone()),
+                false => interval::normalise(literal).map_err(|e| located(e, span))?,
+            }
+            Ok(())
         }
         Expr::Ceil { expr: value, field } => round_to("ceil_to", value, field).map(|made| {
             if let Some(made) = made {

@@ -40,7 +40,10 @@ const STATEMENTS: [(&[&str], &str); 41] = [
     (&["VACUUM"], "rows that are gone take no place: leave it out"),
     (&["CHECKPOINT"], "what is acknowledged is durable; SAVEPOINT JOB 'j' makes a savepoint of a job"),
     (&["DO"], "there are no procedures: send the statements themselves"),
-    (&["CREATE", "SEQUENCE"], "there are no numbers that count by themselves: give the rows their keys"),
+    (
+        &["CREATE", "SEQUENCE"],
+        "rows get no numbers by themselves: write BIGINT and give them their keys, or TEXT DEFAULT gen_random_uuid()",
+    ),
     (&["CREATE", "TYPE"], "ROW<…>, STRUCT<…> and arrays are written where they are used; TEXT holds what ENUM would"),
     (&["CREATE", "DOMAIN"], "write its type"),
     (&["CREATE", "TRIGGER"], "CREATE MATERIALIZED VIEW and CREATE SINK follow what changes"),

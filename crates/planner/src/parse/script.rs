@@ -3,7 +3,7 @@
 use super::dialect::SqlDialect;
 use crate::{SqlError, TextPosition};
 use eddyline_catalog::Dialect;
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError};
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, TokenizerError};
 
 /// SQL text and its tokens.
 pub(super) struct Text<'a> {
@@ -30,6 +30,7 @@ impl<'a> Text<'a> {
         let dialect = SqlDialect::new(dialect);
         let mut tokens = Vec::new();
         let error = Tokenizer::new(&dialect, sql).tokenize_with_location_into_buf(&mut tokens).err();
+        tables_as_selects(&mut tokens);
         (Self { sql, lines, ascii: sql.is_ascii(), tokens, dialect }, error)
     }
 
@@ -90,6 +91,48 @@ impl<'a> Text<'a> {
         }
         let line = &self.sql[begin..];
         line.char_indices().nth(characters).map_or(self.sql.len(), |(byte, _)| begin + byte)
+    }
+}
+
+/// `TABLE t` where a query may stand becomes `SELECT * FROM t`, at the place of its word.
+fn tables_as_selects(tokens: &mut Vec<TokenWithSpan>) {
+    let mut at = 0;
+    while let Some(found) = tokens[at..].iter().position(|t| is_word(&t.token, "TABLE")) {
+        at += found;
+        if is_query(&tokens[..at], &tokens[at + 1..]) {
+            // What is not written takes no place.
+            let (span, end) = (tokens[at].span, tokens[at].span.end);
+            let none = Span::new(end, end);
+            let made =
+                [(Token::make_word("SELECT", None), span), (Token::Mul, none), (Token::make_word("FROM", None), none)];
+            tokens.splice(at..=at, made.map(|(token, span)| TokenWithSpan { token, span }));
+        }
+        at += 1;
+    }
+}
+
+/// Does the word TABLE between these tokens begin a query? It is the name of a table alone that follows, and what may follow a query.
+fn is_query(before: &[TokenWithSpan], behind: &[TokenWithSpan]) -> bool {
+    let begins = match before.iter().rev().map(|t| &t.token).find(|token| !matches!(token, Token::Whitespace(_))) {
+        None | Some(Token::SemiColon | Token::LParen | Token::RParen) => true,
+        Some(token) => ["UNION", "INTERSECT", "EXCEPT", "ALL", "DISTINCT", "AS"].iter().any(|w| is_word(token, w)),
+    };
+    let mut rest = behind.iter().map(|t| &t.token).filter(|token| !matches!(token, Token::Whitespace(_)));
+    let mut next = rest.next();
+    if !begins || !matches!(next, Some(Token::Word(_))) {
+        return false;
+    }
+    next = rest.next();
+    while let Some(Token::Period) = next {
+        rest.next();
+        next = rest.next();
+    }
+    match next {
+        None | Some(Token::SemiColon | Token::RParen | Token::EOF) => true,
+        Some(token) => {
+            let follow = ["ORDER", "LIMIT", "OFFSET", "FETCH", "UNION", "INTERSECT", "EXCEPT", "ON", "RETURNING"];
+            follow.iter().any(|word| is_word(token, word))
+        }
     }
 }
 

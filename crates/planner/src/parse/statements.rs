@@ -1,7 +1,7 @@
 //! One statement, by its first words.
 
 use super::cursor::Cursor;
-use super::{alter, ddl, dml, index, jobs, refuse, schemas, session, users};
+use super::{alter, ddl, dml, index, jobs, refuse, schemas, session, users, with};
 use crate::SqlError;
 use crate::statement::{ExplainStage, Statement, StatementKind};
 use sqlparser::tokenizer::Token;
@@ -25,6 +25,9 @@ fn read(cursor: &mut Cursor<'_>) -> Result<Statement, SqlError> {
 }
 
 fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
+    if with::begins_change(cursor) {
+        return with::change(cursor);
+    }
     if begins_query(cursor) {
         return Ok(StatementKind::Select(cursor.query()?));
     }
@@ -55,7 +58,6 @@ fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         "UPDATE" => dml::update(cursor),
         "DELETE" => dml::delete(cursor),
         "TRUNCATE" => dml::truncate(cursor),
-        "TABLE" => table(cursor),
         "FLUSH" => {
             cursor.next();
             Ok(StatementKind::Flush)
@@ -68,14 +70,6 @@ fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
         "RESET" => session::reset(cursor),
         _ => Err(refuse::statement(cursor)),
     }
-}
-
-/// `TABLE name`: all of its rows.
-fn table(cursor: &mut Cursor<'_>) -> Result<StatementKind, SqlError> {
-    cursor.expect_words(&["TABLE"])?;
-    let name = cursor.object_name("the name of a table or view")?;
-    let text = format!("SELECT * FROM {}", name.to_sql());
-    Ok(StatementKind::Select(super::parse_query(&text, cursor.text.dialect.family)?))
 }
 
 /// Does a query come next?

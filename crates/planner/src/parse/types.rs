@@ -520,6 +520,10 @@ const NAMES: [&str; 26] = [
     "REAL",
 ];
 
+/// What to do where rows should get numbers by themselves.
+pub(super) const COUNTED: &str =
+    "rows get no numbers by themselves: write BIGINT and give them their keys, or TEXT DEFAULT gen_random_uuid()";
+
 /// A word that is no type of ours.
 fn unknown(word: &str) -> SqlError {
     let upper = word.to_uppercase();
@@ -528,6 +532,9 @@ fn unknown(word: &str) -> SqlError {
         "BLOB" => Some("BYTES"),
         "DATETIME" => Some("TIMESTAMP(3) or TIMESTAMP_LTZ(3)"),
         "LONG" => Some("BIGINT"),
+        "SERIAL" | "BIGSERIAL" | "SMALLSERIAL" | "SERIAL4" | "SERIAL8" | "SERIAL2" => {
+            return unsupported(&upper).with_hint(COUNTED);
+        }
         "MULTISET" | "RAW" | "VARIANT" | "SYMBOL" | "NULL" => return unsupported(&upper),
         _ => NAMES.iter().copied().find(|n| eddyline_catalog::edit_distance(n, &upper) == 1),
     };

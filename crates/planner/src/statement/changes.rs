@@ -1,9 +1,10 @@
 //! UPDATE and DELETE: which rows they change, as queries.
 
+use super::returning::{OtherColumn, columns_of, show};
 use super::{default_value, is_default};
 use crate::{SqlError, TextPosition};
 use eddyline_catalog::{ColumnSource, Dialect, Reference, Table};
-use sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, SetExpr, TableWithJoins};
+use sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, SetExpr, TableWithJoins, With};
 
 /// The table that a statement changes, as it is written.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct Update {
     pub returning: Option<Box<Query>>,
     others: Others,
     condition: Option<Expr>,
+    queries: Option<With>,
+    shown: Vec<OtherColumn>,
 }
 
 /// `column = value` of an UPDATE.
@@ -67,6 +70,46 @@ impl Update {
         Self { others, ..self }
     }
 
+    /// With the queries of a WITH that stands before it.
+    pub(crate) fn with_queries(self, queries: With) -> Self {
+        Self { queries: Some(queries), ..self }
+    }
+
+    /// What tells the columns of the other tables, for RETURNING; `None`: there are none, or nothing is returned.
+    pub fn others_query(&self) -> Result<Option<Query>, SqlError> {
+        match self.joins() && self.returning.is_some() {
+            true => columns_of(&self.others, self.queries.as_ref()).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// With RETURNING over a table that has, beside its own columns, those of the others that it names; `found` are all of these.
+    ///
+    /// # Errors
+    /// A column that several tables have.
+    pub fn showing(mut self, table: &Table, found: &[OtherColumn], dialect: Dialect) -> Result<Self, SqlError> {
+        let called = self.called().to_owned();
+        if let Some(returning) = &mut self.returning {
+            self.shown = show(returning, (table, &called), found, dialect)?;
+        }
+        Ok(self)
+    }
+
+    /// The columns of other tables that RETURNING names; they are the last of [`query`](Self::query)'s but for the copies.
+    pub fn shown(&self) -> &[OtherColumn] {
+        &self.shown
+    }
+
+    /// The queries of the WITH before it.
+    pub(crate) fn queries(&self) -> Option<&With> {
+        self.queries.as_ref()
+    }
+
+    /// The queries of the WITH before it.
+    pub(crate) fn queries_mut(&mut self) -> Option<&mut With> {
+        self.queries.as_mut()
+    }
+
     /// Which rows are changed; `None`: all.
     pub(crate) fn condition(&self) -> Option<&Expr> {
         self.condition.as_ref()
@@ -80,7 +123,17 @@ impl Update {
     ) -> Self {
         let assigned = |(column, position, value)| Assignment { column, position, value };
         let assignments = assignments.into_iter().map(assigned).collect();
-        Self { table, position, alias, assignments, returning, others: Others::new(), condition }
+        Self {
+            table,
+            position,
+            alias,
+            assignments,
+            returning,
+            others: Others::new(),
+            condition,
+            queries: None,
+            shown: Vec::new(),
+        }
     }
 
     /// What its expressions call the table.
@@ -126,13 +179,19 @@ impl Update {
     pub fn query(&self, table: &Table) -> Result<Query, SqlError> {
         let own = |name: &&str| if self.joins() { column_of(self.called(), name) } else { column(name) };
         let assigned = |name: &str| self.assignments.iter().find(|a| a.column == name).map(|a| a.value.clone());
+        let (name, alias) = read_as((&self.table, self.alias.as_deref()), self.queries.as_ref(), table);
         let names = physical(table);
         let before = names.iter().map(own);
         let after = names.iter().map(|name| assigned(name).unwrap_or_else(|| own(name)));
-        match self.joins() {
-            false => rows_of((&self.table, self.alias.as_deref()), before.chain(after), self.condition.clone()),
-            true => joined(table, (&self.table, self.called()), &self.others, before.chain(after), &self.condition),
-        }
+        let mut query = match self.joins() {
+            false => rows_of((&name, alias), before.chain(after), self.condition.clone())?,
+            true => {
+                let items = before.chain(after).chain(self.shown.iter().map(OtherColumn::expression));
+                joined(table, (&name, self.called()), &self.others, items, &self.condition)?
+            }
+        };
+        query.with.clone_from(&self.queries);
+        Ok(query)
     }
 }
 
@@ -148,6 +207,8 @@ pub struct Delete {
     pub returning: Option<Box<Query>>,
     others: Others,
     condition: Option<Expr>,
+    queries: Option<With>,
+    shown: Vec<OtherColumn>,
 }
 
 impl Delete {
@@ -171,6 +232,46 @@ impl Delete {
         Self { others, ..self }
     }
 
+    /// With the queries of a WITH that stands before it.
+    pub(crate) fn with_queries(self, queries: With) -> Self {
+        Self { queries: Some(queries), ..self }
+    }
+
+    /// What tells the columns of the other tables, for RETURNING; `None`: there are none, or nothing is returned.
+    pub fn others_query(&self) -> Result<Option<Query>, SqlError> {
+        match self.joins() && self.returning.is_some() {
+            true => columns_of(&self.others, self.queries.as_ref()).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// With RETURNING over a table that has, beside its own columns, those of the others that it names; `found` are all of these.
+    ///
+    /// # Errors
+    /// A column that several tables have.
+    pub fn showing(mut self, table: &Table, found: &[OtherColumn], dialect: Dialect) -> Result<Self, SqlError> {
+        let called = self.called().to_owned();
+        if let Some(returning) = &mut self.returning {
+            self.shown = show(returning, (table, &called), found, dialect)?;
+        }
+        Ok(self)
+    }
+
+    /// The columns of other tables that RETURNING names; they are the last of [`query`](Self::query)'s but for the copies.
+    pub fn shown(&self) -> &[OtherColumn] {
+        &self.shown
+    }
+
+    /// The queries of the WITH before it.
+    pub(crate) fn queries(&self) -> Option<&With> {
+        self.queries.as_ref()
+    }
+
+    /// The queries of the WITH before it.
+    pub(crate) fn queries_mut(&mut self) -> Option<&mut With> {
+        self.queries.as_mut()
+    }
+
     /// Which rows go; `None`: all.
     pub(crate) fn condition(&self) -> Option<&Expr> {
         self.condition.as_ref()
@@ -181,7 +282,7 @@ impl Delete {
         condition: Option<Expr>,
         returning: Option<Box<Query>>,
     ) -> Self {
-        Self { table, position, alias, returning, others: Others::new(), condition }
+        Self { table, position, alias, returning, others: Others::new(), condition, queries: None, shown: Vec::new() }
     }
 
     /// What its expressions call the table.
@@ -205,13 +306,31 @@ impl Delete {
     /// # Errors
     /// None for a statement that was parsed.
     pub fn query(&self, table: &Table) -> Result<Query, SqlError> {
+        let (name, alias) = read_as((&self.table, self.alias.as_deref()), self.queries.as_ref(), table);
         let names = physical(table);
-        if !self.joins() {
-            let columns = names.iter().map(|name| column(name));
-            return rows_of((&self.table, self.alias.as_deref()), columns, self.condition.clone());
-        }
-        let columns = names.iter().map(|name| column_of(self.called(), name));
-        joined(table, (&self.table, self.called()), &self.others, columns, &self.condition)
+        let mut query = match self.joins() {
+            false => rows_of((&name, alias), names.iter().map(|name| column(name)), self.condition.clone())?,
+            true => {
+                let own = names.iter().map(|name| column_of(self.called(), name));
+                let items = own.chain(self.shown.iter().map(OtherColumn::expression));
+                joined(table, (&name, self.called()), &self.others, items, &self.condition)?
+            }
+        };
+        query.with.clone_from(&self.queries);
+        Ok(query)
+    }
+}
+
+/// By what name the table is read, and what it is called: a query of WITH that has its name does not stand for it.
+fn read_as<'s>(
+    (written, alias): (&'s Reference, Option<&'s str>),
+    queries: Option<&With>,
+    table: &Table,
+) -> (Reference, Option<&'s str>) {
+    let hides = |with: &With| with.cte_tables.iter().any(|cte| cte.alias.name.value == written.object);
+    match written.schema.is_none() && queries.is_some_and(hides) {
+        true => (Reference::from(&table.name), Some(alias.unwrap_or(&written.object))),
+        false => (written.clone(), alias),
     }
 }
 
@@ -253,11 +372,11 @@ fn joined(
 }
 
 /// A column of a table that has a name in the statement.
-fn column_of(table: &str, name: &str) -> Expr {
+pub(super) fn column_of(table: &str, name: &str) -> Expr {
     Expr::CompoundIdentifier(vec![Ident::with_quote('`', table), Ident::with_quote('`', name)])
 }
 
-fn select_of(query: &mut Query) -> Result<&mut Select, SqlError> {
+pub(super) fn select_of(query: &mut Query) -> Result<&mut Select, SqlError> {
     match query.body.as_mut() {
         SetExpr::Select(select) => Ok(select),
         _ => Err(SqlError::new(SqlError::INTERNAL, "a SELECT is none")),

@@ -45,7 +45,7 @@ mod values;
 mod window;
 
 use graph::Graph;
-pub(crate) use refuse::{check, check_rewritten};
+pub(crate) use refuse::{at_subquery, check, check_rewritten};
 pub(crate) use scan::Scans;
 pub(crate) use sink::presentation;
 

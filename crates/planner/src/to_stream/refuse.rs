@@ -15,7 +15,7 @@ pub(crate) fn check(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
     plan.apply_with_subqueries(|p| {
         limited = sort_below(p).map(std::ptr::from_ref).or(limited);
         let is_limited = limited.is_some_and(|sort| std::ptr::eq(sort, p));
-        found = refused_shape(p, is_limited).map(|e| placed(e, p, query)).or_else(|| refused_expression(p, query));
+        found = refused_shape(p, is_limited).map(|e| placed(e, p, query));
         Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })
     .map_err(errors::plain)?;
@@ -54,27 +54,6 @@ fn refused_shape(plan: &LogicalPlan, is_limited: bool) -> Option<SqlError> {
     (!known).then(|| refused(plan))
 }
 
-fn refused_expression(plan: &LogicalPlan, query: &Query) -> Option<SqlError> {
-    let mut found = None;
-    for expr in plan.expressions() {
-        let _ = expr.apply(|e| {
-            found = match e {
-                Expr::ScalarSubquery(s) if s.subquery.max_rows().is_none_or(|rows| rows > 1) => {
-                    let error = unsupported("a subquery that stands for a value must have one row at most")
-                        .with_hint("make it an aggregate without GROUP BY (MAX(x), COUNT(*), …), or join with it");
-                    Some(at(error, places::subquery(query)))
-                }
-                _ => None,
-            };
-            Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-        });
-        if found.is_some() {
-            return found;
-        }
-    }
-    None
-}
-
 /// Refuses subqueries that did not become joins.
 pub(crate) fn check_rewritten(plan: &LogicalPlan, query: &Query) -> Result<(), SqlError> {
     let mut found = false;
@@ -101,6 +80,11 @@ pub(crate) fn check_rewritten(plan: &LogicalPlan, query: &Query) -> Result<(), S
     let error = unsupported("this subquery cannot be turned into a join")
         .with_hint("a condition of an outer join may ask a subquery about one of the two inputs; else join with the subquery in FROM");
     Err(at(error, places::subquery(query)))
+}
+
+/// The error with the place of the first subquery of a query.
+pub(crate) fn at_subquery(error: SqlError, query: &Query) -> SqlError {
+    if error.position.is_some() { error } else { at(error, places::subquery(query)) }
 }
 
 fn at(error: SqlError, place: Option<TextPosition>) -> SqlError {

@@ -30,7 +30,7 @@ pub(crate) enum Argument {
     Null,
     /// A text in quotes.
     Text(String),
-    /// A whole number.
+    /// A number without an exponent.
     Number(String),
     /// An expression, as it was written.
     Expression(String),
@@ -123,18 +123,21 @@ fn execute(text: &str, words: &[Word], dialect: Dialect) -> Result<Execute, SqlE
 fn argument(text: String, dialect: Dialect) -> Argument {
     let parts = super::words::words(&text, dialect, 3);
     match parts.as_slice() {
-        [word] if word.quoted && text.starts_with('\'') => Argument::Text(word.text.clone()),
+        [word] if word.quoted && text.starts_with(['\'', '$']) => Argument::Text(word.text.clone()),
         [word] if !word.quoted && word.name == "null" => Argument::Null,
-        [word] if is_whole(&word.text) => Argument::Number(word.text.clone()),
-        [sign, word] if sign.text == "-" && !sign.quoted && is_whole(&word.text) => {
+        [word] if !word.quoted && is_number(&word.text) => Argument::Number(word.text.clone()),
+        [sign, word] if sign.text == "-" && !sign.quoted && !word.quoted && is_number(&word.text) => {
             Argument::Number(format!("-{}", word.text))
         }
         _ => Argument::Expression(text),
     }
 }
 
-fn is_whole(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+/// Digits, and a point among them.
+fn is_number(text: &str) -> bool {
+    let (whole, behind) = text.split_once('.').unwrap_or((text, ""));
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    !whole.is_empty() && are_digits(whole) && are_digits(behind)
 }
 
 fn name<'w>(words: &'w [Word], form: &str) -> Result<(String, &'w [Word]), SqlError> {

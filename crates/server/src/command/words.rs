@@ -47,6 +47,7 @@ pub(super) fn words(text: &str, dialect: Dialect, words_max: usize) -> Vec<Word>
                 let (word, length) = quoted(&rest[1..], '\'', true);
                 (word, length + 1)
             }
+            '$' if let Some((word, length)) = between_dollars(rest) => (word, length),
             c if is_part(c) => {
                 let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
                 (Word::plain(&rest[..end]), end)
@@ -125,6 +126,19 @@ fn quoted(text: &str, quote: char, escapes: bool) -> (Word, usize) {
     (Word::quoted(value), text.len())
 }
 
+/// What stands between dollars at the beginning of a text, `$$…$$` or `$tag$…$tag$`, and how long that is. `None`: it is something else.
+fn between_dollars(text: &str) -> Option<(Word, usize)> {
+    let end = text[1..].find('$')? + 2;
+    let tag = &text[1..end - 1];
+    let is_tag = !tag.starts_with(|c: char| c.is_ascii_digit()) && tag.chars().all(|c| c.is_alphanumeric() || c == '_');
+    if !is_tag {
+        return None;
+    }
+    let value = &text[end..];
+    let length = value.find(&text[..end]).unwrap_or(value.len());
+    Some((Word::quoted(value[..length].to_owned()), (end + length + end).min(text.len())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +183,7 @@ mod tests {
         assert_eq!(texts("'', ''"), ["", ",", ""]);
         assert_eq!(texts(r#""a""b" `c``d`"#), ["a\"b", "c`d"]);
         assert_eq!(texts(r"E'\t' e'it\'s\\' 'a\'"), ["\t", "it's\\", "a\\"]);
+        assert_eq!(texts("$$it's$$ $a$(,$$)$a$ $1 x$y"), ["it's", "(,$$)", "$1", "x$y"]);
         assert_eq!(texts("'no end"), ["no end"]);
         assert_eq!(texts("é -- nothing\n/* at all */ ß"), ["é", "ß"]);
     }

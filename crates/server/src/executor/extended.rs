@@ -1,6 +1,6 @@
 //! Prepared statements and portals: the messages of the extended protocol.
 
-use super::prepared::{bound, too_much};
+use super::prepared::too_much;
 use super::spans::{StatementSpan, kind_of, prepare_span};
 use super::{
     Bound, Executor, Failure, PREPARED_MAX, Parsed, Plan, Portal, Source, Started, check_length, cursors,
@@ -17,7 +17,8 @@ use crate::wire::backend::Field;
 use crate::wire::frontend::Message;
 use crate::{catalogs, limits};
 use bytes::Bytes;
-use eddyline_engine::{Parameter, Prepared, Session, SqlError, split};
+use eddyline_engine::arrow::datatypes::SchemaRef;
+use eddyline_engine::{Parameter, Prepared, SqlError, split};
 use std::sync::Arc;
 
 impl Executor {
@@ -98,7 +99,7 @@ impl Executor {
         let mut command = command::read(&sql[range], dialect).map_err(|e| place(&e, begin))?;
         let (types, oids) = self.parameters(&mut command, types).map_err(|e| place(&e, begin))?;
         let source = Source { sql: sql.into(), begin };
-        self.hold(name, Parsed { command, source, types, oids, plan: Plan::Unknown }, false);
+        self.hold(name, Parsed { command, source, types, oids, plan: Plan::Unknown, answer: None }, false);
         Ok(())
     }
 
@@ -135,6 +136,7 @@ impl Executor {
             return Err(report::error(&too_much("values of portals"), "", 0).into());
         }
         let source = prepared.source.clone();
+        self.check_answer(statement).map_err(|e| source.place(&e))?;
         let command = self.with_values(statement, formats, given).map_err(|e| source.place(&e))?;
         self.portals.insert(portal, Portal { command, source, formats: result_formats, rows: None, given_bytes });
         Ok(())
@@ -232,49 +234,55 @@ impl Executor {
 
     /// The columns of what a prepared statement answers.
     fn fields_of_prepared(&mut self, name: &str) -> Result<Option<Vec<Field>>, Failure> {
-        let planned = self.planned(name);
         let prepared = self.statements.get(name).ok_or_else(|| no_statement(name))?;
-        if let Some(planned) = planned {
-            return Ok(planned.schema().map(|schema| fields(&schema)));
-        }
         let source = prepared.source.clone();
-        let nulls: Vec<Parameter> = prepared.types.iter().cloned().map(Parameter::null).collect();
-        let command = bound(&prepared.command, &nulls).map_err(|e| source.place(&e))?;
-        self.fields_of(&command, &source)
+        if let Command::Catalogs(_) | Command::Execute(_) = &prepared.command {
+            let command = prepared.command.clone();
+            return self.fields_of(&command, &source);
+        }
+        let schema = self.answered_by(name).map_err(|e| source.place(&e))?;
+        Ok(schema.map(|schema| fields(&schema)))
     }
 
     fn fields_of(&mut self, command: &Command, source: &Source) -> Result<Option<Vec<Field>>, Failure> {
-        let _preparing = prepare_span(&self.session).entered();
-        if let Command::Catalogs(asked) = command {
-            let fields = asked.fields(&mut self.session, &mut self.variables);
-            return fields.map(Some).map_err(|e| source.place(&e).into());
+        match command {
+            Command::Catalogs(asked) => {
+                let _preparing = prepare_span(&self.session).entered();
+                let fields = asked.fields(&mut self.session, &mut self.variables);
+                fields.map(Some).map_err(|e| source.place(&e).into())
+            }
+            Command::Execute(said) => self.fields_of_prepared(&said.name),
+            other => {
+                let schema = self.schema_of(other).map_err(|e| source.place(&e))?;
+                Ok(schema.map(|schema| fields(&schema)))
+            }
         }
-        let schema = match command {
-            Command::Execute(said) => return self.fields_of_prepared(&said.name),
+    }
+
+    /// The columns of what a command answers that is no query over the catalogs.
+    pub(super) fn schema_of(&mut self, command: &Command) -> Result<Option<SchemaRef>, SqlError> {
+        let _preparing = prepare_span(&self.session).entered();
+        Ok(match command {
             // What is explained has the columns of what explains it, whatever it is.
-            Command::ExplainExecute(explain, _) => self.session.result_schema(explain).map_err(|e| source.place(&e))?,
+            Command::ExplainExecute(explain, _) => self.session.result_schema(explain)?,
             Command::Sql(statement) => {
-                let beside = catalogs::relations(statement, &mut self.session, &mut self.variables);
+                let beside = catalogs::relations(statement, &mut self.session, &mut self.variables)?;
                 let constants = answer::Constants { variables: &self.variables };
                 let statement = constants.put_into(&self.session, statement);
-                let types = |s: &mut Session| caught(|| s.result_schema(&statement));
-                beside.and_then(|b| self.session.with_relations(b, types)).map_err(|e| source.place(&e))?
+                self.session.with_relations(beside, |s| caught(|| s.result_schema(&statement)))?
             }
             Command::Show(name) => Some(answer::one_text(name, String::new()).rows.schema()),
             Command::Cursor(Cursor::Fetch(name, _)) if self.subscriptions.contains_key(name) => {
                 self.subscriptions.get(name).map(|cursor| cursor.schema().clone())
             }
-            Command::Cursor(Cursor::Fetch(name, _)) => {
-                Some(self.cursors.rows(name).map_err(|e| source.place(&e))?.schema().clone())
-            }
+            Command::Cursor(Cursor::Fetch(name, _)) => Some(self.cursors.rows(name)?.schema().clone()),
             Command::ShowAll => Some(answer::settings(Vec::new()).rows.schema()),
             Command::FetchSubscription(fetched) => match self.subscriptions.get(&fetched.cursor) {
                 Some(cursor) => Some(cursor.schema().clone()),
-                None => return Err(source.place(&cursors::no_cursor(&fetched.cursor)).into()),
+                None => return Err(cursors::no_cursor(&fetched.cursor)),
             },
             _ => None,
-        };
-        Ok(schema.map(|schema| fields(&schema)))
+        })
     }
 }
 

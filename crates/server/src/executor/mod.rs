@@ -68,6 +68,14 @@ struct Parsed {
     /// As the client knows them.
     oids: Vec<u32>,
     plan: Plan,
+    /// What it answers, once that was looked at.
+    answer: Option<Answered>,
+}
+
+/// The columns of what a prepared statement answers, as of a version of the catalog.
+struct Answered {
+    version: u64,
+    columns: Vec<(String, DataType)>,
 }
 
 /// Whether a prepared statement is planned for all values of its parameters.

@@ -1,6 +1,6 @@
 //! Prepared statements by their names: held for PREPARE and for messages of the protocol alike, and executed by EXECUTE.
 
-use super::{Bound, Executor, PREPARED_MAX, Parsed, Plan, Source, unknown_statement};
+use super::{Answered, Bound, Executor, PREPARED_MAX, Parsed, Plan, Source, unknown_statement};
 use crate::answer::{Answer, caught};
 use crate::command::{self, Argument, Command, Execute, Prepare, explained};
 use crate::out::Out;
@@ -11,7 +11,7 @@ use crate::wire::Format;
 use crate::{catalogs, limits};
 use bytes::{Bytes, BytesMut};
 use eddyline_engine::arrow::array::timezone::Tz;
-use eddyline_engine::arrow::datatypes::DataType;
+use eddyline_engine::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use eddyline_engine::arrow::error::ArrowError;
 use eddyline_engine::{Parameter, SqlError, parse_in, sql_type, with_parameters};
 use eddyline_introspection::Type;
@@ -25,8 +25,8 @@ impl Executor {
         let (types, oids) = self.parameters(&mut command, &oids)?;
         self.check(&command, &types)?;
         let source = Source { sql: said.text.as_str().into(), begin: 0 };
-        self.hold(said.name.clone(), Parsed { command, source, types, oids, plan: Plan::Unknown }, true);
-        Ok(())
+        self.hold(said.name.clone(), Parsed { command, source, types, oids, plan: Plan::Unknown, answer: None }, true);
+        self.check_answer(&said.name)
     }
 
     /// Is there what a statement with parameters of these types reads?
@@ -147,12 +147,52 @@ impl Executor {
     /// EXECUTE.
     pub(super) fn execute_named(&mut self, said: &Execute, timer: &Timer, out: &mut Out) -> Result<Answer, SqlError> {
         let given = self.arguments(said, timer, out)?;
+        self.check_answer(&said.name)?;
         // Places of errors are in the text of another statement.
         let placeless = |e: SqlError| SqlError { position: None, ..e };
         match self.with_values(&said.name, &[], &given).map_err(placeless)? {
             Bound::Planned(planned, values) => self.execute_planned(&planned, &values, timer),
             Bound::Command(command) => self.execute(&command, timer, out).map_err(placeless),
         }
+    }
+
+    /// A prepared statement answers the columns that it did when it was prepared, whatever has been altered since.
+    ///
+    /// # Errors
+    /// It answers others.
+    pub(super) fn check_answer(&mut self, name: &str) -> Result<(), SqlError> {
+        let version = self.session.names_version();
+        match self.statements.get(name) {
+            Some(Parsed { command: Command::Sql(_), answer, .. })
+                if !name.is_empty() && answer.as_ref().is_none_or(|known| known.version != version) => {}
+            _ => return Ok(()),
+        }
+        // What is wrong with it is said when it is executed.
+        let Ok(Some(columns)) = self.answered_by(name) else { return Ok(()) };
+        let Some(prepared) = self.statements.get_mut(name) else { return Ok(()) };
+        let column = |field: &FieldRef| (field.name().clone(), field.data_type().clone());
+        let columns: Vec<(String, DataType)> = columns.fields().iter().map(column).collect();
+        match &prepared.answer {
+            Some(known) if known.columns != columns => {
+                Err(SqlError::new(SqlError::UNSUPPORTED, "cached plan must not change result type")
+                    .with_hint("what it reads was altered: DEALLOCATE it, and prepare it anew"))
+            }
+            _ => {
+                prepared.answer = Some(Answered { version, columns });
+                Ok(())
+            }
+        }
+    }
+
+    /// The columns of what a prepared statement answers now.
+    pub(super) fn answered_by(&mut self, name: &str) -> Result<Option<SchemaRef>, SqlError> {
+        if let Some(planned) = self.planned(name) {
+            return Ok(planned.schema());
+        }
+        let prepared = self.statements.get(name).ok_or_else(|| unknown_statement(name))?;
+        let nulls: Vec<Parameter> = prepared.types.iter().cloned().map(Parameter::null).collect();
+        let command = bound(&prepared.command, &nulls)?;
+        self.schema_of(&command)
     }
 
     /// The statement that EXPLAIN EXECUTE explains, as EXPLAIN of it.
@@ -197,11 +237,16 @@ impl Executor {
             given.push(match argument {
                 Argument::Null => None,
                 Argument::Text(text) => Some(Bytes::copy_from_slice(text.as_bytes())),
-                Argument::Number(text) if of.is_numeric() || *of == DataType::Utf8 => {
-                    Some(Bytes::copy_from_slice(text.as_bytes()))
-                }
+                Argument::Number(text) if is_read_as(text, of) => Some(Bytes::copy_from_slice(text.as_bytes())),
                 Argument::Number(text) | Argument::Expression(text) => {
-                    computed.push((at, format!("CAST({text} AS {}) AS a{at}", sql_type(of))));
+                    computed.push((
+                        at,
+                        match of {
+                            // NUMERIC has the digits that the value has.
+                            DataType::Decimal128(..) => format!("{text} AS a{at}"),
+                            _ => format!("CAST({text} AS {}) AS a{at}", sql_type(of)),
+                        },
+                    ));
                     None
                 }
             });
@@ -239,6 +284,11 @@ impl Executor {
         };
         batch.columns().iter().map(text).collect()
     }
+}
+
+/// Is a number, as it is written, one of a type? Where it has digits behind the point, it is rounded for an integer.
+fn is_read_as(number: &str, of: &DataType) -> bool {
+    matches!(of, DataType::Utf8 | DataType::Decimal128(..)) || of.is_numeric() && !number.contains('.')
 }
 
 /// The statement with values.

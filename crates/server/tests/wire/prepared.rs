@@ -129,3 +129,43 @@ async fn parameters_beside_lists_and_json_have_the_types_that_postgresql_gives_t
     let found = client.query_one("SELECT j #>> $1 FROM t WHERE j ? $2", &[&path, &"a"]).await.unwrap();
     assert_eq!(found.get::<_, String>(0), "-1.5");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_taken_as_they_are_written() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    client.batch_execute("PREPARE p (text, int) AS SELECT $1, $2; PREPARE n (numeric) AS SELECT $1").await.unwrap();
+    for (given, answer) in [
+        ("$$it's$$, -3", "it's|-3"),
+        ("$x$a,b)$$ $1$x$, +3", "a,b)$$ $1|3"),
+        (r"E'a\'b', 2.5", "a'b|3"),
+        ("'x'::text || $$y$$, '7'", "xy|7"),
+        ("'--', (1 + 2) * 3 /* , */", "--|9"),
+    ] {
+        assert_eq!(simple(&client, &format!("EXECUTE p({given})")).await[0], answer, "{given}");
+    }
+    for (given, answer) in [("1.50", "1.50"), ("-1.5e2", "-150"), ("-0.250", "-0.250"), ("2 ^ 3", "8")] {
+        assert_eq!(simple(&client, &format!("EXECUTE n({given})")).await[0], answer, "{given}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prepared_statements_answer_the_columns_that_they_did() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    client.batch_execute("CREATE TABLE t (a INT PRIMARY KEY, b INT); INSERT INTO t VALUES (1, 2)").await.unwrap();
+    client.batch_execute("PREPARE everything AS SELECT * FROM t; PREPARE one AS SELECT a FROM t").await.unwrap();
+    let (by_message, one) =
+        (client.prepare("SELECT * FROM t").await.unwrap(), client.prepare("SELECT a FROM t").await.unwrap());
+    assert_eq!(simple(&client, "EXECUTE everything").await, ["1|2", "=1"]);
+    assert_eq!(client.query(&by_message, &[]).await.unwrap().len(), 1);
+    client.batch_execute("ALTER TABLE t ADD COLUMN c INT DEFAULT 5").await.unwrap();
+    let changed = ("0A000".to_owned(), "cached plan must not change result type".to_owned());
+    assert_eq!(refused(&client, "EXECUTE everything").await, changed);
+    let error = client.query(&by_message, &[]).await.unwrap_err();
+    assert_eq!(error.as_db_error().unwrap().code().code(), "0A000");
+    // What has its columns still goes on.
+    assert_eq!(simple(&client, "EXECUTE one").await, ["1", "=1"]);
+    assert_eq!(client.query(&one, &[]).await.unwrap()[0].get::<_, i32>(0), 1);
+    assert_eq!(simple(&client, "DEALLOCATE everything; SELECT * FROM t").await, ["=0", "1|2|5", "=1"]);
+}

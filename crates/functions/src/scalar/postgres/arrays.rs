@@ -4,12 +4,12 @@ use super::super::call::{Call, Definition, Kind, Returns, Signed, Type, booleans
 use super::function;
 use arrow::array::{Array, ArrayRef, AsArray, Int32Builder, ListBuilder, UInt32Array};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Int32Type, Int64Type};
-use arrow::row::{RowConverter, SortField};
+use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
+use arrow::row::{RowConverter, Rows, SortField};
 use datafusion_common::Result;
 use std::sync::Arc;
 
-use Kind::{Any, Int, Item, List, Text};
+use Kind::{Any, Bool, Double, Int, Item, List, Text};
 
 pub(super) const FUNCTIONS: &[Definition] = &[
     function(
@@ -24,6 +24,36 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         ),
         ("2 = ANY (ARRAY[1, 2])", "true"),
     ),
+    Definition {
+        returns: Returns::From(element),
+        ..function(
+            "most_frequent",
+            &[&[List, Bool]],
+            Type::Text,
+            most_frequent,
+            (
+                "MODE() WITHIN GROUP (ORDER BY value [DESC])",
+                "the type of the values",
+                "The value that is there most often, of `array_agg(value)`, and whether it is DESC; of several, the first in their order. NULL if there is none.",
+            ),
+            ("MOST_FREQUENT(ARRAY[3, 1, 3], FALSE)", "3"),
+        )
+    },
+    Definition {
+        returns: Returns::From(element),
+        ..function(
+            "percentile_disc_of",
+            &[&[List, Double, Bool]],
+            Type::Text,
+            percentile_disc,
+            (
+                "PERCENTILE_DISC(part) WITHIN GROUP (ORDER BY value [DESC])",
+                "the type of the values",
+                "The first value that has at least such a part of all values up to it, of `array_agg(value)`. NULL if there is none.",
+            ),
+            ("PERCENTILE_DISC_OF(ARRAY[4, 1, 10, 2], 0.5, FALSE)", "2"),
+        )
+    },
     function(
         "array_length",
         &[&[List], &[List, Int]],
@@ -103,6 +133,70 @@ pub(super) const FUNCTIONS: &[Definition] = &[
         )
     },
 ];
+
+fn element(signed: &Signed<'_>) -> Result<DataType> {
+    match signed.types.first() {
+        Some(DataType::List(item)) => Ok(item.data_type().clone()),
+        _ => super::fail("42883", "this is a function of an ARRAY"),
+    }
+}
+
+/// Of each array, the element whose place `choose` finds among those that are not NULL, in their order.
+fn chosen(
+    call: &Call,
+    descending: usize,
+    choose: impl Fn(usize, &Ordered) -> Result<Option<usize>>,
+) -> Result<ArrayRef> {
+    let lists = call.column(0)?;
+    let lists = lists.as_list::<i32>();
+    let (values, descending) = (lists.values(), call.boolean(descending));
+    let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())])?;
+    let keys = converter.convert_columns(std::slice::from_ref(values))?;
+    let mut places = Vec::with_capacity(lists.len());
+    for row in 0..lists.len() {
+        let (from, to) = (lists.value_offsets()[row] as usize, lists.value_offsets()[row + 1] as usize);
+        let mut there: Vec<usize> = (from..to).filter(|at| lists.is_valid(row) && values.is_valid(*at)).collect();
+        there.sort_by(|a, b| keys.row(*a).cmp(&keys.row(*b)));
+        if descending.at(row) == Some(true) {
+            there.reverse();
+        }
+        let found = choose(row, &Ordered { keys: &keys, there: &there })?;
+        places.push(found.and_then(|at| u32::try_from(there[at]).ok()));
+    }
+    Ok(take(values, &UInt32Array::from(places), None)?)
+}
+
+/// Elements of an array, in their order.
+struct Ordered<'a> {
+    keys: &'a Rows,
+    there: &'a [usize],
+}
+
+fn most_frequent(call: &Call) -> Result<ArrayRef> {
+    chosen(call, 1, |_, all| {
+        let (mut best, mut most, mut begin) = (None, 0, 0);
+        for alike in all.there.chunk_by(|a, b| all.keys.row(*a) == all.keys.row(*b)) {
+            if alike.len() > most {
+                (best, most) = (Some(begin), alike.len());
+            }
+            begin += alike.len();
+        }
+        Ok(best)
+    })
+}
+
+fn percentile_disc(call: &Call) -> Result<ArrayRef> {
+    let part = call.number::<Float64Type>(1);
+    chosen(call, 2, |row, all| match part.at(row) {
+        Some(part) if !(0.0..=1.0).contains(&part) => {
+            super::fail(super::OUT_OF_RANGE, format!("percentile value {part} is not between 0 and 1"))
+        }
+        Some(part) if !all.there.is_empty() => {
+            Ok(Some(((part * all.there.len() as f64).ceil() as usize).saturating_sub(1)))
+        }
+        _ => Ok(None),
+    })
+}
 
 fn length(call: &Call, is_lower: bool) -> Result<ArrayRef> {
     let lists = call.column(0)?;

@@ -9,7 +9,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
 use datafusion_common::Result;
 
-use Kind::{Double, Int, Interval, Time};
+use Kind::{Double, Int, Interval, Time, TimeOrText};
 
 const DAY_NANOS: i64 = 86_400_000_000_000;
 const DAY_SECONDS: i64 = 86_400;
@@ -29,7 +29,7 @@ const fn interval(
 pub(super) const FUNCTIONS: &[Definition] = &[
     interval(
         "age",
-        &[&[Time, Time]],
+        &[&[TimeOrText, TimeOrText]],
         age,
         "AGE(time, other)",
         "How much later the time is than the other, in years, months, days and less.",

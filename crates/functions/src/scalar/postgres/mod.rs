@@ -5,6 +5,7 @@
 //! Not here: what Postgres and Flink mean alike; operators and types, which the planner turns into calls.
 
 mod arrays;
+mod bytes;
 mod clock_text;
 mod intervals;
 mod jsonb;
@@ -16,15 +17,18 @@ mod quotients;
 mod read_interval;
 mod read_text;
 mod read_time;
+mod series;
 mod strings;
 pub mod text;
 mod text_form;
 mod times;
 mod truncate;
 
+pub(super) use bytes::{OVERLOADS, with_bytes};
 pub use jsonb::read_jsonb;
 pub(super) use operators::{call_of, with_clock};
 pub use read_text::{jsonb_as, read_text};
+pub(super) use series::generate_series;
 pub(super) use text_form::TEXT_FORM;
 
 use super::call::{Call, Definition, Kind, Page, Returns, Type};
@@ -36,6 +40,7 @@ use std::fmt;
 /// What each file holds, for the documentation.
 pub(super) const SUBJECTS: &[(&str, &[Definition])] = &[
     ("Strings", strings::FUNCTIONS),
+    ("Bytes", bytes::FUNCTIONS),
     ("Patterns", patterns::FUNCTIONS),
     ("Numbers", numbers::FUNCTIONS),
     ("Quotients and products", quotients::FUNCTIONS),

@@ -13,7 +13,9 @@ pub(in super::super) fn call_of(
     right: &DataType,
 ) -> Option<(&'static str, Vec<Expr>)> {
     json(expr, left, right).or_else(|| {
-        let name = of_numbers(expr, left, right).or_else(|| of_times(expr, left, right))?;
+        let name = of_numbers(expr, left, right)
+            .or_else(|| of_times(expr, left, right))
+            .or_else(|| of_bytes(expr, left, right))?;
         Some((name, vec![expr.left.clone(), expr.right.clone()]))
     })
 }
@@ -43,6 +45,14 @@ fn of_numbers(expr: &RawBinaryExpr, left: &DataType, right: &DataType) -> Option
         BinaryOperator::Multiply if is_long(left, right) => Some("numeric_multiply"),
         _ => None,
     }
+}
+
+/// Bytes behind bytes; a literal beside bytes is bytes.
+fn of_bytes(expr: &RawBinaryExpr, left: &DataType, right: &DataType) -> Option<&'static str> {
+    let are = |t: &DataType, value: &Expr| *t == DataType::Binary || matches!(value, Expr::Literal(..));
+    let is_concat =
+        expr.op == BinaryOperator::StringConcat && (*left == DataType::Binary || *right == DataType::Binary);
+    (is_concat && are(left, &expr.left) && are(right, &expr.right)).then_some("bytea_concat")
 }
 
 fn of_times(expr: &RawBinaryExpr, left: &DataType, right: &DataType) -> Option<&'static str> {
